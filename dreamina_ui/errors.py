@@ -1,0 +1,204 @@
+"""Every error this program raises on purpose, as one tree.
+
+A message says what happened, to which id, and what to do next. No message ever holds the token.
+`kind` is a short stable name: the ledger stores it and `ui/wording.py` finds the text for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class DreaminaError(Exception):
+    """Root of the tree: catch this to catch everything we raise on purpose."""
+
+    kind = "error"
+
+
+class SettingsError(DreaminaError):
+    """A missing or impossible setting."""
+
+    kind = "settings"
+
+
+class InputError(DreaminaError):
+    """An input breaks the model's input schema; nothing was submitted.
+
+    Attributes:
+        field: the schema's key of the input, such as `scale`.
+        rule: the JSON Schema keyword that was broken, such as `maximum`.
+        limit: what that keyword asks for, such as `1`.
+        value: what was given.
+    """
+
+    kind = "input"
+
+    def __init__(self, field: str, rule: str, limit: Any, value: Any) -> None:
+        self.field = field
+        self.rule = rule
+        self.limit = limit
+        self.value = value
+        super().__init__(f"{field}: {describe_rule(rule, limit)}; got {shorten(value)}. Nothing was submitted.")
+
+
+class LedgerError(DreaminaError):
+    """The ledger cannot be opened, read or written."""
+
+    kind = "ledger"
+
+
+class JobNotFoundError(DreaminaError):
+    """No job with this id is known here."""
+
+    kind = "job_not_found"
+
+
+class MoveError(DreaminaError):
+    """A job cannot do this in its present state."""
+
+    kind = "move"
+
+
+class ApiError(DreaminaError):
+    """Anything that went wrong between us and the Model API.
+
+    Attributes:
+        request_id: the request it happened to, if one is known.
+    """
+
+    kind = "api"
+
+    def __init__(self, message: str, *, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class TransportError(ApiError):
+    """No answer, or a server error without one; reading again is safe."""
+
+    kind = "transport"
+
+
+class SubmitUnclearError(ApiError):
+    """A submit was sent and its answer lost: the request may be running and billed."""
+
+    kind = "submit_unclear"
+
+
+class ProtocolError(ApiError):
+    """An answer that is not as documented."""
+
+    kind = "protocol"
+
+
+class ResponseError(ApiError):
+    """The service refused, and said so.
+
+    Attributes:
+        status_code: the HTTP status code.
+        error_code: the service's own number, such as `422001`, if it gave one.
+        detail: the service's `detail`, as it came, or None.
+    """
+
+    kind = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        error_code: int | None = None,
+        detail: Any = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, request_id=request_id)
+        self.status_code = status_code
+        self.error_code = error_code
+        self.detail = detail
+
+
+class AuthError(ResponseError):
+    """The token or account was refused."""
+
+    kind = "auth"
+
+
+class BalanceError(ResponseError):
+    """The account has no balance left."""
+
+    kind = "balance"
+
+
+class RequestNotFoundError(ResponseError):
+    """The service does not know the request, or no longer."""
+
+    kind = "not_found"
+
+
+class RateLimitError(ResponseError):
+    """Too many calls.
+
+    Attributes:
+        retry_after_s: seconds the service asked us to wait, or None.
+    """
+
+    kind = "rate_limit"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.retry_after_s = retry_after_s
+
+
+class JobFailedError(DreaminaError):
+    """The service finished the request with an error."""
+
+    kind = "failed_at_service"
+
+
+class MediaError(DreaminaError):
+    """A result file that is not the picture or video it should be."""
+
+    kind = "media"
+
+
+class AddressError(MediaError):
+    """An address that must not be fetched: not https, not public, not in the allowed hosts."""
+
+    kind = "address"
+
+
+class DiskError(MediaError):
+    """The disk is full or refuses; the job waits and loses nothing."""
+
+    kind = "disk"
+
+
+def describe_rule(rule: str, limit: Any) -> str:
+    """Say in English what a JSON Schema rule asks for, for example `must be at most 1`."""
+    texts = {
+        "required": "must be given and not be empty",
+        "unknown": "is not an input of this model",
+        "unicode": "must be valid Unicode text",
+        "type": f"must be of type {limit}",
+        "enum": f"must be one of {limit}",
+        "const": f"must be {limit}",
+        "minimum": f"must be at least {limit}",
+        "maximum": f"must be at most {limit}",
+        "exclusiveMinimum": f"must be more than {limit}",
+        "exclusiveMaximum": f"must be less than {limit}",
+        "multipleOf": f"must be a multiple of {limit}",
+        "minLength": f"must have at least {limit} characters",
+        "maxLength": f"must have at most {limit} characters",
+        "minItems": f"must have at least {limit} entries",
+        "maxItems": f"must have at most {limit} entries",
+        "format": f"must be a valid {limit}",
+    }
+    return texts.get(rule, f"breaks the rule {rule} ({limit})")
+
+
+def shorten(value: Any, limit: int = 80) -> str:
+    """Show a value in a message without letting it flood the message."""
+    if isinstance(value, str) and len(value) > limit:
+        return f"{value[:limit]!r}… ({len(value)} characters)"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -1,0 +1,262 @@
+"""The input schema is the only list of fields: the form, the check and the submit body all walk it.
+
+The check is JSON Schema (draft 2020-12) with four additions:
+- `"type": "float"` is read as `number`, because the service's page writes it so;
+- NaN and the infinities are no numbers: JSON has none, and they would slip through `minimum` and `maximum`;
+- a key that the schema does not list is an error, at every depth;
+- a required text must not be blank: a run with an empty prompt costs as much as any other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
+
+from dreamina_ui.errors import InputError, SettingsError
+
+MODELS_FOLDER = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a model, as the form shows it.
+
+    Attributes:
+        key: the schema's key; it goes over the wire unchanged.
+        parameter: the same as a Python identifier, for programs.
+        kind: `text`, `choice`, `number`, `integer`, `toggle`, `addresses` (a list of URLs) or `json`.
+        default: the schema's default; None if it has none.
+        choices: the enum's values, unchanged; empty unless `kind` is `choice`.
+        minimum, maximum: bounds of a number, or None.
+        max_length: the most code points of a text, or None.
+    """
+
+    key: str
+    parameter: str
+    kind: str
+    title: str
+    help: str
+    required: bool
+    default: Any
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    max_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: what it is called, what it accepts and what it gives.
+
+    Built from a JSON object with the keys `model_id`, `title`, `input_schema`, `output_schema` and,
+    where a key of the schema is no Python identifier, `parameter_names` (`{"width×height": "size"}`).
+    """
+
+    model_id: str
+    title: str
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+    fields: tuple[Field, ...]
+    _validator: Draft202012Validator
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Model:
+        """Build a model from its file's content.
+
+        Raises:
+            SettingsError: a key is missing, or the input schema is no schema of an object.
+        """
+        try:
+            names = data.get("parameter_names", {})
+            schema = data["input_schema"]
+            required = set(schema.get("required", ()))
+            fields = tuple(
+                _field(key, prop, names.get(key), key in required) for key, prop in schema["properties"].items()
+            )
+            strict = _strict(schema)
+            Draft202012Validator.check_schema(strict)
+            return cls(
+                model_id=data["model_id"],
+                title=data["title"],
+                input_schema=schema,
+                output_schema=data["output_schema"],
+                fields=fields,
+                _validator=_Validator(strict, format_checker=Draft202012Validator.FORMAT_CHECKER),
+            )
+        except Exception as fault:
+            name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
+            raise SettingsError(f"The model file of {name} cannot be used: {type(fault).__name__}: {fault}") from fault
+
+    def check(self, inputs: Any) -> dict[str, Any]:
+        """Check inputs and fill in the defaults.
+
+        Args:
+            inputs: a mapping from schema key to value, from anywhere.
+
+        Returns:
+            A new dict in schema order, defaults included at every depth: the body of a submit.
+
+        Raises:
+            InputError: the first rule that is broken, with field, rule, limit and value.
+        """
+        if not isinstance(inputs, Mapping):
+            raise InputError("inputs", "type", "object", inputs)
+        by_key = {field.key: field for field in self.fields}
+        for key in inputs:
+            if key not in by_key:
+                raise InputError(str(key), "unknown", None, inputs[key])
+        for path, text in _texts(dict(inputs)):
+            if not _is_unicode(text):
+                raise InputError(path, "unicode", None, text.encode("utf-8", "replace").decode())
+        filled: dict[str, Any] = _fill(self.input_schema, dict(inputs))
+        for field in self.fields:
+            value = filled.get(field.key)
+            if field.required and (value is None or (field.kind == "text" and not str(value).strip())):
+                raise InputError(field.key, "required", None, value)
+        errors = sorted(self._validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
+        for error in errors:
+            field_path = ".".join(str(part) for part in error.absolute_path) or "inputs"
+            rule = str(error.validator)
+            if rule == "additionalProperties":
+                rule = "unknown"
+            raise InputError(field_path, rule, error.validator_value, error.instance)
+        return {field.key: filled[field.key] for field in self.fields if field.key in filled}
+
+
+def load_models(folder: Path = MODELS_FOLDER) -> dict[str, Model]:
+    """Read every model file of a folder, by model_id, in the order of the file names.
+
+    Raises:
+        SettingsError: a file is no JSON or no model, or there is none.
+    """
+    models: dict[str, Model] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as fault:
+            raise SettingsError(f"The model file {path.name} cannot be read: {fault}") from fault
+        model = Model.from_json(data)
+        models[model.model_id] = model
+    if not models:
+        raise SettingsError(f"There is no model file in {folder}.")
+    return models
+
+
+_SIZE = re.compile(r"^(\d+)x(\d+)(?:\((\d+:\d+)\))?$")
+
+
+def parse_size(choice: Any) -> tuple[int, int] | None:
+    """Read `(width, height)` in pixels out of a choice such as `2048x2048(1:1)`; None if it is no size."""
+    match = _SIZE.match(choice) if isinstance(choice, str) else None
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def choice_label(choice: Any) -> str:
+    """A label people can read: `2048x2048(1:1)` -> `2048 × 2048 · 1:1 · 4.2 MP`; other values as they are."""
+    size = parse_size(choice)
+    if size is None:
+        return str(choice)
+    ratio = _SIZE.match(choice)[3]  # type: ignore[index]
+    parts = [f"{size[0]} × {size[1]}", *([ratio] if ratio else []), f"{size[0] * size[1] / 1e6:.1f} MP"]
+    return " · ".join(parts)
+
+
+def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: bool) -> Field:
+    choices = tuple(prop.get("enum", ()))
+    return Field(
+        key=key,
+        parameter=parameter or re.sub(r"\W", "_", key, flags=re.ASCII),
+        kind=_kind(prop),
+        title=prop.get("title") or key,
+        help=prop.get("description") or "",
+        required=required,
+        default=prop.get("default"),
+        choices=choices,
+        minimum=prop.get("minimum"),
+        maximum=prop.get("maximum"),
+        max_length=prop.get("maxLength"),
+    )
+
+
+def _kind(prop: Mapping[str, Any]) -> str:
+    if "enum" in prop:
+        return "choice"
+    kinds = {"string": "text", "number": "number", "float": "number", "integer": "integer", "boolean": "toggle"}
+    if prop.get("type") == "array" and prop.get("items", {}).get("type") == "string":
+        return "addresses"
+    return kinds.get(str(prop.get("type")), "json")
+
+
+def _strict(schema: Any) -> Any:
+    """A copy of a schema with `float` read as `number` and unknown keys refused."""
+    if isinstance(schema, list):
+        return [_strict(entry) for entry in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    copy = {
+        key: {name: _strict(sub) for name, sub in value.items()} if key == "properties" else _strict(value)
+        for key, value in schema.items()
+        if key not in ("default", "enum", "const")
+    }
+    copy.update({key: schema[key] for key in ("default", "enum", "const") if key in schema})
+    if copy.get("type") == "float":
+        copy["type"] = "number"
+    if "properties" in copy:
+        copy.setdefault("additionalProperties", False)
+    return copy
+
+
+def _fill(schema: Mapping[str, Any], given: Any) -> Any:
+    """Fill in defaults that are missing; an optional input given as None counts as not given."""
+    if not isinstance(given, Mapping) or "properties" not in schema:
+        return given
+    filled: dict[str, Any] = {}
+    for key, prop in schema["properties"].items():
+        value = given.get(key)
+        if value is not None:
+            filled[key] = _fill(prop, value)
+        elif key not in schema.get("required", ()):
+            if "default" in prop:
+                filled[key] = json.loads(json.dumps(prop["default"]))
+            elif prop.get("type") == "object" and (nested := _fill(prop, {})):
+                filled[key] = nested
+    return filled | {key: value for key, value in given.items() if key not in schema["properties"]}
+
+
+def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _texts(entry, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for number, entry in enumerate(value):
+            yield from _texts(entry, f"{path}.{number}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_number(_checker: Any, value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number),
+)
