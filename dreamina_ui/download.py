@@ -1,0 +1,176 @@
+"""Fetch one file from outside to the disk: streamed, within limits of size and time, under the guard's eyes.
+
+Addresses may be pre-signed, which makes their query a secret: no message or traceback shows more of one than the host.
+The token never travels here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import hashlib
+import http.client
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import requests
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.util import parse_url
+
+from dreamina_ui.addresses import AddressGuard
+from dreamina_ui.errors import AddressError
+
+CHUNK_BYTES = 256 * 1024
+_MAX_REDIRECTS = 5
+_MAX_RETRY_AFTER_S = 60.0
+
+
+class DownloadFault(Exception):
+    """This try brought no whole file; another one may.
+
+    Attributes:
+        retry_after_s: how long the host asked us to wait in seconds, at most 60; 0 if it did not.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float = 0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class Downloader:
+    """Fetches files of up to `max_bytes`; `read_timeout_s` bounds each silence of the host, in seconds."""
+
+    def __init__(self, guard: AddressGuard, *, max_bytes: int, connect_timeout_s: float, read_timeout_s: float) -> None:
+        self._guard = guard
+        self._max_bytes = max_bytes
+        self._timeouts_s = (connect_timeout_s, read_timeout_s)
+
+    def check(self, url: str, came_from: str | None = None) -> None:
+        """Check that an address may be fetched.
+
+        Raises:
+            AddressError: it may not, or it is the exempt origin and another one redirects to it.
+        """
+        # A name that does not resolve now is met again by the fetch, which counts it as one of its tries.
+        with contextlib.suppress(requests.ConnectionError):
+            self._guard.check(url)
+        if came_from is not None and self._guard.is_exempt(url) and not self._guard.is_exempt(came_from):
+            raise AddressError(f"{host_of(came_from)} redirects into the Model API's own origin; this is not followed.")
+
+    def fetch(self, url: str, to: Path, deadline_s: float) -> tuple[int, str]:
+        """Stream a file to the disk and flush it there.
+
+        Args:
+            to: the file to write.
+            deadline_s: when to give up, on the clock of `time.monotonic`.
+
+        Returns:
+            Its size in bytes and its SHA-256 in hex.
+
+        Raises:
+            AddressError: the address, or one it redirects to, must not be fetched.
+            DownloadFault: no whole file came; `to` may hold a part of it.
+            OSError: the disk refuses. The network's own errors have all become a DownloadFault.
+        """
+        digest, size_bytes = hashlib.sha256(), 0
+        with self._guard.session() as session, self._ask(session, url) as response:
+            _refuse_by_head(response, self._max_bytes)
+            with to.open("wb") as file:
+                while chunk := self._next_chunk(response):
+                    size_bytes += len(chunk)
+                    if size_bytes > self._max_bytes:
+                        file.truncate(0)
+                        raise DownloadFault(f"the file was larger than {self._max_bytes} bytes")
+                    digest.update(chunk)
+                    file.write(chunk)
+                    if time.monotonic() > deadline_s:
+                        raise DownloadFault("the file came too slowly")
+                file.flush()
+                os.fsync(file.fileno())
+        if not size_bytes:
+            raise DownloadFault("the file was empty")
+        return size_bytes, digest.hexdigest()
+
+    def _ask(self, session: requests.Session, url: str) -> requests.Response:
+        for _ in range(_MAX_REDIRECTS + 1):
+            with self._network_faults():
+                response = session.get(
+                    url,
+                    stream=True,
+                    timeout=self._timeouts_s,
+                    allow_redirects=False,
+                    headers={"Accept-Encoding": "identity"},
+                )
+            target = response.headers.get("Location")
+            if response.status_code not in (301, 302, 303, 307, 308) or target is None:
+                return response
+            response.close()
+            try:
+                target = urljoin(url, target)
+            except ValueError:
+                raise AddressError(f"{host_of(url)} redirects to an address that cannot be read.") from None
+            self.check(target, came_from=url)
+            url = target
+        raise DownloadFault(f"the file was behind more than {_MAX_REDIRECTS} redirects")
+
+    def _next_chunk(self, response: requests.Response) -> bytes:
+        with self._network_faults():
+            # `read1` gives what is there; `read` waits for a full chunk, so that a trickle would escape the clock.
+            chunk: bytes = response.raw.read1(CHUNK_BYTES, decode_content=False)
+        return chunk
+
+    @contextlib.contextmanager
+    def _network_faults(self) -> Iterator[None]:
+        try:
+            yield
+        # OSError too: bare ones come out of sockets. No disk is touched in here.
+        except (requests.RequestException, HTTPError, http.client.HTTPException, ValueError, OSError) as fault:
+            # Not `from fault`: its text holds the whole address, query included, and would stand in every traceback.
+            raise DownloadFault(_network_reason(fault, self._timeouts_s)) from None
+
+
+def host_of(url: str) -> str:
+    """The host of an address that passed the guard: all of it that may be shown."""
+    return parse_url(url).host or "?"
+
+
+def _refuse_by_head(response: requests.Response, max_bytes: int) -> None:
+    status = response.status_code
+    if status != 200:
+        said = f"it answered {status}"
+        if status in (404, 410):
+            said = f"the file was gone ({status})"
+        elif status in (401, 403):
+            said = f"it refused the file ({status}); such addresses run out after a while"
+        raise DownloadFault(said, _retry_after_s(response) if status in (429, 503) else 0)
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise DownloadFault("the file came compressed, so that its own bytes cannot be kept")
+    length = response.raw.length_remaining
+    if length is not None and length > max_bytes:
+        raise DownloadFault(f"the file was larger than {max_bytes} bytes")
+
+
+def _retry_after_s(response: requests.Response) -> float:
+    text = response.headers.get("Retry-After", "")
+    if text.isdecimal():
+        return min(float(text), _MAX_RETRY_AFTER_S)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        wait_s = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+        return min(max(wait_s, 0), _MAX_RETRY_AFTER_S)
+    return 0
+
+
+def _network_reason(fault: Exception, timeouts_s: tuple[float, float]) -> str:
+    if isinstance(fault, requests.ConnectTimeout):
+        return f"it could not be reached within {timeouts_s[0]:g} seconds"
+    if isinstance(fault, (requests.ReadTimeout, ReadTimeoutError)):
+        return f"it fell silent for {timeouts_s[1]:g} seconds"
+    if isinstance(fault, (ProtocolError, http.client.HTTPException)):
+        return "the file was cut off"
+    if isinstance(fault, requests.exceptions.SSLError):
+        return "its certificate was not accepted"
+    return f"the connection failed ({type(fault).__name__})"

@@ -1,0 +1,98 @@
+"""A small file host on 127.0.0.1 that answers as it is told, faults included, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One scripted answer.
+
+    Attributes:
+        length: the Content-Length to claim; None sends none and ends the body by closing.
+        chunked: send the body in chunks, and cut it before the last one if `cut`.
+        trickle_s: pause between single bytes, which go on until the reader leaves.
+        endless: repeat the body until the reader leaves.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    length: int | None = -1
+    chunked: bool = False
+    cut: bool = False
+    trickle_s: float | None = None
+    endless: bool = False
+
+
+class FileServer:
+    """Serves `answers[path]` in order, the last one again and again; a context manager.
+
+    Attributes:
+        origin: such as `http://127.0.0.1:40000`.
+        requests: `(path, headers)` of every request so far.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Answer]] = {}
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                owner.requests.append((self.path, dict(self.headers)))
+                script = owner.answers.get(path, [Answer(status=404)])
+                answer = script.pop(0) if len(script) > 1 else script[0]
+                with contextlib.suppress(OSError):
+                    self._give(answer)
+
+            def _give(self, answer: Answer) -> None:
+                self.send_response(answer.status)
+                # Every connection carries one answer, so that a short body shows as a cut and not as a silence.
+                self.send_header("Connection", "close")
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                if answer.chunked:
+                    self.send_header("Transfer-Encoding", "chunked")
+                elif answer.length is not None and not answer.endless and answer.trickle_s is None:
+                    self.send_header("Content-Length", str(len(answer.body) if answer.length < 0 else answer.length))
+                self.end_headers()
+                if answer.trickle_s is not None:
+                    while True:
+                        self.wfile.write(b"x")
+                        time.sleep(answer.trickle_s)
+                while answer.endless:
+                    self.wfile.write(answer.body)
+                if answer.chunked:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(answer.body), answer.body))
+                    self.wfile.write(b"" if answer.cut else b"0\r\n\r\n")
+                else:
+                    self.wfile.write(answer.body)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        Handler.protocol_version = "HTTP/1.1"
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FileServer:
+        threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True).start()
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def give(self, path: str, *answers: Answer) -> str:
+        """Script the answers of a path, and return its address."""
+        self.answers[path] = list(answers)
+        return self.origin + path
