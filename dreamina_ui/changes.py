@@ -1,0 +1,49 @@
+"""Who wants to hear of a job's changes: the studio publishes, open pages and programs subscribe."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+from dreamina_ui.job import Job
+
+log = logging.getLogger(__name__)
+Listener = Callable[[Job], object]
+
+
+class Changes:
+    """Subscriptions by topic: a job_id, or a visitor_id for all jobs of one visitor."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: dict[str, list[Listener]] = defaultdict(list)
+
+    def subscribe(self, topic: str, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every change under `topic`, from any thread; the result ends it. It must not block."""
+        with self._lock:
+            self._listeners[topic].append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._listeners[topic].remove(listener)
+                if not self._listeners[topic]:
+                    del self._listeners[topic]
+
+        return unsubscribe
+
+    def publish(self, job: Job) -> None:
+        """Tell everyone who listens to this job or to its visitor."""
+        with self._lock:
+            listeners = [
+                listener
+                for topic in {job.job_id, job.visitor_id}
+                if topic
+                for listener in self._listeners.get(topic, ())
+            ]
+        for listener in listeners:
+            try:
+                listener(job)
+            except Exception:  # one closed page must not keep the news from the others
+                log.exception("A listener to job %s failed", job.job_id[:8])

@@ -1,0 +1,143 @@
+"""A job is our row for one press of Generate; it exists before the service knows of it.
+
+Here are its states, the moves allowed between them, and the object that programs get.
+All times are UTC, in seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+State = Literal["submitting", "submit_unclear", "queued", "running", "saving", "done", "failed", "cancelled"]
+Outcome = Literal["cancelled", "too_late", "unconfirmed"]
+
+MOVES: Mapping[str, frozenset[str]] = {
+    "submitting": frozenset({"queued", "submit_unclear", "failed", "cancelled"}),
+    "submit_unclear": frozenset({"queued"}),
+    "queued": frozenset({"running", "saving", "failed", "cancelled"}),
+    "running": frozenset({"queued", "saving", "failed", "cancelled"}),
+    "saving": frozenset({"queued", "running", "done", "failed", "cancelled"}),
+    "done": frozenset(),
+    "failed": frozenset({"saving"}),
+    "cancelled": frozenset(),
+}
+"""Which states may follow which. `failed -> saving` is "fetch again"; `saving -> queued` a service that took back
+its `completed`. A job may always move to the state it is in: that changes its fields only."""
+
+TERMINAL = frozenset({"done", "failed", "cancelled"})
+AT_REST = TERMINAL | {"submit_unclear"}
+"""States in which nothing happens until a person acts: streams end here."""
+
+_STATUS_STATES: Mapping[str, State] = {
+    "in_queue": "queued",
+    "pending": "queued",
+    "waiting": "queued",
+    "in_progress": "running",
+    "starting": "running",
+    "processing": "running",
+    "completed": "saving",
+    "succeeded": "saving",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+}
+
+
+def state_of(status: str | None) -> State | None:
+    """The state a status of the service means, or None for a status nobody has heard of.
+
+    Source: RunComfy Model API documentation; the spellings beyond its four come from public clients.
+    """
+    return _STATUS_STATES.get(status.strip().lower()) if status else None
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file of a job's result.
+
+    Attributes:
+        index: place in the result, pictures first, from 0.
+        kind: `image` or `video`.
+        file_key: 128 random bits; the unguessable part of its address on our server.
+        state: `pending`, `kept` or `damaged`.
+        width, height: pixels of the original; None for a video or a file not kept.
+        sha256: of the original, lower-case hex.
+        note: what is wrong with a damaged file.
+    """
+
+    index: int
+    kind: str
+    file_key: str
+    state: str = "pending"
+    file_name: str | None = None
+    media_type: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A snapshot of one row of the ledger.
+
+    Attributes:
+        api_origin: the API this job belongs to; it is never asked of another one.
+        size: the size choice among the inputs, such as `2048x2048(1:1)`, or None.
+        status: what the service said last, in its spelling.
+        queue_position: the service's count; None outside the queue.
+        problem: `kind` of the error that explains the state or the delay, or None.
+        detail: that error's text, in English, or None.
+        cancel_outcome: the last answer to a press of Cancel, or None.
+        version: grows by one with each change.
+    """
+
+    job_id: str
+    model_id: str
+    api_origin: str
+    inputs: Mapping[str, Any]
+    created_at: float
+    updated_at: float
+    visitor_id: str | None = None
+    size: str | None = None
+    state: State = "submitting"
+    status: str | None = None
+    queue_position: int | None = None
+    request_id: str | None = None
+    problem: str | None = None
+    detail: str | None = None
+    cost_usd: float | None = None
+    cancel_requested_at: float | None = None
+    cancel_outcome: Outcome | None = None
+    accepted_at: float | None = None
+    started_at: float | None = None
+    completed_at: float | None = None
+    finished_at: float | None = None
+    version: int = 1
+    outputs: tuple[Output, ...] = field(default=())
+
+    @property
+    def at_rest(self) -> bool:
+        return self.state in AT_REST
+
+    def elapsed_s(self, now: float) -> float:
+        """Seconds from the press of Generate to the end, or until `now`."""
+        return max(0.0, (self.finished_at or now) - self.created_at)
+
+
+def new_id() -> str:
+    """128 random bits as 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+def iso(moment: float | None) -> str | None:
+    """Seconds since 1970 as ISO 8601 in UTC, such as `2026-11-22T12:00:00.000Z`."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,119 @@
+"""When to ask again: pure arithmetic, no clock and no I/O.
+
+Asking costs a call, asking late costs waiting. For a cost of `c` seconds of lateness per call, the best density of
+calls at time t is sqrt(h(t) / 2c), where h is the hazard of finishing at t (optimum checking: Barlow, Hunter and
+Proschan 1963; Keller 1974). Run times are taken as log-normal, learned from finished jobs of the same model and size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class DurationLaw:
+    """A log-normal law of run times.
+
+    Attributes:
+        median_s: half of the runs take less.
+        sigma: standard deviation of the logarithm.
+    """
+
+    median_s: float
+    sigma: float
+
+    def _z(self, t_s: float) -> float:
+        return (math.log(t_s) - math.log(self.median_s)) / self.sigma
+
+    def survival(self, t_s: float) -> float:
+        """Chance that a run takes longer than `t_s` seconds."""
+        return 1.0 if t_s <= 0 else 0.5 * math.erfc(self._z(t_s) / math.sqrt(2))
+
+    def hazard(self, t_s: float) -> float:
+        """Chance per second that a run which has lasted `t_s` seconds ends now."""
+        if t_s <= 0:
+            return 0.0
+        z = self._z(t_s)
+        if z > 6:  # the far tail, where both factors underflow: Mills' ratio
+            return z / (self.sigma * t_s)
+        density = math.exp(-z * z / 2) / (self.sigma * t_s * math.sqrt(2 * math.pi))
+        return density / self.survival(t_s)
+
+    def expected_total_s(self, elapsed_s: float) -> float:
+        """Median of the whole run time, given that it has lasted `elapsed_s` seconds."""
+        half = self.survival(elapsed_s) / 2
+        low = max(elapsed_s, 1e-3)
+        high = max(low * 2, self.median_s * 2)
+        while self.survival(high) > half and high < 1e6:
+            high *= 2
+        for _ in range(40):
+            middle = (low + high) / 2
+            if self.survival(middle) > half:
+                low = middle
+            else:
+                high = middle
+        return high
+
+
+PRIOR = DurationLaw(median_s=20.0, sigma=0.8)
+PRIOR_WEIGHT = 3.0
+
+
+def learn(durations_s: Sequence[float], prior: DurationLaw = PRIOR, weight: float = PRIOR_WEIGHT) -> DurationLaw:
+    """The law that finished runs suggest; the prior counts as `weight` runs.
+
+    Args:
+        durations_s: run times in seconds, any order; values that are not positive are left out.
+    """
+    logs = [math.log(duration) for duration in durations_s if duration > 0]
+    total = len(logs) + weight
+    mean = (sum(logs) + weight * math.log(prior.median_s)) / total if logs else math.log(prior.median_s)
+    if len(logs) >= 8:  # enough to stand alone: a wrong prior would only widen the law
+        mean = sum(logs) / len(logs)
+        weight = 1.0
+        total = len(logs) + weight
+    spread = sum((value - mean) ** 2 for value in logs) + weight * prior.sigma**2
+    return DurationLaw(math.exp(mean), min(max(math.sqrt(spread / total), 0.08), 1.5))
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Bounds and costs of asking.
+
+    Attributes:
+        shortest_s, longest_s: bounds of every pause, in seconds.
+        look_cost_s: how many seconds of lateness one status call is worth.
+        fault_longest_s: bound of the pause after a call that failed.
+    """
+
+    shortest_s: float = 0.4
+    longest_s: float = 8.0
+    look_cost_s: float = 0.06
+    fault_longest_s: float = 30.0
+
+    def queue_pause_s(self, position: int | None) -> float:
+        """Seconds to the next look at a request in the queue; the front is watched more closely."""
+        return min(max(0.5 * (1 + (2 if position is None else position)), self.shortest_s), self.longest_s)
+
+    def run_pause_s(self, law: DurationLaw, elapsed_s: float) -> float:
+        """Seconds to the next look at a request that has run for `elapsed_s` seconds."""
+        looks, pause = 0.0, 0.0
+        while pause < self.longest_s:
+            step = max(_STEP, 0.05 * pause)
+            looks += step * math.sqrt(law.hazard(elapsed_s + pause + step / 2) / (2 * self.look_cost_s))
+            pause += step
+            if looks >= 1 and pause >= self.shortest_s:
+                break
+        return min(max(pause, self.shortest_s), self.longest_s)
+
+    def fault_pause_s(self, faults: int, jitter: float, retry_after_s: float | None = None) -> float:
+        """Seconds to wait after the `faults`-th failed call in a row; `jitter` is random in [0, 1).
+
+        A wait that the service asked for is kept, up to five minutes.
+        """
+        grown = min(self.shortest_s * 2.0 ** min(faults, 16), self.fault_longest_s) * (0.5 + jitter / 2)
+        return max(grown, min(retry_after_s or 0.0, 300.0))
