@@ -1,0 +1,276 @@
+"""The studio is what people and programs ask: generate, cancel, fetch again.
+
+Its promises: a row is on disk before anything is sent; a submit is sent once; a job is called cancelled only when the
+service says so or when nothing was sent. With the worker it is the only place where a job changes state.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from random import random
+from typing import Any
+
+from dreamina_ui.changes import Changes
+from dreamina_ui.errors import ApiError, InputError, LedgerError, MoveError, SubmitUnclearError
+from dreamina_ui.job import Job, Outcome, Output, State, new_id
+from dreamina_ui.ledger import Ledger, is_request_taken
+from dreamina_ui.media import MediaStore
+from dreamina_ui.polling import DurationLaw, Pace
+from dreamina_ui.runcomfy import RunComfy
+from dreamina_ui.schema import Model, parse_size
+from dreamina_ui.worker import Worker
+
+log = logging.getLogger(__name__)
+
+DOUBLE_CLICK_S = 1.0
+"""Two presses of one visitor with the same inputs within this time are one job."""
+
+
+@dataclass(frozen=True)
+class CancelVerdict:
+    """The answer to a press of Cancel: `cancelled`, `too_late` or `unconfirmed`, and the job as it is now."""
+
+    outcome: Outcome
+    job: Job
+
+
+class Studio:
+    """Runs jobs against one API.
+
+    Args:
+        client: speaks to the API.
+        api_origin: the name of that API in the ledger; jobs of another one are left alone.
+        models: by model_id.
+        pace: bounds of all pauses between looks.
+        clock: gives the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: RunComfy,
+        api_origin: str,
+        models: Mapping[str, Model],
+        ledger: Ledger,
+        media: MediaStore,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.models = models
+        self.api_origin = api_origin
+        self._client = client
+        self._ledger = ledger
+        self._media = media
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._worker = Worker(
+            client=client, api_origin=api_origin, ledger=ledger, media=media, pace=self._pace, clock=clock
+        )
+        self._press = threading.Lock()
+        self._submits: dict[str, Future[None]] = {}
+        self._stopping = threading.Event()
+        self._submitters = ThreadPoolExecutor(64, "submit")
+        self._cancellers = ThreadPoolExecutor(32, "cancel")
+
+    @property
+    def changes(self) -> Changes:
+        """Every change of every job, for whoever subscribes."""
+        return self._ledger.changes
+
+    def start(self) -> None:
+        """Take up every unfinished job of this API; what a crash left half done is told apart first.
+
+        Raises:
+            LedgerError: the ledger could not be read or written.
+        """
+        self._media.clean_up()
+        for job in self._ledger.unfinished(self.api_origin):
+            if job.state == "submitting":
+                self._ledger.change(
+                    job.job_id,
+                    "submit_unclear",
+                    problem="submit_unclear",
+                    detail="The program ended while this was being sent.",
+                )
+            else:
+                self._worker.put(job.job_id, 0.0)
+        self._worker.start()
+
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
+        self._stopping.set()
+        self._worker.stop()
+        self._cancellers.shutdown(wait=False, cancel_futures=True)
+        self._submitters.shutdown(wait=False)
+        wait(list(self._submits.values()), timeout_s)
+
+    def generate(self, model_id: str, inputs: Mapping[str, Any], *, visitor_id: str | None = None) -> Job:
+        """Check the inputs, write the job's row, and have it submitted in the background.
+
+        Args:
+            inputs: by schema key; missing optional ones get their defaults.
+            visitor_id: who pressed; a second press with the same inputs within a second is the same job.
+
+        Returns:
+            The new job, in state `submitting`.
+
+        Raises:
+            InputError: the inputs break the schema; there is no job.
+            LedgerError, DiskError: nothing can be written; there is no job and nothing was sent.
+        """
+        if model_id not in self.models:
+            raise InputError("model_id", "enum", sorted(self.models), model_id)
+        checked = self.models[model_id].check(inputs)
+        if self._stopping.is_set():
+            raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
+        now = self._clock()
+        with self._press:
+            if visitor_id and (twin := self._ledger.twin(visitor_id, model_id, checked, now - DOUBLE_CLICK_S)):
+                return twin
+            job = Job(
+                job_id=new_id(),
+                visitor_id=visitor_id,
+                model_id=model_id,
+                api_origin=self.api_origin,
+                inputs=checked,
+                size=next((str(value) for value in checked.values() if parse_size(value)), None),
+                created_at=now,
+                updated_at=now,
+            )
+            self._media.prepare(job.job_id)
+            self._ledger.add(job)
+            self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job)
+        sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
+        return job
+
+    def cancel(self, job_id: str) -> CancelVerdict:
+        """Ask for a job's cancellation and wait for the truth; at most as long as the client's time-outs.
+
+        Raises:
+            JobNotFoundError: no such job.
+            LedgerError: the wish could not be written.
+        """
+        job = self._ledger.job(job_id)
+        if not job.at_rest:
+            job = self._ledger.change(job_id, cancel_requested_at=job.cancel_requested_at or self._clock())
+        with self._press:
+            sending = self._submits.get(job_id)
+        if sending:
+            wait([sending])
+        job = self._ledger.job(job_id)
+        confirmed = job.state not in ("queued", "running") or job.api_origin != self.api_origin
+        if not confirmed:
+            job, confirmed = self._worker.ask_cancel(job)
+        outcome = _outcome(job.state) if confirmed or job.state == "cancelled" else "unconfirmed"
+        log.info("Job %s: cancel asked, %s", job_id[:8], outcome)
+        return CancelVerdict(outcome, job if job.at_rest else self._ledger.change(job_id, cancel_outcome=outcome))
+
+    def cancel_soon(self, job_id: str) -> Future[CancelVerdict]:
+        """`cancel` on a thread of its own pool."""
+        return self._cancellers.submit(self.cancel, job_id)
+
+    def fetch_again(self, job_id: str) -> Job:
+        """Ask for a failed job's result anew and fetch only what is missing.
+
+        Raises:
+            JobNotFoundError: no such job.
+            MoveError: it did not fail, has no request_id, or belongs to another API.
+            LedgerError: not written.
+        """
+        job = self._ledger.job(job_id)
+        if not job.request_id:
+            raise MoveError(f"Job {job_id[:8]} has no request_id: the service never accepted it.")
+        if job.api_origin != self.api_origin:
+            raise MoveError(
+                f"Job {job_id[:8]} belongs to {job.api_origin}, and this program runs on {self.api_origin}."
+            )
+        job = self._ledger.change(job_id, "saving", only_in=("failed",), problem=None, detail=None)
+        self._worker.put(job_id, 0.0)
+        return job
+
+    def job(self, job_id: str) -> Job:
+        """Read one job; raises JobNotFoundError."""
+        return self._ledger.job(job_id)
+
+    def recent(self, visitor_id: str, limit: int = 24) -> list[Job]:
+        """A visitor's newest jobs and all that go on, newest first."""
+        return self._ledger.recent(visitor_id, limit)
+
+    def is_active(self, job: Job) -> bool:
+        """Whether anything will happen to the job without a person: it is not at rest and its API is this one."""
+        return not job.at_rest and job.api_origin == self.api_origin
+
+    def law(self, job: Job) -> DurationLaw:
+        """How long runs such as this one take, learned from the ledger."""
+        return self._worker.law(job.model_id, job.size)
+
+    def file(self, file_key: str, tier: str) -> tuple[Job, Output, Path] | None:
+        """The job, output and path behind a file's address; None if there is no such file.
+
+        Args:
+            tier: `original`, `preview` or `thumbnail`.
+        """
+        found = self._ledger.output_by_key(file_key)
+        path = self._media.path(found[0].job_id, found[1].index, tier) if found else None
+        return (*found, path) if found and path else None
+
+    def _submit(self, job: Job) -> None:
+        fields: dict[str, Any]
+        state: State
+        try:
+            if self._stopping.is_set():
+                state, fields = "failed", {"problem": "not_sent", "detail": "The program stopped before sending it."}
+            elif self._ledger.job(job.job_id).cancel_requested_at:
+                state, fields = "cancelled", {"cancel_outcome": "cancelled"}
+            else:
+                request_id = self._client.submit(job.model_id, job.inputs)
+                state, fields = "queued", {"request_id": request_id, "accepted_at": self._clock()}
+        except SubmitUnclearError as fault:
+            state, fields = "submit_unclear", {"problem": fault.kind, "detail": str(fault)}
+        except (ApiError, InputError) as fault:
+            state, fields = "failed", {"problem": fault.kind, "detail": str(fault)}
+        except LedgerError as fault:  # raised by the read before the POST: nothing was sent
+            state, fields = "failed", {"problem": "not_sent", "detail": str(fault)}
+        except Exception as fault:
+            log.exception("Job %s: the submit broke", job.job_id[:8])
+            state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(fault).__name__}
+        self._write_answer(job.job_id, state, fields)
+        if state == "queued":
+            self._worker.put(job.job_id, self._pace.shortest_s)
+
+    def _write_answer(self, job_id: str, state: State, fields: dict[str, Any]) -> None:
+        """Write a submit's outcome, however long the ledger refuses: a request_id exists nowhere else."""
+        faults = 0
+        while True:
+            try:
+                self._ledger.change(job_id, state, **fields)
+                return
+            except LedgerError as fault:
+                if is_request_taken(fault):
+                    fields = {
+                        "problem": "submit_unclear",
+                        "detail": f"The service answered with request {fields.pop('request_id')}, "
+                        "which already belongs to another job.",
+                    }
+                    state = "submit_unclear"
+                    continue
+                faults += 1
+                log.error(
+                    "Job %s: the ledger refuses its answer (state %s, request_id %s): %s",
+                    job_id[:8], state, fields.get("request_id"), fault,
+                )  # fmt: skip
+                if self._stopping.wait(self._pace.fault_pause_s(faults, random())):
+                    return
+
+
+def _outcome(state: State) -> Outcome:
+    """What a confirmed state means for a wish to cancel."""
+    if state == "cancelled":
+        return "cancelled"
+    return "unconfirmed" if state in ("submitting", "submit_unclear", "queued") else "too_late"

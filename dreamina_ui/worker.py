@@ -1,0 +1,322 @@
+"""The worker follows every accepted request until it ends and its files are on disk.
+
+It belongs to the server, not to a page: no tab that closes and no connection that breaks concerns it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from random import random
+from typing import Any
+
+from dreamina_ui.errors import (
+    ApiError,
+    AuthError,
+    DiskError,
+    DreaminaError,
+    JobNotFoundError,
+    MediaError,
+    MoveError,
+    RateLimitError,
+    RequestNotFoundError,
+    ResponseError,
+)
+from dreamina_ui.job import Job, Output, new_id, state_of
+from dreamina_ui.ledger import Ledger
+from dreamina_ui.media import MediaStore
+from dreamina_ui.polling import DurationLaw, Pace, learn
+from dreamina_ui.runcomfy import CancelReply, ResultReply, RunComfy, StatusReply
+from dreamina_ui.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+MISSING_GRACE_S = 15.0
+"""How long the service may not know a request before we believe it: a fresh one may not be everywhere yet."""
+
+
+_OUTPUT_KINDS = (("image", "image"), ("images", "image"), ("video", "video"), ("videos", "video"))
+
+
+@dataclass
+class _Watch:
+    """What the worker remembers of one job between two looks; all of it may be lost."""
+
+    faults: int = 0
+    missing_since: float | None = None
+    saving: bool = False
+
+
+class Worker:
+    """Looks at jobs, one step at a time.
+
+    Args:
+        client: speaks to the API.
+        api_origin: the name of that API in the ledger; jobs of another one are left alone.
+        pace: bounds of all pauses between looks.
+        clock: gives the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: RunComfy,
+        api_origin: str,
+        ledger: Ledger,
+        media: MediaStore,
+        pace: Pace,
+        clock: Callable[[], float],
+    ) -> None:
+        self.pace = pace
+        self._client = client
+        self._api_origin = api_origin
+        self._ledger = ledger
+        self._media = media
+        self._clock = clock
+        self._watches: dict[str, _Watch] = {}
+        self._laws: dict[tuple[str, str | None], DurationLaw] = {}
+        self._stopping = threading.Event()
+        self._schedule = Schedule(self._look_soon)
+        # One pool for each kind of waiting, so that a slow download never holds up a status.
+        self._lookers = ThreadPoolExecutor(24, "look")
+        self._savers = ThreadPoolExecutor(64, "save")
+        self._keepers = ThreadPoolExecutor(32, "keep")
+
+    def start(self) -> None:
+        """Begin to look at what was put and what will be."""
+        self._schedule.start()
+
+    def stop(self) -> None:
+        """Start no further step; what is going on ends by itself or with the program."""
+        self._stopping.set()
+        self._schedule.stop()
+        for pool in (self._lookers, self._savers, self._keepers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def put(self, job_id: str, pause_s: float) -> None:
+        """Look at a job in `pause_s` seconds, or earlier if that is planned already."""
+        self._schedule.put(job_id, pause_s)
+
+    def law(self, model_id: str, size: str | None) -> DurationLaw:
+        """How long runs of this model and size take, learned from the ledger."""
+        key = (model_id, size)
+        if key not in self._laws:
+            self._laws[key] = learn(self._ledger.run_times(model_id, size))
+        return self._laws[key]
+
+    def _look_soon(self, job_id: str) -> None:
+        watch = self._watches.setdefault(job_id, _Watch())
+        pool, step = (self._savers, self._save) if watch.saving else (self._lookers, self._look)
+        if not self._stopping.is_set():
+            pool.submit(self._step, job_id, watch, step)
+
+    def _step(self, job_id: str, watch: _Watch, step: Callable[[Job, _Watch], float | None]) -> None:
+        """Take one step and plan the next; a surprise costs a pause, never the job."""
+        pause_s: float | None = None
+        try:
+            job = self._ledger.job(job_id)
+            if not job.at_rest and job.api_origin == self._api_origin and job.request_id:
+                pause_s = step(job, watch)
+        except MoveError:  # it moved on while we looked, by a cancel for instance: look again
+            pause_s = self.pace.shortest_s
+        except JobNotFoundError:
+            log.warning("Job %s is gone from the ledger", job_id[:8])
+        except Exception as fault:
+            if self._stopping.is_set():
+                return
+            watch.faults += 1
+            pause_s = self.pace.fault_pause_s(watch.faults, random())
+            foreseen = isinstance(fault, DreaminaError)
+            log.warning("Job %s: will be looked at again: %s", job_id[:8], fault, exc_info=not foreseen)
+        if pause_s is None:
+            self._watches.pop(job_id, None)
+        self._schedule.finish(job_id, pause_s)
+
+    def _look(self, job: Job, watch: _Watch) -> float | None:
+        """Ask how far a job has come and write it down; returns seconds to the next step, None for none."""
+        if job.state != "saving":
+            try:
+                reply = self._client.status(job.request_id or "", attempts=1)
+            except ApiError as fault:
+                return self._after_fault(job, watch, fault)
+            watch.faults, watch.missing_since = 0, None
+            job = self._apply_status(job, reply)
+        if job.state == "queued" and job.cancel_requested_at:
+            job, _ = self.ask_cancel(job)  # a wish that could not be confirmed stays a wish
+        return self._next_pause_s(job, watch)
+
+    def _next_pause_s(self, job: Job, watch: _Watch) -> float | None:
+        watch.saving = job.state == "saving"
+        if watch.saving:
+            return 0.0
+        if job.at_rest:
+            return None
+        if job.state == "queued":
+            return self.pace.queue_pause_s(job.queue_position)
+        law = self.law(job.model_id, job.size)
+        return self.pace.run_pause_s(law, self._clock() - (job.started_at or job.created_at))
+
+    def _apply_status(self, job: Job, reply: StatusReply) -> Job:
+        """Write what the service said; an unheard-of status is kept and shown, and the state stays."""
+        state = state_of(reply.status)
+        now = self._clock()
+        fields: dict[str, Any] = {"status": reply.status, "queue_position": reply.queue_position}
+        fields |= {"problem": None, "detail": None}
+        if state != "queued":
+            fields["queue_position"] = None
+        if state in ("running", "saving"):
+            fields["started_at"] = job.started_at or (now if state == "running" else job.accepted_at)
+        if state == "saving":
+            fields["completed_at"] = now
+        if state == "cancelled":
+            fields["cancel_outcome"] = "cancelled" if job.cancel_requested_at else None
+        if state == "failed":
+            fields |= self._failure(job)
+        to = state if state != job.state else None
+        return self._ledger.change(job.job_id, to, only_in=("queued", "running"), **fields)
+
+    def _failure(self, job: Job) -> dict[str, Any]:
+        """Why the service says a request failed; without an answer, that it failed."""
+        fields: dict[str, Any] = {"problem": "failed_at_service", "detail": None}
+        try:
+            result = self._client.result(job.request_id or "", attempts=2)
+        except ApiError as fault:
+            return fields | {"detail": str(fault)}
+        return fields | {"detail": result.error, "cost_usd": result.cost_usd}
+
+    def _after_fault(self, job: Job, watch: _Watch, fault: ApiError) -> float | None:
+        """Keep a job whose status or result could not be read; give up only where the service says there is nothing."""
+        watch.faults += 1
+        retry_after_s = fault.retry_after_s if isinstance(fault, RateLimitError) else None
+        if isinstance(fault, RequestNotFoundError):
+            watch.missing_since = watch.missing_since or self._clock()
+            if self._clock() - watch.missing_since >= MISSING_GRACE_S:
+                self._ledger.change(job.job_id, "failed", problem=fault.kind, detail=str(fault))
+                return None
+            return min(self.pace.fault_pause_s(watch.faults, random()), MISSING_GRACE_S / 4)
+        watch.missing_since = None
+        if isinstance(fault, ResponseError) and fault.error_code == 403001:
+            self._ledger.change(job.job_id, "failed", problem="foreign", detail=str(fault))
+            return None
+        if watch.faults >= 2 or isinstance(fault, AuthError):
+            self._ledger.change(job.job_id, problem=fault.kind, detail=str(fault))
+        return self.pace.fault_pause_s(watch.faults, random(), retry_after_s)
+
+    def _save(self, job: Job, watch: _Watch) -> float | None:
+        """Fetch a completed job's files: each is shown as soon as it is whole."""
+        try:
+            result = self._client.result(job.request_id or "", attempts=2)
+        except ApiError as fault:
+            return self._after_fault(job, watch, fault)
+        watch.missing_since = None
+        if result.cost_usd is not None:
+            job = self._ledger.change(job.job_id, cost_usd=result.cost_usd)
+        files = _files_of(result)
+        if not files:
+            return self._after_no_files(job, watch, result)
+        self._laws.pop((job.model_id, job.size), None)
+        return self._keep_all(job, files, watch)
+
+    def _after_no_files(self, job: Job, watch: _Watch, result: ResultReply) -> float | None:
+        """A result without files: not finished after all, failed, or late; never an empty gallery."""
+        status = result.status or job.status
+        state = state_of(result.status)
+        if state in ("queued", "running"):
+            watch.saving = False
+            self._ledger.change(job.job_id, state, status=status, completed_at=None)
+            return self.pace.shortest_s
+        if state == "cancelled":
+            self._ledger.change(job.job_id, state, status=status)
+        elif state == "failed" or result.error:
+            self._ledger.change(job.job_id, "failed", status=status, problem="failed_at_service", detail=result.error)
+        elif (result.status and state is None) or watch.faults < 3:
+            watch.faults += 1
+            self._ledger.change(job.job_id, status=status)
+            return self.pace.fault_pause_s(watch.faults, random())
+        else:
+            detail = f"Request {job.request_id} is completed, but its result names no picture and no video."
+            self._ledger.change(job.job_id, "failed", problem="no_files", detail=detail)
+        return None
+
+    def _keep_all(self, job: Job, files: list[tuple[str, str]], watch: _Watch) -> float | None:
+        kept = {output.index: output for output in job.outputs}
+        for index, (kind, _) in enumerate(files):
+            if index not in kept:
+                kept[index] = Output(index, kind, new_id())
+                self._ledger.set_output(job.job_id, kept[index])
+        waiting = [
+            self._keepers.submit(self._keep, job, kept[index], url)
+            for index, (_, url) in enumerate(files)
+            if kept[index].state != "kept"
+        ]
+        faults = [fault for fault in (future.result() for future in waiting) if fault]
+        full = next((fault for fault in faults if isinstance(fault, DiskError)), None)
+        if full:
+            watch.faults += 1
+            self._ledger.change(job.job_id, problem=full.kind, detail=str(full))
+            return self.pace.fault_pause_s(watch.faults, random())
+        missing = [output for output in self._ledger.job(job.job_id).outputs if output.state != "kept"]
+        if missing:
+            reason = faults[0] if faults else MediaError("The result names it no longer.")
+            detail = f"{len(missing)} of {len(kept)} files of request {job.request_id} could not be kept. {reason}"
+            self._ledger.change(job.job_id, "failed", problem=reason.kind, detail=detail)
+        else:
+            self._ledger.change(job.job_id, "done", problem=None, detail=None)
+        return None
+
+    def _keep(self, job: Job, output: Output, url: str) -> MediaError | None:
+        """Keep one file; returns the fault that prevented it. A file that a crash left whole is not fetched again."""
+        news: dict[str, Any]
+        fault: MediaError | None = None
+        try:
+            facts = self._media.kept(job.job_id, output.index)
+            facts = facts or self._media.keep(job.job_id, output.index, output.kind, url)
+        except DiskError as full:
+            return full
+        except MediaError as damage:
+            fault = damage
+            news = {"state": "damaged", "note": str(damage)}
+        else:
+            names = ("file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
+            news = {"state": "kept", "note": None} | {name: getattr(facts, name) for name in names}
+        self._ledger.set_output(job.job_id, replace(output, **news))
+        return fault
+
+    def ask_cancel(self, job: Job) -> tuple[Job, bool]:
+        """Ask the service to cancel, then believe only a status; returns the job and whether there was one."""
+        request_id = job.request_id or ""
+        reply = CancelReply(None, None)
+        try:
+            reply = self._client.cancel(request_id, attempts=1)
+        except ApiError as fault:
+            log.info("Job %s: the cancel was not answered: %s", job.job_id[:8], fault)
+        status: StatusReply | None = None
+        try:
+            status = self._client.status(request_id, attempts=2)
+        except RequestNotFoundError:
+            if reply.outcome == "cancelled":
+                status = StatusReply("cancelled", None, None)
+        except ApiError:
+            if reply.outcome == "not_cancellable" and reply.status:
+                status = StatusReply(reply.status, None, None)
+        try:
+            job = self._apply_status(job, status) if status else job
+        except MoveError:  # a look was quicker: what it wrote is the truth
+            job = self._ledger.job(job.job_id)
+        if not job.at_rest:
+            self._schedule.put(job.job_id, self.pace.shortest_s)
+        return job, status is not None
+
+
+def _files_of(result: ResultReply) -> list[tuple[str, str]]:
+    """`(kind, url)` of every file in a result, pictures first, each address once."""
+    found: dict[str, str] = {}
+    for key, kind in _OUTPUT_KINDS:
+        value = (result.output or {}).get(key)
+        for url in value if isinstance(value, list) else [value]:
+            if isinstance(url, str) and url:
+                found.setdefault(url, kind)
+    return [(kind, url) for url, kind in found.items()]
