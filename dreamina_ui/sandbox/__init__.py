@@ -1,0 +1,1 @@
+"""A local stand-in for the Model API, spoken to over real HTTP."""

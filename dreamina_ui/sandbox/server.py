@@ -1,0 +1,336 @@
+"""The sandbox's HTTP routes: the Model API on 127.0.0.1, so that the program runs whole without a key.
+
+It speaks the verbs of the RunComfy Model API documentation, plus two of its own:
+- `GET /sandbox/requests`, behind the same token: every stored request with inputs and status, so that tests and
+  benchmarks can count what was accepted;
+- `GET /files/{request_id}/{key}/{index}.png`: a picture; like a pre-signed URL it needs no token, but the key.
+
+`queue_position` counts the requests ahead in the queue: 0 is next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NoReturn
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from dreamina_ui.errors import SettingsError
+from dreamina_ui.sandbox.service import PRICE_USD, Refusal, Request, Service
+from dreamina_ui.schema import Model
+
+BODY_LIMIT_BYTES = 1_000_000
+KEEP_PICTURES = 100
+"""The newest pictures kept on disk; an older one is painted again when somebody asks for it."""
+
+PAINT_WAIT_S = 2.0
+"""How long an answer waits for pictures that are due but not painted yet, before it says `in_progress`."""
+
+Handler = Callable[[HttpRequest], Awaitable[Response]]
+
+
+class Sandbox:
+    """A Model API of our own in a thread of this process.
+
+    Args:
+        folder: where requests and pictures are kept; a restart on the same folder forgets nothing.
+        models: what can be asked for, by model_id.
+        token: the bearer token that callers must show.
+        queue_s: the least seconds a request waits in the queue.
+        run_s: the usual seconds a request runs; see `Service`.
+        parallel: how many requests run at the same time.
+        port: 0 for any free port.
+        clock: the present time in epoch seconds; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        models: Mapping[str, Model],
+        *,
+        token: str,
+        queue_s: float = 2.0,
+        run_s: float = 6.0,
+        parallel: int = 2,
+        port: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._models = models
+        self._token = token
+        self._times = {"queue_s": queue_s, "run_s": run_s}
+        self._parallel = parallel
+        self._port = port
+        self._clock = clock
+
+    def start(self) -> str:
+        """Serve until `stop`.
+
+        Returns:
+            The base URL, such as `http://127.0.0.1:41234`; it answers already.
+
+        Raises:
+            SettingsError: the port is taken, or the folder cannot be used.
+        """
+        # With the protocol named asyncio sets TCP_NODELAY on it; without, each answer takes 40 ms more.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind(("127.0.0.1", self._port))
+            pictures = Pictures(self._folder / "pictures")
+            self._service = Service(
+                self._folder, self._models, clock=self._clock, parallel=self._parallel, **self._times
+            )
+        except Exception as fault:
+            self._socket.close()
+            raise SettingsError(
+                f"The sandbox cannot start on port {self._port} with {self._folder}: {fault}"
+            ) from fault
+        self._pictures = pictures
+        config = uvicorn.Config(
+            Api(self._service, pictures, self._token).app(),
+            lifespan="off",
+            ws="none",
+            log_config=None,  # The program's logging is its own to set up.
+            log_level="warning",
+            access_log=False,
+            # Longer than clients keep idle connections: a submit on a connection that the server is just closing
+            # would look like a lost answer.
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="sandbox", daemon=True
+        )
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            time.sleep(0.005)
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def stop(self) -> None:
+        """Stop serving, within 2 seconds even if connections are open; what was accepted stays on disk."""
+        self._server.should_exit = True
+        self._pictures.close()
+        self._thread.join(1.7)
+        self._server.force_exit = True
+        self._thread.join(0.3)
+        self._socket.close()
+        if not self._thread.is_alive():
+            self._service.close()
+
+
+class Pictures:
+    """The painted files in one folder; painted by one thread of their own, away from the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._unfinished = folder / "unfinished"
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._unfinished.mkdir(parents=True)
+        self._painter = ThreadPoolExecutor(1, thread_name_prefix="sandbox-painter")
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    def path(self, request: Request, index: int) -> Path:
+        """Where a picture of a request lies once it is painted."""
+        return self._folder / f"{request.request_id}-{index}.png"
+
+    def paint(self, request: Request, done: Callable[[str], None]) -> asyncio.Task[None]:
+        """See to it that all pictures of a request are on disk, then call `done` with its id."""
+        task = self._under_way.get(request.request_id)
+        if task is None:
+            task = asyncio.create_task(self._paint_missing(request, done))
+            self._under_way[request.request_id] = task
+            task.add_done_callback(lambda _task: self._under_way.pop(request.request_id))
+        return task
+
+    def close(self) -> None:
+        """Paint no more; a picture half done is dropped or finished whole."""
+        self._painter.shutdown(wait=False, cancel_futures=True)
+
+    async def _paint_missing(self, request: Request, done: Callable[[str], None]) -> None:
+        loop = asyncio.get_running_loop()
+        for index in range(request.count):
+            if not self.path(request, index).exists():
+                await loop.run_in_executor(self._painter, self._paint_one, request, index)
+        done(request.request_id)
+
+    def _paint_one(self, request: Request, index: int) -> None:
+        from dreamina_ui.sandbox.painter import paint, write_png  # numpy is loaded when there is something to paint
+
+        picture = paint(request.prompt, *request.size, seed=request.seed, index=index, count=request.count)
+        with tempfile.NamedTemporaryFile(dir=self._unfinished, suffix=".png", delete=False) as file:
+            write_png(picture, file)
+        Path(file.name).replace(self.path(request, index))
+        by_age = sorted(self._folder.glob("*.png"), key=lambda path: path.stat().st_mtime)
+        for path in by_age[:-KEEP_PICTURES]:
+            path.unlink(missing_ok=True)
+
+
+class Api:
+    """The routes, each one verb of the Model API."""
+
+    def __init__(self, service: Service, pictures: Pictures, token: str) -> None:
+        self._service = service
+        self._pictures = pictures
+        self._token = token
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/v1/models/{model_id:path}", self._guarded(self._submit), methods=["POST"]),
+                Route("/v1/models/{model_id:path}", self._guarded(self._price)),
+                Route("/v1/requests/{request_id}/status", self._guarded(self._status)),
+                Route("/v1/requests/{request_id}/result", self._guarded(self._result)),
+                Route("/v1/requests/{request_id}/cancel", self._guarded(self._cancel), methods=["POST"]),
+                Route("/sandbox/requests", self._guarded(self._requests)),
+                Route("/files/{request_id}/{key}/{index:int}.png", self._file),
+            ],
+            exception_handlers={Refusal: _refuse, HTTPException: _refuse, Exception: _break_down},
+        )
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(http: HttpRequest) -> Response:
+            expected = f"Bearer {self._token}".encode()
+            if not hmac.compare_digest(http.headers.get("authorization", "").encode("latin-1"), expected):
+                raise Refusal(401, 401001, "The bearer token is missing or wrong.")
+            return await handler(http)
+
+        return guarded
+
+    async def _submit(self, http: HttpRequest) -> Response:
+        request = self._service.submit(http.path_params["model_id"], await _json_body(http))
+        address = f"{http.base_url}v1/requests/{request.request_id}"
+        urls = {f"{verb}_url": f"{address}/{verb}" for verb in ("status", "result", "cancel")}
+        return JSONResponse({"request_id": request.request_id, **urls})
+
+    async def _price(self, http: HttpRequest) -> Response:
+        model = self._service.model(http.path_params["model_id"])
+        note = "The sandbox charges play money: nothing is billed."
+        price = {"base_price_usd": PRICE_USD, "price_unit": "image", "pricing_note": note}
+        return JSONResponse({"model_id": model.model_id, **price})
+
+    async def _status(self, http: HttpRequest) -> Response:
+        request = await self._look_up(http)
+        status = request.status(self._service.clock())
+        answer: dict[str, Any] = {"request_id": request.request_id, "status": status}
+        if status == "in_queue":
+            answer["queue_position"] = self._service.queue_position(request)
+        if status == "in_progress":
+            answer["instance_id"] = f"sandbox-{request.seed % 1000:03}"
+        return JSONResponse(answer)
+
+    async def _result(self, http: HttpRequest) -> Response:
+        request = await self._look_up(http)
+        answer = self._summary(request)
+        if answer["status"] == "completed":
+            answer["output"] = self._output(request, http)
+        if answer["finished_at"] and http.query_params.get("include_cost") == "true":
+            answer["cost"] = request.cost_usd
+        return JSONResponse(answer)
+
+    async def _cancel(self, http: HttpRequest) -> Response:
+        cancelled, request = self._service.cancel(http.path_params["request_id"])
+        outcome = "cancelled" if cancelled else "not_cancellable"
+        status = request.status(self._service.clock())
+        return JSONResponse({"request_id": request.request_id, "outcome": outcome, "status": status})
+
+    async def _requests(self, http: HttpRequest) -> Response:
+        more = ("model_id", "inputs", "count")
+        return JSONResponse(
+            [
+                {**self._summary(request), **{key: getattr(request, key) for key in more}}
+                for request in self._service.all()
+            ]
+        )
+
+    async def _file(self, http: HttpRequest) -> Response:
+        request = self._service.get(http.path_params["request_id"])
+        index = http.path_params["index"]
+        right_key = hmac.compare_digest(http.path_params["key"].encode(), request.key.encode())
+        if not right_key or index >= request.count or request.status(self._service.clock()) != "completed":
+            raise HTTPException(404)
+        if not self._pictures.path(request, index).exists():
+            await asyncio.shield(self._pictures.paint(request, self._service.painted))
+        return FileResponse(self._pictures.path(request, index), media_type="image/png")
+
+    async def _look_up(self, http: HttpRequest) -> Request:
+        """The request asked for; painting begins once it runs, and is waited for shortly once it is due."""
+        request = self._service.get(http.path_params["request_id"])
+        if request.status(self._service.clock()) != "in_progress" or request.painted_at is not None:
+            return request
+        painting = self._pictures.paint(request, self._service.painted)
+        if self._service.clock() >= request.ends_at:
+            await asyncio.wait([painting], timeout=PAINT_WAIT_S)
+            if painting.done():
+                painting.result()
+        return self._service.get(request.request_id)
+
+    def _summary(self, request: Request) -> dict[str, Any]:
+        now = self._service.clock()
+        times = {"created_at": _utc(request.created_at), "finished_at": _utc(request.finished_at(now))}
+        return {"request_id": request.request_id, "status": request.status(now), **times}
+
+    def _output(self, request: Request, http: HttpRequest) -> dict[str, Any]:
+        """One picture as `image` where the model's output schema has it, several as `images`."""
+        # Addresses are built anew for each answer: the port changes between restarts.
+        folder = f"{http.base_url}files/{request.request_id}/{request.key}"
+        urls = [f"{folder}/{index}.png" for index in range(request.count)]
+        known = self._service.model(request.model_id).output_schema.get("output", {}).get("properties", {})
+        single = len(urls) == 1 and ("image" in known or "images" not in known)
+        return {"image": urls[0]} if single else {"images": urls}
+
+
+async def _json_body(http: HttpRequest) -> Any:
+    body = bytearray()
+    size_bytes = 0
+    async for chunk in http.stream():
+        # Read to the end even when it is too much: a sender cut off in mid-body never sees the answer.
+        size_bytes += len(chunk)
+        if size_bytes <= BODY_LIMIT_BYTES:
+            body += chunk
+    if size_bytes > BODY_LIMIT_BYTES:
+        raise Refusal(413, None, f"The body is larger than {BODY_LIMIT_BYTES} bytes.")
+    try:
+        return json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as fault:
+        detail = {"loc": ["body"], "msg": "must be valid JSON", "type": "json"}
+        raise Refusal(422, 422001, "The body is not valid JSON.", detail=[detail]) from fault
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+async def _refuse(_http: HttpRequest, fault: Exception) -> Response:
+    if isinstance(fault, Refusal):
+        return JSONResponse(fault.body, fault.status_code)
+    assert isinstance(fault, HTTPException)
+    return JSONResponse({"error_message": fault.detail}, fault.status_code, fault.headers)
+
+
+async def _break_down(_http: HttpRequest, _fault: Exception) -> Response:
+    return JSONResponse({"error_code": 500001, "error_message": "The sandbox broke down; see its log."}, 500)
+
+
+def _utc(time_s: float | None) -> str | None:
+    if time_s is None:
+        return None
+    return datetime.fromtimestamp(time_s, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

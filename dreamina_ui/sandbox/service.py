@@ -1,0 +1,300 @@
+"""The Model API's state machine, on a clock: what the sandbox knows of each request.
+
+A request is on disk before `submit` returns, so that neither a restart nor a kill forgets it. Its whole course is
+planned when it is submitted (`starts_at`, `ends_at`) and its status is read off the clock: there are no timers to
+lose, and no call looks at requests that are over.
+
+Source: RunComfy Model API documentation (statuses, error codes, cancel only in the queue).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dreamina_ui.errors import InputError, describe_rule
+from dreamina_ui.schema import Model, parse_size
+
+PRICE_USD = 0.03
+"""Play money, for one picture."""
+
+DEFAULT_SIZE = (2048, 2048)
+SIDES_PX = (64, 8192)
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS requests (
+    number INTEGER PRIMARY KEY, request_id TEXT UNIQUE NOT NULL, key TEXT NOT NULL, model_id TEXT NOT NULL,
+    inputs TEXT NOT NULL, count INTEGER NOT NULL, created_at REAL NOT NULL, starts_at REAL NOT NULL,
+    ends_at REAL NOT NULL, painted_at REAL, cancelled_at REAL
+);
+CREATE INDEX IF NOT EXISTS live_by_start ON requests (starts_at) WHERE cancelled_at IS NULL;
+CREATE INDEX IF NOT EXISTS live_by_end ON requests (ends_at) WHERE cancelled_at IS NULL;
+"""
+_COLUMNS = "number, request_id, key, model_id, inputs, count, created_at, starts_at, ends_at, painted_at, cancelled_at"
+
+
+class Refusal(Exception):
+    """A call that the API refuses: HTTP status, and the JSON body that says why."""
+
+    def __init__(self, status_code: int, error_code: int | None, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.body = {**({"error_code": error_code} if error_code else {}), "error_message": message, **more}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One stored request; times are epoch seconds.
+
+    Attributes:
+        number: its place in the order of submission.
+        key: the unguessable part of its files' addresses.
+        inputs: as submitted, defaults filled in.
+        count: how many pictures it makes.
+        starts_at, ends_at: when it leaves the queue, and when its pictures are due.
+        painted_at: when its last picture was on disk, or None.
+        cancelled_at: when it was cancelled, or None.
+    """
+
+    number: int
+    request_id: str
+    key: str
+    model_id: str
+    inputs: dict[str, Any]
+    count: int
+    created_at: float
+    starts_at: float
+    ends_at: float
+    painted_at: float | None
+    cancelled_at: float | None
+
+    def status(self, now: float) -> str:
+        """The service's word for its state; `completed` only once its pictures are on disk."""
+        if self.cancelled_at is not None:
+            return "cancelled"
+        if now < self.starts_at:
+            return "in_queue"
+        return "completed" if now >= self.ends_at and self.painted_at is not None else "in_progress"
+
+    def finished_at(self, now: float) -> float | None:
+        """When it was completed or cancelled; None while it is neither."""
+        if self.status(now) == "completed":
+            return max(self.ends_at, self.painted_at or 0.0)
+        return self.cancelled_at
+
+    @property
+    def prompt(self) -> str:
+        """The input named `prompt`, else the first text among the inputs, else nothing."""
+        texts = [self.inputs.get("prompt"), *self.inputs.values()]
+        return next((text for text in texts if isinstance(text, str)), "")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of its pictures."""
+        return picture_size(self.inputs)
+
+    @property
+    def seed(self) -> int:
+        """What its pictures are painted from, besides the prompt."""
+        return _digest(self.request_id)
+
+    @property
+    def cost_usd(self) -> float:
+        """Play money for all its pictures; nothing if it was cancelled."""
+        return 0.0 if self.cancelled_at is not None else round(PRICE_USD * self.count, 4)
+
+
+class Service:
+    """Accepts requests, queues them before `parallel` slots, and says how far they are.
+
+    A request waits `queue_s` seconds, and longer while all slots are taken; first come, first served. Then it runs
+    for about `run_s` seconds: 0.6 to 2.3 times that, by the size and number of its pictures and by its id.
+    For one thread at a time.
+
+    Args:
+        folder: where `requests.sqlite3` lies; made if missing.
+        models: what can be asked for, by model_id.
+        clock: the present time in epoch seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        models: Mapping[str, Model],
+        *,
+        clock: Callable[[], float],
+        queue_s: float = 2.0,
+        run_s: float = 6.0,
+        parallel: int = 2,
+    ) -> None:
+        self.clock = clock
+        self._models = models
+        self._queue_s = queue_s
+        self._run_s = run_s
+        self._parallel = parallel
+        folder.mkdir(parents=True, exist_ok=True)
+        # Opened by the thread that starts the server and used by the server's own, one after the other.
+        self._db = sqlite3.connect(folder / "requests.sqlite3", isolation_level=None, check_same_thread=False)
+        # WAL survives a killed process with NORMAL; only a power cut could lose the last rows of play money.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(_TABLE)
+
+    def close(self) -> None:
+        """Close the file; the service is of no use afterwards."""
+        self._db.close()
+
+    def model(self, model_id: str) -> Model:
+        """The model of this id.
+
+        Raises:
+            Refusal: 400 with 400001, there is none.
+        """
+        if model_id not in self._models:
+            raise Refusal(400, 400001, f"There is no model {model_id}.")
+        return self._models[model_id]
+
+    def submit(self, model_id: str, inputs: Any) -> Request:
+        """Check and store a request.
+
+        Raises:
+            Refusal: 400 with 400001 for an unknown model, 422 with 422001 for inputs that break its schema.
+        """
+        model = self.model(model_id)
+        try:
+            checked = model.check(inputs)
+        except InputError as fault:
+            detail = {"loc": ["body", fault.field], "msg": describe_rule(fault.rule, fault.limit), "type": fault.rule}
+            raise Refusal(422, 422001, "The inputs do not fit the model's schema.", detail=[detail]) from fault
+        now = self.clock()
+        request_id = str(uuid.uuid4())
+        count = picture_count(checked, request_id)
+        starts_at = self._start(now, [row[0] for row in self._db.execute(*self._latest_ends())])
+        ends_at = starts_at + self._run_s * pace(picture_size(checked), count, request_id)
+        text = json.dumps(checked, ensure_ascii=False)
+        row = (request_id, secrets.token_urlsafe(16), model_id, text, count, now, starts_at, ends_at)
+        self._db.execute(
+            "INSERT INTO requests (request_id, key, model_id, inputs, count, created_at, starts_at, ends_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        return self.get(request_id)
+
+    def get(self, request_id: str) -> Request:
+        """The request of this id.
+
+        Raises:
+            Refusal: 404 with 404001, there is none.
+        """
+        found = self._select("WHERE request_id = ?", request_id)
+        if not found:
+            raise Refusal(404, 404001, f"The request {request_id} is unknown or has expired.")
+        return found[0]
+
+    def all(self) -> list[Request]:
+        """Every request ever stored, oldest first."""
+        return self._select("ORDER BY number")
+
+    def queue_position(self, request: Request) -> int:
+        """How many requests in the queue come before this one: 0 is next."""
+        row = self._db.execute(
+            "SELECT COUNT(*) FROM requests WHERE cancelled_at IS NULL AND starts_at > ? AND number < ?",
+            (self.clock(), request.number),
+        ).fetchone()
+        return int(row[0])
+
+    def cancel(self, request_id: str) -> tuple[bool, Request]:
+        """Cancel a request that is still in the queue; those behind it move up.
+
+        Returns:
+            Whether this call cancelled it, and the request as it now is.
+        """
+        now = self.clock()
+        request = self.get(request_id)
+        if request.status(now) != "in_queue":
+            return False, request
+        self._db.execute("BEGIN IMMEDIATE")
+        with self._db:
+            self._db.execute("UPDATE requests SET cancelled_at = ? WHERE number = ?", (now, request.number))
+            self._move_up(request.number, now)
+        return True, self.get(request_id)
+
+    def painted(self, request_id: str) -> None:
+        """Note that all pictures of a request are on disk."""
+        self._db.execute(
+            "UPDATE requests SET painted_at = ? WHERE request_id = ? AND painted_at IS NULL",
+            (self.clock(), request_id),
+        )
+
+    def _move_up(self, number: int, now: float) -> None:
+        ends: list[float] = []
+        for other in self._select("WHERE cancelled_at IS NULL AND ends_at > ? ORDER BY number", now):
+            ends_at = other.ends_at
+            if other.number > number and other.starts_at > now:
+                starts_at = max(now, self._start(other.created_at, sorted(ends, reverse=True)[: self._parallel]))
+                ends_at = starts_at + other.ends_at - other.starts_at
+                self._db.execute(
+                    "UPDATE requests SET starts_at = ?, ends_at = ? WHERE number = ?",
+                    (starts_at, ends_at, other.number),
+                )
+            ends.append(ends_at)
+
+    def _start(self, created_at: float, latest_ends: list[float]) -> float:
+        """When a request may start: first come, first served means once fewer than `parallel` before it still run."""
+        free_at = latest_ends[self._parallel - 1] if len(latest_ends) >= self._parallel else 0.0
+        return max(created_at + self._queue_s, free_at)
+
+    def _latest_ends(self) -> tuple[str, tuple[int]]:
+        sql = "SELECT ends_at FROM requests WHERE cancelled_at IS NULL ORDER BY ends_at DESC LIMIT ?"
+        return sql, (self._parallel,)
+
+    def _select(self, rest: str, *values: Any) -> list[Request]:
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM requests {rest}", values)  # noqa: S608 - only our own text
+        names = _COLUMNS.split(", ")
+        return [Request(**{**dict(zip(names, row, strict=True)), "inputs": json.loads(row[4])}) for row in rows]
+
+
+def picture_count(inputs: Mapping[str, Any], request_id: str) -> int:
+    """How many pictures a request makes: 2 to 4 by its id where `force_single` is false, else 1."""
+    return 2 + _digest(request_id) % 3 if inputs.get("force_single") is False else 1
+
+
+def picture_size(inputs: Mapping[str, Any]) -> tuple[int, int]:
+    """(width, height) in pixels that these inputs of any model ask for.
+
+    The first value such as `2048x2048(1:1)`; else integers `width` and `height`; else about 2 megapixels of a ratio
+    such as `16:9`; else 2048x2048. Each side is kept within 64 to 8192.
+    """
+    sizes = [size for value in inputs.values() if (size := parse_size(value))]
+    sides = inputs.get("width"), inputs.get("height")
+    ratios = [re.fullmatch(r"(\d{1,3}):(\d{1,3})", value) for value in inputs.values() if isinstance(value, str)]
+    ratio = next((match for match in ratios if match and int(match[1]) and int(match[2])), None)
+    width, height = DEFAULT_SIZE
+    if sizes:
+        width, height = sizes[0]
+    elif all(isinstance(side, int) for side in sides):
+        width, height = sides  # type: ignore[assignment]
+    elif ratio:
+        wide = int(ratio[1]) / int(ratio[2])
+        width, height = round((2e6 * wide) ** 0.5), round((2e6 / wide) ** 0.5)
+    low, high = SIDES_PX
+    return min(max(width, low), high), min(max(height, low), high)
+
+
+def pace(size: tuple[int, int], count: int, request_id: str) -> float:
+    """How much longer than usual a request runs: more for large or many pictures, and a little by its id."""
+    megapixels = size[0] * size[1] / 1e6
+    jitter = 0.9 + 0.2 * (_digest(request_id, "pace") % 1000) / 1000
+    return float((megapixels / 4.2) ** 0.25 * (1 + 0.15 * (count - 1)) * jitter)
+
+
+def _digest(*parts: str) -> int:
+    return int.from_bytes(hashlib.sha256("/".join(parts).encode()).digest()[:8], "big")
