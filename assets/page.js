@@ -1,0 +1,346 @@
+/* The jobs of this visitor: cards that follow the server's stream, and the draft that survives a reload. */
+"use strict";
+
+const dreamina = (() => {
+  const facts = JSON.parse(document.currentScript.dataset.page);
+  const language = pickLanguage(navigator.languages || [navigator.language]);
+  const words = facts.words[language];
+  document.documentElement.lang = language;
+  const root = new URL("./dreamina/", location.href);
+  const DRAFT = "dreamina.draft";
+  const HIDDEN_PAUSE_MS = 10000;
+  const cards = new Map(); // job_id -> {data, at, node}
+  let frame = null;
+  let stream = null;
+  let watchAgain = false;
+  let pressed = false;
+  let hiddenTimer = 0;
+
+  /* --- words */
+
+  function pickLanguage(wishes) {
+    for (const wish of wishes) {
+      const code = wish.toLowerCase();
+      const found = Object.keys(facts.words).find((known) => known.toLowerCase() === code || known === code.split("-")[0]);
+      if (found) return found;
+    }
+    return "en";
+  }
+
+  function say(key, values = {}) {
+    return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  }
+
+  function element(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children);
+    return node;
+  }
+
+  /* --- the stream: one per page, closed when nothing runs or nobody looks */
+
+  function watch(byPress = true) {
+    pressed = pressed || byPress;
+    if (document.hidden) return lookFromBehind();
+    if (stream) {
+      watchAgain = true;
+      return;
+    }
+    stream = new EventSource(new URL(`events?language=${language}`, root));
+    stream.addEventListener("jobs", (event) => show(JSON.parse(event.data)));
+    stream.addEventListener("rest", () => {
+      close();
+      if (watchAgain) {
+        watchAgain = false;
+        watch(false);
+      }
+    });
+    stream.addEventListener("open", () => setOffline(false));
+    stream.addEventListener("error", () => {
+      setOffline(true);
+      if (stream && stream.readyState === EventSource.CLOSED) {
+        close();
+        setTimeout(() => watch(false), 3000);
+      }
+    });
+  }
+
+  function close() {
+    if (stream) stream.close();
+    stream = null;
+  }
+
+  // A browser has six connections per server: a tab that nobody sees gives its one back and asks now and then.
+  async function lookFromBehind() {
+    clearTimeout(hiddenTimer);
+    close();
+    try {
+      const answer = await fetch(new URL(`jobs?language=${language}`, root));
+      if (answer.ok) show(await answer.json());
+    } catch { /* the visible page will say so */ }
+    const goesOn = [...cards.values()].some((card) => card.data.active);
+    if (document.hidden && goesOn) hiddenTimer = setTimeout(lookFromBehind, HIDDEN_PAUSE_MS);
+  }
+
+  function setOffline(isOffline) {
+    if (frame) frame.offline.hidden = !isOffline;
+  }
+
+  /* --- cards */
+
+  function build() {
+    const home = document.getElementById("jobs");
+    if (!home) return false;
+    if (frame && frame.home === home) return true;
+    frame = {
+      home,
+      offline: element("p", { class: "offline", role: "status", hidden: true }, words.offline),
+      empty: element("p", { class: "empty" }, words.no_jobs),
+      live: element("div", { class: "sr-only", role: "status", "aria-live": "polite", id: "job-status" }),
+      list: element("ol", { class: "job-list", "aria-label": words.pictures }),
+    };
+    home.replaceChildren(frame.live, frame.offline, frame.empty, frame.list);
+    return true;
+  }
+
+  function show(jobs) {
+    setOffline(false);
+    if (!build()) return;
+    for (const data of jobs) {
+      const known = cards.get(data.job_id);
+      if (known && known.data.version > data.version) continue;
+      const card = known || { node: newCard(data) };
+      const before = known && known.data.state_text + known.data.message;
+      card.data = data;
+      card.at = performance.now();
+      cards.set(data.job_id, card);
+      if (!known) place(card);
+      fill(card);
+      if (known && before !== data.state_text + data.message) announce(data);
+    }
+    frame.empty.hidden = cards.size > 0;
+    tick();
+  }
+
+  function place(card) {
+    const later = [...frame.list.children].find((node) => Number(node.dataset.createdAt) < card.data.created_at);
+    frame.list.insertBefore(card.node, later || null);
+    if (pressed && card.data.active) {
+      pressed = false;
+      announce(card.data);
+      if (card.node.getBoundingClientRect().top > innerHeight - 80) card.node.scrollIntoView({ block: "start" });
+    }
+  }
+
+  function announce(data) {
+    frame.live.textContent = [shorten(data.prompt), data.state_text, data.message].filter(Boolean).join(". ");
+  }
+
+  function shorten(text) {
+    const letters = [...text];
+    return letters.length > 60 ? letters.slice(0, 60).join("") + "…" : text;
+  }
+
+  function newCard(data) {
+    const node = element("li", { class: "job", "data-job-id": data.job_id, "data-created-at": data.created_at });
+    const part = (name, tag = "p") => element(tag, { class: name });
+    const parts = {
+      prompt: part("prompt"),
+      settings: part("settings"),
+      state: part("state"),
+      elapsed: part("elapsed", "span"),
+      progress: element("progress", { max: 1, "aria-label": say("progress", { prompt: shorten(data.prompt) }) }),
+      message: part("message"),
+      outputs: part("outputs", "div"),
+      actions: part("actions", "div"),
+      cancel: element("button", { type: "button", class: "cancel" }, words.cancel),
+      fetchAgain: element("button", { type: "button", class: "fetch-again" }, words.fetch_again),
+      facts: part("facts"),
+    };
+    parts.prompt.setAttribute("dir", "auto");
+    parts.stateText = element("span");
+    parts.state.append(parts.stateText, parts.elapsed);
+    parts.cancel.addEventListener("click", () => act(data.job_id, "cancel", parts.cancel, words.cancelling));
+    parts.fetchAgain.addEventListener("click", () => act(data.job_id, "fetch-again", parts.fetchAgain, words.fetch_again));
+    parts.actions.append(parts.cancel, parts.fetchAgain);
+    node.append(parts.prompt, parts.settings, parts.state, parts.progress, parts.actions, parts.message, parts.outputs, parts.facts);
+    node.parts = parts;
+    return node;
+  }
+
+  function fill(card) {
+    const { data, node } = card;
+    const { parts } = node;
+    node.dataset.state = data.state;
+    parts.prompt.textContent = data.prompt;
+    parts.settings.textContent = data.settings;
+    parts.stateText.textContent = data.state_text;
+    parts.message.textContent = data.message;
+    parts.message.hidden = !data.message;
+    parts.facts.textContent = [data.request_id && say("request_id", data), data.cost].filter(Boolean).join(" · ");
+    parts.progress.hidden = !data.active;
+    parts.fetchAgain.hidden = !data.can_fetch_again;
+    parts.cancel.hidden = !data.can_cancel;
+    if (data.can_cancel && !card.asking) {
+      setBusy(parts.cancel, data.cancelling, data.cancelling ? words.cancelling : words.cancel);
+    }
+    if (data.can_fetch_again) setBusy(parts.fetchAgain, false, words.fetch_again);
+    data.outputs.forEach((output) => fillOutput(parts.outputs, output));
+  }
+
+  function fillOutput(grid, output) {
+    const old = grid.querySelector(`[data-index="${output.index}"]`);
+    if (old && old.dataset.state === output.state) return;
+    const figure = element("figure", { "data-index": output.index, "data-state": output.state });
+    if (output.state !== "kept") {
+      figure.append(element("figcaption", {}, [output.alt, output.facts].filter(Boolean).join(": ")));
+    } else {
+      const original = new URL(output.original, location.href);
+      if (output.kind === "image") {
+        const picture = element("img", {
+          src: output.preview,
+          srcset: `${output.thumbnail} 400w, ${output.preview} 1280w`,
+          sizes: "(max-width: 700px) 92vw, 420px",
+          alt: output.alt,
+          width: output.width,
+          height: output.height,
+          loading: "lazy",
+        });
+        figure.append(element("a", { href: original, target: "_blank", rel: "noopener" }, picture));
+      } else {
+        figure.append(element("video", { src: original, controls: true, preload: "metadata", "aria-label": output.alt }));
+      }
+      const download = new URL(original);
+      download.search = "?download=1";
+      const number = output.index + 1;
+      const link = (text, to, more) => element("a", { href: to, "aria-label": `${text}: ${number}`, ...more }, text);
+      figure.append(
+        element("figcaption", {},
+          link(words.open_original, original, { target: "_blank", rel: "noopener" }), " ",
+          link(words.download, download, { download: true }), " ",
+          element("span", { class: "file-facts" }, output.facts)),
+      );
+    }
+    if (old) old.replaceWith(figure);
+    else grid.append(figure);
+  }
+
+  function setBusy(button, isBusy, text) {
+    button.textContent = text;
+    button.disabled = isBusy;
+  }
+
+  async function act(jobId, action, button, busyText) {
+    const card = cards.get(jobId);
+    setBusy(button, true, busyText);
+    frame.live.textContent = busyText;
+    card.asking = true;
+    let refusal = "";
+    try {
+      const answer = await fetch(new URL(`jobs/${jobId}/${action}?language=${language}`, root), { method: "POST" });
+      const body = await answer.json();
+      card.asking = false;
+      if (answer.ok) show([body]);
+      else refusal = body.message;
+    } catch {
+      refusal = words.request_failed;
+    }
+    card.asking = false;
+    if (refusal) {
+      setBusy(button, false, action === "cancel" ? words.cancel : words.fetch_again);
+      card.node.parts.message.textContent = refusal;
+      card.node.parts.message.hidden = false;
+      frame.live.textContent = refusal;
+    }
+    watch(false);
+  }
+
+  // Time goes on between two messages: the page counts for itself.
+  function tick() {
+    for (const { data, at, node } of cards.values()) {
+      const since = data.active ? (performance.now() - at) / 1000 : 0;
+      const seconds = data.elapsed_s + since;
+      node.parts.elapsed.textContent = " · " + say("elapsed", { seconds: seconds.toFixed(seconds < 10 && !data.active ? 1 : 0) });
+      if (!data.active) continue;
+      const bar = node.parts.progress;
+      if (data.state === "running") bar.value = Math.min(0.97, (data.run_s + since) / Math.max(data.expected_s, 0.1));
+      else if (data.state === "saving") bar.value = 0.98;
+      else bar.removeAttribute("value");
+    }
+  }
+
+  /* --- the form */
+
+  function fieldNode(field) {
+    return document.getElementById(`field-${field.parameter}`);
+  }
+
+  function keepDraft(values) {
+    facts.fields.forEach((field, place) => count(field, values[place]));
+    try {
+      localStorage.setItem(DRAFT, JSON.stringify(Object.fromEntries(facts.fields.map((f, i) => [f.parameter, values[i]]))));
+    } catch { /* a browser without storage has no draft */ }
+    return [];
+  }
+
+  function restoreDraft(values) {
+    let draft = {};
+    try {
+      draft = JSON.parse(localStorage.getItem(DRAFT)) || {};
+    } catch { /* a damaged draft is no draft */ }
+    const restored = facts.fields.map((field, place) => {
+      const kept = draft[field.parameter];
+      const fits = typeof kept === typeof values[place] && (field.kind !== "choice" || field.choices.includes(kept));
+      return fits ? kept : values[place];
+    });
+    facts.fields.forEach((field, place) => count(field, restored[place]));
+    return restored;
+  }
+
+  // Characters as the service counts them: code points, not UTF-16 units.
+  function count(field, value) {
+    const node = fieldNode(field);
+    if (!field.max_length || !node) return;
+    let counter = node.querySelector(".counter");
+    if (!counter) {
+      counter = element("p", { class: "counter", id: `counter-${field.parameter}` });
+      node.append(counter);
+      const box = node.querySelector("textarea, input");
+      if (box) box.setAttribute("aria-describedby", counter.id);
+    }
+    const letters = [...String(value ?? "")].length;
+    const tooLong = letters > field.max_length;
+    counter.textContent = say(tooLong ? "too_long" : "counter", { count: letters, limit: field.max_length });
+    counter.classList.toggle("too-long", tooLong);
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) {
+      event.preventDefault();
+      document.getElementById("generate")?.click();
+    }
+  });
+  // The second click of a double click is no second job.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.closest?.("#generate")) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  }, true);
+  document.addEventListener("visibilitychange", () => watch(false));
+  window.addEventListener("pageshow", (event) => event.persisted && watch(false));
+  setInterval(tick, 1000);
+
+  // Gradio builds the page after this script has run.
+  new MutationObserver((_, observer) => {
+    if (!build()) return;
+    observer.disconnect();
+    watch(false);
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  return { watch, keepDraft: (values) => keepDraft(values), restoreDraft };
+})();
+window.dreamina = dreamina;

@@ -1,0 +1,101 @@
+"""One frozen Settings, read once from the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from dreamina_ui.errors import SettingsError
+
+TOKEN_VARIABLES = ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
+RUNCOMFY_URL = "https://model-api.runcomfy.net"
+
+
+class Settings(BaseSettings):
+    """What the owner chose.
+
+    Attributes:
+        api_token: the RunComfy token, or None for the sandbox. Never shown by `repr`.
+        api_base_url: where the Model API is, without a slash at the end.
+        data_dir: the folder of the ledger, the pictures and the sandbox.
+        media_hosts: the only hosts that result files may come from; empty for every public one.
+        sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
+        sandbox_parallel: how many sandbox jobs run at once.
+
+    Source of the variables' names: RunComfy Model API documentation, and its own clients.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, hide_input_in_errors=True, extra="ignore")
+
+    api_token: SecretStr | None = Field(None, validation_alias=AliasChoices(*TOKEN_VARIABLES))
+    api_base_url: str = Field(RUNCOMFY_URL, validation_alias="RUNCOMFY_API_BASE_URL")
+    data_dir: Path = Field(Path("data"), validation_alias="DREAMINA_DATA_DIR")
+    media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
+    sandbox_queue_s: float = Field(2.0, ge=0, validation_alias="DREAMINA_SANDBOX_QUEUE_S")
+    sandbox_run_s: float = Field(6.0, ge=0, validation_alias="DREAMINA_SANDBOX_RUN_S")
+    sandbox_parallel: int = Field(2, ge=1, validation_alias="DREAMINA_SANDBOX_PARALLEL")
+    log_level: str = Field("INFO", validation_alias="DREAMINA_LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @field_validator("api_token")
+    @classmethod
+    def _token_fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token and not all("!" <= character <= "~" for character in token.get_secret_value()):
+            raise ValueError("must be printable ASCII without spaces; copy it again, without quotes or line ends")
+        return token
+
+    @field_validator("api_base_url")
+    @classmethod
+    def _base_url_is_safe(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.username or parts.query or parts.fragment or not parts.hostname:
+            raise ValueError("must be an address such as https://model-api.runcomfy.net")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise ValueError("must begin with https://; http:// would show the token, and is for this machine only")
+        return url.rstrip("/")
+
+    @field_validator("media_hosts", mode="before")
+    @classmethod
+    def _hosts_are_a_list(cls, hosts: object) -> object:
+        if isinstance(hosts, str):
+            return frozenset(host.strip().lower() for host in hosts.split(",") if host.strip())
+        return hosts
+
+    @property
+    def uses_sandbox(self) -> bool:
+        """Whether the embedded sandbox stands in for RunComfy."""
+        return self.api_token is None
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: a variable has an impossible value; the message names it and never shows a token.
+    """
+    try:
+        return Settings()
+    except ValidationError as fault:
+        lines = []
+        for error in fault.errors(include_input=False, include_url=False, include_context=False):
+            name = str(error["loc"][0])
+            lines.append(f"{_variable(name)}: {error['msg'].removeprefix('Value error, ')}")
+        raise SettingsError("\n".join(lines)) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _variable(name: str) -> str:
+    field = Settings.model_fields.get(name)
+    alias = field.validation_alias if field else name
+    return " or ".join(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else str(alias)

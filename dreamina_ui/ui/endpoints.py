@@ -1,0 +1,123 @@
+"""The three endpoints for programs: `/generate`, `/job` and `/cancel`, stable from their first version on.
+
+A program has no cookie: the job_id is its key to that one job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import gradio as gr
+from gradio.route_utils import get_root_url
+from starlette.concurrency import run_in_threadpool
+
+from dreamina_ui.errors import DreaminaError
+from dreamina_ui.job import Job
+from dreamina_ui.schema import Model
+from dreamina_ui.studio import Studio
+from dreamina_ui.ui.objects import job_object
+
+log = logging.getLogger(__name__)
+
+_TYPES = {"text": str, "choice": str, "number": float, "integer": int, "toggle": bool, "addresses": list[str]}
+
+
+def add_endpoints(studio: Studio, model: Model) -> None:
+    """Add the endpoints to the Blocks that are being built."""
+    here = _Endpoints(studio, model)
+    for name, function in (("generate", here.generate()), ("job", here.job), ("cancel", here.cancel)):
+        gr.api(function, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
+
+
+class _Endpoints:
+    def __init__(self, studio: Studio, model: Model) -> None:
+        self._studio = studio
+        self._model = model
+
+    def generate(self) -> Callable[..., AsyncIterator[dict[str, Any]]]:
+        """`/generate` with the parameters of the model's schema, in its order."""
+        # Required ones first: Python wants parameters with defaults behind those without.
+        fields = sorted(self._model.fields, key=lambda field: not field.required)
+
+        async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
+            """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
+            inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
+            job = await _ask(self._studio.generate, self._model.model_id, inputs)
+            async for change in self._follow(job):
+                yield job_object(self._studio, change, _root(request), time.time())
+
+        # Gradio reads an endpoint's parameters from its signature.
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter("request", kind, annotation=gr.Request)] + [
+            inspect.Parameter(
+                field.parameter,
+                kind,
+                annotation=_TYPES.get(field.kind, dict),
+                default=inspect.Parameter.empty if field.required else field.default,
+            )
+            for field in fields
+        ]
+        generate.__signature__ = inspect.Signature(parameters, return_annotation=dict)  # type: ignore[attr-defined]
+        generate.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": dict}
+        return generate
+
+    async def _follow(self, job: Job) -> AsyncIterator[Job]:
+        """A job and each later version of it, until nothing more will happen without a person."""
+        loop = asyncio.get_running_loop()
+        news: asyncio.Queue[Job] = asyncio.Queue()
+        stop = self._studio.changes.subscribe(
+            job.job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change)
+        )
+        try:
+            job = await run_in_threadpool(self._studio.job, job.job_id)
+            yield job
+            while self._studio.is_active(job):
+                change = await news.get()
+                if change.version > job.version:
+                    job = change
+                    yield job
+        finally:
+            stop()
+
+    async def job(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
+        """One job as it is now."""
+        job = await _ask(self._studio.job, _as_id(job_id))
+        return job_object(self._studio, job, _root(request), time.time())
+
+    async def cancel(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
+        """Cancel one job: the outcome is `cancelled`, `too_late` or `unconfirmed`."""
+        await _ask(self._studio.job, _as_id(job_id))
+        try:
+            verdict = await asyncio.wrap_future(self._studio.cancel_soon(job_id))
+        except DreaminaError as fault:
+            raise gr.Error(str(fault), print_exception=False) from fault
+        return {
+            "outcome": verdict.outcome,
+            "job": job_object(self._studio, verdict.job, _root(request), time.time()),
+        }
+
+
+async def _ask(function: Callable[..., Job], *args: Any) -> Job:
+    """Call the studio on a thread; what we raise on purpose reaches the caller as text, anything else as a stub."""
+    try:
+        return await run_in_threadpool(function, *args)
+    except DreaminaError as fault:
+        raise gr.Error(str(fault), print_exception=False) from fault
+    except Exception as fault:
+        log.exception("%s broke", function.__name__)
+        raise gr.Error("Something went wrong here; it is in the log.", print_exception=False) from fault
+
+
+def _as_id(job_id: Any) -> str:
+    return job_id if isinstance(job_id, str) else ""
+
+
+def _root(request: gr.Request) -> str:
+    http = request.request
+    assert http is not None  # only a call from our own process has none
+    return get_root_url(http, http.url.path, http.app.root_path or None)

@@ -1,0 +1,65 @@
+"""A field of the input schema becomes a component; no field is named in code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from dreamina_ui.schema import Field, Model, choice_label
+
+I18n = Any  # gr.I18n is a function that gives translations; its class is not public
+
+
+def build_form(model: Model, i18n: I18n) -> dict[str, gr.components.Component]:
+    """The components of a model's inputs, by schema key, in schema order.
+
+    A text's limit is counted and checked by us: a browser's own `maxlength` counts UTF-16 units and would cut a text
+    of 800 emoji in half.
+    """
+    return {field.key: _component(field, i18n) for field in model.fields}
+
+
+def read_form(model: Model, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form's components hold, as inputs; only the shapes that components cannot give are changed."""
+    return {field.key: _read(field, values[field.key]) for field in model.fields if field.key in values}
+
+
+def _component(field: Field, i18n: I18n) -> gr.components.Component:
+    common: dict[str, Any] = {
+        "label": i18n(f"field_{field.parameter}_title"),
+        "info": i18n(f"field_{field.parameter}_help") if field.help else None,
+        "value": field.default,
+        "elem_id": f"field-{field.parameter}",
+        "interactive": True,
+    }
+    if field.kind == "choice":
+        return gr.Dropdown(choices=[(choice_label(choice), choice) for choice in field.choices], **common)
+    if field.kind == "toggle":
+        return gr.Checkbox(**common | {"value": bool(field.default)})
+    if field.kind in ("number", "integer"):
+        whole = field.kind == "integer"
+        if field.minimum is not None and field.maximum is not None:
+            step = 1 if whole else (field.maximum - field.minimum) / 100
+            return gr.Slider(field.minimum, field.maximum, step=step, **common)
+        return gr.Number(precision=0 if whole else None, **common)
+    lines = 4 if field.kind == "text" else 3
+    value = field.default
+    if field.kind == "addresses":
+        value = "\n".join(field.default or ())
+    elif field.kind == "json":
+        value = json.dumps(field.default, ensure_ascii=False) if field.default is not None else ""
+    return gr.Textbox(**common | {"value": value}, lines=lines, max_lines=12)
+
+
+def _read(field: Field, value: Any) -> Any:
+    if field.kind == "addresses" and isinstance(value, str):
+        return [line.strip() for line in value.splitlines() if line.strip()] or None
+    if field.kind == "json" and isinstance(value, str):
+        try:
+            return json.loads(value) if value.strip() else None
+        except (ValueError, RecursionError):
+            return value  # the check will say what is wrong with it
+    return value

@@ -1,0 +1,140 @@
+"""A job as JSON: the object that programs get, and the card that the page shows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from dreamina_ui.job import Job, Output, iso
+from dreamina_ui.schema import choice_label
+from dreamina_ui.studio import Studio
+from dreamina_ui.ui.wording import message, say, state_text
+
+FILES = "dreamina/files"
+
+
+def job_object(studio: Studio, job: Job, root: str, now: float) -> dict[str, Any]:
+    """The object that `/generate`, `/job` and `/cancel` give; its keys are stable.
+
+    Args:
+        root: the address of the page, without a slash at the end; file addresses begin with it.
+        now: the time, in seconds since 1970.
+
+    Returns:
+        `{"job_id": str, ..., "images": [{"index": int, "original_url": str, ...}], "videos": [...]}`;
+        times are ISO 8601 in UTC, `elapsed_s` seconds, sizes pixels and bytes. Only files that are kept are listed.
+    """
+    return {
+        "job_id": job.job_id,
+        "request_id": job.request_id,
+        "model_id": job.model_id,
+        "inputs": dict(job.inputs),
+        "state": job.state,
+        "status": job.status,
+        "queue_position": job.queue_position,
+        "message": " ".join(filter(None, (state_text(job, "en") + ".", message(job, studio.api_origin, "en")))),
+        "created_at": iso(job.created_at),
+        "updated_at": iso(job.updated_at),
+        "elapsed_s": round(job.elapsed_s(now), 3),
+        "cost_usd": job.cost_usd,
+        "images": [_file_object(job, output, root) for output in job.outputs if _is_kept(output, "image")],
+        "videos": [_file_object(job, output, root) for output in job.outputs if _is_kept(output, "video")],
+    }
+
+
+def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, Any]:
+    """What the page shows of a job: words in the visitor's language, addresses relative to the page."""
+    prompt = prompt_of(job)
+    active = studio.is_active(job)
+    run_s = max(0.0, now - job.started_at) if job.state == "running" and job.started_at else None
+    return {
+        "job_id": job.job_id,
+        "version": job.version,
+        "state": job.state,
+        "active": active,
+        "created_at": job.created_at,
+        "prompt": prompt,
+        "settings": settings_of(studio, job, language),
+        "state_text": state_text(job, language),
+        "message": message(job, studio.api_origin, language),
+        "elapsed_s": job.elapsed_s(now),
+        "run_s": run_s,
+        "expected_s": studio.law(job).expected_total_s(run_s) if run_s is not None else None,
+        "can_cancel": active and job.state in ("submitting", "queued", "running"),
+        "cancelling": bool(job.cancel_requested_at and not job.cancel_outcome),
+        "can_fetch_again": job.state == "failed" and job.request_id is not None and job.api_origin == studio.api_origin,
+        "request_id": job.request_id,
+        "cost": say(language, "cost", cost=f"{job.cost_usd:.4f}".rstrip("0")) if job.cost_usd is not None else "",
+        "outputs": [_output_card(job, output, prompt, language) for output in job.outputs],
+    }
+
+
+def file_name(job: Job, output: Output, tier: str) -> str:
+    """A file name that a person understands, such as `dreamina-a-red-fox-2048x2048-1f3a9c-1.png`."""
+    words = re.sub(r"[\W_]+", "-", prompt_of(job)[:48]).strip("-").lower()
+    size = f"{output.width}x{output.height}" if output.width else ""
+    suffix = output.file_name.rpartition(".")[2] if tier == "original" and output.file_name else "webp"
+    parts = ["dreamina", words, size, job.job_id[:6], str(output.index + 1)]
+    return "-".join(part for part in parts if part) + ("" if tier == "original" else f"-{tier}") + f".{suffix}"
+
+
+def prompt_of(job: Job) -> str:
+    """The prompt, or the first text among the inputs of a model that has none."""
+    texts = [value for value in job.inputs.values() if isinstance(value, str)]
+    return str(job.inputs.get("prompt") or (texts[0] if texts else ""))
+
+
+def settings_of(studio: Studio, job: Job, language: str) -> str:
+    """The inputs other than the prompt in one line, such as `2048 × 2048 · 1:1 · 4.2 MP, Scale 0.5`."""
+    model = studio.models.get(job.model_id)
+    parts = []
+    for field in model.fields if model else ():
+        value = job.inputs.get(field.key)
+        title = say(language, f"field_{field.parameter}_title") or field.title
+        if field.kind == "choice" and value is not None:
+            parts.append(choice_label(value))
+        elif field.kind in ("number", "integer") and value is not None:
+            parts.append(f"{title} {value}")
+        elif field.kind == "toggle" and value:
+            parts.append(title)
+    return ", ".join(parts)
+
+
+def _is_kept(output: Output, kind: str) -> bool:
+    return output.kind == kind and output.state == "kept"
+
+
+def _address(job: Job, output: Output, tier: str, root: str) -> str:
+    return f"{root}/{FILES}/{output.file_key}/{tier}/{quote(file_name(job, output, tier))}"
+
+
+def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
+    preview = "preview" if output.kind == "image" else "original"
+    return {
+        "index": output.index,
+        "original_url": _address(job, output, "original", root),
+        "preview_url": _address(job, output, preview, root),
+        "width": output.width,
+        "height": output.height,
+        "format": output.format,
+        "size_bytes": output.size_bytes,
+        "sha256": output.sha256,
+    }
+
+
+def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
+    card: dict[str, Any] = {"index": output.index, "kind": output.kind, "state": output.state}
+    number = output.index + 1
+    if output.state == "kept":
+        key = "picture_alt" if output.kind == "image" else "video_label"
+        facts = [f"{output.width} × {output.height}"] if output.width else []
+        facts += [str(output.format or ""), f"{(output.size_bytes or 0) / 1e6:.1f} MB"]
+        tiers = ("original", "preview", "thumbnail") if output.kind == "image" else ("original",)
+        card |= {tier: _address(job, output, tier, ".") for tier in tiers}
+        card |= {"alt": say(language, key, number=number, prompt=prompt), "facts": " · ".join(filter(None, facts))}
+        card |= {"width": output.width, "height": output.height}
+    else:
+        card["alt"] = say(language, f"{output.state}_output", number=number)
+        card["facts"] = output.note or ""
+    return card

@@ -1,0 +1,150 @@
+"""The page: a form from the input schema, and the visitor's jobs beside it.
+
+The page keeps only ids; all else is read back from the ledger, so that a reload or a closed laptop costs nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from dreamina_ui.errors import DreaminaError
+from dreamina_ui.schema import Model
+from dreamina_ui.settings import TOKEN_VARIABLES
+from dreamina_ui.studio import Studio
+from dreamina_ui.ui.endpoints import add_endpoints
+from dreamina_ui.ui.form import build_form, read_form
+from dreamina_ui.ui.routes import asset_path
+from dreamina_ui.ui.visitor import visitor_id
+from dreamina_ui.ui.wording import error_text, languages, pick_language, say
+
+log = logging.getLogger(__name__)
+
+MAX_STREAMS = 1000
+"""Gradio runs this many events at once over all users; each followed `/generate` is one."""
+
+SCRIPT_WORDS = (
+    *("cancel", "cancelling", "counter", "download", "elapsed", "fetch_again", "no_jobs", "offline", "open_original"),
+    *("pictures", "progress", "request_failed", "request_id", "too_long"),
+)
+"""The words that the page's script shows by itself; all others come with the jobs."""
+
+
+def build_page(studio: Studio, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[str, Any]]:
+    """The page of a studio, and what `launch` needs besides.
+
+    Returns:
+        The Blocks, and keyword arguments for `Blocks.launch`.
+    """
+    model = next(iter(studio.models.values()))
+    texts = gr.I18n(**_translations(model, uses_sandbox))
+    with gr.Blocks(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
+        if uses_sandbox:
+            gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner")
+        with gr.Row(elem_id="studio"):
+            with gr.Column(elem_id="form", scale=1, min_width=300):
+                components = build_form(model, texts)
+                generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
+            with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
+                gr.HTML('<div id="jobs"></div>', elem_id="jobs-frame", apply_default_css=False)
+        keys = {component: key for key, component in components.items()}
+        generate.click(
+            _press(studio, model, keys),
+            inputs=set(keys),
+            outputs=[],
+            preprocess=False,  # Gradio's own checks answer in English only; the studio's check is the one that counts
+            queue=False,
+            trigger_mode="multiple",
+            show_progress="hidden",
+            api_visibility="private",
+        ).then(None, js="() => dreamina.watch()", api_visibility="private")
+        _keep_draft(page, list(components.values()))
+        add_endpoints(studio, model)
+    page.queue(api_open=False, default_concurrency_limit=None)
+    script = (
+        f'<script src="{asset_path("page.js")}" data-page="{html.escape(json.dumps(_page_facts(model)))}"></script>'
+    )
+    launch = {
+        "i18n": texts,
+        "head": f'<link rel="stylesheet" href="{asset_path("page.css")}">{script}',
+        "theme": gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        "footer_links": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": False,
+        "max_threads": MAX_STREAMS,
+        "state_session_capacity": 500,
+        "max_file_size": "1mb",  # nothing here takes an upload
+        "ssr_mode": False,
+    }
+    return page, launch
+
+
+def _press(studio: Studio, model: Model, keys: dict[Any, str]) -> Callable[..., None]:
+    titles = {field.key: field.title for field in model.fields}
+
+    def press(values: dict[Any, Any], request: gr.Request) -> None:
+        language = pick_language(request.headers.get("accept-language"))
+        visitor = visitor_id(request.headers.get("cookie"))
+        if visitor is None:
+            raise _error(say(language, "error_no_cookie"))
+        inputs = read_form(model, {key: values.get(component) for component, key in keys.items()})
+        try:
+            studio.generate(model.model_id, inputs, visitor_id=visitor)
+        except DreaminaError as fault:
+            names = {
+                key: languages()[language].get(f"field_{_parameter(model, key)}_title", titles[key]) for key in titles
+            }
+            raise _error(error_text(fault, language, names)) from fault
+        except Exception as fault:
+            log.exception("A press of Generate broke")
+            raise _error(say(language, "error_unexpected")) from fault
+
+    return press
+
+
+def _keep_draft(page: gr.Blocks, components: list[gr.components.Component]) -> None:
+    """Keep what was typed in the browser: Gradio reloads the page when its connection breaks, and forgets."""
+    script = "(...values) => dreamina.keepDraft(values)"
+    gr.on([c.change for c in components], None, inputs=components, js=script, api_visibility="private")  # type: ignore[attr-defined]
+    restore = "(...values) => dreamina.restoreDraft(values)"
+    page.load(None, components, components, js=restore, api_visibility="private")
+
+
+def _error(text: str) -> gr.Error:
+    return gr.Error(html.escape(text), duration=12, print_exception=False)
+
+
+def _parameter(model: Model, key: str) -> str:
+    return next(field.parameter for field in model.fields if field.key == key)
+
+
+def _translations(model: Model, uses_sandbox: bool) -> dict[str, dict[str, str]]:
+    """Texts of Gradio's components in each language; a field without a translation keeps the schema's words."""
+    found: dict[str, dict[str, str]] = {}
+    for language, words in languages().items():
+        texts = {"ui_generate": words["generate"]}
+        if uses_sandbox:
+            texts["ui_sandbox_banner"] = words["sandbox_banner"].format(variable=f"<code>{TOKEN_VARIABLES[0]}</code>")
+        for field in model.fields:
+            for part, own in (("title", field.title), ("help", field.help)):
+                key = f"field_{field.parameter}_{part}"
+                texts[key] = words.get(key, own)
+        found[language] = texts
+    return found
+
+
+def _page_facts(model: Model) -> dict[str, Any]:
+    """What the script needs to know: the fields in order, and the words of each language that it shows."""
+    return {
+        "fields": [
+            {"parameter": field.parameter, "kind": field.kind, "choices": field.choices, "max_length": field.max_length}
+            for field in model.fields
+        ],
+        "words": {language: {key: words[key] for key in SCRIPT_WORDS} for language, words in languages().items()},
+    }

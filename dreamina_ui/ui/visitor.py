@@ -1,0 +1,63 @@
+"""Who is asking: each browser is a visitor, known by a cookie that no script can read.
+
+The ledger holds only a hash of the cookie: who reads the ledger cannot become the visitor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "dreamina_visitor"
+_YEAR_S = 31_536_000
+
+
+def visitor_id(cookie_header: str | None) -> str | None:
+    """The visitor behind a request's `Cookie` header; None for a program or a browser that refuses cookies."""
+    try:
+        cookie = SimpleCookie(cookie_header or "").get(COOKIE)
+    except CookieError:
+        return None
+    return hashlib.sha256(cookie.value.encode()).hexdigest()[:32] if cookie and len(cookie.value) >= 32 else None
+
+
+def is_cross_site(headers: Headers) -> bool:
+    """Whether another site's page makes this request; browsers say so, programs say nothing.
+
+    Gradio answers every origin with permission to read, so our own routes must look themselves.
+    """
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site")
+
+
+class VisitorCookie:
+    """ASGI middleware that gives a browser its cookie when it opens the page, and only then.
+
+    Parallel requests of a first visit would otherwise race for different identities.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        opens_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in ("", "/")
+        if not opens_page or visitor_id(headers.get("cookie")):
+            await self.app(scope, receive, send)
+            return
+        secure = "https" in (scope.get("scheme"), headers.get("x-forwarded-proto", "").split(",")[0].strip())
+        # In a Space the page lives in a frame of another site: only a partitioned cookie gets through there.
+        policy = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append(
+                    "set-cookie",
+                    f"{COOKIE}={secrets.token_urlsafe(32)}; Path=/; Max-Age={_YEAR_S}; HttpOnly; {policy}",
+                )
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookie)

@@ -1,0 +1,96 @@
+"""States and errors as text, in each language; one file per language, no Gradio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dreamina_ui.errors import DiskError, DreaminaError, InputError, JobNotFoundError, LedgerError, MoveError, shorten
+from dreamina_ui.job import Job, state_of
+
+LANGUAGES_FOLDER = Path(__file__).parent / "languages"
+FALLBACK = "en"
+
+
+@cache
+def languages() -> Mapping[str, Mapping[str, str]]:
+    """Every language's texts by key, by language code."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(LANGUAGES_FOLDER.glob("*.json"))}
+
+
+def pick_language(accept_language: str | None) -> str:
+    """The best language we have for an `Accept-Language` header, such as `ja,en;q=0.8`."""
+    wishes = []
+    for place, wish in enumerate((accept_language or "")[:500].split(",")):
+        code, _, quality = wish.strip().partition(";q=")
+        try:
+            wishes.append((-float(quality or 1), place, code.strip().lower()))
+        except ValueError:
+            continue
+    for _, _, code in sorted(wishes):
+        for known in languages():
+            if code == known.lower() or code.split("-")[0] == known.lower():
+                return known
+    return FALLBACK
+
+
+def say(language: str, key: str, **values: Any) -> str:
+    """The text of a key with its values filled in; English where a language lacks it, `""` where all do."""
+    text = languages()[language].get(key) or languages()[FALLBACK].get(key, "")
+    return text.format(**values) if values else text
+
+
+def state_text(job: Job, language: str) -> str:
+    """A job's state in words, such as `In the queue · position 3`."""
+    parts = [say(language, f"state_{job.state}")]
+    if job.state == "queued" and job.queue_position is not None:
+        key = "queue_position" if job.queue_position else "queue_next"
+        parts.append(say(language, key, position=job.queue_position))
+    if job.state in ("queued", "running") and job.status and state_of(job.status) is None:
+        parts.append(say(language, "strange_status", status=job.status))
+    return " · ".join(parts)
+
+
+def message(job: Job, api_origin: str, language: str) -> str:
+    """What there is to know about a job beyond its state: problems, the answer to a cancel, what to do; or `""`."""
+    parts: list[str] = []
+    if job.state == "submit_unclear":
+        parts.append(say(language, "message_submit_unclear"))
+    elif job.state == "cancelled":
+        key = "cancelled_unsent" if not job.request_id else "cancelled" if job.cancel_outcome else "cancelled_elsewhere"
+        parts.append(say(language, f"message_{key}"))
+    elif not job.at_rest and job.api_origin != api_origin:
+        parts.append(say(language, "message_other_api", origin=job.api_origin))
+    if job.problem and job.state != "submit_unclear":
+        parts.append(say(language, f"problem_{job.problem}") or say(language, "problem_api"))
+    if job.problem and job.detail:
+        parts.append(job.detail)
+    if job.state == "failed" and (kept := sum(output.state == "kept" for output in job.outputs)):
+        parts.append(say(language, "message_partly", kept=kept, total=len(job.outputs)))
+    if job.state not in ("cancelled", "submit_unclear") and job.cancel_requested_at:
+        answers = {None: "asked", "too_late": "too_late", "unconfirmed": "unconfirmed"}
+        ended = job.finished_at is not None and job.finished_at < job.cancel_requested_at
+        key = "too_late_done" if ended else answers.get(job.cancel_outcome, "asked")
+        parts.append(say(language, f"message_cancel_{key}"))
+    return " ".join(parts)
+
+
+def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> str:
+    """What to tell a person whose request failed.
+
+    Args:
+        titles: names of fields as the form shows them, by schema key.
+    """
+    if isinstance(fault, InputError):
+        title = (titles or {}).get(fault.field)
+        field = f"{title} ({fault.field})" if title and title != fault.field else fault.field
+        rule = say(language, f"rule_{fault.rule}", limit=fault.limit) or say(
+            language, "rule_other", rule=fault.rule, limit=fault.limit
+        )
+        return say(language, "error_input", field=field, rule=rule, value=shorten(fault.value))
+    keys = {LedgerError: "ledger", DiskError: "disk", JobNotFoundError: "job_not_found", MoveError: "move"}
+    key = keys.get(type(fault))
+    return say(language, f"error_{key}", detail=str(fault)) if key else str(fault)
