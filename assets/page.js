@@ -6,7 +6,7 @@ const dreamina = (() => {
   const language = pickLanguage(navigator.languages || [navigator.language]);
   const words = facts.words[language];
   document.documentElement.lang = language;
-  const root = new URL("./dreamina/", location.href);
+  const root = new URL("../../", document.currentScript.src); // where our own routes are, whatever the root path
   const DRAFT = "dreamina.draft";
   const HIDDEN_PAUSE_MS = 10000;
   const cards = new Map(); // job_id -> {data, at, node}
@@ -198,11 +198,12 @@ const dreamina = (() => {
     if (output.state !== "kept") {
       figure.append(element("figcaption", {}, [output.alt, output.facts].filter(Boolean).join(": ")));
     } else {
-      const original = new URL(output.original, location.href);
+      const original = new URL(output.original, root);
       if (output.kind === "image") {
+        const [preview, thumbnail] = [new URL(output.preview, root), new URL(output.thumbnail, root)];
         const picture = element("img", {
-          src: output.preview,
-          srcset: `${output.thumbnail} 400w, ${output.preview} 1280w`,
+          src: preview,
+          srcset: `${thumbnail} 400w, ${preview} 1280w`,
           sizes: "(max-width: 700px) 92vw, 420px",
           alt: output.alt,
           width: output.width,

@@ -11,7 +11,9 @@ from dreamina_ui.schema import choice_label
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.wording import message, say, state_text
 
-FILES = "dreamina/files"
+PREFIX = "dreamina"
+FILES = "files"
+"""Our own routes begin with `/dreamina/`; those of files with `/dreamina/files/`."""
 
 
 def job_object(studio: Studio, job: Job, root: str, now: float) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def job_object(studio: Studio, job: Job, root: str, now: float) -> dict[str, Any
 
 
 def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, Any]:
-    """What the page shows of a job: words in the visitor's language, addresses relative to the page."""
+    """What the page shows of a job: words in the visitor's language, addresses relative to `/dreamina/`."""
     prompt = prompt_of(job)
     active = studio.is_active(job)
     run_s = max(0.0, now - job.started_at) if job.state == "running" and job.started_at else None
@@ -105,16 +107,16 @@ def _is_kept(output: Output, kind: str) -> bool:
     return output.kind == kind and output.state == "kept"
 
 
-def _address(job: Job, output: Output, tier: str, root: str) -> str:
-    return f"{root}/{FILES}/{output.file_key}/{tier}/{quote(file_name(job, output, tier))}"
+def _address(job: Job, output: Output, tier: str) -> str:
+    return f"{FILES}/{output.file_key}/{tier}/{quote(file_name(job, output, tier))}"
 
 
 def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
     preview = "preview" if output.kind == "image" else "original"
     return {
         "index": output.index,
-        "original_url": _address(job, output, "original", root),
-        "preview_url": _address(job, output, preview, root),
+        "original_url": f"{root}/{PREFIX}/{_address(job, output, 'original')}",
+        "preview_url": f"{root}/{PREFIX}/{_address(job, output, preview)}",
         "width": output.width,
         "height": output.height,
         "format": output.format,
@@ -131,7 +133,7 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
         facts = [f"{output.width} × {output.height}"] if output.width else []
         facts += [str(output.format or ""), f"{(output.size_bytes or 0) / 1e6:.1f} MB"]
         tiers = ("original", "preview", "thumbnail") if output.kind == "image" else ("original",)
-        card |= {tier: _address(job, output, tier, ".") for tier in tiers}
+        card |= {tier: _address(job, output, tier) for tier in tiers}
         card |= {"alt": say(language, key, number=number, prompt=prompt), "facts": " · ".join(filter(None, facts))}
         card |= {"width": output.width, "height": output.height}
     else:

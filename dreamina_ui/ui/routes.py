@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import DreaminaError, JobNotFoundError, LedgerError
 from dreamina_ui.job import Job
 from dreamina_ui.studio import Studio
-from dreamina_ui.ui.objects import FILES, file_name, job_card
+from dreamina_ui.ui.objects import FILES, PREFIX, file_name, job_card
 from dreamina_ui.ui.visitor import is_cross_site, visitor_id
 from dreamina_ui.ui.wording import error_text, languages, pick_language
 
@@ -41,18 +41,18 @@ def build_routes(studio: Studio) -> list[BaseRoute]:
     """The routes of one studio; the page's addresses are relative, so any root path will do."""
     here = _Routes(studio)
     return [
-        Route(f"/{FILES}/{{file_key}}/{{tier}}/{{name}}", here.file),
-        Route("/dreamina/jobs", _same_site(here.jobs)),
-        Route("/dreamina/events", _same_site(here.events)),
-        Route("/dreamina/jobs/{job_id}/{action}", _same_site(here.act), methods=["POST"]),
-        Route("/dreamina/assets/{digest}/{name}", here.asset),
+        Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", here.file),
+        Route(f"/{PREFIX}/jobs", _same_site(here.jobs)),
+        Route(f"/{PREFIX}/events", _same_site(here.events)),
+        Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", _same_site(here.act), methods=["POST"]),
+        Route(f"/{PREFIX}/assets/{{digest}}/{{name}}", here.asset),
     ]
 
 
 @cache
 def asset_path(name: str) -> str:
     """The address of a file in `assets/`, relative to the page; it changes with the file."""
-    return f"dreamina/assets/{hashlib.sha256((ASSETS_FOLDER / name).read_bytes()).hexdigest()[:16]}/{name}"
+    return f"{PREFIX}/assets/{hashlib.sha256((ASSETS_FOLDER / name).read_bytes()).hexdigest()[:16]}/{name}"
 
 
 class _Routes:
