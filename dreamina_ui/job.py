@@ -63,10 +63,11 @@ class Output:
         index: place in the result, pictures first, from 0.
         kind: `image` or `video`.
         file_key: 128 random bits; the unguessable part of its address on our server.
-        state: `pending`, `kept` or `damaged`.
+        state: `pending`, `kept`, `damaged`, or `deleted` once its files are gone.
         width, height: pixels of the original; None for a video or a file not kept.
         sha256: of the original, lower-case hex.
-        note: what is wrong with a damaged file.
+        note: what is wrong with a damaged file, or why a deleted one was deleted.
+        deleted_at: when a person deleted it; until its files are gone, that can be undone.
     """
 
     index: int
@@ -81,6 +82,8 @@ class Output:
     size_bytes: int | None = None
     sha256: str | None = None
     note: str | None = None
+    favourite_at: float | None = None
+    deleted_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Job:
         problem: `kind` of the error that explains the state or the delay, or None.
         detail: that error's text, in English, or None.
         cancel_outcome: the last answer to a press of Cancel, or None.
+        put_aside_at: when a person put the job out of sight; it is kept.
         version: grows by one with each change.
     """
 
@@ -119,6 +123,7 @@ class Job:
     started_at: float | None = None
     completed_at: float | None = None
     finished_at: float | None = None
+    put_aside_at: float | None = None
     version: int = 1
     outputs: tuple[Output, ...] = field(default=())
 

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+
+def search_text(inputs: Mapping[str, Any]) -> str:
+    """What the library searches: the prompt, or every text of a model that has none; case folded."""
+    prompt = inputs.get("prompt")
+    texts = [prompt] if isinstance(prompt, str) else [value for value in inputs.values() if isinstance(value, str)]
+    return "\n".join(texts).casefold()
+
+
+def _fill_search_text(connection: sa.Connection) -> None:
+    rows = connection.execute(sa.text("SELECT job_id, inputs FROM jobs")).all()
+    for job_id, inputs in rows:
+        values = {"text": search_text(json.loads(inputs)), "job_id": job_id}
+        connection.execute(sa.text("UPDATE jobs SET search_text = :text WHERE job_id = :job_id"), values)
+
+
+MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
     (
         """
         CREATE TABLE jobs (
@@ -62,5 +83,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (job_id, version)
         )
         """,
+    ),
+    (
+        "ALTER TABLE jobs ADD COLUMN search_text TEXT",
+        "ALTER TABLE jobs ADD COLUMN put_aside_at DOUBLE PRECISION",
+        "ALTER TABLE outputs ADD COLUMN favourite_at DOUBLE PRECISION",
+        "ALTER TABLE outputs ADD COLUMN deleted_at DOUBLE PRECISION",
+        _fill_search_text,
+        "CREATE INDEX jobs_newest ON jobs (created_at, job_id)",
+        "CREATE INDEX outputs_deleted ON outputs (deleted_at)",
     ),
 )

@@ -1,0 +1,79 @@
+"""The ledger's tables, and the one place that is SQLite's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dreamina_ui.errors import LedgerError
+
+metadata = sa.MetaData()
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("job_id", sa.String, primary_key=True),
+    *(
+        sa.Column(name, kind)
+        for kind, names in {
+            sa.String: "visitor_id model_id api_origin inputs size state status request_id problem detail "
+            "cancel_outcome search_text",
+            sa.Integer: "queue_position version",
+            sa.Float: "cost_usd cancel_requested_at created_at updated_at accepted_at started_at completed_at "
+            "finished_at put_aside_at",
+        }.items()
+        for name in names.split()
+    ),
+)
+outputs = sa.Table(
+    "outputs",
+    metadata,
+    sa.Column("job_id", sa.String, primary_key=True),
+    sa.Column("output_index", sa.Integer, primary_key=True),
+    *(
+        sa.Column(name, kind)
+        for kind, names in {
+            sa.String: "kind file_key state file_name media_type format sha256 note",
+            sa.Integer: "width height size_bytes",
+            sa.Float: "favourite_at deleted_at",
+        }.items()
+        for name in names.split()
+    ),
+)
+state_changes = sa.Table(
+    "state_changes",
+    metadata,
+    sa.Column("job_id", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String),
+    sa.Column("changed_at", sa.Float),
+    sa.Column("problem", sa.String),
+)
+ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))
+
+
+def open_sqlite(path: Path, busy_timeout_s: float) -> sa.Engine:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise LedgerError(f"The folder of the ledger, {path.parent}, cannot be made: {fault}") from fault
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
+        pool_size=16,
+        max_overflow=80,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin ourselves, below
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # a plain BEGIN can fail when it turns into a write
+
+    return engine
