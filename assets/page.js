@@ -49,7 +49,7 @@ const dreamina = (() => {
       watchAgain = true;
       return;
     }
-    stream = new EventSource(new URL(`events?language=${language}`, root));
+    stream = new EventSource(address("events", { language }));
     stream.addEventListener("jobs", (event) => show(JSON.parse(event.data)));
     stream.addEventListener("rest", () => {
       close();
@@ -78,7 +78,7 @@ const dreamina = (() => {
     clearTimeout(hiddenTimer);
     close();
     try {
-      const answer = await fetch(new URL(`jobs?language=${language}`, root));
+      const answer = await fetch(address("jobs", { language }));
       if (answer.ok) show(await answer.json());
     } catch { /* the visible page will say so */ }
     const goesOn = [...cards.values()].some((card) => card.data.active);
@@ -156,6 +156,7 @@ const dreamina = (() => {
       message: part("message"),
       outputs: part("outputs", "div"),
       actions: part("actions", "div"),
+      rest: part("rest", "div"),
       cancel: element("button", { type: "button", class: "cancel" }, words.cancel),
       fetchAgain: element("button", { type: "button", class: "fetch-again" }, words.fetch_again),
       facts: part("facts"),
@@ -166,7 +167,7 @@ const dreamina = (() => {
     parts.cancel.addEventListener("click", () => act(data.job_id, "cancel", parts.cancel, words.cancelling));
     parts.fetchAgain.addEventListener("click", () => act(data.job_id, "fetch-again", parts.fetchAgain, words.fetch_again));
     parts.actions.append(parts.cancel, parts.fetchAgain);
-    node.append(parts.prompt, parts.settings, parts.state, parts.progress, parts.actions, parts.message, parts.outputs, parts.facts);
+    node.append(parts.prompt, parts.settings, parts.state, parts.progress, parts.actions, parts.message, parts.rest, parts.outputs, parts.facts);
     node.parts = parts;
     return node;
   }
@@ -188,7 +189,14 @@ const dreamina = (() => {
       setBusy(parts.cancel, data.cancelling, data.cancelling ? words.cancelling : words.cancel);
     }
     if (data.can_fetch_again) setBusy(parts.fetchAgain, false, words.fetch_again);
+    node.hidden = data.put_aside;
+    if (node.dataset.rest !== data.state) {
+      node.dataset.rest = data.state;
+      parts.rest.replaceChildren(...(data.active || data.state === "done" ? [] : [restActions(data)]));
+    }
     data.outputs.forEach((output) => fillOutput(parts.outputs, output));
+    const there = new Set(data.outputs.map((output) => String(output.index)));
+    [...parts.outputs.children].forEach((figure) => there.has(figure.dataset.index) || figure.remove());
   }
 
   function fillOutput(grid, output) {
@@ -234,29 +242,99 @@ const dreamina = (() => {
     button.disabled = isBusy;
   }
 
-  async function act(jobId, action, button, busyText) {
+  async function act(jobId, action, button, busyText, body = {}) {
     const card = cards.get(jobId);
+    const idleText = button.textContent;
     setBusy(button, true, busyText);
-    frame.live.textContent = busyText;
-    card.asking = true;
-    let refusal = "";
-    try {
-      const answer = await fetch(new URL(`jobs/${jobId}/${action}?language=${language}`, root), { method: "POST" });
-      const body = await answer.json();
-      card.asking = false;
-      if (answer.ok) show([body]);
-      else refusal = body.message;
-    } catch {
-      refusal = words.request_failed;
-    }
-    card.asking = false;
+    if (frame) frame.live.textContent = busyText;
+    if (card) card.asking = true;
+    const { answer, refusal } = await post(`jobs/${jobId}/${action}`, body);
+    if (card) card.asking = false;
     if (refusal) {
-      setBusy(button, false, action === "cancel" ? words.cancel : words.fetch_again);
-      card.node.parts.message.textContent = refusal;
-      card.node.parts.message.hidden = false;
-      frame.live.textContent = refusal;
+      setBusy(button, false, idleText);
+      tell(refusal);
+      if (card) {
+        card.node.parts.message.textContent = refusal;
+        card.node.parts.message.hidden = false;
+      }
+    } else {
+      show([answer]);
     }
     watch(false);
+    return answer;
+  }
+
+  // Ask the server to do something: {answer} or {refusal}, a text for people.
+  async function post(path, body) {
+    try {
+      const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+      const reply = await fetch(address(path, { language }), options);
+      const value = await reply.json();
+      return reply.ok ? { answer: value } : { refusal: value.message };
+    } catch {
+      return { refusal: words.request_failed };
+    }
+  }
+
+  function address(path, query = {}) {
+    const found = new URL(path, root);
+    for (const [name, value] of Object.entries(query)) if (value) found.searchParams.set(name, value);
+    return found;
+  }
+
+  // A short note at the foot of the window, with a way back where there is one.
+  function tell(text, undo = null) {
+    let note = document.getElementById("dreamina-note");
+    if (!note) {
+      note = element("div", { id: "dreamina-note", role: "status", "aria-live": "polite" });
+      document.body.append(note);
+    }
+    clearTimeout(note.timer);
+    note.replaceChildren(element("span", {}, text));
+    if (undo) {
+      const button = element("button", { type: "button" }, words.undo);
+      button.addEventListener("click", () => { note.replaceChildren(); undo(); });
+      note.append(button);
+    }
+    note.timer = setTimeout(() => note.replaceChildren(), undo ? 30000 : 8000);
+  }
+
+  // What a person can do about a job that is at rest: look for its answer, submit it again, put it aside.
+  function restActions(data, done = () => {}) {
+    const box = element("div", { class: "rest-actions" });
+    const button = (text, press) => {
+      const node = element("button", { type: "button" }, text);
+      node.addEventListener("click", () => press(node));
+      box.append(node);
+      return node;
+    };
+    if (data.can_attach) {
+      const label = element("label", {}, words.attach_label);
+      const input = element("input", { type: "text", maxlength: 200, autocomplete: "off", spellcheck: "false" });
+      label.append(input);
+      box.append(label);
+      button(words.attach, async (node) => {
+        if (input.value.trim()) done(await act(data.job_id, "attach", node, words.attach, { request_id: input.value.trim() }));
+      });
+    }
+    const again = (node) => act(data.job_id, "submit-again", node, node.textContent, { may_charge_twice: true }).then(done);
+    if (data.can_submit_again && data.state === "submit_unclear") {
+      button(words.submit_again, (node) => {
+        const sure = element("div", { class: "sure", role: "alertdialog", "aria-label": words.submit_again_sure });
+        const yes = element("button", { type: "button" }, words.submit_again_sure);
+        const no = element("button", { type: "button" }, words.keep_waiting);
+        yes.addEventListener("click", () => again(yes));
+        no.addEventListener("click", () => { sure.replaceWith(node); node.focus(); });
+        sure.append(yes, no);
+        node.replaceWith(sure);
+        no.focus();
+      });
+    }
+    if (data.state !== "done" && data.put_aside !== undefined && ["submit_unclear", "failed", "cancelled"].includes(data.state)) {
+      const text = data.put_aside ? words.bring_back : words.put_aside;
+      button(text, (node) => act(data.job_id, "put-aside", node, text, { back: data.put_aside }).then(done));
+    }
+    return box;
   }
 
   // Time goes on between two messages: the page counts for itself.
@@ -279,7 +357,10 @@ const dreamina = (() => {
     return document.getElementById(`field-${field.parameter}`);
   }
 
+  let isRestored = false; // until then, what the form holds is not what was typed
+
   function keepDraft(values) {
+    if (!isRestored) return [];
     facts.fields.forEach((field, place) => count(field, values[place]));
     try {
       localStorage.setItem(DRAFT, JSON.stringify(Object.fromEntries(facts.fields.map((f, i) => [f.parameter, values[i]]))));
@@ -288,6 +369,7 @@ const dreamina = (() => {
   }
 
   function restoreDraft(values) {
+    isRestored = true;
     let draft = {};
     try {
       draft = JSON.parse(localStorage.getItem(DRAFT)) || {};
@@ -299,6 +381,28 @@ const dreamina = (() => {
     });
     facts.fields.forEach((field, place) => count(field, restored[place]));
     return restored;
+  }
+
+  // Settings that a picture brought back; the form takes them when Gradio asks.
+  let brought = null;
+
+  function useSettings(parameters) {
+    brought = parameters;
+    document.querySelector("#tabs button[role=tab]")?.click();
+    setTimeout(() => {
+      document.getElementById("take-settings")?.click();
+      tell(words.settings_taken);
+    }, 100);
+  }
+
+  function takeSettings(values) {
+    const taken = facts.fields.map((field, place) => {
+      const value = brought?.[field.parameter];
+      const fits = value !== undefined && (field.kind !== "choice" || field.choices.includes(value));
+      return fits ? value : values[place];
+    });
+    brought = null;
+    return taken;
   }
 
   // Characters as the service counts them: code points, not UTF-16 units.
@@ -342,6 +446,16 @@ const dreamina = (() => {
     watch(false);
   }).observe(document.documentElement, { childList: true, subtree: true });
 
-  return { watch, keepDraft: (values) => keepDraft(values), restoreDraft };
+  return {
+    watch, show, keepDraft, restoreDraft, takeSettings, useSettings, restActions,
+    facts, words, language, say, element, address, post, tell, shorten,
+  };
 })();
 window.dreamina = dreamina;
+// Gradio adds head scripts in any order: those that build on this one are added here, in order.
+for (const path of dreamina.facts.scripts) {
+  const script = document.createElement("script");
+  script.src = dreamina.address(path);
+  script.async = false;
+  document.head.append(script);
+}

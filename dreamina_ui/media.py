@@ -188,8 +188,21 @@ class MediaStore:
         """Where the last damaged file of an output is kept aside; None if there is none."""
         return next(_damaged_folder(self._output_folder(job_id, index)).glob("*"), None)
 
+    def remove(self, job_id: str, index: int) -> None:
+        """Remove an output's original and previews; nothing happens if they are not there.
+
+        Raises:
+            DiskError: the disk refuses.
+        """
+        folder = self._output_folder(job_id, index)
+        with _disk_faults(f"removing file {index} of job {job_id[:8]}"):
+            if folder.exists():
+                shutil.rmtree(folder)
+
     def clean_up(self) -> int:
         """Remove what a crash left half-made, and say how many. Call it at start only: it knows no running `keep`.
+
+        Folders of jobs with nothing in them go too: one made just before a crash may have no row. `keep` makes its own.
 
         Raises:
             DiskError: the disk refuses.
@@ -201,6 +214,9 @@ class MediaStore:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
+            for folder in self._folder.glob("??/*"):
+                if _JOB_ID.fullmatch(folder.name) and folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
         return len(leftovers)
 
     def _job_folder(self, job_id: str) -> Path:

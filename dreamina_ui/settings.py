@@ -26,6 +26,10 @@ class Settings(BaseSettings):
         media_hosts: the only hosts that result files may come from; empty for every public one.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
         sandbox_parallel: how many sandbox jobs run at once.
+        max_library_gb: how many gigabytes (10^9 bytes) of originals are kept; None for no limit.
+        keep_days: how many days a picture is kept that is no favourite; None for no limit.
+        declared_shared: the owner says that others can reach the page, for example through a proxy.
+        share_link, server_name, root_path, space_id: Gradio's and Hugging Face's own variables, as text.
 
     Source of the variables' names: RunComfy Model API documentation, and its own clients.
     """
@@ -39,6 +43,13 @@ class Settings(BaseSettings):
     sandbox_queue_s: float = Field(2.0, ge=0, validation_alias="DREAMINA_SANDBOX_QUEUE_S")
     sandbox_run_s: float = Field(6.0, ge=0, validation_alias="DREAMINA_SANDBOX_RUN_S")
     sandbox_parallel: int = Field(2, ge=1, validation_alias="DREAMINA_SANDBOX_PARALLEL")
+    max_library_gb: float | None = Field(None, gt=0, validation_alias="DREAMINA_MAX_LIBRARY_GB")
+    keep_days: float | None = Field(None, gt=0, validation_alias="DREAMINA_KEEP_DAYS")
+    declared_shared: bool = Field(False, validation_alias="DREAMINA_SHARED")
+    share_link: str = Field("", validation_alias="GRADIO_SHARE")
+    server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
+    root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")
+    space_id: str = Field("", validation_alias="SPACE_ID")
     log_level: str = Field("INFO", validation_alias="DREAMINA_LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @field_validator("api_token")
@@ -52,7 +63,7 @@ class Settings(BaseSettings):
     @classmethod
     def _base_url_is_safe(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.username or parts.query or parts.fragment or not parts.hostname:
+        if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
             raise ValueError("must be an address such as https://model-api.runcomfy.net")
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
             raise ValueError("must begin with https://; http:// would show the token, and is for this machine only")
@@ -64,6 +75,17 @@ class Settings(BaseSettings):
         if isinstance(hosts, str):
             return frozenset(host.strip().lower() for host in hosts.split(",") if host.strip())
         return hosts
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others than the person at this machine may reach the page."""
+        elsewhere = bool(self.server_name) and not is_loopback(self.server_name)
+        return (
+            self.declared_shared
+            or self.share_link.lower() == "true"
+            or elsewhere
+            or bool(self.root_path or self.space_id)
+        )
 
     @property
     def uses_sandbox(self) -> bool:
@@ -83,7 +105,8 @@ def read_settings() -> Settings:
         lines = []
         for error in fault.errors(include_input=False, include_url=False, include_context=False):
             name = str(error["loc"][0])
-            lines.append(f"{_variable(name)}: {error['msg'].removeprefix('Value error, ')}")
+            names = " or ".join(TOKEN_VARIABLES) if name in TOKEN_VARIABLES else name
+            lines.append(f"{names}: {error['msg'].removeprefix('Value error, ')}")
         raise SettingsError("\n".join(lines)) from None
 
 
@@ -93,9 +116,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _variable(name: str) -> str:
-    field = Settings.model_fields.get(name)
-    alias = field.validation_alias if field else name
-    return " or ".join(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else str(alias)

@@ -18,7 +18,7 @@ from typing import Any
 
 from dreamina_ui.changes import Changes
 from dreamina_ui.errors import ApiError, InputError, LedgerError, MoveError, SubmitUnclearError
-from dreamina_ui.job import Job, Outcome, Output, State, new_id
+from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
 from dreamina_ui.media import MediaStore
 from dreamina_ui.polling import DurationLaw, Pace
@@ -92,14 +92,8 @@ class Studio:
         self._media.clean_up()
         for job in self._ledger.unfinished(self.api_origin):
             if job.state == "submitting":
-                self._ledger.change(
-                    job.job_id,
-                    "submit_unclear",
-                    problem="submit_unclear",
-                    detail="The program ended while this was being sent.",
-                )
-            else:
-                self._worker.put(job.job_id, 0.0)
+                detail = "The program ended while this was being sent."
+                self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
         self._worker.start()
 
     def stop(self, timeout_s: float = 3.0) -> None:
@@ -194,6 +188,67 @@ class Studio:
         self._worker.put(job_id, 0.0)
         return job
 
+    def attach(self, request_id: str, *, job_id: str | None = None, visitor_id: str | None = None) -> Job:
+        """Take a request of this account into the ledger, also one made elsewhere; its result is kept like ours.
+
+        Args:
+            request_id: as the service names it.
+            job_id: the `submit_unclear` job that this request is the answer to; None makes a new job.
+            visitor_id: whose the new job is.
+
+        Returns:
+            The job that follows the request now; the one that does already, if there is one.
+
+        Raises:
+            InputError: this can be no request_id.
+            RequestNotFoundError: the service does not know it.
+            ApiError: the service could not be asked; nothing has changed.
+            JobNotFoundError, MoveError: no such job, or it is not `submit_unclear`.
+            LedgerError: not written.
+        """
+        request_id = request_id.strip()
+        if known := self._ledger.by_request(self.api_origin, request_id):
+            if job_id not in (None, known.job_id):
+                raise MoveError(f"Request {request_id} belongs to job {known.job_id[:8]} already.")
+            return known
+        if job_id is not None and self._ledger.job(job_id).state != "submit_unclear":
+            raise MoveError(f"Job {job_id[:8]} is not waiting for its request.")
+        status = self._client.status(request_id, attempts=2)
+        now = self._clock()
+        if job_id is not None:
+            fields = {"request_id": request_id, "status": status.status, "accepted_at": now}
+            job = self._ledger.change(
+                job_id, "queued", only_in=("submit_unclear",), problem=None, detail=None, put_aside_at=None, **fields
+            )
+        else:
+            job = self._ledger.add(
+                Job(
+                    job_id=new_id(),
+                    visitor_id=visitor_id,
+                    model_id="",  # the service does not say which
+                    api_origin=self.api_origin,
+                    inputs={},
+                    state="queued",
+                    status=status.status,
+                    request_id=request_id,
+                    created_at=now,
+                    updated_at=now,
+                    accepted_at=now,
+                )
+            )
+        self._worker.put(job.job_id, 0.0)
+        return job
+
+    def put_aside(self, job_id: str, *, back: bool = False) -> Job:
+        """Put a job at rest out of sight, or `back` into it; it is kept and can be found.
+
+        Raises:
+            JobNotFoundError: no such job.
+            MoveError: it is not at rest.
+            LedgerError: not written.
+        """
+        return self._ledger.change(job_id, only_in=tuple(AT_REST), put_aside_at=None if back else self._clock())
+
     def job(self, job_id: str) -> Job:
         """Read one job; raises JobNotFoundError."""
         return self._ledger.job(job_id)
@@ -209,6 +264,34 @@ class Studio:
     def law(self, job: Job) -> DurationLaw:
         """How long runs such as this one take, learned from the ledger."""
         return self._worker.law(job.model_id, job.size)
+
+    def submit_again(self, job_id: str, *, visitor_id: str | None = None) -> Job:
+        """Make a new job with the inputs of one that is at rest, and put that one aside; it may charge twice.
+
+        Raises:
+            JobNotFoundError: no such job.
+            MoveError: it is not at rest, or its inputs are not known here.
+            InputError, LedgerError, DiskError: as for `generate`.
+        """
+        old = self._ledger.job(job_id)
+        if not old.at_rest or not old.inputs:
+            raise MoveError(f"Job {job_id[:8]} is {old.state} and cannot be submitted again.")
+        new = self.generate(old.model_id, old.inputs, visitor_id=visitor_id)
+        if old.state == "submit_unclear":
+            self.put_aside(job_id)
+        return new
+
+    def now(self) -> float:
+        """The time, in seconds since 1970."""
+        return self._clock()
+
+    def output(self, file_key: str) -> tuple[Job, Output] | None:
+        """The job and output behind a file's address; None if there is no such file."""
+        return self._ledger.output_by_key(file_key)
+
+    def original(self, job: Job, output: Output) -> Path | None:
+        """Where an output's original is; None if it is not on disk."""
+        return self._media.path(job.job_id, output.index, "original")
 
     def file(self, file_key: str, tier: str) -> tuple[Job, Output, Path] | None:
         """The job, output and path behind a file's address; None if there is no such file.

@@ -19,6 +19,7 @@ from dreamina_ui.errors import (
     DiskError,
     DreaminaError,
     JobNotFoundError,
+    LedgerError,
     MediaError,
     MoveError,
     RateLimitError,
@@ -37,6 +38,11 @@ log = logging.getLogger(__name__)
 MISSING_GRACE_S = 15.0
 """How long the service may not know a request before we believe it: a fresh one may not be everywhere yet."""
 
+
+ADOPT_PAUSE_S = 10.0
+
+UNKEPT = ("pending", "damaged")
+"""Outputs that are still to be fetched; what a person deleted is not fetched again."""
 
 _OUTPUT_KINDS = (("image", "image"), ("images", "image"), ("video", "video"), ("videos", "video"))
 
@@ -86,8 +92,10 @@ class Worker:
         self._keepers = ThreadPoolExecutor(32, "keep")
 
     def start(self) -> None:
-        """Begin to look at what was put and what will be."""
+        """Take up every accepted job that is not at rest, and begin to look at what was put and what will be."""
+        self._adopt()
         self._schedule.start()
+        threading.Thread(target=self._adopt_now_and_then, name="adopt", daemon=True).start()
 
     def stop(self) -> None:
         """Start no further step; what is going on ends by itself or with the program."""
@@ -99,6 +107,19 @@ class Worker:
     def put(self, job_id: str, pause_s: float) -> None:
         """Look at a job in `pause_s` seconds, or earlier if that is planned already."""
         self._schedule.put(job_id, pause_s)
+
+    def _adopt(self) -> None:
+        for job in self._ledger.unfinished(self._api_origin):
+            if job.request_id and job.job_id not in self._watches:
+                self._schedule.put(job.job_id, 0.0)
+
+    def _adopt_now_and_then(self) -> None:
+        """Take up what another process wrote into the ledger, such as the command line's `attach`."""
+        while not self._stopping.wait(ADOPT_PAUSE_S):
+            try:
+                self._adopt()
+            except LedgerError as fault:
+                log.warning("The ledger could not be read for new jobs: %s", fault)
 
     def law(self, model_id: str, size: str | None) -> DurationLaw:
         """How long runs of this model and size take, learned from the ledger."""
@@ -250,7 +271,7 @@ class Worker:
         waiting = [
             self._keepers.submit(self._keep, job, kept[index], url)
             for index, (_, url) in enumerate(files)
-            if kept[index].state != "kept"
+            if kept[index].state in UNKEPT
         ]
         faults = [fault for fault in (future.result() for future in waiting) if fault]
         full = next((fault for fault in faults if isinstance(fault, DiskError)), None)
@@ -258,7 +279,7 @@ class Worker:
             watch.faults += 1
             self._ledger.change(job.job_id, problem=full.kind, detail=str(full))
             return self.pace.fault_pause_s(watch.faults, random())
-        missing = [output for output in self._ledger.job(job.job_id).outputs if output.state != "kept"]
+        missing = [output for output in self._ledger.job(job.job_id).outputs if output.state in UNKEPT]
         if missing:
             reason = faults[0] if faults else MediaError("The result names it no longer.")
             detail = f"{len(missing)} of {len(kept)} files of request {job.request_id} could not be kept. {reason}"

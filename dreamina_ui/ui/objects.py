@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dreamina_ui.job import Job, Output, iso
+from dreamina_ui.library import Entry
 from dreamina_ui.schema import choice_label
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.wording import message, say, state_text
@@ -68,7 +69,45 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "can_fetch_again": job.state == "failed" and job.request_id is not None and job.api_origin == studio.api_origin,
         "request_id": job.request_id,
         "cost": say(language, "cost", cost=f"{job.cost_usd:.4f}".rstrip("0")) if job.cost_usd is not None else "",
-        "outputs": [_output_card(job, output, prompt, language) for output in job.outputs],
+        "put_aside": job.put_aside_at is not None,
+        "can_submit_again": job.at_rest and job.api_origin == studio.api_origin and bool(job.inputs),
+        "can_attach": job.state == "submit_unclear" and job.api_origin == studio.api_origin,
+        "outputs": [
+            _output_card(job, output, prompt, language)
+            for output in job.outputs
+            if output.state != "deleted" and output.deleted_at is None
+        ],
+    }
+
+
+def job_details(studio: Studio, job: Job, language: str) -> dict[str, Any]:
+    """A card with all that is known besides: inputs by parameter, times, and each file's SHA-256."""
+    card = job_card(studio, job, language, studio.now())
+    model = studio.models.get(job.model_id)
+    parameters = (
+        {field.parameter: job.inputs[field.key] for field in model.fields if field.key in job.inputs} if model else {}
+    )
+    times = {name: getattr(job, name) for name in ("accepted_at", "started_at", "completed_at", "finished_at")}
+    return card | times | {"model_id": job.model_id, "parameters": parameters}
+
+
+def wall_entry(entry: Entry, language: str) -> dict[str, Any]:
+    """One place on the library's wall; small, as a page has many."""
+    job, output = entry.job, entry.output
+    found: dict[str, Any] = {"job_id": job.job_id, "state": job.state, "prompt": prompt_of(job)[:120]}
+    if output is None:
+        return found | {"state_text": state_text(job, language), "put_aside": job.put_aside_at is not None}
+    tier = "thumbnail" if output.kind == "image" else "original"
+    key = "picture_alt" if output.kind == "image" else "video_label"
+    return found | {
+        "file_key": output.file_key,
+        "index": output.index,
+        "kind": output.kind,
+        "address": _address(job, output, tier),
+        "alt": say(language, key, number=output.index + 1, prompt=prompt_of(job)[:120]),
+        "favourite": output.favourite_at is not None,
+        "width": output.width,
+        "height": output.height,
     }
 
 
@@ -84,7 +123,7 @@ def file_name(job: Job, output: Output, tier: str) -> str:
 def prompt_of(job: Job) -> str:
     """The prompt, or the first text among the inputs of a model that has none."""
     texts = [value for value in job.inputs.values() if isinstance(value, str)]
-    return str(job.inputs.get("prompt") or (texts[0] if texts else ""))
+    return str(job.inputs.get("prompt") or (texts[0] if texts else "") or job.request_id or "")
 
 
 def settings_of(studio: Studio, job: Job, language: str) -> str:
@@ -104,7 +143,7 @@ def settings_of(studio: Studio, job: Job, language: str) -> str:
 
 
 def _is_kept(output: Output, kind: str) -> bool:
-    return output.kind == kind and output.state == "kept"
+    return output.kind == kind and output.state == "kept" and output.deleted_at is None
 
 
 def _address(job: Job, output: Output, tier: str) -> str:
@@ -127,6 +166,7 @@ def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
 
 def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
     card: dict[str, Any] = {"index": output.index, "kind": output.kind, "state": output.state}
+    card |= {"file_key": output.file_key, "favourite": output.favourite_at is not None, "sha256": output.sha256}
     number = output.index + 1
     if output.state == "kept":
         key = "picture_alt" if output.kind == "image" else "video_label"

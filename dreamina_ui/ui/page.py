@@ -19,6 +19,7 @@ from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.endpoints import add_endpoints
 from dreamina_ui.ui.form import build_form, read_form
+from dreamina_ui.ui.objects import PREFIX
 from dreamina_ui.ui.routes import asset_path
 from dreamina_ui.ui.visitor import visitor_id
 from dreamina_ui.ui.wording import error_text, languages, pick_language, say
@@ -28,11 +29,8 @@ log = logging.getLogger(__name__)
 MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
-SCRIPT_WORDS = (
-    *("cancel", "cancelling", "counter", "download", "elapsed", "fetch_again", "no_jobs", "offline", "open_original"),
-    *("pictures", "progress", "request_failed", "request_id", "too_long"),
-)
-"""The words that the page's script shows by itself; all others come with the jobs."""
+SERVER_WORDS = ("message_", "problem_", "error_", "rule_", "field_")
+"""Prefixes of words that only the server says; the page's script gets all others."""
 
 
 def build_page(studio: Studio, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[str, Any]]:
@@ -46,12 +44,21 @@ def build_page(studio: Studio, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[s
     with gr.Blocks(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
         if uses_sandbox:
             gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner")
-        with gr.Row(elem_id="studio"):
-            with gr.Column(elem_id="form", scale=1, min_width=300):
-                components = build_form(model, texts)
-                generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
-            with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
-                gr.HTML('<div id="jobs"></div>', elem_id="jobs-frame", apply_default_css=False)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
+                with gr.Column(elem_id="form", scale=1, min_width=300):
+                    components = build_form(model, texts)
+                    generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
+                with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
+                    gr.HTML('<div id="jobs"></div>', elem_id="jobs-frame", apply_default_css=False)
+            with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
+                gr.HTML('<div id="library"></div>', elem_id="library-frame", apply_default_css=False)
+        library.select(None, js="() => dreamina.library.open()", api_visibility="private")
+        settings = gr.Button(visible="hidden", elem_id="take-settings")
+        settings.click(
+            None, list(components.values()), list(components.values()), js="(...v) => dreamina.takeSettings(v)",
+            api_visibility="private",
+        )  # fmt: skip
         keys = {component: key for key, component in components.items()}
         generate.click(
             _press(studio, model, keys),
@@ -66,9 +73,8 @@ def build_page(studio: Studio, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[s
         _keep_draft(page, list(components.values()))
         add_endpoints(studio, model)
     page.queue(api_open=False, default_concurrency_limit=None)
-    script = (
-        f'<script src="{asset_path("page.js")}" data-page="{html.escape(json.dumps(_page_facts(model)))}"></script>'
-    )
+    facts = html.escape(json.dumps(_page_facts(model)))
+    script = f'<script src="{asset_path("page.js")}" data-page="{facts}"></script>'
     launch = {
         "i18n": texts,
         "head": f'<link rel="stylesheet" href="{asset_path("page.css")}">{script}',
@@ -110,9 +116,13 @@ def _press(studio: Studio, model: Model, keys: dict[Any, str]) -> Callable[..., 
 
 def _keep_draft(page: gr.Blocks, components: list[gr.components.Component]) -> None:
     """Keep what was typed in the browser: Gradio reloads the page when its connection breaks, and forgets."""
-    script = "(...values) => dreamina.keepDraft(values)"
+    script = "(...values) => window.dreamina?.keepDraft(values)"
     gr.on([c.change for c in components], None, inputs=components, js=script, api_visibility="private")  # type: ignore[attr-defined]
-    restore = "(...values) => dreamina.restoreDraft(values)"
+    # Gradio adds our script at run time: it may come after this event.
+    restore = """async (...values) => {
+        while (!window.dreamina) await new Promise((wait) => setTimeout(wait, 20));
+        return dreamina.restoreDraft(values);
+    }"""
     page.load(None, components, components, js=restore, api_visibility="private")
 
 
@@ -128,7 +138,7 @@ def _translations(model: Model, uses_sandbox: bool) -> dict[str, dict[str, str]]
     """Texts of Gradio's components in each language; a field without a translation keeps the schema's words."""
     found: dict[str, dict[str, str]] = {}
     for language, words in languages().items():
-        texts = {"ui_generate": words["generate"]}
+        texts = {f"ui_{key}": words[key] for key in ("generate", "tab_create", "tab_library")}
         if uses_sandbox:
             texts["ui_sandbox_banner"] = words["sandbox_banner"].format(variable=f"<code>{TOKEN_VARIABLES[0]}</code>")
         for field in model.fields:
@@ -142,9 +152,19 @@ def _translations(model: Model, uses_sandbox: bool) -> dict[str, dict[str, str]]
 def _page_facts(model: Model) -> dict[str, Any]:
     """What the script needs to know: the fields in order, and the words of each language that it shows."""
     return {
+        "scripts": [asset_path(name).removeprefix(f"{PREFIX}/") for name in ("metadata.js", "library.js")],
         "fields": [
-            {"parameter": field.parameter, "kind": field.kind, "choices": field.choices, "max_length": field.max_length}
+            {
+                "key": field.key,
+                "parameter": field.parameter,
+                "kind": field.kind,
+                "choices": field.choices,
+                "max_length": field.max_length,
+            }
             for field in model.fields
         ],
-        "words": {language: {key: words[key] for key in SCRIPT_WORDS} for language, words in languages().items()},
+        "words": {
+            language: {key: words[key] for key in words if not key.startswith(SERVER_WORDS)}
+            for language, words in languages().items()
+        },
     }

@@ -22,10 +22,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DreaminaError, JobNotFoundError, LedgerError
+from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, LedgerError, MoveError
 from dreamina_ui.job import Job
 from dreamina_ui.studio import Studio
-from dreamina_ui.ui.objects import FILES, PREFIX, file_name, job_card
+from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.objects import FILES, PREFIX, file_name, job_card, job_details
 from dreamina_ui.ui.visitor import is_cross_site, visitor_id
 from dreamina_ui.ui.wording import error_text, languages, pick_language
 
@@ -33,18 +34,22 @@ ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
 IMMUTABLE = "private, max-age=31536000, immutable"
 PING_S = 15.0
 TIERS = ("original", "preview", "thumbnail")
+ACTIONS = ("cancel", "fetch-again", "put-aside", "attach", "submit-again")
+MAX_BODY_BYTES = 1_000_000
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_routes(studio: Studio) -> list[BaseRoute]:
+def build_routes(studio: Studio, access: Access) -> list[BaseRoute]:
     """The routes of one studio; the page's addresses are relative, so any root path will do."""
-    here = _Routes(studio)
+    here = _Routes(studio, access)
     return [
         Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", here.file),
-        Route(f"/{PREFIX}/jobs", _same_site(here.jobs)),
-        Route(f"/{PREFIX}/events", _same_site(here.events)),
-        Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", _same_site(here.act), methods=["POST"]),
+        Route(f"/{PREFIX}/jobs", same_site(here.jobs)),
+        Route(f"/{PREFIX}/events", same_site(here.events)),
+        Route(f"/{PREFIX}/jobs/{{job_id}}", same_site(here.job)),
+        Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", same_site(here.act), methods=["POST"]),
+        Route(f"/{PREFIX}/attach", same_site(here.attach), methods=["POST"]),
         Route(f"/{PREFIX}/assets/{{digest}}/{{name}}", here.asset),
     ]
 
@@ -56,8 +61,9 @@ def asset_path(name: str) -> str:
 
 
 class _Routes:
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, access: Access) -> None:
         self._studio = studio
+        self._access = access
 
     async def file(self, request: Request) -> Response:
         """One tier of one output, with ranges, an ETag and for ever cacheable: an address never changes its content."""
@@ -111,24 +117,59 @@ class _Routes:
         finally:
             unsubscribe()
 
-    async def act(self, request: Request) -> Response:
-        """Cancel or fetch again one job of the visitor."""
-        language = pick_language(request.headers.get("accept-language"))
-        job_id, action = request.path_params["job_id"], request.path_params["action"]
+    async def job(self, request: Request) -> Response:
+        """Everything there is to know about one job."""
         try:
-            job = await run_in_threadpool(self._studio.job, job_id)
-            if job.visitor_id is None or job.visitor_id != visitor_id(request.headers.get("cookie")):
-                raise JobNotFoundError(job_id)
-            if action == "cancel":
-                job = (await asyncio.wrap_future(self._studio.cancel_soon(job_id))).job
-            elif action == "fetch-again":
-                job = await run_in_threadpool(self._studio.fetch_again, job_id)
-            else:
-                return Response("No such action.", 404)
+            job = await self._own(request)
         except DreaminaError as fault:
-            code = 404 if isinstance(fault, JobNotFoundError) else 503 if isinstance(fault, LedgerError) else 409
-            return JSONResponse({"message": error_text(fault, language)}, code)
+            return _refusal(fault, language_of(request))
+        details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
+        return JSONResponse(details, headers={"Cache-Control": "no-store"})
+
+    async def act(self, request: Request) -> Response:
+        """Do something with one job; the answer is its card, or that of the job it led to."""
+        try:
+            job = await self._act(await self._own(request), request)
+        except DreaminaError as fault:
+            return _refusal(fault, language_of(request))
         return JSONResponse((await self._cards(request, [job]))[0])
+
+    async def _act(self, job: Job, request: Request) -> Job:
+        studio, action = self._studio, request.path_params["action"]
+        if action == "cancel":
+            return (await asyncio.wrap_future(studio.cancel_soon(job.job_id))).job
+        body = await read_json(request)
+        if action == "fetch-again":
+            return await run_in_threadpool(studio.fetch_again, job.job_id)
+        if action == "put-aside":
+            return await run_in_threadpool(lambda: studio.put_aside(job.job_id, back=body.get("back") is True))
+        if action == "attach":
+            return await run_in_threadpool(lambda: studio.attach(_text(body, "request_id"), job_id=job.job_id))
+        if action == "submit-again":
+            if body.get("may_charge_twice") is not True:
+                raise InputError("may_charge_twice", "const", True, body.get("may_charge_twice"))
+            visitor = visitor_id(request.headers.get("cookie"))
+            return await run_in_threadpool(lambda: studio.submit_again(job.job_id, visitor_id=visitor))
+        raise InputError("action", "enum", ACTIONS, action)
+
+    async def attach(self, request: Request) -> Response:
+        """Bring in any request of the account: `{"request_id": str}`."""
+        request_id = _text(await read_json(request), "request_id")
+        visitor = visitor_id(request.headers.get("cookie"))
+        try:
+            job = await run_in_threadpool(lambda: self._studio.attach(request_id, visitor_id=visitor))
+            if not self._access.may_see(request.headers, job):
+                raise MoveError("This request is in the library of another visitor already.")
+        except DreaminaError as fault:
+            return _refusal(fault, language_of(request))
+        return JSONResponse((await self._cards(request, [job]))[0])
+
+    async def _own(self, request: Request) -> Job:
+        job_id = request.path_params["job_id"]
+        job = await run_in_threadpool(self._studio.job, job_id)
+        if not self._access.may_see(request.headers, job):
+            raise JobNotFoundError(f"No job {job_id[:64]!r} is known here.")
+        return job
 
     async def asset(self, request: Request) -> Response:
         """A file of `assets/`."""
@@ -143,17 +184,47 @@ class _Routes:
         return await run_in_threadpool(self._studio.recent, visitor) if visitor else []
 
     async def _cards(self, request: Request, jobs: list[Job]) -> list[dict[str, Any]]:
-        language = request.query_params.get("language", "")
-        if language not in languages():
-            language = pick_language(request.headers.get("accept-language"))
+        language = language_of(request)
         return await run_in_threadpool(lambda: [job_card(self._studio, job, language, time.time()) for job in jobs])
 
 
-def _same_site(endpoint: Endpoint) -> Endpoint:
+def language_of(request: Request) -> str:
+    """The language that the page asks for, or the browser's."""
+    language = request.query_params.get("language", "")
+    return language if language in languages() else pick_language(request.headers.get("accept-language"))
+
+
+def same_site(endpoint: Endpoint) -> Endpoint:
+    """Refuse requests that another site's page makes."""
+
     async def guarded(request: Request) -> Response:
         return Response("Not from another site.", 403) if is_cross_site(request.headers) else await endpoint(request)
 
     return guarded
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """A request's JSON object; `{}` for anything else, too large or not."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            return {}
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _refusal(fault: DreaminaError, language: str) -> Response:
+    codes = {JobNotFoundError: 404, InputError: 422, LedgerError: 503}
+    return JSONResponse({"message": error_text(fault, language)}, codes.get(type(fault), 409))
 
 
 async def _next_changes(news: asyncio.Queue[Job]) -> list[Job]:

@@ -24,12 +24,14 @@ def languages() -> Mapping[str, Mapping[str, str]]:
 def pick_language(accept_language: str | None) -> str:
     """The best language we have for an `Accept-Language` header, such as `ja,en;q=0.8`."""
     wishes = []
-    for place, wish in enumerate((accept_language or "")[:500].split(",")):
-        code, _, quality = wish.strip().partition(";q=")
+    for place, wish in enumerate((accept_language or "")[:500].replace(" ", "").split(",")):
+        code, _, quality = wish.partition(";q=")
         try:
-            wishes.append((-float(quality or 1), place, code.strip().lower()))
+            weight = float(quality or 1)
         except ValueError:
             continue
+        if weight > 0:  # 0 means: not this one
+            wishes.append((-weight, place, code.lower()))
     for _, _, code in sorted(wishes):
         for known in languages():
             if code == known.lower() or code.split("-")[0] == known.lower():

@@ -1,0 +1,126 @@
+/* Reads the settings back from a picture in the browser, as dreamina_ui/metadata.py writes them: change both together.
+   A few slices of the file are read, never all of it. Anybody can write anything into a file: check what comes back. */
+"use strict";
+
+window.dreaminaMetadata = (() => {
+  const XMP_ID = "http://ns.adobe.com/xap/1.0/\0";
+  const KEYWORD = "dreamina\0";
+  const NAMESPACE = "urn:dreamina-ui:1.0:";
+  const LONGEST = 0xffff;
+  const MOST_PARTS = 1024;
+
+  /** The settings in a PNG, JPEG or WebP file; null if there are none, and for garbage. */
+  async function read(blob) {
+    try {
+      const settings = JSON.parse(await findJson(blob));
+      return settings && typeof settings === "object" && !Array.isArray(settings) ? settings : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** SHA-256 of the whole file in hex; null where the browser gives none: it does for https and localhost only. */
+  async function sha256(blob) {
+    try {
+      const digest = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
+      return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    } catch {
+      return null;
+    }
+  }
+
+  async function findJson(blob) {
+    const head = latin(await slice(blob, 0, 12));
+    if (head.startsWith("\x89PNG\r\n\x1a\n")) return findInPng(blob);
+    if (head.startsWith("\xff\xd8\xff")) return findInJpeg(blob);
+    if (head.startsWith("RIFF") && head.endsWith("WEBP")) return findInWebp(blob);
+    return "";
+  }
+
+  async function findInPng(blob) {
+    for (let at = 8, count = 0; count < MOST_PARTS; count += 1) {
+      const head = await view(blob, at, 8);
+      const kind = latin(head, 4);
+      if (kind === "IDAT") break;
+      const start = at + 8;
+      const stop = start + head.getUint32(0);
+      if (kind === "iTXt" && latin(await slice(blob, start, Math.min(start + KEYWORD.length, stop))) === KEYWORD) {
+        // Behind the keyword: compressed or not, by which method, a language and a translated keyword; then the text.
+        const bytes = await content(blob, start + KEYWORD.length, stop);
+        const text = bytes.indexOf(0, bytes.indexOf(0, 2) + 1) + 1;
+        return bytes[0] || bytes[1] || !text ? "" : utf8(bytes.subarray(text));
+      }
+      at = stop + 4;
+    }
+    return "";
+  }
+
+  async function findInJpeg(blob) {
+    for (let at = 2, count = 0; count < MOST_PARTS; count += 1) {
+      const head = await view(blob, at, 4);
+      const [mark, kind, length] = [head.getUint8(0), head.getUint8(1), head.getUint16(2)];
+      if (mark !== 0xff || (kind >= 0xd0 && kind <= 0xda) || kind < 0xc0) break;
+      if (kind === 0xff) {
+        at += 1;
+        continue;
+      }
+      if (length < 2) break;
+      const [start, stop] = [at + 4, at + 2 + length];
+      const isXmp = kind === 0xe1 && latin(await slice(blob, start, Math.min(start + XMP_ID.length, stop))) === XMP_ID;
+      if (isXmp) return jsonIn(await content(blob, start + XMP_ID.length, stop));
+      at = stop;
+    }
+    return "";
+  }
+
+  async function findInWebp(blob) {
+    const end = 8 + (await view(blob, 4, 4)).getUint32(0, true);
+    for (let at = 12, count = 0; at < end && count < MOST_PARTS; count += 1) {
+      const head = await view(blob, at, 8);
+      const length = head.getUint32(4, true);
+      const start = at + 8;
+      if (latin(head).startsWith("XMP ")) return jsonIn(await content(blob, start, start + length));
+      at = start + length + (length % 2);
+    }
+    return "";
+  }
+
+  /** The settings in XMP, the last ones, as element or (so do other programs rewrite it) as attribute. */
+  function jsonIn(packet) {
+    const text = utf8(packet).replace(/\0+$/, "");
+    if (text.includes("<!DOCTYPE")) return "";
+    const parsed = new DOMParser().parseFromString(text, "application/xml"); // It runs no script and loads nothing.
+    const nodes = [...parsed.getElementsByTagName("*")];
+    if (nodes.some((node) => node.localName === "parsererror")) return "";
+    const found = nodes.map((node) =>
+      node.namespaceURI === NAMESPACE && node.localName === "settings"
+        ? node.textContent
+        : node.getAttributeNS(NAMESPACE, "settings"));
+    return found.filter(Boolean).pop() || "";
+  }
+
+  async function slice(blob, start, stop) {
+    return new Uint8Array(await blob.slice(start, stop).arrayBuffer());
+  }
+
+  // A view of less than `length` bytes throws when it is read: the file was cut off.
+  async function view(blob, start, length) {
+    return new DataView((await slice(blob, start, start + length)).buffer);
+  }
+
+  async function content(blob, start, stop) {
+    if (stop - start > LONGEST || stop > blob.size) throw new RangeError("cut off or too long");
+    return slice(blob, start, stop);
+  }
+
+  function latin(bytes, from = 0) {
+    const all = bytes instanceof DataView ? new Uint8Array(bytes.buffer) : bytes;
+    return String.fromCharCode(...all.subarray(from));
+  }
+
+  function utf8(bytes) {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  }
+
+  return { read, sha256 };
+})();

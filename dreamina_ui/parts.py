@@ -1,0 +1,84 @@
+"""Settings -> the parts below the page, wired together; for app.py and for the command line."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from dreamina_ui.addresses import AddressGuard
+from dreamina_ui.data_folder import DataFolder
+from dreamina_ui.housekeeping import Housekeeping
+from dreamina_ui.ledger import Ledger
+from dreamina_ui.library import Library
+from dreamina_ui.media import MediaStore
+from dreamina_ui.runcomfy import RunComfy
+from dreamina_ui.sandbox.server import Sandbox
+from dreamina_ui.schema import load_models
+from dreamina_ui.settings import Settings
+from dreamina_ui.studio import Studio
+
+SANDBOX_ORIGIN = "sandbox"
+"""The embedded sandbox's name in the ledger: its port changes with every start."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything below the page; `sandbox` is None when RunComfy is used."""
+
+    studio: Studio
+    library: Library
+    housekeeping: Housekeeping
+    sandbox: Sandbox | None
+
+    def start(self) -> None:
+        """Take up unfinished jobs and tidy the library.
+
+        Raises:
+            LedgerError, DiskError: the ledger or the disk refuses.
+        """
+        self.studio.start()
+        self.housekeeping.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Start nothing new; give what is being sent `timeout_s` seconds to be answered."""
+        self.housekeeping.stop()
+        self.studio.stop(timeout_s)
+        if self.sandbox:
+            self.sandbox.stop()
+
+
+def build_parts(settings: Settings, folder: DataFolder) -> Parts:
+    """Wire the parts; without a token, with a sandbox in place of RunComfy.
+
+    Raises:
+        DreaminaError: a setting, a model file or the data folder makes it impossible.
+    """
+    models = load_models()
+    sandbox: Sandbox | None = None
+    if settings.api_token is None:
+        token = secrets.token_urlsafe(16)
+        sandbox = Sandbox(
+            folder.sandbox,
+            models,
+            token=token,
+            queue_s=settings.sandbox_queue_s,
+            run_s=settings.sandbox_run_s,
+            parallel=settings.sandbox_parallel,
+        )
+        base_url = sandbox.start()
+    else:
+        token, base_url = settings.api_token.get_secret_value(), settings.api_base_url
+    ledger = Ledger(folder.ledger)
+    media = MediaStore(folder.media, AddressGuard(exempt_origin=base_url, allowed_hosts=settings.media_hosts))
+    library = Library(ledger, media)
+    studio = Studio(
+        client=RunComfy(base_url, token), api_origin=api_origin(settings), models=models, ledger=ledger, media=media
+    )
+    max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
+    housekeeping = Housekeeping(library, max_bytes=max_bytes, keep_days=settings.keep_days)
+    return Parts(studio, library, housekeeping, sandbox)
+
+
+def api_origin(settings: Settings) -> str:
+    """The name of the API in the ledger; a job is never asked of another one."""
+    return SANDBOX_ORIGIN if settings.api_token is None else settings.api_base_url
