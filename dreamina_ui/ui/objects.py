@@ -14,6 +14,7 @@ from dreamina_ui.ui.wording import message, say, state_text
 
 PREFIX = "dreamina"
 FILES = "files"
+WITH_SETTINGS = "with-settings"
 """Our own routes begin with `/dreamina/`; those of files with `/dreamina/files/`."""
 
 
@@ -91,6 +92,17 @@ def job_details(studio: Studio, job: Job, language: str) -> dict[str, Any]:
     return card | times | {"model_id": job.model_id, "parameters": parameters}
 
 
+def settings_object(job: Job) -> dict[str, Any]:
+    """What a copy "with settings" carries, and what the page reads back from it."""
+    return {
+        "app": "Dreamina UI",
+        "model_id": job.model_id,
+        "request_id": job.request_id,
+        "inputs": dict(job.inputs),
+        "created_at": iso(job.created_at),
+    }
+
+
 def wall_entry(entry: Entry, language: str) -> dict[str, Any]:
     """One place on the library's wall; small, as a page has many."""
     job, output = entry.job, entry.output
@@ -115,7 +127,8 @@ def file_name(job: Job, output: Output, tier: str) -> str:
     """A file name that a person understands, such as `dreamina-a-red-fox-2048x2048-1f3a9c-1.png`."""
     words = re.sub(r"[\W_]+", "-", prompt_of(job)[:48]).strip("-").lower()
     size = f"{output.width}x{output.height}" if output.width else ""
-    suffix = output.file_name.rpartition(".")[2] if tier == "original" and output.file_name else "webp"
+    is_copy = tier in ("preview", "thumbnail")
+    suffix = output.file_name.rpartition(".")[2] if output.file_name and not is_copy else "webp"
     parts = ["dreamina", words, size, job.job_id[:6], str(output.index + 1)]
     return "-".join(part for part in parts if part) + ("" if tier == "original" else f"-{tier}") + f".{suffix}"
 
@@ -174,6 +187,8 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
         facts += [str(output.format or ""), f"{(output.size_bytes or 0) / 1e6:.1f} MB"]
         tiers = ("original", "preview", "thumbnail") if output.kind == "image" else ("original",)
         card |= {tier: _address(job, output, tier) for tier in tiers}
+        if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
+            card["with_settings"] = _address(job, output, WITH_SETTINGS)
         card |= {"alt": say(language, key, number=number, prompt=prompt), "facts": " · ".join(filter(None, facts))}
         card |= {"width": output.width, "height": output.height}
     else:

@@ -65,8 +65,7 @@ def build_page(studio: Studio, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[s
             inputs=set(keys),
             outputs=[],
             preprocess=False,  # Gradio's own checks answer in English only; the studio's check is the one that counts
-            queue=False,
-            trigger_mode="multiple",
+            trigger_mode="multiple",  # and through the queue: without it Gradio 6.31 shows no error to anybody
             show_progress="hidden",
             api_visibility="private",
         ).then(None, js="() => dreamina.watch()", api_visibility="private")
@@ -78,7 +77,10 @@ def build_page(studio: Studio, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[s
     launch = {
         "i18n": texts,
         "head": f'<link rel="stylesheet" href="{asset_path("page.css")}">{script}',
-        "theme": gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        # Soft's own grey has a contrast of 2.5 on white; 4.5 is the least that everybody can read.
+        "theme": gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+            body_text_color_subdued="*neutral_600"
+        ),
         "footer_links": [],
         "run_history": False,
         "enable_monitoring": False,

@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from starlette.concurrency import run_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, LedgerError, MoveError
-from dreamina_ui.job import Job
+from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, LedgerError, MediaError, MoveError
+from dreamina_ui.job import Job, Output
+from dreamina_ui.metadata import size_with_settings, with_settings
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
-from dreamina_ui.ui.objects import FILES, PREFIX, file_name, job_card, job_details
+from dreamina_ui.ui.objects import FILES, PREFIX, WITH_SETTINGS, file_name, job_card, job_details, settings_object
 from dreamina_ui.ui.visitor import is_cross_site, visitor_id
 from dreamina_ui.ui.wording import error_text, languages, pick_language
 
@@ -69,10 +70,13 @@ class _Routes:
         """One tier of one output, with ranges, an ETag and for ever cacheable: an address never changes its content."""
         tier = request.path_params["tier"]
         key = request.path_params["file_key"]
-        found = await run_in_threadpool(self._studio.file, key, tier) if tier in TIERS else None
+        of_disk = "original" if tier == WITH_SETTINGS else tier
+        found = await run_in_threadpool(self._studio.file, key, of_disk) if of_disk in TIERS else None
         if found is None:
             return Response("No such file.", 404)
         job, output, path = found
+        if tier == WITH_SETTINGS:
+            return await run_in_threadpool(_copy_with_settings, job, output, path)
         etag = f'"{output.sha256 or output.file_key}-{tier}"'
         headers = {"Cache-Control": IMMUTABLE, "ETag": etag, "X-Content-Type-Options": "nosniff"}
         if etag in request.headers.get("if-none-match", ""):
@@ -186,6 +190,21 @@ class _Routes:
     async def _cards(self, request: Request, jobs: list[Job]) -> list[dict[str, Any]]:
         language = language_of(request)
         return await run_in_threadpool(lambda: [job_card(self._studio, job, language, time.time()) for job in jobs])
+
+
+def _copy_with_settings(job: Job, output: Output, path: Path) -> Response:
+    settings = settings_object(job)
+    try:
+        pieces, size_bytes = with_settings(path, settings), size_with_settings(path, settings)
+    except MediaError as fault:
+        return Response(str(fault), 409, media_type="text/plain")
+    headers = {
+        "Content-Length": str(size_bytes),
+        "Content-Disposition": f"attachment; filename*=utf-8''{quote(file_name(job, output, WITH_SETTINGS))}",
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(iterate_in_threadpool(pieces), media_type=output.media_type, headers=headers)
 
 
 def language_of(request: Request) -> str:
