@@ -18,16 +18,17 @@ class Changes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: dict[str, list[Listener]] = defaultdict(list)
+        self._listeners: dict[str, dict[object, Listener]] = defaultdict(dict)
 
     def subscribe(self, topic: str, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every change under `topic`, from any thread; the result ends it. It must not block."""
+        subscription = object()
         with self._lock:
-            self._listeners[topic].append(listener)
+            self._listeners[topic][subscription] = listener
 
         def unsubscribe() -> None:
             with self._lock:
-                self._listeners[topic].remove(listener)
+                self._listeners[topic].pop(subscription, None)
                 if not self._listeners[topic]:
                     del self._listeners[topic]
 
@@ -40,7 +41,7 @@ class Changes:
                 listener
                 for topic in {job.job_id, job.visitor_id}
                 if topic
-                for listener in self._listeners.get(topic, ())
+                for listener in self._listeners.get(topic, {}).values()
             ]
         for listener in listeners:
             try:

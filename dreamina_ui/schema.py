@@ -1,8 +1,9 @@
 """The input schema is the only list of fields: the form, the check and the submit body all walk it.
 
-The check is JSON Schema (draft 2020-12) with four additions:
+The check is JSON Schema (draft 2020-12) with these additions:
 - `"type": "float"` is read as `number`, because the service's page writes it so;
-- NaN and the infinities are no numbers: JSON has none, and they would slip through `minimum` and `maximum`;
+- what JSON cannot say is refused first: NaN would slip through `minimum` and `maximum`, a list in itself has no end;
+- the format `uri` is checked: the validator's own check of it needs one more package;
 - a key that the schema does not list is an error, at every depth;
 - a required text must not be blank: a run with an empty prompt costs as much as any other.
 """
@@ -10,19 +11,19 @@ The check is JSON Schema (draft 2020-12) with four additions:
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.validators import extend
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from dreamina_ui.errors import InputError, SettingsError
 
 MODELS_FOLDER = Path(__file__).parent / "models"
+_MAX_DEPTH = 64
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Model:
                 input_schema=schema,
                 output_schema=data["output_schema"],
                 fields=fields,
-                _validator=_Validator(strict, format_checker=Draft202012Validator.FORMAT_CHECKER),
+                _validator=Draft202012Validator(strict, format_checker=_FORMATS),
             )
         except Exception as fault:
             name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
@@ -108,26 +109,19 @@ class Model:
             InputError: the first rule that is broken, with field, rule, limit and value.
         """
         if not isinstance(inputs, Mapping):
-            raise InputError("inputs", "type", "object", inputs)
-        by_key = {field.key: field for field in self.fields}
-        for key in inputs:
-            if key not in by_key:
-                raise InputError(str(key), "unknown", None, inputs[key])
-        for path, text in _texts(dict(inputs)):
-            if not _is_unicode(text):
-                raise InputError(path, "unicode", None, text.encode("utf-8", "replace").decode())
-        filled: dict[str, Any] = _fill(self.input_schema, dict(inputs))
+            raise InputError("inputs", "type", "object", _as_json(inputs, "inputs"))
+        given = {key: _as_json(value, str(key)) for key, value in inputs.items()}
+        for key, value in given.items():
+            if key not in self.input_schema["properties"]:
+                raise InputError(_readable(str(key)), "unknown", None, value)
+        filled: dict[str, Any] = _fill(self.input_schema, given)
         for field in self.fields:
             value = filled.get(field.key)
             if field.required and (value is None or (field.kind == "text" and not str(value).strip())):
                 raise InputError(field.key, "required", None, value)
         errors = sorted(self._validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
         for error in errors:
-            field_path = ".".join(str(part) for part in error.absolute_path) or "inputs"
-            rule = str(error.validator)
-            if rule == "additionalProperties":
-                rule = "unknown"
-            raise InputError(field_path, rule, error.validator_value, error.instance)
+            raise _input_error(error)
         return {field.key: filled[field.key] for field in self.fields if field.key in filled}
 
 
@@ -141,21 +135,24 @@ def load_models(folder: Path = MODELS_FOLDER) -> dict[str, Model]:
     for path in sorted(folder.glob("*.json")):
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, RecursionError) as fault:
             raise SettingsError(f"The model file {path.name} cannot be read: {fault}") from fault
-        model = Model.from_json(data)
+        try:
+            model = Model.from_json(data)
+        except SettingsError as fault:
+            raise SettingsError(f"{path.name}: {fault}") from fault
         models[model.model_id] = model
     if not models:
         raise SettingsError(f"There is no model file in {folder}.")
     return models
 
 
-_SIZE = re.compile(r"^(\d+)x(\d+)(?:\((\d+:\d+)\))?$")
+_SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})(?:\(([0-9]+:[0-9]+)\))?")
 
 
 def parse_size(choice: Any) -> tuple[int, int] | None:
     """Read `(width, height)` in pixels out of a choice such as `2048x2048(1:1)`; None if it is no size."""
-    match = _SIZE.match(choice) if isinstance(choice, str) else None
+    match = _SIZE.fullmatch(choice) if isinstance(choice, str) else None
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -164,7 +161,7 @@ def choice_label(choice: Any) -> str:
     size = parse_size(choice)
     if size is None:
         return str(choice)
-    ratio = _SIZE.match(choice)[3]  # type: ignore[index]
+    ratio = _SIZE.fullmatch(choice)[3]  # type: ignore[index]
     parts = [f"{size[0]} × {size[1]}", *([ratio] if ratio else []), f"{size[0] * size[1] / 1e6:.1f} MP"]
     return " · ".join(parts)
 
@@ -216,47 +213,60 @@ def _strict(schema: Any) -> Any:
 
 def _fill(schema: Mapping[str, Any], given: Any) -> Any:
     """Fill in defaults that are missing; an optional input given as None counts as not given."""
-    if not isinstance(given, Mapping) or "properties" not in schema:
+    if isinstance(given, list):
+        return [_fill(schema.get("items", {}), entry) for entry in given]
+    if not isinstance(given, dict) or "properties" not in schema:
         return given
     filled: dict[str, Any] = {}
     for key, prop in schema["properties"].items():
         value = given.get(key)
+        if value is None and key not in schema.get("required", ()):
+            value = json.loads(json.dumps(prop.get("default")))
+            if value is None and prop.get("type") == "object":
+                value = _fill(prop, {}) or None
         if value is not None:
             filled[key] = _fill(prop, value)
-        elif key not in schema.get("required", ()):
-            if "default" in prop:
-                filled[key] = json.loads(json.dumps(prop["default"]))
-            elif prop.get("type") == "object" and (nested := _fill(prop, {})):
-                filled[key] = nested
     return filled | {key: value for key, value in given.items() if key not in schema["properties"]}
 
 
-def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def _as_json(value: Any, path: str, depth: int = 0) -> Any:
+    """A copy of a value, made of what JSON has and nothing else; raises InputError with the path of what it has not."""
     if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield from _texts(entry, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list | tuple):
-        for number, entry in enumerate(value):
-            yield from _texts(entry, f"{path}.{number}")
+        if value != _readable(value):
+            raise InputError(_readable(path), "unicode", None, _readable(value))
+        return value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+        return value
+    if isinstance(value, Mapping) and depth < _MAX_DEPTH and all(isinstance(key, str) for key in value):
+        return {_as_json(key, path): _as_json(entry, f"{path}.{key}", depth + 1) for key, entry in value.items()}
+    if isinstance(value, list | tuple) and depth < _MAX_DEPTH:
+        return [_as_json(entry, f"{path}.{number}", depth + 1) for number, entry in enumerate(value)]
+    shown = repr(value) if isinstance(value, float) else type(value).__name__
+    raise InputError(_readable(path), "format", "JSON value", shown)
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _readable(text: str) -> str:
+    """The text with each lone surrogate, which no UTF-8 can say, as `?`."""
+    return text.encode("utf-8", "replace").decode()
 
 
-def _is_number(_checker: Any, value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
+def _input_error(error: ValidationError) -> InputError:
+    """The validator's error, with the path of the entry that is wrong, also where the rule stands with its object."""
+    path = [str(part) for part in error.absolute_path]
+    rule = str(error.validator)
+    limit: Any = error.validator_value
+    value: Any = error.instance
+    schema: Any = error.schema
+    if rule == "additionalProperties":
+        key = next(key for key in value if key not in schema["properties"])
+        path, rule, limit, value = [*path, key], "unknown", None, value[key]
+    elif rule == "required":
+        path, limit, value = [*path, next(key for key in limit if key not in value)], None, None
+    return InputError(".".join(path) or "inputs", rule, limit, value)
 
 
-_Validator = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number),
-)
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:(?:[a-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9a-f]{2})+", re.ASCII | re.IGNORECASE)
+_FORMATS = FormatChecker(Draft202012Validator.FORMAT_CHECKER.checkers)
+_FORMATS.checks("uri")(lambda value: not isinstance(value, str) or _URI.fullmatch(value) is not None)

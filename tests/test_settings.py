@@ -1,0 +1,206 @@
+"""What the owner sets is read once, and what is impossible is told by name, without the token."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dreamina_ui.errors import SettingsError
+from dreamina_ui.settings import RUNCOMFY_URL, TOKEN_VARIABLES, Settings, is_loopback, read_settings
+
+SECRET = "s3cr3t-t0k3n"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests must not depend on who runs them."""
+    for name in list(os.environ):
+        if name.upper().startswith(("RUNCOMFY_", "DREAMINA_", "GRADIO_", "SPACE_", "YOUR_API_TOKEN")):
+            monkeypatch.delenv(name)
+
+
+def refusal() -> str:
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    return str(caught.value)
+
+
+# --- the token
+
+
+def test_without_any_setting_the_sandbox_runs() -> None:
+    """The first try of a stranger costs nothing."""
+    settings = read_settings()
+    assert settings.api_token is None
+    assert settings.uses_sandbox
+    assert settings.api_base_url == RUNCOMFY_URL == "https://model-api.runcomfy.net"
+    assert settings.data_dir == Path("data")
+    assert settings.media_hosts == frozenset()
+
+
+def test_the_services_own_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same order as the service's own clients, then the name on its page."""
+    assert TOKEN_VARIABLES == ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
+    for name in reversed(TOKEN_VARIABLES):
+        monkeypatch.setenv(name, f"from-{name}")
+        token = read_settings().api_token
+        assert token is not None
+        assert token.get_secret_value() == f"from-{name}"
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compose file or a Space writes empty variables for what nobody filled in."""
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", "")
+    assert read_settings().uses_sandbox
+    monkeypatch.setenv("YOUR_API_TOKEN", SECRET)
+    assert not read_settings().uses_sandbox
+    monkeypatch.setenv("DREAMINA_DATA_DIR", "")
+    assert read_settings().data_dir == Path("data")
+
+
+@pytest.mark.parametrize("name", TOKEN_VARIABLES)
+@pytest.mark.parametrize("odd", [" ", "\n", "\t", "\x7f", "é", "\u200b", "“"])
+def test_a_token_that_fits_no_header_is_refused_unshown(monkeypatch: pytest.MonkeyPatch, name: str, odd: str) -> None:
+    """It was copied with something too much; the log must not get it."""
+    for token in (SECRET + odd, odd + SECRET, f"s3cr3t{odd}t0k3n"):
+        monkeypatch.setenv(name, token)
+        with pytest.raises(SettingsError) as caught:
+            read_settings()
+        assert name in str(caught.value)
+        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+        assert "s3cr3t" not in shown
+        assert "t0k3n" not in shown
+
+
+def test_a_token_of_blanks_is_refused_and_not_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who set something wants RunComfy; pictures from the sandbox would surprise."""
+    monkeypatch.setenv("RUNCOMFY_TOKEN", "  ")
+    assert "printable ASCII" in refusal()
+
+
+def test_no_way_of_showing_the_settings_shows_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings end up in logs and crash reports."""
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", SECRET)
+    settings = read_settings()
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert SECRET not in shown
+    monkeypatch.setenv("DREAMINA_SANDBOX_PARALLEL", "many")
+    assert SECRET not in refusal()
+
+
+def test_settings_do_not_change() -> None:
+    """They are read once; what is shown at the start stays true."""
+    with pytest.raises(ValidationError):
+        read_settings().api_base_url = "https://elsewhere.example"  # type: ignore[misc]
+
+
+# --- the base URL
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://api.example/", "https://api.example"),
+        ("https://api.example:8443/v0//", "https://api.example:8443/v0"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://localhost:8000/", "http://localhost:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_a_good_base_url_is_kept_without_its_last_slash(monkeypatch: pytest.MonkeyPatch, given: str, kept: str) -> None:
+    """The ledger names an API by it: one API, one name."""
+    monkeypatch.setenv("RUNCOMFY_API_BASE_URL", given)
+    assert read_settings().api_base_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.example", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://10.0.0.1",
+        "http://localhost@evil.example", "https://user:s3cr3t@api.example", "https://:s3cr3t@api.example",
+        "https://user@api.example", "https://api.example?key=s3cr3t", "https://api.example#s3cr3t",
+        "ftp://api.example", "//api.example", "api.example", "https://", "https:///v1", "https://[zz]", "file:///etc/passwd",
+    ],
+)  # fmt: skip
+def test_a_base_url_that_would_show_the_token_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The token travels to that address; a slip of the pen must not send it in the clear or elsewhere."""
+    monkeypatch.setenv("RUNCOMFY_API_BASE_URL", url)
+    message = refusal()
+    assert message.startswith("RUNCOMFY_API_BASE_URL: ")
+    assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True), ("LOCALHOST", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True),
+        ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.example", False), ("", False),
+    ],
+)  # fmt: skip
+def test_this_machine_is_told_from_others(host: str, here: bool) -> None:
+    """Only traffic that never leaves the machine may go without TLS."""
+    assert is_loopback(host) is here
+
+
+# --- the rest
+
+
+def test_hosts_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People write it by hand, with blanks, capitals and a comma too much."""
+    monkeypatch.setenv("DREAMINA_MEDIA_HOSTS", " Files.RunComfy.net, ,cdn.runcomfy.com,")
+    assert read_settings().media_hosts == {"files.runcomfy.net", "cdn.runcomfy.com"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DREAMINA_SANDBOX_QUEUE_S", "-1"),
+        ("DREAMINA_SANDBOX_QUEUE_S", "soon"),
+        ("DREAMINA_SANDBOX_RUN_S", "nan"),
+        ("DREAMINA_SANDBOX_PARALLEL", "0"),
+        ("DREAMINA_SANDBOX_PARALLEL", "1.5"),
+        ("DREAMINA_LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_an_impossible_setting_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """The owner knows the variable, not our attribute."""
+    monkeypatch.setenv(name, value)
+    assert refusal().startswith(f"{name}: ")
+
+
+def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody wants to start a program five times to find five slips."""
+    monkeypatch.setenv("DREAMINA_SANDBOX_QUEUE_S", "-1")
+    monkeypatch.setenv("DREAMINA_LOG_LEVEL", "LOUD")
+    monkeypatch.setenv("RUNCOMFY_TOKEN", "a b")
+    lines = refusal().splitlines()
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shared"),
+    [
+        ("DREAMINA_SHARED", "1", True), ("DREAMINA_SHARED", "0", False), ("GRADIO_SHARE", "True", True),
+        ("GRADIO_SHARE", "false", False), ("GRADIO_SERVER_NAME", "0.0.0.0", True), ("GRADIO_SERVER_NAME", "::", True),
+        ("GRADIO_SERVER_NAME", "127.0.0.1", False), ("GRADIO_SERVER_NAME", "localhost", False),
+        ("GRADIO_ROOT_PATH", "/dreamina", True), ("SPACE_ID", "me/dreamina", True),
+    ],
+)  # fmt: skip
+def test_a_page_that_others_reach_counts_as_shared(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, shared: bool
+) -> None:
+    """Strangers spend the owner's money there: the cautious limits must hold by themselves."""
+    assert not read_settings().is_shared
+    monkeypatch.setenv(name, value)
+    assert read_settings().is_shared is shared
+
+
+def test_other_variables_are_not_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment has many that begin like ours."""
+    monkeypatch.setenv("RUNCOMFY_SOMETHING", "x")
+    monkeypatch.setenv("API_TOKEN", SECRET)
+    assert Settings().uses_sandbox
