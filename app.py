@@ -39,11 +39,12 @@ def main() -> None:
         folder = DataFolder(settings.data_dir)
         parts = build_parts(settings, folder)
         access = Access(is_shared=settings.is_shared)
-        page, launch = build_page(parts.studio, uses_sandbox=settings.uses_sandbox)
+        page, launch = build_page(parts.studio, parts.model, uses_sandbox=settings.uses_sandbox)
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
         parts.start()
         app_kwargs = {"routes": routes, "middleware": [Middleware(VisitorCookie)]}
-        page.launch(app_kwargs=app_kwargs, prevent_thread_lock=True, **launch)
+        share = settings.wants_share_link or None
+        page.launch(app_kwargs=app_kwargs, share=share, prevent_thread_lock=True, **launch)
     except (DreaminaError, OSError) as fault:
         print(f"Dreamina UI cannot start.\n{fault}", file=sys.stderr, flush=True)
         os._exit(1)  # a sandbox or a worker may be running already

@@ -342,6 +342,7 @@ dreamina.library = (() => {
       element("p", { class: "large-prompt", dir: "auto" }, job.prompt),
       element("p", { class: "settings" }, job.settings),
       ...(job.message ? [element("p", { class: "message" }, job.message)] : []),
+      ...(job.detail ? [element("p", { class: "detail", lang: "en" }, job.detail)] : []),
       actions,
       ...(job.active || job.state === "done" ? [] : [dreamina.restActions(job, () => { large?.dialog.close(); reload(); })]),
       list,

@@ -45,6 +45,7 @@ const dreamina = (() => {
   function watch(byPress = true) {
     pressed = pressed || byPress;
     if (document.hidden) return lookFromBehind();
+    showLeft();
     if (stream) {
       watchAgain = true;
       return;
@@ -154,6 +155,7 @@ const dreamina = (() => {
       elapsed: part("elapsed", "span"),
       progress: element("progress", { max: 1, "aria-label": say("progress", { prompt: shorten(data.prompt) }) }),
       message: part("message"),
+      detail: element("p", { class: "detail", lang: "en" }),
       outputs: part("outputs", "div"),
       actions: part("actions", "div"),
       rest: part("rest", "div"),
@@ -167,7 +169,7 @@ const dreamina = (() => {
     parts.cancel.addEventListener("click", () => act(data.job_id, "cancel", parts.cancel, words.cancelling));
     parts.fetchAgain.addEventListener("click", () => act(data.job_id, "fetch-again", parts.fetchAgain, words.fetch_again));
     parts.actions.append(parts.cancel, parts.fetchAgain);
-    node.append(parts.prompt, parts.settings, parts.state, parts.progress, parts.actions, parts.message, parts.rest, parts.outputs, parts.facts);
+    node.append(parts.prompt, parts.settings, parts.state, parts.progress, parts.actions, parts.message, parts.detail, parts.rest, parts.outputs, parts.facts);
     node.parts = parts;
     return node;
   }
@@ -181,6 +183,8 @@ const dreamina = (() => {
     parts.stateText.textContent = data.state_text;
     parts.message.textContent = data.message;
     parts.message.hidden = !data.message;
+    parts.detail.textContent = data.detail;
+    parts.detail.hidden = !data.detail;
     parts.facts.textContent = [data.request_id && say("request_id", data), data.cost].filter(Boolean).join(" · ");
     parts.progress.hidden = !data.active;
     parts.fetchAgain.hidden = !data.can_fetch_again;
@@ -308,7 +312,7 @@ const dreamina = (() => {
       box.append(node);
       return node;
     };
-    if (data.can_attach) {
+    if (data.is_unclear) {
       const label = element("label", {}, words.attach_label);
       const input = element("input", { type: "text", maxlength: 200, autocomplete: "off", spellcheck: "false" });
       label.append(input);
@@ -318,7 +322,7 @@ const dreamina = (() => {
       });
     }
     const again = (node) => act(data.job_id, "submit-again", node, node.textContent, { may_charge_twice: true }).then(done);
-    if (data.can_submit_again && data.state === "submit_unclear") {
+    if (data.is_unclear) {
       button(words.submit_again, (node) => {
         const sure = element("div", { class: "sure", role: "alertdialog", "aria-label": words.submit_again_sure });
         const yes = element("button", { type: "button" }, words.submit_again_sure);
@@ -330,7 +334,7 @@ const dreamina = (() => {
         no.focus();
       });
     }
-    if (data.state !== "done" && data.put_aside !== undefined && ["submit_unclear", "failed", "cancelled"].includes(data.state)) {
+    if (["submit_unclear", "failed", "cancelled"].includes(data.state)) {
       const text = data.put_aside ? words.bring_back : words.put_aside;
       button(text, (node) => act(data.job_id, "put-aside", node, text, { back: data.put_aside }).then(done));
     }
@@ -352,6 +356,22 @@ const dreamina = (() => {
   }
 
   /* --- the form */
+
+  // What is left of the owner's limits, below Generate; nothing where there is none.
+  async function showLeft() {
+    const button = document.getElementById("generate");
+    if (!button) return;
+    try {
+      const left = await (await fetch(address("left"))).json();
+      const time = new Date(left.renewed_at * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+      let note = document.getElementById("left-today");
+      if (!note) {
+        note = element("p", { id: "left-today", class: "counter" });
+        button.after(note);
+      }
+      note.textContent = left.jobs_today === null ? "" : say("left_today", { count: left.jobs_today, time });
+    } catch { /* the note is a courtesy: the server checks anyway */ }
+  }
 
   function fieldNode(field) {
     return document.getElementById(`field-${field.parameter}`);

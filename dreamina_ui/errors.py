@@ -6,6 +6,7 @@ A message says what happened, to which id, and what to do next. No message ever 
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 
@@ -39,6 +40,31 @@ class InputError(DreaminaError):
         self.limit = limit
         self.value = value
         super().__init__(f"{field}: {describe_rule(rule, limit)}; got {shorten(value)}. Nothing was submitted.")
+
+
+class LimitError(DreaminaError):
+    """A limit of the owner's is reached; there is no job and nothing was sent.
+
+    Attributes:
+        limit: which one, as a name of `limits.Limits`.
+        most: how much it allows.
+        until: when there is room again, in seconds since 1970; None if as soon as a job has ended.
+    """
+
+    kind = "limit"
+
+    def __init__(self, limit: str, most: float, until: float | None) -> None:
+        self.limit = limit
+        self.most = most
+        self.until = until
+        again = (
+            "when a job has ended"
+            if until is None
+            else f"{datetime.fromtimestamp(until, timezone.utc):%Y-%m-%d %H:%M} UTC"
+        )
+        super().__init__(
+            f"The limit {limit} of {most:g} is reached; there is room again {again}. Nothing was submitted."
+        )
 
 
 class LedgerError(DreaminaError):

@@ -97,6 +97,8 @@ class Job:
         queue_position: the service's count; None outside the queue.
         problem: `kind` of the error that explains the state or the delay, or None.
         detail: that error's text, in English, or None.
+        reserved_usd: what the job was expected to cost at most when it was made; None if nobody knew.
+        address: a hash of the client's address, for limits; None if it is not known.
         cancel_outcome: the last answer to a press of Cancel, or None.
         put_aside_at: when a person put the job out of sight; it is kept.
         version: grows by one with each change.
@@ -117,6 +119,8 @@ class Job:
     problem: str | None = None
     detail: str | None = None
     cost_usd: float | None = None
+    reserved_usd: float | None = None
+    address: str | None = None
     cancel_requested_at: float | None = None
     cancel_outcome: Outcome | None = None
     accepted_at: float | None = None

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 
 from dreamina_ui.changes import Changes
 from dreamina_ui.errors import JobNotFoundError, LedgerError, MoveError
 from dreamina_ui.job import AT_REST, MOVES, TERMINAL, Job, Output, State
 from dreamina_ui.migrations import MIGRATIONS, search_text
-from dreamina_ui.tables import jobs, ledger_version, open_sqlite, outputs, state_changes
+from dreamina_ui.tables import find_damage, jobs, ledger_version, open_sqlite, outputs, state_changes
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,14 @@ class Ledger:
         self._path = path
         self._clock = clock
         self._one_writer = threading.Lock()
+        if flaw := find_damage(path):
+            raise _damaged(path, flaw)
         self._engine = open_sqlite(path, busy_timeout_s)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._identity: tuple[int, int] | None = None
         try:
             self._migrate()
+            self._identity = _identity(path)
         except LedgerError:
             self.close()
             raise
@@ -60,14 +64,19 @@ class Ledger:
     def close(self) -> None:
         self._engine.dispose()
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: Job, check: Callable[[sa.Connection, Job], None] | None = None) -> Job:
         """Write a new job; when this returns, the row is on disk.
+
+        Args:
+            check: called in the same transaction before the row is written; what it raises undoes all.
 
         Raises:
             LedgerError: the row could not be written.
         """
         row = {name: getattr(job, name) for name in _JOB_COLUMNS}
         with self._write() as connection:
+            if check is not None:
+                check(connection, job)
             inputs = {"inputs": json.dumps(dict(job.inputs)), "search_text": search_text(job.inputs)}
             connection.execute(jobs.insert().values(**row, **inputs))
             _note_state(connection, job)
@@ -208,6 +217,12 @@ class Ledger:
         try:
             with self._one_writer, self._engine.begin() as connection:
                 yield connection
+                # SQLite itself goes on writing into a file that was deleted.
+                if self._identity and _identity(self._path) != self._identity:
+                    raise LedgerError(
+                        f"The ledger {self._path} was moved, deleted or replaced while this program runs. "
+                        "Stop the program, put the ledger back, and start again."
+                    )
         except _FAULTS as fault:
             raise _ledger_error("written", self._path, fault) from fault
 
@@ -284,4 +299,22 @@ def with_outputs(connection: sa.Connection, rows: Sequence[Mapping[Any, Any]]) -
 
 def _ledger_error(verb: str, path: Path, fault: Exception) -> LedgerError:
     reason = str(getattr(fault, "orig", None) or fault)
+    if type(fault) is DatabaseError:  # its kinds, such as OperationalError, tell of a lock or of the disk
+        return _damaged(path, reason)
     return LedgerError(f"The ledger {path} could not be {verb}: {reason}.")
+
+
+def _damaged(path: Path, flaw: str) -> LedgerError:
+    return LedgerError(
+        f"The ledger {path} is damaged: {' '.join(flaw.split())}. Stop the program and put a copy of it back, or move "
+        f"all files {path.name}* elsewhere to begin with an empty ledger; the pictures stay where they are."
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at a path; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

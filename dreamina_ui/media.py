@@ -188,6 +188,11 @@ class MediaStore:
         """Where the last damaged file of an output is kept aside; None if there is none."""
         return next(_damaged_folder(self._output_folder(job_id, index)).glob("*"), None)
 
+    def discard(self, job_id: str) -> None:
+        """Remove the empty folder that `prepare` made for a job that there will not be; what is in use stays."""
+        with contextlib.suppress(OSError):
+            self._job_folder(job_id).rmdir()
+
     def remove(self, job_id: str, index: int) -> None:
         """Remove an output's original and previews; nothing happens if they are not there.
 

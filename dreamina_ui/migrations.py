@@ -93,4 +93,9 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE INDEX jobs_newest ON jobs (created_at, job_id)",
         "CREATE INDEX outputs_deleted ON outputs (deleted_at)",
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN reserved_usd DOUBLE PRECISION",
+        "ALTER TABLE jobs ADD COLUMN address VARCHAR(64)",
+        "CREATE INDEX jobs_address ON jobs (address, created_at)",
+    ),
 )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.data_folder import DataFolder
+from dreamina_ui.errors import SettingsError
 from dreamina_ui.housekeeping import Housekeeping
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.library import Library
+from dreamina_ui.limits import CAUTIOUS, Limits, MoneyGuard
 from dreamina_ui.media import MediaStore
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.sandbox.server import Sandbox
-from dreamina_ui.schema import load_models
+from dreamina_ui.schema import Model, load_models
 from dreamina_ui.settings import Settings
 from dreamina_ui.studio import Studio
+
+log = logging.getLogger(__name__)
 
 SANDBOX_ORIGIN = "sandbox"
 """The embedded sandbox's name in the ledger: its port changes with every start."""
@@ -23,9 +28,10 @@ SANDBOX_ORIGIN = "sandbox"
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything below the page; `sandbox` is None when RunComfy is used."""
+    """Everything below the page; `model` is what it offers, `sandbox` is None when RunComfy is used."""
 
     studio: Studio
+    model: Model
     library: Library
     housekeeping: Housekeeping
     sandbox: Sandbox | None
@@ -54,6 +60,8 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
         DreaminaError: a setting, a model file or the data folder makes it impossible.
     """
     models = load_models()
+    if settings.model_id not in models:
+        raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
     sandbox: Sandbox | None = None
     if settings.api_token is None:
         token = secrets.token_urlsafe(16)
@@ -71,12 +79,26 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     ledger = Ledger(folder.ledger)
     media = MediaStore(folder.media, AddressGuard(exempt_origin=base_url, allowed_hosts=settings.media_hosts))
     library = Library(ledger, media)
+    origin = api_origin(settings)
     studio = Studio(
-        client=RunComfy(base_url, token), api_origin=api_origin(settings), models=models, ledger=ledger, media=media
+        client=RunComfy(base_url, token),
+        api_origin=origin,
+        models=models,
+        ledger=ledger,
+        media=media,
+        guard=MoneyGuard(limits(settings), origin, settings.price_usd),
     )
+    log.info("Limits: %s", studio.guard.limits.described())
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     housekeeping = Housekeeping(library, max_bytes=max_bytes, keep_days=settings.keep_days)
-    return Parts(studio, library, housekeeping, sandbox)
+    return Parts(studio, models[settings.model_id], library, housekeeping, sandbox)
+
+
+def limits(settings: Settings) -> Limits:
+    """The owner's limits; where strangers can spend the owner's money, cautious ones for all that is not set."""
+    basis = CAUTIOUS if settings.is_shared and not settings.uses_sandbox else Limits()
+    chosen = {name: getattr(settings, name) for name in vars(basis) if getattr(settings, name) is not None}
+    return replace(basis, **chosen)
 
 
 def api_origin(settings: Settings) -> str:

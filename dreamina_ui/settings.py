@@ -22,12 +22,15 @@ class Settings(BaseSettings):
     Attributes:
         api_token: the RunComfy token, or None for the sandbox. Never shown by `repr`.
         api_base_url: where the Model API is, without a slash at the end.
+        model_id: which model of `dreamina_ui/models/` the page and the endpoints offer.
         data_dir: the folder of the ledger, the pictures and the sandbox.
         media_hosts: the only hosts that result files may come from; empty for every public one.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
         sandbox_parallel: how many sandbox jobs run at once.
         max_library_gb: how many gigabytes (10^9 bytes) of originals are kept; None for no limit.
         keep_days: how many days a picture is kept that is no favourite; None for no limit.
+        visitor_at_once ... usd_per_month: the owner's limits, see `limits.Limits`; None for the default.
+        price_usd: what one file costs, in USD, where the API does not say.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
         share_link, server_name, root_path, space_id: Gradio's and Hugging Face's own variables, as text.
 
@@ -38,6 +41,7 @@ class Settings(BaseSettings):
 
     api_token: SecretStr | None = Field(None, validation_alias=AliasChoices(*TOKEN_VARIABLES))
     api_base_url: str = Field(RUNCOMFY_URL, validation_alias="RUNCOMFY_API_BASE_URL")
+    model_id: str = Field("bytedance/dreamina-4-0/text-to-image", validation_alias="DREAMINA_MODEL")
     data_dir: Path = Field(Path("data"), validation_alias="DREAMINA_DATA_DIR")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     sandbox_queue_s: float = Field(2.0, ge=0, validation_alias="DREAMINA_SANDBOX_QUEUE_S")
@@ -45,6 +49,15 @@ class Settings(BaseSettings):
     sandbox_parallel: int = Field(2, ge=1, validation_alias="DREAMINA_SANDBOX_PARALLEL")
     max_library_gb: float | None = Field(None, gt=0, validation_alias="DREAMINA_MAX_LIBRARY_GB")
     keep_days: float | None = Field(None, gt=0, validation_alias="DREAMINA_KEEP_DAYS")
+    visitor_at_once: int | None = Field(None, ge=0, validation_alias="DREAMINA_VISITOR_JOBS_AT_ONCE")
+    visitor_per_day: int | None = Field(None, ge=0, validation_alias="DREAMINA_VISITOR_JOBS_PER_DAY")
+    address_at_once: int | None = Field(None, ge=0, validation_alias="DREAMINA_ADDRESS_JOBS_AT_ONCE")
+    address_per_day: int | None = Field(None, ge=0, validation_alias="DREAMINA_ADDRESS_JOBS_PER_DAY")
+    at_once: int | None = Field(None, ge=0, validation_alias="DREAMINA_JOBS_AT_ONCE")
+    per_day: int | None = Field(None, ge=0, validation_alias="DREAMINA_JOBS_PER_DAY")
+    usd_per_day: float | None = Field(None, ge=0, validation_alias="DREAMINA_USD_PER_DAY")
+    usd_per_month: float | None = Field(None, ge=0, validation_alias="DREAMINA_USD_PER_MONTH")
+    price_usd: float | None = Field(None, ge=0, validation_alias="DREAMINA_PRICE_USD")
     declared_shared: bool = Field(False, validation_alias="DREAMINA_SHARED")
     share_link: str = Field("", validation_alias="GRADIO_SHARE")
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
@@ -77,15 +90,15 @@ class Settings(BaseSettings):
         return hosts
 
     @property
+    def wants_share_link(self) -> bool:
+        """Whether Gradio is to open a share link; Gradio itself knows only `true`."""
+        return self.share_link.lower() in ("true", "1")
+
+    @property
     def is_shared(self) -> bool:
         """Whether others than the person at this machine may reach the page."""
         elsewhere = bool(self.server_name) and not is_loopback(self.server_name)
-        return (
-            self.declared_shared
-            or self.share_link.lower() == "true"
-            or elsewhere
-            or bool(self.root_path or self.space_id)
-        )
+        return self.declared_shared or self.wants_share_link or elsewhere or bool(self.root_path or self.space_id)
 
     @property
     def uses_sandbox(self) -> bool:

@@ -17,9 +17,10 @@ from random import random
 from typing import Any
 
 from dreamina_ui.changes import Changes
-from dreamina_ui.errors import ApiError, InputError, LedgerError, MoveError, SubmitUnclearError
+from dreamina_ui.errors import ApiError, DreaminaError, InputError, LedgerError, MoveError, SubmitUnclearError
 from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
+from dreamina_ui.limits import Left, Limits, MoneyGuard
 from dreamina_ui.media import MediaStore
 from dreamina_ui.polling import DurationLaw, Pace
 from dreamina_ui.runcomfy import RunComfy
@@ -47,6 +48,7 @@ class Studio:
         client: speaks to the API.
         api_origin: the name of that API in the ledger; jobs of another one are left alone.
         models: by model_id.
+        guard: what may be spent; None for no limits.
         pace: bounds of all pauses between looks.
         clock: gives the time, in seconds since 1970.
     """
@@ -59,6 +61,7 @@ class Studio:
         models: Mapping[str, Model],
         ledger: Ledger,
         media: MediaStore,
+        guard: MoneyGuard | None = None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -67,6 +70,7 @@ class Studio:
         self._client = client
         self._ledger = ledger
         self._media = media
+        self.guard = guard or MoneyGuard(Limits(), api_origin)
         self._pace = pace or Pace()
         self._clock = clock
         self._worker = Worker(
@@ -95,6 +99,23 @@ class Studio:
                 detail = "The program ended while this was being sent."
                 self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
         self._worker.start()
+        if self.guard.limits_money:
+            threading.Thread(target=self._learn_price, name="price", daemon=True).start()
+
+    def _learn_price(self) -> None:
+        """Ask what a file costs; where there is no answer, what the owner said holds."""
+        for model_id in self.models:
+            try:
+                price = self._client.price(model_id)
+            except (ApiError, InputError) as fault:
+                log.info("The price of %s is not known: %s", model_id, fault)
+                continue
+            if price.base_price_usd is not None:
+                self.guard.prices_usd[model_id] = price.base_price_usd
+            elif self.guard.expected_usd(model_id, {}) is None:
+                log.warning(
+                    "The API tells no price of %s: limits in USD cannot hold without DREAMINA_PRICE_USD", model_id
+                )
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
@@ -104,18 +125,22 @@ class Studio:
         self._submitters.shutdown(wait=False)
         wait(list(self._submits.values()), timeout_s)
 
-    def generate(self, model_id: str, inputs: Mapping[str, Any], *, visitor_id: str | None = None) -> Job:
+    def generate(
+        self, model_id: str, inputs: Mapping[str, Any], *, visitor_id: str | None = None, address: str | None = None
+    ) -> Job:
         """Check the inputs, write the job's row, and have it submitted in the background.
 
         Args:
             inputs: by schema key; missing optional ones get their defaults.
             visitor_id: who pressed; a second press with the same inputs within a second is the same job.
+            address: a hash of the client's address, for limits.
 
         Returns:
             The new job, in state `submitting`.
 
         Raises:
             InputError: the inputs break the schema; there is no job.
+            LimitError: a limit is reached; there is no job.
             LedgerError, DiskError: nothing can be written; there is no job and nothing was sent.
         """
         if model_id not in self.models:
@@ -130,15 +155,21 @@ class Studio:
             job = Job(
                 job_id=new_id(),
                 visitor_id=visitor_id,
+                address=address,
+                reserved_usd=self.guard.expected_usd(model_id, checked),
                 model_id=model_id,
                 api_origin=self.api_origin,
                 inputs=checked,
-                size=next((str(value) for value in checked.values() if parse_size(value)), None),
+                size=next((str(checked[key]) for key in self._choices(model_id) if parse_size(checked.get(key))), None),
                 created_at=now,
                 updated_at=now,
             )
             self._media.prepare(job.job_id)
-            self._ledger.add(job)
+            try:
+                self._ledger.add(job, self.guard.check)
+            except DreaminaError:
+                self._media.discard(job.job_id)
+                raise
             self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job)
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         return job
@@ -265,21 +296,25 @@ class Studio:
         """How long runs such as this one take, learned from the ledger."""
         return self._worker.law(job.model_id, job.size)
 
-    def submit_again(self, job_id: str, *, visitor_id: str | None = None) -> Job:
-        """Make a new job with the inputs of one that is at rest, and put that one aside; it may charge twice.
+    def submit_again(self, job_id: str, *, visitor_id: str | None = None, address: str | None = None) -> Job:
+        """Make a new job with the inputs of one whose outcome is unknown, and put that one aside; it may charge twice.
 
         Raises:
             JobNotFoundError: no such job.
-            MoveError: it is not at rest, or its inputs are not known here.
+            MoveError: it is not `submit_unclear`.
             InputError, LedgerError, DiskError: as for `generate`.
         """
         old = self._ledger.job(job_id)
-        if not old.at_rest or not old.inputs:
-            raise MoveError(f"Job {job_id[:8]} is {old.state} and cannot be submitted again.")
-        new = self.generate(old.model_id, old.inputs, visitor_id=visitor_id)
-        if old.state == "submit_unclear":
-            self.put_aside(job_id)
+        if old.state != "submit_unclear":
+            raise MoveError(f"Job {job_id[:8]} is {old.state}: there is no lost answer to submit again for.")
+        new = self.generate(old.model_id, old.inputs, visitor_id=visitor_id, address=address)
+        self.put_aside(job_id)
         return new
+
+    def left(self, visitor_id: str) -> Left:
+        """What a visitor may still do today; raises LedgerError."""
+        with self._ledger.reading() as connection:
+            return self.guard.left(connection, visitor_id, self._clock())
 
     def now(self) -> float:
         """The time, in seconds since 1970."""
@@ -302,6 +337,9 @@ class Studio:
         found = self._ledger.output_by_key(file_key)
         path = self._media.path(found[0].job_id, found[1].index, tier) if found else None
         return (*found, path) if found and path else None
+
+    def _choices(self, model_id: str) -> list[str]:
+        return [field.key for field in self.models[model_id].fields if field.kind == "choice"]
 
     def _submit(self, job: Job) -> None:
         fields: dict[str, Any]

@@ -10,6 +10,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -21,6 +22,7 @@ from dreamina_ui.job import Job
 from dreamina_ui.schema import Model
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.objects import job_object
+from dreamina_ui.ui.visitor import address_of
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ class _Endpoints:
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            job = await _ask(self._studio.generate, self._model.model_id, inputs)
+            generate = partial(self._studio.generate, address=address_of(request.client.host))
+            job = await _ask(generate, self._model.model_id, inputs)
             async for change in self._follow(job):
                 yield job_object(self._studio, change, _root(request), time.time())
 
@@ -109,7 +112,7 @@ async def _ask(function: Callable[..., Job], *args: Any) -> Job:
     except DreaminaError as fault:
         raise gr.Error(str(fault), print_exception=False) from fault
     except Exception as fault:
-        log.exception("%s broke", function.__name__)
+        log.exception("An endpoint broke")
         raise gr.Error("Something went wrong here; it is in the log.", print_exception=False) from fault
 
 

@@ -37,7 +37,9 @@ def job_object(studio: Studio, job: Job, root: str, now: float) -> dict[str, Any
         "state": job.state,
         "status": job.status,
         "queue_position": job.queue_position,
-        "message": " ".join(filter(None, (state_text(job, "en") + ".", message(job, studio.api_origin, "en")))),
+        "message": " ".join(
+            filter(None, (state_text(job, "en") + ".", message(job, studio.api_origin, "en"), job.detail))
+        ),
         "created_at": iso(job.created_at),
         "updated_at": iso(job.updated_at),
         "elapsed_s": round(job.elapsed_s(now), 3),
@@ -62,6 +64,7 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "settings": settings_of(studio, job, language),
         "state_text": state_text(job, language),
         "message": message(job, studio.api_origin, language),
+        "detail": job.detail or "",
         "elapsed_s": job.elapsed_s(now),
         "run_s": run_s,
         "expected_s": studio.law(job).expected_total_s(run_s) if run_s is not None else None,
@@ -71,8 +74,7 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "request_id": job.request_id,
         "cost": say(language, "cost", cost=f"{job.cost_usd:.4f}".rstrip("0")) if job.cost_usd is not None else "",
         "put_aside": job.put_aside_at is not None,
-        "can_submit_again": job.at_rest and job.api_origin == studio.api_origin and bool(job.inputs),
-        "can_attach": job.state == "submit_unclear" and job.api_origin == studio.api_origin,
+        "is_unclear": job.state == "submit_unclear" and job.api_origin == studio.api_origin,
         "outputs": [
             _output_card(job, output, prompt, language)
             for output in job.outputs

@@ -21,7 +21,7 @@ from dreamina_ui.ui.endpoints import add_endpoints
 from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.objects import PREFIX
 from dreamina_ui.ui.routes import asset_path
-from dreamina_ui.ui.visitor import visitor_id
+from dreamina_ui.ui.visitor import address_of, visitor_id
 from dreamina_ui.ui.wording import error_text, languages, pick_language, say
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,12 @@ SERVER_WORDS = ("message_", "problem_", "error_", "rule_", "field_")
 """Prefixes of words that only the server says; the page's script gets all others."""
 
 
-def build_page(studio: Studio, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[str, Any]]:
-    """The page of a studio, and what `launch` needs besides.
+def build_page(studio: Studio, model: Model, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[str, Any]]:
+    """The page that offers one model of a studio, and what `launch` needs besides.
 
     Returns:
         The Blocks, and keyword arguments for `Blocks.launch`.
     """
-    model = next(iter(studio.models.values()))
     texts = gr.I18n(**_translations(model, uses_sandbox))
     with gr.Blocks(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
         if uses_sandbox:
@@ -103,7 +102,8 @@ def _press(studio: Studio, model: Model, keys: dict[Any, str]) -> Callable[..., 
             raise _error(say(language, "error_no_cookie"))
         inputs = read_form(model, {key: values.get(component) for component, key in keys.items()})
         try:
-            studio.generate(model.model_id, inputs, visitor_id=visitor)
+            address = address_of(request.client.host)
+            studio.generate(model.model_id, inputs, visitor_id=visitor, address=address)
         except DreaminaError as fault:
             names = {
                 key: languages()[language].get(f"field_{_parameter(model, key)}_title", titles[key]) for key in titles

@@ -22,13 +22,21 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, LedgerError, MediaError, MoveError
+from dreamina_ui.errors import (
+    DreaminaError,
+    InputError,
+    JobNotFoundError,
+    LedgerError,
+    LimitError,
+    MediaError,
+    MoveError,
+)
 from dreamina_ui.job import Job, Output
 from dreamina_ui.metadata import size_with_settings, with_settings
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.objects import FILES, PREFIX, WITH_SETTINGS, file_name, job_card, job_details, settings_object
-from dreamina_ui.ui.visitor import is_cross_site, visitor_id
+from dreamina_ui.ui.visitor import address_of, is_cross_site, visitor_id
 from dreamina_ui.ui.wording import error_text, languages, pick_language
 
 ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
@@ -47,6 +55,7 @@ def build_routes(studio: Studio, access: Access) -> list[BaseRoute]:
     return [
         Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", here.file),
         Route(f"/{PREFIX}/jobs", same_site(here.jobs)),
+        Route(f"/{PREFIX}/left", same_site(here.left)),
         Route(f"/{PREFIX}/events", same_site(here.events)),
         Route(f"/{PREFIX}/jobs/{{job_id}}", same_site(here.job)),
         Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", same_site(here.act), methods=["POST"]),
@@ -90,6 +99,12 @@ class _Routes:
         """The visitor's jobs at once."""
         jobs = await self._recent(request)
         return JSONResponse(await self._cards(request, jobs), headers={"Cache-Control": "no-store"})
+
+    async def left(self, request: Request) -> Response:
+        """What the visitor may still do today: `{"jobs_today": int | null, "renewed_at": seconds since 1970}`."""
+        visitor = visitor_id(request.headers.get("cookie")) or "nobody"
+        left = await run_in_threadpool(self._studio.left, visitor)
+        return JSONResponse(vars(left), headers={"Cache-Control": "no-store"})
 
     async def events(self, request: Request) -> Response:
         """The visitor's jobs, then each change, until none of them is active: server-sent events `jobs` and `rest`."""
@@ -153,7 +168,8 @@ class _Routes:
             if body.get("may_charge_twice") is not True:
                 raise InputError("may_charge_twice", "const", True, body.get("may_charge_twice"))
             visitor = visitor_id(request.headers.get("cookie"))
-            return await run_in_threadpool(lambda: studio.submit_again(job.job_id, visitor_id=visitor))
+            address = address_of(request.client.host if request.client else None)
+            return await run_in_threadpool(lambda: studio.submit_again(job.job_id, visitor_id=visitor, address=address))
         raise InputError("action", "enum", ACTIONS, action)
 
     async def attach(self, request: Request) -> Response:
@@ -242,7 +258,7 @@ def _text(body: dict[str, Any], key: str) -> str:
 
 
 def _refusal(fault: DreaminaError, language: str) -> Response:
-    codes = {JobNotFoundError: 404, InputError: 422, LedgerError: 503}
+    codes = {JobNotFoundError: 404, LimitError: 429, InputError: 422, LedgerError: 503}
     return JSONResponse({"message": error_text(fault, language)}, codes.get(type(fault), 409))
 
 

@@ -6,6 +6,7 @@ The ledger holds only a hash of the cookie: who reads the ledger cannot become t
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import secrets
 from http.cookies import CookieError, SimpleCookie
 
@@ -23,6 +24,17 @@ def visitor_id(cookie_header: str | None) -> str | None:
     except CookieError:
         return None
     return hashlib.sha256(cookie.value.encode()).hexdigest()[:32] if cookie and len(cookie.value) >= 32 else None
+
+
+def address_of(host: str | None) -> str | None:
+    """A hash of a client's address, for limits; of an IPv6 address only the network counts, as a home has many."""
+    try:
+        address = ipaddress.ip_address((host or "").partition("%")[0])
+    except ValueError:
+        return None
+    if address.version == 6:
+        address = ipaddress.ip_network((address, 64), strict=False).network_address
+    return hashlib.sha256(str(address).encode()).hexdigest()[:32]
 
 
 def is_cross_site(headers: Headers) -> bool:

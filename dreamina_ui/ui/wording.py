@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dreamina_ui.errors import DiskError, DreaminaError, InputError, JobNotFoundError, LedgerError, MoveError, shorten
+from dreamina_ui.errors import (
+    DiskError,
+    DreaminaError,
+    InputError,
+    JobNotFoundError,
+    LedgerError,
+    LimitError,
+    MoveError,
+    shorten,
+)
 from dreamina_ui.job import Job, state_of
 
 LANGUAGES_FOLDER = Path(__file__).parent / "languages"
@@ -57,7 +67,10 @@ def state_text(job: Job, language: str) -> str:
 
 
 def message(job: Job, api_origin: str, language: str) -> str:
-    """What there is to know about a job beyond its state: problems, the answer to a cancel, what to do; or `""`."""
+    """What there is to know about a job beyond its state: the problem, the answer to a cancel, what to do; or `""`.
+
+    The service's own words, and ours for operators, stand in `job.detail`; they are English.
+    """
     parts: list[str] = []
     if job.state == "submit_unclear":
         parts.append(say(language, "message_submit_unclear"))
@@ -68,8 +81,6 @@ def message(job: Job, api_origin: str, language: str) -> str:
         parts.append(say(language, "message_other_api", origin=job.api_origin))
     if job.problem and job.state != "submit_unclear":
         parts.append(say(language, f"problem_{job.problem}") or say(language, "problem_api"))
-    if job.problem and job.detail:
-        parts.append(job.detail)
     if job.state == "failed" and (kept := sum(output.state == "kept" for output in job.outputs)):
         parts.append(say(language, "message_partly", kept=kept, total=len(job.outputs)))
     if job.state not in ("cancelled", "submit_unclear") and job.cancel_requested_at:
@@ -93,6 +104,11 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
             language, "rule_other", rule=fault.rule, limit=fault.limit
         )
         return say(language, "error_input", field=field, rule=rule, value=shorten(fault.value))
+    if isinstance(fault, LimitError):
+        until = fault.until and datetime.fromtimestamp(fault.until, timezone.utc)
+        when = f"{until:%Y-%m-%d %H:%M} UTC" if until else ""
+        text = "error_limit_later" if until else "error_limit_soon"
+        return say(language, text, limit=say(language, f"limit_{fault.limit}"), most=f"{fault.most:g}", time=when)
     keys = {LedgerError: "ledger", DiskError: "disk", JobNotFoundError: "job_not_found", MoveError: "move"}
     key = keys.get(type(fault))
     return say(language, f"error_{key}", detail=str(fault)) if key else str(fault)

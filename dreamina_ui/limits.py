@@ -1,0 +1,178 @@
+"""What may be spent: limits on jobs and money, checked in the very transaction that writes a job's row.
+
+The row is the reservation: it counts from before the POST, at the price expected; once the service tells the cost, at
+that; and no longer when the job was refused or cancelled. So two presses at the same moment cannot both be the last.
+Days and months are those of UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import sqlalchemy as sa
+
+from dreamina_ui.errors import LimitError
+from dreamina_ui.job import AT_REST, Job
+from dreamina_ui.tables import jobs
+
+MOST_FILES = 4
+"""How many files a job is expected to cost at most that does not ask for a single one; the service tells no number."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is allowed; None is no limit.
+
+    Attributes:
+        visitor_at_once, visitor_per_day: jobs of one visitor.
+        address_at_once, address_per_day: jobs from one client address: cleared cookies refill no purse.
+        at_once, per_day: jobs of the whole installation.
+        usd_per_day, usd_per_month: money of the whole installation.
+    """
+
+    visitor_at_once: int | None = None
+    visitor_per_day: int | None = None
+    address_at_once: int | None = None
+    address_per_day: int | None = None
+    at_once: int | None = None
+    per_day: int | None = None
+    usd_per_day: float | None = None
+    usd_per_month: float | None = None
+
+    def described(self) -> str:
+        """The limits that hold, in one line, or `none`."""
+        parts = [f"{name} {value:g}" for name, value in vars(self).items() if value is not None]
+        return ", ".join(parts) or "none"
+
+
+CAUTIOUS = Limits(
+    visitor_at_once=2,
+    visitor_per_day=20,
+    address_at_once=6,
+    address_per_day=60,
+    at_once=10,
+    per_day=200,
+    usd_per_day=10.0,
+    usd_per_month=100.0,
+)
+"""What holds by default when strangers can reach a page on which the owner's token pays."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """How many jobs a visitor has left today, None for no limit, and when the day ends, in seconds since 1970."""
+
+    jobs_today: int | None
+    renewed_at: float
+
+
+class MoneyGuard:
+    """Checks limits.
+
+    Args:
+        limits: what is allowed.
+        api_origin: only jobs of this API count.
+        price_usd: what one file costs where the API does not say; None if nobody knows.
+
+    Attributes:
+        prices_usd: what one file of a model costs, as the API says, by model_id.
+    """
+
+    def __init__(self, limits: Limits, api_origin: str, price_usd: float | None = None) -> None:
+        self.limits = limits
+        self.prices_usd: dict[str, float] = {}
+        self._price_usd = price_usd
+        self._api_origin = api_origin
+
+    @property
+    def limits_money(self) -> bool:
+        """Whether there is a limit in USD, which needs a price to hold."""
+        return self.limits.usd_per_day is not None or self.limits.usd_per_month is not None
+
+    def expected_usd(self, model_id: str, inputs: Mapping[str, Any]) -> float | None:
+        """What a job is expected to cost at most; None if the price is not known, and limits in USD cannot hold."""
+        price_usd = self.prices_usd.get(model_id, self._price_usd)
+        files = 1 if inputs.get("force_single") is True else MOST_FILES
+        return None if price_usd is None else price_usd * files
+
+    def check(self, connection: sa.Connection, job: Job) -> None:
+        """Refuse a job that would pass a limit; call it in the transaction that writes the row.
+
+        Raises:
+            LimitError: which limit, and when to come back.
+        """
+        limits, now = self.limits, job.created_at
+        purses = [
+            ("visitor_", jobs.c.visitor_id, job.visitor_id, limits.visitor_at_once, limits.visitor_per_day),
+            ("address_", jobs.c.address, job.address, limits.address_at_once, limits.address_per_day),
+            ("", jobs.c.api_origin, job.api_origin, limits.at_once, limits.per_day),
+        ]
+        for prefix, column, owner, at_once, per_day in purses:
+            if owner is None:
+                continue
+            where = column == owner
+            if at_once is not None and self._count(connection, where & jobs.c.state.not_in(AT_REST)) >= at_once:
+                raise LimitError(f"{prefix}at_once", at_once, None)
+            if per_day is not None and self._count(connection, where & _counts_since(day_start(now))) >= per_day:
+                raise LimitError(f"{prefix}per_day", per_day, day_end(now))
+        for name, most, since, until in (
+            ("usd_per_day", limits.usd_per_day, day_start(now), day_end(now)),
+            ("usd_per_month", limits.usd_per_month, month_start(now), month_end(now)),
+        ):
+            if most is not None and job.reserved_usd is not None:
+                spent = self.spent_usd(connection, since)
+                if spent + job.reserved_usd > most + 1e-9:
+                    raise LimitError(name, most, until)
+
+    def spent_usd(self, connection: sa.Connection, since: float) -> float:
+        """USD that jobs made at `since` or later cost, or are expected to cost."""
+        amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
+        query = sa.select(sa.func.coalesce(sa.func.sum(amount), 0.0)).where(_counts_since(since), self._ours)
+        return float(connection.execute(query).scalar_one())
+
+    def left(self, connection: sa.Connection, visitor_id: str, now: float) -> Left:
+        """What a visitor may still do today."""
+        most = self.limits.visitor_per_day
+        if most is None:
+            return Left(None, day_end(now))
+        made = self._count(connection, (jobs.c.visitor_id == visitor_id) & _counts_since(day_start(now)))
+        return Left(max(0, most - made), day_end(now))
+
+    @property
+    def _ours(self) -> sa.ColumnElement[bool]:
+        return jobs.c.api_origin == self._api_origin
+
+    def _count(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
+        return int(
+            connection.execute(sa.select(sa.func.count()).select_from(jobs).where(where, self._ours)).scalar_one()
+        )
+
+
+def _counts_since(since: float) -> sa.ColumnElement[bool]:
+    """Jobs that count: a refused one was never accepted, and a cancelled one counts only if it cost something."""
+    refused = (jobs.c.state == "failed") & jobs.c.request_id.is_(None)
+    given_back = (jobs.c.state == "cancelled") & (sa.func.coalesce(jobs.c.cost_usd, 0.0) == 0.0)
+    return (jobs.c.created_at >= since) & ~refused & ~given_back
+
+
+def _midnight(now: float) -> datetime:
+    return datetime.fromtimestamp(now, timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def day_start(now: float) -> float:
+    return _midnight(now).timestamp()
+
+
+def day_end(now: float) -> float:
+    return (_midnight(now) + timedelta(days=1)).timestamp()
+
+
+def month_start(now: float) -> float:
+    return _midnight(now).replace(day=1).timestamp()
+
+
+def month_end(now: float) -> float:
+    return (_midnight(now).replace(day=1) + timedelta(days=32)).replace(day=1).timestamp()
