@@ -8,6 +8,7 @@ Proschan 1963; Keller 1974). Run times are taken as log-normal, learned from fin
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -117,3 +118,48 @@ class Pace:
         """
         grown = min(self.shortest_s * 2.0 ** min(faults, 16), self.fault_longest_s) * (0.5 + jitter / 2)
         return max(grown, min(retry_after_s or 0.0, 300.0))
+
+
+class Throttle:
+    """How fast the service lets us ask, learned from its refusals: quickly up at first, and gently after the first one.
+
+    Args:
+        first_per_s: calls per second to begin with.
+        most_per_s: calls per second never exceeded.
+    """
+
+    def __init__(self, first_per_s: float = 40.0, most_per_s: float = 1000.0) -> None:
+        self.per_s = first_per_s
+        self._most_per_s = most_per_s
+        self._next = -math.inf
+        self._grown_at: float | None = None
+        self._calm_until = -math.inf
+        self._was_refused = False
+        self._taken: deque[float] = deque()
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next call is allowed; 0 if it is now."""
+        return max(0.0, self._next - now)
+
+    def take(self, now: float) -> None:
+        """Count one call, made now."""
+        self._next = max(self._next, now) + 1 / self.per_s
+        self._taken.append(now)
+        while self._taken[0] < now - 1.0:
+            self._taken.popleft()
+        passed_s = min(now - (self._grown_at if self._grown_at is not None else now), 1.0)
+        self._grown_at = now
+        if now >= self._calm_until:
+            self.per_s *= (1.02 if self._was_refused else 2.0) ** passed_s
+            self.per_s = min(self.per_s, self._most_per_s)
+
+    def refuse(self, now: float, retry_after_s: float | None = None) -> None:
+        """The service refused a call; of several under way at the same time only the first one teaches anything."""
+        # Services count by the second: within the one that is full, a slower call is refused as well.
+        self._next = max(self._next, now + min(max(retry_after_s or 0.0, 1.0), 300.0))
+        if now < self._calm_until:
+            return
+        self._was_refused = True
+        taken = sum(moment > now - 1.0 for moment in self._taken)
+        self.per_s = max(0.2, 0.8 * min(self.per_s, max(taken - 1, 1)))
+        self._calm_until = self._next + 2.0

@@ -1,4 +1,4 @@
-"""Which job is looked at when: one thread, one heap, and never two looks at one job at the same time."""
+"""Which job is looked at when: one thread, and never two looks at one job at the same time."""
 
 from __future__ import annotations
 
@@ -7,21 +7,39 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from dreamina_ui.polling import Throttle
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A look that is planned: when, and how long after the moment of planning."""
+
+    due: float
+    pause_s: float
+
+    def urgency(self, now: float) -> float:
+        """How many looks are owed: a job whose end is near is planned closely, and so owes more sooner."""
+        return math.inf if self.pause_s <= 0 else (now - self.due) / self.pause_s
 
 
 class Schedule:
-    """Calls `look(job_id)` when a job's time has come.
+    """Calls `look(job_id)` when a job's time has come, no faster than the service lets us.
 
     Args:
         look: must return at once and see to it that `finish` is called, from any thread.
+        throttle: how fast looks may follow each other.
     """
 
-    def __init__(self, look: Callable[[str], None]) -> None:
+    def __init__(self, look: Callable[[str], None], throttle: Throttle | None = None) -> None:
         self._look = look
+        self._throttle = throttle or Throttle()
         self._wake = threading.Condition()
         self._heap: list[tuple[float, str]] = []
-        self._due: dict[str, float] = {}
-        self._looking: dict[str, float] = {}  # job_id -> when it was asked for again meanwhile
+        self._plans: dict[str, _Plan] = {}
+        self._ready: set[str] = set()  # due, and waiting for the throttle
+        self._looking: dict[str, _Plan | None] = {}  # job_id -> what was asked for meanwhile
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
 
@@ -37,35 +55,59 @@ class Schedule:
 
     def put(self, job_id: str, pause_s: float) -> None:
         """Look at a job in `pause_s` seconds, or earlier if that is planned; after the look that is going on."""
-        self._plan(job_id, time.monotonic() + pause_s)
-
-    def finish(self, job_id: str, pause_s: float | None) -> None:
-        """A look has ended; the next one is in `pause_s` seconds, or None is needed."""
-        with self._wake:
-            again = self._looking.pop(job_id, math.inf)
-        due = min(again, math.inf if pause_s is None else time.monotonic() + pause_s)
-        if due < math.inf:
-            self._plan(job_id, due)
-
-    def _plan(self, job_id: str, due: float) -> None:
+        plan = _Plan(time.monotonic() + pause_s, pause_s)
         with self._wake:
             if job_id in self._looking:
-                self._looking[job_id] = min(due, self._looking[job_id])
-            elif due < self._due.get(job_id, math.inf):
-                self._due[job_id] = due
-                heapq.heappush(self._heap, (due, job_id))
-                self._wake.notify()
+                self._looking[job_id] = _sooner(plan, self._looking[job_id])
+            else:
+                self._plan(job_id, plan)
+
+    def finish(self, job_id: str, pause_s: float | None) -> None:
+        """A look has ended; the next one is in `pause_s` seconds, or none is needed."""
+        with self._wake:
+            plan = self._looking.pop(job_id, None)
+            if pause_s is not None:
+                plan = _sooner(_Plan(time.monotonic() + pause_s, pause_s), plan)
+            if plan is not None:
+                self._plan(job_id, plan)
+
+    def slow_down(self, retry_after_s: float | None) -> None:
+        """The service refused a call because there are too many."""
+        with self._wake:
+            self._throttle.refuse(time.monotonic(), retry_after_s)
+
+    def _plan(self, job_id: str, plan: _Plan) -> None:
+        if _sooner(plan, self._plans.get(job_id)) is plan:
+            self._plans[job_id] = plan
+            self._ready.discard(job_id)
+            heapq.heappush(self._heap, (plan.due, job_id))
+            self._wake.notify()
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._stopped and (not self._heap or self._heap[0][0] > time.monotonic()):
-                    self._wake.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
+                while not self._stopped and (pause_s := self._pause_s(time.monotonic())) != 0.0:
+                    self._wake.wait(pause_s)
                 if self._stopped:
                     return
-                due, job_id = heapq.heappop(self._heap)
-                if self._due.get(job_id) != due:
-                    continue  # replaced by a sooner look
-                del self._due[job_id]
-                self._looking[job_id] = math.inf
+                now = time.monotonic()
+                job_id = max(self._ready, key=lambda job_id: self._plans[job_id].urgency(now))
+                self._ready.remove(job_id)
+                del self._plans[job_id]
+                self._looking[job_id] = None
+                self._throttle.take(now)
             self._look(job_id)
+
+    def _pause_s(self, now: float) -> float | None:
+        """Seconds until a job may be looked at; None if there is none. Jobs that are due become ready."""
+        while self._heap and self._heap[0][0] <= now:
+            due, job_id = heapq.heappop(self._heap)
+            if job_id in self._plans and self._plans[job_id].due == due:  # else replaced by a sooner look
+                self._ready.add(job_id)
+        if self._ready:
+            return self._throttle.wait_s(now)
+        return self._heap[0][0] - now if self._heap else None
+
+
+def _sooner(plan: _Plan, other: _Plan | None) -> _Plan:
+    return plan if other is None or plan.due < other.due else other

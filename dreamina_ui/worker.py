@@ -211,7 +211,6 @@ class Worker:
     def _after_fault(self, job: Job, watch: _Watch, fault: ApiError) -> float | None:
         """Keep a job whose status or result could not be read; give up only where the service says there is nothing."""
         watch.faults += 1
-        retry_after_s = fault.retry_after_s if isinstance(fault, RateLimitError) else None
         if isinstance(fault, RequestNotFoundError):
             watch.missing_since = watch.missing_since or self._clock()
             if self._clock() - watch.missing_since >= MISSING_GRACE_S:
@@ -222,9 +221,16 @@ class Worker:
         if isinstance(fault, ResponseError) and fault.error_code == 403001:
             self._ledger.change(job.job_id, "failed", problem="foreign", detail=str(fault))
             return None
-        if watch.faults >= 2 or isinstance(fault, AuthError):
+        if (
+            watch.faults >= 3
+            or (watch.faults >= 2 and not isinstance(fault, RateLimitError))
+            or isinstance(fault, AuthError)
+        ):
             self._ledger.change(job.job_id, problem=fault.kind, detail=str(fault))
-        return self.pace.fault_pause_s(watch.faults, random(), retry_after_s)
+        if isinstance(fault, RateLimitError):  # all jobs together slow down; each one keeps its place
+            self._schedule.slow_down(fault.retry_after_s)
+            return self.pace.shortest_s
+        return self.pace.fault_pause_s(watch.faults, random())
 
     def _save(self, job: Job, watch: _Watch) -> float | None:
         """Fetch a completed job's files: each is shown as soon as it is whole."""
