@@ -148,29 +148,34 @@ class Studio:
         checked = self.models[model_id].check(inputs)
         if self._stopping.is_set():
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
-        now = self._clock()
         with self._press:
-            if visitor_id and (twin := self._ledger.twin(visitor_id, model_id, checked, now - DOUBLE_CLICK_S)):
+            since = self._clock() - DOUBLE_CLICK_S
+            if visitor_id and (twin := self._ledger.twin(visitor_id, model_id, checked, since)):
                 return twin
-            job = Job(
-                job_id=new_id(),
-                visitor_id=visitor_id,
-                address=address,
-                reserved_usd=self.guard.expected_usd(model_id, checked),
-                model_id=model_id,
-                api_origin=self.api_origin,
-                inputs=checked,
-                size=next((str(checked[key]) for key in self._choices(model_id) if parse_size(checked.get(key))), None),
-                created_at=now,
-                updated_at=now,
-            )
-            self._media.prepare(job.job_id)
-            try:
-                self._ledger.add(job, self.guard.check)
-            except DreaminaError:
-                self._media.discard(job.job_id)
-                raise
-            self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job)
+            return self._begin(model_id, checked, visitor_id, address)
+
+    def _begin(self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None) -> Job:
+        """Write a new job's row and have it submitted; call it with `_press` held."""
+        now = self._clock()
+        job = Job(
+            job_id=new_id(),
+            visitor_id=visitor_id,
+            address=address,
+            reserved_usd=self.guard.expected_usd(model_id, checked),
+            model_id=model_id,
+            api_origin=self.api_origin,
+            inputs=checked,
+            size=next((str(checked[key]) for key in self._choices(model_id) if parse_size(checked.get(key))), None),
+            created_at=now,
+            updated_at=now,
+        )
+        self._media.prepare(job.job_id)
+        try:
+            self._ledger.add(job, self.guard.check)
+        except DreaminaError:
+            self._media.discard(job.job_id)
+            raise
+        self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job)
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         return job
 
@@ -235,7 +240,7 @@ class Studio:
             RequestNotFoundError: the service does not know it.
             ApiError: the service could not be asked; nothing has changed.
             JobNotFoundError, MoveError: no such job, or it is not `submit_unclear`.
-            LedgerError: not written.
+            LedgerError, DiskError: nothing can be written; nothing has changed.
         """
         request_id = request_id.strip()
         if known := self._ledger.by_request(self.api_origin, request_id):
@@ -246,27 +251,29 @@ class Studio:
             raise MoveError(f"Job {job_id[:8]} is not waiting for its request.")
         status = self._client.status(request_id, attempts=2)
         now = self._clock()
-        if job_id is not None:
-            fields = {"request_id": request_id, "status": status.status, "accepted_at": now}
-            job = self._ledger.change(
-                job_id, "queued", only_in=("submit_unclear",), problem=None, detail=None, put_aside_at=None, **fields
-            )
-        else:
-            job = self._ledger.add(
-                Job(
+        fields: dict[str, Any] = {"request_id": request_id, "status": status.status, "accepted_at": now}
+        try:
+            if job_id is not None:
+                fields |= {"problem": None, "detail": None, "put_aside_at": None}
+                job = self._ledger.change(job_id, "queued", only_in=("submit_unclear",), **fields)
+            else:
+                job = Job(
                     job_id=new_id(),
                     visitor_id=visitor_id,
                     model_id="",  # the service does not say which
                     api_origin=self.api_origin,
                     inputs={},
                     state="queued",
-                    status=status.status,
-                    request_id=request_id,
                     created_at=now,
                     updated_at=now,
-                    accepted_at=now,
+                    **fields,
                 )
-            )
+                self._media.prepare(job.job_id)
+                self._ledger.add(job)
+        except LedgerError as fault:
+            if not is_request_taken(fault):
+                raise
+            return self.attach(request_id, job_id=job_id)  # somebody else was quicker
         self._worker.put(job.job_id, 0.0)
         return job
 
@@ -301,14 +308,15 @@ class Studio:
 
         Raises:
             JobNotFoundError: no such job.
-            MoveError: it is not `submit_unclear`.
+            MoveError: it is not `submit_unclear`, or put aside.
             InputError, LedgerError, DiskError: as for `generate`.
         """
-        old = self._ledger.job(job_id)
-        if old.state != "submit_unclear":
-            raise MoveError(f"Job {job_id[:8]} is {old.state}: there is no lost answer to submit again for.")
-        new = self.generate(old.model_id, old.inputs, visitor_id=visitor_id, address=address)
-        self.put_aside(job_id)
+        with self._press:
+            old = self._ledger.job(job_id)
+            if old.state != "submit_unclear" or old.put_aside_at is not None:
+                raise MoveError(f"Job {job_id[:8]} is not waiting for a decision: it is {old.state} or put aside.")
+            new = self._begin(old.model_id, self.models[old.model_id].check(old.inputs), visitor_id, address)
+            self._ledger.change(job_id, put_aside_at=self._clock())
         return new
 
     def left(self, visitor_id: str) -> Left:

@@ -15,7 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.archive import stream_zip
 from dreamina_ui.errors import DreaminaError, InputError
-from dreamina_ui.library import PAGE_ENTRIES, UNDO_S, Entry, Library, Shown
+from dreamina_ui.job import Job, Output
+from dreamina_ui.library import PAGE_ENTRIES, UNDO_S, Library, Shown
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.objects import PREFIX, file_name, job_details, wall_entry
@@ -65,14 +66,15 @@ class _LibraryRoutes:
     async def mark(self, request: Request) -> Response:
         """Mark files: `{"files": [file_key], "favourite": bool}` or `{"files": [...], "deleted": bool}`."""
         body = await read_json(request)
-        files = [key for key in body.get("files", []) if isinstance(key, str)][:MAX_FILES_AT_ONCE]
+        given = body.get("files")
+        files = [key for key in given if isinstance(key, str)] if isinstance(given, list) else []
         now = self._studio.now()
         marks = {f"{name}_at": now if body[name] else None for name in ("favourite", "deleted") if name in body}
         if not files or len(marks) != 1:
             return JSONResponse({"message": "files, and either favourite or deleted"}, 400)
         scope = self._access.scope(request.headers)
         try:
-            count = await run_in_threadpool(lambda: self._library.mark(files, scope, **marks))
+            count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_AT_ONCE], scope, **marks))
         except DreaminaError as fault:
             return JSONResponse({"message": error_text(fault, language_of(request))}, 503)
         return JSONResponse({"count": count, "undo_s": UNDO_S})
@@ -84,11 +86,11 @@ class _LibraryRoutes:
                 keys = str(form.get("files", "")).split(",")[:MAX_FILES_AT_ONCE]
             entries = self._chosen(keys, self._access.scope(request.headers))
         else:
-            entries = self._library.entries(self._shown(request, request.query_params))
+            shown = self._library.entries(self._shown(request, request.query_params))
+            entries = ((entry.job, entry.output) for entry in shown if entry.output)
         files = (
-            (entry.job, entry.output, path, file_name(entry.job, entry.output, "original"))
-            for entry in entries
-            if entry.output and (path := self._studio.original(entry.job, entry.output))
+            (job, output, self._studio.original(job, output), file_name(job, output, "original"))
+            for job, output in entries
         )
         first = await run_in_threadpool(next, files, None)
         if first is None:
@@ -110,11 +112,13 @@ class _LibraryRoutes:
         details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
         return JSONResponse(details)
 
-    def _chosen(self, keys: list[str], scope: str | None) -> Iterator[Entry]:
-        for key in keys:
+    def _chosen(self, keys: list[str], scope: str | None) -> Iterator[tuple[Job, Output]]:
+        for key in dict.fromkeys(keys):
             found = self._studio.output(key)
-            if found and scope in (None, found[0].visitor_id):
-                yield Entry(*found)
+            if found is None or scope not in (None, found[0].visitor_id):
+                continue
+            if found[1].state == "kept" and found[1].deleted_at is None:
+                yield found
 
     def _shown(self, request: Request, query: QueryParams) -> Shown:
         return Shown(

@@ -173,13 +173,13 @@ class _Routes:
         raise InputError("action", "enum", ACTIONS, action)
 
     async def attach(self, request: Request) -> Response:
-        """Bring in any request of the account: `{"request_id": str}`."""
+        """Bring in any request of the account: `{"request_id": str}`. Not for strangers: it may be another's."""
         request_id = _text(await read_json(request), "request_id")
         visitor = visitor_id(request.headers.get("cookie"))
         try:
+            if self._access.scope(request.headers) is not None:
+                raise MoveError("Only the owner may bring in requests: at the machine itself, or by the command line.")
             job = await run_in_threadpool(lambda: self._studio.attach(request_id, visitor_id=visitor))
-            if not self._access.may_see(request.headers, job):
-                raise MoveError("This request is in the library of another visitor already.")
         except DreaminaError as fault:
             return _refusal(fault, language_of(request))
         return JSONResponse((await self._cards(request, [job]))[0])
