@@ -18,6 +18,7 @@ from dreamina_ui.errors import DreaminaError
 from dreamina_ui.parts import build_parts
 from dreamina_ui.settings import read_settings
 from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.doors import Doors
 from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.page import build_page
 from dreamina_ui.ui.routes import build_routes
@@ -42,7 +43,7 @@ def main() -> None:
         page, launch = build_page(parts.studio, parts.model, uses_sandbox=settings.uses_sandbox)
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
         parts.start()
-        app_kwargs = {"routes": routes, "middleware": [Middleware(VisitorCookie)]}
+        app_kwargs = {"routes": routes, "middleware": [Middleware(Doors), Middleware(VisitorCookie)]}
         share = settings.wants_share_link or None
         page.launch(app_kwargs=app_kwargs, share=share, prevent_thread_lock=True, **launch)
     except (DreaminaError, OSError) as fault:

@@ -87,18 +87,23 @@ class Pace:
 
     Attributes:
         shortest_s, longest_s: bounds of every pause, in seconds.
+        queue_longest_s: bound of the pause for a request in the queue.
         look_cost_s: how many seconds of lateness one status call is worth.
         fault_longest_s: bound of the pause after a call that failed.
+        adopt_s: pause between two looks into the ledger for jobs that another process wrote.
     """
 
     shortest_s: float = 0.4
-    longest_s: float = 8.0
+    longest_s: float = 30.0
+    queue_longest_s: float = 8.0
     look_cost_s: float = 0.06
     fault_longest_s: float = 30.0
+    adopt_s: float = 10.0
 
     def queue_pause_s(self, position: int | None) -> float:
         """Seconds to the next look at a request in the queue; the front is watched more closely."""
-        return min(max(0.5 * (1 + (2 if position is None else position)), self.shortest_s), self.longest_s)
+        grown = max(0.5 * (1 + (2 if position is None else position)), self.shortest_s)
+        return min(grown, self.queue_longest_s, self.longest_s)
 
     def run_pause_s(self, law: DurationLaw, elapsed_s: float) -> float:
         """Seconds to the next look at a request that has run for `elapsed_s` seconds."""
