@@ -9,6 +9,7 @@ import pytest
 
 from tests.kit import Scene, Service
 from tests.misbehaving import Misbehaving
+from tests.page_kit import AppProcess, HeldSandbox, ScriptedApp
 
 
 @pytest.fixture
@@ -28,3 +29,25 @@ def scene(tmp_path: Path, service: Service) -> Iterator[Scene]:
     made = Scene(tmp_path / "data", service.server.url)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
+    """The app as a stranger starts it, with its own sandbox, only quicker."""
+    quick = {"DREAMINA_SANDBOX_QUEUE_S": "0.6", "DREAMINA_SANDBOX_RUN_S": "0.8", "DREAMINA_SANDBOX_PARALLEL": "8"}
+    with AppProcess(tmp_path_factory.mktemp("app"), **quick) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeldSandbox]:
+    """An app whose jobs stand still until the test moves the clock."""
+    with HeldSandbox(tmp_path_factory.mktemp("held")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
+    """An app on a service that answers as it is told."""
+    with ScriptedApp(tmp_path_factory.mktemp("scripted")) as running:
+        yield running

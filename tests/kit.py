@@ -56,10 +56,12 @@ class Scene:
         self.origin = origin or base_url
         self.clock = Clock()
         self.client_options: dict[str, Any] = {"pause": no_pause, "attempts": 2}
+        self.ledger_options: dict[str, Any] = {}
+        self.pace = FAST
         self.studio = self._build()
 
     def _build(self) -> Studio:
-        self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock)
+        self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
         self.media = MediaStore(
             self.folder / "media", AddressGuard(exempt_origin=self.base_url), attempts=2, pause=no_pause
         )
@@ -69,7 +71,7 @@ class Scene:
             models=load_models(),
             ledger=self.ledger,
             media=self.media,
-            pace=FAST,
+            pace=self.pace,
             clock=self.clock,
         )
 

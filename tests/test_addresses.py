@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import requests
-from file_server import Answer, FileServer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.errors import AddressError
+from tests.file_server import Answer, FileServer
 
 PUBLIC = "93.184.216.34"
 

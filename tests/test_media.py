@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -21,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from file_server import Answer, FileServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFile
@@ -29,6 +29,7 @@ from PIL import Image, ImageDraw, ImageFile
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.errors import AddressError, DiskError, MediaError
 from dreamina_ui.media import MediaStore
+from tests.file_server import Answer, FileServer
 
 JOB = "0123456789abcdef0123456789abcdef"
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + bytes(500)
@@ -484,34 +485,38 @@ def test_a_missing_piece_means_not_kept(server: FileServer, store: MediaStore) -
     assert store.kept(JOB, 0) is None
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """The system refuses to let any file grow beyond 1000 bytes, as a full disk would."""
+    """The system refuses to let any file grow beyond 1000 bytes, as a full disk would.
+
+    No fixture: the limit is the whole process's, and pytest may be writing its own output to a file.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_not_a_damaged_file(
     server: FileServer, make_store: Callable[..., MediaStore], tmp_path: Path, pauses: list[float]
 ) -> None:
     """The picture is fine and still out there; only room is missing."""
     store = make_store()
-    with pytest.raises(DiskError, match=JOB[:8]) as caught:
+    with full_disk(), pytest.raises(DiskError, match=JOB[:8]) as caught:
         store.keep(JOB, 0, "image", server.give("/a", Answer(PNG)))
     assert isinstance(caught.value.__cause__, OSError)
-    with pytest.raises(DiskError):
+    with full_disk(), pytest.raises(DiskError):
         store.prepare(JOB)
     assert pauses == []
 
 
 def test_a_disk_that_fills_up_midway_leaves_nothing_half_made(
-    server: FileServer, store: MediaStore, tmp_path: Path, pauses: list[float], full_disk: None
+    server: FileServer, store: MediaStore, tmp_path: Path, pauses: list[float]
 ) -> None:
     """What is left over would fill the disk further."""
-    with pytest.raises(DiskError):
+    with full_disk(), pytest.raises(DiskError):
         store.keep(JOB, 0, "image", server.give("/a", Answer(PNG)))
     assert names(tmp_path) == []
     assert len(server.requests) == 1
