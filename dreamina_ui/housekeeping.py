@@ -21,7 +21,7 @@ class Housekeeping:
 
     Args:
         max_bytes: how many bytes of originals may stay; None for no limit.
-        keep_s: how many seconds a picture stays that is no favourite; None for no limit.
+        keep_days: how many days a picture stays that is no favourite; None for no limit.
         clock: gives the time, in seconds since 1970.
     """
 

@@ -5,6 +5,7 @@ A page is read by its place in time, not by counting rows, so that the last page
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,8 +57,8 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """Where the entry stands; `page` goes on behind it."""
-        return f"{self.job.created_at!r}~{self.job.job_id}~{self.output.index if self.output else 0}"
+        """Where the entry stands; `page` goes on behind it. Files that a job gets later stand behind the job."""
+        return f"{self.job.created_at!r}~{self.job.job_id}~{self.output.index if self.output else -1}"
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Library:
 
     def oldest(self, *, before: float | None = None, limit: int = 100) -> list[tuple[Job, Output]]:
         """Kept files in the order in which a limit removes them: oldest first, favourites last."""
-        where = (outputs.c.state == "kept") & jobs.c.state.in_(AT_REST)
+        where = (outputs.c.state == "kept") & outputs.c.deleted_at.is_(None) & jobs.c.state.in_(AT_REST)
         if before is not None:
             where &= (jobs.c.created_at < before) & outputs.c.favourite_at.is_(None)
         return self._files(where, outputs.c.favourite_at.is_not(None), jobs.c.created_at, limit=limit)
@@ -203,6 +204,9 @@ def _is_behind(place: str) -> sa.ColumnElement[bool]:
     try:
         created_at_text, job_id, index_text = place.split("~")
         created_at, index = float(created_at_text), int(index_text)
+        if not math.isfinite(created_at) or not -1 <= index < 1 << 31:
+            raise ValueError(place)
+        job_id.encode()
     except ValueError as fault:
         raise InputError("after", "format", "place in the library", place) from fault
     later_job = (jobs.c.created_at < created_at) | ((jobs.c.created_at == created_at) & (jobs.c.job_id < job_id))

@@ -39,8 +39,6 @@ MISSING_GRACE_S = 15.0
 """How long the service may not know a request before we believe it: a fresh one may not be everywhere yet."""
 
 
-ADOPT_PAUSE_S = 10.0
-
 UNKEPT = ("pending", "damaged")
 """Outputs that are still to be fetched; what a person deleted is not fetched again."""
 
@@ -115,7 +113,7 @@ class Worker:
 
     def _adopt_now_and_then(self) -> None:
         """Take up what another process wrote into the ledger, such as the command line's `attach`."""
-        while not self._stopping.wait(ADOPT_PAUSE_S):
+        while not self._stopping.wait(self.pace.adopt_s):
             try:
                 self._adopt()
             except LedgerError as fault:
