@@ -99,6 +99,19 @@ def open_sqlite(path: Path, busy_timeout_s: float) -> sa.Engine:
     return engine
 
 
+def copy_sqlite(path: Path, target: Path) -> None:
+    """Copy a database as it is at one moment, while others go on to write it.
+
+    Raises:
+        LedgerError: it could not be read, or the copy not be written.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+    except sqlite3.Error as fault:
+        raise LedgerError(f"The ledger {path} could not be copied to {target}: {fault}.") from fault
+
+
 def _size_bytes(path: Path) -> int:
     try:
         return path.stat().st_size
