@@ -78,6 +78,8 @@ class Settings(BaseSettings):
         parts = urlsplit(url)
         if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
             raise ValueError("must be an address such as https://model-api.runcomfy.net")
+        if "[" in parts.netloc:
+            ipaddress.IPv6Address(parts.hostname)  # Python 3.10 takes anything between the brackets
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
             raise ValueError("must begin with https://; http:// would show the token, and is for this machine only")
         return url.rstrip("/")
