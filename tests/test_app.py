@@ -1,0 +1,137 @@
+"""The promises of the process: a kill loses no job, a stop is quick and clean, and the token shows nowhere."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.misbehaving import closed_port
+from tests.page_kit import AppProcess, Visitor, accepted, last_event, read_events, wait_for
+
+TOKEN = "a-token-that-nobody-may-see-0123456789"
+STOPS = {"SIGTERM": [signal.SIGTERM], "SIGTERM twice": [signal.SIGTERM] * 2, "SIGINT": [signal.SIGINT]}
+
+
+@pytest.fixture(scope="module")
+def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A sandbox as a process of its own, where RunComfy would be."""
+    port = closed_port()
+    options = ["--port", port, "--token", TOKEN, "--queue-s", 0.6, "--run-s", 0.8]
+    folder = tmp_path_factory.mktemp("service")
+    service = AppProcess(folder, "-m", "dreamina_ui.sandbox", *map(str, options), "--data-dir", str(folder))
+    service.launch()
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: _answers(service, url))
+        yield url
+    finally:
+        service.end(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def app_with_token(sandbox_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
+    """The app with a token, and with every word it can log."""
+    settings = {"RUNCOMFY_API_BASE_URL": sandbox_url, "RUNCOMFY_API_TOKEN": TOKEN, "DREAMINA_LOG_LEVEL": "DEBUG"}
+    with AppProcess(tmp_path_factory.mktemp("app"), **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stopping_apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, AppProcess]]:
+    """One app for each way to stop it, started side by side."""
+    apps = {name: AppProcess(tmp_path_factory.mktemp("stop"), DREAMINA_SANDBOX_QUEUE_S="600") for name in STOPS}
+    for app in apps.values():
+        app.launch()
+    try:
+        for app in apps.values():
+            app.wait_until_up()
+        yield apps
+    finally:
+        for app in apps.values():
+            app.__exit__(None, None, None)
+
+
+def test_a_kill_in_mid_job_loses_nothing_and_pays_once(app_with_token: AppProcess, sandbox_url: str) -> None:
+    """A request already paid for is found again, and never bought again."""
+    app = app_with_token
+    visitor = Visitor(app)
+    visitor.press(prompt="through a kill")
+    wait_for(lambda: visitor.jobs()[0]["request_id"])
+    app.end(signal.SIGKILL)
+    app.start()
+    job = wait_for(lambda: next((job for job in visitor.jobs() if job["state"] == "done"), None))
+    found = accepted(sandbox_url, TOKEN)
+    assert [each["request_id"] for each in found if each["inputs"]["prompt"] == "through a kill"] == [job["request_id"]]
+    assert requests.get(f"{app.url}/dreamina/{job['outputs'][0]['original']}", timeout=10).status_code == 200
+
+
+def test_the_token_is_in_no_log_no_file_and_no_answer(app_with_token: AppProcess) -> None:
+    """Who sees the page, the log or the folder must not be able to spend the owner's money."""
+    app = app_with_token
+    name, data = last_event(app, "generate", '{"data": ["seen by everybody", "1024x1024(1:1)", 0.5, true]}')
+    assert (name, data[0]["state"]) == ("complete", "done")
+    token = TOKEN.encode()
+    assert app.output.count(data[0]["job_id"][:8]) >= 3, "the log must have told of the job"
+    assert TOKEN not in app.output
+    assert [path for path in app.data.rglob("*") if path.is_file() and token in path.read_bytes()] == []
+    page = requests.get(app.url, timeout=10).text
+    assets = set(re.findall(r"dreamina/assets/\w+/\w+\.\w+", page))
+    assert assets
+    for path in ("", "config", "gradio_api/info", "gradio_api/openapi.json", "dreamina/jobs", *assets):
+        assert TOKEN not in requests.get(f"{app.url}/{path}", timeout=10).text, path
+
+
+def test_a_second_server_on_the_same_folder_names_the_first(app_with_token: AppProcess, tmp_path: Path) -> None:
+    """Two servers on one ledger would do everything twice."""
+    second = AppProcess(tmp_path, DREAMINA_DATA_DIR=str(app_with_token.data)).launch()
+    assert second.end() == 1
+    assert str(app_with_token.process.pid) in second.output
+    assert str(app_with_token.data) in second.output
+    assert "Traceback" not in second.output
+    assert requests.get(app_with_token.url, timeout=10).status_code == 200
+
+
+def test_an_impossible_token_stops_the_start_and_is_not_shown(tmp_path: Path) -> None:
+    """A token pasted badly must be told at once, not at the first job, and not into a log."""
+    app = AppProcess(tmp_path, RUNCOMFY_API_TOKEN="pasted-0123456789 badly-9876543210").launch()
+    assert app.end() == 1
+    assert "RUNCOMFY_API_TOKEN" in app.output
+    assert not re.search("Traceback|pasted-0123456789|badly-9876543210", app.output)
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_a_stop_is_quick_and_clean(stopping_apps: dict[str, AppProcess], name: str) -> None:
+    """An open page must not hold up a restart."""
+    app = stopping_apps[name]
+    visitor = Visitor(app)
+    visitor.press()
+    events: list[tuple[str, Any]] = []
+    with visitor.http.get(f"{app.url}/dreamina/events", stream=True, timeout=30) as answer:
+        reader = threading.Thread(target=lambda: _read_all(answer, events))
+        reader.start()
+        wait_for(lambda: events and events[-1][1][0]["state"] == "queued")
+        assert app.end(*STOPS[name], timeout_s=5.0) == 0
+        reader.join(5)
+    assert "rest" not in [event for event, _ in events], "the job goes on at the next start"
+
+
+def _read_all(answer: requests.Response, events: list[tuple[str, Any]]) -> None:
+    try:
+        events.extend(iter(read_events(answer)))
+    except requests.RequestException:
+        return
+
+
+def _answers(service: AppProcess, url: str) -> bool:
+    assert service.process.poll() is None, service.output
+    try:
+        return requests.get(f"{url}/sandbox/requests", timeout=5).status_code == 401
+    except requests.RequestException:
+        return False
