@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dreamina_ui.job import Job
 
 log = logging.getLogger(__name__)
-Listener = Callable[[Job], object]
+Listener = Callable[[Job | None], object]
 
 
 class Changes:
@@ -21,7 +21,10 @@ class Changes:
         self._listeners: dict[str, dict[object, Listener]] = defaultdict(dict)
 
     def subscribe(self, topic: str, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every change under `topic`, from any thread; the result ends it. It must not block."""
+        """Call `listener` with every change under `topic`, from any thread, and with None when the program stops.
+
+        It must not block. The result ends the subscription.
+        """
         subscription = object()
         with self._lock:
             self._listeners[topic][subscription] = listener
@@ -43,8 +46,18 @@ class Changes:
                 if topic
                 for listener in self._listeners.get(topic, {}).values()
             ]
-        for listener in listeners:
-            try:
-                listener(job)
-            except Exception:  # one closed page must not keep the news from the others
-                log.exception("A listener to job %s failed", job.job_id[:8])
+        _tell(listeners, job)
+
+    def close(self) -> None:
+        """Tell every listener that the program stops: open streams end, instead of being cut off."""
+        with self._lock:
+            listeners = [listener for topic in self._listeners.values() for listener in topic.values()]
+        _tell(listeners, None)
+
+
+def _tell(listeners: list[Listener], job: Job | None) -> None:
+    for listener in listeners:
+        try:
+            listener(job)
+        except Exception:  # one closed page must not keep the news from the others
+            log.exception("A listener to job %s failed", job.job_id[:8] if job else "of all")

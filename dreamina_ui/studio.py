@@ -121,6 +121,7 @@ class Studio:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
         self._stopping.set()
         self._worker.stop()
+        self.changes.close()
         self._cancellers.shutdown(wait=False, cancel_futures=True)
         self._submitters.shutdown(wait=False)
         wait(list(self._submits.values()), timeout_s)
@@ -148,14 +149,16 @@ class Studio:
         checked = self.models[model_id].check(inputs)
         if self._stopping.is_set():
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
+        job = self._prepare(model_id, checked, visitor_id, address)
         with self._press:
-            since = self._clock() - DOUBLE_CLICK_S
+            since = job.created_at - DOUBLE_CLICK_S
             if visitor_id and (twin := self._ledger.twin(visitor_id, model_id, checked, since)):
+                self._media.discard(job.job_id)
                 return twin
-            return self._begin(model_id, checked, visitor_id, address)
+            return self._begin(job)
 
-    def _begin(self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None) -> Job:
-        """Write a new job's row and have it submitted; call it with `_press` held."""
+    def _prepare(self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None) -> Job:
+        """A new job with a folder that the disk took: it waits for the disk, so many presses do it side by side."""
         now = self._clock()
         job = Job(
             job_id=new_id(),
@@ -170,6 +173,10 @@ class Studio:
             updated_at=now,
         )
         self._media.prepare(job.job_id)
+        return job
+
+    def _begin(self, job: Job) -> Job:
+        """Write a prepared job's row and have it submitted; call it with `_press` held."""
         try:
             self._ledger.add(job, self.guard.check)
         except DreaminaError:
@@ -315,7 +322,8 @@ class Studio:
             old = self._ledger.job(job_id)
             if old.state != "submit_unclear" or old.put_aside_at is not None:
                 raise MoveError(f"Job {job_id[:8]} is not waiting for a decision: it is {old.state} or put aside.")
-            new = self._begin(old.model_id, self.models[old.model_id].check(old.inputs), visitor_id, address)
+            checked = self.models[old.model_id].check(old.inputs)
+            new = self._begin(self._prepare(old.model_id, checked, visitor_id, address))
             self._ledger.change(job_id, put_aside_at=self._clock())
         return new
 

@@ -109,3 +109,12 @@ def test_many_threads_may_come_go_and_tell() -> None:
     for thread in threads:
         thread.join()
     assert len(heard) == 8 * 50
+
+
+def test_everyone_is_told_when_the_program_stops() -> None:
+    """An open stream that ends by itself keeps the stop short and the log clean."""
+    changes, told = Changes(), []
+    changes.subscribe("a", told.append)
+    changes.subscribe("b", told.append)
+    changes.close()
+    assert told == [None, None]

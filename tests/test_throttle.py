@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def run(throttle: Throttle, allowed_per_s: int, seconds: int) -> tuple[list[floa
 def test_after_the_first_refusal_there_is_at_most_one_a_second() -> None:
     """A service that asks for patience gets it, and is still used well."""
     refused, answered = run(Throttle(), allowed_per_s=10, seconds=120)
-    assert all(later - earlier >= 1.0 for earlier, later in zip(refused, refused[1:], strict=False))
+    assert all(later - earlier >= 1.0 for earlier, later in pairwise(refused))
     assert len(refused) < 30
     assert answered > 0.6 * 10 * 120
 

@@ -72,7 +72,7 @@ class _Endpoints:
     async def _follow(self, job: Job) -> AsyncIterator[Job]:
         """A job and each later version of it, until nothing more will happen without a person."""
         loop = asyncio.get_running_loop()
-        news: asyncio.Queue[Job] = asyncio.Queue()
+        news: asyncio.Queue[Job | None] = asyncio.Queue()
         stop = self._studio.changes.subscribe(
             job.job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change)
         )
@@ -81,6 +81,8 @@ class _Endpoints:
             yield job
             while self._studio.is_active(job):
                 change = await news.get()
+                if change is None:
+                    return  # the program stops; the job goes on at the next start
                 if change.version > job.version:
                     job = change
                     yield job

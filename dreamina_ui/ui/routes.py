@@ -113,7 +113,7 @@ class _Routes:
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
         visitor = visitor_id(request.headers.get("cookie"))
-        news: asyncio.Queue[Job] = asyncio.Queue()
+        news: asyncio.Queue[Job | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         unsubscribe = self._studio.changes.subscribe(
             visitor or "nobody", lambda job: loop.call_soon_threadsafe(news.put_nowait, job)
@@ -129,8 +129,10 @@ class _Routes:
                     yield _event("jobs", await self._cards(request, changed))
                 if not any(self._studio.is_active(job) for job in known.values()):
                     break
-                changed = await _next_changes(news)
-                if not changed:
+                latest = await _next_changes(news)
+                if latest is None:
+                    return  # the program stops; the browser will ask again
+                if not (changed := latest):
                     yield ": still here\n\n"
             yield _event("rest", {})
         finally:
@@ -262,16 +264,23 @@ def _refusal(fault: DreaminaError, language: str) -> Response:
     return JSONResponse({"message": error_text(fault, language)}, codes.get(type(fault), 409))
 
 
-async def _next_changes(news: asyncio.Queue[Job]) -> list[Job]:
-    """Wait for news; several changes of one job become its latest. Empty after `PING_S` seconds of silence."""
+async def _next_changes(news: asyncio.Queue[Job | None]) -> list[Job] | None:
+    """Wait for news; several changes of one job become its latest.
+
+    Returns:
+        The changed jobs, none after `PING_S` seconds of silence; None when the program stops.
+    """
+    latest: dict[str, Job] = {}
     try:
-        latest = {(first := await asyncio.wait_for(news.get(), PING_S)).job_id: first}
+        job = await asyncio.wait_for(news.get(), PING_S)
     except asyncio.TimeoutError:
         return []
-    while not news.empty():
-        job = news.get_nowait()
+    while job is not None:
         latest[job.job_id] = job
-    return list(latest.values())
+        if news.empty():
+            return list(latest.values())
+        job = news.get_nowait()
+    return None
 
 
 def _event(name: str, data: Any) -> str:
