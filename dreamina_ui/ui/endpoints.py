@@ -49,10 +49,15 @@ class _Endpoints:
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            generate = partial(self._studio.generate, address=address_of(request.client.host))
-            job = await _ask(generate, self._model.model_id, inputs)
+            press = partial(self._studio.generate, address=address_of(request.client.host))
+            job = await _ask(press, self._model.model_id, inputs)
+            told: dict[str, Any] = {}
             async for change in self._follow(job):
-                yield job_object(self._studio, change, _root(request), time.time())
+                found = job_object(self._studio, change, _root(request), time.time())
+                news = found | {"updated_at": None, "elapsed_s": None}
+                if news != told:  # not every change of the row shows in the object
+                    yield found
+                told = news
 
         # Gradio reads an endpoint's parameters from its signature.
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
