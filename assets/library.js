@@ -5,6 +5,7 @@ dreamina.library = (() => {
   const { facts, words, language, say, element, address, post, tell } = dreamina;
   let home = null;
   let ui = null;
+  let nearEnd = null; // tells when the button for more comes into view
   let next = null; // where the next page begins; null when there is none
   let loading = 0; // the number of the newest load; older answers are dropped
   let selecting = false;
@@ -54,7 +55,7 @@ dreamina.library = (() => {
       ui.bar, ui.empty, ui.wall, ui.more,
       element("p", { class: "hint" }, words.drop_here),
     );
-    new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !ui.more.hidden && load(true), { rootMargin: "200px" }).observe(ui.more);
+    nearEnd = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && load(true), { rootMargin: "100px" });
   }
 
   function sizes() {
@@ -138,6 +139,9 @@ dreamina.library = (() => {
       next = page.next;
       ui.more.hidden = !next;
       ui.empty.hidden = tiles.length > 0;
+      // It tells of changes only: begun anew, it tells as well when the button is in view still.
+      nearEnd.disconnect();
+      nearEnd.observe(ui.more);
     } catch {
       if (number === loading) tell(words.library_failed);
     } finally {
