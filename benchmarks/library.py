@@ -1,0 +1,272 @@
+"""How the library bears ten thousand jobs: time of a page, bytes to the browser, memory, start.
+
+    python -m benchmarks.library
+
+The real program runs on a library of 10,000 jobs with 30,000 pictures, then on one of 100 jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import requests
+
+from benchmarks.programs import App
+from benchmarks.shelves import RARE_WORD, SIZES, make_library
+from dreamina_ui.library import PAGE_ENTRIES, Entry
+
+PAGE_MS = 50.0
+GROWTH = 1.2
+BROWSER_KB = 300.0
+MEMORY_MB = 20.0
+"""Targets: a page's time, its growth from the small library to the large one, a page in the browser, and more memory
+after two walks through everything than before."""
+
+NOWHERE = "http://127.0.0.1:9"
+COOKIE = "a-visitor-of-the-benchmarks-with-a-long-cookie"
+VISITOR_ID = hashlib.sha256(COOKIE.encode()).hexdigest()[:32]
+FIRST = "the first page"
+SCANS = ("a search for one old picture", "a search without a match", "how many files and bytes")
+"""What must look at every row, as no index helps there: its time grows with the library, and is told apart."""
+
+
+@dataclass
+class Figures:
+    """What was measured on one library; `took_ms` has every request by kind of page, in order."""
+
+    jobs: int
+    pictures: int
+    made_s: float
+    start_s: float = 0.0
+    took_ms: dict[str, list[float]] = field(default_factory=dict)
+    walk_s: float = 0.0
+    memory_mb: list[float] = field(default_factory=list)
+    json_kb: float = 0.0
+    browser_kb: float | None = None
+    browser_files: int | None = None
+
+
+class LibraryApp(App):
+    """The real `app.py` on a library; nothing is submitted, so the API may be nowhere."""
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def memory_mb(self) -> float:
+        """Resident memory of the process."""
+        assert self._process
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def measure(folder: Path, job_counts: Sequence[int], rounds: int, with_browser: bool) -> list[Figures]:
+    """Make a library of each size, start the program on each, and ask them in turns, so that they share all weather.
+
+    Args:
+        folder: an empty one.
+        rounds: how often each page is asked for.
+    """
+    with ExitStack() as stack:
+        shelves = [stack.enter_context(_Shelf(folder / str(count), count)) for count in job_counts]
+        for number in range(rounds + 3):
+            for name in shelves[0].pages:
+                for shelf in shelves[:: 1 if number % 2 else -1]:
+                    shelf.ask(name, counts=number >= 3)  # the first ones make connections and fill caches
+        for shelf in shelves:
+            shelf.walk_twice()
+            if with_browser:
+                shelf.figures.browser_kb, shelf.figures.browser_files = _look(shelf.app.url)
+        return [shelf.figures for shelf in shelves]
+
+
+class _Shelf:
+    """One library with the program running on it."""
+
+    def __init__(self, folder: Path, job_count: int) -> None:
+        folder.mkdir()
+        begun_s = time.monotonic()
+        self._wall = make_library(folder / "data", job_count, VISITOR_ID, NOWHERE)
+        pictures = sum(bool(entry.output) for entry in self._wall)
+        self.figures = Figures(job_count, pictures, time.monotonic() - begun_s)
+        self.pages = _pages(self._wall)
+        self.app = LibraryApp(folder, NOWHERE)
+        self._http = requests.Session()
+        self._http.trust_env = False
+        self.figures.took_ms = {name: [] for name in self.pages}
+
+    def __enter__(self) -> _Shelf:
+        self.app.start()
+        self.figures.start_s = self.app.wait_ready()
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self.app.kill()
+
+    def ask(self, name: str, *, counts: bool) -> None:
+        """Ask for a page once, and note the time if it counts."""
+        path, query, headers = self.pages[name]
+        begun_s = time.perf_counter()
+        answer = self._http.get(f"{self.app.url}/dreamina/{path}", params=query, headers=headers, timeout=60)
+        took_ms = (time.perf_counter() - begun_s) * 1000
+        answer.raise_for_status()
+        if name == FIRST:
+            self.figures.json_kb = len(answer.content) / 1e3
+        if counts:
+            self.figures.took_ms[name].append(took_ms)
+
+    def walk_twice(self) -> None:
+        """Read the library page by page to its end, twice, with a look at the memory before and after."""
+        self.figures.memory_mb.append(self.app.memory_mb())
+        for _ in range(2):
+            begun_s = time.monotonic()
+            count, after = 0, ""
+            while after is not None:
+                answer = self._http.get(f"{self.app.url}/dreamina/library", params={"after": after}, timeout=60)
+                page = answer.json()
+                count, after = count + len(page["entries"]), page["next"]
+            self.figures.walk_s = time.monotonic() - begun_s
+            assert count == len(self._wall), f"{count} of {len(self._wall)} places were seen"
+            self.figures.memory_mb.append(self.app.memory_mb())
+
+
+def _pages(wall: Sequence[Entry]) -> dict[str, tuple[str, dict[str, str], dict[str, str]]]:
+    """The kinds of pages, each with its path, query and headers."""
+    oldest = wall[-1].job.created_at
+    day = {"since": str(oldest), "until": str(oldest + 86_400)}
+    stranger = {"X-Forwarded-For": "203.0.113.9", "Cookie": f"dreamina_visitor={COOKIE}"}
+    return {
+        FIRST: ("library", {}, {}),
+        "a page in the middle": ("library", {"after": wall[len(wall) // 2].place}, {}),
+        "the last page": ("library", {"after": wall[-PAGE_ENTRIES - 1].place}, {}),
+        "a search for two words": ("library", {"text": "LAKE mountains"}, {}),
+        "jobs that are done": ("library", {"state": "done"}, {}),
+        "jobs that failed": ("library", {"state": "failed"}, {}),
+        "one size": ("library", {"size": SIZES[0]}, {}),
+        "favourites": ("library", {"favourites": "1"}, {}),
+        "the oldest day": ("library", day, {}),
+        "one visitor's own": ("library", {}, stranger),
+        SCANS[0]: ("library", {"text": RARE_WORD}, {}),
+        SCANS[1]: ("library", {"text": "no such word"}, {}),
+        SCANS[2]: ("library/usage", {}, {}),
+    }
+
+
+def _look(url: str) -> tuple[float, int]:
+    """Open the library in a Chromium of 1280 x 900; returns kilobytes of all answers, and how many there were."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as tool:
+        path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+        browser = tool.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(url)
+        page.locator("#field-prompt .counter").wait_for()
+        page.wait_for_load_state("networkidle")
+        ours: dict[str, str] = {}
+        sizes: list[int] = []
+        wire = page.context.new_cdp_session(page)
+        wire.send("Network.enable")
+        wire.on("Network.requestWillBeSent", lambda seen: ours.update({seen["requestId"]: seen["request"]["url"]}))
+        wire.on("Network.loadingFinished", lambda seen: sizes.append(seen["encodedDataLength"]))
+        page.get_by_role("tab", name="Library").click()
+        page.locator("#library .wall img").first.wait_for()
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(1000)
+        browser.close()
+    return sum(sizes) / 1e3, len(sizes)
+
+
+def p50_p95(took_ms: Sequence[float]) -> tuple[float, float]:
+    """The median and the 95th percentile."""
+    return statistics.median(took_ms), statistics.quantiles(took_ms, n=20)[-1]
+
+
+def growth(large: Figures, small: Figures, name: str) -> float:
+    """How many times longer the large library takes: the median of pairs that were asked one right after the other."""
+    return statistics.median(big / little for big, little in zip(large.took_ms[name], small.took_ms[name], strict=True))
+
+
+def missed(large: Figures, small: Figures) -> list[str]:
+    """One line for each target that was missed."""
+    lines = []
+    for name, took_ms in large.took_ms.items():
+        if (p50_ms := p50_p95(took_ms)[0]) > PAGE_MS:
+            lines.append(f"{name}: {p50_ms:.1f} ms, more than {PAGE_MS:.0f}")
+        if (times := growth(large, small, name)) > GROWTH and name not in SCANS:
+            lines.append(f"{name}: {times:.2f} times the time of {small.jobs} jobs, more than {GROWTH}")
+    if large.browser_kb is not None and large.browser_kb > BROWSER_KB:
+        lines.append(f"the browser gets {large.browser_kb:.0f} kB, more than {BROWSER_KB:.0f}")
+    if large.memory_mb[-1] - large.memory_mb[0] > MEMORY_MB:
+        lines.append(f"memory grows by {large.memory_mb[-1] - large.memory_mb[0]:.0f} MB, more than {MEMORY_MB:.0f}")
+    return lines
+
+
+def _table(large: Figures, small: Figures) -> str:
+    rows = [f"{'':<34}{large.jobs:>10} jobs {small.jobs:>10} jobs    growth"]
+
+    def add(label: str, unit: str, value: Callable[[Figures], float]) -> None:
+        rows.append(f"{label:<34}{value(large):>10.1f} {unit:<4} {value(small):>10.1f} {unit:<4}".rstrip())
+
+    for name in large.took_ms:
+        shown = ["{:>5.1f} / {:>4.1f} ms".format(*p50_p95(one.took_ms[name])) for one in (large, small)]
+        rows.append(f"{name:<34}  {shown[0]}   {shown[1]} {growth(large, small, name):>9.2f}")
+    add("made in", "s", lambda one: one.made_s)
+    add("start until the first answer", "s", lambda one: one.start_s)
+    add("a walk through all pages", "s", lambda one: one.walk_s)
+    for place, name in enumerate(("before", "after one walk", "after two")):
+        add(f"memory {name}", "MB", lambda one, place=place: one.memory_mb[place])  # type: ignore[misc]
+    add("JSON of a page", "kB", lambda one: one.json_kb)
+    if large.browser_kb is not None:
+        add("first view in a browser", "kB", lambda one: one.browser_kb or 0)
+        add("  in how many answers", "", lambda one: one.browser_files or 0)
+    return "\n".join(rows)
+
+
+def _as_json(large: Figures, small: Figures) -> dict[str, object]:
+    found: dict[str, object] = {"missed": missed(large, small)}
+    for label, one in (("large", large), ("small", small)):
+        facts = asdict(one)
+        times = {name: dict(zip(("p50", "p95"), p50_p95(took), strict=True)) for name, took in one.took_ms.items()}
+        found[label] = facts | {"took_ms": times}
+    return found | {"growth": {name: growth(large, small, name) for name in large.took_ms}}
+
+
+def main() -> None:
+    """Read the arguments, measure, print; exit 1 if a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.library", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--jobs", type=int, default=10_000, help="jobs of the large library (default: 10000)")
+    parser.add_argument("--small", type=int, default=100, help="jobs of the small one (default: 100)")
+    parser.add_argument("--rounds", type=int, default=60, help="requests for each kind of page (default: 60)")
+    parser.add_argument("--no-browser", action="store_true", help="leave Chromium out")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    if options.rounds < 2 or min(options.jobs, options.small) < 20:
+        parser.error("at least 2 rounds, and 20 jobs")
+    folder = Path(tempfile.mkdtemp(prefix="dreamina-library-"))
+    try:
+        large, small = measure(folder, (options.jobs, options.small), options.rounds, not options.no_browser)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    lines = missed(large, small)
+    if options.json:
+        print(json.dumps(_as_json(large, small), indent=2))
+    else:
+        print("\n".join([_table(large, small), "", *(lines or ["Every target is met."])]))
+    sys.exit(bool(lines))
+
+
+if __name__ == "__main__":
+    main()
