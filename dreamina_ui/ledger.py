@@ -1,7 +1,8 @@
 """The ledger: one row per job, on disk before anything is sent, and the only place that knows the database.
 
-Every change is one transaction, and once it is on disk, whoever listens to `changes` is told. A row's state moves only
-as `job.MOVES` allows, and each move is kept with its time.
+Every change is one transaction, and once it is written, whoever listens to `changes` is told. A row's state moves only
+as `job.MOVES` allows, and each move is kept with its time. What only we know, and how a job ended, is on the disk when
+the call returns; what the service can say again may reach it a little later.
 All SQL that is SQLite's own stands in `tables.open_sqlite`.
 """
 
@@ -11,8 +12,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 # The driver says the last two of a value that it cannot store, and JSON of a row that is damaged.
 _FAULTS = (SQLAlchemyError, OverflowError, ValueError)
 _JOB_COLUMNS = [name for name in Job.__dataclass_fields__ if name not in ("inputs", "outputs")]
+# Every look reads one job; measured: with statements built once, that takes half the time.
+_ONE_JOB = sa.select(jobs).where(jobs.c.job_id == sa.bindparam("job_id"))
+_ITS_OUTPUTS = sa.select(outputs).where(outputs.c.job_id == sa.bindparam("job_id")).order_by(outputs.c.output_index)
 
 
 class Ledger:
@@ -51,8 +56,9 @@ class Ledger:
         self._one_writer = threading.Lock()
         if flaw := find_damage(path):
             raise _damaged(path, flaw)
-        self._engine = open_sqlite(path, busy_timeout_s)
-        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._durably = open_sqlite(path, busy_timeout_s)
+        self._soon = open_sqlite(path, busy_timeout_s, durable=False)
+        self._reader = open_sqlite(path, busy_timeout_s, writes=False)
         self._identity: tuple[int, int] | None = None
         try:
             self._migrate()
@@ -62,7 +68,8 @@ class Ledger:
             raise
 
     def close(self) -> None:
-        self._engine.dispose()
+        for engine in (self._durably, self._soon, self._reader):
+            engine.dispose()
 
     def add(self, job: Job, check: Callable[[sa.Connection, Job], None] | None = None) -> Job:
         """Write a new job; when this returns, the row is on disk.
@@ -84,21 +91,29 @@ class Ledger:
         return job
 
     def change(
-        self, job_id: str, to: State | None = None, *, only_in: Sequence[str] | None = None, **fields: Any
+        self,
+        job_id: str,
+        to: State | None = None,
+        *,
+        only_in: Sequence[str] | None = None,
+        durable: bool = True,
+        **fields: Any,
     ) -> Job:
         """Move a job to a state and set fields, all or nothing; a change that changes nothing writes nothing.
 
         Args:
             to: the new state; None keeps the present one.
             only_in: refuse the change unless the job is in one of these states.
+            durable: whether a power cut right afterwards may not undo it; False for what the service can say again.
 
         Raises:
             JobNotFoundError: no such job.
             MoveError: the job may not make this move from its present state.
             LedgerError: not written; the row is as it was.
         """
-        with self._write() as connection:
-            job = _read_job(connection, job_id)
+        changed: Job | None = None
+        while changed is None:
+            job = self.job(job_id)
             new_state = to or job.state
             if new_state != job.state and new_state not in MOVES[job.state]:
                 raise MoveError(f"Job {job_id[:8]} is {job.state} and cannot become {new_state}.")
@@ -107,34 +122,22 @@ class Ledger:
             news = {name: value for name, value in fields.items() if getattr(job, name) != value}
             if new_state == job.state and not news:
                 return job
-            now = self._clock()
-            if new_state != job.state:
-                news["state"] = new_state
-                news["finished_at"] = now if new_state in TERMINAL else None
-            news |= {"version": job.version + 1, "updated_at": now}
-            connection.execute(jobs.update().where(jobs.c.job_id == job_id).values(**news))
-            changed = _read_job(connection, job_id)
-            if new_state != job.state:
-                _note_state(connection, changed)
-        self._tell(changed, moved=new_state != job.state)
+            changed = self._update(job, new_state, news, durable=durable)
         return changed
 
-    def set_output(self, job_id: str, output: Output) -> Job:
+    def set_output(self, job_id: str, output: Output, *, durable: bool = True) -> Job:
         """Write what is known of one output; a row with the same index is replaced.
+
+        Args:
+            durable: as for `change`.
 
         Raises:
             JobNotFoundError, LedgerError: as for `change`.
         """
-        values = {name: getattr(output, name) for name in Output.__dataclass_fields__ if name != "index"}
-        here = (outputs.c.job_id == job_id) & (outputs.c.output_index == output.index)
-        with self._write() as connection:
-            job = _read_job(connection, job_id)
-            if not connection.execute(outputs.update().where(here).values(**values)).rowcount:
-                connection.execute(outputs.insert().values(job_id=job_id, output_index=output.index, **values))
-            news = {"version": job.version + 1, "updated_at": self._clock()}
-            connection.execute(jobs.update().where(jobs.c.job_id == job_id).values(**news))
-            changed = _read_job(connection, job_id)
-        self._tell(changed, moved=False)
+        changed: Job | None = None
+        while changed is None:
+            job = self.job(job_id)
+            changed = self._update(job, job.state, {}, output, durable=durable)
         return changed
 
     def job(self, job_id: str) -> Job:
@@ -199,6 +202,34 @@ class Ledger:
         with self.reading() as connection:
             return [(state, changed_at) for state, changed_at in connection.execute(query)]
 
+    def _update(
+        self, job: Job, state: State, news: Mapping[str, Any], output: Output | None = None, *, durable: bool
+    ) -> Job | None:
+        """Write news of a job, and of one output, all or nothing; None if the job is no longer as it was read.
+
+        So the one writer holds up all others for the fewest statements: each of them waits for Python's own lock too.
+        Measured with 500 jobs on a busy machine: with the reading inside, most threads waited here.
+        """
+        now, moved = self._clock(), state != job.state
+        values = {**news, "version": job.version + 1, "updated_at": now}
+        if moved:
+            values |= {"state": state, "finished_at": now if state in TERMINAL else None}
+        as_read = (jobs.c.job_id == job.job_id) & (jobs.c.version == job.version)
+        update = jobs.update().where(as_read).values(**values)
+        changed = replace(job, **values)
+        if output is not None:
+            others = [other for other in job.outputs if other.index != output.index]
+            changed = replace(changed, outputs=tuple(sorted([*others, output], key=lambda each: each.index)))
+        with self._write(durable=durable) as connection:
+            if not connection.execute(update).rowcount:
+                return None
+            if output is not None:
+                _write_output(connection, job, output)
+            if moved:
+                _note_state(connection, changed)
+        self._tell(changed, moved=moved)
+        return changed
+
     def _tell(self, job: Job, *, moved: bool) -> None:
         if moved:
             log.info("Job %s: %s (request %s)", job.job_id[:8], job.state, job.request_id)
@@ -213,9 +244,10 @@ class Ledger:
             return _jobs_of(connection, query.limit(limit))
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def _write(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        engine = self._durably if durable else self._soon
         try:
-            with self._one_writer, self._engine.begin() as connection:
+            with self._one_writer, engine.begin() as connection:
                 yield connection
                 # SQLite itself goes on writing into a file that was deleted.
                 if self._identity and _identity(self._path) != self._identity:
@@ -260,6 +292,15 @@ def is_request_taken(fault: LedgerError) -> bool:
     return isinstance(fault.__cause__, IntegrityError)
 
 
+def _write_output(connection: sa.Connection, job: Job, output: Output) -> None:
+    values = {name: getattr(output, name) for name in Output.__dataclass_fields__ if name != "index"}
+    if any(known.index == output.index for known in job.outputs):
+        here = (outputs.c.job_id == job.job_id) & (outputs.c.output_index == output.index)
+        connection.execute(outputs.update().where(here).values(**values))
+    else:
+        connection.execute(outputs.insert().values(job_id=job.job_id, output_index=output.index, **values))
+
+
 def _note_state(connection: sa.Connection, job: Job) -> None:
     connection.execute(
         state_changes.insert().values(
@@ -269,10 +310,11 @@ def _note_state(connection: sa.Connection, job: Job) -> None:
 
 
 def _read_job(connection: sa.Connection, job_id: str) -> Job:
-    found = _jobs_of(connection, sa.select(jobs).where(jobs.c.job_id == job_id))
-    if not found:
+    row = connection.execute(_ONE_JOB, {"job_id": job_id}).mappings().first()
+    if row is None:
         raise JobNotFoundError(f"No job {str(job_id)[:64]!r} is known here.")
-    return found[0]
+    its_outputs = connection.execute(_ITS_OUTPUTS, {"job_id": job_id}).mappings()
+    return _job_of(row, [_output_of(each) for each in its_outputs])
 
 
 def _jobs_of(connection: sa.Connection, query: sa.Select[Any]) -> list[Job]:
@@ -285,16 +327,18 @@ def with_outputs(connection: sa.Connection, rows: Sequence[Mapping[Any, Any]]) -
     found: dict[str, list[Output]] = {}
     wanted = sa.select(outputs).where(outputs.c.job_id.in_([row["job_id"] for row in rows]))
     for row in connection.execute(wanted.order_by(outputs.c.output_index)).mappings() if rows else ():
-        values = {name: row[name] for name in Output.__dataclass_fields__ if name != "index"}
-        found.setdefault(row["job_id"], []).append(Output(index=row["output_index"], **values))
-    return [
-        Job(
-            **{name: row[name] for name in _JOB_COLUMNS},
-            inputs=json.loads(row["inputs"]),
-            outputs=tuple(found.get(row["job_id"], ())),
-        )
-        for row in rows
-    ]
+        found.setdefault(row["job_id"], []).append(_output_of(row))
+    return [_job_of(row, found.get(row["job_id"], ())) for row in rows]
+
+
+def _job_of(row: Mapping[Any, Any], its_outputs: Iterable[Output]) -> Job:
+    values = {name: row[name] for name in _JOB_COLUMNS}
+    return Job(**values, inputs=json.loads(row["inputs"]), outputs=tuple(its_outputs))
+
+
+def _output_of(row: Mapping[Any, Any]) -> Output:
+    values = {name: row[name] for name in Output.__dataclass_fields__ if name != "index"}
+    return Output(index=row["output_index"], **values)
 
 
 def _ledger_error(verb: str, path: Path, fault: Exception) -> LedgerError:

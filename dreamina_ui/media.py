@@ -14,9 +14,9 @@ import random
 import re
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,9 @@ class MediaStore:
         self._max_pixels = max_pixels
         self._attempts = attempts
         self._total_timeout_s = total_timeout_s
-        self._decoders = threading.BoundedSemaphore(decoders)
+        # Threads of their own, not a semaphore: the allocator keeps for each thread what it used. Measured with eight
+        # jobs of four PNGs at once, on 32 threads that fetch: 188 MB over idle, not 508.
+        self._decoders = ThreadPoolExecutor(decoders, "decode")
         self._pause = pause
 
     def prepare(self, job_id: str) -> None:
@@ -256,8 +258,7 @@ class MediaStore:
         return _facts(form, size, size_bytes, sha256)
 
     def _write_previews(self, raw: Path, form: Format) -> tuple[int, int]:
-        with self._decoders:
-            previews = make_previews(raw, form, self._max_pixels)
+        previews = self._decoders.submit(make_previews, raw, form, self._max_pixels).result()
         _write(raw.with_name("preview.webp"), previews.preview)
         _write(raw.with_name("thumbnail.webp"), previews.thumbnail)
         return previews.width, previews.height

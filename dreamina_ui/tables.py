@@ -73,7 +73,13 @@ def find_damage(path: Path) -> str | None:
     return None if answer == "ok" else answer
 
 
-def open_sqlite(path: Path, busy_timeout_s: float) -> sa.Engine:
+def open_sqlite(path: Path, busy_timeout_s: float, *, writes: bool = True, durable: bool = True) -> sa.Engine:
+    """Open a database, to write it or only to read.
+
+    Args:
+        durable: whether a transaction is on the disk once it is committed. If not, it still survives the program; but a
+            power cut only once a later durable one is on the disk.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
@@ -87,13 +93,14 @@ def open_sqlite(path: Path, busy_timeout_s: float) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we begin ourselves, below
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+        connection.isolation_level = None  # the driver begins nothing; to write we do, below
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"synchronous={'FULL' if durable else 'NORMAL'}"):
             connection.execute(f"PRAGMA {pragma}")
 
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+    if writes:
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: sa.Connection) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # a plain BEGIN can fail when it turns into a write
 
     return engine

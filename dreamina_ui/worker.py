@@ -26,7 +26,7 @@ from dreamina_ui.errors import (
     RequestNotFoundError,
     ResponseError,
 )
-from dreamina_ui.job import Job, Output, new_id, state_of
+from dreamina_ui.job import TERMINAL, Job, Output, new_id, state_of
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.media import MediaStore
 from dreamina_ui.polling import DurationLaw, Pace, learn
@@ -195,7 +195,10 @@ class Worker:
         if state == "failed":
             fields |= self._failure(job)
         to = state if state != job.state else None
-        return self._ledger.change(job.job_id, to, only_in=("queued", "running"), **fields)
+        if to is None and all(getattr(job, name) == value for name, value in fields.items()):
+            return job  # as after most looks; spares a transaction
+        durable = state in TERMINAL
+        return self._ledger.change(job.job_id, to, only_in=("queued", "running"), durable=durable, **fields)
 
     def _failure(self, job: Job) -> dict[str, Any]:
         """Why the service says a request failed; without an answer, that it failed."""
@@ -238,7 +241,7 @@ class Worker:
             return self._after_fault(job, watch, fault)
         watch.missing_since = None
         if result.cost_usd is not None:
-            job = self._ledger.change(job.job_id, cost_usd=result.cost_usd)
+            job = self._ledger.change(job.job_id, durable=False, cost_usd=result.cost_usd)
         files = _files_of(result)
         if not files:
             return self._after_no_files(job, watch, result)
@@ -271,7 +274,7 @@ class Worker:
         for index, (kind, _) in enumerate(files):
             if index not in kept:
                 kept[index] = Output(index, kind, new_id())
-                self._ledger.set_output(job.job_id, kept[index])
+                self._ledger.set_output(job.job_id, kept[index], durable=False)
         waiting = [
             self._keepers.submit(self._keep, job, kept[index], url)
             for index, (_, url) in enumerate(files)
@@ -307,7 +310,7 @@ class Worker:
         else:
             names = ("file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
             news = {"state": "kept", "note": None} | {name: getattr(facts, name) for name in names}
-        self._ledger.set_output(job.job_id, replace(output, **news))
+        self._ledger.set_output(job.job_id, replace(output, **news), durable=False)
         return fault
 
     def ask_cancel(self, job: Job) -> tuple[Job, bool]:
