@@ -8,6 +8,8 @@ import signal
 import sys
 from queue import SimpleQueue
 
+for name in [name for name, value in os.environ.items() if name.startswith("GRADIO_") and not value]:
+    del os.environ[name]  # empty is unset, as for our own settings; Gradio would break on it
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # telemetry is the owner's choice
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100000000")  # else each event tabulates all past events
 

@@ -1,0 +1,20 @@
+"""An empty Gradio page: what any program on Gradio costs before it does anything."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import gradio as gr
+
+
+def main() -> None:
+    """Serve it on the port of `GRADIO_SERVER_PORT` until the process is ended."""
+    with gr.Blocks(analytics_enabled=False) as page:
+        pass
+    page.launch(quiet=True, ssr_mode=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Pictures as large and as hard to compress as photographs, and what decoding them costs at least.
+
+    python -m benchmarks.photographs floor FILE
+
+prints the seconds of one decode with preview and thumbnail, with Pillow alone and nothing else in the process: by the
+clock, and of processor time.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dreamina_ui import pictures
+
+CACHE = Path(tempfile.gettempdir()) / "dreamina-ui-photographs"
+LARGE = (4992, 3328)
+SQUARE = (2048, 2048)
+NOISE = 4.5
+"""Standard deviation of the grain, in steps of 255: a PNG of 4992 x 3328 has about 30 MB, as from the service."""
+
+
+def photographs(size: tuple[int, int], extension: str, count: int) -> list[Path]:
+    """So many different pictures, made once and kept in the system's folder for temporary files."""
+    CACHE.mkdir(exist_ok=True)
+    paths = [CACHE / f"{size[0]}x{size[1]}-{number}.{extension}" for number in range(count)]
+    for number, path in enumerate(paths):
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}.{extension}")
+            _paint(size, number).save(partial, quality=92, compress_level=6)
+            partial.rename(path)
+    return paths
+
+
+def _paint(size: tuple[int, int], seed: int) -> Image.Image:
+    """Smooth colours, a few soft waves and grain."""
+    random = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.linspace(0, 1, size[0], dtype="f4"), np.linspace(0, 1, size[1], dtype="f4"))
+    channels = []
+    for _ in range(3):
+        across, down, turn = random.uniform(2, 9, 3)
+        smooth = 128 + 70 * np.sin(across * x + turn) * np.cos(down * y) + 20 * np.sin(60 * (x + y * turn))
+        grain = random.standard_normal(smooth.shape, dtype="f4") * NOISE
+        channels.append(np.clip(smooth + grain, 0, 255).astype("u1"))
+    return Image.fromarray(np.stack(channels, axis=-1))
+
+
+def floor_s(path: Path) -> tuple[float, float]:
+    """Seconds by the clock and of processor time for one decode with both copies, unchecked; the best of three."""
+    clock_s, cpu_s = zip(*(_decode_s(path) for _ in range(3)), strict=True)
+    return min(clock_s), min(cpu_s)
+
+
+def _decode_s(path: Path) -> tuple[float, float]:
+    started_s, cpu_s = time.perf_counter(), time.process_time()
+    with Image.open(path) as image:
+        image.draft("RGB", (pictures.PREVIEW_PX, pictures.PREVIEW_PX))
+        for side_px, quality, method in (
+            (pictures.PREVIEW_PX, pictures.WEBP_QUALITY, pictures.WEBP_METHOD),
+            (pictures.THUMBNAIL_PX, pictures.THUMBNAIL_QUALITY, pictures.THUMBNAIL_METHOD),
+        ):
+            image.thumbnail((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=1.1)
+            image.save(io.BytesIO(), "WEBP", quality=quality, method=method)
+    return time.perf_counter() - started_s, time.process_time() - cpu_s
+
+
+if __name__ == "__main__":
+    print(*floor_s(Path(sys.argv[2])))
