@@ -95,13 +95,16 @@ def test_a_disk_that_fills_while_pictures_come_costs_none_of_them(
     service.completes(service.picture("small.png"), service.file("large.png", Answer(200, file.read_bytes())))
     stuck = scene.wait(job.job_id, lambda job: job.problem == "disk")
     assert stuck.state == "saving"
+    # Side by side, the large one may leave no room for the small one at first; a later round keeps it.
+    scene.wait(job.job_id, lambda job: job.outputs[0].state == "kept")
+    asked = len(service.server.requests_for("GET", "/files/small.png"))
     wait_for(lambda: not half_made(scene))
     disk.make_room()
     done = scene.wait(job.job_id)
     assert (done.state, done.problem, service.posts) == ("done", None, 1)
     digests = [hashlib.sha256(content).hexdigest() for content in (png(), file.read_bytes())]
     assert [output.sha256 for output in done.outputs] == digests
-    assert len(service.server.requests_for("GET", "/files/small.png")) == 1, "what was kept is not fetched again"
+    assert len(service.server.requests_for("GET", "/files/small.png")) == asked, "what was kept is not fetched again"
 
 
 def test_a_read_only_folder_is_found_before_the_submit(scene: Scene, service: Service) -> None:
