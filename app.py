@@ -24,6 +24,7 @@ from dreamina_ui.ui.doors import Doors
 from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.page import build_page
 from dreamina_ui.ui.routes import build_routes
+from dreamina_ui.ui.sign_in import build_sign_in_routes
 from dreamina_ui.ui.visitor import VisitorCookie
 
 log = logging.getLogger("dreamina_ui")
@@ -42,8 +43,9 @@ def main() -> None:
         folder = DataFolder(settings.data_dir)
         parts = build_parts(settings, folder)
         access = Access(is_shared=settings.is_shared)
-        page, launch = build_page(parts.studio, parts.model, uses_sandbox=settings.uses_sandbox)
+        page, launch = build_page(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
+        routes += build_sign_in_routes(access, settings.owner_password)
         parts.start()
         app_kwargs = {"routes": routes, "middleware": [Middleware(Doors), Middleware(VisitorCookie)]}
         share = settings.wants_share_link or None

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         visitor_at_once ... usd_per_month: the owner's limits, see `limits.Limits`; None for the default.
         price_usd: what one file costs, in USD, where the API does not say.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
+        owner_password: what the owner signs in with, from anywhere; None for no such way. Never shown by `repr`.
         share_link, server_name, root_path, space_id: Gradio's and Hugging Face's own variables, as text.
 
     Source of the variables' names: RunComfy Model API documentation, and its own clients.
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     usd_per_month: float | None = Field(None, ge=0, validation_alias="DREAMINA_USD_PER_MONTH")
     price_usd: float | None = Field(None, ge=0, validation_alias="DREAMINA_PRICE_USD")
     declared_shared: bool = Field(False, validation_alias="DREAMINA_SHARED")
+    owner_password: SecretStr | None = Field(None, min_length=8, validation_alias="DREAMINA_OWNER_PASSWORD")
     share_link: str = Field("", validation_alias="GRADIO_SHARE")
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
     root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")

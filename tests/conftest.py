@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit import Scene, Service
 from tests.misbehaving import Misbehaving
-from tests.page_kit import AppProcess, HeldSandbox, ScriptedApp
+from tests.page_kit import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
 
 
 @pytest.fixture
@@ -50,4 +50,12 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeldSandbox]:
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
     """An app on a service that answers as it is told."""
     with ScriptedApp(tmp_path_factory.mktemp("scripted")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
+    """An app whose owner said that others reach it, and has a password."""
+    settings = {"DREAMINA_SHARED": "1", "DREAMINA_OWNER_PASSWORD": OWNER_PASSWORD}
+    with AppProcess(tmp_path_factory.mktemp("shared"), **settings) as running:
         yield running

@@ -26,6 +26,7 @@ from tests.misbehaving import Misbehaving, closed_port
 
 ROOT = Path(__file__).parents[1]
 OURS = re.compile("^(DREAMINA|GRADIO|RUNCOMFY|YOUR_API)_|^RUNCOMFY")
+OWNER_PASSWORD = "correct horse battery"
 SMALL = "1024x1024(1:1)"
 START_S = 60.0
 _numbers = itertools.count(1)

@@ -550,13 +550,6 @@ class Drawer:
         return [entry["prompt"] for entry in self.get("library").json()["entries"]]
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """An app whose owner said that others reach it."""
-    with AppProcess(tmp_path_factory.mktemp("shared"), DREAMINA_SHARED="1") as running:
-        yield running
-
-
 def test_on_a_shared_page_each_visitor_has_a_library(shared: AppProcess) -> None:
     """A shared link is not a shared drawer: not to see, not to delete, not to download, not to look up."""
     shelf = Shelf(shared.data)

@@ -17,6 +17,7 @@ from dreamina_ui.media import MediaStore
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.schema import Model, load_models
 from dreamina_ui.studio import Studio
+from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.page import build_page
 from tests.kit import FAST, TOKEN, no_pause
@@ -148,7 +149,7 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
         ledger=ledger,
         media=MediaStore(tmp_path / "media", AddressGuard()),
     )
-    page, _ = build_page(studio, model, uses_sandbox=False)
+    page, _ = build_page(studio, model, Access(is_shared=False), uses_sandbox=False)
     generate = next(each.fn for each in page.fns.values() if each.api_name == "generate")
     parameters = [(each.name, each.default) for each in inspect.signature(generate).parameters.values()][1:]
     empty = inspect.Parameter.empty

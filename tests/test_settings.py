@@ -204,3 +204,12 @@ def test_other_variables_are_not_our_business(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("RUNCOMFY_SOMETHING", "x")
     monkeypatch.setenv("API_TOKEN", SECRET)
     assert Settings().uses_sandbox
+
+
+def test_an_owners_password_is_neither_short_nor_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens everything, and a short one is soon guessed."""
+    monkeypatch.setenv("DREAMINA_OWNER_PASSWORD", "hunter2")
+    assert "DREAMINA_OWNER_PASSWORD" in refusal()
+    assert "hunter2" not in refusal()
+    monkeypatch.setenv("DREAMINA_OWNER_PASSWORD", "hunter2hunter2")
+    assert "hunter2" not in repr(read_settings())

@@ -60,7 +60,7 @@ class _LibraryRoutes:
 
     async def usage(self, request: Request) -> Response:
         """What the library holds."""
-        usage = await run_in_threadpool(self._library.usage, self._access.scope(request.headers))
+        usage = await run_in_threadpool(self._library.usage, self._access.scope(request))
         return JSONResponse(vars(usage), headers={"Cache-Control": "no-store"})
 
     async def mark(self, request: Request) -> Response:
@@ -72,7 +72,7 @@ class _LibraryRoutes:
         marks = {f"{name}_at": now if body[name] else None for name in ("favourite", "deleted") if name in body}
         if not files or len(marks) != 1:
             return JSONResponse({"message": "files, and either favourite or deleted"}, 400)
-        scope = self._access.scope(request.headers)
+        scope = self._access.scope(request)
         try:
             count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_AT_ONCE], scope, **marks))
         except DreaminaError as fault:
@@ -84,7 +84,7 @@ class _LibraryRoutes:
         if request.method == "POST":
             async with request.form(max_fields=4, max_part_size=MAX_FILES_AT_ONCE * 40) as form:
                 keys = str(form.get("files", "")).split(",")[:MAX_FILES_AT_ONCE]
-            entries = self._chosen(keys, self._access.scope(request.headers))
+            entries = self._chosen(keys, self._access.scope(request))
         else:
             shown = self._library.entries(self._shown(request, request.query_params))
             entries = ((entry.job, entry.output) for entry in shown if entry.output)
@@ -105,7 +105,7 @@ class _LibraryRoutes:
         sha256 = (await read_json(request)).get("sha256")
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             return JSONResponse({"message": "sha256"}, 400)
-        scope = self._access.scope(request.headers)
+        scope = self._access.scope(request)
         job = await run_in_threadpool(self._library.by_sha256, sha256, scope)
         if job is None:
             return JSONResponse({"message": "unknown"}, 404)
@@ -122,7 +122,7 @@ class _LibraryRoutes:
 
     def _shown(self, request: Request, query: QueryParams) -> Shown:
         return Shown(
-            visitor_id=self._access.scope(request.headers),
+            visitor_id=self._access.scope(request),
             text=query.get("text", "")[:200],
             state=query.get("state", "")[:20],
             size=query.get("size", "")[:60],

@@ -17,11 +17,12 @@ from dreamina_ui.errors import DreaminaError
 from dreamina_ui.schema import Model
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.studio import Studio
+from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.endpoints import add_endpoints
 from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.objects import PREFIX
 from dreamina_ui.ui.routes import asset_path
-from dreamina_ui.ui.visitor import address_of, visitor_id
+from dreamina_ui.ui.visitor import address_of
 from dreamina_ui.ui.wording import error_text, languages, pick_language, say
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ SERVER_WORDS = ("message_", "problem_", "error_", "rule_", "field_")
 """Prefixes of words that only the server says; the page's script gets all others."""
 
 
-def build_page(studio: Studio, model: Model, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[str, Any]]:
+def build_page(studio: Studio, model: Model, access: Access, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[str, Any]]:
     """The page that offers one model of a studio, and what `launch` needs besides.
 
     Returns:
@@ -60,7 +61,7 @@ def build_page(studio: Studio, model: Model, *, uses_sandbox: bool) -> tuple[gr.
         )  # fmt: skip
         keys = {component: key for key, component in components.items()}
         generate.click(
-            _press(studio, model, keys),
+            _press(studio, model, access, keys),
             inputs=set(keys),
             outputs=[],
             preprocess=False,  # Gradio's own checks answer in English only; the studio's check is the one that counts
@@ -93,12 +94,13 @@ def build_page(studio: Studio, model: Model, *, uses_sandbox: bool) -> tuple[gr.
     return page, launch
 
 
-def _press(studio: Studio, model: Model, keys: dict[Any, str]) -> Callable[..., None]:
+def _press(studio: Studio, model: Model, access: Access, keys: dict[Any, str]) -> Callable[..., None]:
     titles = {field.key: field.title for field in model.fields}
 
     def press(values: dict[Any, Any], request: gr.Request) -> None:
         language = pick_language(request.headers.get("accept-language"))
-        visitor = visitor_id(request.headers.get("cookie"))
+        assert request.request is not None  # only a call from our own process has none
+        visitor = access.visitor(request.request)
         if visitor is None:
             raise _error(say(language, "error_no_cookie"))
         inputs = read_form(model, {key: values.get(component) for component, key in keys.items()})

@@ -34,9 +34,9 @@ from dreamina_ui.errors import (
 from dreamina_ui.job import Job, Output
 from dreamina_ui.metadata import size_with_settings, with_settings
 from dreamina_ui.studio import Studio
-from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.access import NOBODY, Access
 from dreamina_ui.ui.objects import FILES, PREFIX, WITH_SETTINGS, file_name, job_card, job_details, settings_object
-from dreamina_ui.ui.visitor import address_of, is_cross_site, visitor_id
+from dreamina_ui.ui.visitor import address_of, is_cross_site
 from dreamina_ui.ui.wording import error_text, languages, pick_language
 
 ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
@@ -102,7 +102,7 @@ class _Routes:
 
     async def left(self, request: Request) -> Response:
         """What the visitor may still do today: `{"jobs_today": int | null, "renewed_at": seconds since 1970}`."""
-        visitor = visitor_id(request.headers.get("cookie")) or "nobody"
+        visitor = self._access.visitor(request) or NOBODY
         left = await run_in_threadpool(self._studio.left, visitor)
         return JSONResponse(vars(left), headers={"Cache-Control": "no-store"})
 
@@ -112,11 +112,11 @@ class _Routes:
         return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=headers)
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
-        visitor = visitor_id(request.headers.get("cookie"))
+        visitor = self._access.visitor(request)
         news: asyncio.Queue[Job | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         unsubscribe = self._studio.changes.subscribe(
-            visitor or "nobody", lambda job: loop.call_soon_threadsafe(news.put_nowait, job)
+            visitor or NOBODY, lambda job: loop.call_soon_threadsafe(news.put_nowait, job)
         )
         try:
             changed = await self._recent(request)
@@ -169,7 +169,7 @@ class _Routes:
         if action == "submit-again":
             if body.get("may_charge_twice") is not True:
                 raise InputError("may_charge_twice", "const", True, body.get("may_charge_twice"))
-            visitor = visitor_id(request.headers.get("cookie"))
+            visitor = self._access.visitor(request)
             address = address_of(request.client.host if request.client else None)
             return await run_in_threadpool(lambda: studio.submit_again(job.job_id, visitor_id=visitor, address=address))
         raise InputError("action", "enum", ACTIONS, action)
@@ -177,9 +177,9 @@ class _Routes:
     async def attach(self, request: Request) -> Response:
         """Bring in any request of the account: `{"request_id": str}`. Not for strangers: it may be another's."""
         request_id = _text(await read_json(request), "request_id")
-        visitor = visitor_id(request.headers.get("cookie"))
+        visitor = self._access.visitor(request)
         try:
-            if self._access.scope(request.headers) is not None:
+            if self._access.scope(request) is not None:
                 raise MoveError("Only the owner may bring in requests: at the machine itself, or by the command line.")
             job = await run_in_threadpool(lambda: self._studio.attach(request_id, visitor_id=visitor))
         except DreaminaError as fault:
@@ -189,7 +189,7 @@ class _Routes:
     async def _own(self, request: Request) -> Job:
         job_id = request.path_params["job_id"]
         job = await run_in_threadpool(self._studio.job, job_id)
-        if not self._access.may_see(request.headers, job):
+        if not self._access.may_see(request, job):
             raise JobNotFoundError(f"No job {job_id[:64]!r} is known here.")
         return job
 
@@ -202,7 +202,7 @@ class _Routes:
         return FileResponse(path, headers={"Cache-Control": "public, max-age=31536000, immutable"})
 
     async def _recent(self, request: Request) -> list[Job]:
-        visitor = visitor_id(request.headers.get("cookie"))
+        visitor = self._access.visitor(request)
         return await run_in_threadpool(self._studio.recent, visitor) if visitor else []
 
     async def _cards(self, request: Request, jobs: list[Job]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import secrets
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "dreamina_visitor"
@@ -37,6 +38,15 @@ def address_of(host: str | None) -> str | None:
     return hashlib.sha256(str(address).encode()).hexdigest()[:32]
 
 
+def set_cookie(request: HTTPConnection, name: str, value: str, max_age_s: int) -> str:
+    """A `Set-Cookie` header for this page alone, out of reach of scripts."""
+    forwarded = request.headers.get("x-forwarded-proto", "").split(",")[0].strip()
+    # In a Space the page lives in a frame of another site: only a partitioned cookie gets through there.
+    is_secure = "https" in (request.scope.get("scheme"), forwarded)
+    policy = "SameSite=None; Secure; Partitioned" if is_secure else "SameSite=Lax"
+    return f"{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; {policy}"
+
+
 def is_cross_site(headers: Headers) -> bool:
     """Whether another site's page makes this request; browsers say so, programs say nothing.
 
@@ -60,15 +70,12 @@ class VisitorCookie:
         if not opens_page or visitor_id(headers.get("cookie")):
             await self.app(scope, receive, send)
             return
-        secure = "https" in (scope.get("scheme"), headers.get("x-forwarded-proto", "").split(",")[0].strip())
-        # In a Space the page lives in a frame of another site: only a partitioned cookie gets through there.
-        policy = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).append(
                     "set-cookie",
-                    f"{COOKIE}={secrets.token_urlsafe(32)}; Path=/; Max-Age={_YEAR_S}; HttpOnly; {policy}",
+                    set_cookie(HTTPConnection(scope), COOKIE, secrets.token_urlsafe(32), _YEAR_S),
                 )
             await send(message)
 
