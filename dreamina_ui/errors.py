@@ -67,6 +67,47 @@ class LimitError(DreaminaError):
         )
 
 
+class StoppedError(DreaminaError):
+    """No new job is taken now; there is no job and nothing was sent.
+
+    Attributes:
+        reason: `owner`; or, where the program stopped by itself, `auth` or `balance`.
+    """
+
+    kind = "stopped"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        why = {
+            "auth": "The service refuses the owner's token. The owner has been told.",
+            "balance": "The owner's account has no balance left. The owner has been told.",
+        }
+        super().__init__(f"{why.get(reason, 'The owner has stopped new jobs.')} Nothing was submitted.")
+
+
+class ShutOutError(DreaminaError):
+    """The owner lets this visitor or address start no job; there is no job and nothing was sent."""
+
+    kind = "shut_out"
+
+    def __init__(self) -> None:
+        super().__init__("The owner does not let you start jobs here. Nothing was submitted.")
+
+
+class ForbiddenWordError(DreaminaError):
+    """A text holds a word that the owner forbids; there is no job and nothing was sent.
+
+    Attributes:
+        word: as the owner wrote it.
+    """
+
+    kind = "forbidden_word"
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        super().__init__(f"The owner does not allow the word {word!r} here. Nothing was submitted.")
+
+
 class LedgerError(DreaminaError):
     """The ledger cannot be opened, read or written."""
 

@@ -81,7 +81,7 @@ class Ledger:
             LedgerError: the row could not be written.
         """
         row = {name: getattr(job, name) for name in _JOB_COLUMNS}
-        with self._write() as connection:
+        with self.writing() as connection:
             if check is not None:
                 check(connection, job)
             inputs = {"inputs": json.dumps(dict(job.inputs)), "search_text": search_text(job.inputs)}
@@ -220,7 +220,7 @@ class Ledger:
         if output is not None:
             others = [other for other in job.outputs if other.index != output.index]
             changed = replace(changed, outputs=tuple(sorted([*others, output], key=lambda each: each.index)))
-        with self._write(durable=durable) as connection:
+        with self.writing(durable=durable) as connection:
             if not connection.execute(update).rowcount:
                 return None
             if output is not None:
@@ -244,7 +244,8 @@ class Ledger:
             return _jobs_of(connection, query.limit(limit))
 
     @contextmanager
-    def _write(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """One transaction, all or nothing, on a connection to write with; its faults become LedgerError."""
         engine = self._durably if durable else self._soon
         try:
             with self._one_writer, engine.begin() as connection:
@@ -268,7 +269,7 @@ class Ledger:
             raise _ledger_error("read", self._path, fault) from fault
 
     def _migrate(self) -> None:
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(sa.schema.CreateTable(ledger_version, if_not_exists=True))
             done = connection.execute(sa.select(ledger_version.c.version)).scalar() or 0
             if done > len(MIGRATIONS):

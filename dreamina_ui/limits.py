@@ -8,7 +8,7 @@ Days and months are those of UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from dreamina_ui.errors import LimitError
 from dreamina_ui.job import AT_REST, Job
-from dreamina_ui.tables import jobs
+from dreamina_ui.tables import controls, jobs
 
+IN_USD = ("usd_per_day", "usd_per_month")
 MOST_FILES = 4
 """How many files a job is expected to cost at most that does not ask for a single one; the service tells no number."""
 
@@ -41,6 +42,11 @@ class Limits:
     per_day: int | None = None
     usd_per_day: float | None = None
     usd_per_month: float | None = None
+
+    @property
+    def in_usd(self) -> bool:
+        """Whether there is a limit in USD, which needs a price to hold."""
+        return any(getattr(self, name) is not None for name in IN_USD)
 
     def described(self) -> str:
         """The limits that hold, in one line, or `none`."""
@@ -73,7 +79,7 @@ class MoneyGuard:
     """Checks limits.
 
     Args:
-        limits: what is allowed.
+        limits: what is allowed at start; the owner may change it, see `controls`.
         api_origin: only jobs of this API count.
         price_usd: what one file costs where the API does not say; None if nobody knows.
 
@@ -87,10 +93,13 @@ class MoneyGuard:
         self._price_usd = price_usd
         self._api_origin = api_origin
 
-    @property
-    def limits_money(self) -> bool:
-        """Whether there is a limit in USD, which needs a price to hold."""
-        return self.limits.usd_per_day is not None or self.limits.usd_per_month is not None
+    def limits_now(self, connection: sa.Connection) -> Limits:
+        """What is allowed now: the limits of the start, and what the owner changed since."""
+        query = sa.select(controls.c.name, controls.c.value).where(controls.c.kind == "limit")
+        changed: dict[str, Any] = {
+            name: float(value) if name in IN_USD else int(value) for name, value in connection.execute(query)
+        }
+        return replace(self.limits, **changed)
 
     def expected_usd(self, model_id: str, inputs: Mapping[str, Any]) -> float | None:
         """What a job is expected to cost at most; None if the price is not known, and limits in USD cannot hold."""
@@ -104,7 +113,7 @@ class MoneyGuard:
         Raises:
             LimitError: which limit, and when to come back.
         """
-        limits, now = self.limits, job.created_at
+        limits, now = self.limits_now(connection), job.created_at
         purses = [
             ("visitor_", jobs.c.visitor_id, job.visitor_id, limits.visitor_at_once, limits.visitor_per_day),
             ("address_", jobs.c.address, job.address, limits.address_at_once, limits.address_per_day),
@@ -135,7 +144,7 @@ class MoneyGuard:
 
     def left(self, connection: sa.Connection, visitor_id: str, now: float) -> Left:
         """What a visitor may still do today."""
-        most = self.limits.visitor_per_day
+        most = self.limits_now(connection).visitor_per_day
         if most is None:
             return Left(None, day_end(now))
         made = self._count(connection, (jobs.c.visitor_id == visitor_id) & _counts_since(day_start(now)))

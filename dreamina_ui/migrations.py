@@ -103,4 +103,15 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "DROP INDEX jobs_state",
         "CREATE INDEX jobs_state ON jobs (state, created_at, job_id)",
     ),
+    (
+        """
+        CREATE TABLE controls (
+            kind VARCHAR(10) NOT NULL,
+            name VARCHAR(200) NOT NULL,
+            value VARCHAR(40),
+            set_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (kind, name)
+        )
+        """,
+    ),
 )

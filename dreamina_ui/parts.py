@@ -88,7 +88,7 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
         media=media,
         guard=MoneyGuard(limits(settings), origin, settings.price_usd),
     )
-    log.info("Limits: %s", studio.guard.limits.described())
+    log.info("Limits: %s", studio.limits().described())
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     housekeeping = Housekeeping(library, max_bytes=max_bytes, keep_days=settings.keep_days)
     return Parts(studio, models[settings.model_id], library, housekeeping, sandbox)

@@ -16,9 +16,12 @@ from pathlib import Path
 from random import random
 from typing import Any
 
+import sqlalchemy as sa
+
 from dreamina_ui.changes import Changes
+from dreamina_ui.controls import Controls
 from dreamina_ui.errors import ApiError, DreaminaError, InputError, LedgerError, MoveError, SubmitUnclearError
-from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, new_id
+from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, iso, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
 from dreamina_ui.limits import Left, Limits, MoneyGuard
 from dreamina_ui.media import MediaStore
@@ -73,9 +76,17 @@ class Studio:
         self.guard = guard or MoneyGuard(Limits(), api_origin)
         self._pace = pace or Pace()
         self._clock = clock
+        self.controls = Controls(ledger, clock)
         self._worker = Worker(
-            client=client, api_origin=api_origin, ledger=ledger, media=media, pace=self._pace, clock=clock
+            client=client,
+            api_origin=api_origin,
+            ledger=ledger,
+            media=media,
+            controls=self.controls,
+            pace=self._pace,
+            clock=clock,
         )
+        self._asks_price = threading.Lock()
         self._press = threading.Lock()
         self._submits: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
@@ -98,24 +109,34 @@ class Studio:
             if job.state == "submitting":
                 detail = "The program ended while this was being sent."
                 self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
+        self.controls.forget_refused_token(self.api_origin)
+        with self._ledger.reading() as connection:
+            for stop in self.controls.rules(connection).stops:
+                log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
         self._worker.start()
-        if self.guard.limits_money:
+        self.learn_price_soon()
+
+    def learn_price_soon(self) -> None:
+        """Ask in the background what a file costs, if there is a limit in USD; raises LedgerError."""
+        if self.limits().in_usd:
             threading.Thread(target=self._learn_price, name="price", daemon=True).start()
 
     def _learn_price(self) -> None:
         """Ask what a file costs; where there is no answer, what the owner said holds."""
-        for model_id in self.models:
-            try:
-                price = self._client.price(model_id)
-            except (ApiError, InputError) as fault:
-                log.info("The price of %s is not known: %s", model_id, fault)
-                continue
-            if price.base_price_usd is not None:
-                self.guard.prices_usd[model_id] = price.base_price_usd
-            elif self.guard.expected_usd(model_id, {}) is None:
-                log.warning(
-                    "The API tells no price of %s: limits in USD cannot hold without DREAMINA_PRICE_USD", model_id
-                )
+        with self._asks_price:
+            for model_id in self.models.keys() - self.guard.prices_usd.keys():
+                reason = "the API does not tell it"
+                try:
+                    price_usd = self._client.price(model_id).base_price_usd
+                except (ApiError, InputError) as fault:
+                    price_usd, reason = None, str(fault)
+                if price_usd is not None:
+                    self.guard.prices_usd[model_id] = price_usd
+                elif self.guard.expected_usd(model_id, {}) is None:
+                    log.warning(
+                        "The price of %s is not known: limits in USD cannot hold without DREAMINA_PRICE_USD (%s)",
+                        model_id, reason,
+                    )  # fmt: skip
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
@@ -142,6 +163,7 @@ class Studio:
         Raises:
             InputError: the inputs break the schema; there is no job.
             LimitError: a limit is reached; there is no job.
+            StoppedError, ShutOutError, ForbiddenWordError: the owner does not want it; there is no job.
             LedgerError, DiskError: nothing can be written; there is no job and nothing was sent.
         """
         if model_id not in self.models:
@@ -178,13 +200,17 @@ class Studio:
     def _begin(self, job: Job) -> Job:
         """Write a prepared job's row and have it submitted; call it with `_press` held."""
         try:
-            self._ledger.add(job, self.guard.check)
+            self._ledger.add(job, self._check)
         except DreaminaError:
             self._media.discard(job.job_id)
             raise
         self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job)
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         return job
+
+    def _check(self, connection: sa.Connection, job: Job) -> None:
+        self.controls.check(connection, job)
+        self.guard.check(connection, job)
 
     def cancel(self, job_id: str) -> CancelVerdict:
         """Ask for a job's cancellation and wait for the truth; at most as long as the client's time-outs.
@@ -316,7 +342,7 @@ class Studio:
         Raises:
             JobNotFoundError: no such job.
             MoveError: it is not `submit_unclear`, or put aside.
-            InputError, LedgerError, DiskError: as for `generate`.
+            The others: as for `generate`.
         """
         with self._press:
             old = self._ledger.job(job_id)
@@ -326,6 +352,11 @@ class Studio:
             new = self._begin(self._prepare(old.model_id, checked, visitor_id, address))
             self._ledger.change(job_id, put_aside_at=self._clock())
         return new
+
+    def limits(self) -> Limits:
+        """What is allowed now; raises LedgerError."""
+        with self._ledger.reading() as connection:
+            return self.guard.limits_now(connection)
 
     def left(self, visitor_id: str) -> Left:
         """What a visitor may still do today; raises LedgerError."""
@@ -372,6 +403,8 @@ class Studio:
             state, fields = "submit_unclear", {"problem": fault.kind, "detail": str(fault)}
         except (ApiError, InputError) as fault:
             state, fields = "failed", {"problem": fault.kind, "detail": str(fault)}
+            if isinstance(fault, ApiError):
+                self.controls.heed(job, fault)
         except LedgerError as fault:  # raised by the read before the POST: nothing was sent
             state, fields = "failed", {"problem": "not_sent", "detail": str(fault)}
         except Exception as fault:

@@ -52,6 +52,14 @@ state_changes = sa.Table(
     sa.Column("changed_at", sa.Float),
     sa.Column("problem", sa.String),
 )
+controls = sa.Table(
+    "controls",
+    metadata,
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.String),
+    sa.Column("set_at", sa.Float),
+)
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))
 
 

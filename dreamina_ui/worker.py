@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from random import random
 from typing import Any
 
+from dreamina_ui.controls import Controls
 from dreamina_ui.errors import (
     ApiError,
     AuthError,
@@ -60,6 +61,7 @@ class Worker:
     Args:
         client: speaks to the API.
         api_origin: the name of that API in the ledger; jobs of another one are left alone.
+        controls: are told when the service refuses the token.
         pace: bounds of all pauses between looks.
         clock: gives the time, in seconds since 1970.
     """
@@ -71,6 +73,7 @@ class Worker:
         api_origin: str,
         ledger: Ledger,
         media: MediaStore,
+        controls: Controls,
         pace: Pace,
         clock: Callable[[], float],
     ) -> None:
@@ -79,6 +82,7 @@ class Worker:
         self._api_origin = api_origin
         self._ledger = ledger
         self._media = media
+        self._controls = controls
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
         self._laws: dict[tuple[str, str | None], DurationLaw] = {}
@@ -212,6 +216,7 @@ class Worker:
     def _after_fault(self, job: Job, watch: _Watch, fault: ApiError) -> float | None:
         """Keep a job whose status or result could not be read; give up only where the service says there is nothing."""
         watch.faults += 1
+        self._controls.heed(job, fault)
         if isinstance(fault, RequestNotFoundError):
             watch.missing_since = watch.missing_since or self._clock()
             if self._clock() - watch.missing_since >= MISSING_GRACE_S:

@@ -292,6 +292,7 @@ def test_no_press_is_sent_twice_and_every_accepted_one_is_followed(presses: list
             ours.completes(ours.file("one.png", _whole("one.png")))
             delay_s = 0.02 if press.answer == "accepted late" else 0.0
             ours.accept(ANSWERS.get(press.answer) or json_answer({"request_id": ours.request_id}, delay_s=delay_s))
+            scene.studio.controls.resume()  # a refused token or an empty account stops the presses that follow
             job_ids.append(scene.generate(prompt=f"press {number}").job_id)
             if press.restart == "at once":
                 scene.studio.stop()  # waits for the answer of what is being sent, and sends nothing else

@@ -24,12 +24,15 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import (
     DreaminaError,
+    ForbiddenWordError,
     InputError,
     JobNotFoundError,
     LedgerError,
     LimitError,
     MediaError,
     MoveError,
+    ShutOutError,
+    StoppedError,
 )
 from dreamina_ui.job import Job, Output
 from dreamina_ui.metadata import size_with_settings, with_settings
@@ -261,6 +264,7 @@ def _text(body: dict[str, Any], key: str) -> str:
 
 def _refusal(fault: DreaminaError, language: str) -> Response:
     codes = {JobNotFoundError: 404, LimitError: 429, InputError: 422, LedgerError: 503}
+    codes |= {StoppedError: 503, ShutOutError: 403, ForbiddenWordError: 422}
     return JSONResponse({"message": error_text(fault, language)}, codes.get(type(fault), 409))
 
 

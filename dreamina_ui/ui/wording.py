@@ -12,11 +12,14 @@ from typing import Any
 from dreamina_ui.errors import (
     DiskError,
     DreaminaError,
+    ForbiddenWordError,
     InputError,
     JobNotFoundError,
     LedgerError,
     LimitError,
     MoveError,
+    ShutOutError,
+    StoppedError,
     shorten,
 )
 from dreamina_ui.job import Job, state_of
@@ -109,6 +112,12 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
         when = f"{until:%Y-%m-%d %H:%M} UTC" if until else ""
         text = "error_limit_later" if until else "error_limit_soon"
         return say(language, text, limit=say(language, f"limit_{fault.limit}"), most=f"{fault.most:g}", time=when)
+    if isinstance(fault, StoppedError):
+        return say(language, f"error_stopped_{fault.reason}")
+    if isinstance(fault, ForbiddenWordError):
+        return say(language, "error_forbidden_word", word=fault.word)
+    if isinstance(fault, ShutOutError):
+        return say(language, "error_shut_out")
     keys = {LedgerError: "ledger", DiskError: "disk", JobNotFoundError: "job_not_found", MoveError: "move"}
     key = keys.get(type(fault))
     return say(language, f"error_{key}", detail=str(fault)) if key else str(fault)
