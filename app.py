@@ -53,7 +53,7 @@ def main() -> None:
     except (DreaminaError, OSError) as fault:
         print(f"Dreamina UI cannot start.\n{fault}", file=sys.stderr, flush=True)
         os._exit(1)  # a sandbox or a worker may be running already
-    log.info("Pictures are made by %s and kept in %s", parts.studio.api_origin, folder.path)
+    log.info("Pictures are made by %s and kept in %s", parts.studio.accounts.api_origin, folder.path)
     stop.get()
 
     log.info("Stopping")

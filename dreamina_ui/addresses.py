@@ -49,7 +49,8 @@ class AddressGuard:
     """Says which addresses may be fetched, and opens connections to those only.
 
     Args:
-        exempt_origin: an address of the Model API; its origin (scheme, host, port) may be plain HTTP and private.
+        exempt_origin: an address of the Model API, or several; its origin (scheme, host, port) may be plain HTTP and
+            private.
         allowed_hosts: if not empty, all other hosts must be one of these or a subdomain of one.
         resolve: a function that is called and answers like `socket.getaddrinfo`.
 
@@ -60,16 +61,15 @@ class AddressGuard:
     def __init__(
         self,
         *,
-        exempt_origin: str | None = None,
+        exempt_origin: str | Sequence[str] = (),
         allowed_hosts: frozenset[str] = frozenset(),
         resolve: Resolver = socket.getaddrinfo,
     ) -> None:
-        self._exempt: _Origin | None = None
-        if exempt_origin is not None:
-            try:
-                self._exempt = _read(exempt_origin)
-            except AddressError as fault:
-                raise ValueError(f"The exempt origin is no address: {fault}") from fault
+        try:
+            several = [exempt_origin] if isinstance(exempt_origin, str) else exempt_origin
+            self._exempt = frozenset(map(_read, several))
+        except AddressError as fault:
+            raise ValueError(f"The exempt origin is no address: {fault}") from fault
         self._allowed_hosts = frozenset(_canonical(host.lstrip(".")) for host in allowed_hosts)
         self._resolve = resolve
 
@@ -87,22 +87,22 @@ class AddressGuard:
             raise requests.ConnectionError(f"The name {shorten(origin.host)} does not resolve now.") from fault
 
     def is_exempt(self, url: str) -> bool:
-        """Whether an address lies at the exempt origin.
+        """Whether an address lies at an exempt origin.
 
         Raises:
             AddressError: it cannot be read.
         """
-        return _read(url) == self._exempt
+        return _read(url) in self._exempt
 
     def vetted(self, scheme: str, host: str, port: int) -> list[str]:
-        """Give the IP addresses that may be dialled for an origin, best first; the exempt origin is given unresolved.
+        """Give the IP addresses that may be dialled for an origin, best first; an exempt origin is given unresolved.
 
         Raises:
             AddressError: the origin breaks a rule, or any one of its IP addresses is not public.
             OSError: the name does not resolve.
         """
         host = _canonical(host)
-        if _Origin(scheme, host, port) == self._exempt:
+        if _Origin(scheme, host, port) in self._exempt:
             return [host]
         if scheme != "https":
             _refuse(host, "only https is fetched")

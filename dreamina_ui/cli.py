@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from filelock import Timeout
 from typer.core import TyperGroup
 
 from dreamina_ui import copies
+from dreamina_ui.accounts import Accounts
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import DreaminaError, SettingsError
@@ -230,10 +232,10 @@ def _settings(data_dir: Path | None) -> Settings:
 
 
 def _studio(settings: Settings, token: str, records: Records) -> Studio:
+    connect = partial(RunComfy, settings.api_base_url)
     guard = AddressGuard(exempt_origin=settings.api_base_url, allowed_hosts=settings.media_hosts)
     return Studio(
-        client=RunComfy(settings.api_base_url, token),
-        api_origin=settings.api_base_url,
+        accounts=Accounts(connect(token), settings.api_base_url, secret=b"", connect=connect),  # no visitor comes here
         models=load_models(),
         ledger=records.ledger,
         media=MediaStore(records.media, guard),
@@ -251,7 +253,7 @@ def _attach_beside(studio: Studio, request_id: str) -> None:
         return
     _say(
         f"Job {job.job_id} follows request {job.request_id}: {job.state}. The server that runs on this folder fetches "
-        f"its files; it begins within {Pace().adopt_s:g} seconds, if its API is {studio.api_origin} too."
+        f"its files; it begins within {Pace().adopt_s:g} seconds, if its API is {studio.accounts.api_origin} too."
     )
 
 

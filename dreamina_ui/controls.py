@@ -271,7 +271,7 @@ def _one(kind: str, name: str) -> sa.Select[Any]:
 
 def _is_on_owners_token(job: Job) -> bool:
     """Whether the owner pays for a job: only such a one can tell of the owner's token, and is stopped with it."""
-    return True
+    return job.key_mark is None
 
 
 def _is_of_one_request(fault: AuthError | BalanceError) -> bool:

@@ -108,6 +108,12 @@ class ForbiddenWordError(DreaminaError):
         super().__init__(f"The owner does not allow the word {word!r} here. Nothing was submitted.")
 
 
+class KeyNeededError(DreaminaError):
+    """This needs a visitor's own RunComfy key, and it is not here."""
+
+    kind = "key_needed"
+
+
 class LedgerError(DreaminaError):
     """The ledger cannot be opened, read or written."""
 

@@ -99,6 +99,7 @@ class Job:
         detail: that error's text, in English, or None.
         reserved_usd: what the job was expected to cost at most when it was made; None if nobody knew.
         address: a hash of the client's address, for limits; None if it is not known.
+        key_mark: by which the visitor's own key that pays for the job is known again; None if the owner pays.
         cancel_outcome: the last answer to a press of Cancel, or None.
         put_aside_at: when a person put the job out of sight; it is kept.
         version: grows by one with each change.
@@ -121,6 +122,7 @@ class Job:
     cost_usd: float | None = None
     reserved_usd: float | None = None
     address: str | None = None
+    key_mark: str | None = None
     cancel_requested_at: float | None = None
     cancel_outcome: Outcome | None = None
     accepted_at: float | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from dreamina_ui.errors import JobNotFoundError, LedgerError, MoveError
 from dreamina_ui.job import AT_REST, MOVES, TERMINAL, Job, Output, State
 from dreamina_ui.migrations import MIGRATIONS, search_text
 from dreamina_ui.tables import find_damage, jobs, ledger_version, open_sqlite, outputs, state_changes
+from dreamina_ui.tables import secrets as secrets_table
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +152,9 @@ class Ledger:
         with self.reading() as connection:
             return _read_job(connection, job_id)
 
-    def unfinished(self, api_origin: str) -> list[Job]:
-        """All jobs of one API that are not at rest, oldest first."""
-        return self._select((jobs.c.api_origin == api_origin) & jobs.c.state.not_in(AT_REST), newest_first=False)
+    def unfinished(self, *api_origins: str) -> list[Job]:
+        """All jobs of these APIs that are not at rest, oldest first."""
+        return self._select(jobs.c.api_origin.in_(api_origins) & jobs.c.state.not_in(AT_REST), newest_first=False)
 
     def recent(self, visitor_id: str, limit: int) -> list[Job]:
         """A visitor's newest jobs, and every one of theirs that is not at rest; newest first."""
@@ -172,6 +174,19 @@ class Ledger:
         """The job that holds a request, if there is one."""
         found = self._select((jobs.c.api_origin == api_origin) & (jobs.c.request_id == request_id), limit=1)
         return found[0] if found else None
+
+    def secret(self, name: str) -> bytes:
+        """32 random bytes of this installation: made when first asked for, and the same ever after.
+
+        Raises:
+            LedgerError: the ledger could not be read or written.
+        """
+        with self.writing() as connection:
+            known = connection.execute(sa.select(secrets_table.c.value).where(secrets_table.c.name == name)).scalar()
+            if known is None:
+                known = secrets.token_hex(32)
+                connection.execute(secrets_table.insert().values(name=name, value=known))
+        return bytes.fromhex(known)
 
     def output_by_key(self, file_key: str) -> tuple[Job, Output] | None:
         """The job and output behind a file's address."""

@@ -80,7 +80,7 @@ class MoneyGuard:
 
     Args:
         limits: what is allowed at start; the owner may change it, see `controls`.
-        api_origin: only jobs of this API count.
+        api_origin: only jobs of this API count, and none that a visitor's own key pays for.
         price_usd: what one file costs where the API does not say; None if nobody knows.
 
     Attributes:
@@ -113,6 +113,8 @@ class MoneyGuard:
         Raises:
             LimitError: which limit, and when to come back.
         """
+        if job.key_mark is not None:
+            return
         limits, now = self.limits_now(connection), job.created_at
         purses = [
             ("visitor_", jobs.c.visitor_id, job.visitor_id, limits.visitor_at_once, limits.visitor_per_day),
@@ -152,7 +154,7 @@ class MoneyGuard:
 
     @property
     def _ours(self) -> sa.ColumnElement[bool]:
-        return jobs.c.api_origin == self._api_origin
+        return (jobs.c.api_origin == self._api_origin) & jobs.c.key_mark.is_(None)
 
     def _count(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
         return int(

@@ -114,4 +114,8 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN key_mark VARCHAR(64)",
+        "CREATE TABLE secrets (name VARCHAR(40) PRIMARY KEY, value VARCHAR(64) NOT NULL)",
+    ),
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass, replace
+from functools import partial
 
+from dreamina_ui.accounts import Accounts
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import SettingsError
@@ -54,7 +56,7 @@ class Parts:
 
 
 def build_parts(settings: Settings, folder: DataFolder) -> Parts:
-    """Wire the parts; without a token, with a sandbox in place of RunComfy.
+    """Wire the parts; without any token to come, with a sandbox in place of RunComfy.
 
     Raises:
         DreaminaError: a setting, a model file or the data folder makes it impossible.
@@ -63,7 +65,9 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     if settings.model_id not in models:
         raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
     sandbox: Sandbox | None = None
-    if settings.api_token is None:
+    owner: RunComfy | None = None
+    exempt = [settings.api_base_url]
+    if settings.uses_sandbox:
         token = secrets.token_urlsafe(16)
         sandbox = Sandbox(
             folder.sandbox,
@@ -73,16 +77,16 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
             run_s=settings.sandbox_run_s,
             parallel=settings.sandbox_parallel,
         )
-        base_url = sandbox.start()
-    else:
-        token, base_url = settings.api_token.get_secret_value(), settings.api_base_url
+        exempt.append(sandbox.start())
+        owner = RunComfy(exempt[-1], token)
+    elif settings.api_token is not None:
+        owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value())
     ledger = Ledger(folder.ledger)
-    media = MediaStore(folder.media, AddressGuard(exempt_origin=base_url, allowed_hosts=settings.media_hosts))
+    media = MediaStore(folder.media, AddressGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
     library = Library(ledger, media)
     origin = api_origin(settings)
     studio = Studio(
-        client=RunComfy(base_url, token),
-        api_origin=origin,
+        accounts=accounts(settings, owner, ledger),
         models=models,
         ledger=ledger,
         media=media,
@@ -95,12 +99,29 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
 
 
 def limits(settings: Settings) -> Limits:
-    """The owner's limits; where strangers can spend the owner's money, cautious ones for all that is not set."""
+    """The owner's limits: where strangers can spend the owner's money, cautious ones for all that is not set.
+
+    None where the owner does not pay.
+    """
+    if settings.require_own_key:
+        return Limits()
     basis = CAUTIOUS if settings.is_shared and not settings.uses_sandbox else Limits()
     chosen = {name: getattr(settings, name) for name in vars(basis) if getattr(settings, name) is not None}
     return replace(basis, **chosen)
 
 
+def accounts(settings: Settings, owner: RunComfy | None, ledger: Ledger) -> Accounts:
+    """The owner's account, and a place for visitors' keys, which are for RunComfy also where the owner has none."""
+    return Accounts(
+        owner,
+        api_origin(settings),
+        secret=ledger.secret("key_marks"),
+        connect=partial(RunComfy, settings.api_base_url),
+        key_origin=settings.api_base_url,
+        requires_own_key=settings.require_own_key,
+    )
+
+
 def api_origin(settings: Settings) -> str:
     """The name of the API in the ledger; a job is never asked of another one."""
-    return SANDBOX_ORIGIN if settings.api_token is None else settings.api_base_url
+    return SANDBOX_ORIGIN if settings.uses_sandbox else settings.api_base_url

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
         keep_days: how many days a picture is kept that is no favourite; None for no limit.
         visitor_at_once ... usd_per_month: the owner's limits, see `limits.Limits`; None for the default.
         price_usd: what one file costs, in USD, where the API does not say.
+        require_own_key: whether every visitor must use a RunComfy key of their own.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
         owner_password: what the owner signs in with, from anywhere; None for no such way. Never shown by `repr`.
         share_link, server_name, root_path, space_id: Gradio's and Hugging Face's own variables, as text.
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     usd_per_day: float | None = Field(None, ge=0, validation_alias="DREAMINA_USD_PER_DAY")
     usd_per_month: float | None = Field(None, ge=0, validation_alias="DREAMINA_USD_PER_MONTH")
     price_usd: float | None = Field(None, ge=0, validation_alias="DREAMINA_PRICE_USD")
+    require_own_key: bool = Field(False, validation_alias="DREAMINA_REQUIRE_OWN_KEY")
     declared_shared: bool = Field(False, validation_alias="DREAMINA_SHARED")
     owner_password: SecretStr | None = Field(None, min_length=8, validation_alias="DREAMINA_OWNER_PASSWORD")
     share_link: str = Field("", validation_alias="GRADIO_SHARE")
@@ -107,7 +109,7 @@ class Settings(BaseSettings):
     @property
     def uses_sandbox(self) -> bool:
         """Whether the embedded sandbox stands in for RunComfy."""
-        return self.api_token is None
+        return self.api_token is None and not self.require_own_key
 
 
 def read_settings() -> Settings:

@@ -18,12 +18,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dreamina_ui.accounts import Account, Accounts
 from dreamina_ui.changes import Changes
 from dreamina_ui.controls import Controls
-from dreamina_ui.errors import ApiError, DreaminaError, InputError, LedgerError, MoveError, SubmitUnclearError
+from dreamina_ui.errors import (
+    ApiError,
+    DreaminaError,
+    InputError,
+    KeyNeededError,
+    LedgerError,
+    MoveError,
+    SubmitUnclearError,
+)
 from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, iso, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
-from dreamina_ui.limits import Left, Limits, MoneyGuard
+from dreamina_ui.limits import Left, Limits, MoneyGuard, day_end
 from dreamina_ui.media import MediaStore
 from dreamina_ui.polling import DurationLaw, Pace
 from dreamina_ui.runcomfy import RunComfy
@@ -45,11 +54,10 @@ class CancelVerdict:
 
 
 class Studio:
-    """Runs jobs against one API.
+    """Runs jobs in the accounts it knows.
 
     Args:
-        client: speaks to the API.
-        api_origin: the name of that API in the ledger; jobs of another one are left alone.
+        accounts: who pays for a job, and whom to ask about it; jobs of another API are left alone.
         models: by model_id.
         guard: what may be spent; None for no limits.
         pace: bounds of all pauses between looks.
@@ -59,8 +67,7 @@ class Studio:
     def __init__(
         self,
         *,
-        client: RunComfy,
-        api_origin: str,
+        accounts: Accounts,
         models: Mapping[str, Model],
         ledger: Ledger,
         media: MediaStore,
@@ -69,17 +76,15 @@ class Studio:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.models = models
-        self.api_origin = api_origin
-        self._client = client
+        self.accounts = accounts
         self._ledger = ledger
         self._media = media
-        self.guard = guard or MoneyGuard(Limits(), api_origin)
+        self.guard = guard or MoneyGuard(Limits(), accounts.api_origin)
         self._pace = pace or Pace()
         self._clock = clock
         self.controls = Controls(ledger, clock)
         self._worker = Worker(
-            client=client,
-            api_origin=api_origin,
+            accounts=accounts,
             ledger=ledger,
             media=media,
             controls=self.controls,
@@ -92,6 +97,7 @@ class Studio:
         self._stopping = threading.Event()
         self._submitters = ThreadPoolExecutor(64, "submit")
         self._cancellers = ThreadPoolExecutor(32, "cancel")
+        self._checkers = ThreadPoolExecutor(4, "key")
 
     @property
     def changes(self) -> Changes:
@@ -99,17 +105,17 @@ class Studio:
         return self._ledger.changes
 
     def start(self) -> None:
-        """Take up every unfinished job of this API; what a crash left half done is told apart first.
+        """Take up every unfinished job of ours; what a crash left half done is told apart first.
 
         Raises:
             LedgerError: the ledger could not be read or written.
         """
         self._media.clean_up()
-        for job in self._ledger.unfinished(self.api_origin):
+        for job in self._unfinished():
             if job.state == "submitting":
                 detail = "The program ended while this was being sent."
                 self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
-        self.controls.forget_refused_token(self.api_origin)
+        self.controls.forget_refused_token(self.accounts.api_origin)
         with self._ledger.reading() as connection:
             for stop in self.controls.rules(connection).stops:
                 log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
@@ -118,16 +124,16 @@ class Studio:
 
     def learn_price_soon(self) -> None:
         """Ask in the background what a file costs, if there is a limit in USD; raises LedgerError."""
-        if self.limits().in_usd:
-            threading.Thread(target=self._learn_price, name="price", daemon=True).start()
+        if self.limits().in_usd and self.accounts.owner:
+            threading.Thread(target=self._learn_price, args=(self.accounts.owner,), name="price", daemon=True).start()
 
-    def _learn_price(self) -> None:
+    def _learn_price(self, owner: RunComfy) -> None:
         """Ask what a file costs; where there is no answer, what the owner said holds."""
         with self._asks_price:
             for model_id in self.models.keys() - self.guard.prices_usd.keys():
                 reason = "the API does not tell it"
                 try:
-                    price_usd = self._client.price(model_id).base_price_usd
+                    price_usd = owner.price(model_id).base_price_usd
                 except (ApiError, InputError) as fault:
                     price_usd, reason = None, str(fault)
                 if price_usd is not None:
@@ -143,12 +149,19 @@ class Studio:
         self._stopping.set()
         self._worker.stop()
         self.changes.close()
-        self._cancellers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._cancellers, self._checkers):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._submitters.shutdown(wait=False)
         wait(list(self._submits.values()), timeout_s)
 
     def generate(
-        self, model_id: str, inputs: Mapping[str, Any], *, visitor_id: str | None = None, address: str | None = None
+        self,
+        model_id: str,
+        inputs: Mapping[str, Any],
+        *,
+        visitor_id: str | None = None,
+        address: str | None = None,
+        account: Account | None = None,
     ) -> Job:
         """Check the inputs, write the job's row, and have it submitted in the background.
 
@@ -156,11 +169,13 @@ class Studio:
             inputs: by schema key; missing optional ones get their defaults.
             visitor_id: who pressed; a second press with the same inputs within a second is the same job.
             address: a hash of the client's address, for limits.
+            account: who pays; None for the owner.
 
         Returns:
             The new job, in state `submitting`.
 
         Raises:
+            KeyNeededError: the owner does not pay; there is no job.
             InputError: the inputs break the schema; there is no job.
             LimitError: a limit is reached; there is no job.
             StoppedError, ShutOutError, ForbiddenWordError: the owner does not want it; there is no job.
@@ -168,27 +183,32 @@ class Studio:
         """
         if model_id not in self.models:
             raise InputError("model_id", "enum", sorted(self.models), model_id)
+        account = account or self.accounts.account(None)
         checked = self.models[model_id].check(inputs)
         if self._stopping.is_set():
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
-        job = self._prepare(model_id, checked, visitor_id, address)
+        job = self._prepare(model_id, checked, visitor_id, address, account)
         with self._press:
             since = job.created_at - DOUBLE_CLICK_S
-            if visitor_id and (twin := self._ledger.twin(visitor_id, model_id, checked, since)):
+            twin = self._ledger.twin(visitor_id, model_id, checked, since) if visitor_id else None
+            if twin and twin.key_mark == job.key_mark:
                 self._media.discard(job.job_id)
                 return twin
-            return self._begin(job)
+            return self._begin(job, account)
 
-    def _prepare(self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None) -> Job:
+    def _prepare(
+        self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None, account: Account
+    ) -> Job:
         """A new job with a folder that the disk took: it waits for the disk, so many presses do it side by side."""
         now = self._clock()
         job = Job(
             job_id=new_id(),
             visitor_id=visitor_id,
             address=address,
-            reserved_usd=self.guard.expected_usd(model_id, checked),
+            reserved_usd=None if account.key_mark else self.guard.expected_usd(model_id, checked),
             model_id=model_id,
-            api_origin=self.api_origin,
+            api_origin=account.api_origin,
+            key_mark=account.key_mark,
             inputs=checked,
             size=next((str(checked[key]) for key in self._choices(model_id) if parse_size(checked.get(key))), None),
             created_at=now,
@@ -197,14 +217,14 @@ class Studio:
         self._media.prepare(job.job_id)
         return job
 
-    def _begin(self, job: Job) -> Job:
+    def _begin(self, job: Job, account: Account) -> Job:
         """Write a prepared job's row and have it submitted; call it with `_press` held."""
         try:
             self._ledger.add(job, self._check)
         except DreaminaError:
             self._media.discard(job.job_id)
             raise
-        self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job)
+        self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job, account.client)
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         return job
 
@@ -227,9 +247,12 @@ class Studio:
         if sending:
             wait([sending])
         job = self._ledger.job(job_id)
-        confirmed = job.state not in ("queued", "running") or job.api_origin != self.api_origin
+        confirmed = job.state not in ("queued", "running") or not self.accounts.is_ours(job)
         if not confirmed:
-            job, confirmed = self._worker.ask_cancel(job)
+            try:
+                job, confirmed = self._worker.ask_cancel(job)
+            except KeyNeededError as fault:
+                log.info("Job %s: the cancel was not asked: %s", job_id[:8], fault)
         outcome = _outcome(job.state) if confirmed or job.state == "cancelled" else "unconfirmed"
         log.info("Job %s: cancel asked, %s", job_id[:8], outcome)
         return CancelVerdict(outcome, job if job.at_rest else self._ledger.change(job_id, cancel_outcome=outcome))
@@ -244,26 +267,32 @@ class Studio:
         Raises:
             JobNotFoundError: no such job.
             MoveError: it did not fail, has no request_id, or belongs to another API.
+            KeyNeededError: the key that it was made with is not here.
             LedgerError: not written.
         """
         job = self._ledger.job(job_id)
         if not job.request_id:
             raise MoveError(f"Job {job_id[:8]} has no request_id: the service never accepted it.")
-        if job.api_origin != self.api_origin:
-            raise MoveError(
-                f"Job {job_id[:8]} belongs to {job.api_origin}, and this program runs on {self.api_origin}."
-            )
+        self._client(job)
         job = self._ledger.change(job_id, "saving", only_in=("failed",), problem=None, detail=None)
         self._worker.put(job_id, 0.0)
         return job
 
-    def attach(self, request_id: str, *, job_id: str | None = None, visitor_id: str | None = None) -> Job:
-        """Take a request of this account into the ledger, also one made elsewhere; its result is kept like ours.
+    def attach(
+        self,
+        request_id: str,
+        *,
+        job_id: str | None = None,
+        visitor_id: str | None = None,
+        account: Account | None = None,
+    ) -> Job:
+        """Take a request of an account into the ledger, also one made elsewhere; its result is kept like ours.
 
         Args:
             request_id: as the service names it.
             job_id: the `submit_unclear` job that this request is the answer to; None makes a new job.
             visitor_id: whose the new job is.
+            account: whose request it is; None for that of the job, or the owner's.
 
         Returns:
             The job that follows the request now; the one that does already, if there is one.
@@ -272,17 +301,22 @@ class Studio:
             InputError: this can be no request_id.
             RequestNotFoundError: the service does not know it.
             ApiError: the service could not be asked; nothing has changed.
-            JobNotFoundError, MoveError: no such job, or it is not `submit_unclear`.
+            JobNotFoundError, MoveError: no such job, or it is not `submit_unclear`, or belongs to another API.
+            KeyNeededError: the key is not here.
             LedgerError, DiskError: nothing can be written; nothing has changed.
         """
         request_id = request_id.strip()
-        if known := self._ledger.by_request(self.api_origin, request_id):
+        old = self._ledger.job(job_id) if job_id is not None else None
+        if old is not None:
+            account = Account(self._client(old), old.api_origin, old.key_mark)
+        account = account or self.accounts.account(None)
+        if known := self._ledger.by_request(account.api_origin, request_id):
             if job_id not in (None, known.job_id):
                 raise MoveError(f"Request {request_id} belongs to job {known.job_id[:8]} already.")
             return known
-        if job_id is not None and self._ledger.job(job_id).state != "submit_unclear":
-            raise MoveError(f"Job {job_id[:8]} is not waiting for its request.")
-        status = self._client.status(request_id, attempts=2)
+        if old is not None and old.state != "submit_unclear":
+            raise MoveError(f"Job {old.job_id[:8]} is not waiting for its request.")
+        status = account.client.status(request_id, attempts=2)
         now = self._clock()
         fields: dict[str, Any] = {"request_id": request_id, "status": status.status, "accepted_at": now}
         try:
@@ -294,7 +328,8 @@ class Studio:
                     job_id=new_id(),
                     visitor_id=visitor_id,
                     model_id="",  # the service does not say which
-                    api_origin=self.api_origin,
+                    api_origin=account.api_origin,
+                    key_mark=account.key_mark,
                     inputs={},
                     state="queued",
                     created_at=now,
@@ -306,7 +341,7 @@ class Studio:
         except LedgerError as fault:
             if not is_request_taken(fault):
                 raise
-            return self.attach(request_id, job_id=job_id)  # somebody else was quicker
+            return self.attach(request_id, job_id=job_id, account=account)  # somebody else was quicker
         self._worker.put(job.job_id, 0.0)
         return job
 
@@ -329,14 +364,21 @@ class Studio:
         return self._ledger.recent(visitor_id, limit)
 
     def is_active(self, job: Job) -> bool:
-        """Whether anything will happen to the job without a person: it is not at rest and its API is this one."""
-        return not job.at_rest and job.api_origin == self.api_origin
+        """Whether anything will happen to the job without a person: it is not at rest, of our API, and has its key."""
+        return not job.at_rest and self.accounts.is_ours(job) and (job.state == "submitting" or self.accounts.has(job))
 
     def law(self, job: Job) -> DurationLaw:
         """How long runs such as this one take, learned from the ledger."""
         return self._worker.law(job.model_id, job.size)
 
-    def submit_again(self, job_id: str, *, visitor_id: str | None = None, address: str | None = None) -> Job:
+    def submit_again(
+        self,
+        job_id: str,
+        *,
+        visitor_id: str | None = None,
+        address: str | None = None,
+        account: Account | None = None,
+    ) -> Job:
         """Make a new job with the inputs of one whose outcome is unknown, and put that one aside; it may charge twice.
 
         Raises:
@@ -344,12 +386,13 @@ class Studio:
             MoveError: it is not `submit_unclear`, or put aside.
             The others: as for `generate`.
         """
+        account = account or self.accounts.account(None)
         with self._press:
             old = self._ledger.job(job_id)
             if old.state != "submit_unclear" or old.put_aside_at is not None:
                 raise MoveError(f"Job {job_id[:8]} is not waiting for a decision: it is {old.state} or put aside.")
             checked = self.models[old.model_id].check(old.inputs)
-            new = self._begin(self._prepare(old.model_id, checked, visitor_id, address))
+            new = self._begin(self._prepare(old.model_id, checked, visitor_id, address, account), account)
             self._ledger.change(job_id, put_aside_at=self._clock())
         return new
 
@@ -358,8 +401,47 @@ class Studio:
         with self._ledger.reading() as connection:
             return self.guard.limits_now(connection)
 
-    def left(self, visitor_id: str) -> Left:
-        """What a visitor may still do today; raises LedgerError."""
+    def check_key_soon(self, token: str) -> Future[bool]:
+        """`Accounts.check` on a thread of its own pool."""
+        return self._checkers.submit(self.accounts.check, token)
+
+    def give_key(self, token: str, session: str | None) -> None:
+        """Keep a visitor's own key for a session, in place of an older one; jobs that wait for it go on.
+
+        Raises:
+            SettingsError: this can be no key.
+            LedgerError: the jobs that wait for it could not be read.
+        """
+        for mark in filter(None, self.accounts.keep(token, session)):
+            self._wake(mark)
+
+    def take_key(self, session: str) -> None:
+        """Forget a session's key; jobs that were made with it wait. Raises LedgerError."""
+        if mark := self.accounts.forget(session):
+            self._wake(mark)
+
+    def _wake(self, mark: str) -> None:
+        """Look at all jobs of a key at once: they go on, or it is written down that they wait."""
+        for job in self._unfinished():
+            if job.key_mark == mark and job.request_id:
+                if job.problem == KeyNeededError.kind and self.accounts.has(job):
+                    self._ledger.change(job.job_id, durable=False, problem=None)
+                self._worker.put(job.job_id, 0.0)
+
+    def _unfinished(self) -> list[Job]:
+        found = self._ledger.unfinished(self.accounts.api_origin, self.accounts.key_origin)
+        return [job for job in found if self.accounts.is_ours(job)]
+
+    def _client(self, job: Job) -> RunComfy:
+        if not self.accounts.is_ours(job):
+            here = self.accounts.origin_of(job)
+            raise MoveError(f"Job {job.job_id[:8]} belongs to {job.api_origin}, and this program runs on {here}.")
+        return self.accounts.client(job)
+
+    def left(self, visitor_id: str, session: str | None = None) -> Left:
+        """What a visitor may still do today, at the owner's cost; raises LedgerError."""
+        if self.accounts.requires_own_key or self.accounts.hint(session):
+            return Left(None, day_end(self._clock()))
         with self._ledger.reading() as connection:
             return self.guard.left(connection, visitor_id, self._clock())
 
@@ -388,7 +470,7 @@ class Studio:
     def _choices(self, model_id: str) -> list[str]:
         return [field.key for field in self.models[model_id].fields if field.kind == "choice"]
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, job: Job, client: RunComfy) -> None:
         fields: dict[str, Any]
         state: State
         try:
@@ -397,7 +479,7 @@ class Studio:
             elif self._ledger.job(job.job_id).cancel_requested_at:
                 state, fields = "cancelled", {"cancel_outcome": "cancelled"}
             else:
-                request_id = self._client.submit(job.model_id, job.inputs)
+                request_id = client.submit(job.model_id, job.inputs)
                 state, fields = "queued", {"request_id": request_id, "accepted_at": self._clock()}
         except SubmitUnclearError as fault:
             state, fields = "submit_unclear", {"problem": fault.kind, "detail": str(fault)}

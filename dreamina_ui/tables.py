@@ -20,7 +20,7 @@ jobs = sa.Table(
         sa.Column(name, kind)
         for kind, names in {
             sa.String: "visitor_id model_id api_origin inputs size state status request_id problem detail "
-            "cancel_outcome search_text address",
+            "cancel_outcome search_text address key_mark",
             sa.Integer: "queue_position version",
             sa.Float: "cost_usd cancel_requested_at created_at updated_at accepted_at started_at completed_at "
             "finished_at put_aside_at reserved_usd",
@@ -60,6 +60,7 @@ controls = sa.Table(
     sa.Column("value", sa.String),
     sa.Column("set_at", sa.Float),
 )
+secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from random import random
 from typing import Any
 
+from dreamina_ui.accounts import Accounts
 from dreamina_ui.controls import Controls
 from dreamina_ui.errors import (
     ApiError,
@@ -20,6 +21,7 @@ from dreamina_ui.errors import (
     DiskError,
     DreaminaError,
     JobNotFoundError,
+    KeyNeededError,
     LedgerError,
     MediaError,
     MoveError,
@@ -31,7 +33,7 @@ from dreamina_ui.job import TERMINAL, Job, Output, new_id, state_of
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.media import MediaStore
 from dreamina_ui.polling import DurationLaw, Pace, learn
-from dreamina_ui.runcomfy import CancelReply, ResultReply, RunComfy, StatusReply
+from dreamina_ui.runcomfy import CancelReply, ResultReply, StatusReply
 from dreamina_ui.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -59,9 +61,8 @@ class Worker:
     """Looks at jobs, one step at a time.
 
     Args:
-        client: speaks to the API.
-        api_origin: the name of that API in the ledger; jobs of another one are left alone.
-        controls: are told when the service refuses the token.
+        accounts: whom to ask about a job; jobs of another API are left alone, those without their key wait.
+        controls: are told when the service refuses the owner's token.
         pace: bounds of all pauses between looks.
         clock: gives the time, in seconds since 1970.
     """
@@ -69,8 +70,7 @@ class Worker:
     def __init__(
         self,
         *,
-        client: RunComfy,
-        api_origin: str,
+        accounts: Accounts,
         ledger: Ledger,
         media: MediaStore,
         controls: Controls,
@@ -78,8 +78,7 @@ class Worker:
         clock: Callable[[], float],
     ) -> None:
         self.pace = pace
-        self._client = client
-        self._api_origin = api_origin
+        self._accounts = accounts
         self._ledger = ledger
         self._media = media
         self._controls = controls
@@ -111,13 +110,16 @@ class Worker:
         self._schedule.put(job_id, pause_s)
 
     def _adopt(self) -> None:
-        for job in self._ledger.unfinished(self._api_origin):
-            if job.request_id and job.job_id not in self._watches:
+        accounts = self._accounts
+        for job in self._ledger.unfinished(accounts.api_origin, accounts.key_origin):
+            waits = job.problem == KeyNeededError.kind and not accounts.has(job)
+            if job.request_id and job.job_id not in self._watches and accounts.is_ours(job) and not waits:
                 self._schedule.put(job.job_id, 0.0)
 
     def _adopt_now_and_then(self) -> None:
         """Take up what another process wrote into the ledger, such as the command line's `attach`."""
         while not self._stopping.wait(self.pace.adopt_s):
+            self._accounts.tidy()
             try:
                 self._adopt()
             except LedgerError as fault:
@@ -141,8 +143,8 @@ class Worker:
         pause_s: float | None = None
         try:
             job = self._ledger.job(job_id)
-            if not job.at_rest and job.api_origin == self._api_origin and job.request_id:
-                pause_s = step(job, watch)
+            if not job.at_rest and self._accounts.is_ours(job) and job.request_id:
+                pause_s = self._try(job, watch, step)
         except MoveError:  # it moved on while we looked, by a cancel for instance: look again
             pause_s = self.pace.shortest_s
         except JobNotFoundError:
@@ -158,11 +160,19 @@ class Worker:
             self._watches.pop(job_id, None)
         self._schedule.finish(job_id, pause_s)
 
+    def _try(self, job: Job, watch: _Watch, step: Callable[[Job, _Watch], float | None]) -> float | None:
+        """Take a step, or write down that the job waits for its key; when that is given again, the job is put again."""
+        try:
+            return step(job, watch)
+        except KeyNeededError as fault:
+            self._ledger.change(job.job_id, problem=fault.kind, detail=None)
+            return None
+
     def _look(self, job: Job, watch: _Watch) -> float | None:
         """Ask how far a job has come and write it down; returns seconds to the next step, None for none."""
         if job.state != "saving":
             try:
-                reply = self._client.status(job.request_id or "", attempts=1)
+                reply = self._accounts.client(job).status(job.request_id or "", attempts=1)
             except ApiError as fault:
                 return self._after_fault(job, watch, fault)
             watch.faults, watch.missing_since = 0, None
@@ -208,7 +218,7 @@ class Worker:
         """Why the service says a request failed; without an answer, that it failed."""
         fields: dict[str, Any] = {"problem": "failed_at_service", "detail": None}
         try:
-            result = self._client.result(job.request_id or "", attempts=2)
+            result = self._accounts.client(job).result(job.request_id or "", attempts=2)
         except ApiError as fault:
             return fields | {"detail": str(fault)}
         return fields | {"detail": result.error, "cost_usd": result.cost_usd}
@@ -233,6 +243,8 @@ class Worker:
             or isinstance(fault, AuthError)
         ):
             self._ledger.change(job.job_id, problem=fault.kind, detail=str(fault))
+        if isinstance(fault, RateLimitError) and job.key_mark is not None:  # another account: only its jobs slow down
+            return self.pace.fault_pause_s(watch.faults, random(), fault.retry_after_s)
         if isinstance(fault, RateLimitError):  # all jobs together slow down; each one keeps its place
             self._schedule.slow_down(fault.retry_after_s)
             return self.pace.shortest_s
@@ -241,7 +253,7 @@ class Worker:
     def _save(self, job: Job, watch: _Watch) -> float | None:
         """Fetch a completed job's files: each is shown as soon as it is whole."""
         try:
-            result = self._client.result(job.request_id or "", attempts=2)
+            result = self._accounts.client(job).result(job.request_id or "", attempts=2)
         except ApiError as fault:
             return self._after_fault(job, watch, fault)
         watch.missing_since = None
@@ -319,16 +331,21 @@ class Worker:
         return fault
 
     def ask_cancel(self, job: Job) -> tuple[Job, bool]:
-        """Ask the service to cancel, then believe only a status; returns the job and whether there was one."""
+        """Ask the service to cancel, then believe only a status; returns the job and whether there was one.
+
+        Raises:
+            KeyNeededError: the job's key is not here; nothing was asked.
+        """
         request_id = job.request_id or ""
+        client = self._accounts.client(job)
         reply = CancelReply(None, None)
         try:
-            reply = self._client.cancel(request_id, attempts=1)
+            reply = client.cancel(request_id, attempts=1)
         except ApiError as fault:
             log.info("Job %s: the cancel was not answered: %s", job.job_id[:8], fault)
         status: StatusReply | None = None
         try:
-            status = self._client.status(request_id, attempts=2)
+            status = client.status(request_id, attempts=2)
         except RequestNotFoundError:
             if reply.outcome == "cancelled":
                 status = StatusReply("cancelled", None, None)

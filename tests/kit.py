@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from dreamina_ui.accounts import Accounts
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.job import Job
 from dreamina_ui.ledger import Ledger
@@ -66,8 +67,14 @@ class Scene:
             self.folder / "media", AddressGuard(exempt_origin=self.base_url), attempts=2, pause=no_pause
         )
         return Studio(
-            client=RunComfy(self.base_url, self.token, **self.client_options),
-            api_origin=self.origin,
+            accounts=Accounts(
+                RunComfy(self.base_url, self.token, **self.client_options) if self.token else None,
+                self.origin,
+                secret=self.ledger.secret("key_marks"),
+                connect=lambda key: RunComfy(self.base_url, key, **self.client_options),
+                key_origin=self.base_url,
+                clock=self.clock,
+            ),
             models=load_models(),
             ledger=self.ledger,
             media=self.media,

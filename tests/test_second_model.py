@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from dreamina_ui.accounts import Accounts
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger import Ledger
@@ -22,6 +23,11 @@ from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.page import build_page
 from tests.kit import FAST, TOKEN, no_pause
 from tests.misbehaving import Misbehaving, json_answer
+
+
+def accounts_at(server: Misbehaving) -> Accounts:
+    return Accounts(RunComfy(server.url, TOKEN), server.url, secret=b"", connect=lambda key: RunComfy(server.url, key))
+
 
 MODEL = {
     "model_id": "example/edit",
@@ -100,8 +106,7 @@ def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
     }
     ledger = Ledger(tmp_path / "ledger.sqlite3")
     studio = Studio(
-        client=RunComfy(server.url, TOKEN, pause=no_pause),
-        api_origin=server.url,
+        accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
         media=MediaStore(tmp_path / "media", AddressGuard(exempt_origin=server.url), pause=no_pause),
@@ -143,8 +148,7 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
     """Required inputs first, then the others with their defaults."""
     ledger = Ledger(tmp_path / "ledger.sqlite3")
     studio = Studio(
-        client=RunComfy(server.url, TOKEN),
-        api_origin=server.url,
+        accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
         media=MediaStore(tmp_path / "media", AddressGuard()),

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 HERE = "https://model-api.runcomfy.net"
 JOB = Job(job_id="j", model_id="m", api_origin=HERE, inputs={"prompt": "fox"}, created_at=1.0, updated_at=1.0)
 OWN_PROBLEMS = {"foreign", "no_files", "not_sent"}
-DYNAMIC = ("state_", "problem_", "message_", "error_", "rule_", "field_", "limit_")
+DYNAMIC = ("state_", "problem_", "own_problem_", "message_", "error_", "rule_", "field_", "limit_")
 LANGUAGES = sorted(path.stem for path in LANGUAGES_FOLDER.glob("*.json"))
 
 
@@ -103,7 +103,7 @@ def test_every_state_has_its_words(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_problem_has_its_words(language: str) -> None:
     """Whatever kind of error the ledger stores, people read what it means."""
-    roots = (errors.ApiError, errors.MediaError, errors.JobFailedError, errors.InputError)
+    roots = (errors.ApiError, errors.MediaError, errors.JobFailedError, errors.InputError, errors.KeyNeededError)
     stored = {kind.kind for root in roots for kind in tree(root)} | OWN_PROBLEMS
     assert {key for key in languages()[language] if key.startswith("problem_")} == {
         f"problem_{each}" for each in stored

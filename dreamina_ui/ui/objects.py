@@ -37,9 +37,7 @@ def job_object(studio: Studio, job: Job, root: str, now: float) -> dict[str, Any
         "state": job.state,
         "status": job.status,
         "queue_position": job.queue_position,
-        "message": " ".join(
-            filter(None, (state_text(job, "en") + ".", message(job, studio.api_origin, "en"), job.detail))
-        ),
+        "message": " ".join(filter(None, (state_text(job, "en") + ".", _message(studio, job, "en"), job.detail))),
         "created_at": iso(job.created_at),
         "updated_at": iso(job.updated_at),
         "elapsed_s": round(job.elapsed_s(now), 3),
@@ -63,18 +61,19 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "prompt": prompt,
         "settings": settings_of(studio, job, language),
         "state_text": state_text(job, language),
-        "message": message(job, studio.api_origin, language),
+        "message": _message(studio, job, language),
         "detail": job.detail or "",
         "elapsed_s": job.elapsed_s(now),
         "run_s": run_s,
         "expected_s": studio.law(job).expected_total_s(run_s) if run_s is not None else None,
         "can_cancel": active and job.state in ("submitting", "queued", "running"),
         "cancelling": bool(job.cancel_requested_at and not job.cancel_outcome),
-        "can_fetch_again": job.state == "failed" and job.request_id is not None and job.api_origin == studio.api_origin,
+        "can_fetch_again": job.state == "failed" and job.request_id is not None and studio.accounts.is_ours(job),
         "request_id": job.request_id,
         "cost": say(language, "cost", cost=f"{job.cost_usd:.4f}".rstrip("0")) if job.cost_usd is not None else "",
+        "own_key": job.key_mark is not None,
         "put_aside": job.put_aside_at is not None,
-        "is_unclear": job.state == "submit_unclear" and job.api_origin == studio.api_origin,
+        "is_unclear": job.state == "submit_unclear" and studio.accounts.is_ours(job),
         "outputs": [
             _output_card(job, output, prompt, language)
             for output in job.outputs
@@ -155,6 +154,10 @@ def settings_of(studio: Studio, job: Job, language: str) -> str:
         elif field.kind == "toggle" and value:
             parts.append(title)
     return ", ".join(parts)
+
+
+def _message(studio: Studio, job: Job, language: str) -> str:
+    return message(job, studio.accounts.origin_of(job), language)
 
 
 def _is_kept(output: Output, kind: str) -> bool:

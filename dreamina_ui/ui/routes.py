@@ -27,6 +27,7 @@ from dreamina_ui.errors import (
     ForbiddenWordError,
     InputError,
     JobNotFoundError,
+    KeyNeededError,
     LedgerError,
     LimitError,
     MediaError,
@@ -264,7 +265,7 @@ def _text(body: dict[str, Any], key: str) -> str:
 
 def _refusal(fault: DreaminaError, language: str) -> Response:
     codes = {JobNotFoundError: 404, LimitError: 429, InputError: 422, LedgerError: 503}
-    codes |= {StoppedError: 503, ShutOutError: 403, ForbiddenWordError: 422}
+    codes |= {StoppedError: 503, ShutOutError: 403, ForbiddenWordError: 422, KeyNeededError: 403}
     return JSONResponse({"message": error_text(fault, language)}, codes.get(type(fault), 409))
 
 

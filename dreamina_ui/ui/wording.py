@@ -15,6 +15,7 @@ from dreamina_ui.errors import (
     ForbiddenWordError,
     InputError,
     JobNotFoundError,
+    KeyNeededError,
     LedgerError,
     LimitError,
     MoveError,
@@ -83,13 +84,15 @@ def message(job: Job, api_origin: str, language: str) -> str:
     elif not job.at_rest and job.api_origin != api_origin:
         parts.append(say(language, "message_other_api", origin=job.api_origin))
     if job.problem and job.state != "submit_unclear":
-        parts.append(say(language, f"problem_{job.problem}") or say(language, "problem_api"))
+        own = say(language, f"own_problem_{job.problem}") if job.key_mark else ""
+        parts.append(own or say(language, f"problem_{job.problem}") or say(language, "problem_api"))
     if job.state == "failed" and (kept := sum(output.state == "kept" for output in job.outputs)):
         parts.append(say(language, "message_partly", kept=kept, total=len(job.outputs)))
     if job.state not in ("cancelled", "submit_unclear") and job.cancel_requested_at:
         answers = {None: "asked", "too_late": "too_late", "unconfirmed": "unconfirmed"}
         ended = job.finished_at is not None and job.finished_at < job.cancel_requested_at
-        key = "too_late_done" if ended else answers.get(job.cancel_outcome, "asked")
+        waits = job.problem == KeyNeededError.kind and not job.at_rest
+        key = "too_late_done" if ended else "later" if waits else answers.get(job.cancel_outcome, "asked")
         parts.append(say(language, f"message_cancel_{key}"))
     return " ".join(parts)
 
@@ -119,5 +122,6 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
     if isinstance(fault, ShutOutError):
         return say(language, "error_shut_out")
     keys = {LedgerError: "ledger", DiskError: "disk", JobNotFoundError: "job_not_found", MoveError: "move"}
+    keys[KeyNeededError] = "key_needed"
     key = keys.get(type(fault))
     return say(language, f"error_{key}", detail=str(fault)) if key else str(fault)
