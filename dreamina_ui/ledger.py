@@ -217,6 +217,15 @@ class Ledger:
         with self.reading() as connection:
             return [(state, changed_at) for state, changed_at in connection.execute(query)]
 
+    def check_writable(self) -> None:
+        """Begin to write, and write nothing.
+
+        Raises:
+            LedgerError: the ledger could not be written now.
+        """
+        with self.writing(durable=False):
+            pass
+
     def _update(
         self, job: Job, state: State, news: Mapping[str, Any], output: Output | None = None, *, durable: bool
     ) -> Job | None:
@@ -247,7 +256,8 @@ class Ledger:
 
     def _tell(self, job: Job, *, moved: bool) -> None:
         if moved:
-            log.info("Job %s: %s (request %s)", job.job_id[:8], job.state, job.request_id)
+            facts = {"job": job.job_id[:8], "state": job.state, "request_id": job.request_id}
+            log.info("Job %(job)s: %(state)s (request %(request_id)s)", facts, extra=facts)
         self.changes.publish(job)
 
     def _select(
