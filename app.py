@@ -17,12 +17,14 @@ from starlette.middleware import Middleware
 
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import DreaminaError
+from dreamina_ui.logs import set_up_logging, take_over_uvicorn
 from dreamina_ui.parts import build_parts
 from dreamina_ui.settings import read_settings
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.doors import Doors
 from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.page import build_page
+from dreamina_ui.ui.probes import build_probe_routes
 from dreamina_ui.ui.routes import build_routes
 from dreamina_ui.ui.sign_in import build_sign_in_routes
 from dreamina_ui.ui.visitor import VisitorCookie
@@ -37,22 +39,26 @@ def main() -> None:
         signal.signal(number, lambda number, _: stop.put(number))
     try:
         settings = read_settings()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        for noisy in ("httpx", "urllib3", "PIL", "asyncio"):  # urllib3 would log the signed addresses of files
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+        logs_json = settings.log_format == "json"
+        set_up_logging(settings.log_level, as_json=logs_json)
         folder = DataFolder(settings.data_dir)
         parts = build_parts(settings, folder)
         access = Access(is_shared=settings.is_shared)
         page, launch = build_page(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
         routes += build_sign_in_routes(access, settings.owner_password)
+        token = settings.metrics_token
+        routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
         parts.start()
         app_kwargs = {"routes": routes, "middleware": [Middleware(Doors), Middleware(VisitorCookie)]}
         share = settings.wants_share_link or None
-        page.launch(app_kwargs=app_kwargs, share=share, prevent_thread_lock=True, **launch)
+        page.launch(app_kwargs=app_kwargs, share=share, quiet=logs_json, prevent_thread_lock=True, **launch)
+        take_over_uvicorn()
     except (DreaminaError, OSError) as fault:
         print(f"Dreamina UI cannot start.\n{fault}", file=sys.stderr, flush=True)
         os._exit(1)  # a sandbox or a worker may be running already
+    if logs_json:  # Gradio prints it otherwise
+        log.info("The page is at %s", page.share_url or page.local_url)
     log.info("Pictures are made by %s and kept in %s", parts.studio.accounts.api_origin, folder.path)
     stop.get()
 

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dreamina_ui.job import Job
 
 log = logging.getLogger(__name__)
+EVERY_JOB = "every job"
+"""The topic of all changes, whosever job it is."""
+
 Listener = Callable[[Job | None], object]
 
 
 class Changes:
-    """Subscriptions by topic: a job_id, or a visitor_id for all jobs of one visitor."""
+    """Subscriptions by topic: a job_id, a visitor_id for all jobs of one visitor, or `EVERY_JOB`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,11 +41,11 @@ class Changes:
         return unsubscribe
 
     def publish(self, job: Job) -> None:
-        """Tell everyone who listens to this job or to its visitor."""
+        """Tell everyone who listens to this job, to its visitor or to all."""
         with self._lock:
             listeners = [
                 listener
-                for topic in {job.job_id, job.visitor_id}
+                for topic in {job.job_id, job.visitor_id, EVERY_JOB}
                 if topic
                 for listener in self._listeners.get(topic, {}).values()
             ]

@@ -228,7 +228,7 @@ def backup(
 
 def _settings(data_dir: Path | None) -> Settings:
     settings = read_settings()
-    return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings
+    return settings.model_copy(update={"chosen_data_dir": data_dir}) if data_dir else settings
 
 
 def _studio(settings: Settings, token: str, records: Records) -> Studio:

@@ -9,13 +9,16 @@ from functools import partial
 
 from dreamina_ui.accounts import Accounts
 from dreamina_ui.addresses import AddressGuard
+from dreamina_ui.calls import ApiCalls
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import SettingsError
+from dreamina_ui.health import Health
 from dreamina_ui.housekeeping import Housekeeping
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.library import Library
 from dreamina_ui.limits import CAUTIOUS, Limits, MoneyGuard
 from dreamina_ui.media import MediaStore
+from dreamina_ui.metrics import Metrics
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.sandbox.server import Sandbox
 from dreamina_ui.schema import Model, load_models
@@ -30,12 +33,17 @@ SANDBOX_ORIGIN = "sandbox"
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything below the page; `model` is what it offers, `sandbox` is None when RunComfy is used."""
+    """Everything below the page.
+
+    `model` is what it offers, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
+    """
 
     studio: Studio
     model: Model
     library: Library
     housekeeping: Housekeeping
+    health: Health
+    metrics: Metrics | None
     sandbox: Sandbox | None
 
     def start(self) -> None:
@@ -66,6 +74,7 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
         raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
     sandbox: Sandbox | None = None
     owner: RunComfy | None = None
+    calls = ApiCalls()
     exempt = [settings.api_base_url]
     if settings.uses_sandbox:
         token = secrets.token_urlsafe(16)
@@ -78,15 +87,15 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
             parallel=settings.sandbox_parallel,
         )
         exempt.append(sandbox.start())
-        owner = RunComfy(exempt[-1], token)
+        owner = RunComfy(exempt[-1], token, on_call=calls.note)
     elif settings.api_token is not None:
-        owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value())
+        owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.note)
     ledger = Ledger(folder.ledger)
     media = MediaStore(folder.media, AddressGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
     library = Library(ledger, media)
     origin = api_origin(settings)
     studio = Studio(
-        accounts=accounts(settings, owner, ledger),
+        accounts=accounts(settings, owner, ledger, calls),
         models=models,
         ledger=ledger,
         media=media,
@@ -95,7 +104,12 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     log.info("Limits: %s", studio.limits().described())
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     housekeeping = Housekeeping(library, max_bytes=max_bytes, keep_days=settings.keep_days)
-    return Parts(studio, models[settings.model_id], library, housekeeping, sandbox)
+    model = models[settings.model_id]
+    # Whether the API is there can be asked without a key that it takes.
+    asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.note)
+    health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
+    metrics = Metrics(ledger, studio.guard, calls) if settings.wants_metrics else None
+    return Parts(studio, model, library, housekeeping, health, metrics, sandbox)
 
 
 def limits(settings: Settings) -> Limits:
@@ -110,13 +124,13 @@ def limits(settings: Settings) -> Limits:
     return replace(basis, **chosen)
 
 
-def accounts(settings: Settings, owner: RunComfy | None, ledger: Ledger) -> Accounts:
+def accounts(settings: Settings, owner: RunComfy | None, ledger: Ledger, calls: ApiCalls) -> Accounts:
     """The owner's account, and a place for visitors' keys, which are for RunComfy also where the owner has none."""
     return Accounts(
         owner,
         api_origin(settings),
         secret=ledger.secret("key_marks"),
-        connect=partial(RunComfy, settings.api_base_url),
+        connect=partial(RunComfy, settings.api_base_url, on_call=calls.note),
         key_origin=settings.api_base_url,
         requires_own_key=settings.require_own_key,
     )

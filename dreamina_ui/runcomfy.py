@@ -16,7 +16,8 @@ import random
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -106,6 +107,7 @@ class RunComfy:
         read_timeout_s: float = 30.0,
         submit_timeout_s: float = 90.0,
         attempts: int = 4,
+        on_call: Callable[[str, str], object] = lambda verb, outcome: None,
         pause: Callable[[float], object] = time.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -115,6 +117,8 @@ class RunComfy:
             base_url: https; or http, to this machine only. It may have a path.
             token: visible ASCII.
             read_timeout_s, submit_timeout_s: seconds of silence, or of reading a body, until an answer counts as lost.
+            on_call: hears of each try of each call, from any thread: the verb, and `ok`, the `kind` of the error it
+                became, or `broken`.
             attempts: how often a call other than submit is tried; `random` (0 to 1) spreads the `pause` (seconds).
 
         Raises:
@@ -129,6 +133,7 @@ class RunComfy:
         self._trust_env = address["local"] is None  # a proxy cannot reach this machine's loopback
         self._timeout_s = (connect_timeout_s, read_timeout_s)
         self._submit_timeout_s = (connect_timeout_s, submit_timeout_s)
+        self._on_call = on_call
         self._attempts, self._pause, self._random = attempts, pause, random
         self._session = self._new_session()
 
@@ -152,11 +157,15 @@ class RunComfy:
             ResponseError: refused; AuthError, BalanceError and RateLimitError tell why. Nothing runs.
             SubmitUnclearError: sent, and the answer lost; it may be running and billed. `request_id` is set if known.
         """
-        call = _Call("POST", f"/v1/models/{_model_path(model_id)}", f"the submit to {model_id}", advice="")
+        call = _Call("POST", f"/v1/models/{_model_path(model_id)}", f"the submit to {model_id}", "submit", advice="")
         try:
             payload = _Payload(json.dumps(dict(inputs), ensure_ascii=False, allow_nan=False).encode())
         except (TypeError, ValueError, RecursionError) as fault:
             raise errors.InputError("inputs", "format", "JSON object", type(fault).__name__) from fault
+        with self._heard(call):
+            return self._submit_once(call, payload)
+
+    def _submit_once(self, call: _Call, payload: _Payload) -> str:
         try:
             # A connection of its own: a pooled one that the service has just closed would lose the answer for nothing.
             with self._new_session() as session:
@@ -221,7 +230,9 @@ class RunComfy:
 
     def price(self, model_id: str, *, attempts: int | None = None) -> Price:
         """Ask what a model costs, in USD."""
-        reply = self._ask(_Call("GET", f"/v1/models/{_model_path(model_id)}", f"the price of {model_id}"), attempts)
+        reply = self._ask(
+            _Call("GET", f"/v1/models/{_model_path(model_id)}", f"the price of {model_id}", "price"), attempts
+        )
         unit, note = self._text(reply.get("price_unit"), 60), self._text(reply.get("pricing_note"), 300)
         return Price(answers.usd(reply.get("base_price_usd")), unit, note)
 
@@ -232,7 +243,8 @@ class RunComfy:
         while True:
             left -= 1
             try:
-                return self._ask_once(call)
+                with self._heard(call):
+                    return self._ask_once(call)
             except errors.ApiError as fault:
                 final = isinstance(fault, errors.ResponseError) and fault.status_code != 425
                 if left == 0 or (final and not isinstance(fault, errors.RateLimitError)):
@@ -250,6 +262,18 @@ class RunComfy:
             flaw = answer.flaw if answer.ok else "and a redirect is never followed"
             raise self._odd(call, f"HTTP {answer.status_code}, {flaw}") from answer.flaw
         return answer.reply
+
+    @contextmanager
+    def _heard(self, call: _Call) -> Iterator[None]:
+        outcome = "broken"
+        try:
+            yield
+            outcome = "ok"
+        except errors.ApiError as fault:
+            outcome = fault.kind
+            raise
+        finally:
+            self._on_call(call.name, outcome)
 
     def _exchange(
         self, session: requests.Session, call: _Call, timeout_s: tuple[float, float], payload: _Payload | None = None
@@ -341,7 +365,7 @@ class RunComfy:
         if request_id == self._token or not _is_segment(request_id):
             raise errors.InputError("request_id", "format", "request id", self._redact(str(request_id)))
         path = f"/v1/requests/{quote(request_id, safe='')}/{word}{query}"
-        return _Call(verb, path, f"the {word} of request {request_id}", request_id)
+        return _Call(verb, path, f"the {word} of request {request_id}", word, request_id)
 
     def _new_session(self) -> requests.Session:
         session = _Session()
@@ -381,6 +405,7 @@ class _Call:
     verb: str
     path: str
     what: str  # for messages: "the status of request abc"
+    name: str  # for counting: "status"
     request_id: str | None = None
     advice: str = " Ask again later."
 

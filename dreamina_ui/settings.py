@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from dreamina_ui.errors import SettingsError
 
 TOKEN_VARIABLES = ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
 RUNCOMFY_URL = "https://model-api.runcomfy.net"
+SPACE_STORAGE = Path("/data")
+"""Where a Hugging Face Space has its persistent storage, if it has one."""
 
 
 class Settings(BaseSettings):
@@ -23,7 +26,7 @@ class Settings(BaseSettings):
         api_token: the RunComfy token, or None for the sandbox. Never shown by `repr`.
         api_base_url: where the Model API is, without a slash at the end.
         model_id: which model of `dreamina_ui/models/` the page and the endpoints offer.
-        data_dir: the folder of the ledger, the pictures and the sandbox.
+        chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
         media_hosts: the only hosts that result files may come from; empty for every public one.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
         sandbox_parallel: how many sandbox jobs run at once.
@@ -34,6 +37,9 @@ class Settings(BaseSettings):
         require_own_key: whether every visitor must use a RunComfy key of their own.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
         owner_password: what the owner signs in with, from anywhere; None for no such way. Never shown by `repr`.
+        wants_metrics: whether there is `/metrics`.
+        metrics_token: the bearer token that `/metrics` asks for; None for nobody but the owner.
+        log_format: `text`, or `json` for one object for each line.
         share_link, server_name, root_path, space_id: Gradio's and Hugging Face's own variables, as text.
 
     Source of the variables' names: RunComfy Model API documentation, and its own clients.
@@ -44,7 +50,7 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(None, validation_alias=AliasChoices(*TOKEN_VARIABLES))
     api_base_url: str = Field(RUNCOMFY_URL, validation_alias="RUNCOMFY_API_BASE_URL")
     model_id: str = Field("bytedance/dreamina-4-0/text-to-image", validation_alias="DREAMINA_MODEL")
-    data_dir: Path = Field(Path("data"), validation_alias="DREAMINA_DATA_DIR")
+    chosen_data_dir: Path | None = Field(None, validation_alias="DREAMINA_DATA_DIR")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     sandbox_queue_s: float = Field(2.0, ge=0, validation_alias="DREAMINA_SANDBOX_QUEUE_S")
     sandbox_run_s: float = Field(6.0, ge=0, validation_alias="DREAMINA_SANDBOX_RUN_S")
@@ -63,11 +69,14 @@ class Settings(BaseSettings):
     require_own_key: bool = Field(False, validation_alias="DREAMINA_REQUIRE_OWN_KEY")
     declared_shared: bool = Field(False, validation_alias="DREAMINA_SHARED")
     owner_password: SecretStr | None = Field(None, min_length=8, validation_alias="DREAMINA_OWNER_PASSWORD")
+    wants_metrics: bool = Field(False, validation_alias="DREAMINA_METRICS")
+    metrics_token: SecretStr | None = Field(None, validation_alias="DREAMINA_METRICS_TOKEN")
     share_link: str = Field("", validation_alias="GRADIO_SHARE")
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
     root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")
     space_id: str = Field("", validation_alias="SPACE_ID")
     log_level: str = Field("INFO", validation_alias="DREAMINA_LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: str = Field("text", validation_alias="DREAMINA_LOG_FORMAT", pattern="^(text|json)$")
 
     @field_validator("api_token")
     @classmethod
@@ -94,6 +103,18 @@ class Settings(BaseSettings):
         if isinstance(hosts, str):
             return frozenset(host.strip().lower() for host in hosts.split(",") if host.strip())
         return hosts
+
+    @property
+    def data_dir(self) -> Path:
+        """Where everything is kept; unless the owner chose, on a Space its persistent storage if it has one."""
+        if self.chosen_data_dir is not None:
+            return self.chosen_data_dir
+        return SPACE_STORAGE if self.space_id and os.access(SPACE_STORAGE, os.W_OK) else Path("data")
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether the data folder is still there after a restart: a Space forgets all but its persistent storage."""
+        return not self.space_id or is_kept_by_space(self.data_dir)
 
     @property
     def wants_share_link(self) -> bool:
@@ -127,6 +148,12 @@ def read_settings() -> Settings:
             names = " or ".join(TOKEN_VARIABLES) if name in TOKEN_VARIABLES else name
             lines.append(f"{names}: {error['msg'].removeprefix('Value error, ')}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def is_kept_by_space(folder: Path, storage: Path = SPACE_STORAGE) -> bool:
+    """Whether a folder lies in a Space's persistent storage, which is a disk of its own; an image may have a folder of
+    the same name."""
+    return os.path.ismount(storage) and folder.resolve().is_relative_to(storage)
 
 
 def is_loopback(host: str) -> bool:
