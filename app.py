@@ -44,7 +44,9 @@ def main() -> None:
         folder = DataFolder(settings.data_dir)
         parts = build_parts(settings, folder)
         access = Access(is_shared=settings.is_shared)
-        page, launch = build_page(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
+        page, launch = build_page(
+            parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox, keeps_data=settings.keeps_data
+        )
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
         routes += build_sign_in_routes(access, settings.owner_password)
         token = settings.metrics_token
@@ -60,6 +62,8 @@ def main() -> None:
     if logs_json:  # Gradio prints it otherwise
         log.info("The page is at %s", page.share_url or page.local_url)
     log.info("Pictures are made by %s and kept in %s", parts.studio.accounts.api_origin, folder.path)
+    if not settings.keeps_data:
+        log.warning("This Space has no persistent storage: all pictures and jobs are gone when it restarts")
     stop.get()
 
     log.info("Stopping")

@@ -34,8 +34,14 @@ SERVER_WORDS = ("message_", "problem_", "own_problem_", "error_", "rule_", "fiel
 """Prefixes of words that only the server says; the page's script gets all others."""
 
 
-def build_page(studio: Studio, model: Model, access: Access, *, uses_sandbox: bool) -> tuple[gr.Blocks, dict[str, Any]]:
+def build_page(
+    studio: Studio, model: Model, access: Access, *, uses_sandbox: bool, keeps_data: bool = True
+) -> tuple[gr.Blocks, dict[str, Any]]:
     """The page that offers one model of a studio, and what `launch` needs besides.
+
+    Args:
+        uses_sandbox: say that the pictures are the sandbox's.
+        keeps_data: whether pictures are still there after a restart; if not, say so.
 
     Returns:
         The Blocks, and keyword arguments for `Blocks.launch`.
@@ -43,7 +49,9 @@ def build_page(studio: Studio, model: Model, access: Access, *, uses_sandbox: bo
     texts = gr.I18n(**_translations(model, uses_sandbox))
     with gr.Blocks(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
         if uses_sandbox:
-            gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner")
+            gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner", elem_classes="banner")
+        if not keeps_data:
+            gr.HTML(texts("ui_forgetful_banner"), elem_id="forgetful-banner", elem_classes="banner")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):
@@ -143,7 +151,7 @@ def _translations(model: Model, uses_sandbox: bool) -> dict[str, dict[str, str]]
     """Texts of Gradio's components in each language; a field without a translation keeps the schema's words."""
     found: dict[str, dict[str, str]] = {}
     for language, words in languages().items():
-        texts = {f"ui_{key}": words[key] for key in ("generate", "tab_create", "tab_library")}
+        texts = {f"ui_{key}": words[key] for key in ("generate", "tab_create", "tab_library", "forgetful_banner")}
         if uses_sandbox:
             texts["ui_sandbox_banner"] = words["sandbox_banner"].format(variable=f"<code>{TOKEN_VARIABLES[0]}</code>")
         for field in model.fields:
