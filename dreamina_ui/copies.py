@@ -147,7 +147,7 @@ def _settle(archive: zipfile.ZipFile, records: Records, copy: Ledger, job: Job, 
     """A file is gone: deleted since the ledger was copied, then the copy says so too; or missing."""
     now = next(each for each in records.ledger.job(job.job_id).outputs if each.index == output.index)
     if now.state == "deleted":
-        copy.set_output(job.job_id, now)
+        copy.change(job.job_id, outputs=[now])
         return
     original, *small = records.files(job, output)
     copied.missing += [path for path in (original, *small) if not _pack(archive, records, [path])]

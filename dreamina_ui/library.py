@@ -137,7 +137,7 @@ class Library:
         for file_key in dict.fromkeys(file_keys):
             found = self._ledger.output_by_key(file_key)
             if found and visitor_id in (None, found[0].visitor_id) and found[1].state == "kept":
-                self._ledger.set_output(found[0].job_id, replace(found[1], **marks))  # type: ignore[arg-type]
+                self._ledger.change(found[0].job_id, outputs=[replace(found[1], **marks)])  # type: ignore[arg-type]
                 count += 1
         return count
 
@@ -149,7 +149,7 @@ class Library:
             LedgerError: the row could not be written; it will be found missing.
         """
         self._media.remove(job.job_id, output.index)
-        self._ledger.set_output(job.job_id, replace(output, state="deleted", note=note))
+        self._ledger.change(job.job_id, outputs=[replace(output, state="deleted", note=note)])
 
     def deleted_before(self, moment: float, limit: int = 500) -> list[tuple[Job, Output]]:
         """Files that a person deleted before `moment` and that are still on disk."""

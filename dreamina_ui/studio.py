@@ -92,7 +92,7 @@ class Studio:
             clock=clock,
         )
         self._asks_price = threading.Lock()
-        self._press = threading.Lock()
+        self._decision = threading.Lock()
         self._submits: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
         self._submitters = ThreadPoolExecutor(64, "submit")
@@ -188,13 +188,7 @@ class Studio:
         if self._stopping.is_set():
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
         job = self._prepare(model_id, checked, visitor_id, address, account)
-        with self._press:
-            since = job.created_at - DOUBLE_CLICK_S
-            twin = self._ledger.twin(visitor_id, model_id, checked, since) if visitor_id else None
-            if twin and twin.key_mark == job.key_mark:
-                self._media.discard(job.job_id)
-                return twin
-            return self._begin(job, account)
+        return self._begin(job, account, twin_since=job.created_at - DOUBLE_CLICK_S if visitor_id else None)
 
     def _prepare(
         self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None, account: Account
@@ -217,15 +211,28 @@ class Studio:
         self._media.prepare(job.job_id)
         return job
 
-    def _begin(self, job: Job, account: Account) -> Job:
-        """Write a prepared job's row and have it submitted; call it with `_press` held."""
+    def _begin(self, job: Job, account: Account, twin_since: float | None = None) -> Job:
+        """Write a prepared job's row and have it submitted; the twin of a job is neither written nor sent."""
+        # Before the row: whoever reads of the job there may cancel it at once, and then waits for this.
+        sending: Future[None] = Future()
+        self._submits[job.job_id] = sending
+        sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         try:
-            self._ledger.add(job, self._check)
+            added = self._ledger.add(job, self._check, twin_since=twin_since)
         except DreaminaError:
+            sending.set_result(None)
             self._media.discard(job.job_id)
             raise
-        self._submits[job.job_id] = sending = self._submitters.submit(self._submit, job, account.client)
-        sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
+        if added is not job:
+            sending.set_result(None)
+            self._media.discard(job.job_id)
+            return added
+        try:
+            submit = self._submitters.submit(self._submit, job, account.client)
+            submit.add_done_callback(lambda _: sending.set_result(None))
+        except RuntimeError:  # the program stops: this writes down that nothing was sent
+            self._submit(job, account.client)
+            sending.set_result(None)
         return job
 
     def _check(self, connection: sa.Connection, job: Job) -> None:
@@ -242,9 +249,7 @@ class Studio:
         job = self._ledger.job(job_id)
         if not job.at_rest:
             job = self._ledger.change(job_id, cancel_requested_at=job.cancel_requested_at or self._clock())
-        with self._press:
-            sending = self._submits.get(job_id)
-        if sending:
+        if sending := self._submits.get(job_id):
             wait([sending])
         job = self._ledger.job(job_id)
         confirmed = job.state not in ("queued", "running") or not self.accounts.is_ours(job)
@@ -387,7 +392,7 @@ class Studio:
             The others: as for `generate`.
         """
         account = account or self.accounts.account(None)
-        with self._press:
+        with self._decision:
             old = self._ledger.job(job_id)
             if old.state != "submit_unclear" or old.put_aside_at is not None:
                 raise MoveError(f"Job {job_id[:8]} is not waiting for a decision: it is {old.state} or put aside.")

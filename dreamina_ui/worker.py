@@ -257,12 +257,14 @@ class Worker:
         except ApiError as fault:
             return self._after_fault(job, watch, fault)
         watch.missing_since = None
-        if result.cost_usd is not None:
-            job = self._ledger.change(job.job_id, durable=False, cost_usd=result.cost_usd)
+        cost: dict[str, Any] = {} if result.cost_usd is None else {"cost_usd": result.cost_usd}
         files = _files_of(result)
         if not files:
-            return self._after_no_files(job, watch, result)
+            return self._after_no_files(self._ledger.change(job.job_id, durable=False, **cost), watch, result)
         self._laws.pop((job.model_id, job.size), None)
+        known = {output.index for output in job.outputs}
+        new = [Output(index, kind, new_id()) for index, (kind, _) in enumerate(files) if index not in known]
+        job = self._ledger.change(job.job_id, durable=False, outputs=new, **cost)
         return self._keep_all(job, files, watch)
 
     def _after_no_files(self, job: Job, watch: _Watch, result: ResultReply) -> float | None:
@@ -288,10 +290,6 @@ class Worker:
 
     def _keep_all(self, job: Job, files: list[tuple[str, str]], watch: _Watch) -> float | None:
         kept = {output.index: output for output in job.outputs}
-        for index, (kind, _) in enumerate(files):
-            if index not in kept:
-                kept[index] = Output(index, kind, new_id())
-                self._ledger.set_output(job.job_id, kept[index], durable=False)
         waiting = [
             self._keepers.submit(self._keep, job, kept[index], url)
             for index, (_, url) in enumerate(files)
@@ -327,7 +325,7 @@ class Worker:
         else:
             names = ("file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
             news = {"state": "kept", "note": None} | {name: getattr(facts, name) for name in names}
-        self._ledger.set_output(job.job_id, replace(output, **news), durable=False)
+        self._ledger.change(job.job_id, durable=False, outputs=[replace(output, **news)])
         return fault
 
     def ask_cancel(self, job: Job) -> tuple[Job, bool]:

@@ -304,8 +304,8 @@ def test_an_export_takes_what_was_asked_for(run: Run, shelf: Shelf, tmp_path: Pa
     fox, *_ = [shelf.add(text, created_at=NOON + n * day) for n, text in enumerate(["fox", "hen", "fox"])]
     shelf.add("fox aside", put_aside_at=NOON)
     deleted = shelf.add("fox deleted")
-    shelf.ledger.set_output(deleted.job_id, replace(deleted.outputs[0], deleted_at=NOON))
-    shelf.ledger.set_output(fox.job_id, replace(fox.outputs[0], favourite_at=NOON))
+    shelf.ledger.change(deleted.job_id, outputs=[replace(deleted.outputs[0], deleted_at=NOON)])
+    shelf.ledger.change(fox.job_id, outputs=[replace(fox.outputs[0], favourite_at=NOON)])
     assert _exported(run, tmp_path) == ["fox", "fox", "hen"]
     assert _exported(run, tmp_path, "--text", "fox") == ["fox", "fox"]
     assert _exported(run, tmp_path, "--favourites") == ["fox"]
@@ -448,7 +448,7 @@ def test_what_a_running_job_does_is_no_finding(shelf: Shelf, records: Records) -
 def test_damaged_files_kept_aside_belong_to_their_row(shelf: Shelf, records: Records) -> None:
     """What came damaged is kept for a look at it: no finding as long as its row says so."""
     job = shelf.add(state="failed")
-    shelf.ledger.set_output(job.job_id, Output(1, "image", "k", "damaged", note="cut"))
+    shelf.ledger.change(job.job_id, outputs=[Output(1, "image", "k", "damaged", note="cut")])
     (records.job_folder(job.job_id) / "1.damaged").mkdir()
     assert _found(verify(records, pause=no_pause)) == []
 
@@ -463,7 +463,7 @@ def test_what_the_server_does_meanwhile_is_no_finding(shelf: Shelf, records: Rec
     fleeting.mkdir(parents=True)
 
     def meanwhile(_seconds: float) -> None:
-        shelf.ledger.set_output(removed.job_id, replace(removed.outputs[0], state="deleted", note="person"))
+        shelf.ledger.change(removed.job_id, outputs=[replace(removed.outputs[0], state="deleted", note="person")])
         shelf.ledger.add(born)
         fleeting.rmdir()
 
@@ -521,7 +521,7 @@ def test_a_backup_is_consistent_while_rows_are_written(shelf: Shelf, records: Re
         while not enough.is_set():
             job = shelf.add(files=2)
             shutil.rmtree(shelf.folder_of(job, job.outputs[0]))
-            shelf.ledger.set_output(job.job_id, replace(job.outputs[0], state="deleted", note="limit"))
+            shelf.ledger.change(job.job_id, outputs=[replace(job.outputs[0], state="deleted", note="limit")])
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
@@ -548,7 +548,7 @@ def test_a_file_deleted_during_a_backup_is_deleted_in_it(shelf: Shelf, records: 
     shutil.rmtree(shelf.folder_of(job, job.outputs[0]))
 
     def meanwhile(_seconds: float) -> None:
-        shelf.ledger.set_output(job.job_id, replace(job.outputs[0], state="deleted", note="person"))
+        shelf.ledger.change(job.job_id, outputs=[replace(job.outputs[0], state="deleted", note="person")])
 
     assert backup(records, tmp_path / "copy.zip", pause=meanwhile).missing == []
     restored = _restore(tmp_path / "copy.zip", tmp_path / "restored")

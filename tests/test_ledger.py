@@ -6,6 +6,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
 from dreamina_ui import tables
-from dreamina_ui.errors import JobNotFoundError, LedgerError, MoveError
+from dreamina_ui.errors import JobNotFoundError, LedgerError, LimitError, MoveError
 from dreamina_ui.job import AT_REST, MOVES, TERMINAL, Job, Output, State, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
 from dreamina_ui.migrations import MIGRATIONS
@@ -128,10 +129,10 @@ def test_every_fact_of_an_output_comes_back_in_order(ledger: Ledger) -> None:
         for number in range(3)
     )  # fmt: skip
     for output in reversed(outputs):
-        ledger.set_output("j", output)
+        ledger.change("j", outputs=[output])
     assert ledger.job("j").outputs == outputs
     changed = replace(outputs[1], state="damaged", note=None)
-    assert ledger.set_output("j", changed).outputs == (outputs[0], changed, outputs[2])
+    assert ledger.change("j", outputs=[changed]).outputs == (outputs[0], changed, outputs[2])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_a_reopened_ledger_has_everything(ledger: Ledger, path: Path) -> None:
 def test_an_unknown_job_is_not_found(ledger: Ledger, job_id: str) -> None:
     """An id from outside finds its own row or none."""
     ledger.add(make_job("j1"))
-    for ask in (ledger.job, ledger.change, lambda unknown: ledger.set_output(unknown, Output(0, "image", "k"))):
+    for ask in (ledger.job, ledger.change, lambda unknown: ledger.change(unknown, outputs=[Output(0, "image", "k")])):
         with pytest.raises(JobNotFoundError) as caught:
             ask(job_id)
         assert len(str(caught.value)) < 200
@@ -240,7 +241,7 @@ def test_versions_grow_by_one_with_each_change(ledger: Ledger) -> None:
     versions = [
         ledger.change("j", "queued").version,
         ledger.change("j", queue_position=2).version,
-        ledger.set_output("j", Output(0, "image", "k")).version,
+        ledger.change("j", outputs=[Output(0, "image", "k")]).version,
         ledger.change("j", queue_position=2).version,
         ledger.change("j", "running").version,
     ]
@@ -281,7 +282,7 @@ def test_news_are_told_when_they_are_on_disk(ledger: Ledger, path: Path) -> None
     ledger.changes.subscribe("j", look)
     ledger.add(make_job("j"))
     ledger.change("j", "queued")
-    ledger.set_output("j", Output(0, "image", "k"))
+    ledger.change("j", outputs=[Output(0, "image", "k")])
     assert seen == [
         (state, version, [(state, version)]) for state, version in (("submitting", 1), ("queued", 2), ("queued", 3))
     ]
@@ -336,14 +337,50 @@ def test_a_twin_has_the_same_visitor_model_and_inputs_and_is_fresh(ledger: Ledge
     inputs = {"prompt": "fox 🦊", "scale": 0.5, "width×height": "1024x1024(1:1)"}
     for job_id, created_at in (("old", 10.0), ("new", 20.0)):
         ledger.add(make_job(job_id, visitor_id="v", inputs=inputs, created_at=created_at))
-    assert (twin := ledger.twin("v", "m", inputs, 5.0)) is not None
-    assert twin.job_id == "new"
-    assert ledger.twin("v", "m", inputs, 20.0) == twin
-    assert ledger.twin("v", "m", inputs, 20.1) is None
-    assert ledger.twin("w", "m", inputs, 5.0) is None
-    assert ledger.twin("v", "n", inputs, 5.0) is None
-    assert ledger.twin("v", "m", inputs | {"scale": 0.25}, 5.0) is None
-    assert ledger.twin("v", "m", {"prompt": "fox 🦊"}, 5.0) is None
+
+    def add(since: float, **fields: Any) -> str:
+        job = make_job(
+            fields.pop("job_id", "again"), **{"visitor_id": "v", "inputs": inputs, "created_at": 1.0} | fields
+        )
+        return ledger.add(job, twin_since=since).job_id
+
+    assert add(5.0) == "new"
+    assert add(20.0) == "new"
+    with pytest.raises(JobNotFoundError):
+        ledger.job("again")
+    assert add(20.1, job_id="later") == "later"
+    assert add(5.0, job_id="w", visitor_id="w") == "w"
+    assert add(5.0, job_id="n", model_id="n") == "n"
+    assert add(5.0, job_id="scale", inputs=inputs | {"scale": 0.25}) == "scale"
+    assert add(5.0, job_id="less", inputs={"prompt": "fox 🦊"}) == "less"
+
+
+def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledger) -> None:
+    """Changes that wait together share a transaction; strangers' refused presses must not undo a paid job's news."""
+    for number in range(40):
+        ledger.add(make_job(f"j{number}"))
+    here = threading.Barrier(41)
+
+    def refuse(_connection: sa.Connection, _job: Job) -> None:
+        raise LimitError("per_day", 1, None)
+
+    def work(number: int) -> str:
+        here.wait()
+        if number % 4:
+            return ledger.change(f"j{number}", "queued", request_id=f"r-{number}").state
+        with pytest.raises(LimitError):
+            ledger.add(make_job(f"refused-{number}"), refuse)
+        return "refused"
+
+    with ThreadPoolExecutor(41) as pool:
+        # The first holds the pen until all others have come.
+        first = pool.submit(ledger.add, make_job("first"), lambda _connection, _job: here.wait() and None)
+        assert [*pool.map(work, range(40))] == ["queued" if number % 4 else "refused" for number in range(40)]
+    assert first.result().job_id == "first"
+    assert [ledger.job(f"j{number}").request_id for number in (0, 1, 39)] == [None, "r-1", "r-39"]
+    for number in range(0, 40, 4):
+        with pytest.raises(JobNotFoundError):
+            ledger.job(f"refused-{number}")
 
 
 def test_a_request_belongs_to_one_job_of_its_api(ledger: Ledger) -> None:
@@ -367,13 +404,13 @@ def test_a_file_is_found_by_its_key_alone(ledger: Ledger) -> None:
     """The key is the address; the order of the pictures is not."""
     ledger.add(make_job("j"))
     for number, key in enumerate(("k0", "k1")):
-        ledger.set_output("j", Output(number, "image", key))
+        ledger.change("j", outputs=[Output(number, "image", key)])
     assert (found := ledger.output_by_key("k1")) is not None
     assert (found[0].job_id, found[1].index) == ("j", 1)
     assert ledger.output_by_key("k2") is None
     assert ledger.output_by_key("") is None
     with pytest.raises(LedgerError):
-        ledger.set_output("j", Output(2, "image", "k1"))
+        ledger.change("j", outputs=[Output(2, "image", "k1")])
 
 
 def test_run_times_are_the_newest_of_one_model_and_size(ledger: Ledger) -> None:
@@ -410,7 +447,7 @@ def test_many_threads_lose_no_change(ledger: Ledger) -> None:
     def work(place: int) -> None:
         for number in range(6):
             versions.append(ledger.change("j", detail=f"{place}-{number}").version)
-        ledger.set_output("j", Output(place, "image", f"k{place}"))
+        ledger.change("j", outputs=[Output(place, "image", f"k{place}")])
 
     in_threads(16, work)
     job = ledger.job("j")
@@ -615,11 +652,11 @@ def test_every_statement_can_be_said_to_postgresql(tmp_path: Path) -> None:
         with closing(Ledger(tmp_path / "ledger.sqlite3")) as ledger:
             ledger.add(make_job("j", visitor_id="v"))
             ledger.change("j", "queued", request_id="r")
-            ledger.set_output("j", Output(0, "image", "k"))
-            ledger.set_output("j", Output(0, "image", "k", "kept"))
+            ledger.change("j", outputs=[Output(0, "image", "k")])
+            ledger.change("j", outputs=[Output(0, "image", "k", "kept")])
             ledger.unfinished(ORIGIN)
             ledger.recent("v", 5)
-            ledger.twin("v", "m", {"prompt": "fox"}, 0.0)
+            ledger.add(make_job("twin", visitor_id="v"), twin_since=0.0)
             ledger.by_request(ORIGIN, "r")
             ledger.output_by_key("k")
             ledger.run_times("m", None)

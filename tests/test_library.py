@@ -96,7 +96,7 @@ def test_files_that_come_between_two_pages_are_not_passed_over(shelf: Shelf, lib
     page = library.page(Shown(), limit=1)
     assert places(page) == [(job.job_id, None)]
     for index in range(3):
-        shelf.ledger.set_output(job.job_id, kept(index, b""))
+        shelf.ledger.change(job.job_id, outputs=[kept(index, b"")])
     assert places(walk_on(library, page)) == [(job.job_id, index) for index in range(3)]
 
 
