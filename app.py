@@ -19,9 +19,11 @@ from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.logs import set_up_logging, take_over_uvicorn
 from dreamina_ui.parts import build_parts
+from dreamina_ui.passwords import read_logins
 from dreamina_ui.settings import read_settings
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.doors import Doors
+from dreamina_ui.ui.gate import Gate, Wall
 from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.page import build_page
 from dreamina_ui.ui.probes import build_probe_routes
@@ -43,16 +45,26 @@ def main() -> None:
         set_up_logging(settings.log_level, as_json=logs_json)
         folder = DataFolder(settings.data_dir)
         parts = build_parts(settings, folder)
-        access = Access(is_shared=settings.is_shared)
+        access = Access(is_shared=settings.is_shared, owners=settings.owners)
+        logins = read_logins(settings.auth.get_secret_value(), settings.auth_file)
+        gate = Gate(access, logins, settings.owner_password)
         page, launch = build_page(
-            parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox, keeps_data=settings.keeps_data
+            parts.studio,
+            parts.model,
+            access,
+            uses_sandbox=settings.uses_sandbox,
+            keeps_data=settings.keeps_data,
+            is_closed=gate.is_closed,
         )
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
-        routes += build_sign_in_routes(access, settings.owner_password)
+        routes += build_sign_in_routes(gate)
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
         parts.start()
-        app_kwargs = {"routes": routes, "middleware": [Middleware(Doors), Middleware(VisitorCookie)]}
+        middleware = [Middleware(Doors), Middleware(VisitorCookie)]
+        if gate.is_closed:
+            middleware.insert(1, Middleware(Wall, gate))
+        app_kwargs = {"routes": routes, "middleware": middleware}
         share = settings.wants_share_link or None
         page.launch(app_kwargs=app_kwargs, share=share, quiet=logs_json, prevent_thread_lock=True, **launch)
         take_over_uvicorn()

@@ -27,6 +27,7 @@ from dreamina_ui.job import MOVES, Job, iso
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.library import Library, Shown
 from dreamina_ui.media import MediaStore
+from dreamina_ui.passwords import hash_password
 from dreamina_ui.polling import Pace
 from dreamina_ui.records import Records, every_job, find_job, open_records
 from dreamina_ui.runcomfy import RunComfy
@@ -293,6 +294,17 @@ def _line(job: Job) -> str:
     cost = "-" if job.cost_usd is None else f"{job.cost_usd:.4f}"
     created = (iso(job.created_at) or "")[:19] + "Z"
     return f"{job.job_id[:8]}  {job.state:14}  {created}  {job.size or '-':20}  {kept:>5}  {cost:>7}  {prompt}"
+
+
+@app.command("hash-password")
+def hash_a_password(
+    name: Annotated[str, typer.Argument(help="Who is to sign in with it.")],
+    password: Annotated[str, typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, hidden=True)],
+) -> None:
+    """Ask for a password and print the line for the file that DREAMINA_AUTH_FILE names."""
+    if ":" in name or not name.strip():
+        raise typer.BadParameter("a name is not empty and has no colon")
+    _say(f"{name.strip()}:{hash_password(password)}")
 
 
 def _moment(date: datetime | None) -> float | None:

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
         wants_metrics: whether there is `/metrics`.
         metrics_token: the bearer token that `/metrics` asks for; None for nobody but the owner.
         log_format: `text`, or `json` for one object for each line.
+        auth, auth_file: names and passwords, see `passwords.read_logins`; any close the page to everybody else.
+        owners: the names of the owner.
         share_link, server_name, root_path, space_id: Gradio's and Hugging Face's own variables, as text.
 
     Source of the variables' names: RunComfy Model API documentation, and its own clients.
@@ -71,6 +73,9 @@ class Settings(BaseSettings):
     owner_password: SecretStr | None = Field(None, min_length=8, validation_alias="DREAMINA_OWNER_PASSWORD")
     wants_metrics: bool = Field(False, validation_alias="DREAMINA_METRICS")
     metrics_token: SecretStr | None = Field(None, validation_alias="DREAMINA_METRICS_TOKEN")
+    auth: SecretStr = Field(SecretStr(""), validation_alias="DREAMINA_AUTH")
+    auth_file: Path | None = Field(None, validation_alias="DREAMINA_AUTH_FILE")
+    owners: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_OWNERS")
     share_link: str = Field("", validation_alias="GRADIO_SHARE")
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
     root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")
@@ -104,6 +109,11 @@ class Settings(BaseSettings):
             return frozenset(host.strip().lower() for host in hosts.split(",") if host.strip())
         return hosts
 
+    @field_validator("owners", mode="before")
+    @classmethod
+    def _owners_are_a_list(cls, owners: object) -> object:
+        return frozenset(filter(None, map(str.strip, owners.split(",")))) if isinstance(owners, str) else owners
+
     @property
     def data_dir(self) -> Path:
         """Where everything is kept; unless the owner chose, on a Space its persistent storage if it has one."""
@@ -125,7 +135,9 @@ class Settings(BaseSettings):
     def is_shared(self) -> bool:
         """Whether others than the person at this machine may reach the page."""
         elsewhere = bool(self.server_name) and not is_loopback(self.server_name)
-        return self.declared_shared or self.wants_share_link or elsewhere or bool(self.root_path or self.space_id)
+        has_logins = bool(self.auth.get_secret_value() or self.auth_file)
+        is_offered = self.declared_shared or self.wants_share_link or has_logins
+        return is_offered or elsewhere or bool(self.root_path or self.space_id)
 
     @property
     def uses_sandbox(self) -> bool:

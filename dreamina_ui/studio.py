@@ -162,14 +162,16 @@ class Studio:
         visitor_id: str | None = None,
         address: str | None = None,
         account: Account | None = None,
+        is_click: bool = True,
     ) -> Job:
         """Check the inputs, write the job's row, and have it submitted in the background.
 
         Args:
             inputs: by schema key; missing optional ones get their defaults.
-            visitor_id: who pressed; a second press with the same inputs within a second is the same job.
+            visitor_id: who pressed.
             address: a hash of the client's address, for limits.
             account: who pays; None for the owner.
+            is_click: a person's: a second one with the same inputs within a second is the same job.
 
         Returns:
             The new job, in state `submitting`.
@@ -188,7 +190,8 @@ class Studio:
         if self._stopping.is_set():
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
         job = self._prepare(model_id, checked, visitor_id, address, account)
-        return self._begin(job, account, twin_since=job.created_at - DOUBLE_CLICK_S if visitor_id else None)
+        since = job.created_at - DOUBLE_CLICK_S if is_click and visitor_id else None
+        return self._begin(job, account, twin_since=since)
 
     def _prepare(
         self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None, account: Account

@@ -25,6 +25,7 @@ from dreamina_ui.copies import backup
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.job import Job, Output
 from dreamina_ui.ledger import Ledger
+from dreamina_ui.passwords import read_logins
 from dreamina_ui.records import PAGE_JOBS, Records, every_job, open_records
 from dreamina_ui.verify import Report, verify
 from tests.kit import TOKEN, Scene, Service, no_pause, png
@@ -695,6 +696,15 @@ def test_a_pipe_that_closes_or_knows_few_characters_is_no_trouble(shelf: Shelf, 
 def _prompts(ended: Ended) -> list[str]:
     assert ended.code == 0
     return [job["inputs"]["prompt"] for job in json.loads(ended.out)]
+
+
+def test_a_password_becomes_a_line_for_the_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """So that no password needs to stand in an environment."""
+    with pytest.raises(SystemExit) as end:
+        app(["hash-password", "alice", "--password", "wonderland"])
+    assert end.value.code == 0
+    (tmp_path / "logins").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert read_logins("", tmp_path / "logins").are_right("alice", "wonderland")
 
 
 def _exported(run: Run, folder: Path, *words: str) -> list[str]:

@@ -188,6 +188,7 @@ def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GRADIO_SHARE", "false", False), ("GRADIO_SERVER_NAME", "0.0.0.0", True), ("GRADIO_SERVER_NAME", "::", True),
         ("GRADIO_SERVER_NAME", "127.0.0.1", False), ("GRADIO_SERVER_NAME", "localhost", False),
         ("GRADIO_ROOT_PATH", "/dreamina", True), ("SPACE_ID", "me/dreamina", True),
+        ("DREAMINA_AUTH", "alice:wonderland", True), ("DREAMINA_AUTH_FILE", "logins", True),
     ],
 )  # fmt: skip
 def test_a_page_that_others_reach_counts_as_shared(
@@ -213,3 +214,9 @@ def test_an_owners_password_is_neither_short_nor_shown(monkeypatch: pytest.Monke
     assert "hunter2" not in refusal()
     monkeypatch.setenv("DREAMINA_OWNER_PASSWORD", "hunter2hunter2")
     assert "hunter2" not in repr(read_settings())
+
+
+def test_owners_are_a_list_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty name between two commas must not make a nameless visitor the owner."""
+    monkeypatch.setenv("DREAMINA_OWNERS", " alice, ,bob,")
+    assert read_settings().owners == {"alice", "bob"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.gate import Gate
 from dreamina_ui.ui.sessions import COOKIE, FREE_TRIES, LASTS_S, LONGEST_WAIT_S, MOST_TRIES_A_MINUTE, Sessions, Tries
 from dreamina_ui.ui.sign_in import build_sign_in_routes
 from dreamina_ui.ui.visitor import VisitorCookie
@@ -31,15 +32,21 @@ def clock() -> Clock:
     return Clock()
 
 
+def tell(access: Access) -> Callable[[Request], Awaitable[Response]]:
+    """A page that tells who asks."""
+
+    async def page(request: Request) -> Response:
+        return JSONResponse({"scope": access.scope(request), "visitor": access.visitor(request)})
+
+    return page
+
+
 @pytest.fixture
 def browse(clock: Clock) -> Browse:
     """A new browser at an address, on a shared page that tells at `/` what it may see."""
     access = Access(is_shared=True, sessions=Sessions(clock))
-
-    async def scope(request: Request) -> Response:
-        return JSONResponse({"scope": access.scope(request)})
-
-    routes = [Route("/", scope), *build_sign_in_routes(access, SecretStr(OWNER_PASSWORD), Tries(clock))]
+    gate = Gate(access, owner_password=SecretStr(OWNER_PASSWORD), tries=Tries(clock))
+    routes = [Route("/", tell(access)), *build_sign_in_routes(gate)]
     app = Starlette(routes=routes, middleware=[Middleware(VisitorCookie)])
 
     def browse(address: str = "198.51.100.1", base_url: str = "http://pictures.example") -> TestClient:

@@ -6,12 +6,14 @@ reaches.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from starlette.requests import HTTPConnection
 
 from dreamina_ui.job import Job
 from dreamina_ui.settings import is_loopback
-from dreamina_ui.ui.sessions import Session, Sessions
-from dreamina_ui.ui.visitor import visitor_id
+from dreamina_ui.ui.sessions import COOKIE, Session, Sessions
+from dreamina_ui.ui.visitor import cookie_of, person_id, visitor_id
 
 NOBODY = "nobody"
 
@@ -21,24 +23,34 @@ class Access:
 
     Args:
         is_shared: whether others than the person at this machine may reach the page.
+        owners: which logins are the owner's.
         sessions: who has signed in.
     """
 
-    def __init__(self, *, is_shared: bool, sessions: Sessions | None = None) -> None:
+    def __init__(self, *, is_shared: bool, owners: Collection[str] = (), sessions: Sessions | None = None) -> None:
         self._is_shared = is_shared
+        self._owners = frozenset(owners)
         self.sessions = sessions or Sessions()
+
+    def session(self, request: HTTPConnection) -> Session | None:
+        """The session of a browser or program that has signed in."""
+        return self.sessions.find(session_token(request)) or self.sessions.find(basic_credentials(request))
+
+    def person(self, request: HTTPConnection) -> str | None:
+        """The visitor_id of somebody whose name is known, the same on every device."""
+        session = self.session(request)
+        return person_id("login", session.name) if session and session.name else None
 
     def visitor(self, request: HTTPConnection) -> str | None:
         """The visitor_id of who asks; None for a program, and for a browser that keeps no identity."""
-        return visitor_id(request.headers.get("cookie"))
-
-    def session(self, request: HTTPConnection) -> Session | None:
-        """The session of a browser that has signed in."""
-        return self.sessions.find(request.headers.get("cookie"))
+        return self.person(request) or visitor_id(request.headers.get("cookie"))
 
     def is_owner(self, request: HTTPConnection) -> bool:
         """Whether the owner asks: signed in, or at an installation that nobody else reaches."""
-        return (not self._is_shared and is_direct(request)) or self.session(request) is not None
+        if not self._is_shared and is_direct(request):
+            return True
+        session = self.session(request)
+        return session is not None and (session.name is None or session.name in self._owners)
 
     def scope(self, request: HTTPConnection) -> str | None:
         """The visitor_id whose jobs a request may see, None for everybody's; `NOBODY` without an identity."""
@@ -49,6 +61,13 @@ class Access:
         scope = self.scope(request)
         return scope is None or job.visitor_id == scope
 
+    def may_fetch(self, request: HTTPConnection, job: Job) -> bool:
+        """Whether a request that knows the unguessable address of a job's file may have it.
+
+        A picture in a browser without an identity, and a program, have nothing but that address.
+        """
+        return job.visitor_id is None or self.visitor(request) is None or self.may_see(request, job)
+
 
 def is_direct(request: HTTPConnection) -> bool:
     """Whether a request comes straight from this machine.
@@ -57,3 +76,14 @@ def is_direct(request: HTTPConnection) -> bool:
     """
     host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
     return is_loopback(host) and not any(name.startswith("x-forwarded") for name in request.headers)
+
+
+def session_token(request: HTTPConnection) -> str:
+    """The token of a browser that signed in; `""` without."""
+    return cookie_of(request.headers.get("cookie"), COOKIE)
+
+
+def basic_credentials(request: HTTPConnection) -> str:
+    """A program's HTTP Basic credentials as they came; `""` without."""
+    header = request.headers.get("authorization", "")
+    return header if header[:6].lower() == "basic " else ""

@@ -1,6 +1,6 @@
 """The three endpoints for programs: `/generate`, `/job` and `/cancel`, stable from their first version on.
 
-A program has no cookie: the job_id is its key to that one job.
+A program has no cookie: the job_id is its key to that one job. One that signed in is the person it signed in as.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import Any
 import gradio as gr
 from gradio.route_utils import get_root_url
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.job import Job
 from dreamina_ui.schema import Model
 from dreamina_ui.studio import Studio
+from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.objects import job_object
 from dreamina_ui.ui.visitor import address_of
 
@@ -29,16 +31,17 @@ log = logging.getLogger(__name__)
 _TYPES = {"text": str, "choice": str, "number": float, "integer": int, "toggle": bool, "addresses": list[str]}
 
 
-def add_endpoints(studio: Studio, model: Model) -> None:
+def add_endpoints(studio: Studio, model: Model, access: Access) -> None:
     """Add the endpoints to the Blocks that are being built."""
-    here = _Endpoints(studio, model)
+    here = _Endpoints(studio, model, access)
     for name, function in (("generate", here.generate()), ("job", here.job), ("cancel", here.cancel)):
         gr.api(function, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
 
 
 class _Endpoints:
-    def __init__(self, studio: Studio, model: Model) -> None:
+    def __init__(self, studio: Studio, model: Model, access: Access) -> None:
         self._studio = studio
+        self._access = access
         self._model = model
 
     def generate(self) -> Callable[..., AsyncIterator[dict[str, Any]]]:
@@ -49,7 +52,9 @@ class _Endpoints:
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            press = partial(self._studio.generate, address=address_of(request.client.host))
+            person = self._access.person(_http(request))
+            address = address_of(request.client.host)
+            press = partial(self._studio.generate, visitor_id=person, address=address, is_click=False)
             job = await _ask(press, self._model.model_id, inputs)
             told: dict[str, Any] = {}
             async for change in self._follow(job):
@@ -128,6 +133,10 @@ def _as_id(job_id: Any) -> str:
 
 
 def _root(request: gr.Request) -> str:
-    http = request.request
-    assert http is not None  # only a call from our own process has none
+    http = _http(request)
     return get_root_url(http, http.url.path, http.app.root_path or None)
+
+
+def _http(request: gr.Request) -> Request:
+    assert request.request is not None  # only a call from our own process has none
+    return request.request

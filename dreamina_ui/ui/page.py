@@ -35,13 +35,20 @@ SERVER_WORDS = ("message_", "problem_", "own_problem_", "error_", "rule_", "fiel
 
 
 def build_page(
-    studio: Studio, model: Model, access: Access, *, uses_sandbox: bool, keeps_data: bool = True
+    studio: Studio,
+    model: Model,
+    access: Access,
+    *,
+    uses_sandbox: bool,
+    keeps_data: bool = True,
+    is_closed: bool = False,
 ) -> tuple[gr.Blocks, dict[str, Any]]:
     """The page that offers one model of a studio, and what `launch` needs besides.
 
     Args:
         uses_sandbox: say that the pictures are the sandbox's.
         keeps_data: whether pictures are still there after a restart; if not, say so.
+        is_closed: whether people sign in to see it; then it leads them out, too.
 
     Returns:
         The Blocks, and keyword arguments for `Blocks.launch`.
@@ -52,6 +59,8 @@ def build_page(
             gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner", elem_classes="banner")
         if not keeps_data:
             gr.HTML(texts("ui_forgetful_banner"), elem_id="forgetful-banner", elem_classes="banner")
+        if is_closed:
+            gr.HTML(texts("ui_account"), elem_id="account")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):
@@ -78,7 +87,7 @@ def build_page(
             api_visibility="private",
         ).then(None, js="() => dreamina.watch()", api_visibility="private")
         _keep_draft(page, list(components.values()))
-        add_endpoints(studio, model)
+        add_endpoints(studio, model, access)
     page.queue(api_open=False, default_concurrency_limit=None)
     # In single quotes: Gradio sends each escaped double quote as eleven characters. Measured: 41 kB a visit, not 51.
     facts = html.escape(json.dumps(_page_facts(model), ensure_ascii=False), quote=False).replace("'", "&#39;")
@@ -154,6 +163,7 @@ def _translations(model: Model, uses_sandbox: bool) -> dict[str, dict[str, str]]
         texts = {f"ui_{key}": words[key] for key in ("generate", "tab_create", "tab_library", "forgetful_banner")}
         if uses_sandbox:
             texts["ui_sandbox_banner"] = words["sandbox_banner"].format(variable=f"<code>{TOKEN_VARIABLES[0]}</code>")
+        texts["ui_account"] = f'<a href="{PREFIX}/sign-in">{words["account"]}</a>'
         for field in model.fields:
             for part, own in (("title", field.title), ("help", field.help)):
                 key = f"field_{field.parameter}_{part}"

@@ -85,7 +85,7 @@ class _Routes:
         key = request.path_params["file_key"]
         of_disk = "original" if tier == WITH_SETTINGS else tier
         found = await run_in_threadpool(self._studio.file, key, of_disk) if of_disk in TIERS else None
-        if found is None:
+        if found is None or not self._access.may_fetch(request, found[0]):
             return Response("No such file.", 404)
         job, output, path = found
         if tier == WITH_SETTINGS:

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 
 COOKIE = "dreamina_sign_in"
 LASTS_S = 30 * 86_400.0
@@ -24,13 +23,19 @@ MOST_TRIES_A_MINUTE = 60
 
 @dataclass(frozen=True)
 class Session:
-    """One browser that has signed in, until a time in seconds since 1970."""
+    """One browser or program that has signed in.
 
+    Attributes:
+        name: by which login; None for the owner's password.
+        until: when it ends, in seconds since 1970.
+    """
+
+    name: str | None
     until: float
 
 
 class Sessions:
-    """The sessions, by a hash of their token: nothing that could be used is in memory but for the moment it is made.
+    """The sessions, by a hash of their token, which is worth nothing outside of this process.
 
     Args:
         clock: seconds since 1970.
@@ -38,26 +43,35 @@ class Sessions:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[bytes, Session] = {}
+        self._key = secrets.token_bytes(32)
 
-    def begin(self) -> str:
-        """A new session; gives its token, for the browser's cookie."""
+    def begin(self, name: str | None, token: str | None = None) -> str:
+        """A new session; gives its token, for the browser's cookie.
+
+        Args:
+            name: by which login; None for the owner's password.
+            token: what the caller shows with each call instead of a cookie.
+        """
         now = self._clock()
         self._sessions = {key: each for key, each in self._sessions.items() if each.until > now}
         while len(self._sessions) >= MOST_SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
-        token = secrets.token_urlsafe(32)
-        self._sessions[_hash(token)] = Session(until=now + LASTS_S)
+        token = token or secrets.token_urlsafe(32)
+        self._sessions[self._hash(token)] = Session(name, until=now + LASTS_S)
         return token
 
-    def find(self, cookie_header: str | None) -> Session | None:
-        """The session of a request's `Cookie` header."""
-        found = self._sessions.get(_hash(_token(cookie_header)))
+    def find(self, token: str) -> Session | None:
+        """The session of a token."""
+        found = self._sessions.get(self._hash(token))
         return found if found and found.until > self._clock() else None
 
-    def end(self, cookie_header: str | None) -> None:
+    def end(self, token: str) -> None:
         """Sign out."""
-        self._sessions.pop(_hash(_token(cookie_header)), None)
+        self._sessions.pop(self._hash(token), None)
+
+    def _hash(self, token: str) -> bytes:
+        return hashlib.blake2b(token.encode(), key=self._key).digest()
 
 
 class Tries:
@@ -102,15 +116,3 @@ class Tries:
     def succeeded(self, guesser: str) -> None:
         """The try that began was right."""
         self._failed.pop(guesser, None)
-
-
-def _token(cookie_header: str | None) -> str:
-    try:
-        cookie = SimpleCookie(cookie_header or "").get(COOKIE)
-    except CookieError:
-        return ""
-    return cookie.value if cookie else ""
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

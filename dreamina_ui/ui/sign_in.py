@@ -1,106 +1,118 @@
-"""The sign-in page, which needs no script: the owner's password makes this browser the owner's."""
+"""The sign-in page, which needs no script, and the way in for programs."""
 
 from __future__ import annotations
 
-import hmac
 import html
 import math
 
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.ui.access import Access, is_direct
+from dreamina_ui.ui.access import session_token
+from dreamina_ui.ui.gate import Gate
 from dreamina_ui.ui.objects import PREFIX
 from dreamina_ui.ui.routes import asset_path, language_of, read_json, same_site
-from dreamina_ui.ui.sessions import COOKIE, LASTS_S, Tries
-from dreamina_ui.ui.visitor import address_of, set_cookie, visitor_id
+from dreamina_ui.ui.sessions import COOKIE, LASTS_S
+from dreamina_ui.ui.visitor import set_cookie
 from dreamina_ui.ui.wording import say
 
 PLACES = {"": "../", "owner": "owner"}
 """Where `next` may lead after signing in, as addresses relative to the sign-in page: nothing else, so no other site."""
 
 
-def build_sign_in_routes(
-    access: Access, owner_password: SecretStr | None, tries: Tries | None = None
-) -> list[BaseRoute]:
+def build_sign_in_routes(gate: Gate) -> list[BaseRoute]:
     """The sign-in page and the way out again; none where nobody can sign in."""
-    if owner_password is None:
+    if not gate.is_closed and not gate.has_owner_password:
         return []
-    here = _SignInRoutes(access, owner_password, tries or Tries())
+    here = _SignInRoutes(gate)
     return [
         Route(f"/{PREFIX}/sign-in", here.page),
         Route(f"/{PREFIX}/sign-in", same_site(here.sign_in), methods=["POST"]),
         Route(f"/{PREFIX}/sign-out", same_site(here.sign_out), methods=["POST"]),
+        # Where Gradio's client signs in; Gradio's own routes of these names count no tries.
+        Route("/login", same_site(here.login), methods=["POST"]),
+        Route("/login/", same_site(here.login), methods=["POST"]),
     ]
 
 
 class _SignInRoutes:
-    def __init__(self, access: Access, owner_password: SecretStr, tries: Tries) -> None:
-        self._access = access
-        self._owner_password = owner_password.get_secret_value().encode()
-        self._tries = tries
-        self._known_visitors: set[str] = set()
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._sessions = gate.access.sessions
 
     async def page(self, request: Request) -> Response:
         """The form, or the way out for who has signed in."""
         return self._page(request, request.query_params.get("next", ""))
 
     async def sign_in(self, request: Request) -> Response:
-        """Check `password`, given as a form or as JSON, and lead to `next`.
+        """Check `username` and `password`, given as a form or as JSON, and lead to `next`.
 
         Returns:
-            303 for a form, `{"next": str}` for JSON; 401 when the password is wrong, 429 when it is too early.
+            303 for a form, `{"next": str}` for JSON; 401 when they are wrong, 429 when it is too early.
         """
         is_json = request.headers.get("content-type", "").startswith("application/json")
         given = await (read_json(request) if is_json else _read_form(request))
-        following = str(given.get("next") or "")
-        visitor = visitor_id(request.headers.get("cookie"))
-        is_here, is_known = is_direct(request), visitor in self._known_visitors
-        address = address_of(request.client.host if request.client else None)
-        guesser = "here" if is_here else visitor if visitor and is_known else f"address {address}"
-        wait_s = self._tries.begin(guesser, is_trusted=is_here or is_known)
-        password = str(given.get("password") or "").encode(errors="surrogatepass")
-        if wait_s or not hmac.compare_digest(password, self._owner_password):
-            key, status = ("sign_in_wait", 429) if wait_s else ("sign_in_wrong", 401)
-            text = say(language_of(request), key, seconds=math.ceil(wait_s))
-            answer = JSONResponse({"message": text}) if is_json else self._page(request, following, text)
-            answer.status_code = status
-            if wait_s:
-                answer.headers["Retry-After"] = str(math.ceil(wait_s))
-            return answer
-        self._tries.succeeded(guesser)
-        if visitor:
-            self._known_visitors.add(visitor)
-        self._access.sessions.end(request.headers.get("cookie"))
-        token = self._access.sessions.begin()
+        name, following = _text(given, "username").strip(), _text(given, "next")
+        wait_s = await self._gate.check(request, name, _text(given, "password"))
+        if wait_s:
+            return self._refusal(request, wait_s, following, as_json=is_json)
         place = PLACES.get(following, PLACES[""])
-        answer = JSONResponse({"next": place}) if is_json else RedirectResponse(place, 303)
+        return self._begin(request, JSONResponse({"next": place}) if is_json else RedirectResponse(place, 303), name)
+
+    async def login(self, request: Request) -> Response:
+        """Sign in as `gradio_client.Client(address, auth=(name, password))` does: the answer is only a cookie."""
+        given = await _read_form(request)
+        name = _text(given, "username").strip()
+        wait_s = await self._gate.check(request, name, _text(given, "password"))
+        if wait_s:
+            return self._refusal(request, wait_s, as_json=True)
+        return self._begin(request, JSONResponse({"success": True}), name)
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session, here and in the server's memory."""
+        self._sessions.end(session_token(request))
+        cookie = set_cookie(request, COOKIE, "", 0)
+        return RedirectResponse("sign-in", 303, headers={"Set-Cookie": cookie, "Cache-Control": "no-store"})
+
+    def _begin(self, request: Request, answer: Response, name: str) -> Response:
+        self._sessions.end(session_token(request))
+        token = self._sessions.begin(name or None)
         answer.headers["Set-Cookie"] = set_cookie(request, COOKIE, token, int(LASTS_S))
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
-    async def sign_out(self, request: Request) -> Response:
-        """End the session, here and in the server's memory."""
-        self._access.sessions.end(request.headers.get("cookie"))
-        cookie = set_cookie(request, COOKIE, "", 0)
-        return RedirectResponse("sign-in", 303, headers={"Set-Cookie": cookie, "Cache-Control": "no-store"})
+    def _refusal(self, request: Request, wait_s: float, following: str = "", *, as_json: bool) -> Response:
+        is_early = wait_s < math.inf
+        seconds = math.ceil(wait_s) if is_early else 0
+        text = say(language_of(request), "sign_in_wait" if is_early else "sign_in_wrong", seconds=seconds)
+        answer = JSONResponse({"message": text}) if as_json else self._page(request, following, text)
+        answer.status_code = 429 if is_early else 401
+        if is_early:
+            answer.headers["Retry-After"] = str(seconds)
+        return answer
 
     def _page(self, request: Request, following: str, problem: str = "") -> Response:
         language = language_of(request)
 
-        def text(key: str) -> str:
-            return html.escape(say(language, key))
+        def text(key: str, **values: str) -> str:
+            return html.escape(say(language, key, **values))
 
-        if self._access.session(request):
-            body = f"""<p>{text("signed_in_owner")}</p>
+        if session := self._gate.access.session(request):
+            who = text("signed_in_as", name=session.name) if session.name else text("signed_in_owner")
+            body = f"""<p>{who}</p>
 <form method="post" action="sign-out"><button>{text("sign_out")}</button></form>"""
         else:
             alert = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
+            both = self._gate.is_closed and self._gate.has_owner_password
+            hint = f"<small>{text('sign_in_name_hint')}</small>" if both else ""
+            name = f"""<label>{text("sign_in_name")}{hint}
+<input name="username" autofocus autocomplete="username" autocapitalize="none" maxlength="200"></label>
+"""
             body = f"""{alert}<form method="post" action="sign-in">
 <input type="hidden" name="next" value="{html.escape(following if following in PLACES else "")}">
-<label>{text("sign_in_owner_password")}
+{name if self._gate.is_closed else ""}<label>
+{text("sign_in_password" if self._gate.is_closed else "sign_in_owner_password")}
 <input type="password" name="password" required autofocus autocomplete="current-password" maxlength="1000"></label>
 <button>{text("sign_in")}</button></form>"""
         style = asset_path("sign-in.css").removeprefix(f"{PREFIX}/")
@@ -113,5 +125,10 @@ class _SignInRoutes:
 
 
 async def _read_form(request: Request) -> dict[str, object]:
-    async with request.form(max_files=0, max_fields=8) as form:
+    async with request.form(max_files=0, max_fields=16) as form:
         return dict(form)
+
+
+def _text(given: dict[str, object], key: str) -> str:
+    value = given.get(key)
+    return value if isinstance(value, str) else ""

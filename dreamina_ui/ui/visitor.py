@@ -20,11 +20,32 @@ _YEAR_S = 31_536_000
 
 def visitor_id(cookie_header: str | None) -> str | None:
     """The visitor behind a request's `Cookie` header; None for a program or a browser that refuses cookies."""
+    value = cookie_of(cookie_header, COOKIE)
+    return hashlib.sha256(value.encode()).hexdigest()[:32] if len(value) >= 32 else None
+
+
+def person_id(source: str, name: str) -> str:
+    """The visitor that a person is on every device; no cookie has an id of this form.
+
+    Args:
+        source: who vouches for the name.
+    """
+    return "person-" + hashlib.sha256(f"{source} {name}".encode()).hexdigest()[:32]
+
+
+def cookie_of(cookie_header: str | None, name: str) -> str:
+    """The value of one cookie in a request's `Cookie` header; `""` without."""
     try:
-        cookie = SimpleCookie(cookie_header or "").get(COOKIE)
+        cookie = SimpleCookie(cookie_header or "").get(name)
     except CookieError:
-        return None
-    return hashlib.sha256(cookie.value.encode()).hexdigest()[:32] if cookie and len(cookie.value) >= 32 else None
+        return ""
+    return cookie.value if cookie else ""
+
+
+def path_of(scope: Scope) -> str:
+    """A request's path below the root path, which some proxies leave in place and others take off."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and (path + "/").startswith(root + "/") else path
 
 
 def address_of(host: str | None) -> str | None:
@@ -66,7 +87,7 @@ class VisitorCookie:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
-        opens_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in ("", "/")
+        opens_page = scope["type"] == "http" and scope["method"] == "GET" and path_of(scope) in ("", "/")
         if not opens_page or visitor_id(headers.get("cookie")):
             await self.app(scope, receive, send)
             return

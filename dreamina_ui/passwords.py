@@ -1,0 +1,100 @@
+"""Names and passwords: only hashes are kept, and a check takes as long for a name that is unknown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from dreamina_ui.errors import SettingsError
+
+SLOW, QUICK = "scrypt", "sha256"
+
+
+class Logins:
+    """Who may sign in.
+
+    Args:
+        kept: the hash of each name's password, by name.
+    """
+
+    def __init__(self, kept: Mapping[str, str]) -> None:
+        self._kept = dict(kept)
+        slow = any(each.startswith(SLOW) for each in kept.values())
+        self._nobodys = hash_password(secrets.token_urlsafe(), SLOW if slow else QUICK)
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def are_right(self, name: str, password: str) -> bool:
+        """Whether this is the name's password; slow, so ask on a thread."""
+        is_right = _is_hash_of(password, self._kept.get(name, self._nobodys))
+        return is_right and name in self._kept
+
+
+def hash_password(password: str, method: str = SLOW) -> str:
+    """A hash such as `scrypt$salt$key`, for a file; the quick method is for what never leaves memory."""
+    salt = secrets.token_bytes(16)
+    return f"{method}${_text(salt)}${_text(_key(method, password, salt))}"
+
+
+def read_logins(names_and_passwords: str, file: Path | None) -> Logins:
+    """The logins of a list `name:password,name:password` and of a file of lines `name:hash`.
+
+    Raises:
+        SettingsError: a line or the file cannot be read; the message shows no password.
+    """
+    found: dict[str, str] = {}
+
+    def add(variable: str, place: int, name: str, kept: str) -> None:
+        if not name or not kept or name in found:
+            raise SettingsError(f"{variable}: entry {place} is no name:password, or its name is there twice.")
+        found[name] = kept
+
+    entries = [entry for entry in names_and_passwords.split(",") if entry.strip()]
+    for place, entry in enumerate(entries, 1):
+        name, _, password = (part.strip() for part in entry.partition(":"))
+        add("DREAMINA_AUTH", place, name, password and hash_password(password, QUICK))
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file else []
+    except (OSError, UnicodeDecodeError) as fault:
+        raise SettingsError(f"DREAMINA_AUTH_FILE: {file} cannot be read: {fault}") from fault
+    for place, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#"):
+            name, _, kept = (part.strip() for part in line.partition(":"))
+            add("DREAMINA_AUTH_FILE", place, name, kept if _is_hash(kept) else "")
+    if not found and (file or names_and_passwords):
+        raise SettingsError(f"{'DREAMINA_AUTH_FILE' if file else 'DREAMINA_AUTH'}: there is no login in it.")
+    return Logins(found)
+
+
+def _is_hash(kept: str) -> bool:
+    try:
+        method, salt, key = kept.split("$")
+        return method == SLOW and len(_bytes(salt)) >= 16 and len(_bytes(key)) == 32
+    except ValueError:
+        return False
+
+
+def _is_hash_of(password: str, kept: str) -> bool:
+    method, salt, key = kept.split("$")
+    return hmac.compare_digest(_key(method, password, _bytes(salt)), _bytes(key))
+
+
+def _key(method: str, password: str, salt: bytes) -> bytes:
+    data = password.encode(errors="surrogatepass")
+    if method == QUICK:
+        return hashlib.sha256(salt + data).digest()
+    # Source: OWASP Password Storage Cheat Sheet, scrypt: 16 MB and five rounds.
+    return hashlib.scrypt(data, salt=salt, n=2**14, r=8, p=5, dklen=32)
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, altchars=b"-_", validate=True)
