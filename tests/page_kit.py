@@ -164,9 +164,9 @@ class ScriptedApp:
 class Visitor:
     """A browser without a page: one cookie, and the calls that the page makes."""
 
-    def __init__(self, app: AppProcess) -> None:
+    def __init__(self, app: AppProcess, http: requests.Session | None = None) -> None:
         self.app = app
-        self.http = requests.Session()
+        self.http = http or requests.Session()
         self.http.get(app.url, timeout=10)
         self.config = self.http.get(f"{app.url}/config", timeout=10).json()
 
@@ -190,12 +190,12 @@ class Visitor:
             f"{self.app.url}/gradio_api/queue/join",
             data=json.dumps(body),  # as text: it lets NaN through
             headers={"Content-Type": "application/json"},
-            timeout=10,
+            timeout=60,
         )
         if sent.status_code != 200:
             return {"success": False, "output": {"error": sent.text}}
         address = f"{self.app.url}/gradio_api/queue/data?session_hash={session}"
-        with self.http.get(address, stream=True, timeout=10) as answer:
+        with self.http.get(address, stream=True, timeout=60) as answer:
             ends = (told for _, told in read_events(answer) if told["msg"] == "process_completed")
             end: dict[str, Any] = next(ends)
             return end

@@ -1,4 +1,4 @@
-"""The promises of the process: a kill loses no job, a stop is quick and clean, and the token shows nowhere."""
+"""The promises of the process: a kill loses no job, and a stop is quick and clean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.misbehaving import closed_port
-from tests.page_kit import AppProcess, Visitor, accepted, last_event, read_events, wait_for
+from tests.page_kit import AppProcess, Visitor, accepted, read_events, wait_for
 
 TOKEN = "a-token-that-nobody-may-see-0123456789"
 STOPS = {"SIGTERM": [signal.SIGTERM], "SIGTERM twice": [signal.SIGTERM] * 2, "SIGINT": [signal.SIGINT]}
@@ -37,8 +37,8 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def app_with_token(sandbox_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """The app with a token, and with every word it can log."""
-    settings = {"RUNCOMFY_API_BASE_URL": sandbox_url, "RUNCOMFY_API_TOKEN": TOKEN, "DREAMINA_LOG_LEVEL": "DEBUG"}
+    """The app with a token."""
+    settings = {"RUNCOMFY_API_BASE_URL": sandbox_url, "RUNCOMFY_API_TOKEN": TOKEN}
     with AppProcess(tmp_path_factory.mktemp("app"), **settings) as running:
         yield running
 
@@ -70,22 +70,6 @@ def test_a_kill_in_mid_job_loses_nothing_and_pays_once(app_with_token: AppProces
     found = accepted(sandbox_url, TOKEN)
     assert [each["request_id"] for each in found if each["inputs"]["prompt"] == "through a kill"] == [job["request_id"]]
     assert requests.get(f"{app.url}/dreamina/{job['outputs'][0]['original']}", timeout=10).status_code == 200
-
-
-def test_the_token_is_in_no_log_no_file_and_no_answer(app_with_token: AppProcess) -> None:
-    """Who sees the page, the log or the folder must not be able to spend the owner's money."""
-    app = app_with_token
-    name, data = last_event(app, "generate", '{"data": ["seen by everybody", "1024x1024(1:1)", 0.5, true]}')
-    assert (name, data[0]["state"]) == ("complete", "done")
-    token = TOKEN.encode()
-    assert app.output.count(data[0]["job_id"][:8]) >= 3, "the log must have told of the job"
-    assert TOKEN not in app.output
-    assert [path for path in app.data.rglob("*") if path.is_file() and token in path.read_bytes()] == []
-    page = requests.get(app.url, timeout=10).text
-    assets = set(re.findall(r"dreamina/assets/\w+/\w+\.\w+", page))
-    assert assets
-    for path in ("", "config", "gradio_api/info", "gradio_api/openapi.json", "dreamina/jobs", *assets):
-        assert TOKEN not in requests.get(f"{app.url}/{path}", timeout=10).text, path
 
 
 def test_a_second_server_on_the_same_folder_names_the_first(app_with_token: AppProcess, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ PATHS = (
         ("GET", "/gradio_api/proxy=https://example.com/"),
         ("GET", "/gradio_api/deep_link?session_hash=x"),
         ("GET", "/gradio_api/runs"),
+        ("GET", "/gradio_api/dev/reload"),
         ("POST", "/gradio_api/component_server"),
         ("GET", "/monitoring"),
         ("GET", "/monitoring/summary"),

@@ -26,6 +26,7 @@ SHUT = (
     "vibe-",
     "undo-vibe-",
     "custom_component",
+    "dev/",  # a stream without an end, for people who write Gradio pages
     "deep_link",  # keeps what a visitor typed, for everyone who has the link
 )
 """Beginnings of paths under `/gradio_api/` that are answered with 404."""
