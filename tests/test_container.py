@@ -1,0 +1,54 @@
+"""The container's recipe, as far as it can be tried without a daemon that builds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from fnmatch import fnmatch
+
+import pytest
+
+from tests.misbehaving import closed_port
+from tests.page_kit import ROOT, AppProcess
+
+RECIPE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
+LINES = [line for line in RECIPE.splitlines() if line and not line.startswith("#")]
+FINAL = LINES[max(number for number, line in enumerate(LINES) if line.startswith("FROM ")) :]
+
+
+def argument(instruction: str) -> str:
+    """What stands behind the last such instruction of the image itself."""
+    return next(line.partition(" ")[2] for line in reversed(FINAL) if line.startswith(f"{instruction} "))
+
+
+def test_everything_that_is_copied_is_there_and_sent_to_the_builder() -> None:
+    """A build that breaks on a moved file is found on the day of the move."""
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    sources = [line.split()[1] for line in LINES if line.startswith("COPY ") and "--from" not in line]
+    assert {"app.py", "requirements.txt", "assets", "dreamina_ui"} == {*sources}
+    for source in sources:
+        assert (ROOT / source).exists()
+        assert any(fnmatch(source, pattern) for pattern in kept), source
+
+
+def test_it_runs_as_nobody_special_and_keeps_its_data_in_the_volume() -> None:
+    """A hole in the program is no root on the machine, and an update loses no picture."""
+    instructions = [line.split()[0] for line in FINAL]
+    assert argument("USER") not in ("root", "0")
+    assert instructions.index("USER") < instructions.index("CMD")
+    assert not {"COPY", "RUN", "ADD"} & {*instructions[instructions.index("USER") :]}
+    assert f"DREAMINA_DATA_DIR={argument('VOLUME')}" in argument("ENV").split()
+    assert json.loads(argument("CMD")) == ["python", "app.py"]
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_the_health_check_tells_up_from_down(app: AppProcess, is_up: bool) -> None:
+    """A container that hangs is started again, and one that works is left alone; the image has no curl."""
+    python, *arguments = json.loads(argument("HEALTHCHECK").partition("CMD ")[2])
+    assert python == "python"
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(app.port if is_up else closed_port())}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, timeout=20)
+    assert (done.returncode == 0) is is_up
