@@ -25,6 +25,7 @@ from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.doors import Doors
 from dreamina_ui.ui.gate import Gate, Wall
 from dreamina_ui.ui.library_routes import build_library_routes
+from dreamina_ui.ui.own_key import build_key_routes
 from dreamina_ui.ui.page import build_page
 from dreamina_ui.ui.probes import build_probe_routes
 from dreamina_ui.ui.routes import build_routes
@@ -57,6 +58,7 @@ def main() -> None:
             is_closed=gate.is_closed,
         )
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
+        routes += build_key_routes(parts.studio, access)
         routes += build_sign_in_routes(gate)
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)

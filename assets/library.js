@@ -336,7 +336,7 @@ dreamina.library = (() => {
       [words.detail_duration, job.finished_at ? say("elapsed", { seconds: (job.finished_at - job.created_at).toFixed(1) }) : ""],
       [words.detail_model, job.model_id],
       [words.detail_request, job.request_id],
-      [words.detail_cost, job.cost || words.unknown],
+      [words.detail_cost, [job.cost || words.unknown, job.own_key && words.own_key_job].filter(Boolean).join(" · ")],
       [words.detail_file, output?.facts],
       ["SHA-256", output?.sha256],
     ];

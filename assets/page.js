@@ -185,7 +185,7 @@ const dreamina = (() => {
     parts.message.hidden = !data.message;
     parts.detail.textContent = data.detail;
     parts.detail.hidden = !data.detail;
-    parts.facts.textContent = [data.request_id && say("request_id", data), data.cost].filter(Boolean).join(" · ");
+    parts.facts.textContent = [data.request_id && say("request_id", data), data.cost, data.own_key && words.own_key_job].filter(Boolean).join(" · ");
     parts.progress.hidden = !data.active;
     parts.fetchAgain.hidden = !data.can_fetch_again;
     parts.cancel.hidden = !data.can_cancel;

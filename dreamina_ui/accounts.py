@@ -79,17 +79,21 @@ class Accounts:
         self._marks: dict[str, str] = {}  # by session
 
     def account(self, session: str | None) -> Account:
-        """Who pays for a press: the session's own key if one was given, else the owner.
+        """Who pays for a press: the session's own key if it gave one, else the owner.
 
         Raises:
-            KeyNeededError: there is no own key, and the owner does not pay.
+            KeyNeededError: the session's key is no longer here, or there is none and the owner does not pay.
         """
-        with self._lock:
-            mark = self._marks.get(session or "")
-            if mark:
-                return Account(self._use(mark).client, self.key_origin, mark)
+        if session is not None:
+            with self._lock:
+                if mark := self._marks.get(session):
+                    return Account(self._use(mark).client, self.key_origin, mark)
+            raise KeyNeededError("Your RunComfy key is no longer here: give it again. Nothing was submitted.")
         if self.owner is None or self.requires_own_key:
-            raise KeyNeededError("This page asks for your own RunComfy key. Nothing was submitted.")
+            raise KeyNeededError(
+                "Your own RunComfy key is needed here; a program gives it in the header X-RunComfy-Token. "
+                "Nothing was submitted."
+            )
         return Account(self.owner, self.api_origin)
 
     def client(self, job: Job) -> RunComfy:
@@ -139,11 +143,11 @@ class Accounts:
             return fault.kind not in ("transport", "protocol", "rate_limit")
         return True
 
-    def keep(self, token: str, session: str | None) -> tuple[str, str | None]:
+    def keep(self, token: str, session: str | None) -> tuple[Account, str | None]:
         """Keep a key for a browser session, in place of an older one, or without a session for a program's jobs.
 
         Returns:
-            Its mark, and the mark of the older one if that is another.
+            Its account, and the mark of the older key if that is another.
 
         Raises:
             SettingsError: this can be no key.
@@ -155,7 +159,7 @@ class Accounts:
             older = self._forget(session) if session and older != mark else None
             if mark not in self._keys:
                 if len(self._keys) >= MOST_KEYS:
-                    self._drop(min(self._keys, key=lambda each: self._keys[each].used_at))
+                    self._drop(min(self._keys, key=self._worth))
                 self._keys[mark] = _Key(client, token[-4:], self._clock())
             key = self._use(mark)
             if session is not None:
@@ -164,7 +168,7 @@ class Accounts:
                 if len(key.sessions) > MOST_SESSIONS:
                     first = next(iter(key.sessions))
                     del key.sessions[first], self._marks[first]
-        return mark, older
+            return Account(key.client, self.key_origin, mark), older
 
     def forget(self, session: str) -> str | None:
         """Forget a session's key, unless another session gave the same; returns its mark if there was one."""
@@ -190,6 +194,10 @@ class Accounts:
             if not self._keys[mark].sessions:
                 del self._keys[mark]
         return mark
+
+    def _worth(self, mark: str) -> tuple[bool, float]:
+        """Programs' keys go first: they come with each call, in any number, and are not tried before."""
+        return bool(self._keys[mark].sessions), self._keys[mark].used_at
 
     def _use(self, mark: str) -> _Key:
         key = self._keys[mark]

@@ -413,15 +413,20 @@ class Studio:
         """`Accounts.check` on a thread of its own pool."""
         return self._checkers.submit(self.accounts.check, token)
 
-    def give_key(self, token: str, session: str | None) -> None:
+    def give_key(self, token: str, session: str | None) -> Account:
         """Keep a visitor's own key for a session, in place of an older one; jobs that wait for it go on.
+
+        Args:
+            session: None for a program's key: it serves its jobs, and no press.
 
         Raises:
             SettingsError: this can be no key.
             LedgerError: the jobs that wait for it could not be read.
         """
-        for mark in filter(None, self.accounts.keep(token, session)):
+        account, older = self.accounts.keep(token, session)
+        for mark in filter(None, (account.key_mark, older)):
             self._wake(mark)
+        return account
 
     def take_key(self, session: str) -> None:
         """Forget a session's key; jobs that were made with it wait. Raises LedgerError."""
@@ -448,7 +453,7 @@ class Studio:
 
     def left(self, visitor_id: str, session: str | None = None) -> Left:
         """What a visitor may still do today, at the owner's cost; raises LedgerError."""
-        if self.accounts.requires_own_key or self.accounts.hint(session):
+        if self.accounts.requires_own_key or session is not None:
             return Left(None, day_end(self._clock()))
         with self._ledger.reading() as connection:
             return self.guard.left(connection, visitor_id, self._clock())

@@ -549,3 +549,39 @@ def tab_to(page: Page, start: Locator, target: Locator) -> None:
             break
     expect(target).to_be_focused()
     assert target.evaluate(FOCUS_LOOK) != plain
+
+
+# --- one's own key
+
+
+def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedApp, open_page: OpenPage) -> None:
+    """The browser keeps nothing of it but its last characters on the screen; a job without its key says so."""
+    page = open_page(scripted.app)
+    service = scripted.service()
+    service.status("in_queue")
+    hint = "<b>!"  # whatever a key ends with, it is text
+    page.get_by_text(say("en", "own_key"), exact=True).click()
+    field = page.get_by_label(say("en", "own_key_label"))
+    expect(field).to_have_attribute("autocomplete", "new-password")
+    field.fill(f"rc-browser-key-{hint}")
+    field.press("Enter")
+    expect(page.get_by_text(say("en", "own_key_given", hint=hint))).to_be_visible()
+    expect(page.locator("#own-key-input")).to_have_value("")
+    job = press_generate(page, "paid by myself")
+    expect_state(job, "queued")
+    expect(job.locator(".facts")).to_contain_text(say("en", "own_key_job"))
+    page.get_by_role("button", name=say("en", "own_key_remove")).click()
+    expect(job.locator(".message")).to_have_text(say("en", "own_problem_key_needed"))
+    expect(cancel_button(job)).to_be_hidden()
+    kept = page.evaluate(
+        "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, document.documentElement.outerHTML])"
+    )
+    assert "rc-browser" not in kept
+    service.completes()
+    page.locator("#own-key-input").fill(f"rc-browser-key-{hint}")
+    page.get_by_role("button", name=say("en", "own_key_use")).click()
+    expect_state(job, "done")
+    page.reload()
+    expect(page.get_by_text(say("en", "own_key_given", hint=hint))).to_be_visible()
+    paid = [seen for seen in scripted.server.requests if service.request_id in seen.path]
+    assert {seen.header("authorization") for seen in paid} == {f"Bearer rc-browser-key-{hint}"}

@@ -6,6 +6,7 @@ reaches.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 
 from starlette.requests import HTTPConnection
@@ -16,6 +17,7 @@ from dreamina_ui.ui.sessions import COOKIE, Session, Sessions
 from dreamina_ui.ui.visitor import cookie_of, person_id, visitor_id
 
 NOBODY = "nobody"
+KEY_COOKIE = "dreamina_key"
 
 
 class Access:
@@ -44,6 +46,17 @@ class Access:
     def visitor(self, request: HTTPConnection) -> str | None:
         """The visitor_id of who asks; None for a program, and for a browser that keeps no identity."""
         return self.person(request) or visitor_id(request.headers.get("cookie"))
+
+    def key_session(self, request: HTTPConnection, cookie: str = "") -> str | None:
+        """The session of a browser that gave a RunComfy key, whether the key is still here or not; None without.
+
+        It is that of the login, too: whoever signs in next on this browser does not pay with this key.
+
+        Args:
+            cookie: the value that the browser is about to get.
+        """
+        value = cookie or cookie_of(request.headers.get("cookie"), KEY_COOKIE)
+        return hashlib.sha256(f"{self.person(request)} {value}".encode()).hexdigest() if len(value) >= 32 else None
 
     def is_owner(self, request: HTTPConnection) -> bool:
         """Whether the owner asks: signed in, or at an installation that nobody else reaches."""

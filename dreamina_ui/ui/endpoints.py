@@ -18,6 +18,7 @@ from gradio.route_utils import get_root_url
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from dreamina_ui.accounts import Account
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.job import Job
 from dreamina_ui.schema import Model
@@ -27,6 +28,9 @@ from dreamina_ui.ui.objects import job_object
 from dreamina_ui.ui.visitor import address_of
 
 log = logging.getLogger(__name__)
+
+KEY_HEADER = "x-runcomfy-token"
+"""How a program gives its own RunComfy key, with any call."""
 
 _TYPES = {"text": str, "choice": str, "number": float, "integer": int, "toggle": bool, "addresses": list[str]}
 
@@ -52,10 +56,8 @@ class _Endpoints:
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            person = self._access.person(_http(request))
-            address = address_of(request.client.host)
-            press = partial(self._studio.generate, visitor_id=person, address=address, is_click=False)
-            job = await _ask(press, self._model.model_id, inputs)
+            press = partial(self._press, request, self._model.model_id, inputs)
+            job = await _ask(press)
             told: dict[str, Any] = {}
             async for change in self._follow(job):
                 found = job_object(self._studio, change, _root(request), time.time())
@@ -79,6 +81,25 @@ class _Endpoints:
         generate.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": dict}
         return generate
 
+    def _press(self, request: gr.Request, model_id: str, inputs: dict[str, Any]) -> Job:
+        return self._studio.generate(
+            model_id,
+            inputs,
+            visitor_id=self._access.person(_http(request)),
+            address=address_of(request.client.host),
+            account=self._account(request),
+            is_click=False,
+        )
+
+    def _account(self, request: gr.Request) -> Account | None:
+        """That of the key in the call's header, which from now on serves all jobs made with it; None without one."""
+        key = _http(request).headers.get(KEY_HEADER)
+        return self._studio.give_key(key, None) if key else None
+
+    def _job(self, request: gr.Request, job_id: str) -> Job:
+        self._account(request)
+        return self._studio.job(job_id)
+
     async def _follow(self, job: Job) -> AsyncIterator[Job]:
         """A job and each later version of it, until nothing more will happen without a person."""
         loop = asyncio.get_running_loop()
@@ -101,12 +122,12 @@ class _Endpoints:
 
     async def job(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """One job as it is now."""
-        job = await _ask(self._studio.job, _as_id(job_id))
+        job = await _ask(self._job, request, _as_id(job_id))
         return job_object(self._studio, job, _root(request), time.time())
 
     async def cancel(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """Cancel one job: the outcome is `cancelled`, `too_late` or `unconfirmed`."""
-        await _ask(self._studio.job, _as_id(job_id))
+        await _ask(self._job, request, _as_id(job_id))
         try:
             verdict = await asyncio.wrap_future(self._studio.cancel_soon(job_id))
         except DreaminaError as fault:

@@ -66,6 +66,7 @@ def build_page(
                 with gr.Column(elem_id="form", scale=1, min_width=300):
                     components = build_form(model, texts)
                     generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
+                    gr.HTML('<div id="own-key"></div>', elem_id="own-key-frame", apply_default_css=False)
                 with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
                     gr.HTML('<div id="jobs"></div>', elem_id="jobs-frame", apply_default_css=False)
             with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
@@ -123,7 +124,8 @@ def _press(studio: Studio, model: Model, access: Access, keys: dict[Any, str]) -
         inputs = read_form(model, {key: values.get(component) for component, key in keys.items()})
         try:
             address = address_of(request.client.host)
-            studio.generate(model.model_id, inputs, visitor_id=visitor, address=address)
+            account = studio.accounts.account(access.key_session(request.request))
+            studio.generate(model.model_id, inputs, visitor_id=visitor, address=address, account=account)
         except DreaminaError as fault:
             names = {
                 key: languages()[language].get(f"field_{_parameter(model, key)}_title", titles[key]) for key in titles
@@ -175,7 +177,9 @@ def _translations(model: Model, uses_sandbox: bool) -> dict[str, dict[str, str]]
 def _page_facts(model: Model) -> dict[str, Any]:
     """What the script needs to know: the fields in order, and the words of each language that it shows."""
     return {
-        "scripts": [asset_path(name).removeprefix(f"{PREFIX}/") for name in ("metadata.js", "library.js")],
+        "scripts": [
+            asset_path(name).removeprefix(f"{PREFIX}/") for name in ("metadata.js", "library.js", "own-key.js")
+        ],
         "fields": [
             {
                 "key": field.key,

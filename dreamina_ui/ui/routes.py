@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -107,7 +107,7 @@ class _Routes:
     async def left(self, request: Request) -> Response:
         """What the visitor may still do today: `{"jobs_today": int | null, "renewed_at": seconds since 1970}`."""
         visitor = self._access.visitor(request) or NOBODY
-        left = await run_in_threadpool(self._studio.left, visitor)
+        left = await run_in_threadpool(self._studio.left, visitor, self._access.key_session(request))
         return JSONResponse(vars(left), headers={"Cache-Control": "no-store"})
 
     async def events(self, request: Request) -> Response:
@@ -175,7 +175,10 @@ class _Routes:
                 raise InputError("may_charge_twice", "const", True, body.get("may_charge_twice"))
             visitor = self._access.visitor(request)
             address = address_of(request.client.host if request.client else None)
-            return await run_in_threadpool(lambda: studio.submit_again(job.job_id, visitor_id=visitor, address=address))
+            account = studio.accounts.account(self._access.key_session(request))
+            return await run_in_threadpool(
+                lambda: studio.submit_again(job.job_id, visitor_id=visitor, address=address, account=account)
+            )
         raise InputError("action", "enum", ACTIONS, action)
 
     async def attach(self, request: Request) -> Response:
@@ -185,7 +188,9 @@ class _Routes:
         try:
             if self._access.scope(request) is not None:
                 raise MoveError("Only the owner may bring in requests: at the machine itself, or by the command line.")
-            job = await run_in_threadpool(lambda: self._studio.attach(request_id, visitor_id=visitor))
+            account = self._studio.accounts.account(self._access.key_session(request))
+            attach = partial(self._studio.attach, request_id, visitor_id=visitor, account=account)
+            job = await run_in_threadpool(attach)
         except DreaminaError as fault:
             return _refusal(fault, language_of(request))
         return JSONResponse((await self._cards(request, [job]))[0])

@@ -59,13 +59,14 @@ def address_of(host: str | None) -> str | None:
     return hashlib.sha256(str(address).encode()).hexdigest()[:32]
 
 
-def set_cookie(request: HTTPConnection, name: str, value: str, max_age_s: int) -> str:
-    """A `Set-Cookie` header for this page alone, out of reach of scripts."""
+def set_cookie(request: HTTPConnection, name: str, value: str, max_age_s: int | None) -> str:
+    """A `Set-Cookie` header for this page alone, out of reach of scripts; without an age it ends with the browser."""
     forwarded = request.headers.get("x-forwarded-proto", "").split(",")[0].strip()
     # In a Space the page lives in a frame of another site: only a partitioned cookie gets through there.
     is_secure = "https" in (request.scope.get("scheme"), forwarded)
     policy = "SameSite=None; Secure; Partitioned" if is_secure else "SameSite=Lax"
-    return f"{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; {policy}"
+    age = "" if max_age_s is None else f"Max-Age={max_age_s}; "
+    return f"{name}={value}; Path=/; {age}HttpOnly; {policy}"
 
 
 def is_cross_site(headers: Headers) -> bool:
