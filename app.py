@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 for name in [name for name, value in os.environ.items() if name.startswith("GRADIO_") and not value]:
     del os.environ[name]  # empty is unset, as for our own settings; Gradio would break on it
+os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe every client on this machine; ui/proxies.py decides
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # telemetry is the owner's choice
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100000000")  # else each event tabulates all past events
 
@@ -22,12 +23,14 @@ from dreamina_ui.parts import build_parts
 from dreamina_ui.passwords import read_logins
 from dreamina_ui.settings import read_settings
 from dreamina_ui.ui.access import Access
-from dreamina_ui.ui.doors import Doors
+from dreamina_ui.ui.doors import Doors, without_cors
 from dreamina_ui.ui.gate import Gate, Wall
+from dreamina_ui.ui.headers import SafeHeaders
 from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.own_key import build_key_routes
 from dreamina_ui.ui.page import build_page
 from dreamina_ui.ui.probes import build_probe_routes
+from dreamina_ui.ui.proxies import Proxies
 from dreamina_ui.ui.routes import build_routes
 from dreamina_ui.ui.sign_in import build_sign_in_routes
 from dreamina_ui.ui.visitor import VisitorCookie
@@ -63,13 +66,18 @@ def main() -> None:
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
         parts.start()
-        middleware = [Middleware(Doors), Middleware(VisitorCookie)]
-        if gate.is_closed:
-            middleware.insert(1, Middleware(Wall, gate))
-        app_kwargs = {"routes": routes, "middleware": middleware}
+        middleware = [
+            Middleware(Proxies, settings.believed_proxies),
+            Middleware(SafeHeaders, settings.frame_sites),
+            Middleware(Doors),
+            *([Middleware(Wall, gate)] if gate.is_closed else []),
+            Middleware(VisitorCookie),
+        ]
+        app_kwargs = {"routes": routes, "middleware": middleware, "lifespan": without_cors}
         share = settings.wants_share_link or None
         page.launch(app_kwargs=app_kwargs, share=share, quiet=logs_json, prevent_thread_lock=True, **launch)
         take_over_uvicorn()
+        page.server.config.encoded_headers = []  # strangers need not know the server by name
     except (DreaminaError, OSError) as fault:
         print(f"Dreamina UI cannot start.\n{fault}", file=sys.stderr, flush=True)
         os._exit(1)  # a sandbox or a worker may be running already

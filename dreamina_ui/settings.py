@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from dreamina_ui.errors import SettingsError
 
 TOKEN_VARIABLES = ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
+LOOPBACK = frozenset({"127.0.0.0/8", "::1/128"})
+PRIVATE = LOOPBACK | {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 RUNCOMFY_URL = "https://model-api.runcomfy.net"
 SPACE_STORAGE = Path("/data")
 """Where a Hugging Face Space has its persistent storage, if it has one."""
@@ -35,6 +37,7 @@ class Settings(BaseSettings):
         visitor_at_once ... usd_per_month: the owner's limits, see `limits.Limits`; None for the default.
         price_usd: what one file costs, in USD, where the API does not say.
         require_own_key: whether every visitor must use a RunComfy key of their own.
+        trusted_proxies: addresses and networks whose `X-Forwarded-*` headers count; None for the default.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
         owner_password: what the owner signs in with, from anywhere; None for no such way. Never shown by `repr`.
         wants_metrics: whether there is `/metrics`.
@@ -76,6 +79,9 @@ class Settings(BaseSettings):
     auth: SecretStr = Field(SecretStr(""), validation_alias="DREAMINA_AUTH")
     auth_file: Path | None = Field(None, validation_alias="DREAMINA_AUTH_FILE")
     owners: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_OWNERS")
+    trusted_proxies: Annotated[frozenset[str] | None, NoDecode] = Field(
+        None, validation_alias="DREAMINA_TRUSTED_PROXIES"
+    )
     share_link: str = Field("", validation_alias="GRADIO_SHARE")
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
     root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")
@@ -114,6 +120,33 @@ class Settings(BaseSettings):
     def _owners_are_a_list(cls, owners: object) -> object:
         return frozenset(filter(None, map(str.strip, owners.split(",")))) if isinstance(owners, str) else owners
 
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _proxies_are_networks(cls, proxies: object) -> object:
+        if not isinstance(proxies, str):
+            return proxies
+        names = [name.strip() for name in proxies.split(",") if name.strip()]
+        try:
+            return frozenset(str(ipaddress.ip_network(name, strict=False)) for name in names if name != "none")
+        except ValueError:
+            raise ValueError("must be addresses or networks such as 127.0.0.1,10.0.0.0/8, or none") from None
+
+    @property
+    def believed_proxies(self) -> frozenset[str]:
+        """The proxies whose word on a client's address and scheme counts, as networks.
+
+        By default nobody's; a Space is reached through Hugging Face's own proxies only, which have private addresses,
+        and a share link through Gradio's tunnel, which ends on this machine.
+        """
+        if self.trusted_proxies is not None:
+            return self.trusted_proxies
+        return PRIVATE if self.space_id else LOOPBACK if self.wants_share_link else frozenset()
+
+    @property
+    def frame_sites(self) -> tuple[str, ...]:
+        """The other sites that may show the page in a frame."""
+        return ("https://huggingface.co", "https://*.hf.space") if self.space_id else ()
+
     @property
     def data_dir(self) -> Path:
         """Where everything is kept; unless the owner chose, on a Space its persistent storage if it has one."""
@@ -137,7 +170,7 @@ class Settings(BaseSettings):
         elsewhere = bool(self.server_name) and not is_loopback(self.server_name)
         has_logins = bool(self.auth.get_secret_value() or self.auth_file)
         is_offered = self.declared_shared or self.wants_share_link or has_logins
-        return is_offered or elsewhere or bool(self.root_path or self.space_id)
+        return is_offered or elsewhere or bool(self.trusted_proxies or self.root_path or self.space_id)
 
     @property
     def uses_sandbox(self) -> bool:

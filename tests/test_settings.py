@@ -189,6 +189,7 @@ def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GRADIO_SERVER_NAME", "127.0.0.1", False), ("GRADIO_SERVER_NAME", "localhost", False),
         ("GRADIO_ROOT_PATH", "/dreamina", True), ("SPACE_ID", "me/dreamina", True),
         ("DREAMINA_AUTH", "alice:wonderland", True), ("DREAMINA_AUTH_FILE", "logins", True),
+        ("DREAMINA_TRUSTED_PROXIES", "127.0.0.1", True), ("DREAMINA_TRUSTED_PROXIES", "none", False),
     ],
 )  # fmt: skip
 def test_a_page_that_others_reach_counts_as_shared(
@@ -198,6 +199,33 @@ def test_a_page_that_others_reach_counts_as_shared(
     assert not read_settings().is_shared
     monkeypatch.setenv(name, value)
     assert read_settings().is_shared is shared
+
+
+def test_proxies_are_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is named here may say where a client comes from; a slip would let everyone say so."""
+    monkeypatch.setenv("DREAMINA_TRUSTED_PROXIES", "127.0.0.1, 10.1.2.3/8,::1")
+    assert read_settings().believed_proxies == {"127.0.0.1/32", "10.0.0.0/8", "::1/128"}
+    for wrong in ("*", "proxy.example", "10.0.0.0/40"):
+        monkeypatch.setenv("DREAMINA_TRUSTED_PROXIES", wrong)
+        with pytest.raises(SettingsError, match="DREAMINA_TRUSTED_PROXIES"):
+            read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "believed", "frames"),
+    [("SPACE_ID", "a/b", "10.0.0.0/8", 2), ("GRADIO_SHARE", "1", "127.0.0.0/8", 0), ("GRADIO_ROOT_PATH", "/x", "", 0)],
+)
+def test_nobody_is_believed_unless_the_place_says_so(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, believed: str, frames: int
+) -> None:
+    """A Space is reached through Hugging Face's proxies, a share link through the tunnel on this machine."""
+    assert read_settings().believed_proxies == frozenset()
+    monkeypatch.setenv(name, value)
+    assert not believed or believed in read_settings().believed_proxies
+    assert bool(believed) == bool(read_settings().believed_proxies)
+    assert len(read_settings().frame_sites) == frames
+    monkeypatch.setenv("DREAMINA_TRUSTED_PROXIES", "none")
+    assert read_settings().believed_proxies == frozenset()
 
 
 def test_other_variables_are_not_our_business(monkeypatch: pytest.MonkeyPatch) -> None:

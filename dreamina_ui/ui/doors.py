@@ -7,9 +7,21 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
+import anyio
+from gradio.route_utils import CustomCORSMiddleware
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dreamina_ui.settings import is_loopback
+from dreamina_ui.ui.objects import FILES, PREFIX
+from dreamina_ui.ui.visitor import address_of, visitor_id
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +30,9 @@ SHUT = (
     "file=",  # serves Gradio's cache without owners, and fetches foreign addresses
     "file/",
     "proxy=",
+    "run/",  # past the validators, the queue and its limits
+    "api/",
+    "cancel",  # ends the events of anyone; ours is /dreamina/jobs/{job_id}/cancel
     "stream/",
     "component_server",
     "process_recording",
@@ -28,25 +43,46 @@ SHUT = (
     "custom_component",
     "dev/",  # a stream without an end, for people who write Gradio pages
     "deep_link",  # keeps what a visitor typed, for everyone who has the link
+    "profiling",
+    "dev/",
 )
 """Beginnings of paths under `/gradio_api/` that are answered with 404."""
 
+STREAMS = (f"/{PREFIX}/events", f"/{PREFIX}/library/zip")
+"""Our own answers that last; Gradio's are in `GRADIO_STREAMS`, under `/gradio_api/`."""
+
+GRADIO_STREAMS = ("queue/data", "call/", "heartbeat/")
 MAX_BODY_BYTES = 1_000_000
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
+VISITOR_AT_ONCE = 40
+ADDRESS_AT_ONCE = 100
+ALL_AT_ONCE = 1000
+
+
+@asynccontextmanager
+async def without_cors(app: Starlette) -> AsyncIterator[None]:
+    """A lifespan that takes away Gradio's CORS: it lets every site read every answer with the visitor's cookie."""
+    cors: Any = CustomCORSMiddleware
+    app.user_middleware = [each for each in app.user_middleware if each.cls is not cors]
+    app.middleware_stack = app.build_middleware_stack()
+    yield
 
 
 class Doors:
     """ASGI middleware around the whole page.
 
-    A body is read to at most a megabyte. Another site's page may open ours, and nothing else.
+    Another site's page may open ours, and nothing else. A client that is slow or silent costs one coroutine, and that
+    not for ever. How many streams and bodies are open at once is bounded, for a visitor, an address and all.
+
+    Args:
+        body_s: seconds that a client has to send a whole body.
+        read_s: seconds that a client may take to read a piece of an answer.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, body_s: float = 30.0, read_s: float = 60.0) -> None:
         self.app = app
+        self._body_s = body_s
+        self._read_s = read_s
+        self._places = _Places()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,61 +92,139 @@ class Doors:
         if refusal:
             await _answer(send, *refusal)
             return
-        has_begun = False
-        size_bytes = 0
+        with self._places.taken(_names(scope)) as is_taken:
+            if is_taken:
+                await _Exchange(scope, receive, send, self._body_s, self._read_s).run(self.app)
+            else:
+                await _answer(send, 429, "Too much is open here at once. Close other tabs, or try again later.")
 
-        async def send_with_headers(message: Message) -> None:
-            nonlocal has_begun
-            if message["type"] == "http.response.start":
-                has_begun = True
-                there = {name.lower() for name, _ in message["headers"]}
-                more = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message["headers"], *(pair for pair in more if pair[0] not in there)]
-            await send(message)
 
-        async def receive_bounded() -> Message:
-            nonlocal size_bytes
-            message = await receive()
-            size_bytes += len(message.get("body", b""))
-            if size_bytes > MAX_BODY_BYTES:
-                raise _TooLargeError
-            return message
+class _Exchange:
+    """One request and its answer, within bounds."""
 
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body_s: float, read_s: float) -> None:
+        self._scope = scope
+        self._from_client = receive
+        self._to_client = send
+        self._read_s = read_s
+        self._body_ends_at = anyio.current_time() + body_s
+        self._size_bytes = 0
+        self._body_is_whole = False
+        self._has_begun = False
+        self._is_over = False
+
+    async def run(self, app: ASGIApp) -> None:
         try:
-            await self.app(scope, receive_bounded, send_with_headers)
-        except _TooLargeError:
-            if not has_begun:
-                await _answer(send_with_headers, 413, "This is too large.")
+            await app(self._scope, self._receive, self._send)
         except Exception:
+            if self._is_over:
+                return
             # Gradio breaks on some bodies that it does not understand, such as an event that does not exist.
-            log.warning("%s %s could not be answered", scope["method"], scope["path"], exc_info=True)
-            if not has_begun:
-                await _answer(send_with_headers, 422, "This could not be understood.")
+            log.warning("%s %s could not be answered", self._scope["method"], self._scope["path"], exc_info=True)
+            await self._end(422, "This could not be understood.")
+
+    async def _receive(self) -> Message:
+        if self._is_over:
+            return {"type": "http.disconnect"}
+        if self._body_is_whole:
+            return await self._from_client()  # the disconnect, at some time
+        with anyio.CancelScope(deadline=self._body_ends_at):
+            message = await self._from_client()
+            self._size_bytes += len(message.get("body", b""))
+            self._body_is_whole = not message.get("more_body", False)
+            if self._size_bytes <= MAX_BODY_BYTES:
+                return message
+            await self._end(413, "This is too large.")
+            return {"type": "http.disconnect"}
+        await self._end(408, "This came too slowly.")
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if self._is_over:
+            return
+        self._has_begun = True
+        with anyio.move_on_after(self._read_s):
+            await self._to_client(message)
+            return
+        self._is_over = True
+        raise OSError("The client does not read.")
+
+    async def _end(self, status: int, text: str) -> None:
+        self._is_over = True
+        if not self._has_begun:
+            await _answer(self._to_client, status, text, closes=True)
 
 
-class _TooLargeError(Exception):
-    pass
+class _Places:
+    """How many streams and bodies are open, by the names that they count for."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, limits: dict[str, int]) -> Iterator[bool]:
+        """Take a place for each name; False, and none is taken, where one has reached its limit."""
+        if any(self._taken[name] >= limit for name, limit in limits.items()):
+            yield False
+            return
+        self._taken.update(limits.keys())
+        try:
+            yield True
+        finally:
+            self._taken.subtract(limits.keys())
+            self._taken += Counter()  # forgets the names that have none
+
+
+def _names(scope: Scope) -> dict[str, int]:
+    """What a request counts for, and how much of it there may be; nothing for a request that is answered at once."""
+    path = scope["path"]
+    inner = path.partition("/gradio_api/")[2]
+    if scope["method"] != "POST" and not path.endswith(STREAMS) and not inner.startswith(GRADIO_STREAMS):
+        return {}
+    names = {"all": ALL_AT_ONCE}
+    visitor = visitor_id(Headers(scope=scope).get("cookie"))
+    if visitor:
+        names[visitor] = VISITOR_AT_ONCE
+    host = scope["client"][0] if scope.get("client") else ""
+    if not is_loopback(host):  # a proxy on this machine that is not named would make everyone one address
+        names[f"address {address_of(host)}"] = ADDRESS_AT_ONCE
+    return names
 
 
 def _refusal(scope: Scope) -> tuple[int, str] | None:
     path = scope["path"]
     inner = path.partition("/gradio_api/")[2]
-    if inner.startswith(SHUT) or path.startswith("/monitoring"):
+    if inner.startswith(SHUT) or path.removeprefix(scope.get("root_path", "")).startswith("/monitoring"):
         return 404, "There is nothing here."
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
         return 413, "This is too large."
-    # Browsers say who asks. Gradio itself would let every site read its answers, with the visitor's cookie.
-    from_elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
     opens_page = scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
-    if from_elsewhere and not opens_page and "/files/" not in path:
+    if _is_from_elsewhere(headers) and not opens_page and f"/{PREFIX}/{FILES}/" not in path:
         return 403, "Not from another site."
     return None
 
 
-async def _answer(send: Send, status: int, text: str) -> None:
+def _is_from_elsewhere(headers: Headers) -> bool:
+    """Whether another site's page asks. Browsers say so, but for old ones and over http, which send an Origin alone."""
+    if "sec-fetch-site" in headers:
+        return headers["sec-fetch-site"] in ("cross-site", "same-site")
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    try:
+        # Without ports: proxies seldom pass them on, and cookies do not heed them.
+        asked = urlsplit(f"//{headers.get('x-forwarded-host', headers.get('host', ''))}").hostname
+        return urlsplit(origin).hostname != asked or asked is None
+    except ValueError:
+        return True
+
+
+async def _answer(send: Send, status: int, text: str, closes: bool = False) -> None:
     body = json.dumps({"message": text}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if closes:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

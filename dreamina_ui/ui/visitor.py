@@ -61,10 +61,8 @@ def address_of(host: str | None) -> str | None:
 
 def set_cookie(request: HTTPConnection, name: str, value: str, max_age_s: int | None) -> str:
     """A `Set-Cookie` header for this page alone, out of reach of scripts; without an age it ends with the browser."""
-    forwarded = request.headers.get("x-forwarded-proto", "").split(",")[0].strip()
     # In a Space the page lives in a frame of another site: only a partitioned cookie gets through there.
-    is_secure = "https" in (request.scope.get("scheme"), forwarded)
-    policy = "SameSite=None; Secure; Partitioned" if is_secure else "SameSite=Lax"
+    policy = "SameSite=None; Secure; Partitioned" if request.scope["scheme"] == "https" else "SameSite=Lax"
     age = "" if max_age_s is None else f"Max-Age={max_age_s}; "
     return f"{name}={value}; Path=/; {age}HttpOnly; {policy}"
 
