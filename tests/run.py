@@ -1,7 +1,8 @@
 """The one test command, `python tests/run.py`: set everything up, then run ruff, mypy and pytest.
 
 It needs Python 3.10 or newer and what pip is configured with, and nothing else: it makes `.venv-tests` beside
-`app.py`, installs what is asked for, and finds or installs a Chromium. More arguments go to pytest as they are.
+`app.py`, installs what is asked for, and finds or installs a Chromium; as root on Debian, nginx too. More arguments
+go to pytest as they are.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main(pytest_args: Sequence[str]) -> int:
     try:
         _install_packages()
         environment = {**os.environ, "CHROMIUM": _find_chromium() or _install_chromium()}
+        _install_nginx()
     except (OSError, subprocess.CalledProcessError) as fault:
         _say(f"The set-up failed: {fault}")
         return 2
@@ -100,6 +102,14 @@ def _install_chromium() -> str:
     if not found:
         raise FileNotFoundError("no Chromium was found after installing one; set CHROMIUM to the path of one")
     return found
+
+
+def _install_nginx() -> None:
+    """Install nginx where that is one command; elsewhere its tests are skipped and say so."""
+    for package in ("nginx", "openssl"):
+        if not shutil.which(package, path=f"{os.environ.get('PATH', '')}:/usr/sbin") and _is_root_on_debian():
+            _say(f"There is no {package}: installing it with apt-get.")
+            _apt_install(package)
 
 
 def _playwright_chromium() -> str | None:
