@@ -58,7 +58,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Opens a page as a new visitor; at the end no script may have broken and nobody's script may have run."""
+    """Opens a page as a new visitor; at the end no script has broken, none was refused, and nobody's has run."""
     pages: list[Page] = []
     faults: list[str] = []
 
@@ -68,6 +68,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         visitor.add_init_script(SMALL_DRAFT)
         page = visitor.new_page()
         page.on("pageerror", lambda fault: faults.append(str(fault)))
+        page.on("console", lambda said: faults.append(said.text) if "Security Policy" in said.text else None)
         pages.append(page)
         page.goto(app.url)
         await_form(page)
