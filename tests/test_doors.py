@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,7 +22,7 @@ from dreamina_ui.ui.doors import Doors
 from dreamina_ui.ui.headers import SafeHeaders
 from dreamina_ui.ui.proxies import Proxies
 from dreamina_ui.ui.visitor import VisitorCookie
-from tests.page_kit import AppProcess, wait_for
+from tests.page_kit import AppProcess, HeldSandbox, Visitor, wait_for
 
 EVIL = "https://evil.example"
 A_MEGABYTE = {"data": ["x" * 1_100_000]}
@@ -352,3 +356,31 @@ def test_open_streams_are_bounded(limit: int, headers: dict[str, str], stranger:
             task.cancel()
 
     asyncio.run(story())
+
+
+def test_three_hundred_silent_clients_delay_nobody(held: HeldSandbox) -> None:
+    """Each costs a coroutine at most, never a thread; who presses meanwhile is served as if alone."""
+    app = held.app
+    openings = (
+        b"",
+        b"POST /gradio_api/call/generate HTTP/1.1\r\nHost: ",
+        b"POST /gradio_api/call/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{",
+        b"POST /dreamina/library/zip HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+        b"GET /gradio_api/heartbeat/s HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /dreamina/events HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    threads = count_threads(app)
+    with ExitStack() as stack:
+        for number in range(300):
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", app.port), timeout=10))
+            silent.sendall(openings[number % len(openings)])
+        visitor = Visitor(app)
+        begun_at = time.monotonic()
+        assert visitor.press(prompt="in spite of them")["success"]
+        assert time.monotonic() - begun_at < 3
+        assert count_threads(app) - threads < 50
+    assert len(visitor.jobs()) == 1
+
+
+def count_threads(app: AppProcess) -> int:
+    return len(list(Path(f"/proc/{app.process.pid}/task").iterdir()))
