@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.ui.objects import FILES, PREFIX
-from dreamina_ui.ui.visitor import address_of, visitor_id
+from dreamina_ui.ui.visitor import address_of, path_of, visitor_id
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ SHUT = (
     "dev/",  # a stream without an end, for people who write Gradio pages
     "deep_link",  # keeps what a visitor typed, for everyone who has the link
     "profiling",
-    "dev/",
 )
 """Beginnings of paths under `/gradio_api/` that are answered with 404."""
 
@@ -194,7 +193,7 @@ def _names(scope: Scope) -> dict[str, int]:
 def _refusal(scope: Scope) -> tuple[int, str] | None:
     path = scope["path"]
     inner = path.partition("/gradio_api/")[2]
-    if inner.startswith(SHUT) or path.removeprefix(scope.get("root_path", "")).startswith("/monitoring"):
+    if inner.startswith(SHUT) or path_of(scope).startswith("/monitoring"):
         return 404, "There is nothing here."
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
