@@ -196,3 +196,9 @@ def test_gradios_client_signs_in_and_its_jobs_are_the_persons(closed: AppProcess
     codes = [requests.get(picture, auth=login, timeout=10).status_code for login in (ALICE, BOB, None)]
     assert codes == [200, 404, 401]
     assert last_event(closed, "job", "{}")[0] == "refused"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_balancer_needs_no_login(closed: AppProcess, path: str) -> None:
+    """A closed page that seems dead would be started again and again."""
+    assert requests.get(closed.url + path, timeout=10).status_code == 200

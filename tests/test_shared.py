@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import requests
 
+from dreamina_ui.ui.visitor import COOKIE
 from dreamina_ui.ui.wording import say
 from tests.kit import SUBMIT, Service, png
 from tests.misbehaving import Answer, Misbehaving, json_answer
@@ -262,7 +263,7 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: Shared) -> None:
     def press(number: int) -> dict[str, Any]:
         visitor = Visitor.__new__(Visitor)  # who has the page open already
         visitor.app, visitor.config, visitor.http = shared.app, template.config, requests.Session()
-        visitor.http.cookies.set("dreamina_visitor", secrets.token_urlsafe(32), domain="127.0.0.1")
+        visitor.http.cookies.set(COOKIE, secrets.token_urlsafe(32), domain="127.0.0.1")
         gate.wait()
         return visitor.press(prompt=f"one of many {number}")
 
