@@ -127,7 +127,7 @@ class MoneyGuard:
             where = column == owner
             if at_once is not None and self._count(connection, where & jobs.c.state.not_in(AT_REST)) >= at_once:
                 raise LimitError(f"{prefix}at_once", at_once, None)
-            if per_day is not None and self._count(connection, where & _counts_since(day_start(now))) >= per_day:
+            if per_day is not None and self._count(connection, where & counts_since(day_start(now))) >= per_day:
                 raise LimitError(f"{prefix}per_day", per_day, day_end(now))
         for name, most, since, until in (
             ("usd_per_day", limits.usd_per_day, day_start(now), day_end(now)),
@@ -141,7 +141,7 @@ class MoneyGuard:
     def spent_usd(self, connection: sa.Connection, since: float) -> float:
         """USD that jobs made at `since` or later cost, or are expected to cost."""
         amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
-        query = sa.select(sa.func.coalesce(sa.func.sum(amount), 0.0)).where(_counts_since(since), self._ours)
+        query = sa.select(sa.func.coalesce(sa.func.sum(amount), 0.0)).where(counts_since(since), self.ours)
         return float(connection.execute(query).scalar_one())
 
     def left(self, connection: sa.Connection, visitor_id: str, now: float) -> Left:
@@ -149,20 +149,21 @@ class MoneyGuard:
         most = self.limits_now(connection).visitor_per_day
         if most is None:
             return Left(None, day_end(now))
-        made = self._count(connection, (jobs.c.visitor_id == visitor_id) & _counts_since(day_start(now)))
+        made = self._count(connection, (jobs.c.visitor_id == visitor_id) & counts_since(day_start(now)))
         return Left(max(0, most - made), day_end(now))
 
     @property
-    def _ours(self) -> sa.ColumnElement[bool]:
+    def ours(self) -> sa.ColumnElement[bool]:
+        """Jobs that the owner pays for."""
         return (jobs.c.api_origin == self._api_origin) & jobs.c.key_mark.is_(None)
 
     def _count(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
         return int(
-            connection.execute(sa.select(sa.func.count()).select_from(jobs).where(where, self._ours)).scalar_one()
+            connection.execute(sa.select(sa.func.count()).select_from(jobs).where(where, self.ours)).scalar_one()
         )
 
 
-def _counts_since(since: float) -> sa.ColumnElement[bool]:
+def counts_since(since: float) -> sa.ColumnElement[bool]:
     """Jobs that count: a refused one was never accepted, and a cancelled one counts only if it cost something."""
     refused = (jobs.c.state == "failed") & jobs.c.request_id.is_(None)
     given_back = (jobs.c.state == "cancelled") & (sa.func.coalesce(jobs.c.cost_usd, 0.0) == 0.0)

@@ -34,6 +34,7 @@ from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, iso, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
 from dreamina_ui.limits import Left, Limits, MoneyGuard, day_end
 from dreamina_ui.media import MediaStore
+from dreamina_ui.overview import Overview, read_overview
 from dreamina_ui.polling import DurationLaw, Pace
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.schema import Model, parse_size
@@ -450,6 +451,12 @@ class Studio:
             here = self.accounts.origin_of(job)
             raise MoveError(f"Job {job.job_id[:8]} belongs to {job.api_origin}, and this program runs on {here}.")
         return self.accounts.client(job)
+
+    def overview(self) -> Overview:
+        """What the owner wants to know at a glance; raises LedgerError."""
+        with self._ledger.reading() as connection:
+            rules = self.controls.rules(connection)
+            return read_overview(connection, self.guard, rules, self.models, self._clock())
 
     def left(self, visitor_id: str, session: str | None = None) -> Left:
         """What a visitor may still do today, at the owner's cost; raises LedgerError."""
