@@ -28,6 +28,7 @@ from dreamina_ui.ui.gate import Gate, Wall
 from dreamina_ui.ui.headers import SafeHeaders
 from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.own_key import build_key_routes
+from dreamina_ui.ui.owner_routes import build_owner_routes
 from dreamina_ui.ui.page import build_page
 from dreamina_ui.ui.probes import build_probe_routes
 from dreamina_ui.ui.proxies import Proxies
@@ -65,6 +66,7 @@ def main() -> None:
         routes += build_sign_in_routes(gate)
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
+        routes += build_owner_routes(parts.studio, access, can_sign_in=gate.is_closed or gate.has_owner_password)
         parts.start()
         middleware = [
             Middleware(Proxies, settings.believed_proxies),

@@ -370,6 +370,7 @@ const dreamina = (() => {
         button.after(note);
       }
       note.textContent = left.jobs_today === null ? "" : say("left_today", { count: left.jobs_today, time });
+      if (left.is_owner) note.append(" ", element("a", { href: address("owner", { language }) }, words.open_owner));
     } catch { /* the note is a courtesy: the server checks anyway */ }
   }
 
@@ -461,7 +462,7 @@ const dreamina = (() => {
 
   // Gradio builds the page after this script has run.
   new MutationObserver((_, observer) => {
-    if (!build()) return;
+    if (!document.getElementById("generate") || !build()) return;
     observer.disconnect();
     watch(false);
   }).observe(document.documentElement, { childList: true, subtree: true });

@@ -182,21 +182,21 @@ class Controls:
 
         Args:
             kind: `visitor` or `address`.
-            name: the hash that the ledger knows it by, 32 hex digits.
+            name: the hash that the ledger knows it by, 32 hex digits; `person-` before those of a login.
 
         Raises:
             InputError: this can be neither.
         """
         if kind not in ("visitor", "address"):
             raise InputError("kind", "enum", ["visitor", "address"], kind)
-        if not re.fullmatch(r"[0-9a-f]{32}", name):
+        if not re.fullmatch(r"(person-)?[0-9a-f]{32}", name):
             raise InputError(kind, "format", "short name's whole hash", name)
         if out:
             self._put(kind, name, None)
         else:
             with self._ledger.writing() as connection:
                 connection.execute(controls.delete().where(controls.c.kind == kind, controls.c.name == name))
-        log.info("%s %s is %s by the owner", kind.capitalize(), name[:8], "shut out" if out else "let in")
+        log.info("%s %s is %s by the owner", kind.capitalize(), name[:-24], "shut out" if out else "let in")
 
     def forbid(self, words: Sequence[Any]) -> None:
         """Let no text of a job hold any of these words; they take the place of those before.

@@ -15,6 +15,7 @@ from dreamina_ui.controls import MAX_WORDS, holds_word, plain
 from dreamina_ui.errors import ForbiddenWordError, InputError, LimitError, ShutOutError, StoppedError
 from dreamina_ui.job import Job
 from dreamina_ui.limits import Limits
+from dreamina_ui.ui.visitor import person_id
 from tests.kit import INPUTS, MODEL_ID, Scene, Service
 from tests.misbehaving import Answer, json_answer
 
@@ -264,6 +265,9 @@ def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
     press(quiet, visitor_id=HOME, address=VISITOR)
     controls.shut_out("visitor", VISITOR, out=False)
     press(quiet, visitor_id=VISITOR)
+    controls.shut_out("visitor", person_id("login", "bob"), out=True)
+    with pytest.raises(ShutOutError):
+        press(quiet, visitor_id=person_id("login", "bob"))
 
 
 @pytest.mark.parametrize(("kind", "name"), [("visitor", ""), ("visitor", "A" * 32), ("word", VISITOR), ("stop", HOME)])

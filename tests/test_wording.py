@@ -26,7 +26,10 @@ ROOT = Path(__file__).parents[1]
 HERE = "https://model-api.runcomfy.net"
 JOB = Job(job_id="j", model_id="m", api_origin=HERE, inputs={"prompt": "fox"}, created_at=1.0, updated_at=1.0)
 OWN_PROBLEMS = {"foreign", "no_files", "not_sent"}
-DYNAMIC = ("state_", "problem_", "own_problem_", "message_", "error_", "rule_", "field_", "limit_")
+DYNAMIC = (
+    "state_", "problem_", "own_problem_", "message_", "error_", "rule_", "field_", "limit_", "owner_limit_",
+    "owner_stop_",
+)  # fmt: skip
 LANGUAGES = sorted(path.stem for path in LANGUAGES_FOLDER.glob("*.json"))
 
 

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
-SERVER_WORDS = ("message_", "problem_", "own_problem_", "error_", "rule_", "field_")
-"""Prefixes of words that only the server says; the page's script gets all others."""
+SERVER_WORDS = ("message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_")
+"""Prefixes of words that only the server or the owner's view says; the page's script gets all others."""
 
 
 def build_page(

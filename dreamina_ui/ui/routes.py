@@ -105,10 +105,15 @@ class _Routes:
         return JSONResponse(await self._cards(request, jobs), headers={"Cache-Control": "no-store"})
 
     async def left(self, request: Request) -> Response:
-        """What the visitor may still do today: `{"jobs_today": int | null, "renewed_at": seconds since 1970}`."""
+        """What the visitor may still do today: `{"jobs_today": int | null, "renewed_at": s, "is_owner": bool}`.
+
+        `renewed_at` is in seconds since 1970.
+        """
         visitor = self._access.visitor(request) or NOBODY
         left = await run_in_threadpool(self._studio.left, visitor, self._access.key_session(request))
-        return JSONResponse(vars(left), headers={"Cache-Control": "no-store"})
+        return JSONResponse(
+            vars(left) | {"is_owner": self._access.is_owner(request)}, headers={"Cache-Control": "no-store"}
+        )
 
     async def events(self, request: Request) -> Response:
         """The visitor's jobs, then each change, until none of them is active: server-sent events `jobs` and `rest`."""
