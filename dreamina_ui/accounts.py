@@ -143,6 +143,10 @@ class Accounts:
             return fault.kind not in ("transport", "protocol", "rate_limit")
         return True
 
+    def knows(self, token: str) -> bool:
+        """Whether a key is kept, for whomever."""
+        return self._mark(token) in self._keys
+
     def keep(self, token: str, session: str | None) -> tuple[Account, str | None]:
         """Keep a key for a browser session, in place of an older one, or without a session for a program's jobs.
 
@@ -153,7 +157,7 @@ class Accounts:
             SettingsError: this can be no key.
         """
         client = self._connect(token)
-        mark = hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()[:32]
+        mark = self._mark(token)
         with self._lock:
             older = self._marks.get(session or "")
             older = self._forget(session) if session and older != mark else None
@@ -195,8 +199,11 @@ class Accounts:
                 del self._keys[mark]
         return mark
 
+    def _mark(self, token: str) -> str:
+        return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()[:32]
+
     def _worth(self, mark: str) -> tuple[bool, float]:
-        """Programs' keys go first: they come with each call, in any number, and are not tried before."""
+        """Programs' keys go first: they come again with the next call."""
         return bool(self._keys[mark].sessions), self._keys[mark].used_at
 
     def _use(self, mark: str) -> _Key:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 from gradio_client import Client
+from gradio_client.exceptions import AppError
 from starlette.requests import HTTPConnection
 
 from dreamina_ui.ui.access import KEY_COOKIE, Access
@@ -133,10 +134,10 @@ def test_the_cookie_of_a_key_ends_with_the_browser_and_is_a_new_one_each_time(ke
     """No script can read it, no other site can plant or use it."""
     visitor = Visitor(keyed_app)
     visitor.http.cookies.set("dreamina_key", "p" * 43)
-    given = give(visitor, KEY, **{"X-Forwarded-Proto": "https"})
+    given = give(visitor, KEY)
     header = given.headers["set-cookie"]
     assert "HttpOnly" in header
-    assert "Secure; Partitioned" in header
+    assert "SameSite=Lax" in header
     assert "Max-Age" not in header
     assert "p" * 43 not in header
     foreign = give(Visitor(keyed_app), KEY, **{"Sec-Fetch-Site": "cross-site"})
@@ -181,5 +182,10 @@ def test_a_wrong_key_is_told_and_not_kept(keyed_app: AppProcess, server: Misbeha
         assert (refused.status_code, "refuses this key" in refused.json()["message"]) == (403, True)
         assert state(visitor)["given"] is False
         assert wait_for(lambda: give(visitor, "rc-wrong").status_code == 429)
+        rows, posts = keyed_app.count_jobs(), len(server.requests_for("POST", SUBMIT))
+        program = Client(keyed_app.url, headers={"X-RunComfy-Token": "rc-wrong"}, verbose=False)
+        with pytest.raises(AppError, match="Check the API token"):
+            program.predict("a fox", SMALL, 0.5, True, api_name="/generate")
+        assert (keyed_app.count_jobs(), len(server.requests_for("POST", SUBMIT))) == (rows, posts)
     finally:
         server.default = honest

@@ -25,6 +25,7 @@ from dreamina_ui.schema import Model
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.objects import job_object
+from dreamina_ui.ui.sessions import Tries
 from dreamina_ui.ui.visitor import address_of
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class _Endpoints:
         self._studio = studio
         self._access = access
         self._model = model
+        self._tries = Tries()
 
     def generate(self) -> Callable[..., AsyncIterator[dict[str, Any]]]:
         """`/generate` with the parameters of the model's schema, in its order."""
@@ -56,8 +58,14 @@ class _Endpoints:
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            press = partial(self._press, request, self._model.model_id, inputs)
-            job = await _ask(press)
+            press = partial(
+                self._studio.generate,
+                visitor_id=self._access.person(_http(request)),
+                address=address_of(request.client.host),
+                account=await self._account(request),
+                is_click=False,
+            )
+            job = await _ask(press, self._model.model_id, inputs)
             told: dict[str, Any] = {}
             async for change in self._follow(job):
                 found = job_object(self._studio, change, _root(request), time.time())
@@ -81,24 +89,24 @@ class _Endpoints:
         generate.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": dict}
         return generate
 
-    def _press(self, request: gr.Request, model_id: str, inputs: dict[str, Any]) -> Job:
-        return self._studio.generate(
-            model_id,
-            inputs,
-            visitor_id=self._access.person(_http(request)),
-            address=address_of(request.client.host),
-            account=self._account(request),
-            is_click=False,
-        )
+    async def _account(self, request: gr.Request) -> Account | None:
+        """That of the key in the call's header, which from now on serves all jobs made with it; None without one.
 
-    def _account(self, request: gr.Request) -> Account | None:
-        """That of the key in the call's header, which from now on serves all jobs made with it; None without one."""
+        A new key is tried first: else anybody could write rows with what is no key.
+        """
         key = _http(request).headers.get(KEY_HEADER)
-        return self._studio.give_key(key, None) if key else None
-
-    def _job(self, request: gr.Request, job_id: str) -> Job:
-        self._account(request)
-        return self._studio.job(job_id)
+        if not key:
+            return None
+        guesser = f"address {address_of(request.client.host)}"
+        try:
+            if not self._studio.accounts.knows(key):
+                if wait_s := self._tries.begin(guesser):
+                    raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
+                await asyncio.wrap_future(self._studio.check_key_soon(key))
+                self._tries.succeeded(guesser)
+            return await run_in_threadpool(self._studio.give_key, key, None)
+        except DreaminaError as fault:
+            raise gr.Error(str(fault), print_exception=False) from fault
 
     async def _follow(self, job: Job) -> AsyncIterator[Job]:
         """A job and each later version of it, until nothing more will happen without a person."""
@@ -122,12 +130,14 @@ class _Endpoints:
 
     async def job(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """One job as it is now."""
-        job = await _ask(self._job, request, _as_id(job_id))
+        await self._account(request)
+        job = await _ask(self._studio.job, _as_id(job_id))
         return job_object(self._studio, job, _root(request), time.time())
 
     async def cancel(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """Cancel one job: the outcome is `cancelled`, `too_late` or `unconfirmed`."""
-        await _ask(self._job, request, _as_id(job_id))
+        await self._account(request)
+        await _ask(self._studio.job, _as_id(job_id))
         try:
             verdict = await asyncio.wrap_future(self._studio.cancel_soon(job_id))
         except DreaminaError as fault:
