@@ -1,4 +1,4 @@
-"""The program behind nginx with TLS, under a sub-path, with the configuration that the README gives."""
+"""The program behind nginx with TLS, under a sub-path, with the configuration that docs/sharing.md gives."""
 
 from __future__ import annotations
 
