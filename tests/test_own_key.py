@@ -239,6 +239,29 @@ def test_required_keys_need_no_owners_token_and_no_sandbox(monkeypatch: pytest.M
     assert limits_of(Settings()) == Limits()
 
 
+def test_beside_the_sandbox_a_key_makes_real_pictures(tmp_path: Path, server: Misbehaving) -> None:
+    """Try it free, then paste a key; and what is under way goes on where it belongs, each to its own API."""
+    scene = Scene(tmp_path / "data", server.url, origin="sandbox")
+    scene.start()
+    scene.studio.give_key(KEY, SESSION)
+    free, paid = Service(server, "r-free"), Service(server, "r-paid")
+    jobs = {}
+    for service, session in ((free, None), (paid, SESSION)):
+        service.accept()
+        service.status("in_queue")
+        jobs[service] = scene.wait(press(scene, session, prompt=service.request_id).job_id, "queued")
+    assert [job.api_origin for job in jobs.values()] == ["sandbox", server.url]
+    scene.restart()
+    scene.studio.give_key(KEY, "a-new-session")
+    for service, job in jobs.items():
+        service.completes(service.picture(f"{service.request_id}.png"))
+        assert scene.wait(job.job_id).state == "done"
+    for service, token in ((free, TOKEN), (paid, KEY)):
+        asked = [seen for seen in server.requests if f"/{service.request_id}/" in seen.path]
+        assert {seen.header("authorization") for seen in asked} == {f"Bearer {token}"}
+    scene.close()
+
+
 # --- what is kept
 
 
