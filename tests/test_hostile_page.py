@@ -112,6 +112,10 @@ def test_nothing_in_the_library_becomes_markup(stocked: ScriptedApp, shelf: Shel
     expect(tiles(page)).to_have_count(0)
     filter_by(page, "library_search").fill("")
     expect(tiles(page)).to_have_count(1)
+    page.get_by_text(say("en", "add_request")).click()
+    page.locator("#library").get_by_label(say("en", "attach_label")).fill(payload("request")[:200])
+    page.locator("#library .add-request").get_by_role("button").click()
+    expect(note(page)).to_contain_text("request<img src=x")
 
 
 @pytest.mark.parametrize(

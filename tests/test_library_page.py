@@ -504,29 +504,6 @@ def test_a_japanese_visitor_reads_a_japanese_library(shelf: Shelf, open_library:
     expect(note(page).get_by_role("button")).to_have_text(say("ja", "undo"))
 
 
-def test_a_prompt_that_is_html_stays_text_everywhere(shelf: Shelf, open_library: OpenPage) -> None:
-    """Anyone may write anything; wall, large picture, note and search show it and do not obey it."""
-    prompt = """<img src=x onerror=window.__pwned=1> '"><svg onload=window.__pwned=1></p><script>__pwned=1</script>"""
-    shelf.add(prompt, request_id=prompt, detail=prompt, created_at=NOON + 1)
-    shelf.add(prompt, files=0, state="failed", problem="failed_at_service", detail=prompt, created_at=NOON)
-    page = open_library()
-    filter_by(page, "library_search").fill(prompt)
-    expect(tiles(page)).to_have_count(2)
-    for number in (0, 1):
-        tiles(page).nth(number).click()
-        expect(page.locator("dialog.large .large-prompt")).to_have_text(prompt)
-        page.keyboard.press("Escape")
-        expect(page.locator("dialog.large")).to_have_count(0)
-    page.get_by_text(say("en", "add_request")).click()
-    page.locator("#library").get_by_label(say("en", "attach_label")).fill(prompt[:200])
-    page.locator("#library .add-request").get_by_role("button").click()
-    expect(note(page)).to_contain_text(prompt[:20])
-    expect(page.locator("img[src=x], #library script, #library svg, dialog script, #dreamina-note img")).to_have_count(
-        0
-    )
-    assert page.evaluate("window.__pwned") is None
-
-
 # --- whose library it is
 
 

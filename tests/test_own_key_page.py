@@ -32,9 +32,9 @@ def server() -> Iterator[Misbehaving]:
 
 @pytest.fixture(scope="module")
 def keyed_app(tmp_path_factory: pytest.TempPathFactory, server: Misbehaving) -> Iterator[AppProcess]:
-    """An app without a token of its owner, which asks every visitor for their own and logs all it can."""
+    """An app without a token of its owner, behind a proxy, which asks every visitor for their own and logs all."""
     settings = {"DREAMINA_REQUIRE_OWN_KEY": "1", "DREAMINA_LOG_LEVEL": "DEBUG", "RUNCOMFY_API_BASE_URL": server.url}
-    with AppProcess(tmp_path_factory.mktemp("keyed"), **settings, DREAMINA_SHARED="1") as running:
+    with AppProcess(tmp_path_factory.mktemp("keyed"), **settings, DREAMINA_TRUSTED_PROXIES="127.0.0.1") as running:
         yield running
 
 

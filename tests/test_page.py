@@ -392,27 +392,6 @@ def test_one_character_too_many_is_refused_by_name(app: AppProcess, open_page: O
     assert app.count_jobs() == before
 
 
-def test_a_prompt_that_is_html_stays_text(held: HeldSandbox, open_page: OpenPage) -> None:
-    """Anyone may write anything; the page shows it and does not obey it."""
-    prompts = [
-        "<script>window.__pwned=1</script> in a prompt",
-        "<img src=x onerror=window.__pwned=1> in a prompt",
-        '"><svg onload=window.__pwned=1> </textarea><iframe srcdoc="<script>top.__pwned=1</script>">',
-    ]
-    page = open_page(held.app)
-    for prompt in prompts:
-        expect_state(press_generate(page, prompt), "queued")
-    held.begin()
-    held.finish()
-    for prompt in prompts:
-        expect_state(card(page, prompt), "done")
-    page.reload()
-    await_form(page)
-    expect(page.locator("li.job .prompt")).to_have_text(prompts[::-1])
-    expect(page.locator("img[src=x], .job script, .job svg, .job iframe")).to_have_count(0)
-    assert page.evaluate("window.__pwned") is None
-
-
 def test_right_to_left_text_runs_right_to_left(held: HeldSandbox, open_page: OpenPage) -> None:
     """Hebrew and Arabic are read from the right."""
     page = open_page(held.app)
