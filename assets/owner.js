@@ -33,7 +33,7 @@
     const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
     try {
       const answer = await fetch(`owner/${path}?language=${language}`, options);
-      if (answer.status === 403) location.reload(); // signed out meanwhile: the server leads to the sign-in
+      if ([401, 403].includes(answer.status)) location.reload(); // signed out meanwhile: the server leads to the sign-in
       const value = await answer.json();
       if (answer.ok) {
         show(value);

@@ -28,7 +28,9 @@ from dreamina_ui.errors import (
     KeyNeededError,
     LedgerError,
     MoveError,
+    RateLimitError,
     SubmitUnclearError,
+    TransportError,
 )
 from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, iso, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
@@ -129,21 +131,34 @@ class Studio:
             threading.Thread(target=self._learn_price, args=(self.accounts.owner,), name="price", daemon=True).start()
 
     def _learn_price(self, owner: RunComfy) -> None:
-        """Ask what a file costs; where there is no answer, what the owner said holds."""
-        with self._asks_price:
-            for model_id in self.models.keys() - self.guard.prices_usd.keys():
-                reason = "the API does not tell it"
-                try:
-                    price_usd = owner.price(model_id).base_price_usd
-                except (ApiError, InputError) as fault:
-                    price_usd, reason = None, str(fault)
-                if price_usd is not None:
-                    self.guard.prices_usd[model_id] = price_usd
-                elif self.guard.expected_usd(model_id, {}) is None:
-                    log.warning(
-                        "The price of %s is not known: limits in USD cannot hold without DREAMINA_PRICE_USD (%s)",
-                        model_id, reason,
-                    )  # fmt: skip
+        """Ask what a file costs, and again while the service does not answer: until then no limit in USD holds."""
+        if not self._asks_price.acquire(blocking=False):
+            return  # somebody asks already
+        try:
+            faults = 0
+            unknown = [model_id for model_id in self.models if model_id not in self.guard.prices_usd]
+            while unknown := [model_id for model_id in unknown if self._is_silent(owner, model_id, warns=not faults)]:
+                faults += 1
+                if self._stopping.wait(self._pace.fault_pause_s(faults, random())):
+                    return
+        finally:
+            self._asks_price.release()
+
+    def _is_silent(self, owner: RunComfy, model_id: str, *, warns: bool) -> bool:
+        """Ask for one price; whether there was no answer. Without a price, what the owner said holds."""
+        price_usd, reason, is_silent = None, "the API does not tell it", False
+        try:
+            price_usd = owner.price(model_id).base_price_usd
+        except (ApiError, InputError) as fault:
+            reason, is_silent = str(fault), isinstance(fault, TransportError | RateLimitError)
+        if price_usd is not None:
+            self.guard.prices_usd[model_id] = price_usd
+        elif warns and self.guard.expected_usd(model_id, {}) is None:
+            log.warning(
+                "The price of %s is not known: limits in USD cannot hold without DREAMINA_PRICE_USD (%s)",
+                model_id, reason,
+            )  # fmt: skip
+        return is_silent
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
