@@ -50,8 +50,12 @@ def main() -> None:
         set_up_logging(settings.log_level, as_json=logs_json)
         folder = DataFolder(settings.data_dir)
         parts = build_parts(settings, folder)
-        access = Access(is_shared=settings.is_shared, owners=settings.owners)
         logins = read_logins(settings.auth.get_secret_value(), settings.auth_file)
+        access = Access(
+            is_shared=settings.is_shared,
+            owners=settings.owners,
+            uses_hugging_face=settings.offers_hugging_face and not logins,  # one kind of names: two might clash
+        )
         gate = Gate(access, logins, settings.owner_password)
         page, launch = build_page(
             parts.studio,

@@ -2,7 +2,7 @@
 "use strict";
 
 dreamina.library = (() => {
-  const { facts, words, language, say, element, address, post, tell } = dreamina;
+  const { facts, words, language, say, element, address, identity, post, tell } = dreamina;
   let home = null;
   let ui = null;
   let nearEnd = null; // tells when the button for more comes into view
@@ -117,7 +117,7 @@ dreamina.library = (() => {
     next = null;
     chosen.clear();
     setSelecting(selecting);
-    ui.all.href = address("library/zip", query());
+    ui.all.href = address("library/zip", { ...query(), visitor: identity() });
     showUsage();
     return load(false);
   }
@@ -206,7 +206,7 @@ dreamina.library = (() => {
 
   function downloadChosen() {
     if (!chosen.size) return;
-    const form = element("form", { method: "post", action: address("library/zip"), hidden: true },
+    const form = element("form", { method: "post", action: address("library/zip", { visitor: identity() }), hidden: true },
       element("input", { name: "files", value: [...chosen].join(",") }));
     document.body.append(form);
     form.submit();

@@ -16,6 +16,38 @@ const dreamina = (() => {
   let pressed = false;
   let hiddenTimer = 0;
 
+  /* --- who asks, where the browser keeps no cookie of ours: in the frame of another site, such as a Space's */
+
+  const IDENTITY = "dreamina.visitor";
+  const plainFetch = window.fetch;
+
+  function identity() {
+    try {
+      return localStorage.getItem(IDENTITY) || "";
+    } catch {
+      return ""; // no storage either: the server will say that it cannot know whose the pictures are
+    }
+  }
+
+  // Whether the server knows who asks shows in its first answer; what changes something waits for that.
+  let firstLeft = askLeft().catch(() => null);
+
+  // Gradio's press goes this way, too.
+  window.fetch = async (resource, options) => {
+    const request = new Request(resource, options);
+    if (new URL(request.url).origin !== root.origin) return plainFetch(request);
+    if (request.method === "POST") await firstLeft;
+    if (identity()) request.headers.set("X-Dreamina-Visitor", identity());
+    return plainFetch(request);
+  };
+
+  async function askLeft() {
+    const headers = identity() ? { "X-Dreamina-Visitor": identity() } : {};
+    const left = await (await plainFetch(new URL("left", root), { headers })).json();
+    if (left.identity && !identity()) localStorage.setItem(IDENTITY, left.identity);
+    return left;
+  }
+
   /* --- words */
 
   function pickLanguage(wishes) {
@@ -50,7 +82,7 @@ const dreamina = (() => {
       watchAgain = true;
       return;
     }
-    stream = new EventSource(address("events", { language }));
+    stream = new EventSource(address("events", { language, visitor: identity() }));
     stream.addEventListener("jobs", (event) => show(JSON.parse(event.data)));
     stream.addEventListener("rest", () => {
       close();
@@ -362,7 +394,8 @@ const dreamina = (() => {
     const button = document.getElementById("generate");
     if (!button) return;
     try {
-      const left = await (await fetch(address("left"))).json();
+      const left = (await firstLeft) || (await askLeft());
+      firstLeft = null; // the next time it is asked anew
       const time = new Date(left.renewed_at * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
       let note = document.getElementById("left-today");
       if (!note) {
@@ -469,7 +502,7 @@ const dreamina = (() => {
 
   return {
     watch, show, keepDraft, restoreDraft, takeSettings, useSettings, restActions,
-    facts, words, language, say, element, address, post, tell, shorten,
+    facts, words, language, say, element, address, identity, post, tell, shorten,
   };
 })();
 window.dreamina = dreamina;

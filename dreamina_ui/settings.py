@@ -45,7 +45,8 @@ class Settings(BaseSettings):
         log_format: `text`, or `json` for one object for each line.
         auth, auth_file: names and passwords, see `passwords.read_logins`; any close the page to everybody else.
         owners: the names of the owner.
-        share_link, server_name, root_path, space_id: Gradio's and Hugging Face's own variables, as text.
+        share_link, server_name, root_path: Gradio's own variables, as text.
+        space_id, system, oauth_client_id: Hugging Face's own variables, as text.
 
     Source of the variables' names: RunComfy Model API documentation, and its own clients.
     """
@@ -86,6 +87,8 @@ class Settings(BaseSettings):
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
     root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")
     space_id: str = Field("", validation_alias="SPACE_ID")
+    system: str = Field("", validation_alias="SYSTEM")
+    oauth_client_id: str = Field("", validation_alias="OAUTH_CLIENT_ID")
     log_level: str = Field("INFO", validation_alias="DREAMINA_LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field("text", validation_alias="DREAMINA_LOG_FORMAT", pattern="^(text|json)$")
 
@@ -163,6 +166,14 @@ class Settings(BaseSettings):
     def wants_share_link(self) -> bool:
         """Whether Gradio is to open a share link; Gradio itself knows only `true`."""
         return self.share_link.lower() in ("true", "1")
+
+    @property
+    def offers_hugging_face(self) -> bool:
+        """Whether people may sign in with Hugging Face: on a Space whose README says so.
+
+        Elsewhere Gradio would stage a sign-in that makes everybody the same person.
+        """
+        return self.system == "spaces" and bool(self.space_id and self.oauth_client_id)
 
     @property
     def is_shared(self) -> bool:

@@ -13,6 +13,7 @@ import requests
 from gradio.routes import App
 from gradio_client import Client
 from gradio_client.exceptions import AuthenticationError
+from playwright.sync_api import Page, expect
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -29,11 +30,15 @@ from dreamina_ui.ui.routes import asset_path, build_routes
 from dreamina_ui.ui.sessions import FREE_TRIES, Sessions, Tries
 from dreamina_ui.ui.sign_in import build_sign_in_routes
 from dreamina_ui.ui.visitor import COOKIE, VisitorCookie, person_id, visitor_id
+from dreamina_ui.ui.wording import say
+from tests import test_page
 from tests.kit import MODEL_ID, Clock, Scene
 from tests.page_kit import OWNER_PASSWORD, SMALL, AppProcess, last_event
 from tests.shelf import Shelf
+from tests.test_page import OpenPage, press_generate
 from tests.test_sign_in import Browse, tell
 
+browser, open_page = test_page.browser, test_page.open_page
 ALICE, BOB = ("alice", "wonderland"), ("bob", "builder")
 
 
@@ -202,3 +207,27 @@ def test_gradios_client_signs_in_and_its_jobs_are_the_persons(closed: AppProcess
 def test_a_balancer_needs_no_login(closed: AppProcess, path: str) -> None:
     """A closed page that seems dead would be started again and again."""
     assert requests.get(closed.url + path, timeout=10).status_code == 200
+
+
+def test_one_person_on_two_devices_beside_another(closed: AppProcess, open_page: OpenPage) -> None:
+    """The whole way through real browsers: form, press, card, stream, picture, sign out."""
+    desk, other = (open_page(closed, lambda page, who=who: enter(page, closed, who)) for who in (ALICE, BOB))
+    picture = press_generate(desk, "seen on both").locator("img")
+    expect(picture).to_be_visible()
+    press_generate(other, "bob's")
+    expect(other.locator("li.job .prompt")).to_have_text(["bob's"])
+    assert other.request.get(str(picture.get_attribute("src"))).status == 404
+    phone = requests.get(f"{closed.url}/dreamina/jobs", auth=ALICE, timeout=10)
+    assert "seen on both" in [job["prompt"] for job in phone.json()]
+    desk.locator("#account a").click()
+    desk.get_by_role("button", name=say("en", "sign_out")).click()
+    expect(desk.get_by_label(say("en", "sign_in_password"))).to_be_visible()
+    assert desk.request.get(f"{closed.url}/dreamina/jobs").status == 401
+
+
+def enter(page: Page, app: AppProcess, login: tuple[str, str]) -> None:
+    """Fill in the form that a closed page leads to."""
+    page.goto(app.url)
+    page.get_by_label(say("en", "sign_in_name")).fill(login[0])
+    page.get_by_label(say("en", "sign_in_password")).fill(login[1])
+    page.get_by_role("button", name=say("en", "sign_in")).click()

@@ -19,7 +19,7 @@ from dreamina_ui.job import TERMINAL
 from dreamina_ui.schema import load_models
 from dreamina_ui.ui.wording import say
 from tests.kit import MODEL_ID
-from tests.page_kit import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, last_event, read_events, wait_for
+from tests.page_kit import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, call, last_event, read_events, wait_for
 
 OBJECT_KEYS = {
     "job_id", "request_id", "model_id", "inputs", "state", "status", "queue_position", "message", "created_at",
@@ -349,6 +349,21 @@ def test_another_visitors_job_cannot_be_seen_or_cancelled(held: HeldSandbox) -> 
     assert other.http.post(f"{act}/fetch-again", timeout=10).status_code == 404
     assert owner.jobs()[0]["state"] == "queued"
     assert owner.http.post(f"{act}/cancel", timeout=10).json()["state"] == "cancelled"
+
+
+def test_a_programs_job_id_opens_that_job_and_nothing_else(shared: AppProcess) -> None:
+    """It is a key that programs hand on; a browser, and the rest of the page, do not take it."""
+    with call(shared, "generate", json.dumps({"data": ["the program's own", SMALL, 0.5, True]})) as events:
+        job = next(events)[1][0]
+    assert last_event(shared, "job", json.dumps({"data": [job["job_id"]]}))[1][0]["job_id"] == job["job_id"]
+    for http in (requests.Session(), Visitor(shared).http):
+        address = f"{shared.url}/dreamina"
+        assert http.get(f"{address}/jobs/{job['job_id']}", timeout=10).status_code == 404
+        assert http.post(f"{address}/jobs/{job['job_id']}/cancel", json={}, timeout=10).status_code == 404
+        assert http.get(f"{address}/jobs", timeout=10).json() == []
+        assert http.get(f"{address}/library", timeout=10).json()["entries"] == []
+        assert http.get(f"{address}/library/zip", timeout=10).status_code == 404
+    assert last_event(shared, "cancel", json.dumps({"data": [job["job_id"]]}))[0] == "complete"
 
 
 def test_the_event_stream_ends_when_nothing_runs(app: AppProcess) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, sync_playwright
 
 from dreamina_ui.schema import choice_label, load_models
 from dreamina_ui.settings import TOKEN_VARIABLES
+from dreamina_ui.ui.visitor import COOKIE
 from dreamina_ui.ui.wording import languages, say
 from tests.kit import MODEL_ID
 from tests.misbehaving import Answer
@@ -62,7 +64,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     pages: list[Page] = []
     faults: list[str] = []
 
-    def open_one(app: AppProcess, **context: Any) -> Page:
+    def open_one(app: AppProcess, prepare: Callable[[Page], None] = lambda _: None, **context: Any) -> Page:
         visitor = browser.new_context(**{"locale": "en-US", **context})
         visitor.set_default_timeout(20_000)
         visitor.add_init_script(SMALL_DRAFT)
@@ -70,6 +72,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         page.on("pageerror", lambda fault: faults.append(str(fault)))
         page.on("console", lambda said: faults.append(said.text) if "Security Policy" in said.text else None)
         pages.append(page)
+        prepare(page)
         page.goto(app.url)
         await_form(page)
         return page
@@ -306,6 +309,34 @@ def test_two_visitors_do_not_see_each_others_jobs(held: HeldSandbox, open_page: 
         expect(page.locator("li.job .prompt")).to_have_text([own])
         expect_state(card(page, own), "queued")
         cancel_all(page)
+
+
+def test_a_browser_that_refuses_our_cookie_keeps_its_jobs(held: HeldSandbox, open_page: OpenPage) -> None:
+    """In a Space the page is a frame of another site, and many browsers keep no cookies there."""
+
+    def without_cookie(route: Route) -> None:
+        route.fulfill(body=requests.get(route.request.url, timeout=10).text, content_type="text/html")
+
+    page = open_page(held.app, lambda page: page.route(f"{held.app.url}/", without_cookie))
+    press_generate(page, "without a cookie")
+    page.reload()
+    await_form(page)
+    expect(page.locator("li.job .prompt")).to_have_text(["without a cookie"])
+    job_id = card(page, "without a cookie").get_attribute("data-job-id")
+    cancel_all(page)
+    assert page.context.cookies() == []
+    secret = page.evaluate("localStorage.getItem('dreamina.visitor')")
+    assert len(secret) >= 22, "128 bits"
+    address = f"{held.app.url}/dreamina/jobs"
+    cookie = {"Cookie": f"{COOKIE}={secret[::-1]}"}
+    mine, with_cookie = (
+        requests.get(address, headers={"X-Dreamina-Visitor": secret, **more}, timeout=10).json()
+        for more in ({}, cookie)
+    )
+    assert [job["job_id"] for job in mine] == [job_id]
+    assert with_cookie == [], "a cookie counts for more"
+    ledger = (held.app.data / "ledger.sqlite3").read_bytes() + (held.app.data / "ledger.sqlite3-wal").read_bytes()
+    assert secret.encode() not in ledger
 
 
 def test_a_lost_server_is_told_and_found_again(tmp_path: Path, open_page: OpenPage) -> None:

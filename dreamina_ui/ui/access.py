@@ -7,17 +7,27 @@ reaches.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
 from dreamina_ui.job import Job
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.ui.sessions import COOKIE, Session, Sessions
-from dreamina_ui.ui.visitor import cookie_of, person_id, visitor_id
+from dreamina_ui.ui.visitor import cookie_of, person_id, stored_visitor_id, visitor_id
 
 NOBODY = "nobody"
 KEY_COOKIE = "dreamina_key"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Somebody at Hugging Face: a number that stays, and a name that may pass to somebody else."""
+
+    number: str
+    name: str
 
 
 class Access:
@@ -25,13 +35,22 @@ class Access:
 
     Args:
         is_shared: whether others than the person at this machine may reach the page.
-        owners: which logins are the owner's.
+        owners: which logins, or names at Hugging Face, are the owner's.
+        uses_hugging_face: whether people sign in there; then Gradio keeps who they are in a session that it signs.
         sessions: who has signed in.
     """
 
-    def __init__(self, *, is_shared: bool, owners: Collection[str] = (), sessions: Sessions | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        is_shared: bool,
+        owners: Collection[str] = (),
+        uses_hugging_face: bool = False,
+        sessions: Sessions | None = None,
+    ) -> None:
         self._is_shared = is_shared
         self._owners = frozenset(owners)
+        self.uses_hugging_face = uses_hugging_face
         self.sessions = sessions or Sessions()
 
     def session(self, request: HTTPConnection) -> Session | None:
@@ -41,11 +60,21 @@ class Access:
     def person(self, request: HTTPConnection) -> str | None:
         """The visitor_id of somebody whose name is known, the same on every device."""
         session = self.session(request)
-        return person_id("login", session.name) if session and session.name else None
+        if session and session.name:
+            return person_id("login", session.name)
+        profile = self.hugging_face(request)
+        return person_id("hugging face", profile.number) if profile else None
+
+    def hugging_face(self, request: HTTPConnection) -> Profile | None:
+        """Who has signed in at Hugging Face, from the session that Gradio signs and checks."""
+        info = request.scope.get("session", {}).get("oauth_info") if self.uses_hugging_face else None
+        if not info or info.get("expires_at", 0) <= time.time():
+            return None
+        return Profile(number=info["userinfo"]["sub"], name=info["userinfo"]["preferred_username"])
 
     def visitor(self, request: HTTPConnection) -> str | None:
         """The visitor_id of who asks; None for a program, and for a browser that keeps no identity."""
-        return self.person(request) or visitor_id(request.headers.get("cookie"))
+        return self.person(request) or visitor_id(request.headers.get("cookie")) or stored_visitor_id(request)
 
     def key_session(self, request: HTTPConnection, cookie: str = "") -> str | None:
         """The session of a browser that gave a RunComfy key, whether the key is still here or not; None without.
@@ -62,8 +91,10 @@ class Access:
         """Whether the owner asks: signed in, or at an installation that nobody else reaches."""
         if not self._is_shared and is_direct(request):
             return True
-        session = self.session(request)
-        return session is not None and (session.name is None or session.name in self._owners)
+        if session := self.session(request):
+            return session.name is None or session.name in self._owners
+        profile = self.hugging_face(request)
+        return profile is not None and profile.name in self._owners
 
     def scope(self, request: HTTPConnection) -> str | None:
         """The visitor_id whose jobs a request may see, None for everybody's; `NOBODY` without an identity."""

@@ -54,13 +54,18 @@ def build_page(
         The Blocks, and keyword arguments for `Blocks.launch`.
     """
     texts = gr.I18n(**_translations(model, uses_sandbox))
+    # Gradio offers its OAuth to a page that has this button. Ours is seen by nobody: the sign-in page has the link, in
+    # each language. Made outside of the page it has no events.
+    hugging_face = gr.LoginButton(visible=False) if access.uses_hugging_face else None
     with gr.Blocks(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
         if uses_sandbox:
             gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner", elem_classes="banner")
         if not keeps_data:
             gr.HTML(texts("ui_forgetful_banner"), elem_id="forgetful-banner", elem_classes="banner")
-        if is_closed:
+        if is_closed or hugging_face:
             gr.HTML(texts("ui_account"), elem_id="account")
+        if hugging_face:
+            hugging_face.render()  # type: ignore[no-untyped-call]
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):

@@ -40,7 +40,7 @@ from dreamina_ui.metadata import size_with_settings, with_settings
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import NOBODY, Access
 from dreamina_ui.ui.objects import FILES, PREFIX, WITH_SETTINGS, file_name, job_card, job_details, settings_object
-from dreamina_ui.ui.visitor import address_of, is_cross_site
+from dreamina_ui.ui.visitor import address_of, is_cross_site, new_identity
 from dreamina_ui.ui.wording import error_text, languages, pick_language
 
 ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
@@ -107,13 +107,14 @@ class _Routes:
     async def left(self, request: Request) -> Response:
         """What the visitor may still do today: `{"jobs_today": int | null, "renewed_at": s, "is_owner": bool}`.
 
-        `renewed_at` is in seconds since 1970.
+        `renewed_at` is in seconds since 1970. A page that asks without an identity, as its cookie was refused, gets
+        one for its storage: `"identity"`.
         """
-        visitor = self._access.visitor(request) or NOBODY
-        left = await run_in_threadpool(self._studio.left, visitor, self._access.key_session(request))
-        return JSONResponse(
-            vars(left) | {"is_owner": self._access.is_owner(request)}, headers={"Cache-Control": "no-store"}
-        )
+        visitor = self._access.visitor(request)
+        left = await run_in_threadpool(self._studio.left, visitor or NOBODY, self._access.key_session(request))
+        told = vars(left) | {"is_owner": self._access.is_owner(request)}
+        identity = {} if visitor else {"identity": new_identity()}
+        return JSONResponse(told | identity, headers={"Cache-Control": "no-store"})
 
     async def events(self, request: Request) -> Response:
         """The visitor's jobs, then each change, until none of them is active: server-sent events `jobs` and `rest`."""

@@ -23,7 +23,7 @@ PLACES = {"": "../", "owner": "owner"}
 
 def build_sign_in_routes(gate: Gate) -> list[BaseRoute]:
     """The sign-in page and the way out again; none where nobody can sign in."""
-    if not gate.is_closed and not gate.has_owner_password:
+    if not (gate.is_closed or gate.has_owner_password or gate.access.uses_hugging_face):
         return []
     here = _SignInRoutes(gate)
     return [
@@ -98,29 +98,42 @@ class _SignInRoutes:
         def text(key: str, **values: str) -> str:
             return html.escape(say(language, key, **values))
 
+        body = ""
+        profile = self._gate.access.hugging_face(request)
+        if profile:
+            body = f"""<p>{text("signed_in_as", name=profile.name)}</p>
+<p><a class="button" href="../logout">{text("sign_out")}</a></p>"""
+        elif self._gate.access.uses_hugging_face:
+            # In a tab of its own: Hugging Face's page does not open in the frame that a Space lives in.
+            body = f"""<p><a class="button" href="../login/huggingface" target="_blank"
+rel="noopener">{text("sign_in_hugging_face")}</a></p>"""
         if session := self._gate.access.session(request):
             who = text("signed_in_as", name=session.name) if session.name else text("signed_in_owner")
-            body = f"""<p>{who}</p>
+            body += f"""<p>{who}</p>
 <form method="post" action="sign-out"><button>{text("sign_out")}</button></form>"""
-        else:
+        elif self._gate.is_closed or self._gate.has_owner_password:
             alert = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
             both = self._gate.is_closed and self._gate.has_owner_password
             hint = f"<small>{text('sign_in_name_hint')}</small>" if both else ""
+            focus = "" if self._gate.is_closed else " autofocus"
             name = f"""<label>{text("sign_in_name")}{hint}
 <input name="username" autofocus autocomplete="username" autocapitalize="none" maxlength="200"></label>
 """
-            body = f"""{alert}<form method="post" action="sign-in">
+            body += f"""{alert}<form method="post" action="sign-in">
 <input type="hidden" name="next" value="{html.escape(following if following in PLACES else "")}">
 {name if self._gate.is_closed else ""}<label>
 {text("sign_in_password" if self._gate.is_closed else "sign_in_owner_password")}
-<input type="password" name="password" required autofocus autocomplete="current-password" maxlength="1000"></label>
+<input type="password" name="password" required{focus}
+autocomplete="current-password" maxlength="1000"></label>
 <button>{text("sign_in")}</button></form>"""
+        is_outside = self._gate.is_closed and not session
+        back = "" if is_outside else f'<p><a href="../">{text("sign_in_back")}</a></p>'
         style = asset_path("sign-in.css").removeprefix(f"{PREFIX}/")
         page = f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{text("sign_in")} · Dreamina UI</title>
 <meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
 <link rel="stylesheet" href="{style}"></head>
-<body><main><h1>Dreamina UI</h1>{body}<p><a href="../">{text("sign_in_back")}</a></p></main></body></html>"""
+<body><main><h1>Dreamina UI</h1>{body}{back}</main></body></html>"""
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
 

@@ -15,13 +15,24 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "dreamina_visitor"
+HEADER = "X-Dreamina-Visitor"
+QUERY = "visitor"
 _YEAR_S = 31_536_000
 
 
 def visitor_id(cookie_header: str | None) -> str | None:
     """The visitor behind a request's `Cookie` header; None for a program or a browser that refuses cookies."""
-    value = cookie_of(cookie_header, COOKIE)
-    return hashlib.sha256(value.encode()).hexdigest()[:32] if len(value) >= 32 else None
+    return _id_of(cookie_of(cookie_header, COOKIE))
+
+
+def stored_visitor_id(request: HTTPConnection) -> str | None:
+    """The visitor that a page without cookies keeps in the browser's storage; in the address where no header can be."""
+    return _id_of(request.headers.get(HEADER) or request.query_params.get(QUERY, ""))
+
+
+def new_identity() -> str:
+    """A visitor's secret, 256 random bits."""
+    return secrets.token_urlsafe(32)
 
 
 def person_id(source: str, name: str) -> str:
@@ -31,6 +42,10 @@ def person_id(source: str, name: str) -> str:
         source: who vouches for the name.
     """
     return "person-" + hashlib.sha256(f"{source} {name}".encode()).hexdigest()[:32]
+
+
+def _id_of(secret: str) -> str | None:
+    return hashlib.sha256(secret.encode()).hexdigest()[:32] if len(secret) >= 32 else None
 
 
 def cookie_of(cookie_header: str | None, name: str) -> str:
@@ -95,7 +110,7 @@ class VisitorCookie:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).append(
                     "set-cookie",
-                    set_cookie(HTTPConnection(scope), COOKIE, secrets.token_urlsafe(32), _YEAR_S),
+                    set_cookie(HTTPConnection(scope), COOKIE, new_identity(), _YEAR_S),
                 )
             await send(message)
 
