@@ -47,6 +47,7 @@ GETS = (
     "/dreamina/events?language={}", "/dreamina/assets/{}/{}", "/dreamina/library?text={}&state={}&since={}&after={}",
     "/dreamina/library?size={}&until={}&favourites={}", "/dreamina/library/usage",
     "/dreamina/library/zip?text={}&since={}", "/dreamina/sign-in", "/dreamina/sign-in?next={}",
+    "/dreamina/owner", "/dreamina/owner/overview", "/dreamina/key",
 )  # fmt: skip
 POSTS = (
     "/gradio_api/queue/join", "/gradio_api/call/generate", "/gradio_api/call/job", "/gradio_api/call/cancel",
@@ -56,12 +57,13 @@ POSTS = (
     "/gradio_api/stream/{}", "/gradio_api/vibe-edit", "/login", "/dreamina/sign-in", "/dreamina/sign-out",
     "/dreamina/attach", "/dreamina/library/mark", "/dreamina/library/find", "/dreamina/library/zip",
     "/dreamina/jobs/{}/cancel", "/dreamina/jobs/{}/fetch-again", "/dreamina/jobs/{}/put-aside",
-    "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/jobs/{}/{}",
+    "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/key", "/dreamina/jobs/{}/{}",
+    "/dreamina/owner/switch", "/dreamina/owner/limits", "/dreamina/owner/shut-out", "/dreamina/owner/words",
 )  # fmt: skip
 KEYS = (
     "fn_index", "session_hash", "event_id", "event_data", "trigger_id", "simple_format", "batched", "request_id",
     "files", "favourite", "deleted", "sha256", "may_charge_twice", "back", "job_id", "size", "scale", "force_single",
-    "password",
+    "password", "key", "stopped", "kind", "name", "out", "words",
 )  # fmt: skip
 HEADERS = {
     "Content-Type": st.sampled_from(
@@ -105,6 +107,8 @@ def calls(draw: st.DrawFn) -> tuple[str, str, dict[str, str], bytes | None]:
     path = parts[0] + "".join(quote(draw(TEXT), safe=draw(st.sampled_from(["", "/"]))) + part for part in parts[1:])
     names = draw(st.lists(st.sampled_from(sorted(HEADERS)), max_size=2, unique=True))
     headers = {name: draw(HEADERS[name]) for name in names}
+    if "/owner" in path:
+        headers["X-Forwarded-For"] = "198.51.100.1"  # the person at the machine would be the owner
     if is_post:
         return "POST", path, {"Content-Type": "application/json"} | headers, draw(bodies())
     method = draw(st.sampled_from(["GET", "GET", "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"]))
