@@ -70,7 +70,7 @@ def main() -> None:
         routes += build_sign_in_routes(gate)
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
-        routes += build_owner_routes(parts.studio, access, can_sign_in=gate.is_closed or gate.has_owner_password)
+        routes += build_owner_routes(parts.studio, access, can_sign_in=gate.has_sign_in)
         parts.start()
         middleware = [
             Middleware(Proxies, settings.believed_proxies),

@@ -25,6 +25,8 @@ from dreamina_ui.passwords import hash_password, read_logins
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.gate import OPEN, Gate, Wall
 from dreamina_ui.ui.library_routes import build_library_routes
+from dreamina_ui.ui.own_key import build_key_routes
+from dreamina_ui.ui.owner_routes import build_owner_routes
 from dreamina_ui.ui.page import build_page
 from dreamina_ui.ui.routes import asset_path, build_routes
 from dreamina_ui.ui.sessions import FREE_TRIES, Sessions, Tries
@@ -155,6 +157,7 @@ def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
     page, _ = build_page(scene.studio, scene.studio.models[MODEL_ID], access, uses_sandbox=False)
     shelf = Shelf(scene.folder)
     ours = build_routes(scene.studio, access) + build_library_routes(scene.studio, shelf.library, access)
+    ours += build_key_routes(scene.studio, access) + build_owner_routes(scene.studio, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
     found: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}
     for route in walk(routes):
@@ -166,7 +169,7 @@ def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
         if path not in OPEN:
             answer = session.request(method, closed.url + path, timeout=10, allow_redirects=False)
             gone = path.startswith(("/gradio_api/", "/monitoring")) and answer.status_code == 404  # shut for all
-            expected = 303 if (method, path) in (("GET", "/"), ("GET", "")) else 401
+            expected = 303 if (method, path) in (("GET", "/"), ("GET", "/dreamina/owner")) else 401
             assert gone or answer.status_code == expected, (method, path, answer.status_code)
     assert session.get(f"{closed.url}/{asset_path('sign-in.css')}", timeout=10).status_code == 200
     shelf.ledger.close()

@@ -59,6 +59,11 @@ class Gate:
         self._tries = tries or Tries()
         self._known_visitors: set[str] = set()
 
+    @property
+    def has_sign_in(self) -> bool:
+        """Whether there is any way to sign in."""
+        return self.is_closed or self.has_owner_password or self.access.uses_hugging_face
+
     async def check(self, request: HTTPConnection, name: str, password: str) -> float:
         """Check a password.
 

@@ -23,7 +23,7 @@ PLACES = {"": "../", "owner": "owner"}
 
 def build_sign_in_routes(gate: Gate) -> list[BaseRoute]:
     """The sign-in page and the way out again; none where nobody can sign in."""
-    if not (gate.is_closed or gate.has_owner_password or gate.access.uses_hugging_face):
+    if not gate.has_sign_in:
         return []
     here = _SignInRoutes(gate)
     return [
