@@ -108,6 +108,44 @@ class ForbiddenWordError(DreaminaError):
         super().__init__(f"The owner does not allow the word {word!r} here. Nothing was submitted.")
 
 
+class PlanError(DreaminaError):
+    """No batch can be made of what was written; there is no job and nothing was sent.
+
+    Attributes:
+        rule: `unclosed` or `nested` braces, `empty`, too `many` jobs, `waiting` if too many wait already, `input` for
+            a job that breaks the schema, or `changed` where another table was shown.
+        line: which line of the prompts, from 1; None for all of them.
+        most: how many jobs are allowed, for `many` and `waiting`.
+        fault: what is wrong with the inputs, for `input`.
+    """
+
+    kind = "plan"
+
+    def __init__(
+        self, rule: str, *, line: int | None = None, most: int | None = None, fault: InputError | None = None
+    ) -> None:
+        self.rule = rule
+        self.line = line
+        self.most = most
+        self.fault = fault
+        texts = {
+            "unclosed": "A brace is not closed; write \\{ for a brace that is one",
+            "nested": "Braces within braces are not understood; write \\{ for a brace that is one",
+            "empty": "There is no prompt",
+            "many": f"These would be more than {most} jobs",
+            "waiting": f"More than {most} jobs would wait to be sent",
+            "changed": "The jobs or their price are no longer those of the table",
+        }
+        where = f"Line {line}: " if line else ""
+        super().__init__(f"{where}{fault}" if fault else f"{where}{texts[rule]}. Nothing was submitted.")
+
+
+class SendingError(DreaminaError):
+    """Jobs of a batch could not be sent, or their outcome is unknown; their rows tell why."""
+
+    kind = "sending"
+
+
 class KeyNeededError(DreaminaError):
     """This needs a visitor's own RunComfy key, and it is not here."""
 

@@ -19,6 +19,7 @@ from dreamina_ui.errors import (
     LedgerError,
     LimitError,
     MoveError,
+    PlanError,
     ShutOutError,
     StoppedError,
     shorten,
@@ -111,10 +112,13 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
         )
         return say(language, "error_input", field=field, rule=rule, value=shorten(fault.value))
     if isinstance(fault, LimitError):
-        until = fault.until and datetime.fromtimestamp(fault.until, timezone.utc)
-        when = f"{until:%Y-%m-%d %H:%M} UTC" if until else ""
-        text = "error_limit_later" if until else "error_limit_soon"
-        return say(language, text, limit=say(language, f"limit_{fault.limit}"), most=f"{fault.most:g}", time=when)
+        return say(
+            language, "error_limit_later" if fault.until else "error_limit_soon", **_limit_facts(fault, language)
+        )
+    if isinstance(fault, PlanError):
+        inner = error_text(fault.fault, language, titles) if fault.fault else ""
+        text = inner or say(language, f"error_plan_{fault.rule}", most=fault.most)
+        return say(language, "error_plan_line", line=fault.line, text=text) if fault.line else text
     if isinstance(fault, StoppedError):
         return say(language, f"error_stopped_{fault.reason}")
     if isinstance(fault, ForbiddenWordError):
@@ -125,3 +129,15 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
     keys[KeyNeededError] = "key_needed"
     key = keys.get(type(fault))
     return say(language, f"error_{key}", detail=str(fault)) if key else str(fault)
+
+
+def pause_text(fault: DreaminaError, language: str) -> str:
+    """Why the program paused a batch, and what lets it go on."""
+    facts = _limit_facts(fault, language) if isinstance(fault, LimitError) else {}
+    return say(language, f"batch_paused_{fault.kind}", **facts) or str(fault)
+
+
+def _limit_facts(fault: LimitError, language: str) -> dict[str, str]:
+    until = fault.until and datetime.fromtimestamp(fault.until, timezone.utc)
+    when = f"{until:%Y-%m-%d %H:%M} UTC" if until else ""
+    return {"limit": say(language, f"limit_{fault.limit}"), "most": f"{fault.most:g}", "time": when}
