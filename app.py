@@ -23,6 +23,7 @@ from dreamina_ui.parts import build_parts
 from dreamina_ui.passwords import read_logins
 from dreamina_ui.settings import read_settings
 from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.batch_routes import build_batch_routes
 from dreamina_ui.ui.doors import Doors, without_cors
 from dreamina_ui.ui.gate import Gate, Wall
 from dreamina_ui.ui.headers import SafeHeaders
@@ -68,6 +69,7 @@ def main() -> None:
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
         routes += build_key_routes(parts.studio, access)
         routes += build_sign_in_routes(gate)
+        routes += build_batch_routes(parts.studio, parts.batches, parts.sender, access)
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
         routes += build_owner_routes(parts.studio, access, can_sign_in=gate.has_sign_in)

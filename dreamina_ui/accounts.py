@@ -111,6 +111,19 @@ class Accounts:
                     return self._use(job.key_mark).client
         raise KeyNeededError(f"Job {job.job_id[:8]} waits for the RunComfy key that it was made with.")
 
+    def of_mark(self, key_mark: str | None) -> Account:
+        """Who pays for a job to be, by the mark that was kept of it; None for the owner.
+
+        Raises:
+            KeyNeededError: that key is not here, or the owner does not pay.
+        """
+        if key_mark is None:
+            return self.account(None)
+        with self._lock:
+            if key_mark in self._keys:
+                return Account(self._use(key_mark).client, self.key_origin, key_mark)
+        raise KeyNeededError("This waits for the RunComfy key that it was begun with. Nothing was submitted.")
+
     def has(self, job: Job) -> bool:
         """Whether a job can be asked about now."""
         return self.owner is not None if job.key_mark is None else job.key_mark in self._keys

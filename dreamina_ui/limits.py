@@ -107,8 +107,11 @@ class MoneyGuard:
         files = 1 if inputs.get("force_single") is True else MOST_FILES
         return None if price_usd is None else price_usd * files
 
-    def check(self, connection: sa.Connection, job: Job) -> None:
+    def check(self, connection: sa.Connection, job: Job, *, spare: int = 0) -> None:
         """Refuse a job that would pass a limit; call it in the transaction that writes the row.
+
+        Args:
+            spare: how many places to leave free where a limit on jobs at once has more than one.
 
         Raises:
             LimitError: which limit, and when to come back.
@@ -125,7 +128,9 @@ class MoneyGuard:
             if owner is None:
                 continue
             where = column == owner
-            if at_once is not None and self._count(connection, where & jobs.c.state.not_in(AT_REST)) >= at_once:
+            if at_once is not None and self._count(connection, where & jobs.c.state.not_in(AT_REST)) >= (
+                max(at_once - spare, min(at_once, 1))
+            ):
                 raise LimitError(f"{prefix}at_once", at_once, None)
             if per_day is not None and self._count(connection, where & counts_since(day_start(now))) >= per_day:
                 raise LimitError(f"{prefix}per_day", per_day, day_end(now))

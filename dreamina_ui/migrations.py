@@ -118,4 +118,34 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN key_mark VARCHAR(64)",
         "CREATE TABLE secrets (name VARCHAR(40) PRIMARY KEY, value VARCHAR(64) NOT NULL)",
     ),
+    (
+        """
+        CREATE TABLE batches (
+            batch_id VARCHAR(32) PRIMARY KEY,
+            visitor_id VARCHAR(64) NOT NULL,
+            address VARCHAR(64),
+            model_id VARCHAR(200) NOT NULL,
+            api_origin VARCHAR(200) NOT NULL,
+            key_mark VARCHAR(64),
+            state VARCHAR(10) NOT NULL,
+            problem TEXT,
+            created_at DOUBLE PRECISION NOT NULL,
+            changed_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE batch_items (
+            batch_id VARCHAR(32) NOT NULL REFERENCES batches (batch_id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            inputs TEXT NOT NULL,
+            state VARCHAR(10) NOT NULL,
+            job_id VARCHAR(32) UNIQUE,
+            problem TEXT,
+            PRIMARY KEY (batch_id, position)
+        )
+        """,
+        "CREATE INDEX batches_state ON batches (state, created_at)",
+        "CREATE INDEX batches_visitor ON batches (visitor_id, created_at)",
+        "CREATE INDEX batch_items_state ON batch_items (state, batch_id, position)",
+    ),
 )

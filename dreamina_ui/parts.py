@@ -9,6 +9,7 @@ from functools import partial
 
 from dreamina_ui.accounts import Accounts
 from dreamina_ui.addresses import AddressGuard
+from dreamina_ui.batches import Batches
 from dreamina_ui.calls import ApiCalls
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import SettingsError
@@ -22,6 +23,7 @@ from dreamina_ui.metrics import Metrics
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.sandbox.server import Sandbox
 from dreamina_ui.schema import Model, load_models
+from dreamina_ui.sender import Sender
 from dreamina_ui.settings import Settings
 from dreamina_ui.studio import Studio
 
@@ -41,6 +43,8 @@ class Parts:
     studio: Studio
     model: Model
     library: Library
+    batches: Batches
+    sender: Sender
     housekeeping: Housekeeping
     health: Health
     metrics: Metrics | None
@@ -53,11 +57,13 @@ class Parts:
             LedgerError, DiskError: the ledger or the disk refuses.
         """
         self.studio.start()
+        self.sender.start()
         self.housekeeping.start()
 
     def stop(self, timeout_s: float) -> None:
         """Start nothing new; give what is being sent `timeout_s` seconds to be answered."""
         self.housekeeping.stop()
+        self.sender.stop()
         self.studio.stop(timeout_s)
         if self.sandbox:
             self.sandbox.stop()
@@ -101,6 +107,7 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
         media=media,
         guard=MoneyGuard(limits(settings), origin, settings.price_usd),
     )
+    batches = Batches(ledger, studio.controls, studio.now)
     log.info("Limits: %s", studio.limits().described())
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     housekeeping = Housekeeping(library, max_bytes=max_bytes, keep_days=settings.keep_days)
@@ -109,7 +116,9 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.note)
     health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
     metrics = Metrics(ledger, studio.guard, calls) if settings.wants_metrics else None
-    return Parts(studio, model, library, housekeeping, health, metrics, sandbox)
+    return Parts(
+        studio, model, library, batches, Sender(studio, batches, studio.now), housekeeping, health, metrics, sandbox
+    )
 
 
 def limits(settings: Settings) -> Limits:

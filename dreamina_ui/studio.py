@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import random
 from typing import Any
@@ -179,6 +180,7 @@ class Studio:
         address: str | None = None,
         account: Account | None = None,
         is_click: bool = True,
+        also: Callable[[sa.Connection, Job], None] | None = None,
     ) -> Job:
         """Check the inputs, write the job's row, and have it submitted in the background.
 
@@ -188,6 +190,8 @@ class Studio:
             address: a hash of the client's address, for limits.
             account: who pays; None for the owner.
             is_click: a person's: a second one with the same inputs within a second is the same job.
+            also: for a job that nobody waits for: what to write in the transaction that writes its row; what it raises
+                undoes all. Such a job leaves room for another one where a limit on jobs at once holds.
 
         Returns:
             The new job, in state `submitting`.
@@ -207,7 +211,7 @@ class Studio:
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
         job = self._prepare(model_id, checked, visitor_id, address, account)
         since = job.created_at - DOUBLE_CLICK_S if is_click and visitor_id else None
-        return self._begin(job, account, twin_since=since)
+        return self._begin(job, account, twin_since=since, also=also)
 
     def _prepare(
         self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None, account: Account
@@ -230,14 +234,20 @@ class Studio:
         self._media.prepare(job.job_id)
         return job
 
-    def _begin(self, job: Job, account: Account, twin_since: float | None = None) -> Job:
+    def _begin(
+        self,
+        job: Job,
+        account: Account,
+        twin_since: float | None = None,
+        also: Callable[[sa.Connection, Job], None] | None = None,
+    ) -> Job:
         """Write a prepared job's row and have it submitted; the twin of a job is neither written nor sent."""
         # Before the row: whoever reads of the job there may cancel it at once, and then waits for this.
         sending: Future[None] = Future()
         self._submits[job.job_id] = sending
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         try:
-            added = self._ledger.add(job, self._check, twin_since=twin_since)
+            added = self._ledger.add(job, partial(self._check, also), twin_since=twin_since)
         except DreaminaError:
             sending.set_result(None)
             self._media.discard(job.job_id)
@@ -254,9 +264,11 @@ class Studio:
             sending.set_result(None)
         return job
 
-    def _check(self, connection: sa.Connection, job: Job) -> None:
+    def _check(self, also: Callable[[sa.Connection, Job], None] | None, connection: sa.Connection, job: Job) -> None:
         self.controls.check(connection, job)
-        self.guard.check(connection, job)
+        self.guard.check(connection, job, spare=1 if also else 0)
+        if also:
+            also(connection, job)
 
     def cancel(self, job_id: str) -> CancelVerdict:
         """Ask for a job's cancellation and wait for the truth; at most as long as the client's time-outs.

@@ -60,6 +60,26 @@ controls = sa.Table(
     sa.Column("value", sa.String),
     sa.Column("set_at", sa.Float),
 )
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("batch_id", sa.String, primary_key=True),
+    *(
+        sa.Column(name, kind)
+        for kind, names in {
+            sa.String: "visitor_id address model_id api_origin key_mark state problem",
+            sa.Float: "created_at changed_at",
+        }.items()
+        for name in names.split()
+    ),
+)
+batch_items = sa.Table(
+    "batch_items",
+    metadata,
+    sa.Column("batch_id", sa.String, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    *(sa.Column(name, sa.String) for name in ("inputs", "state", "job_id", "problem")),
+)
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))
 

@@ -47,7 +47,8 @@ GETS = (
     "/dreamina/events?language={}", "/dreamina/assets/{}/{}", "/dreamina/library?text={}&state={}&since={}&after={}",
     "/dreamina/library?size={}&until={}&favourites={}", "/dreamina/library/usage",
     "/dreamina/library/zip?text={}&since={}", "/dreamina/sign-in", "/dreamina/sign-in?next={}",
-    "/dreamina/owner", "/dreamina/owner/overview", "/dreamina/key",
+    "/dreamina/owner", "/dreamina/owner/overview", "/dreamina/key", "/dreamina/batches",
+    "/dreamina/batch/fields?model_id={}",
 )  # fmt: skip
 POSTS = (
     "/gradio_api/queue/join", "/gradio_api/call/generate", "/gradio_api/call/job", "/gradio_api/call/cancel",
@@ -59,11 +60,13 @@ POSTS = (
     "/dreamina/jobs/{}/cancel", "/dreamina/jobs/{}/fetch-again", "/dreamina/jobs/{}/put-aside",
     "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/key", "/dreamina/jobs/{}/{}",
     "/dreamina/owner/switch", "/dreamina/owner/limits", "/dreamina/owner/shut-out", "/dreamina/owner/words",
+    "/dreamina/batch/plan", "/dreamina/batches", "/dreamina/batches/{}/{}",
 )  # fmt: skip
 KEYS = (
     "fn_index", "session_hash", "event_id", "event_data", "trigger_id", "simple_format", "batched", "request_id",
     "files", "favourite", "deleted", "sha256", "may_charge_twice", "back", "job_id", "size", "scale", "force_single",
-    "password", "key", "stopped", "kind", "name", "out", "words",
+    "password", "key", "stopped", "kind", "name", "out", "words", "model_id", "inputs", "text", "values", "repeats",
+    "digest", "token",
 )  # fmt: skip
 HEADERS = {
     "Content-Type": st.sampled_from(

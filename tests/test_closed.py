@@ -21,8 +21,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dreamina_ui.batches import Batches
 from dreamina_ui.passwords import hash_password, read_logins
+from dreamina_ui.sender import Sender
 from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.batch_routes import build_batch_routes
 from dreamina_ui.ui.gate import OPEN, Gate, Wall
 from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.own_key import build_key_routes
@@ -157,6 +160,9 @@ def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
     page, _ = build_page(scene.studio, scene.studio.models[MODEL_ID], access, uses_sandbox=False)
     shelf = Shelf(scene.folder)
     ours = build_routes(scene.studio, access) + build_library_routes(scene.studio, shelf.library, access)
+    batches = Batches(scene.ledger, scene.studio.controls, scene.studio.now)
+    sender = Sender(scene.studio, batches, scene.studio.now)
+    ours += build_batch_routes(scene.studio, batches, sender, access)
     ours += build_key_routes(scene.studio, access) + build_owner_routes(scene.studio, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
     found: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}

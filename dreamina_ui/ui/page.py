@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
-SERVER_WORDS = ("message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_")
+SERVER_WORDS = (
+    "message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
+)  # fmt: skip
 """Prefixes of words that only the server or the owner's view says; the page's script gets all others."""
 
 
