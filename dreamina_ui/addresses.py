@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import re
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, ClassVar, NamedTuple, NoReturn
@@ -105,16 +106,16 @@ class AddressGuard:
         if _Origin(scheme, host, port) in self._exempt:
             return [host]
         if scheme != "https":
-            _refuse(host, "only https is fetched")
+            _refuse(host, "only https is fetched", "https")
         if self._allowed_hosts and not _is_below(host, self._allowed_hosts):
-            _refuse(host, "it is not one of the allowed hosts")
+            _refuse(host, "it is not one of the allowed hosts", "host")
         if ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]):
             _check_public(host, host)
             return [host]
         if not _NAME.fullmatch(host):
             _refuse(host, "it is no host name")
         if "." not in host or _is_below(host, _LOCAL_NAMES):
-            _refuse(host, "it is a name of a local network")
+            _refuse(host, "it is a name of a local network", "public")
         answers = self._resolve(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
         for address in addresses:
@@ -123,31 +124,76 @@ class AddressGuard:
             raise socket.gaierror(socket.EAI_NONAME, "no addresses")
         return addresses
 
-    def session(self) -> requests.Session:
+    def session(self) -> GuardedSession:
         """Open a session whose every connection goes to vetted addresses only.
 
         It sends no credentials, keeps no cookies, uses no proxy (one would resolve names out of the guard's sight) and
         follows no redirects by itself: those come back as the answer. `AddressError` comes out of its calls as it is.
         """
-        session = _GuardedSession()
+        session = GuardedSession(self)
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _GuardedAdapter(self)
-        for prefix in ("http://", "https://"):
-            session.mount(prefix, adapter)
         return session
 
 
-class _GuardedSession(requests.Session):
+class _Leash:
+    """A second handle of every connection of a session, so that another thread can end it wherever it waits."""
+
+    def __init__(self) -> None:
+        self._handles: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._is_cut = False
+
+    def hold(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._handles.append(connection.dup())
+            if self._is_cut:
+                self._cut()
+
+    def cut(self) -> None:
+        with self._lock:
+            self._is_cut = True
+            self._cut()
+
+    def close(self) -> None:
+        with self._lock:
+            while self._handles:
+                self._handles.pop().close()
+
+    def _cut(self) -> None:
+        for handle in self._handles:
+            with contextlib.suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+
+
+class GuardedSession(requests.Session):
+    """What `AddressGuard.session` opens."""
+
+    def __init__(self, guard: AddressGuard) -> None:
+        super().__init__()
+        self._leash = _Leash()
+        adapter = _GuardedAdapter(guard, self._leash)
+        for prefix in ("http://", "https://"):
+            self.mount(prefix, adapter)
+
+    def hang_up(self) -> None:
+        """End all its connections, and each new one: a time-out bounds one silence, and a host may trickle headers."""
+        self._leash.cut()
+
+    def close(self) -> None:
+        """Close everything."""
+        super().close()
+        self._leash.close()
+
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         # `allow_redirects=False` is not enough: requests would still read the redirect's whole body, however long.
         return None
 
 
 class _GuardedAdapter(HTTPAdapter):
-    def __init__(self, guard: AddressGuard) -> None:
+    def __init__(self, guard: AddressGuard, leash: _Leash) -> None:
         super().__init__()
-        self.poolmanager.pool_classes_by_scheme = _guarded_pools(guard)
+        self.poolmanager.pool_classes_by_scheme = _guarded_pools(guard, leash)
 
     def proxy_manager_for(self, proxy: Any, **proxy_kwargs: Any) -> Any:
         raise ValueError("The guarded session takes no proxy: it would resolve names out of the guard's sight.")
@@ -156,6 +202,7 @@ class _GuardedAdapter(HTTPAdapter):
 class _GuardedConnection(HTTPConnection):
     guard: ClassVar[AddressGuard]
     scheme: ClassVar[str]
+    leash: ClassVar[_Leash]
 
     def _new_conn(self) -> socket.socket:
         try:
@@ -172,19 +219,23 @@ class _GuardedConnection(HTTPConnection):
         name = self._dns_host
         self._dns_host = address
         try:
-            return super()._new_conn()
+            connection = super()._new_conn()
         finally:
             self._dns_host = name
+        self.leash.hold(connection)
+        return connection
 
 
-def _guarded_pools(its_guard: AddressGuard) -> dict[str, type[HTTPConnectionPool]]:
+def _guarded_pools(its_guard: AddressGuard, its_leash: _Leash) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(_GuardedConnection):
         guard = its_guard
         scheme = "http"
+        leash = its_leash
 
     class Secure(_GuardedConnection, HTTPSConnection):
         guard = its_guard
         scheme = "https"
+        leash = its_leash
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -233,9 +284,10 @@ def _check_public(address: str, host: str) -> None:
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
-        _refuse(host, "it is an IP address in an odd spelling")
+        _refuse(host, "it is an IP address in an odd spelling", "public")
     if not _is_public(ip):
-        _refuse(host, "it is not on the public internet" if address == host else f"its address {ip} is not public")
+        where = "it is not on the public internet" if address == host else f"its address {ip} is not public"
+        _refuse(host, where, "public")
 
 
 def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -250,5 +302,5 @@ def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved and ip != _IPV4_METADATA
 
 
-def _refuse(host: str, rule: str) -> NoReturn:
-    raise AddressError(f"The address at {shorten(host)} is not fetched: {rule}.")
+def _refuse(host: str, reason: str, rule: str = "shape") -> NoReturn:
+    raise AddressError(f"The address at {shorten(host)} is not fetched: {reason}.", rule)

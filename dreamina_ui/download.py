@@ -11,6 +11,7 @@ import email.utils
 import hashlib
 import http.client
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.errors import AddressError
 
 CHUNK_BYTES = 256 * 1024
+_HEAD_BYTES = 64
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER_S = 60.0
 
@@ -32,12 +34,18 @@ class DownloadFault(Exception):
     """This try brought no whole file; another one may.
 
     Attributes:
+        rule: what is wrong in one word, such as `gone` or `slow`.
         retry_after_s: how long the host asked us to wait in seconds, at most 60; 0 if it did not.
+        status_code: what the host answered, if that is what is wrong.
     """
 
-    def __init__(self, reason: str, retry_after_s: float = 0) -> None:
+    def __init__(
+        self, reason: str, rule: str = "cut", *, retry_after_s: float = 0, status_code: int | None = None
+    ) -> None:
         super().__init__(reason)
+        self.rule = rule
         self.retry_after_s = retry_after_s
+        self.status_code = status_code
 
 
 class Downloader:
@@ -58,7 +66,36 @@ class Downloader:
         with contextlib.suppress(requests.ConnectionError):
             self._guard.check(url)
         if came_from is not None and self._guard.is_exempt(url) and not self._guard.is_exempt(came_from):
-            raise AddressError(f"{host_of(came_from)} redirects into the Model API's own origin; this is not followed.")
+            raise AddressError(
+                f"{host_of(came_from)} redirects into the Model API's own origin; this is not followed.", "public"
+            )
+
+    def look(self, url: str, deadline_s: float) -> tuple[bytes, int]:
+        """Read as little of a file as tells what it is and how large; all of it where the host gives no length.
+
+        Args:
+            deadline_s: when to give up, on the clock of `time.monotonic`.
+
+        Returns:
+            The file's beginning, at least 64 bytes if it has them, and its size in bytes.
+
+        Raises:
+            AddressError: the address, or one it redirects to, must not be fetched.
+            DownloadFault: no file of up to `max_bytes` lies there; its rule says why.
+        """
+        self.check(url)
+        with self._asked(url, deadline_s) as response:
+            _refuse_by_head(response, self._max_bytes)
+            length = response.raw.length_remaining
+            head, size_bytes = b"", 0
+            while chunk := self._next_chunk(response):
+                size_bytes += len(chunk)
+                head += chunk[: max(0, _HEAD_BYTES - len(head))]
+                if size_bytes > self._max_bytes:
+                    raise DownloadFault(f"the file was larger than {self._max_bytes} bytes", "size")
+                if length is not None and len(head) == _HEAD_BYTES:
+                    return head, length
+        return head, size_bytes
 
     def fetch(self, url: str, to: Path, deadline_s: float) -> tuple[int, str]:
         """Stream a file to the disk and flush it there.
@@ -76,23 +113,40 @@ class Downloader:
             OSError: the disk refuses. The network's own errors have all become a DownloadFault.
         """
         digest, size_bytes = hashlib.sha256(), 0
-        with self._guard.session() as session, self._ask(session, url) as response:
+        with self._asked(url, deadline_s) as response:
             _refuse_by_head(response, self._max_bytes)
             with to.open("wb") as file:
                 while chunk := self._next_chunk(response):
                     size_bytes += len(chunk)
                     if size_bytes > self._max_bytes:
                         file.truncate(0)
-                        raise DownloadFault(f"the file was larger than {self._max_bytes} bytes")
+                        raise DownloadFault(f"the file was larger than {self._max_bytes} bytes", "size")
                     digest.update(chunk)
                     file.write(chunk)
-                    if time.monotonic() > deadline_s:
-                        raise DownloadFault("the file came too slowly")
                 file.flush()
                 os.fsync(file.fileno())
         if not size_bytes:
             raise DownloadFault("the file was empty")
         return size_bytes, digest.hexdigest()
+
+    @contextlib.contextmanager
+    def _asked(self, url: str, deadline_s: float) -> Iterator[requests.Response]:
+        """The answer of an address; at the deadline its connections end, wherever they wait."""
+        with self._guard.session() as session:
+            leash = threading.Timer(max(0.0, deadline_s - time.monotonic()), session.hang_up)
+            leash.daemon = True
+            leash.start()
+            try:
+                with self._ask(session, url) as response:
+                    yield response
+                    if time.monotonic() >= deadline_s:
+                        raise DownloadFault("the file came too slowly", "slow")
+            except DownloadFault as fault:
+                if time.monotonic() < deadline_s:
+                    raise
+                raise DownloadFault("the file came too slowly", "slow") from fault
+            finally:
+                leash.cancel()
 
     def _ask(self, session: requests.Session, url: str) -> requests.Response:
         for _ in range(_MAX_REDIRECTS + 1):
@@ -114,7 +168,7 @@ class Downloader:
                 raise AddressError(f"{host_of(url)} redirects to an address that cannot be read.") from None
             self.check(target, came_from=url)
             url = target
-        raise DownloadFault(f"the file was behind more than {_MAX_REDIRECTS} redirects")
+        raise DownloadFault(f"the file was behind more than {_MAX_REDIRECTS} redirects", "redirect")
 
     def _next_chunk(self, response: requests.Response) -> bytes:
         with self._network_faults():
@@ -129,7 +183,7 @@ class Downloader:
         # OSError too: bare ones come out of sockets. No disk is touched in here.
         except (requests.RequestException, HTTPError, http.client.HTTPException, ValueError, OSError) as fault:
             # Not `from fault`: its text holds the whole address, query included, and would stand in every traceback.
-            raise DownloadFault(_network_reason(fault, self._timeouts_s)) from None
+            raise DownloadFault(*_network_reason(fault, self._timeouts_s)) from None
 
 
 def host_of(url: str) -> str:
@@ -140,18 +194,19 @@ def host_of(url: str) -> str:
 def _refuse_by_head(response: requests.Response, max_bytes: int) -> None:
     status = response.status_code
     if status != 200:
-        said = f"it answered {status}"
+        said, rule = f"it answered {status}", "status"
         if status in (404, 410):
-            said = f"the file was gone ({status})"
+            said, rule = f"the file was gone ({status})", "gone"
         elif status in (401, 403):
-            said = f"it refused the file ({status}); such addresses run out after a while"
-        raise DownloadFault(said, _retry_after_s(response) if status in (429, 503) else 0)
+            said, rule = f"it refused the file ({status}); such addresses run out after a while", "login"
+        retry_after_s = _retry_after_s(response) if status in (429, 503) else 0
+        raise DownloadFault(said, rule, retry_after_s=retry_after_s, status_code=status)
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
-        raise DownloadFault("the file came compressed, so that its own bytes cannot be kept")
+        raise DownloadFault("the file came compressed, so that its own bytes cannot be kept", "compressed")
     length = response.raw.length_remaining
     if length is not None and length > max_bytes:
-        raise DownloadFault(f"the file was larger than {max_bytes} bytes")
+        raise DownloadFault(f"the file was larger than {max_bytes} bytes", "size")
 
 
 def _retry_after_s(response: requests.Response) -> float:
@@ -164,13 +219,15 @@ def _retry_after_s(response: requests.Response) -> float:
     return 0
 
 
-def _network_reason(fault: Exception, timeouts_s: tuple[float, float]) -> str:
+def _network_reason(fault: Exception, timeouts_s: tuple[float, float]) -> tuple[str, str]:
+    """What happened on the network: as text, and as a rule."""
     if isinstance(fault, requests.ConnectTimeout):
-        return f"it could not be reached within {timeouts_s[0]:g} seconds"
+        return f"it could not be reached within {timeouts_s[0]:g} seconds", "unreachable"
     if isinstance(fault, (requests.ReadTimeout, ReadTimeoutError)):
-        return f"it fell silent for {timeouts_s[1]:g} seconds"
+        return f"it fell silent for {timeouts_s[1]:g} seconds", "slow"
     if isinstance(fault, (ProtocolError, http.client.HTTPException)):
-        return "the file was cut off"
+        return "the file was cut off", "cut"
     if isinstance(fault, requests.exceptions.SSLError):
-        return "its certificate was not accepted"
-    return f"the connection failed ({type(fault).__name__})"
+        return "its certificate was not accepted", "certificate"
+    rule = "unknown" if "does not resolve" in str(fault) else "unreachable"
+    return f"the connection failed ({type(fault).__name__})", rule

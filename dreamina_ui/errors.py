@@ -27,7 +27,7 @@ class InputError(DreaminaError):
 
     Attributes:
         field: the schema's key of the input, such as `scale`.
-        rule: the JSON Schema keyword that was broken, such as `maximum`.
+        rule: the JSON Schema keyword that was broken, such as `maximum`, or `address_` and a rule for given files.
         limit: what that keyword asks for, such as `1`.
         value: what was given.
     """
@@ -273,9 +273,17 @@ class MediaError(DreaminaError):
 
 
 class AddressError(MediaError):
-    """An address that must not be fetched: not https, not public, not in the allowed hosts."""
+    """An address that must not be fetched: not https, not public, not in the allowed hosts.
+
+    Attributes:
+        rule: which rule it breaks: `shape`, `https`, `public`, `host` or `redirect`.
+    """
 
     kind = "address"
+
+    def __init__(self, message: str, rule: str = "shape") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class DiskError(MediaError):
@@ -303,6 +311,24 @@ def describe_rule(rule: str, limit: Any) -> str:
         "minItems": f"must have at least {limit} entries",
         "maxItems": f"must have at most {limit} entries",
         "format": f"must be a valid {limit}",
+        "address_shape": "must look like https://host/path, with no user name in it",
+        "address_https": "must begin with https://",
+        "address_public": "must lie on the public internet, also behind its redirects",
+        "address_redirect": "must lead to the file without so many redirects",
+        "address_unknown": "its host's name is not known",
+        "address_unreachable": "its host cannot be reached",
+        "address_certificate": "its host's certificate is not accepted",
+        "address_login": "must need no login; it was refused",
+        "address_gone": "there is no file at it",
+        "address_status": f"must answer with the file, not with the status {limit}",
+        "address_page": "must lead to the file itself; a web page came, perhaps a login",
+        "address_kind": f"must lead to a file of this kind: {limit}",
+        "address_compressed": "must answer with the file as it is, not compressed",
+        "address_cut": "the file broke off",
+        "address_slow": f"must answer within {limit} seconds",
+        "address_size": f"must lead to a file of at most {limit} MB",
+        "address_expired": "this address of a picture made here has run out, or the picture is gone",
+        "address_busy": "too many addresses are being checked; try again in a moment",
     }
     return texts.get(rule, f"breaks the rule {rule} ({limit})")
 
