@@ -77,7 +77,7 @@ def _paint(folder: Path) -> list[Path]:
 def _jobs(job_count: int, visitor_id: str, api_origin: str, painted: Sequence[Path]) -> Iterator[Job]:
     random = Random(1)
     facts = [_facts(folder / "original.png") for folder in painted]
-    model_id = next(iter(load_models()))
+    model_id = next(name for name, model in load_models().items() if "width×height" in model.input_schema["properties"])
     prompts = list(product(_SUBJECTS, _STYLES))
     for number in range(job_count + job_count // 4):
         failed = number >= job_count

@@ -49,6 +49,14 @@ class DataFolder:
         return self.path / "media"
 
     @property
+    def given(self) -> Path:
+        return self.path / "given"
+
+    @property
+    def links_secret(self) -> Path:
+        return self.path / "links.secret"
+
+    @property
     def sandbox(self) -> Path:
         return self.path / "sandbox"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -130,6 +131,14 @@ class Library:
             rows = connection.execute(query.order_by(jobs.c.created_at.desc()).limit(1)).mappings().all()
             found = with_outputs(connection, rows)
         return found[0] if found else None
+
+    def picture(self, file_key: str) -> tuple[Job, Output, Path] | None:
+        """The job, output and original behind a file's key; None if it is not there or was deleted."""
+        found = self._ledger.output_by_key(file_key)
+        if found is None or found[1].state != "kept" or found[1].deleted_at is not None:
+            return None
+        path = self._media.path(found[0].job_id, found[1].index, "original")
+        return (*found, path) if path else None
 
     def mark(self, file_keys: Sequence[str], visitor_id: str | None = None, **marks: float | None) -> int:
         """Set `favourite_at` or `deleted_at` of files, or take it back with None; returns how many there were."""

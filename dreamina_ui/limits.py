@@ -23,6 +23,10 @@ MOST_FILES = 4
 """How many files a job is expected to cost at most that does not ask for a single one; the service tells no number."""
 
 
+SINGLE_KEY = "force_single"
+"""The input that asks for a single file."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much is allowed; None is no limit.
@@ -85,11 +89,13 @@ class MoneyGuard:
 
     Attributes:
         prices_usd: what one file of a model costs, as the API says, by model_id.
+        price_units: what that price is for, such as `image` or `second`, where the API says.
     """
 
     def __init__(self, limits: Limits, api_origin: str, price_usd: float | None = None) -> None:
         self.limits = limits
         self.prices_usd: dict[str, float] = {}
+        self.price_units: dict[str, str] = {}
         self._price_usd = price_usd
         self._api_origin = api_origin
 
@@ -101,10 +107,15 @@ class MoneyGuard:
         }
         return replace(self.limits, **changed)
 
+    def learn_price(self, model_id: str, price_usd: float, unit: str | None) -> None:
+        """Note what the API says that one `unit` costs; for limits each unit counts as one file."""
+        self.price_units[model_id] = (unit or "image").lower()
+        self.prices_usd[model_id] = price_usd
+
     def expected_usd(self, model_id: str, inputs: Mapping[str, Any]) -> float | None:
         """What a job is expected to cost at most; None if the price is not known, and limits in USD cannot hold."""
         price_usd = self.prices_usd.get(model_id, self._price_usd)
-        files = 1 if inputs.get("force_single") is True else MOST_FILES
+        files = 1 if inputs.get(SINGLE_KEY) is True else MOST_FILES
         return None if price_usd is None else price_usd * files
 
     def check(self, connection: sa.Connection, job: Job, *, spare: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,14 +16,16 @@ from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.health import Health
 from dreamina_ui.housekeeping import Housekeeping
+from dreamina_ui.inputs import InputFiles
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.library import Library
 from dreamina_ui.limits import CAUTIOUS, Limits, MoneyGuard
+from dreamina_ui.links import SignedLinks, read_secret
 from dreamina_ui.media import MediaStore
 from dreamina_ui.metrics import Metrics
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.sandbox.server import Sandbox
-from dreamina_ui.schema import Model, load_models
+from dreamina_ui.schema import MODELS_FOLDER, Model, load_models
 from dreamina_ui.sender import Sender
 from dreamina_ui.settings import Settings
 from dreamina_ui.studio import Studio
@@ -37,7 +40,7 @@ SANDBOX_ORIGIN = "sandbox"
 class Parts:
     """Everything below the page.
 
-    `model` is what it offers, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
+    `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
     """
 
     studio: Studio
@@ -45,6 +48,7 @@ class Parts:
     library: Library
     batches: Batches
     sender: Sender
+    links: SignedLinks
     housekeeping: Housekeeping
     health: Health
     metrics: Metrics | None
@@ -74,8 +78,9 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
 
     Raises:
         DreaminaError: a setting, a model file or the data folder makes it impossible.
+        OSError: the data folder refuses.
     """
-    models = load_models()
+    models = load_models(MODELS_FOLDER, *([settings.models_dir] if settings.models_dir else []))
     if settings.model_id not in models:
         raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
     sandbox: Sandbox | None = None
@@ -99,6 +104,14 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     ledger = Ledger(folder.ledger)
     media = MediaStore(folder.media, AddressGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
     library = Library(ledger, media)
+    links = SignedLinks(settings.public_url, read_secret(folder.links_secret), time.time)
+    # The allowed hosts are for results: what people give may lie anywhere that is public.
+    given = InputFiles(
+        folder.given,
+        AddressGuard(exempt_origin=[origin for origin in exempt if origin.startswith("http:")]),
+        links,
+        library.picture,
+    )
     origin = api_origin(settings)
     studio = Studio(
         accounts=accounts(settings, owner, ledger, calls),
@@ -106,6 +119,7 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
         ledger=ledger,
         media=media,
         guard=MoneyGuard(limits(settings), origin, settings.price_usd),
+        given=given,
     )
     batches = Batches(ledger, studio.controls, studio.now)
     log.info("Limits: %s", studio.limits().described())
@@ -116,9 +130,8 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.note)
     health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
     metrics = Metrics(ledger, studio.guard, calls) if settings.wants_metrics else None
-    return Parts(
-        studio, model, library, batches, Sender(studio, batches, studio.now), housekeeping, health, metrics, sandbox
-    )
+    sender = Sender(studio, batches, studio.now)
+    return Parts(studio, model, library, batches, sender, links, housekeeping, health, metrics, sandbox)
 
 
 def limits(settings: Settings) -> Limits:

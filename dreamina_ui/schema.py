@@ -23,6 +23,7 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from dreamina_ui.errors import InputError, SettingsError
 
 MODELS_FOLDER = Path(__file__).parent / "models"
+ADDRESS_KINDS = ("address", "addresses")
 _MAX_DEPTH = 64
 
 
@@ -33,11 +34,12 @@ class Field:
     Attributes:
         key: the schema's key; it goes over the wire unchanged.
         parameter: the same as a Python identifier, for programs.
-        kind: `text`, `choice`, `number`, `integer`, `toggle`, `addresses` (a list of URLs) or `json`.
+        kind: `text`, `choice`, `number`, `integer`, `toggle`, `address` (one URL), `addresses` (a list) or `json`.
         default: the schema's default; None if it has none.
         choices: the enum's values, unchanged; empty unless `kind` is `choice`.
         minimum, maximum: bounds of a number, or None.
         max_length: the most code points of a text, or None.
+        file_kind: what lies at its addresses, `image` or `video`, as its key says; None if it does not, or has none.
     """
 
     key: str
@@ -51,6 +53,7 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     max_length: int | None = None
+    file_kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,22 @@ class Model:
         return {field.key: filled[field.key] for field in self.fields if field.key in filled}
 
 
-def load_models(folder: Path = MODELS_FOLDER) -> dict[str, Model]:
-    """Read every model file of a folder, by model_id, in the order of the file names.
+def load_models(*folders: Path) -> dict[str, Model]:
+    """Read every model file of some folders, by model_id, in the order of the file names.
+
+    Args:
+        folders: a later one's file replaces an earlier one's of the same model_id; our own folder if none is given.
 
     Raises:
-        SettingsError: a file is no JSON or no model, or there is none.
+        SettingsError: a file is no JSON or no model, or a folder has none.
     """
+    models: dict[str, Model] = {}
+    for folder in folders or (MODELS_FOLDER,):
+        models |= _load_folder(folder)
+    return models
+
+
+def _load_folder(folder: Path) -> dict[str, Model]:
     models: dict[str, Model] = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -168,10 +181,12 @@ def choice_label(choice: Any) -> str:
 
 def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: bool) -> Field:
     choices = tuple(prop.get("enum", ()))
+    kind = _kind(prop)
+    file_kinds = [name for name in ("image", "video") if name in key.lower()]
     return Field(
         key=key,
         parameter=parameter or re.sub(r"\W", "_", key, flags=re.ASCII),
-        kind=_kind(prop),
+        kind=kind,
         title=prop.get("title") or key,
         help=prop.get("description") or "",
         required=required,
@@ -180,6 +195,7 @@ def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: b
         minimum=prop.get("minimum"),
         maximum=prop.get("maximum"),
         max_length=prop.get("maxLength"),
+        file_kind=file_kinds[0] if kind in ADDRESS_KINDS and len(file_kinds) == 1 else None,
     )
 
 
@@ -189,6 +205,8 @@ def _kind(prop: Mapping[str, Any]) -> str:
     kinds = {"string": "text", "number": "number", "float": "number", "integer": "integer", "boolean": "toggle"}
     if prop.get("type") == "array" and prop.get("items", {}).get("type") == "string":
         return "addresses"
+    if prop.get("type") == "string" and prop.get("format") == "uri":
+        return "address"
     return kinds.get(str(prop.get("type")), "json")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dreamina_ui.errors import SettingsError
@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     Attributes:
         api_token: the RunComfy token, or None for the sandbox. Never shown by `repr`.
         api_base_url: where the Model API is, without a slash at the end.
-        model_id: which model of `dreamina_ui/models/` the page and the endpoints offer.
+        model_id: which model the page shows first, and `/generate` runs.
+        models_dir: a folder of more model files, or None.
+        public_url: where the service reaches this page, without a slash at the end; "" if it does not.
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
         media_hosts: the only hosts that result files may come from; empty for every public one.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
@@ -56,6 +58,8 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(None, validation_alias=AliasChoices(*TOKEN_VARIABLES))
     api_base_url: str = Field(RUNCOMFY_URL, validation_alias="RUNCOMFY_API_BASE_URL")
     model_id: str = Field("bytedance/dreamina-4-0/text-to-image", validation_alias="DREAMINA_MODEL")
+    models_dir: Path | None = Field(None, validation_alias="DREAMINA_MODELS_DIR")
+    public_url: str = Field("", validation_alias="DREAMINA_PUBLIC_URL")
     chosen_data_dir: Path | None = Field(None, validation_alias="DREAMINA_DATA_DIR")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     sandbox_queue_s: float = Field(2.0, ge=0, validation_alias="DREAMINA_SANDBOX_QUEUE_S")
@@ -109,6 +113,21 @@ class Settings(BaseSettings):
             ipaddress.IPv6Address(parts.hostname)  # Python 3.10 takes anything between the brackets
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
             raise ValueError("must begin with https://; http:// would show the token, and is for this machine only")
+        return url.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_one(cls, url: str, info: ValidationInfo) -> str:
+        if not url:
+            return url
+        parts = urlsplit(url)
+        if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
+            raise ValueError("must be an address such as https://pictures.example.com")
+        api_is_here = not info.data.get("api_token") or is_loopback(
+            urlsplit(info.data.get("api_base_url", "")).hostname or ""
+        )
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname) and api_is_here):
+            raise ValueError("must begin with https://; RunComfy fetches pictures from there")
         return url.rstrip("/")
 
     @field_validator("media_hosts", mode="before")
@@ -180,7 +199,8 @@ class Settings(BaseSettings):
         """Whether others than the person at this machine may reach the page."""
         elsewhere = bool(self.server_name) and not is_loopback(self.server_name)
         has_logins = bool(self.auth.get_secret_value() or self.auth_file)
-        is_offered = self.declared_shared or self.wants_share_link or has_logins
+        is_public = self.public_url.startswith("https:")
+        is_offered = self.declared_shared or self.wants_share_link or has_logins or is_public
         return is_offered or elsewhere or bool(self.trusted_proxies or self.root_path or self.space_id)
 
     @property

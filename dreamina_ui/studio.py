@@ -33,6 +33,7 @@ from dreamina_ui.errors import (
     SubmitUnclearError,
     TransportError,
 )
+from dreamina_ui.inputs import InputFiles, given_addresses
 from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, iso, new_id
 from dreamina_ui.ledger import Ledger, is_request_taken
 from dreamina_ui.limits import Left, Limits, MoneyGuard, day_end
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 
 DOUBLE_CLICK_S = 1.0
 """Two presses of one visitor with the same inputs within this time are one job."""
+
+PRICE_ASK_S = 6 * 3600.0
+"""The pause between two questions for the prices, once there were answers."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Studio:
         accounts: who pays for a job, and whom to ask about it; jobs of another API are left alone.
         models: by model_id.
         guard: what may be spent; None for no limits.
+        given: looks at files that are given by their addresses; None to look at none.
         pace: bounds of all pauses between looks.
         clock: gives the time, in seconds since 1970.
     """
@@ -76,6 +81,7 @@ class Studio:
         ledger: Ledger,
         media: MediaStore,
         guard: MoneyGuard | None = None,
+        given: InputFiles | None = None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,6 +89,7 @@ class Studio:
         self.accounts = accounts
         self._ledger = ledger
         self._media = media
+        self.given = given
         self.guard = guard or MoneyGuard(Limits(), accounts.api_origin)
         self._pace = pace or Pace()
         self._clock = clock
@@ -95,13 +102,15 @@ class Studio:
             pace=self._pace,
             clock=clock,
         )
-        self._asks_price = threading.Lock()
+        self._price_wanted = threading.Event()
+        self._needs_price = False
         self._decision = threading.Lock()
         self._submits: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
         self._submitters = ThreadPoolExecutor(64, "submit")
         self._cancellers = ThreadPoolExecutor(32, "cancel")
         self._checkers = ThreadPoolExecutor(4, "key")
+        self._pressers = ThreadPoolExecutor(64, "press")
 
     @property
     def changes(self) -> Changes:
@@ -125,36 +134,35 @@ class Studio:
                 log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
         self._worker.start()
         self.learn_price_soon()
+        if self.accounts.owner:
+            threading.Thread(target=self._learn_prices, args=(self.accounts.owner,), name="price", daemon=True).start()
 
     def learn_price_soon(self) -> None:
-        """Ask in the background what a file costs, if there is a limit in USD; raises LedgerError."""
-        if self.limits().in_usd and self.accounts.owner:
-            threading.Thread(target=self._learn_price, args=(self.accounts.owner,), name="price", daemon=True).start()
+        """Ask anew in the background what a file costs: a limit in USD needs it; raises LedgerError."""
+        self._needs_price = self.limits().in_usd
+        self._price_wanted.set()
 
-    def _learn_price(self, owner: RunComfy) -> None:
-        """Ask what a file costs, and again while the service does not answer: until then no limit in USD holds."""
-        if not self._asks_price.acquire(blocking=False):
-            return  # somebody asks already
-        try:
-            faults = 0
-            unknown = [model_id for model_id in self.models if model_id not in self.guard.prices_usd]
-            while unknown := [model_id for model_id in unknown if self._is_silent(owner, model_id, warns=not faults)]:
-                faults += 1
-                if self._stopping.wait(self._pace.fault_pause_s(faults, random())):
-                    return
-        finally:
-            self._asks_price.release()
+    def _learn_prices(self, owner: RunComfy) -> None:
+        """Ask what a file costs, a few times a day, and until the service answers: before, no limit in USD holds."""
+        faults = 0
+        while True:
+            self._price_wanted.clear()
+            if self._stopping.is_set():
+                return
+            silent = [model_id for model_id in self.models if self._is_silent(owner, model_id, warns=not faults)]
+            faults = faults + 1 if silent else 0
+            self._price_wanted.wait(self._pace.fault_pause_s(faults, random()) if silent else PRICE_ASK_S)
 
     def _is_silent(self, owner: RunComfy, model_id: str, *, warns: bool) -> bool:
         """Ask for one price; whether there was no answer. Without a price, what the owner said holds."""
-        price_usd, reason, is_silent = None, "the API does not tell it", False
+        reason, is_silent = "the API does not tell it", False
         try:
-            price_usd = owner.price(model_id).base_price_usd
+            price = owner.price(model_id)
+            if price.base_price_usd is not None:
+                self.guard.learn_price(model_id, price.base_price_usd, price.price_unit)
         except (ApiError, InputError) as fault:
             reason, is_silent = str(fault), isinstance(fault, TransportError | RateLimitError)
-        if price_usd is not None:
-            self.guard.prices_usd[model_id] = price_usd
-        elif warns and self.guard.expected_usd(model_id, {}) is None:
+        if warns and self._needs_price and self.guard.expected_usd(model_id, {}) is None:
             log.warning(
                 "The price of %s is not known: limits in USD cannot hold without DREAMINA_PRICE_USD (%s)",
                 model_id, reason,
@@ -164,9 +172,10 @@ class Studio:
     def stop(self, timeout_s: float = 3.0) -> None:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
         self._stopping.set()
+        self._price_wanted.set()
         self._worker.stop()
         self.changes.close()
-        for pool in (self._cancellers, self._checkers):
+        for pool in (self._cancellers, self._checkers, self._pressers):
             pool.shutdown(wait=False, cancel_futures=True)
         self._submitters.shutdown(wait=False)
         wait(list(self._submits.values()), timeout_s)
@@ -198,26 +207,43 @@ class Studio:
 
         Raises:
             KeyNeededError: the owner does not pay; there is no job.
-            InputError: the inputs break the schema; there is no job.
+            InputError: the inputs break the schema, or a given file breaks a rule; there is no job.
             LimitError: a limit is reached; there is no job.
             StoppedError, ShutOutError, ForbiddenWordError: the owner does not want it; there is no job.
             LedgerError, DiskError: nothing can be written; there is no job and nothing was sent.
         """
-        if model_id not in self.models:
-            raise InputError("model_id", "enum", sorted(self.models), model_id)
+        pressed_at = self._clock()
         account = account or self.accounts.account(None)
-        checked = self.models[model_id].check(inputs)
+        checked = self._check_inputs(model_id, inputs, visitor_id or address)
         if self._stopping.is_set():
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
-        job = self._prepare(model_id, checked, visitor_id, address, account)
-        since = job.created_at - DOUBLE_CLICK_S if is_click and visitor_id else None
+        job = self._prepare(model_id, checked, visitor_id, address, account, pressed_at)
+        since = pressed_at - DOUBLE_CLICK_S if is_click and visitor_id else None
         return self._begin(job, account, twin_since=since, also=also)
 
+    def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
+        """`generate` on a thread of its own pool: looking at given files may take seconds."""
+        return self._pressers.submit(self.generate, model_id, inputs, **more)
+
+    def _check_inputs(self, model_id: str, inputs: Mapping[str, Any], asker: str | None) -> dict[str, Any]:
+        if model_id not in self.models:
+            raise InputError("model_id", "enum", sorted(self.models), model_id)
+        model = self.models[model_id]
+        checked = model.check(inputs)
+        if self.given and any(given_addresses(model, checked)):
+            self.given.check(model, checked, asker)
+        return checked
+
     def _prepare(
-        self, model_id: str, checked: dict[str, Any], visitor_id: str | None, address: str | None, account: Account
+        self,
+        model_id: str,
+        checked: dict[str, Any],
+        visitor_id: str | None,
+        address: str | None,
+        account: Account,
+        now: float,
     ) -> Job:
         """A new job with a folder that the disk took: it waits for the disk, so many presses do it side by side."""
-        now = self._clock()
         job = Job(
             job_id=new_id(),
             visitor_id=visitor_id,
@@ -423,14 +449,20 @@ class Studio:
             The others: as for `generate`.
         """
         account = account or self.accounts.account(None)
+        old = self._waiting(job_id)
+        checked = self._check_inputs(old.model_id, old.inputs, visitor_id or address)
         with self._decision:
-            old = self._ledger.job(job_id)
-            if old.state != "submit_unclear" or old.put_aside_at is not None:
-                raise MoveError(f"Job {job_id[:8]} is not waiting for a decision: it is {old.state} or put aside.")
-            checked = self.models[old.model_id].check(old.inputs)
-            new = self._begin(self._prepare(old.model_id, checked, visitor_id, address, account), account)
+            self._waiting(job_id)
+            job = self._prepare(old.model_id, checked, visitor_id, address, account, self._clock())
+            new = self._begin(job, account)
             self._ledger.change(job_id, put_aside_at=self._clock())
         return new
+
+    def _waiting(self, job_id: str) -> Job:
+        job = self._ledger.job(job_id)
+        if job.state != "submit_unclear" or job.put_aside_at is not None:
+            raise MoveError(f"Job {job_id[:8]} is not waiting for a decision: it is {job.state} or put aside.")
+        return job
 
     def limits(self) -> Limits:
         """What is allowed now; raises LedgerError."""

@@ -133,7 +133,10 @@ class Service:
         return len(self.server.requests_for("POST", SUBMIT))
 
     def accept(self, *answers: Answer) -> None:
-        self.server.script(SUBMIT, *(answers or (json_answer({"request_id": self.request_id}),)))
+        self.server.script(f"POST {SUBMIT}", *(answers or (json_answer({"request_id": self.request_id}),)))
+
+    def price(self, *answers: Answer) -> None:
+        self.server.script(f"GET {SUBMIT}", *answers)
 
     def status(self, *answers: Answer | str | dict[str, Any]) -> None:
         self._script("status", *answers)

@@ -113,7 +113,11 @@ class Misbehaving:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def script(self, path: str, *answers: Answer) -> None:
-        """Answer requests for a path with these, one after the other; the last one is repeated for ever."""
+        """Answer requests for a path with these, one after the other; the last one is repeated for ever.
+
+        Args:
+            path: such as `/v1/models/m`, or `POST /v1/models/m` for one method only.
+        """
         with self._lock:
             self._scripts[path] = list(answers)
 
@@ -183,7 +187,8 @@ class Misbehaving:
 
     def _next_answer(self, seen: Recorded) -> Answer:
         with self._lock:
-            answers = self._scripts.get(seen.target) or self._scripts.get(seen.path) or [self.default]
+            names = (seen.target, f"{seen.method} {seen.path}", seen.path)
+            answers = next((self._scripts[name] for name in names if name in self._scripts), [self.default])
             return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def _answer(self, connection: socket.socket, answer: Answer) -> bool:

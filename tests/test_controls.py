@@ -227,7 +227,7 @@ def test_a_limit_in_money_set_at_run_time_asks_for_the_price(scene: Scene, servi
     """Without a price it could not hold."""
     scene.start()
     scene.studio.controls.change_limits({"usd_per_day": 1})
-    service.accept(json_answer({"base_price_usd": 0.05}))
+    service.price(json_answer({"base_price_usd": 0.05}))
     scene.studio.learn_price_soon()
     while not scene.studio.guard.prices_usd:
         threading.Event().wait(0.002)
@@ -240,7 +240,7 @@ def test_a_limit_in_money_without_a_price_is_told_at_start(
 ) -> None:
     """The owner must not sleep on a limit that cannot hold."""
     scene.studio.guard.limits = Limits(usd_per_day=1.0)
-    service.accept(answer)
+    service.price(answer)
     scene.start()
     while "limits in USD cannot hold" not in caplog.text:
         threading.Event().wait(0.002)

@@ -162,7 +162,7 @@ def test_the_price_comes_from_the_api(tmp_path: Path, service: Service) -> None:
     """The owner need not know it."""
     scene = Scene(tmp_path / "data", service.server.url)
     scene.studio.guard.limits = Limits(usd_per_day=1.0)
-    service.accept(json_answer({"base_price_usd": 0.05, "price_unit": "image"}))
+    service.price(json_answer({"base_price_usd": 0.05, "price_unit": "image"}))
     scene.start()
     while not scene.studio.guard.prices_usd:
         threading.Event().wait(0.002)

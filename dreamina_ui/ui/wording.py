@@ -25,6 +25,7 @@ from dreamina_ui.errors import (
     shorten,
 )
 from dreamina_ui.job import Job, state_of
+from dreamina_ui.schema import Model
 
 LANGUAGES_FOLDER = Path(__file__).parent / "languages"
 FALLBACK = "en"
@@ -98,6 +99,18 @@ def message(job: Job, api_origin: str, language: str) -> str:
     return " ".join(parts)
 
 
+def field_titles(model: Model, language: str) -> dict[str, str]:
+    """What the form calls a model's fields, by schema key."""
+    words = languages()[language]
+    return {field.key: words.get(f"field_{field.parameter}_title", field.title) for field in model.fields}
+
+
+def rule_text(fault: InputError, language: str) -> str:
+    """The rule that an input breaks, such as `must be at most 1`."""
+    known = say(language, f"rule_{fault.rule}", limit=fault.limit)
+    return known or say(language, "rule_other", rule=fault.rule, limit=fault.limit)
+
+
 def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> str:
     """What to tell a person whose request failed.
 
@@ -105,12 +118,10 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
         titles: names of fields as the form shows them, by schema key.
     """
     if isinstance(fault, InputError):
-        title = (titles or {}).get(fault.field)
+        named = fault.field if fault.field in (titles or {}) else fault.field.partition(".")[0]
+        title = (titles or {}).get(named)
         field = f"{title} ({fault.field})" if title and title != fault.field else fault.field
-        rule = say(language, f"rule_{fault.rule}", limit=fault.limit) or say(
-            language, "rule_other", rule=fault.rule, limit=fault.limit
-        )
-        return say(language, "error_input", field=field, rule=rule, value=shorten(fault.value))
+        return say(language, "error_input", field=field, rule=rule_text(fault, language), value=shorten(fault.value))
     if isinstance(fault, LimitError):
         return say(
             language, "error_limit_later" if fault.until else "error_limit_soon", **_limit_facts(fault, language)
