@@ -25,6 +25,7 @@ from dreamina_ui.settings import read_settings
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.batch_routes import build_batch_routes
 from dreamina_ui.ui.doors import Doors, without_cors
+from dreamina_ui.ui.form_routes import build_form_routes
 from dreamina_ui.ui.gate import Gate, Wall
 from dreamina_ui.ui.headers import SafeHeaders
 from dreamina_ui.ui.library_routes import build_library_routes
@@ -73,6 +74,9 @@ def main() -> None:
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
         routes += build_owner_routes(parts.studio, access, can_sign_in=gate.has_sign_in)
+        routes += build_form_routes(
+            parts.studio, parts.library, parts.links, access, uses_sandbox=settings.uses_sandbox
+        )
         parts.start()
         middleware = [
             Middleware(Proxies, settings.believed_proxies),

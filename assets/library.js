@@ -2,7 +2,7 @@
 "use strict";
 
 dreamina.library = (() => {
-  const { facts, words, language, say, element, address, identity, post, tell } = dreamina;
+  const { facts, words, language, say, element, address, identity, post, tell, inputButton } = dreamina;
   let home = null;
   let ui = null;
   let nearEnd = null; // tells when the button for more comes into view
@@ -59,8 +59,8 @@ dreamina.library = (() => {
   }
 
   function sizes() {
-    const choice = facts.fields.find((one) => one.kind === "choice");
-    return choice ? choice.choices : [];
+    const choices = facts.models.flatMap((model) => model.fields.flatMap((one) => one.choices));
+    return [...new Set(choices)].filter((choice) => /^\d+x\d+/.test(choice));
   }
 
   function field(type, text) {
@@ -316,8 +316,10 @@ dreamina.library = (() => {
         await remove([output.file_key]);
       }));
     }
+    const edit = output?.state === "kept" && inputButton(output);
+    if (edit) actions.prepend(edit);
     if (Object.keys(job.parameters).length) {
-      actions.prepend(button(words.use_settings, () => { large.dialog.close(); dreamina.useSettings(job.parameters); }));
+      actions.prepend(button(words.use_settings, () => { large.dialog.close(); dreamina.useSettings(job.model_id, job.parameters); }));
     }
     if (job.can_fetch_again) {
       actions.append(button(words.fetch_again, async (node) => {
@@ -369,13 +371,13 @@ dreamina.library = (() => {
     event.preventDefault();
     const settings = await dreaminaMetadata.read(file);
     if (settings?.inputs) {
-      const byKey = Object.fromEntries(facts.fields.map((one) => [one.key, one.parameter]));
-      const known = Object.entries(settings.inputs).filter(([key]) => byKey[key]);
-      return dreamina.useSettings(Object.fromEntries(known.map(([key, value]) => [byKey[key], value])));
+      const fields = facts.models.find((model) => model.model_id === settings.model_id)?.fields || [];
+      const known = fields.map((one) => [one.parameter, settings.inputs[one.key]]);
+      return dreamina.useSettings(settings.model_id, Object.fromEntries(known));
     }
     const sha256 = await dreaminaMetadata.sha256(file);
     const { answer } = sha256 ? await post("library/find", { sha256 }) : {};
-    if (answer) dreamina.useSettings(answer.parameters);
+    if (answer) dreamina.useSettings(answer.model_id, answer.parameters);
     else tell(words.settings_unknown);
   });
 

@@ -78,6 +78,7 @@ const dreamina = (() => {
     pressed = pressed || byPress;
     if (document.hidden) return lookFromBehind();
     showLeft();
+    askPrices();
     if (stream) {
       watchAgain = true;
       return;
@@ -183,6 +184,7 @@ const dreamina = (() => {
     const parts = {
       prompt: part("prompt"),
       settings: part("settings"),
+      given: element("ul", { class: "given", "aria-label": words.given, hidden: true }),
       state: part("state"),
       elapsed: part("elapsed", "span"),
       progress: element("progress", { max: 1, "aria-label": say("progress", { prompt: shorten(data.prompt) }) }),
@@ -201,7 +203,7 @@ const dreamina = (() => {
     parts.cancel.addEventListener("click", () => act(data.job_id, "cancel", parts.cancel, words.cancelling));
     parts.fetchAgain.addEventListener("click", () => act(data.job_id, "fetch-again", parts.fetchAgain, words.fetch_again));
     parts.actions.append(parts.cancel, parts.fetchAgain);
-    node.append(parts.prompt, parts.settings, parts.state, parts.progress, parts.actions, parts.message, parts.detail, parts.rest, parts.outputs, parts.facts);
+    node.append(parts.prompt, parts.settings, parts.given, parts.state, parts.progress, parts.actions, parts.message, parts.detail, parts.rest, parts.outputs, parts.facts);
     node.parts = parts;
     return node;
   }
@@ -211,7 +213,8 @@ const dreamina = (() => {
     const { parts } = node;
     node.dataset.state = data.state;
     parts.prompt.textContent = data.prompt;
-    parts.settings.textContent = data.settings;
+    parts.settings.textContent = [data.model, data.settings].filter(Boolean).join(" · ");
+    fillGiven(parts.given, data.given);
     parts.stateText.textContent = data.state_text;
     parts.message.textContent = data.message;
     parts.message.hidden = !data.message;
@@ -233,6 +236,13 @@ const dreamina = (() => {
     data.outputs.forEach((output) => fillOutput(parts.outputs, output));
     const there = new Set(data.outputs.map((output) => String(output.index)));
     [...parts.outputs.children].forEach((figure) => there.has(figure.dataset.index) || figure.remove());
+  }
+
+  function fillGiven(list, paths) {
+    if (list.dataset.now === paths.join()) return;
+    list.dataset.now = paths.join();
+    list.hidden = !paths.length;
+    list.replaceChildren(...paths.map((path, place) => element("li", {}, thumbnail(path, place + 1))));
   }
 
   function fillOutput(grid, output) {
@@ -266,6 +276,7 @@ const dreamina = (() => {
         element("figcaption", {},
           link(words.open_original, original, { target: "_blank", rel: "noopener" }), " ",
           link(words.download, download, { download: true }), " ",
+          ...[inputButton(output, `${words.use_as_input}: ${number}`)].filter(Boolean), " ",
           element("span", { class: "file-facts" }, output.facts)),
       );
     }
@@ -400,72 +411,224 @@ const dreamina = (() => {
       let note = document.getElementById("left-today");
       if (!note) {
         note = element("p", { id: "left-today", class: "counter" });
-        button.after(note);
+        (document.getElementById("price") || button).after(note);
       }
       note.textContent = left.jobs_today === null ? "" : say("left_today", { count: left.jobs_today, time });
       if (left.is_owner) note.append(" ", element("a", { href: address("owner", { language }) }, words.open_owner));
     } catch { /* the note is a courtesy: the server checks anyway */ }
   }
 
-  function fieldNode(field) {
-    return document.getElementById(`field-${field.parameter}`);
+  // What the form holds comes from Gradio as one list: the model, then every model's fields in order.
+  const allFields = facts.models.flatMap((model) => model.fields.map((field) => ({ ...field, model })));
+  const hasPictureField = facts.models.some(pictureField);
+  let chosen = facts.models[0];
+  let held = null; // the newest values; null until the draft is back, when they are what was typed
+  let untouched = []; // the values of a fresh page
+
+  const modelOf = (modelId) => facts.models.find((model) => model.model_id === modelId);
+  const valueOf = (model, field) => held?.[1 + allFields.findIndex((one) => one.model === model && one.key === field.key)];
+
+  function pictureField(model) {
+    return model.fields.find((field) => field.file_kind === "image");
   }
 
-  let isRestored = false; // until then, what the form holds is not what was typed
+  // Take over new values: show the form of their model, and all that hangs on them.
+  function hold(values) {
+    held = values;
+    chosen = modelOf(values[0]) || chosen;
+    facts.models.forEach((model, place) => {
+      document.getElementById(`form-${place}`)?.toggleAttribute("data-chosen", model === chosen);
+    });
+    allFields.forEach((field, place) => count(field, values[place + 1]));
+    showGiven();
+    showPrice();
+    return values;
+  }
 
   function keepDraft(values) {
-    if (!isRestored) return [];
-    facts.fields.forEach((field, place) => count(field, values[place]));
+    if (!held) return [];
+    const drafts = {};
+    allFields.forEach((field, place) => { (drafts[field.model.model_id] ??= {})[field.parameter] = values[place + 1]; });
     try {
-      localStorage.setItem(DRAFT, JSON.stringify(Object.fromEntries(facts.fields.map((f, i) => [f.parameter, values[i]]))));
+      localStorage.setItem(DRAFT, JSON.stringify({ model_id: values[0], drafts }));
     } catch { /* a browser without storage has no draft */ }
+    if (values[0] === chosen.model_id) hold(values); // else `changeModel` comes next, and must know the one before
     return [];
   }
 
   function restoreDraft(values) {
-    isRestored = true;
     let draft = {};
     try {
       draft = JSON.parse(localStorage.getItem(DRAFT)) || {};
     } catch { /* a damaged draft is no draft */ }
-    const restored = facts.fields.map((field, place) => {
-      const kept = draft[field.parameter];
-      const fits = typeof kept === typeof values[place] && (field.kind !== "choice" || field.choices.includes(kept));
-      return fits ? kept : values[place];
+    untouched = values;
+    const drafts = draft.drafts || { [chosen.model_id]: draft }; // one without models is from before there were several
+    const restored = allFields.map((field, place) => {
+      const kept = drafts[field.model.model_id]?.[field.parameter];
+      return typeof kept === typeof values[place + 1] && fits(field, kept) ? kept : values[place + 1];
     });
-    facts.fields.forEach((field, place) => count(field, restored[place]));
-    return restored;
+    return hold([modelOf(draft.model_id) ? draft.model_id : values[0], ...restored]);
+  }
+
+  function fits(field, value) {
+    return value !== undefined && (field.kind !== "choice" || field.choices.includes(value));
+  }
+
+  // Another model was chosen: words go along into a form that has none yet.
+  function changeModel(values) {
+    if (!held || values[0] === chosen.model_id) return held || values; // the script changed it itself
+    const before = chosen;
+    const words = allFields.map((field, place) => {
+      const value = values[place + 1];
+      const same = allFields.findIndex((one) => one.model === before && one.parameter === field.parameter);
+      const isFree = field.kind === "text" && (value === "" || value === untouched[place + 1]);
+      const goesAlong = same >= 0 && allFields[same].kind === "text" && values[same + 1] !== untouched[same + 1];
+      return field.model.model_id === values[0] && isFree && goesAlong ? values[same + 1] : value;
+    });
+    return hold([values[0], ...words]);
   }
 
   // Settings that a picture brought back; the form takes them when Gradio asks.
   let brought = null;
 
-  function useSettings(parameters) {
-    brought = parameters;
+  function useSettings(modelId, parameters, told = words.settings_taken) {
+    if (!modelOf(modelId)) return tell(say("settings_other_model", { model: modelId || words.unknown }));
+    brought = { modelId, parameters };
     document.querySelector("#tabs button[role=tab]")?.click();
     setTimeout(() => {
       document.getElementById("take-settings")?.click();
-      tell(words.settings_taken);
+      tell(told);
     }, 100);
   }
 
   function takeSettings(values) {
-    const taken = facts.fields.map((field, place) => {
-      const value = brought?.[field.parameter];
-      const fits = value !== undefined && (field.kind !== "choice" || field.choices.includes(value));
-      return fits ? value : values[place];
-    });
+    if (!brought) return values;
+    const { modelId, parameters } = brought;
     brought = null;
-    return taken;
+    return hold([modelId, ...allFields.map((field, place) => {
+      const value = field.model.model_id === modelId ? parameters[field.parameter] : undefined;
+      return fits(field, value) ? asTyped(field, value) : values[place + 1];
+    })]);
+  }
+
+  // A value as its component holds it.
+  function asTyped(field, value) {
+    if (field.kind === "addresses" && Array.isArray(value)) return value.join("\n");
+    return field.kind === "json" && typeof value !== "string" ? JSON.stringify(value) : value;
+  }
+
+  // A button that puts a picture made here into a form; null where no model takes pictures.
+  function inputButton(output, label = words.use_as_input) {
+    if (!hasPictureField || output.kind !== "image") return null;
+    const button = element("button", { type: "button", class: "use-as-input", "aria-label": label }, words.use_as_input);
+    button.addEventListener("click", async () => {
+      const { answer, refusal } = await post("given/link", { file: output.file_key });
+      if (refusal) return tell(refusal);
+      button.closest("dialog")?.close();
+      const model = pictureField(chosen) ? chosen : facts.models.find(pictureField);
+      const field = pictureField(model);
+      const there = field.kind === "addresses" ? addressesIn(valueOf(model, field)) : [];
+      const value = field.kind === "addresses" ? [...there, answer.address] : answer.address;
+      useSettings(model.model_id, { [field.parameter]: value }, words.input_taken);
+    });
+    return button;
+  }
+
+  /* --- files that are given by their addresses: looked at while one writes, by the server */
+
+  const looks = new Map(); // model, field and address -> {thumbnail} or {refusal}; null while it is asked
+  let lookTimer = 0;
+
+  const addressesIn = (text) => [...new Set(String(text ?? "").split("\n").map((line) => line.trim()).filter(Boolean))];
+
+  function showGiven() {
+    clearTimeout(lookTimer);
+    lookTimer = setTimeout(lookAtNext, 500);
+    for (const field of chosen.fields.filter((one) => one.kind.startsWith("address"))) {
+      const node = document.getElementById(field.id);
+      if (!node) continue;
+      let list = node.querySelector(".given");
+      if (!list) {
+        list = element("ul", { class: "given", "aria-label": words.given, "aria-live": "polite" });
+        node.append(list);
+      }
+      const there = addressesIn(valueOf(chosen, field)).slice(0, 20);
+      const told = there.map((url, place) => [url, place, looks.get(lookKey(field, url))]).filter(([, , look]) => look);
+      const now = JSON.stringify(told);
+      if (list.dataset.now === now) continue;
+      list.dataset.now = now;
+      list.replaceChildren(...told.map(([url, place, look]) => {
+        if (look.thumbnail) return element("li", {}, thumbnail(look.thumbnail, place + 1));
+        return look.refusal ? element("li", { class: "refused" }, `${url}: ${look.refusal}`) : "";
+      }));
+    }
+  }
+
+  function lookKey(field, url) {
+    return JSON.stringify([chosen.model_id, field.key, url]);
+  }
+
+  function thumbnail(path, number) {
+    return element("img", { src: address(path), alt: say("input_alt", { number }), loading: "lazy" });
+  }
+
+  // One at a time: the press itself looks at all of them at once.
+  async function lookAtNext() {
+    for (const field of chosen.fields.filter((one) => one.kind.startsWith("address"))) {
+      const url = addressesIn(valueOf(chosen, field)).slice(0, 20).find((one) => !looks.has(lookKey(field, one)));
+      if (!url) continue;
+      const key = lookKey(field, url);
+      looks.set(key, null);
+      const { answer, refusal } = await post("given/look", { model_id: chosen.model_id, field: field.key, address: url });
+      looks.set(key, answer ? { thumbnail: answer.thumbnail } : { refusal });
+      if (refusal) setTimeout(() => looks.delete(key), 30000); // what was wrong may be mended
+      showGiven();
+      return;
+    }
+  }
+
+  /* --- what it will cost, below Generate */
+
+  let prices = null;
+
+  async function askPrices() {
+    if (prices && Object.values(prices.models).every(Boolean)) return;
+    try {
+      prices = await (await fetch(address("prices"))).json();
+      showPrice();
+    } catch { /* the note is a courtesy */ }
+  }
+
+  function showPrice() {
+    const button = document.getElementById("generate");
+    if (!button || !prices) return;
+    let note = document.getElementById("price");
+    if (!note) {
+      note = element("p", { id: "price", class: "counter" });
+      button.after(note);
+    }
+    note.textContent = priceText(prices.models[chosen.model_id]);
+  }
+
+  function priceText(price) {
+    if (!price) return words.price_unknown;
+    const money = new Intl.NumberFormat(language, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
+    const one = money.format(price.one_usd);
+    const field = chosen.fields.find((each) => each.parameter === price.switch);
+    let text = say("price_each", { price: one });
+    if (!["image", "output", "picture"].includes(price.unit)) text = say("price_unit", { price: one, unit: price.unit });
+    else if (field && valueOf(chosen, field)) text = say("price_one", { price: one });
+    else if (field) text = say("price_most", { price: money.format(price.most_usd), count: price.most_files });
+    return prices.play_money ? say("price_play", { price: text }) : text;
   }
 
   // Characters as the service counts them: code points, not UTF-16 units.
   function count(field, value) {
-    const node = fieldNode(field);
+    const node = document.getElementById(field.id);
     if (!field.max_length || !node) return;
     let counter = node.querySelector(".counter");
     if (!counter) {
-      counter = element("p", { class: "counter", id: `counter-${field.parameter}` });
+      counter = element("p", { class: "counter", id: `counter-${field.id}` });
       node.append(counter);
       const box = node.querySelector("textarea, input");
       if (box) box.setAttribute("aria-describedby", counter.id);
@@ -501,7 +664,7 @@ const dreamina = (() => {
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   return {
-    watch, show, keepDraft, restoreDraft, takeSettings, useSettings, restActions,
+    watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, inputButton, restActions,
     facts, words, language, say, element, address, identity, post, tell, shorten,
   };
 })();

@@ -126,6 +126,7 @@ class Service:
         self.server = server
         self.request_id = request_id
         self.accept()
+        self.price(json_answer({}))
 
     @property
     def posts(self) -> int:

@@ -28,6 +28,9 @@ ROOT = Path(__file__).parents[1]
 OURS = re.compile("^(DREAMINA|GRADIO|RUNCOMFY|YOUR_API)_|^RUNCOMFY")
 OWNER_PASSWORD = "correct horse battery"
 SMALL = "1024x1024(1:1)"
+PUBLIC_URL = "http://127.0.0.1:1/studio"
+"""Where the held app is told that it can be reached; nobody has to reach it there."""
+
 START_S = 60.0
 _numbers = itertools.count(1)
 
@@ -117,7 +120,9 @@ class HeldSandbox:
             folder / "service", load_models(), token=TOKEN, queue_s=1000, run_s=1000, parallel=50, clock=self._clock
         )
         self.base_url = self.sandbox.start()
-        self.app = AppProcess(folder, RUNCOMFY_API_BASE_URL=self.base_url, RUNCOMFY_API_TOKEN=TOKEN)
+        self.app = AppProcess(
+            folder, RUNCOMFY_API_BASE_URL=self.base_url, RUNCOMFY_API_TOKEN=TOKEN, DREAMINA_PUBLIC_URL=PUBLIC_URL
+        )
 
     def begin(self) -> None:
         """Let everything that waits in the queue run."""
@@ -178,9 +183,15 @@ class Visitor:
         """
         generate = next(each["id"] for each in self.config["components"] if each["props"].get("elem_id") == "generate")
         event = next(each for each in self.config["dependencies"] if [generate, "click"] in each["targets"])
-        names = {each["id"]: str(each["props"].get("elem_id")) for each in self.config["components"]}
+        components = {each["id"]: each["props"] for each in self.config["components"]}
         given = {"prompt": "a red fox", "size": SMALL, "scale": 0.5, "force_single": True} | inputs
-        return self.call_event(event["id"], [given[names[each].removeprefix("field-")] for each in event["inputs"]])
+        return self.call_event(
+            event["id"],
+            [
+                given.get(str(components[each].get("elem_id")).removeprefix("field-"), components[each].get("value"))
+                for each in event["inputs"]
+            ],
+        )
 
     def call_event(self, number: int, data: Any) -> dict[str, Any]:
         """Call one of the page's events by its number; gives its end, as `press` does."""

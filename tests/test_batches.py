@@ -95,7 +95,7 @@ class Held:
         self._server = server
         server.default = json_answer({"status": "in_queue"})
         self._result = {"output": {"image": Service(server).picture()}}
-        server.script(SUBMIT, *(json_answer({"request_id": f"r-{number}"}) for number in range(300)))
+        server.script(f"POST {SUBMIT}", *(json_answer({"request_id": f"r-{number}"}) for number in range(300)))
         self.url = server.url
 
     def finish(self) -> None:
@@ -264,7 +264,7 @@ def test_it_pauses_when_its_own_key_is_gone_and_goes_on_with_it(scripted: Desk, 
     studio.give_key(KEY, "session")
     scripted.batches.resume(batch.batch_id)
     wait_for(lambda: service.posts == 1)
-    assert {seen.header("authorization") for seen in service.server.requests} == {f"Bearer {KEY}"}
+    assert {seen.header("authorization") for seen in service.server.requests_for("POST")} == {f"Bearer {KEY}"}
 
 
 @pytest.mark.parametrize("answer", [Answer(hang_up=True), json_answer({"code": 402001, "message": "no balance"}, 402)])

@@ -181,6 +181,14 @@ def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
     shelf.ledger.close()
 
 
+def test_only_a_signature_opens_a_picture_on_a_closed_page(closed: AppProcess) -> None:
+    """The service has no name and no password; a wrong signature is told nothing."""
+    answer = requests.get(f"{closed.url}/dreamina/inputs/1/{'0' * 64}/x/x.png", timeout=10)
+    assert answer.status_code == 404
+    for path in ("prices", "given/look", "given/link", "given/x.webp", "inputs"):
+        assert requests.get(f"{closed.url}/dreamina/{path}", timeout=10).status_code == 401, path
+
+
 def walk(routes: Any) -> Iterator[Any]:
     """Every route, those of routers within included."""
     for route in routes:

@@ -86,9 +86,9 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     assert set(injected) <= {None}
 
 
-def await_form(page: Page) -> None:
+def await_form(page: Page, field: str = "#field-prompt .counter") -> None:
     """Wait until Gradio has built the form and the draft is back in it."""
-    expect(page.locator("#field-prompt .counter")).to_be_visible()
+    expect(page.locator(field)).to_be_visible()
 
 
 def prompt_box(page: Page) -> Locator:
@@ -441,7 +441,7 @@ def test_everything_fits_a_phone(held: HeldSandbox, open_page: OpenPage) -> None
     job = press_generate(page, "x" * 300)
     expect_state(job, "queued")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for control in page.locator("#form textarea, #form input:visible, #generate, .job button:visible").all():
+    for control in page.locator("#form textarea:visible, #form input:visible, #generate, .job button:visible").all():
         control.click(trial=True)
         box = control.bounding_box()
         assert box

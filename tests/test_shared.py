@@ -256,7 +256,7 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: Shared) -> None:
     names = [f"crowd-{number}" for number in range(CROWD)]
     for name in names:
         server.script(f"/v1/requests/{name}/status", json_answer({"status": "in_queue"}))
-    server.script(SUBMIT, *[json_answer({"request_id": name}) for name in names])
+    server.script(f"POST {SUBMIT}", *[json_answer({"request_id": name}) for name in names])
     before = len(server.requests_for("POST", SUBMIT))
     template = Visitor(shared.app)
     gate = threading.Barrier(CROWD)

@@ -1,4 +1,6 @@
-"""The three endpoints for programs: `/generate`, `/job` and `/cancel`, stable from their first version on.
+"""The endpoints for programs: `/generate`, `/job` and `/cancel`, stable from their first version on.
+
+Another model than the page's first has a `/generate` of its own, named after its model_id.
 
 A program has no cookie: the job_id is its key to that one job. One that signed in is the person it signed in as.
 """
@@ -8,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 import time
-from collections.abc import AsyncIterator, Callable
-from functools import partial
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.route_utils import get_root_url
@@ -33,39 +35,57 @@ log = logging.getLogger(__name__)
 KEY_HEADER = "x-runcomfy-token"
 """How a program gives its own RunComfy key, with any call."""
 
-_TYPES = {"text": str, "choice": str, "number": float, "integer": int, "toggle": bool, "addresses": list[str]}
+_TYPES = {
+    "text": str,
+    "choice": str,
+    "number": float,
+    "integer": int,
+    "toggle": bool,
+    "address": str,
+    "addresses": list[str],
+}
+Answer = TypeVar("Answer")
 
 
 def add_endpoints(studio: Studio, model: Model, access: Access) -> None:
     """Add the endpoints to the Blocks that are being built."""
-    here = _Endpoints(studio, model, access)
-    for name, function in (("generate", here.generate()), ("job", here.job), ("cancel", here.cancel)):
+    here = _Endpoints(studio, access)
+    endpoints = {"generate": here.generate(model), "job": here.job, "cancel": here.cancel}
+    for other in studio.models.values():
+        if other is not model:
+            endpoints[endpoint_name(other)] = here.generate(other)
+    for name, function in endpoints.items():
         gr.api(function, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
 
 
+def endpoint_name(model: Model) -> str:
+    """Such as `generate_bytedance_dreamina_4_0_edit`."""
+    return "generate_" + re.sub(r"[^a-z0-9]+", "_", model.model_id.lower()).strip("_")
+
+
 class _Endpoints:
-    def __init__(self, studio: Studio, model: Model, access: Access) -> None:
+    def __init__(self, studio: Studio, access: Access) -> None:
         self._studio = studio
         self._access = access
-        self._model = model
         self._tries = Tries()
 
-    def generate(self) -> Callable[..., AsyncIterator[dict[str, Any]]]:
-        """`/generate` with the parameters of the model's schema, in its order."""
+    def generate(self, model: Model) -> Callable[..., AsyncIterator[dict[str, Any]]]:
+        """`/generate` with the parameters of a model's schema, in its order."""
         # Required ones first: Python wants parameters with defaults behind those without.
-        fields = sorted(self._model.fields, key=lambda field: not field.required)
+        fields = sorted(model.fields, key=lambda field: not field.required)
 
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            press = partial(
-                self._studio.generate,
+            press = self._studio.generate_soon(
+                model.model_id,
+                inputs,
                 visitor_id=self._access.person(_http(request)),
                 address=address_of(request.client.host),
                 account=await self._account(request),
                 is_click=False,
             )
-            job = await _ask(press, self._model.model_id, inputs)
+            job = await _told(asyncio.wrap_future(press))
             told: dict[str, Any] = {}
             async for change in self._follow(job):
                 found = job_object(self._studio, change, _root(request), time.time())
@@ -131,27 +151,24 @@ class _Endpoints:
     async def job(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """One job as it is now."""
         await self._account(request)
-        job = await _ask(self._studio.job, _as_id(job_id))
+        job = await _told(run_in_threadpool(self._studio.job, _as_id(job_id)))
         return job_object(self._studio, job, _root(request), time.time())
 
     async def cancel(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """Cancel one job: the outcome is `cancelled`, `too_late` or `unconfirmed`."""
         await self._account(request)
-        await _ask(self._studio.job, _as_id(job_id))
-        try:
-            verdict = await asyncio.wrap_future(self._studio.cancel_soon(job_id))
-        except DreaminaError as fault:
-            raise gr.Error(str(fault), print_exception=False) from fault
+        await _told(run_in_threadpool(self._studio.job, _as_id(job_id)))
+        verdict = await _told(asyncio.wrap_future(self._studio.cancel_soon(job_id)))
         return {
             "outcome": verdict.outcome,
             "job": job_object(self._studio, verdict.job, _root(request), time.time()),
         }
 
 
-async def _ask(function: Callable[..., Job], *args: Any) -> Job:
-    """Call the studio on a thread; what we raise on purpose reaches the caller as text, anything else as a stub."""
+async def _told(answer: Awaitable[Answer]) -> Answer:
+    """The studio's answer; what we raise on purpose reaches the caller as text, anything else as a stub."""
     try:
-        return await run_in_threadpool(function, *args)
+        return await answer
     except DreaminaError as fault:
         raise gr.Error(str(fault), print_exception=False) from fault
     except Exception as fault:

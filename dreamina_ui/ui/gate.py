@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dreamina_ui.links import FOLDER
 from dreamina_ui.passwords import Logins
 from dreamina_ui.ui.access import Access, basic_credentials, is_direct
 from dreamina_ui.ui.objects import PREFIX
@@ -32,7 +33,7 @@ OPEN = (
     METRICS,  # asks for its own token
     "/gradio_api/startup-events",  # Gradio asks this of itself when it starts; it says `true` and nothing else
 )
-"""Paths that a closed page answers to everybody; besides the style of the sign-in page."""
+"""Paths that a closed page answers to everybody; besides the sign-in page's style, and signed addresses of pictures."""
 
 
 class Gate:
@@ -118,8 +119,9 @@ class Wall:
 
     async def _refusal(self, request: HTTPConnection) -> Response | None:
         path, access = path_of(request.scope), self._gate.access
+        is_signed = path.startswith(f"/{FOLDER}/")  # the service fetches pictures there; the signature opens
         is_style = path.startswith(f"/{PREFIX}/assets/") and path.endswith("/sign-in.css")
-        if path in OPEN or is_style or access.session(request):
+        if path in OPEN or is_style or is_signed or access.session(request):
             return None
         credentials = basic_credentials(request)
         if credentials:

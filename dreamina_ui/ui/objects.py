@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from dreamina_ui.inputs import InputFiles, given_addresses
 from dreamina_ui.job import Job, Output, iso
 from dreamina_ui.library import Entry
 from dreamina_ui.schema import choice_label
@@ -15,7 +16,8 @@ from dreamina_ui.ui.wording import message, say, state_text
 PREFIX = "dreamina"
 FILES = "files"
 WITH_SETTINGS = "with-settings"
-"""Our own routes begin with `/dreamina/`; those of files with `/dreamina/files/`."""
+THUMBNAILS = "given"
+"""Our own routes begin with `/dreamina/`; those of files with `/dreamina/files/`, of given ones with `given/`."""
 
 
 def job_object(studio: Studio, job: Job, root: str, now: float) -> dict[str, Any]:
@@ -59,7 +61,9 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "active": active,
         "created_at": job.created_at,
         "prompt": prompt,
+        "model": model_name(studio, job),
         "settings": settings_of(studio, job, language),
+        "given": given_thumbnails(studio, job),
         "state_text": state_text(job, language),
         "message": _message(studio, job, language),
         "detail": job.detail or "",
@@ -158,6 +162,31 @@ def settings_of(studio: Studio, job: Job, language: str) -> str:
 
 def _message(studio: Studio, job: Job, language: str) -> str:
     return message(job, studio.accounts.origin_of(job), language)
+
+
+def model_name(studio: Studio, job: Job) -> str:
+    """What to call a job's model where there are several; "" where there is one only, or nobody knows."""
+    model = studio.models.get(job.model_id)
+    if model is None:
+        return job.model_id
+    return model.title if len(studio.models) > 1 else ""
+
+
+def given_thumbnails(studio: Studio, job: Job) -> list[str]:
+    """Addresses of small copies of the files that a job was given, relative to `/dreamina/`."""
+    model, given = studio.models.get(job.model_id), studio.given
+    if model is None or given is None:
+        return []
+    found = (given_thumbnail(given, url) for _, _, url in given_addresses(model, job.inputs))
+    return [address for address in found if address]
+
+
+def given_thumbnail(given: InputFiles, url: str) -> str | None:
+    """The address of a small copy of a given file, relative to `/dreamina/`; None if there is none."""
+    shown = given.shown(url)
+    if isinstance(shown, str):
+        return f"{THUMBNAILS}/{shown}.webp"
+    return _address(*shown, "thumbnail") if shown and shown[1].kind == "image" else None
 
 
 def _is_kept(output: Output, kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""The page: a form from the input schema, and the visitor's jobs beside it.
+"""The page: a form from each model's input schema, and the visitor's jobs beside it.
 
 The page keeps only ids; all else is read back from the ledger, so that a reload or a closed laptop costs nothing.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import html
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from dreamina_ui.errors import DreaminaError
+from dreamina_ui.errors import DreaminaError, InputError
 from dreamina_ui.schema import Model
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.studio import Studio
@@ -23,7 +23,7 @@ from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.objects import PREFIX
 from dreamina_ui.ui.routes import asset_path
 from dreamina_ui.ui.visitor import address_of
-from dreamina_ui.ui.wording import error_text, languages, pick_language, say
+from dreamina_ui.ui.wording import error_text, field_titles, languages, pick_language, say
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,10 @@ SERVER_WORDS = (
 """Prefixes of words that only the server or the owner's view says; the page's script gets all others."""
 
 
+PAGE_WORDS = ("generate", "model", "tab_create", "tab_library", "forgetful_banner")
+"""Words of Gradio's own components."""
+
+
 def build_page(
     studio: Studio,
     model: Model,
@@ -45,9 +49,10 @@ def build_page(
     keeps_data: bool = True,
     is_closed: bool = False,
 ) -> tuple[gr.Blocks, dict[str, Any]]:
-    """The page that offers one model of a studio, and what `launch` needs besides.
+    """The page of a studio's models, and what `launch` needs besides.
 
     Args:
+        model: the one that is shown first, and that `/generate` runs.
         uses_sandbox: say that the pictures are the sandbox's.
         keeps_data: whether pictures are still there after a restart; if not, say so.
         is_closed: whether people sign in to see it; then it leads them out, too.
@@ -55,7 +60,8 @@ def build_page(
     Returns:
         The Blocks, and keyword arguments for `Blocks.launch`.
     """
-    texts = gr.I18n(**_translations(model, uses_sandbox))
+    models = [model, *(each for each in studio.models.values() if each is not model)]
+    texts = gr.I18n(**_translations(models, uses_sandbox))
     # Gradio offers its OAuth to a page that has this button. Ours is seen by nobody: the sign-in page has the link, in
     # each language. Made outside of the page it has no events.
     hugging_face = gr.LoginButton(visible=False) if access.uses_hugging_face else None
@@ -71,7 +77,18 @@ def build_page(
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):
-                    components = build_form(model, texts)
+                    chosen = gr.Dropdown(
+                        [(each.title, each.model_id) for each in models],
+                        value=model.model_id,
+                        label=texts("ui_model"),
+                        elem_id="model",
+                        interactive=True,
+                        visible=len(models) > 1,
+                    )
+                    forms: dict[str, dict[str, gr.components.Component]] = {}
+                    for place, each in enumerate(models):
+                        with gr.Column(elem_id=f"form-{place}", elem_classes="model-form"):
+                            forms[each.model_id] = build_form(each, texts, _form_name(place))
                     generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
                     gr.HTML('<div id="own-key"></div>', elem_id="own-key-frame", apply_default_css=False)
                 with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
@@ -79,26 +96,24 @@ def build_page(
             with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
                 gr.HTML('<div id="library"></div>', elem_id="library-frame", apply_default_css=False)
         library.select(None, js="() => dreamina.library.open()", api_visibility="private")
+        held = [chosen, *(component for form in forms.values() for component in form.values())]
         settings = gr.Button(visible="hidden", elem_id="take-settings")
-        settings.click(
-            None, list(components.values()), list(components.values()), js="(...v) => dreamina.takeSettings(v)",
-            api_visibility="private",
-        )  # fmt: skip
-        keys = {component: key for key, component in components.items()}
+        settings.click(None, held, held, js="(...v) => dreamina.takeSettings(v)", api_visibility="private")
+        chosen.change(None, held, held, js="(...v) => dreamina.changeModel(v)", api_visibility="private")
         generate.click(
-            _press(studio, model, access, keys),
-            inputs=set(keys),
+            _press(studio, chosen, forms, access),
+            inputs=set(held),
             outputs=[],
             preprocess=False,  # Gradio's own checks answer in English only; the studio's check is the one that counts
             trigger_mode="multiple",  # and through the queue: without it Gradio 6.31 shows no error to anybody
             show_progress="hidden",
             api_visibility="private",
         ).then(None, js="() => dreamina.watch()", api_visibility="private")
-        _keep_draft(page, list(components.values()))
+        _keep_draft(page, held)
         add_endpoints(studio, model, access)
     page.queue(api_open=False, default_concurrency_limit=None)
     # In single quotes: Gradio sends each escaped double quote as eleven characters. Measured: 41 kB a visit, not 51.
-    facts = html.escape(json.dumps(_page_facts(model), ensure_ascii=False), quote=False).replace("'", "&#39;")
+    facts = html.escape(json.dumps(_page_facts(models), ensure_ascii=False), quote=False).replace("'", "&#39;")
     script = f"<script src='{asset_path('page.js')}' data-page='{facts}'></script>"
     launch = {
         "i18n": texts,
@@ -119,25 +134,26 @@ def build_page(
     return page, launch
 
 
-def _press(studio: Studio, model: Model, access: Access, keys: dict[Any, str]) -> Callable[..., None]:
-    titles = {field.key: field.title for field in model.fields}
-
+def _press(
+    studio: Studio, chosen: gr.Dropdown, forms: Mapping[str, Mapping[str, gr.components.Component]], access: Access
+) -> Callable[..., None]:
     def press(values: dict[Any, Any], request: gr.Request) -> None:
         language = pick_language(request.headers.get("accept-language"))
         assert request.request is not None  # only a call from our own process has none
         visitor = access.visitor(request.request)
         if visitor is None:
             raise _error(say(language, "error_no_cookie"))
-        inputs = read_form(model, {key: values.get(component) for component, key in keys.items()})
+        model_id = values.get(chosen)
+        model = studio.models.get(model_id) if isinstance(model_id, str) else None
         try:
+            if model is None:
+                raise InputError("model_id", "enum", sorted(studio.models), model_id)
+            inputs = read_form(model, {key: values.get(each) for key, each in forms[model.model_id].items()})
             address = address_of(request.client.host)
             account = studio.accounts.account(access.key_session(request.request))
             studio.generate(model.model_id, inputs, visitor_id=visitor, address=address, account=account)
         except DreaminaError as fault:
-            names = {
-                key: languages()[language].get(f"field_{_parameter(model, key)}_title", titles[key]) for key in titles
-            }
-            raise _error(error_text(fault, language, names)) from fault
+            raise _error(error_text(fault, language, field_titles(model, language) if model else None)) from fault
         except Exception as fault:
             log.exception("A press of Generate broke")
             raise _error(say(language, "error_unexpected")) from fault
@@ -161,41 +177,52 @@ def _error(text: str) -> gr.Error:
     return gr.Error(html.escape(text), duration=12, print_exception=False)
 
 
-def _parameter(model: Model, key: str) -> str:
-    return next(field.parameter for field in model.fields if field.key == key)
+def _form_name(place: int) -> str:
+    """The beginning of the ids of a form's components; the first one's are short."""
+    return f"field{place or ''}"
 
 
-def _translations(model: Model, uses_sandbox: bool) -> dict[str, dict[str, str]]:
+def _translations(models: Sequence[Model], uses_sandbox: bool) -> dict[str, dict[str, str]]:
     """Texts of Gradio's components in each language; a field without a translation keeps the schema's words."""
     found: dict[str, dict[str, str]] = {}
     for language, words in languages().items():
-        texts = {f"ui_{key}": words[key] for key in ("generate", "tab_create", "tab_library", "forgetful_banner")}
+        texts = {f"ui_{key}": words[key] for key in PAGE_WORDS}
         if uses_sandbox:
             texts["ui_sandbox_banner"] = words["sandbox_banner"].format(variable=f"<code>{TOKEN_VARIABLES[0]}</code>")
         texts["ui_account"] = f'<a href="{PREFIX}/sign-in">{words["account"]}</a>'
-        for field in model.fields:
-            for part, own in (("title", field.title), ("help", field.help)):
-                key = f"field_{field.parameter}_{part}"
-                texts[key] = words.get(key, own)
+        for place, model in enumerate(models):
+            for field in model.fields:
+                for part, own in (("title", field.title), ("help", field.help)):
+                    key = f"{field.parameter}_{part}"
+                    texts[f"{_form_name(place)}_{key}"] = words.get(f"field_{key}", own)
         found[language] = texts
     return found
 
 
-def _page_facts(model: Model) -> dict[str, Any]:
-    """What the script needs to know: the fields in order, and the words of each language that it shows."""
+def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
+    """What the script needs to know: the models' fields in order, and the words of each language that it shows."""
     return {
         "scripts": [
             asset_path(name).removeprefix(f"{PREFIX}/") for name in ("metadata.js", "library.js", "own-key.js")
         ],
-        "fields": [
+        "models": [
             {
-                "key": field.key,
-                "parameter": field.parameter,
-                "kind": field.kind,
-                "choices": field.choices,
-                "max_length": field.max_length,
+                "model_id": model.model_id,
+                "title": model.title,
+                "fields": [
+                    {
+                        "id": f"{_form_name(place)}-{field.parameter}",
+                        "key": field.key,
+                        "parameter": field.parameter,
+                        "kind": field.kind,
+                        "choices": field.choices,
+                        "max_length": field.max_length,
+                        "file_kind": field.file_kind,
+                    }
+                    for field in model.fields
+                ],
             }
-            for field in model.fields
+            for place, model in enumerate(models)
         ],
         "words": {
             language: {key: words[key] for key in words if not key.startswith(SERVER_WORDS)}
