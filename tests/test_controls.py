@@ -250,7 +250,7 @@ def test_a_limit_in_money_without_a_price_is_told_at_start(
 def test_a_price_that_was_not_told_at_start_is_asked_for_again(scene: Scene, service: Service) -> None:
     """A service that is down for a minute must not leave the purse open until the next restart."""
     scene.studio.guard.limits = Limits(usd_per_day=1.0)
-    service.accept(*[Answer(503)] * 6, json_answer({"base_price_usd": 0.05}))
+    service.price(*[Answer(503)] * 6, json_answer({"base_price_usd": 0.05}))
     scene.start()
     while not scene.studio.guard.prices_usd:
         threading.Event().wait(0.002)
