@@ -24,6 +24,7 @@ from dreamina_ui.passwords import read_logins
 from dreamina_ui.settings import read_settings
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.batch_routes import build_batch_routes
+from dreamina_ui.ui.cost_routes import build_cost_routes
 from dreamina_ui.ui.doors import Doors, without_cors
 from dreamina_ui.ui.form_routes import build_form_routes
 from dreamina_ui.ui.gate import Gate, Wall
@@ -68,6 +69,7 @@ def main() -> None:
             is_closed=gate.is_closed,
         )
         routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
+        routes += build_cost_routes(parts.costs, access, parts.studio.now)
         routes += build_key_routes(parts.studio, access)
         routes += build_sign_in_routes(gate)
         routes += build_batch_routes(parts.studio, parts.batches, parts.sender, access)

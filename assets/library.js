@@ -2,7 +2,7 @@
 "use strict";
 
 dreamina.library = (() => {
-  const { facts, words, language, say, element, address, identity, post, tell, inputButton } = dreamina;
+  const { facts, words, language, say, element, address, identity, post, tell, inputButton, costOf } = dreamina;
   let home = null;
   let ui = null;
   let nearEnd = null; // tells when the button for more comes into view
@@ -52,7 +52,7 @@ dreamina.library = (() => {
     home.replaceChildren(
       filters,
       element("div", { class: "tools" }, ui.usage, ui.select, ui.all, addRequest()),
-      ui.bar, ui.empty, ui.wall, ui.more,
+      dreamina.costs.panel(), ui.bar, ui.empty, ui.wall, ui.more,
       element("p", { class: "hint" }, words.drop_here),
     );
     nearEnd = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && load(true), { rootMargin: "100px" });
@@ -338,7 +338,7 @@ dreamina.library = (() => {
       [words.detail_duration, job.finished_at ? say("elapsed", { seconds: (job.finished_at - job.created_at).toFixed(1) }) : ""],
       [words.detail_model, job.model_id],
       [words.detail_request, job.request_id],
-      [words.detail_cost, [job.cost || words.unknown, job.own_key && words.own_key_job].filter(Boolean).join(" · ")],
+      [words.detail_cost, [costOf(job) || words.unknown, job.own_key && words.own_key_job].filter(Boolean).join(" · ")],
       [words.detail_file, output?.facts],
       ["SHA-256", output?.sha256],
     ];

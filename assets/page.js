@@ -10,6 +10,7 @@ const dreamina = (() => {
   const DRAFT = "dreamina.draft";
   const HIDDEN_PAUSE_MS = 10000;
   const cards = new Map(); // job_id -> {data, at, node}
+  const additions = [];
   let frame = null;
   let stream = null;
   let watchAgain = false;
@@ -220,7 +221,7 @@ const dreamina = (() => {
     parts.message.hidden = !data.message;
     parts.detail.textContent = data.detail;
     parts.detail.hidden = !data.detail;
-    parts.facts.textContent = [data.request_id && say("request_id", data), data.cost, data.own_key && words.own_key_job].filter(Boolean).join(" · ");
+    parts.facts.textContent = [data.request_id && say("request_id", data), costOf(data), data.own_key && words.own_key_job].filter(Boolean).join(" · ");
     parts.progress.hidden = !data.active;
     parts.fetchAgain.hidden = !data.can_fetch_again;
     parts.cancel.hidden = !data.can_cancel;
@@ -236,6 +237,13 @@ const dreamina = (() => {
     data.outputs.forEach((output) => fillOutput(parts.outputs, output));
     const there = new Set(data.outputs.map((output) => String(output.index)));
     [...parts.outputs.children].forEach((figure) => there.has(figure.dataset.index) || figure.remove());
+    additions.forEach((add) => add(node, data));
+  }
+
+  // Another script adds to each card, now and whenever the card changes.
+  function onCard(add) {
+    additions.push(add);
+    for (const { node, data } of cards.values()) add(node, data);
   }
 
   function fillGiven(list, paths) {
@@ -382,6 +390,16 @@ const dreamina = (() => {
       button(text, (node) => act(data.job_id, "put-aside", node, text, { back: data.put_aside }).then(done));
     }
     return box;
+  }
+
+  // What a job cost, in words; "" while it may still cost nothing.
+  function costOf(data) {
+    if (data.cost_usd === null) return data.cost_is_unknown ? words.cost_unknown : "";
+    return data.is_play ? say("play_money", { usd: usd(data.cost_usd) }) : usd(data.cost_usd);
+  }
+
+  function usd(amount) {
+    return amount.toLocaleString(language, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
   }
 
   // Time goes on between two messages: the page counts for itself.
@@ -612,13 +630,12 @@ const dreamina = (() => {
 
   function priceText(price) {
     if (!price) return words.price_unknown;
-    const money = new Intl.NumberFormat(language, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
-    const one = money.format(price.one_usd);
+    const one = usd(price.one_usd);
     const field = chosen.fields.find((each) => each.parameter === price.switch);
     let text = say("price_each", { price: one });
     if (!["image", "output", "picture"].includes(price.unit)) text = say("price_unit", { price: one, unit: price.unit });
     else if (field && valueOf(chosen, field)) text = say("price_one", { price: one });
-    else if (field) text = say("price_most", { price: money.format(price.most_usd), count: price.most_files });
+    else if (field) text = say("price_most", { price: usd(price.most_usd), count: price.most_files });
     return prices.play_money ? say("price_play", { price: text }) : text;
   }
 
@@ -665,6 +682,7 @@ const dreamina = (() => {
 
   return {
     watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, inputButton, restActions,
+    onCard, costOf, usd,
     facts, words, language, say, element, address, identity, post, tell, shorten,
   };
 })();

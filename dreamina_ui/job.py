@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+SANDBOX_ORIGIN = "sandbox"
+"""The `api_origin` of the embedded sandbox, whose port changes with every start; its prices are play money."""
+
 State = Literal["submitting", "submit_unclear", "queued", "running", "saving", "done", "failed", "cancelled"]
 Outcome = Literal["cancelled", "too_late", "unconfirmed"]
 
@@ -136,6 +139,12 @@ class Job:
     @property
     def at_rest(self) -> bool:
         return self.state in AT_REST
+
+    @property
+    def cost_is_unknown(self) -> bool:
+        """Whether the job has ended and may have cost something, and the service did not say what."""
+        is_refused = self.state == "failed" and self.request_id is None
+        return self.at_rest and self.cost_usd is None and not is_refused and self.state != "cancelled"
 
     def elapsed_s(self, now: float) -> float:
         """Seconds from the press of Generate to the end, or until `now`."""

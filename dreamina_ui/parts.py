@@ -12,11 +12,13 @@ from dreamina_ui.accounts import Accounts
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.batches import Batches
 from dreamina_ui.calls import ApiCalls
+from dreamina_ui.costs import Costs
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.health import Health
 from dreamina_ui.housekeeping import Housekeeping
 from dreamina_ui.inputs import InputFiles
+from dreamina_ui.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.library import Library
 from dreamina_ui.limits import CAUTIOUS, Limits, MoneyGuard
@@ -32,9 +34,6 @@ from dreamina_ui.studio import Studio
 
 log = logging.getLogger(__name__)
 
-SANDBOX_ORIGIN = "sandbox"
-"""The embedded sandbox's name in the ledger: its port changes with every start."""
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -46,6 +45,7 @@ class Parts:
     studio: Studio
     model: Model
     library: Library
+    costs: Costs
     batches: Batches
     sender: Sender
     links: SignedLinks
@@ -131,7 +131,7 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
     metrics = Metrics(ledger, studio.guard, calls) if settings.wants_metrics else None
     sender = Sender(studio, batches, studio.now)
-    return Parts(studio, model, library, batches, sender, links, housekeeping, health, metrics, sandbox)
+    return Parts(studio, model, library, Costs(ledger), batches, sender, links, housekeeping, health, metrics, sandbox)
 
 
 def limits(settings: Settings) -> Limits:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.kit import Scene, Service
 from tests.misbehaving import Misbehaving
 from tests.page_kit import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
+from tests.shelf import Shelf
 
 
 @pytest.fixture
@@ -51,6 +54,24 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
     """An app on a service that answers as it is told."""
     with ScriptedApp(tmp_path_factory.mktemp("scripted")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
+    """An app on a scripted service, whose library the tests fill."""
+    with ScriptedApp(tmp_path_factory.mktemp("stocked")) as running:
+        yield running
+
+
+@pytest.fixture
+def shelf(stocked: ScriptedApp) -> Iterator[Shelf]:
+    """The library of `stocked`, empty at first."""
+    made = Shelf(stocked.app.data)
+    with closing(sqlite3.connect(made.path, timeout=10)) as connection, connection:
+        for table in ("outputs", "state_changes", "jobs"):
+            connection.execute(f"DELETE FROM {table}")
+    yield made
+    made.ledger.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,9 @@ import hashlib
 import io
 import json
 import os
-import sqlite3
 import zipfile
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,24 +32,6 @@ DROP = """([text, name]) => {
     data.items.add(new File([bytes], name, { type: "image/png" }));
     document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
 }"""
-
-
-@pytest.fixture(scope="module")
-def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
-    """An app on a scripted service, whose library the tests fill."""
-    with ScriptedApp(tmp_path_factory.mktemp("stocked")) as running:
-        yield running
-
-
-@pytest.fixture
-def shelf(stocked: ScriptedApp) -> Iterator[Shelf]:
-    """The app's own library, empty at first."""
-    made = Shelf(stocked.app.data)
-    with closing(sqlite3.connect(made.path, timeout=10)) as connection, connection:
-        for table in ("outputs", "state_changes", "jobs"):
-            connection.execute(f"DELETE FROM {table}")
-    yield made
-    made.ledger.close()
 
 
 @pytest.fixture

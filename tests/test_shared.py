@@ -33,7 +33,7 @@ PATHS = [
     "", "config", "theme.css", "manifest.json", "robots.txt", "openapi.json", "healthz", "readyz", "metrics",
     "monitoring", "monitoring/summary", "nothing-here", "login", "dreamina/sign-in", "dreamina/owner",
     "dreamina/owner/overview", "dreamina/key",
-    "dreamina/jobs", "dreamina/left", "dreamina/events", "dreamina/library", "dreamina/library/usage",
+    "dreamina/jobs", "dreamina/left", "dreamina/events", "dreamina/library", "dreamina/library/usage", "dreamina/costs",
     "dreamina/library?state=failed", "dreamina/jobs/unknown", "dreamina/files/unknown/original/x.png",
     *(
         f"gradio_api/{path}"

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dreamina_ui.inputs import InputFiles, given_addresses
-from dreamina_ui.job import Job, Output, iso
+from dreamina_ui.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library import Entry
 from dreamina_ui.schema import choice_label
 from dreamina_ui.studio import Studio
@@ -74,7 +74,9 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "cancelling": bool(job.cancel_requested_at and not job.cancel_outcome),
         "can_fetch_again": job.state == "failed" and job.request_id is not None and studio.accounts.is_ours(job),
         "request_id": job.request_id,
-        "cost": say(language, "cost", cost=f"{job.cost_usd:.4f}".rstrip("0")) if job.cost_usd is not None else "",
+        "cost_usd": job.cost_usd,
+        "cost_is_unknown": job.cost_is_unknown,
+        "is_play": job.api_origin == SANDBOX_ORIGIN,
         "own_key": job.key_mark is not None,
         "put_aside": job.put_aside_at is not None,
         "is_unclear": job.state == "submit_unclear" and studio.accounts.is_ours(job),

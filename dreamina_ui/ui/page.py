@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
+SCRIPTS = ("metadata.js", "costs.js", "library.js", "own-key.js")
+"""What builds on `page.js`, in the order in which it is added."""
+
 SERVER_WORDS = (
     "message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
 )  # fmt: skip
@@ -202,9 +205,7 @@ def _translations(models: Sequence[Model], uses_sandbox: bool) -> dict[str, dict
 def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
     """What the script needs to know: the models' fields in order, and the words of each language that it shows."""
     return {
-        "scripts": [
-            asset_path(name).removeprefix(f"{PREFIX}/") for name in ("metadata.js", "library.js", "own-key.js")
-        ],
+        "scripts": [asset_path(name).removeprefix(f"{PREFIX}/") for name in SCRIPTS],
         "models": [
             {
                 "model_id": model.model_id,
