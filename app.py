@@ -72,7 +72,9 @@ def main() -> None:
         routes += build_cost_routes(parts.costs, access, parts.studio.now)
         routes += build_key_routes(parts.studio, access)
         routes += build_sign_in_routes(gate)
-        routes += build_batch_routes(parts.studio, parts.batches, parts.sender, access)
+        routes += build_batch_routes(
+            parts.studio, parts.batches, parts.sender, access, uses_sandbox=settings.uses_sandbox
+        )
         token = settings.metrics_token
         routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
         routes += build_owner_routes(parts.studio, access, can_sign_in=gate.has_sign_in)

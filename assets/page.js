@@ -506,6 +506,12 @@ const dreamina = (() => {
     return hold([values[0], ...words]);
   }
 
+  // What the form of the chosen model holds: {modelId, values by schema key}.
+  function current() {
+    const values = chosen.fields.map((field) => [field.key, valueOf(chosen, field)]);
+    return { modelId: chosen.model_id, values: Object.fromEntries(values) };
+  }
+
   // Settings that a picture brought back; the form takes them when Gradio asks.
   let brought = null;
 
@@ -681,7 +687,7 @@ const dreamina = (() => {
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   return {
-    watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, inputButton, restActions,
+    watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, current, inputButton, restActions,
     onCard, costOf, usd,
     facts, words, language, say, element, address, identity, post, tell, shorten,
   };

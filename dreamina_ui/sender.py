@@ -169,7 +169,13 @@ class Sender:
         except (StoppedError, ShutOutError, KeyNeededError) as fault:
             batches.pause(batch.batch_id, fault)
         except (InputError, ForbiddenWordError) as fault:
-            batches.refuse(what, fault)
+            rule = getattr(fault, "rule", "")
+            if rule == "address_busy":
+                raise
+            if rule.startswith("address_"):  # a given file: all jobs of the batch need it
+                batches.pause(batch.batch_id, fault)
+            else:
+                batches.refuse(what, fault)
         except MoveError as fault:
             log.debug("It was paused or cancelled meanwhile, or the program stops: %s", fault)
         else:

@@ -30,17 +30,21 @@ from dreamina_ui.ui.form import read_form
 from dreamina_ui.ui.objects import PREFIX, prompt_of, settings_of
 from dreamina_ui.ui.routes import language_of, read_json, same_site
 from dreamina_ui.ui.visitor import address_of
-from dreamina_ui.ui.wording import error_text, pause_text, say
+from dreamina_ui.ui.wording import error_text, field_titles, pause_text, say
 
 ACTIONS = ("pause", "resume", "cancel")
 COUNTS = ("done", "running", "waiting", "failed", "unclear", "cancelled", "refused")
 TOKEN_CHARACTERS = (16, 200)
 MAX_REFUSALS = 10
+PER_FILE = ("image", "output", "picture")
+"""Units of a price by which it is known what a job costs; a price for a second says nothing before."""
 
 
-def build_batch_routes(studio: Studio, batches: Batches, sender: Sender, access: Access) -> list[BaseRoute]:
-    """The routes of one studio's batches."""
-    here = _BatchRoutes(studio, batches, sender, access)
+def build_batch_routes(
+    studio: Studio, batches: Batches, sender: Sender, access: Access, *, uses_sandbox: bool = False
+) -> list[BaseRoute]:
+    """The routes of one studio's batches; `uses_sandbox` if the owner's jobs cost nothing."""
+    here = _BatchRoutes(studio, batches, sender, access, uses_sandbox=uses_sandbox)
     return [
         Route(f"/{PREFIX}/batch/fields", same_site(here.fields)),
         Route(f"/{PREFIX}/batch/plan", same_site(here.plan), methods=["POST"]),
@@ -71,7 +75,8 @@ class _Plan:
 
 
 class _BatchRoutes:
-    def __init__(self, studio: Studio, batches: Batches, sender: Sender, access: Access) -> None:
+    def __init__(self, studio: Studio, batches: Batches, sender: Sender, access: Access, *, uses_sandbox: bool) -> None:
+        self._uses_sandbox = uses_sandbox
         self._studio = studio
         self._batches = batches
         self._sender = sender
@@ -85,7 +90,7 @@ class _BatchRoutes:
         except DreaminaError as fault:
             return _refusal(fault, language)
         prompt = prompt_field(model)
-        titles = _titles(model, language)
+        titles = field_titles(model, language)
         varied = [
             {
                 "key": field.key,
@@ -108,6 +113,7 @@ class _BatchRoutes:
             return {
                 "count": len(plan.inputs),
                 "expected_usd": plan.expected_usd,
+                "play_money": self._uses_sandbox and plan.account.key_mark is None,
                 "own_key": plan.account.key_mark is not None,
                 "jobs_today": self._studio.left(visitor, self._access.key_session(request)).jobs_today,
                 "digest": plan.digest,
@@ -196,7 +202,9 @@ class _BatchRoutes:
             repeats=body.get("repeats", 1),
         )
         inputs = expand(model, wishes)
-        prices = [self._studio.guard.expected_usd(model.model_id, each) for each in inputs]
+        guard = self._studio.guard
+        is_known = guard.price_units.get(model.model_id, PER_FILE[0]) in PER_FILE
+        prices = [guard.expected_usd(model.model_id, each) if is_known else None for each in inputs]
         return _Plan(model, account, inputs, prices)
 
     def _model(self, model_id: Any) -> Model:
@@ -213,13 +221,13 @@ class _BatchRoutes:
         total = sum(batch.counts.values())
         counts = {name: batch.counts.get(name, 0) for name in COUNTS}
         told = [name for name in COUNTS if counts[name] or name == "done"]
+        model = self._studio.models.get(batch.model_id)
+        titles = field_titles(model, language) if model else {}
         message = ""
         if batch.state == "paused":
-            message = pause_text(batch.problem, language) if batch.problem else say(language, "batch_paused")
+            message = pause_text(batch.problem, language, titles) if batch.problem else say(language, "batch_paused")
         elif batch.state == "running" and not self._sender.is_here(batch):
             message = say(language, "batch_elsewhere", origin=batch.api_origin, model=batch.model_id)
-        model = self._studio.models.get(batch.model_id)
-        titles = _titles(model, language) if model else {}
         return {
             "batch_id": batch.batch_id,
             "state": batch.state,
@@ -239,11 +247,7 @@ class _BatchRoutes:
         }
 
 
-def _titles(model: Model, language: str) -> dict[str, str]:
-    return {field.key: say(language, f"field_{field.parameter}_title") or field.title for field in model.fields}
-
-
 def _refusal(fault: DreaminaError, language: str, model: Model | None = None) -> Response:
     codes: dict[type[DreaminaError], int] = {JobNotFoundError: 404, LedgerError: 503, InputError: 422, PlanError: 422}
-    titles = _titles(model, language) if model else None
+    titles = field_titles(model, language) if model else None
     return JSONResponse({"message": error_text(fault, language, titles)}, codes.get(type(fault), 409))

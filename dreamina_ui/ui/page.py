@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
-SCRIPTS = ("metadata.js", "costs.js", "library.js", "own-key.js")
+SCRIPTS = ("metadata.js", "costs.js", "library.js", "own-key.js", "batch.js")
 """What builds on `page.js`, in the order in which it is added."""
 
 SERVER_WORDS = (
@@ -93,9 +93,11 @@ def build_page(
                         with gr.Column(elem_id=f"form-{place}", elem_classes="model-form"):
                             forms[each.model_id] = build_form(each, texts, _form_name(place))
                     generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
+                    gr.HTML('<div id="batch"></div>', elem_id="batch-frame", apply_default_css=False)
                     gr.HTML('<div id="own-key"></div>', elem_id="own-key-frame", apply_default_css=False)
                 with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
-                    gr.HTML('<div id="jobs"></div>', elem_id="jobs-frame", apply_default_css=False)
+                    places = '<div id="batches"></div><div id="jobs"></div>'
+                    gr.HTML(places, elem_id="jobs-frame", apply_default_css=False)
             with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
                 gr.HTML('<div id="library"></div>', elem_id="library-frame", apply_default_css=False)
         library.select(None, js="() => dreamina.library.open()", api_visibility="private")

@@ -142,9 +142,12 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
     return say(language, f"error_{key}", detail=str(fault)) if key else str(fault)
 
 
-def pause_text(fault: DreaminaError, language: str) -> str:
-    """Why the program paused a batch, and what lets it go on."""
+def pause_text(fault: DreaminaError, language: str, titles: Mapping[str, str]) -> str:
+    """Why the program paused a batch, and what lets it go on; `titles` as for `error_text`."""
     facts = _limit_facts(fault, language) if isinstance(fault, LimitError) else {}
+    if isinstance(fault, InputError):
+        key = fault.field.partition(".")[0]
+        facts = {"field": titles.get(key, key), "value": shorten(fault.value), "rule": rule_text(fault, language)}
     return say(language, f"batch_paused_{fault.kind}", **facts) or str(fault)
 
 
