@@ -188,7 +188,7 @@ class Misbehaving:
     def _next_answer(self, seen: Recorded) -> Answer:
         with self._lock:
             names = (seen.target, f"{seen.method} {seen.path}", seen.path)
-            answers = next((self._scripts[name] for name in names if name in self._scripts), [self.default])
+            answers = next((self._scripts[name] for name in names if self._scripts.get(name)), [self.default])
             return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def _answer(self, connection: socket.socket, answer: Answer) -> bool:
