@@ -208,6 +208,35 @@ def test_a_call_that_is_none_makes_no_job(app: AppProcess, name: str, body: str)
 
 
 @pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("generate", '["a red fox"]', "these values: prompt, size, scale, force_single; it got 1."),
+        ("generate", '["a red fox", "1024x1024(1:1)", 0.5, true, 42]', "it got 5."),
+        ("job", "[]", "these values: job_id; it got 0."),
+        ("cancel", '["x", "y"]', "it got 2."),
+    ],
+)
+def test_too_few_or_too_many_values_are_an_error_that_names_them(
+    app: AppProcess, name: str, data: str, text: str
+) -> None:
+    """What is dropped in silence is paid for all the same; nobody has to guess what is missing."""
+    before = app.count_jobs()
+    event, answer = last_event(app, name, f'{{"data": {data}}}')
+    assert event == "error"
+    assert text in answer["error"]
+    assert f"/gradio_api/call/v2/{name}" in answer["error"]
+    assert app.count_jobs() == before
+
+
+def test_a_call_by_wrong_names_is_told_where_the_names_are(app: AppProcess) -> None:
+    """Nobody has to guess."""
+    for name, body in (("v2/generate", '{"prompt": "a", "steps": 5}'), ("v2/nothing", "{}")):
+        event, text = last_event(app, name, body)
+        assert event == "refused"
+        assert "/gradio_api/info" in text
+
+
+@pytest.mark.parametrize(
     ("bad", "field"),
     [
         ({"prompt": "😀" * 801}, "prompt"),

@@ -51,6 +51,7 @@ STREAMS = (f"/{PREFIX}/events", f"/{PREFIX}/library/zip")
 """Our own answers that last; Gradio's are in `GRADIO_STREAMS`, under `/gradio_api/`."""
 
 GRADIO_STREAMS = ("queue/data", "call/", "heartbeat/")
+CALL_HINT = " The names of the endpoints and of their inputs stand in /gradio_api/info."
 MAX_BODY_BYTES = 1_000_000
 VISITOR_AT_ONCE = 40
 ADDRESS_AT_ONCE = 100
@@ -120,7 +121,8 @@ class _Exchange:
                 return
             # Gradio breaks on some bodies that it does not understand, such as an event that does not exist.
             log.warning("%s %s could not be answered", self._scope["method"], self._scope["path"], exc_info=True)
-            await self._end(422, "This could not be understood.")
+            is_call = "/gradio_api/call/" in self._scope["path"]
+            await self._end(422, f"This could not be understood.{CALL_HINT if is_call else ''}")
 
     async def _receive(self) -> Message:
         if self._is_over:

@@ -6,6 +6,7 @@ The page keeps only ids; all else is read back from the ledger, so that a reload
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,23 @@ PAGE_WORDS = ("generate", "model", "tab_create", "tab_library", "forgetful_banne
 """Words of Gradio's own components."""
 
 
+class _Page(gr.Blocks):
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Refuse a call of an endpoint with values too few or too many, and say which it takes.
+
+        Gradio's own check (6.31) answers too few without a reason, and drops what is too many.
+        """
+        if block_fn.api_visibility == "public" and len(inputs) != len(block_fn.inputs):
+            name = block_fn.api_name
+            names = ", ".join(each for each in inspect.signature(block_fn.fn).parameters if each != "request")
+            raise gr.Error(
+                f"/{name} takes exactly these values: {names}; it got {len(inputs)}. "
+                f"POST to /gradio_api/call/v2/{name} to give only some, by name.",
+                print_exception=False,
+            )
+        super().validate_inputs(block_fn, inputs)
+
+
 def build_page(
     studio: Studio,
     model: Model,
@@ -68,7 +86,7 @@ def build_page(
     # Gradio offers its OAuth to a page that has this button. Ours is seen by nobody: the sign-in page has the link, in
     # each language. Made outside of the page it has no events.
     hugging_face = gr.LoginButton(visible=False) if access.uses_hugging_face else None
-    with gr.Blocks(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
+    with _Page(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
         if uses_sandbox:
             gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner", elem_classes="banner")
         if not keeps_data:
