@@ -81,6 +81,10 @@ def main() -> None:
         routes += build_form_routes(
             parts.studio, parts.library, parts.links, access, uses_sandbox=settings.uses_sandbox
         )
+        if settings.wants_tools:
+            from dreamina_ui.ui.tools import build_tool_routes  # its package is optional, and half a second to load
+
+            routes += build_tool_routes(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
         parts.start()
         middleware = [
             Middleware(Proxies, settings.believed_proxies),

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
@@ -98,6 +98,11 @@ class Model:
         except Exception as fault:
             name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
             raise SettingsError(f"The model file of {name} cannot be used: {type(fault).__name__}: {fault}") from fault
+
+    @property
+    def json_schema(self) -> Mapping[str, Any]:
+        """What `check` goes by: the input schema, in words that every reader of JSON Schema understands."""
+        return cast("Mapping[str, Any]", self._validator.schema)
 
     def check(self, inputs: Any) -> dict[str, Any]:
         """Check inputs and fill in the defaults.

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         log_format: `text`, or `json` for one object for each line.
         auth, auth_file: names and passwords, see `passwords.read_logins`; any close the page to everybody else.
         owners: the names of the owner.
-        share_link, server_name, root_path: Gradio's own variables, as text.
+        share_link, mcp_server, server_name, root_path: Gradio's own variables, as text.
         space_id, system, oauth_client_id: Hugging Face's own variables, as text.
 
     Source of the variables' names: RunComfy Model API documentation, and its own clients.
@@ -88,6 +88,7 @@ class Settings(BaseSettings):
         None, validation_alias="DREAMINA_TRUSTED_PROXIES"
     )
     share_link: str = Field("", validation_alias="GRADIO_SHARE")
+    mcp_server: str = Field("", validation_alias="GRADIO_MCP_SERVER")
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
     root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")
     space_id: str = Field("", validation_alias="SPACE_ID")
@@ -185,6 +186,11 @@ class Settings(BaseSettings):
     def wants_share_link(self) -> bool:
         """Whether Gradio is to open a share link; Gradio itself knows only `true`."""
         return self.share_link.lower() in ("true", "1")
+
+    @property
+    def wants_tools(self) -> bool:
+        """Whether assistants may use the endpoints as MCP tools."""
+        return self.mcp_server.lower() in ("true", "1")
 
     @property
     def offers_hugging_face(self) -> bool:

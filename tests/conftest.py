@@ -36,9 +36,9 @@ def scene(tmp_path: Path, service: Service) -> Iterator[Scene]:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """The app as a stranger starts it, with its own sandbox, only quicker."""
+    """The app as a stranger starts it, with its own sandbox, only quicker, and with tools for assistants."""
     quick = {"DREAMINA_SANDBOX_QUEUE_S": "0.6", "DREAMINA_SANDBOX_RUN_S": "0.8", "DREAMINA_SANDBOX_PARALLEL": "8"}
-    with AppProcess(tmp_path_factory.mktemp("app"), **quick) as running:
+    with AppProcess(tmp_path_factory.mktemp("app"), GRADIO_MCP_SERVER="1", **quick) as running:
         yield running
 
 

@@ -63,6 +63,7 @@ POSTS = (
     "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/key", "/dreamina/jobs/{}/{}",
     "/dreamina/owner/switch", "/dreamina/owner/limits", "/dreamina/owner/shut-out", "/dreamina/owner/words",
     "/dreamina/batch/plan", "/dreamina/batches", "/dreamina/batches/{}/{}",
+    "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/{}",
 )  # fmt: skip
 KEYS = (
     "fn_index", "session_hash", "event_id", "event_data", "trigger_id", "simple_format", "batched", "request_id",

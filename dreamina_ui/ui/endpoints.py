@@ -12,7 +12,7 @@ import inspect
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -49,7 +49,7 @@ Answer = TypeVar("Answer")
 
 def add_endpoints(studio: Studio, model: Model, access: Access) -> None:
     """Add the endpoints to the Blocks that are being built."""
-    here = _Endpoints(studio, access)
+    here = Endpoints(studio, access)
     endpoints = {"generate": here.generate(model), "job": here.job, "cancel": here.cancel}
     for other in studio.models.values():
         if other is not model:
@@ -63,7 +63,12 @@ def endpoint_name(model: Model) -> str:
     return "generate_" + re.sub(r"[^a-z0-9]+", "_", model.model_id.lower()).strip("_")
 
 
-class _Endpoints:
+class Endpoints:
+    """What the endpoints do, for whichever protocol.
+
+    Everything that a caller is told of as an error is a `gr.Error`.
+    """
+
     def __init__(self, studio: Studio, access: Access) -> None:
         self._studio = studio
         self._access = access
@@ -77,22 +82,9 @@ class _Endpoints:
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            press = self._studio.generate_soon(
-                model.model_id,
-                inputs,
-                visitor_id=self._access.person(_http(request)),
-                address=address_of(request.client.host),
-                account=await self._account(request),
-                is_click=False,
-            )
-            job = await _told(asyncio.wrap_future(press))
-            told: dict[str, Any] = {}
-            async for change in self._follow(job):
-                found = job_object(self._studio, change, _root(request), time.time())
-                news = found | {"updated_at": None, "elapsed_s": None}
-                if news != told:  # not every change of the row shows in the object
-                    yield found
-                told = news
+            job = await self.begin(model, inputs, request)
+            async for found in self.follow(job.job_id, request):
+                yield found
 
         # Gradio reads an endpoint's parameters from its signature.
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -108,6 +100,28 @@ class _Endpoints:
         generate.__signature__ = inspect.Signature(parameters, return_annotation=dict)  # type: ignore[attr-defined]
         generate.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": dict}
         return generate
+
+    async def begin(self, model: Model, inputs: dict[str, Any], request: gr.Request) -> Job:
+        """Begin a paid job with inputs by schema key."""
+        press = self._studio.generate_soon(
+            model.model_id,
+            inputs,
+            visitor_id=self._access.person(_http(request)),
+            address=address_of(request.client.host),
+            account=await self._account(request),
+            is_click=False,
+        )
+        return await _told(asyncio.wrap_future(press))
+
+    async def follow(self, job_id: str, request: gr.Request) -> AsyncGenerator[dict[str, Any], None]:
+        """A job as `/job` gives it, now and after each change that shows, until nothing more will happen by itself."""
+        told: dict[str, Any] = {}
+        async for change in self._changes(job_id):
+            found = job_object(self._studio, change, _root(request), time.time())
+            news = found | {"updated_at": None, "elapsed_s": None}
+            if news != told:  # not every change of the row shows in the object
+                yield found
+            told = news
 
     async def _account(self, request: gr.Request) -> Account | None:
         """That of the key in the call's header, which from now on serves all jobs made with it; None without one.
@@ -128,15 +142,13 @@ class _Endpoints:
         except DreaminaError as fault:
             raise gr.Error(str(fault), print_exception=False) from fault
 
-    async def _follow(self, job: Job) -> AsyncIterator[Job]:
+    async def _changes(self, job_id: str) -> AsyncIterator[Job]:
         """A job and each later version of it, until nothing more will happen without a person."""
         loop = asyncio.get_running_loop()
         news: asyncio.Queue[Job | None] = asyncio.Queue()
-        stop = self._studio.changes.subscribe(
-            job.job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change)
-        )
+        stop = self._studio.changes.subscribe(job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change))
         try:
-            job = await run_in_threadpool(self._studio.job, job.job_id)
+            job = await run_in_threadpool(self._studio.job, job_id)
             yield job
             while self._studio.is_active(job):
                 change = await news.get()

@@ -147,6 +147,7 @@ def build_page(
         ),
         "footer_links": [],
         "run_history": False,
+        "mcp_server": False,  # ours is in ui/tools.py
         "enable_monitoring": False,
         "show_error": False,
         "max_threads": MAX_STREAMS,
