@@ -21,7 +21,7 @@ from dreamina_ui.ui import doors
 from dreamina_ui.ui.doors import Doors
 from dreamina_ui.ui.headers import SafeHeaders
 from dreamina_ui.ui.proxies import Proxies
-from dreamina_ui.ui.visitor import VisitorCookie
+from dreamina_ui.ui.visitor import VisitorCookie, address_of, visitor_id
 from tests.page_kit import AppProcess, HeldSandbox, Visitor, wait_for
 
 EVIL = "https://evil.example"
@@ -251,6 +251,22 @@ def never() -> Any:
     return asyncio.Event().wait()
 
 
+# --- cookies
+
+
+def test_a_cookie_that_is_slow_to_read_delays_nobody(app: AppProcess) -> None:
+    """Python before 3.11.10 takes ten seconds to read this one, and everybody waits meanwhile."""
+    cookie = 'a="' + "\\" * 60_000 + '"'
+    assert requests.get(f"{app.url}/dreamina/jobs", headers={"Cookie": cookie}, timeout=4).status_code == 200
+
+
+@pytest.mark.parametrize("other", ['theirs={"a": 1}', "theirs=a,b c", "bad name=x", 'theirs="', "=;;"])
+def test_other_peoples_cookies_do_not_hide_ours(other: str) -> None:
+    """Every program on a machine gets the cookies of all others there; a visitor would lose their library."""
+    ours = f"dreamina_visitor={'x' * 43}"
+    assert visitor_id(f"{other}; {ours}") == visitor_id(ours) is not None
+
+
 # --- proxies
 
 
@@ -290,6 +306,12 @@ def test_a_named_proxy_makes_the_cookie_secure(scheme: str) -> None:
     app = Proxies(VisitorCookie(_hello), ["10.0.0.0/8"])
     assert "Secure" in ask(app, client="10.0.0.1", X_Forwarded_Proto=scheme).headers["set-cookie"]
     assert "Secure" not in ask(app, client="203.0.113.7", X_Forwarded_Proto=scheme).headers["set-cookie"]
+
+
+@pytest.mark.parametrize(("told", "same"), [("::ffff:198.51.100.1", True), ("::ffff:198.51.100.2", False)])
+def test_an_ipv4_address_is_one_in_every_spelling(told: str, same: bool) -> None:
+    """Some proxies write it as IPv6, where all of them together would share one limit."""
+    assert (address_of(told) == address_of("198.51.100.1")) is same
 
 
 # --- slow and silent clients

@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import secrets
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "dreamina_visitor"
@@ -50,11 +49,7 @@ def _id_of(secret: str) -> str | None:
 
 def cookie_of(cookie_header: str | None, name: str) -> str:
     """The value of one cookie in a request's `Cookie` header; `""` without."""
-    try:
-        cookie = SimpleCookie(cookie_header or "").get(name)
-    except CookieError:
-        return ""
-    return cookie.value if cookie else ""
+    return cookie_parser(cookie_header or "").get(name, "")
 
 
 def path_of(scope: Scope) -> str:
@@ -69,8 +64,8 @@ def address_of(host: str | None) -> str | None:
         address = ipaddress.ip_address((host or "").partition("%")[0])
     except ValueError:
         return None
-    if address.version == 6:
-        address = ipaddress.ip_network((address, 64), strict=False).network_address
+    if isinstance(address, ipaddress.IPv6Address):  # some proxies write IPv4 addresses in its form
+        address = address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False).network_address
     return hashlib.sha256(str(address).encode()).hexdigest()[:32]
 
 
