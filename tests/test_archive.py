@@ -42,7 +42,7 @@ def shelf(scene: Scene) -> Iterator[Shelf]:
 def http(scene: Scene, shelf: Shelf) -> Iterator[TestClient]:
     """The library's routes, as the person at this machine reaches them."""
     routes = build_library_routes(scene.studio, shelf.library, Access(is_shared=False))
-    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1") as client:
+    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
 
@@ -237,7 +237,7 @@ def test_others_pictures_are_in_no_zip(scene: Scene, shelf: Shelf) -> None:
     """An address that leaked is not enough where strangers share the page."""
     key = shelf.add().outputs[0].file_key
     routes = build_library_routes(scene.studio, shelf.library, Access(is_shared=True))
-    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1") as stranger:
+    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as stranger:
         assert post_keys(stranger, [key]).status_code == 404
         assert stranger.get("/dreamina/library/zip").status_code == 404
 

@@ -124,7 +124,7 @@ def test_a_program_may_send_its_password_with_each_call(browse: Browse) -> None:
         assert program.get("/", auth=ALICE).json()["visitor"] == person_id("login", "alice")
     for broken in ("Basic", "Basic %%%", "Basic " + base64.b64encode(b"\xff").decode()):
         assert program.get("/x", headers={"Authorization": broken}).status_code == 401
-    codes = [program.get("/x", auth=("alice", str(number))).status_code for number in range(FREE_TRIES)]
+    codes = [program.get("/x", auth=("alice", str(number))).status_code for number in range(FREE_TRIES + 1)]
     assert codes[-1] == 429
     assert program.get("/", auth=ALICE).status_code == 200
 
@@ -135,6 +135,20 @@ def test_gradios_own_door_counts_tries(browse: Browse) -> None:
     codes = [guesser.post("/login", data={"username": "alice", "password": "x"}).status_code for _ in range(20)]
     assert codes == [401] * FREE_TRIES + [429] * (20 - FREE_TRIES)
     assert sign_in(guesser, ALICE) == 429
+
+
+@pytest.mark.parametrize("keeps_cookies", [True, False])
+def test_signing_in_gives_no_new_tries_for_another_login(browse: Browse, keeps_cookies: bool) -> None:
+    """Who has any login could otherwise find the owner's password, one sign-in after every fourth guess."""
+    guesser = browse()
+    if keeps_cookies:
+        guesser.get("/dreamina/sign-in")
+        guesser.cookies.set(COOKIE, "x" * 43)
+    codes = []
+    for number in range(FREE_TRIES + 1):
+        assert sign_in(guesser, ALICE) == 303
+        codes.append(sign_in(guesser, ("", f"guess {number}")))
+    assert codes == [401] * FREE_TRIES + [429]
 
 
 def test_a_websocket_is_closed_too(browse: Browse) -> None:

@@ -38,7 +38,7 @@ def owner(scene: Scene, service: Service) -> Iterator[TestClient]:
     service.accept(Answer(silent=True))
     scene.start()
     routes = build_owner_routes(scene.studio, Access(is_shared=False), can_sign_in=False)
-    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1") as client:
+    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
 
@@ -123,7 +123,7 @@ def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
 def test_without_a_password_there_is_no_way_in(scene: Scene) -> None:
     """And none is promised."""
     routes = build_owner_routes(scene.studio, Access(is_shared=True), can_sign_in=False)
-    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1") as client:
+    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         assert client.get("/dreamina/owner").status_code == 403
 
 

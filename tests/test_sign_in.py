@@ -171,6 +171,13 @@ def test_many_guessers_wait_together_and_the_owner_does_not(browse: Browse, cloc
     assert sign_in(browse("198.51.100.99"), "x").status_code == 401
 
 
+def test_a_stranger_who_says_localhost_is_not_at_the_machine(browse: Browse) -> None:
+    """Who sits at the machine waits for nobody; a stranger must neither have that nor use it up."""
+    stranger, owner = browse(base_url="http://localhost"), browse("127.0.0.1", base_url="http://localhost")
+    assert [sign_in(stranger, "x").status_code for _ in range(FREE_TRIES + 1)][-1] == 429
+    assert sign_in(owner).status_code == 303
+
+
 @pytest.mark.parametrize(("language", "word"), [("en", "Sign in"), ("ja", "サインイン")])
 def test_the_sign_in_page_speaks_the_visitors_language(browse: Browse, language: str, word: str) -> None:
     """It is the first thing that a visitor of a closed page sees."""

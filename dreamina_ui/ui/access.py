@@ -116,10 +116,12 @@ class Access:
 def is_direct(request: HTTPConnection) -> bool:
     """Whether a request comes straight from this machine.
 
-    A tunnel or proxy on this machine shows in the name that the browser asked for, or in its headers.
+    A tunnel or proxy on this machine shows in the name that the browser asked for, or in its headers; who asks from
+    another machine may give any name.
     """
     host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-    return is_loopback(host) and not any(name.startswith("x-forwarded") for name in request.headers)
+    is_here = request.client is not None and is_loopback(request.client.host)
+    return is_here and is_loopback(host) and not any(name.startswith("x-forwarded") for name in request.headers)
 
 
 def session_token(request: HTTPConnection) -> str:

@@ -19,7 +19,7 @@ from dreamina_ui.ui.access import Access, basic_credentials, is_direct
 from dreamina_ui.ui.objects import PREFIX
 from dreamina_ui.ui.probes import HEALTHZ, METRICS, READYZ
 from dreamina_ui.ui.sessions import Tries
-from dreamina_ui.ui.visitor import address_of, path_of, visitor_id
+from dreamina_ui.ui.visitor import address_of, path_of, person_id, visitor_id
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Gate:
         self._logins = logins or Logins({})
         self._owner_password = owner_password
         self._tries = tries or Tries()
-        self._known_visitors: set[str] = set()
+        self._known: set[str] = set()
 
     @property
     def has_sign_in(self) -> bool:
@@ -74,10 +74,13 @@ class Gate:
         Returns:
             0 when it is right, infinity when it is wrong, and else the seconds to wait before a try will be looked at.
         """
+        # Each name is counted for itself: who has one login must not get new tries for another's by signing in.
+        login = person_id("login", name)
         visitor = visitor_id(request.headers.get("cookie"))
-        is_here, is_known = is_direct(request), visitor in self._known_visitors
+        browser = f"{visitor} {login}"
+        is_here, is_known = is_direct(request), visitor is not None and browser in self._known
         address = address_of(request.client.host if request.client else None)
-        guesser = "here" if is_here else visitor if visitor and is_known else f"address {address}"
+        guesser = f"here {login}" if is_here else browser if is_known else f"address {address} {login}"
         wait_s = self._tries.begin(guesser, is_trusted=is_here or is_known)
         if wait_s:
             return wait_s
@@ -86,7 +89,7 @@ class Gate:
             return math.inf
         self._tries.succeeded(guesser)
         if visitor:
-            self._known_visitors.add(visitor)
+            self._known.add(browser)
         return 0.0
 
     def _is_right(self, name: str, password: str) -> bool:
