@@ -282,12 +282,19 @@ class Studio:
             sending.set_result(None)
             self._media.discard(job.job_id)
             return added
+        once = threading.Lock()
+
+        def send() -> None:
+            if once.acquire(blocking=False):  # a pool that can start no thread raises, and keeps the work all the same
+                try:
+                    self._submit(job, account.client)
+                finally:
+                    sending.set_result(None)
+
         try:
-            submit = self._submitters.submit(self._submit, job, account.client)
-            submit.add_done_callback(lambda _: sending.set_result(None))
-        except RuntimeError:  # the program stops: this writes down that nothing was sent
-            self._submit(job, account.client)
-            sending.set_result(None)
+            self._submitters.submit(send)
+        except RuntimeError:  # no thread, or the program stops: then this writes down that nothing was sent
+            send()
         return job
 
     def _check(self, also: Callable[[sa.Connection, Job], None] | None, connection: sa.Connection, job: Job) -> None:
@@ -455,7 +462,10 @@ class Studio:
             self._waiting(job_id)
             job = self._prepare(old.model_id, checked, visitor_id, address, account, self._clock())
             new = self._begin(job, account)
-            self._ledger.change(job_id, put_aside_at=self._clock())
+            try:
+                self._ledger.change(job_id, put_aside_at=self._clock())
+            except LedgerError as fault:  # the new one is on its way: an error would have it sent once more
+                log.warning("Job %s could not be put aside: %s", job_id[:8], fault)
         return new
 
     def _waiting(self, job_id: str) -> Job:

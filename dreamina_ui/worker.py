@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import random
 from typing import Any
@@ -136,7 +137,8 @@ class Worker:
         watch = self._watches.setdefault(job_id, _Watch())
         pool, step = (self._savers, self._save) if watch.saving else (self._lookers, self._look)
         if not self._stopping.is_set():
-            pool.submit(self._step, job_id, watch, step)
+            with suppress(RuntimeError):  # no thread can be started now; the pool keeps the work for the next one
+                pool.submit(self._step, job_id, watch, step)
 
     def _step(self, job_id: str, watch: _Watch, step: Callable[[Job, _Watch], float | None]) -> None:
         """Take one step and plan the next; a surprise costs a pause, never the job."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from dreamina_ui.errors import (
     InputError,
     JobNotFoundError,
+    LedgerError,
     MoveError,
     RequestNotFoundError,
     ResponseError,
@@ -194,6 +196,19 @@ def test_submitting_again_is_one_new_submit(scene: Scene, service: Service, uncl
     old = scene.studio.job(unclear.job_id)
     assert old.state == "submit_unclear"
     assert old.put_aside_at is not None
+
+
+def test_submit_again_is_no_error_once_it_is_sent(scene: Scene, unclear: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads "nothing was submitted" presses again, and pays again."""
+    change = scene.ledger.change
+
+    def refuse(job_id: str, *args: Any, **fields: Any) -> Job:
+        if "put_aside_at" in fields:
+            raise LedgerError("disk full")
+        return change(job_id, *args, **fields)
+
+    monkeypatch.setattr(scene.ledger, "change", refuse)
+    assert scene.studio.submit_again(unclear.job_id, visitor_id="v").job_id != unclear.job_id
 
 
 def test_a_double_click_on_submit_again_is_one_submit(scene: Scene, service: Service, unclear: Job) -> None:

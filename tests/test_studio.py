@@ -519,3 +519,33 @@ def test_a_stopping_program_sends_nothing_new(scene: Scene, service: Service) ->
     with pytest.raises(MoveError, match="nothing was submitted"):
         scene.generate()
     assert service.posts == 0
+
+
+@pytest.mark.parametrize("pool", ["submit", "look"])
+def test_without_new_threads_nothing_is_lost_or_paid_twice(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch, pool: str
+) -> None:
+    """Containers allow only so many threads; a pool that can start none raises, and does the work later."""
+    start = threading.Thread.start
+    refused: list[str] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(pool) and not refused:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    service.completes()
+    scene.start()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    first = scene.generate()
+    if pool == "look":
+        assert scene.wait(first.job_id, lambda job: bool(job.request_id) or bool(refused))
+    service.accept(json_answer({"request_id": "r-2"}))
+    for verb in ("status", "result"):
+        service.server.script(f"/v1/requests/r-2/{verb}", json_answer({"status": "cancelled"}))
+    second = scene.generate(prompt="another")
+    assert scene.wait(second.job_id).state == "cancelled"
+    assert scene.wait(first.job_id).state == "done"
+    assert refused
+    assert service.posts == 2
