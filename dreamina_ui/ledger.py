@@ -313,12 +313,18 @@ class Ledger:
         return found
 
     def _write_together(self, pieces: Sequence[_Piece]) -> None:
+        has_begun = False
         try:
             with self.writing(durable=any(piece.durable for piece in pieces)) as connection:
+                has_begun = True
                 found = [piece.work(connection) for piece in pieces]
         except BaseException as fault:  # noqa: BLE001 - whatever it was, whoever waits must be told
             if len(pieces) == 1:
                 pieces[0].outcome.set_exception(fault)
+                return
+            if not has_begun:  # a locked ledger: one after the other, each would wait for the lock anew
+                for piece in pieces:
+                    piece.outcome.set_exception(LedgerError(str(fault)))
                 return
             for piece in pieces:  # one of them broke the transaction of all
                 self._write_together([piece])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -494,6 +495,23 @@ def test_a_locked_ledger_is_an_error_and_works_again_after(ledger: Ledger, path:
             Ledger(path, busy_timeout_s=0.01)
     ledger.add(make_job("j"))
     assert ledger.change("j", "queued").version == 2
+
+
+def test_who_waits_for_a_locked_ledger_is_told_together(path: Path) -> None:
+    """Each of a hundred would else wait for the lock in turn, and the last one for minutes."""
+    with closing(Ledger(path, busy_timeout_s=0.3)) as ledger:
+        told: list[LedgerError] = []
+
+        def work(number: int) -> None:
+            with pytest.raises(LedgerError, match="locked") as caught:
+                ledger.add(make_job(f"j{number}"))
+            told.append(caught.value)
+
+        with locked(path):
+            began = time.monotonic()
+            in_threads(20, work)
+            assert time.monotonic() - began < 3.0
+    assert len(told) == 20
 
 
 # --- faults
