@@ -143,9 +143,7 @@ class Controls:
             job: what was submitted or asked for.
             fault: how the service answered.
         """
-        if not isinstance(fault, AuthError | BalanceError) or not _is_on_owners_token(job):
-            return
-        if job.request_id and _is_of_one_request(fault):
+        if not isinstance(fault, AuthError | BalanceError) or not _is_on_owners_token(job) or _is_of_one_request(fault):
             return
         try:
             with self._ledger.reading() as connection:
@@ -275,7 +273,10 @@ def _is_on_owners_token(job: Job) -> bool:
 
 
 def _is_of_one_request(fault: AuthError | BalanceError) -> bool:
-    """Whether a refusal may concern only the request that was asked for, such as one of another account: a 403 may.
+    """Whether a refusal may concern this request alone: a 403 may.
+
+    It can be one of another account, or one whose words a firewall before the service does not like: no stranger's
+    prompt may stop everybody.
 
     Source: RunComfy Model API documentation, errors: 401001 and 400004 speak of the token and the account.
     """

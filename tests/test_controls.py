@@ -147,6 +147,14 @@ def test_a_request_of_another_account_stops_nobody(scene: Scene, service: Servic
     assert reasons(scene) == []
 
 
+def test_a_refused_prompt_stops_nobody(scene: Scene, service: Service) -> None:
+    """Firewalls before a service answer 403 to some words; no stranger must close the page with one of them."""
+    service.accept(Answer(403, b"<html>blocked</html>"))
+    scene.start()
+    scene.wait(press(scene, "<script>").job_id, "failed")
+    assert reasons(scene) == []
+
+
 def test_a_restart_tries_the_token_anew_but_not_the_empty_account(scene: Scene, service: Service) -> None:
     """A token is read at start only, so it may be another; a balance is filled without a restart."""
     service.accept(REVOKED)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from dreamina_ui import accounts as accounts_module
 from dreamina_ui.errors import AuthError, KeyNeededError, LimitError, SettingsError, StoppedError
@@ -15,6 +17,9 @@ from dreamina_ui.limits import Limits, MoneyGuard
 from dreamina_ui.parts import limits as limits_of
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.settings import Settings
+from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.own_key import build_key_routes
+from dreamina_ui.ui.sessions import FREE_TRIES
 from tests.kit import INPUTS, MODEL_ID, SUBMIT, TOKEN, Scene, Service
 from tests.misbehaving import Answer, Misbehaving, json_answer
 
@@ -338,3 +343,12 @@ def test_a_wrong_key_is_told_at_once(scene: Scene, server: Misbehaving) -> None:
     with pytest.raises(SettingsError):
         scene.studio.accounts.check("with a space")
     assert KEY not in repr(RunComfy(scene.base_url, KEY))
+
+
+def test_keys_that_could_not_be_tried_run_out(scene: Scene, server: Misbehaving) -> None:
+    """While the service is away, nobody may push out everybody's keys with invented ones."""
+    server.default = Answer(503)
+    app = Starlette(routes=build_key_routes(scene.studio, Access(is_shared=True)))
+    with TestClient(app, client=("198.51.100.1", 50000)) as client:
+        codes = [client.post("/dreamina/key", json={"key": f"rc-{n}"}).status_code for n in range(FREE_TRIES + 1)]
+    assert codes == [200] * FREE_TRIES + [429]

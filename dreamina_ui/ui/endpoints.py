@@ -136,8 +136,8 @@ class Endpoints:
             if not self._studio.accounts.knows(key):
                 if wait_s := self._tries.begin(guesser):
                     raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
-                await asyncio.wrap_future(self._studio.check_key_soon(key))
-                self._tries.succeeded(guesser)
+                if await asyncio.wrap_future(self._studio.check_key_soon(key)):
+                    self._tries.succeeded(guesser)
             return await run_in_threadpool(self._studio.give_key, key, None)
         except DreaminaError as fault:
             raise gr.Error(str(fault), print_exception=False) from fault

@@ -71,7 +71,8 @@ class _KeyRoutes:
             return JSONResponse({"message": say(language, "error_key_refused")}, 403)
         except DreaminaError as fault:
             return JSONResponse({"message": error_text(fault, language)}, 503)
-        self._tries.succeeded(guesser)
+        if is_checked:
+            self._tries.succeeded(guesser)
         return self._answer(hashed, cookie, is_checked=is_checked)
 
     async def take_back(self, request: Request) -> Response:
