@@ -33,6 +33,7 @@ from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.own_key import build_key_routes
 from dreamina_ui.ui.owner_routes import build_owner_routes
 from dreamina_ui.ui.page import build_page
+from dreamina_ui.ui.page_language import PageLanguage
 from dreamina_ui.ui.probes import build_probe_routes
 from dreamina_ui.ui.proxies import Proxies
 from dreamina_ui.ui.routes import build_routes
@@ -92,6 +93,7 @@ def main() -> None:
             Middleware(Doors),
             *([Middleware(Wall, gate)] if gate.is_closed else []),
             Middleware(VisitorCookie),
+            Middleware(PageLanguage),
         ]
         app_kwargs = {"routes": routes, "middleware": middleware, "lifespan": without_cors}
         share = settings.wants_share_link or None

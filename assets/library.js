@@ -2,7 +2,7 @@
 "use strict";
 
 dreamina.library = (() => {
-  const { facts, words, language, say, element, address, identity, post, tell, inputButton, costOf } = dreamina;
+  const { facts, words, language, say, number, element, address, identity, post, tell, inputButton, costOf } = dreamina;
   let home = null;
   let ui = null;
   let nearEnd = null; // tells when the button for more comes into view
@@ -155,8 +155,8 @@ dreamina.library = (() => {
       const units = [[1e9, "GB"], [1e6, "MB"], [1, "B"]];
       const [unit, name] = units.find(([least]) => usage.size_bytes >= least) || [1, "B"];
       const size = `${(usage.size_bytes / unit).toLocaleString(language, { maximumFractionDigits: 1 })} ${name}`;
-      const parts = [say("library_usage", { files: usage.files.toLocaleString(language), size })];
-      if (usage.removed_by_limit) parts.push(say("library_removed", { count: usage.removed_by_limit }));
+      const parts = [say("library_usage", { files: number(usage.files), size })];
+      if (usage.removed_by_limit) parts.push(say("library_removed", { count: number(usage.removed_by_limit) }));
       ui.usage.textContent = parts.join(" · ");
     } catch { /* the wall will say that the server is away */ }
   }
@@ -335,7 +335,7 @@ dreamina.library = (() => {
     const rows = [
       [words.library_state, job.state_text],
       [words.detail_created, moment(job.created_at)],
-      [words.detail_duration, job.finished_at ? say("elapsed", { seconds: (job.finished_at - job.created_at).toFixed(1) }) : ""],
+      [words.detail_duration, job.finished_at ? say("elapsed", { seconds: number(job.finished_at - job.created_at, 1) }) : ""],
       [words.detail_model, job.model_id],
       [words.detail_request, job.request_id],
       [words.detail_cost, [costOf(job) || words.unknown, job.own_key && words.own_key_job].filter(Boolean).join(" · ")],

@@ -22,8 +22,8 @@
     return node;
   }
 
-  const usd = (amount) => `$${amount.toFixed(2)}`;
-  const number = (value) => (Number.isInteger(value) ? String(value) : String(Math.round(value * 100) / 100));
+  const usd = (amount) => amount.toLocaleString(language, { style: "currency", currency: "USD" });
+  const number = (value) => value.toLocaleString(language, { maximumFractionDigits: 2, useGrouping: false });
   const time = (moment) => new Date(moment * 1000).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
   const shorten = (name) => name.slice(0, -24); // the first eight digits of a hash; those of a login begin with "person-"
 

@@ -3,10 +3,9 @@
 
 const dreamina = (() => {
   const facts = JSON.parse(document.currentScript.dataset.page);
-  const language = pickLanguage(navigator.languages || [navigator.language]);
-  const words = facts.words[language];
-  document.documentElement.lang = language;
   const root = new URL("../../", document.currentScript.src); // where our own routes are, whatever the root path
+  const language = navigator.language in facts.languages ? navigator.language : "en"; // the server's choice
+  const words = {}; // what is said in this language, once `ready`
   const DRAFT = "dreamina.draft";
   const HIDDEN_PAUSE_MS = 10000;
   const cards = new Map(); // job_id -> {data, at, node}
@@ -30,6 +29,8 @@ const dreamina = (() => {
     }
   }
 
+  const ready = loadWords();
+
   // Whether the server knows who asks shows in its first answer; what changes something waits for that.
   let firstLeft = askLeft().catch(() => null);
 
@@ -39,6 +40,7 @@ const dreamina = (() => {
     if (new URL(request.url).origin !== root.origin) return plainFetch(request);
     if (request.method === "POST") await firstLeft;
     if (identity()) request.headers.set("X-Dreamina-Visitor", identity());
+    request.headers.set("Accept-Language", language);
     return plainFetch(request);
   };
 
@@ -51,13 +53,40 @@ const dreamina = (() => {
 
   /* --- words */
 
-  function pickLanguage(wishes) {
-    for (const wish of wishes) {
-      const code = wish.toLowerCase();
-      const found = Object.keys(facts.words).find((known) => known.toLowerCase() === code || known === code.split("-")[0]);
-      if (found) return found;
+  // The server reads the cookie when the page is opened anew; a frame that is refused it says so in its address.
+  function chooseLanguage(chosen) {
+    const policy = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
+    const cookie = `dreamina_language=${chosen}`;
+    document.cookie = `${cookie}; Path=/; Max-Age=31536000; ${policy}`;
+    const place = new URL(location);
+    place.searchParams.delete("language");
+    if (!document.cookie.split("; ").includes(cookie)) place.searchParams.set("language", chosen);
+    if (place.href === location.href) location.reload();
+    else location.replace(place);
+  }
+
+  // One file that the browser keeps for good. Without words there is nothing to show: it is asked for until it comes.
+  async function loadWords() {
+    for (;;) {
+      try {
+        const reply = await plainFetch(new URL(facts.languages[language].words, root));
+        if (reply.ok) return Object.assign(words, await reply.json());
+      } catch { /* no connection: again in a moment */ }
+      await new Promise((wait) => setTimeout(wait, 2000));
     }
-    return "en";
+  }
+
+  function buildSwitch() {
+    const home = document.getElementById("language");
+    const options = Object.entries(facts.languages).map(([code, { name }]) =>
+      element("option", { value: code, lang: code, selected: code === language }, name));
+    const choice = element("select", { "aria-label": words.language }, ...options);
+    choice.addEventListener("change", () => chooseLanguage(choice.value));
+    home?.replaceChildren(choice);
+  }
+
+  function number(value, digits = 0) {
+    return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
   }
 
   function say(key, values = {}) {
@@ -75,8 +104,9 @@ const dreamina = (() => {
 
   /* --- the stream: one per page, closed when nothing runs or nobody looks */
 
-  function watch(byPress = true) {
+  async function watch(byPress = true) {
     pressed = pressed || byPress;
+    await ready;
     if (document.hidden) return lookFromBehind();
     showLeft();
     askPrices();
@@ -407,7 +437,7 @@ const dreamina = (() => {
     for (const { data, at, node } of cards.values()) {
       const since = data.active ? (performance.now() - at) / 1000 : 0;
       const seconds = data.elapsed_s + since;
-      node.parts.elapsed.textContent = " · " + say("elapsed", { seconds: seconds.toFixed(seconds < 10 && !data.active ? 1 : 0) });
+      node.parts.elapsed.textContent = " · " + say("elapsed", { seconds: number(seconds, seconds < 10 && !data.active ? 1 : 0) });
       if (!data.active) continue;
       const bar = node.parts.progress;
       if (data.state === "running") bar.value = Math.min(0.97, (data.run_s + since) / Math.max(data.expected_s, 0.1));
@@ -474,7 +504,8 @@ const dreamina = (() => {
     return [];
   }
 
-  function restoreDraft(values) {
+  async function restoreDraft(values) {
+    await ready;
     let draft = {};
     try {
       draft = JSON.parse(localStorage.getItem(DRAFT)) || {};
@@ -658,7 +689,7 @@ const dreamina = (() => {
     }
     const letters = [...String(value ?? "")].length;
     const tooLong = letters > field.max_length;
-    counter.textContent = say(tooLong ? "too_long" : "counter", { count: letters, limit: field.max_length });
+    counter.textContent = say(tooLong ? "too_long" : "counter", { count: number(letters), limit: number(field.max_length) });
     counter.classList.toggle("too-long", tooLong);
   }
 
@@ -680,23 +711,31 @@ const dreamina = (() => {
   setInterval(tick, 1000);
 
   // Gradio builds the page after this script has run.
-  new MutationObserver((_, observer) => {
-    if (!document.getElementById("generate") || !build()) return;
-    observer.disconnect();
-    watch(false);
-  }).observe(document.documentElement, { childList: true, subtree: true });
+  ready.then(() => {
+    const begin = () => {
+      if (!document.getElementById("generate") || !build()) return false;
+      buildSwitch();
+      watch(false);
+      return true;
+    };
+    if (begin()) return;
+    new MutationObserver((_, observer) => begin() && observer.disconnect())
+      .observe(document.documentElement, { childList: true, subtree: true });
+  });
 
   return {
     watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, current, inputButton, restActions,
     onCard, costOf, usd,
-    facts, words, language, say, element, address, identity, post, tell, shorten,
+    facts, words, language, ready, say, number, element, address, identity, post, tell, shorten,
   };
 })();
 window.dreamina = dreamina;
-// Gradio adds head scripts in any order: those that build on this one are added here, in order.
-for (const path of dreamina.facts.scripts) {
-  const script = document.createElement("script");
-  script.src = dreamina.address(path);
-  script.async = false;
-  document.head.append(script);
-}
+// Gradio adds head scripts in any order: those that build on this one are added here, in order, once there are words.
+dreamina.ready.then(() => {
+  for (const path of dreamina.facts.scripts) {
+    const script = document.createElement("script");
+    script.src = dreamina.address(path);
+    script.async = false;
+    document.head.append(script);
+  }
+});

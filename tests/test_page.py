@@ -467,6 +467,25 @@ def test_a_japanese_visitor_reads_japanese(held: HeldSandbox, open_page: OpenPag
     expect(job).to_contain_text(say("ja", "message_cancelled"))
 
 
+def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Everything follows, what was typed stays, and a reload keeps it."""
+    page = open_page(held.app, locale="fr-FR", viewport={"width": 390, "height": 844})
+    prompt_box(page).fill("typed before")
+    for language in (each for each in languages() if each != "en"):
+        page.locator("#language select").select_option(languages()[language]["language_name"])
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        await_form(page)
+        expect(page.locator("#generate")).to_have_text(re.compile(re.escape(say(language, "generate"))))
+        expect(page.get_by_role("tab", name=say(language, "tab_library"), exact=True)).to_be_visible()
+        expect(page.get_by_label(say(language, "field_scale_title")).first).to_be_visible()
+        expect(page.locator("#jobs")).to_contain_text(say(language, "no_jobs"))
+        expect(prompt_box(page)).to_have_value("typed before")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert not re.search(r"undefined|__i18n__|[{}]", page.locator("body").inner_text())
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("lang", language)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_card_can_be_read_in_both_schemes(scripted: ScriptedApp, open_page: OpenPage, scheme: str) -> None:
     """A failure nobody can read is a failure nobody understands (4.5 : 1, WCAG 2.2, 1.4.3)."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from string import Formatter
 from typing import Any, get_args
@@ -20,7 +21,17 @@ from dreamina_ui.job import Job, Outcome, Output, State
 from dreamina_ui.limits import Limits
 from dreamina_ui.schema import load_models
 from dreamina_ui.ui import wording
-from dreamina_ui.ui.wording import LANGUAGES_FOLDER, error_text, languages, message, pick_language, say, state_text
+from dreamina_ui.ui.wording import (
+    LANGUAGES_FOLDER,
+    error_text,
+    languages,
+    message,
+    number,
+    page_words,
+    pick_language,
+    say,
+    state_text,
+)
 
 ROOT = Path(__file__).parents[1]
 HERE = "https://model-api.runcomfy.net"
@@ -235,9 +246,16 @@ def test_every_limit_is_told_with_its_number_and_when_it_ends(language: str) -> 
     for name in names:
         later = error_text(LimitError(name, 20, 1795392000.0), language)
         assert languages()[language][f"limit_{name}"] in later
-        assert "20" in later
-        assert "2026-11-23 00:00 UTC" in later
+        assert number(language, 20, 2 if name.startswith("usd_") else None) in later
+        assert say(language, "moment", time=datetime.fromtimestamp(1795392000.0, timezone.utc)) in later
         assert error_text(LimitError(name, 20, None), language) != later
+
+
+def test_a_limit_in_money_is_told_as_money() -> None:
+    """Five dollars are not five jobs; when it ends is told as the reader's language writes a time."""
+    later = error_text(LimitError("usd_per_day", 5, 1795392000.0), "en")
+    assert "the limit of $5.00 is reached" in later
+    assert "from 2026-11-23 00:00 UTC" in later
 
 
 def test_another_error_speaks_for_itself() -> None:
@@ -274,13 +292,20 @@ def test_any_broken_rule_can_be_told(language: str) -> None:
     [
         (None, "en"), ("", "en"), ("ja", "ja"), ("ja-JP", "ja"), ("JA-jp", "ja"), ("en-US,en;q=0.9", "en"),
         ("ja,en;q=0.8", "ja"), ("en;q=0.8,ja", "ja"), ("en;q=0.8, ja;q=0.9", "ja"), ("en; q=0.8, ja; q=0.9", "ja"),
-        ("de,fr;q=0.9,ja;q=0.1", "ja"), ("de", "en"), ("*", "en"), ("jav", "en"),
-        ("ja;q=0", "en"), ("ja;q=0, de", "en"), ("ja;q=x,en", "en"), (";;;,,,q=", "en"), ("x" * 100_000 + ",ja", "en"),
+        ("it,fr;q=0.9,ja;q=0.1", "ja"), ("fr", "en"), ("*", "en"), ("jav", "en"),
+        ("ja;q=0", "en"), ("ja;q=0, fr", "en"), ("ja;q=x,en", "en"), (";;;,,,q=", "en"), ("x" * 100_000 + ",ja", "en"),
     ],
 )  # fmt: skip
 def test_the_browsers_wishes_choose_the_language(header: str | None, language: str) -> None:
     """Nobody should have to look for a switch."""
     assert pick_language(header) == language
+
+
+def test_the_page_is_sent_its_own_words_and_english_where_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first visit is quick, and a half-translated page works."""
+    known = {"en": {"a": "one", "b": "two", "error_x": "for the server"}, "xx": {"a": "uno"}}
+    monkeypatch.setattr(wording, "languages", lambda: known)
+    assert json.loads(page_words.__wrapped__("xx")) == {"a": "uno", "b": "two"}
 
 
 @settings(deadline=None, derandomize=True)

@@ -11,7 +11,7 @@ from dreamina_ui.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library import Entry
 from dreamina_ui.schema import choice_label
 from dreamina_ui.studio import Studio
-from dreamina_ui.ui.wording import message, say, state_text
+from dreamina_ui.ui.wording import message, number, say, state_text
 
 PREFIX = "dreamina"
 FILES = "files"
@@ -156,7 +156,7 @@ def settings_of(studio: Studio, job: Job, language: str) -> str:
         if field.kind == "choice" and value is not None:
             parts.append(choice_label(value))
         elif field.kind in ("number", "integer") and value is not None:
-            parts.append(f"{title} {value}")
+            parts.append(f"{title} {number(language, value) if isinstance(value, float) else value}")
         elif field.kind == "toggle" and value:
             parts.append(title)
     return ", ".join(parts)
@@ -216,18 +216,18 @@ def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
 def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
     card: dict[str, Any] = {"index": output.index, "kind": output.kind, "state": output.state}
     card |= {"file_key": output.file_key, "favourite": output.favourite_at is not None, "sha256": output.sha256}
-    number = output.index + 1
+    place = output.index + 1
     if output.state == "kept":
         key = "picture_alt" if output.kind == "image" else "video_label"
         facts = [f"{output.width} × {output.height}"] if output.width else []
-        facts += [str(output.format or ""), f"{(output.size_bytes or 0) / 1e6:.1f} MB"]
+        facts += [str(output.format or ""), f"{number(language, (output.size_bytes or 0) / 1e6, 1)} MB"]
         tiers = ("original", "preview", "thumbnail") if output.kind == "image" else ("original",)
         card |= {tier: _address(job, output, tier) for tier in tiers}
         if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
             card["with_settings"] = _address(job, output, WITH_SETTINGS)
-        card |= {"alt": say(language, key, number=number, prompt=prompt), "facts": " · ".join(filter(None, facts))}
+        card |= {"alt": say(language, key, number=place, prompt=prompt), "facts": " · ".join(filter(None, facts))}
         card |= {"width": output.width, "height": output.height}
     else:
-        card["alt"] = say(language, f"{output.state}_output", number=number)
+        card["alt"] = say(language, f"{output.state}_output", number=place)
         card["facts"] = output.note or ""
     return card

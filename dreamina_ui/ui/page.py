@@ -22,9 +22,9 @@ from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.endpoints import add_endpoints
 from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.objects import PREFIX
-from dreamina_ui.ui.routes import asset_path
+from dreamina_ui.ui.routes import asset_path, language_of, words_path
 from dreamina_ui.ui.visitor import address_of
-from dreamina_ui.ui.wording import error_text, field_titles, languages, pick_language, say
+from dreamina_ui.ui.wording import error_text, field_titles, languages, say
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,6 @@ MAX_STREAMS = 1000
 
 SCRIPTS = ("metadata.js", "costs.js", "library.js", "own-key.js", "batch.js")
 """What builds on `page.js`, in the order in which it is added."""
-
-SERVER_WORDS = (
-    "message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
-)  # fmt: skip
-"""Prefixes of words that only the server or the owner's view says; the page's script gets all others."""
-
 
 PAGE_WORDS = ("generate", "model", "tab_create", "tab_library", "forgetful_banner")
 """Words of Gradio's own components."""
@@ -95,6 +89,7 @@ def build_page(
             gr.HTML(texts("ui_account"), elem_id="account")
         if hugging_face:
             hugging_face.render()  # type: ignore[no-untyped-call]
+        gr.HTML('<div id="language"></div>', elem_id="language-frame", apply_default_css=False)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):
@@ -162,11 +157,11 @@ def _press(
     studio: Studio, chosen: gr.Dropdown, forms: Mapping[str, Mapping[str, gr.components.Component]], access: Access
 ) -> Callable[..., None]:
     def press(values: dict[Any, Any], request: gr.Request) -> None:
-        language = pick_language(request.headers.get("accept-language"))
         assert request.request is not None  # only a call from our own process has none
+        language = language_of(request.request)
         visitor = access.visitor(request.request)
         if visitor is None:
-            raise _error(say(language, "error_no_cookie"))
+            raise _error(say(language, "error_no_cookie"), language)
         model_id = values.get(chosen)
         model = studio.models.get(model_id) if isinstance(model_id, str) else None
         try:
@@ -177,10 +172,11 @@ def _press(
             account = studio.accounts.account(access.key_session(request.request))
             studio.generate(model.model_id, inputs, visitor_id=visitor, address=address, account=account)
         except DreaminaError as fault:
-            raise _error(error_text(fault, language, field_titles(model, language) if model else None)) from fault
+            titles = field_titles(model, language) if model else None
+            raise _error(error_text(fault, language, titles), language) from fault
         except Exception as fault:
             log.exception("A press of Generate broke")
-            raise _error(say(language, "error_unexpected")) from fault
+            raise _error(say(language, "error_unexpected"), language) from fault
 
     return press
 
@@ -197,8 +193,9 @@ def _keep_draft(page: gr.Blocks, components: list[gr.components.Component]) -> N
     page.load(None, components, components, js=restore, api_visibility="private")
 
 
-def _error(text: str) -> gr.Error:
-    return gr.Error(html.escape(text), duration=12, print_exception=False)
+def _error(text: str, language: str) -> gr.Error:
+    title = say(language, "error_title")
+    return gr.Error(html.escape(text), duration=12, title=title, print_exception=False)
 
 
 def _form_name(place: int) -> str:
@@ -224,7 +221,7 @@ def _translations(models: Sequence[Model], uses_sandbox: bool) -> dict[str, dict
 
 
 def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
-    """What the script needs to know: the models' fields in order, and the words of each language that it shows."""
+    """What the script needs to know: the models' fields in order, and where the words of each language are."""
     return {
         "scripts": [asset_path(name).removeprefix(f"{PREFIX}/") for name in SCRIPTS],
         "models": [
@@ -246,8 +243,8 @@ def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
             }
             for place, model in enumerate(models)
         ],
-        "words": {
-            language: {key: words[key] for key in words if not key.startswith(SERVER_WORDS)}
+        "languages": {
+            language: {"name": words["language_name"], "words": words_path(language).removeprefix(f"{PREFIX}/")}
             for language, words in languages().items()
         },
     }

@@ -40,15 +40,18 @@ from dreamina_ui.metadata import size_with_settings, with_settings
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import NOBODY, Access
 from dreamina_ui.ui.objects import FILES, PREFIX, WITH_SETTINGS, file_name, job_card, job_details, settings_object
-from dreamina_ui.ui.visitor import address_of, is_cross_site, new_identity
-from dreamina_ui.ui.wording import error_text, languages, pick_language
+from dreamina_ui.ui.visitor import address_of, cookie_of, is_cross_site, new_identity
+from dreamina_ui.ui.wording import error_text, languages, page_words, pick_language
 
 ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
 IMMUTABLE = "private, max-age=31536000, immutable"
+FOR_EVERYBODY = "public, max-age=31536000, immutable"
 PING_S = 15.0
 TIERS = ("original", "preview", "thumbnail")
 ACTIONS = ("cancel", "fetch-again", "put-aside", "attach", "submit-again")
 MAX_BODY_BYTES = 1_000_000
+LANGUAGE_COOKIE = "dreamina_language"
+"""The language that was chosen on the page, which writes it: the owner's view and the sign-in page follow it, too."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -65,6 +68,7 @@ def build_routes(studio: Studio, access: Access) -> list[BaseRoute]:
         Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", same_site(here.act), methods=["POST"]),
         Route(f"/{PREFIX}/attach", same_site(here.attach), methods=["POST"]),
         Route(f"/{PREFIX}/assets/{{digest}}/{{name}}", here.asset),
+        Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", here.words),
     ]
 
 
@@ -72,6 +76,11 @@ def build_routes(studio: Studio, access: Access) -> list[BaseRoute]:
 def asset_path(name: str) -> str:
     """The address of a file in `assets/`, relative to the page; it changes with the file."""
     return f"{PREFIX}/assets/{hashlib.sha256((ASSETS_FOLDER / name).read_bytes()).hexdigest()[:16]}/{name}"
+
+
+def words_path(language: str) -> str:
+    """The address of the words that the page's script says in a language; it changes with them."""
+    return f"{PREFIX}/words/{hashlib.sha256(page_words(language)).hexdigest()[:16]}/{language}.json"
 
 
 class _Routes:
@@ -214,7 +223,15 @@ class _Routes:
         path = ASSETS_FOLDER / name
         if "/" in name or name.startswith(".") or not path.is_file():
             return Response("No such file.", 404)
-        return FileResponse(path, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+        return FileResponse(path, headers={"Cache-Control": FOR_EVERYBODY})
+
+    async def words(self, request: Request) -> Response:
+        """What the page's script says in one language: `{key: text}`."""
+        language = request.path_params["language"]
+        if language not in languages():
+            return Response("No such language.", 404)
+        headers = {"Cache-Control": FOR_EVERYBODY}
+        return Response(page_words(language), media_type="application/json", headers=headers)
 
     async def _recent(self, request: Request) -> list[Job]:
         visitor = self._access.visitor(request)
@@ -241,9 +258,11 @@ def _copy_with_settings(job: Job, output: Output, path: Path) -> Response:
 
 
 def language_of(request: Request) -> str:
-    """The language that the page asks for, or the browser's."""
-    language = request.query_params.get("language", "")
-    return language if language in languages() else pick_language(request.headers.get("accept-language"))
+    """The language that the page asks for, or that was chosen on it, or the browser's."""
+    chosen = cookie_of(request.headers.get("cookie"), LANGUAGE_COOKIE)
+    wishes = (request.query_params.get("language", ""), chosen)
+    found = (wish for wish in wishes if wish in languages())
+    return next(found, None) or pick_language(request.headers.get("accept-language"))
 
 
 def same_site(endpoint: Endpoint) -> Endpoint:

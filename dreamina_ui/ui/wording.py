@@ -30,6 +30,11 @@ from dreamina_ui.schema import Model
 LANGUAGES_FOLDER = Path(__file__).parent / "languages"
 FALLBACK = "en"
 
+SERVER_WORDS = (
+    "message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
+)  # fmt: skip
+"""Prefixes of words that only the server or the owner's view says; the page's script gets all others."""
+
 
 @cache
 def languages() -> Mapping[str, Mapping[str, str]]:
@@ -37,8 +42,19 @@ def languages() -> Mapping[str, Mapping[str, str]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(LANGUAGES_FOLDER.glob("*.json"))}
 
 
+@cache
+def page_words(language: str) -> bytes:
+    """What the page's script says in a language, as JSON; English where the language lacks a text."""
+    words = {**languages()[FALLBACK], **languages()[language]}
+    told = {key: text for key, text in words.items() if not key.startswith(SERVER_WORDS)}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def pick_language(accept_language: str | None) -> str:
-    """The best language we have for an `Accept-Language` header, such as `ja,en;q=0.8`."""
+    """The best language we have for an `Accept-Language` header, such as `ja,en;q=0.8`.
+
+    Whoever reads any form of a language gets the one we have: `zh-TW` leads to `zh-CN`, not to English.
+    """
     wishes = []
     for place, wish in enumerate((accept_language or "")[:500].replace(" ", "").split(",")):
         code, _, quality = wish.partition(";q=")
@@ -50,7 +66,7 @@ def pick_language(accept_language: str | None) -> str:
             wishes.append((-weight, place, code.lower()))
     for _, _, code in sorted(wishes):
         for known in languages():
-            if code == known.lower() or code.split("-")[0] == known.lower():
+            if code.split("-")[0] == known.split("-")[0]:
                 return known
     return FALLBACK
 
@@ -59,6 +75,12 @@ def say(language: str, key: str, **values: Any) -> str:
     """The text of a key with its values filled in; English where a language lacks it, `""` where all do."""
     text = languages()[language].get(key) or languages()[FALLBACK].get(key, "")
     return text.format(**values) if values else text
+
+
+def number(language: str, value: float, digits: int | None = None) -> str:
+    """A number as the language writes it, such as `0,5`; with as many digits behind the mark as wanted."""
+    text = f"{value:g}" if digits is None else f"{value:.{digits}f}"
+    return text.replace(".", say(language, "decimal_mark"))
 
 
 def state_text(job: Job, language: str) -> str:
@@ -107,8 +129,9 @@ def field_titles(model: Model, language: str) -> dict[str, str]:
 
 def rule_text(fault: InputError, language: str) -> str:
     """The rule that an input breaks, such as `must be at most 1`."""
-    known = say(language, f"rule_{fault.rule}", limit=fault.limit)
-    return known or say(language, "rule_other", rule=fault.rule, limit=fault.limit)
+    limit = number(language, fault.limit) if isinstance(fault.limit, float) else fault.limit
+    known = say(language, f"rule_{fault.rule}", limit=limit)
+    return known or say(language, "rule_other", rule=fault.rule, limit=limit)
 
 
 def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> str:
@@ -153,5 +176,7 @@ def pause_text(fault: DreaminaError, language: str, titles: Mapping[str, str]) -
 
 def _limit_facts(fault: LimitError, language: str) -> dict[str, str]:
     until = fault.until and datetime.fromtimestamp(fault.until, timezone.utc)
-    when = f"{until:%Y-%m-%d %H:%M} UTC" if until else ""
-    return {"limit": say(language, f"limit_{fault.limit}"), "most": f"{fault.most:g}", "time": when}
+    is_money = fault.limit.startswith("usd_")
+    most = say(language, "money", amount=number(language, fault.most, 2)) if is_money else number(language, fault.most)
+    when = say(language, "moment", time=until) if until else ""
+    return {"limit": say(language, f"limit_{fault.limit}"), "most": most, "time": when}

@@ -1,0 +1,44 @@
+"""The page is told its language before Gradio asks the browser: both then show the one that was chosen."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dreamina_ui.ui.routes import language_of
+from dreamina_ui.ui.visitor import path_of
+
+# Gradio's script reads it once, when it begins; its own `changeLocale` comes too late for tabs that are not open yet.
+_SCRIPT = '<script>Object.defineProperty(navigator, "language", {{ value: "{language}" }});</script>'
+_PLACE = b"<head>"
+
+
+class PageLanguage:
+    """ASGI middleware that puts the visitor's language in place of the browser's, in the page and nowhere else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or path_of(scope) not in ("", "/"):
+            await self.app(scope, receive, send)
+            return
+        script = _SCRIPT.format(language=language_of(Request(scope))).encode()
+        begins: list[Message] = []  # held back until the first piece of the page is there
+
+        async def send_with_language(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                begins.append(message)
+                return
+            if begins:
+                start = begins.pop()
+                if _PLACE in message.get("body", b""):
+                    message["body"] = message["body"].replace(_PLACE, _PLACE + script, 1)
+                    headers = MutableHeaders(scope=start)
+                    if "content-length" in headers:
+                        headers["content-length"] = str(int(headers["content-length"]) + len(script))
+                await send(start)
+            await send(message)
+
+        await self.app(scope, receive, send_with_language)
