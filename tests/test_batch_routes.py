@@ -12,7 +12,7 @@ import requests
 
 from dreamina_ui.plan import MOST_JOBS
 from dreamina_ui.ui.wording import languages, say
-from tests.kit import MODEL_ID, TOKEN, Service
+from tests.kit import MODEL_ID, SUBMIT, TOKEN, Service
 from tests.misbehaving import Misbehaving, json_answer
 from tests.page_kit import SMALL, AppProcess, HeldSandbox, Visitor, wait_for
 
@@ -142,15 +142,13 @@ def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(tmp_path: Path,
     prompts = [f"press {number}" for number in range(12)]
     service = Service(server)
     server.default = json_answer({"status": "completed"})
-    server.script(
-        "/v1/models/bytedance/dreamina-4-0/text-to-image", *(json_answer({"request_id": f"r-{n}"}) for n in range(40))
-    )
+    server.script(f"POST {SUBMIT}", *(json_answer({"request_id": f"r-{n}"}) for n in range(40)))
     result = json_answer({"status": "completed", "output": {"image": service.picture()}})
     for number in range(40):
         server.script(f"/v1/requests/r-{number}/result", result)
 
     def sent() -> list[str]:
-        posts = server.requests_for("POST", "/v1/models/bytedance/dreamina-4-0/text-to-image")
+        posts = server.requests_for("POST", SUBMIT)
         return [each for seen in posts for each in prompts if f'"{each}"' in seen.body.decode()]
 
     app = AppProcess(tmp_path, RUNCOMFY_API_BASE_URL=server.url, RUNCOMFY_API_TOKEN=TOKEN)

@@ -31,6 +31,7 @@ from dreamina_ui.job import Job
 from dreamina_ui.limits import Limits
 from dreamina_ui.sender import AT_ONCE, Sender
 from dreamina_ui.tables import jobs
+from dreamina_ui.ui.wording import pause_text
 from tests.kit import INPUTS, MODEL_ID, SUBMIT, Scene, Service
 from tests.misbehaving import Answer, Misbehaving, json_answer
 from tests.page_kit import wait_for
@@ -294,6 +295,33 @@ def test_inputs_that_the_service_refuses_concern_one_job(scripted: Desk, service
     batch = scripted.begin(3)
     assert dict(scripted.wait(batch, lambda now: now.counts.get("failed") == 3).counts) == {"failed": 3}
     assert service.posts == 3
+
+
+class Given:
+    """Says of every given file what a test wants."""
+
+    fault: InputError | None = None
+
+    def check(self, *_asked: object) -> None:
+        if self.fault:
+            raise self.fault
+
+
+def test_a_given_file_that_is_gone_pauses_it_instead_of_refusing_every_job(desk: Desk, held: Held) -> None:
+    """All jobs of a batch need the same files; their host may be back in a minute."""
+    studio, edit = desk.scene.studio, "bytedance/dreamina-4-0/edit"
+    given = studio.given = Given()  # type: ignore[assignment]
+    given.fault = InputError("image_urls.0", "address_gone", None, "https://a.example/x.png")
+    inputs = {"prompt": "a hat on it", "image_urls": ["https://a.example/x.png"]}
+    account = studio.accounts.account(None)
+    batch = desk.batches.begin(edit, [inputs] * 2, visitor_id="v", account=account, token="t")
+    paused = desk.paused(batch)
+    assert (dict(paused.counts), getattr(paused.problem, "rule", "")) == ({"waiting": 2}, "address_gone")
+    text = pause_text(InputError("image_urls.0", "address_gone", None, "https://a.example/x.png"), "en", {})
+    assert "https://a.example/x.png" in text
+    given.fault = None
+    desk.batches.resume(batch.batch_id)
+    desk.wait(batch, lambda now: now.counts.get("waiting", 0) < 2)
 
 
 # --- pause, continue, cancel

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dreamina_ui.metadata import with_settings
 from dreamina_ui.ui.wording import say
-from tests import test_library_page, test_page
+from tests import test_page
 from tests.kit import png
 from tests.misbehaving import json_answer
 from tests.page_kit import ScriptedApp
@@ -24,7 +24,7 @@ from tests.shelf import NOON, Shelf
 from tests.test_library_page import DROP, dialog_button, filter_by, go_to_library, note, tiles
 from tests.test_page import SMALL_DRAFT, await_form, card, press_generate, prompt_box
 
-browser, shelf = test_page.browser, test_library_page.shelf
+browser = test_page.browser
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,23 @@ def test_nothing_on_the_create_tab_becomes_markup(stocked: ScriptedApp, page: Pa
     page.reload()
     await_form(page)
     expect(card(page, payload("done"))).to_be_visible()
+
+
+def test_nothing_of_a_batch_becomes_markup(page: Page) -> None:
+    """Its table and its refusals show prompts too."""
+    page.locator("#batch summary").click()
+    prompts, show = page.locator("#batch-prompts"), page.locator("#batch button.main")
+    prompts.fill(payload("batch") + "{")
+    show.click()
+    expect(page.locator("#batch .problem")).not_to_be_empty()
+    prompts.fill(payload("batch"))
+    page.locator("#batch div > input").first.fill(payload("number"))
+    show.click()
+    expect(page.locator("#batch .problem")).to_contain_text("<img")
+    page.locator("#batch div > input").first.fill("0.5")
+    show.click()
+    expect(page.get_by_role("dialog")).to_contain_text("onerror")
+    page.keyboard.press("Escape")
 
 
 def test_nothing_in_the_library_becomes_markup(stocked: ScriptedApp, shelf: Shelf, page: Page) -> None:
