@@ -90,13 +90,13 @@ def main() -> None:
         middleware = [
             Middleware(Proxies, settings.believed_proxies),
             Middleware(SafeHeaders, settings.frame_sites),
-            Middleware(Doors),
+            Middleware(Doors, is_private=not settings.is_shared and not settings.uses_sandbox),
             *([Middleware(Wall, gate)] if gate.is_closed else []),
             Middleware(VisitorCookie),
             Middleware(PageLanguage),
         ]
         app_kwargs = {"routes": routes, "middleware": middleware, "lifespan": without_cors}
-        share = settings.wants_share_link or None
+        share = settings.wants_share_link  # without a word, Gradio shares the page of a hosted notebook by itself
         page.launch(app_kwargs=app_kwargs, share=share, quiet=logs_json, prevent_thread_lock=True, **launch)
         take_over_uvicorn()
         page.server.config.encoded_headers = []  # strangers need not know the server by name

@@ -37,8 +37,8 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def app_with_token(sandbox_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """The app with a token."""
-    settings = {"RUNCOMFY_API_BASE_URL": sandbox_url, "RUNCOMFY_API_TOKEN": TOKEN}
+    """The app with a token, in what looks like a hosted notebook."""
+    settings = {"RUNCOMFY_API_BASE_URL": sandbox_url, "RUNCOMFY_API_TOKEN": TOKEN, "KAGGLE_KERNEL_RUN_TYPE": "Batch"}
     with AppProcess(tmp_path_factory.mktemp("app"), **settings) as running:
         yield running
 
@@ -70,6 +70,12 @@ def test_a_kill_in_mid_job_loses_nothing_and_pays_once(app_with_token: AppProces
     found = accepted(sandbox_url, TOKEN)
     assert [each["request_id"] for each in found if each["inputs"]["prompt"] == "through a kill"] == [job["request_id"]]
     assert requests.get(f"{app.url}/dreamina/{job['outputs'][0]['original']}", timeout=10).status_code == 200
+
+
+def test_a_page_is_shared_only_if_its_owner_says_so(app_with_token: AppProcess) -> None:
+    """In a hosted notebook Gradio would do it by itself, and no limits would hold."""
+    wait_for(lambda: "Pictures are made by" in app_with_token.output)
+    assert not re.search("hosted Jupyter|public URL", app_with_token.output)
 
 
 def test_a_second_server_on_the_same_folder_names_the_first(app_with_token: AppProcess, tmp_path: Path) -> None:

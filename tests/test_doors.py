@@ -314,6 +314,18 @@ def test_an_ipv4_address_is_one_in_every_spelling(told: str, same: bool) -> None
     assert (address_of(told) == address_of("198.51.100.1")) is same
 
 
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"X-Forwarded-For": "203.0.113.9"}], ids=str)
+def test_nobody_spends_through_a_tunnel_that_was_not_declared(held: HeldSandbox, headers: dict[str, str]) -> None:
+    """No limits hold there; and any site may let its name lead to this machine, and press with the owner's browser."""
+    here, elsewhere = Visitor(held.app), Visitor(held.app)
+    elsewhere.http.headers.update(headers)
+    rows = held.app.count_jobs()
+    told = elsewhere.http.post(f"{held.app.url}/gradio_api/call/generate", json={"data": ["a fox"]}, timeout=10)
+    assert (told.status_code, "DREAMINA_SHARED=1" in told.json()["detail"]) == (403, True)
+    assert held.app.count_jobs() == rows
+    assert here.press()["success"]
+
+
 # --- slow and silent clients
 
 

@@ -17,9 +17,11 @@ import anyio
 from gradio.route_utils import CustomCORSMiddleware
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.settings import is_loopback
+from dreamina_ui.ui.access import is_direct
 from dreamina_ui.ui.objects import FILES, PREFIX
 from dreamina_ui.ui.visitor import address_of, path_of, visitor_id
 
@@ -79,10 +81,13 @@ class Doors:
     Args:
         body_s: seconds that a client has to send a whole body.
         read_s: seconds that a client may take to read a piece of an answer.
+        is_private: whether only this machine itself may send anything: no limits hold where nobody said that others
+            can reach the page, and a tunnel, or another site's name that leads to this machine, brings strangers.
     """
 
-    def __init__(self, app: ASGIApp, body_s: float = 30.0, read_s: float = 60.0) -> None:
+    def __init__(self, app: ASGIApp, body_s: float = 30.0, read_s: float = 60.0, *, is_private: bool = False) -> None:
         self.app = app
+        self._is_private = is_private
         self._body_s = body_s
         self._read_s = read_s
         self._places = _Places()
@@ -98,6 +103,8 @@ class Doors:
             await self.app(scope, receive, send)
             return
         refusal = _refusal(scope)
+        if refusal is None and self._is_private and scope["method"] == "POST" and not is_direct(HTTPConnection(scope)):
+            refusal = 403, "Only this machine itself may do this. To let others in, the owner sets DREAMINA_SHARED=1."
         if refusal:
             await _answer(send, *refusal)
             return
@@ -232,7 +239,7 @@ def _is_from_elsewhere(headers: Headers) -> bool:
 
 
 async def _answer(send: Send, status: int, text: str, closes: bool = False) -> None:
-    body = json.dumps({"message": text}).encode()
+    body = json.dumps({"message": text, "detail": text}).encode()  # the second is what Gradio's page shows
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if closes:
         headers.append((b"connection", b"close"))
