@@ -21,7 +21,7 @@ from dreamina_ui.errors import DreaminaError
 from dreamina_ui.logs import set_up_logging, take_over_uvicorn
 from dreamina_ui.parts import build_parts
 from dreamina_ui.passwords import read_logins
-from dreamina_ui.settings import read_settings
+from dreamina_ui.settings import forget_secrets, read_settings
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.batch_routes import build_batch_routes
 from dreamina_ui.ui.cost_routes import build_cost_routes
@@ -50,6 +50,7 @@ def main() -> None:
         signal.signal(number, lambda number, _: stop.put(number))
     try:
         settings = read_settings()
+        forget_secrets()  # programs that Gradio starts, such as the end of its tunnel, need none
         logs_json = settings.log_format == "json"
         set_up_logging(settings.log_level, as_json=logs_json)
         folder = DataFolder(settings.data_dir)

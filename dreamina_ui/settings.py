@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from dreamina_ui.errors import SettingsError
 
 TOKEN_VARIABLES = ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
+SECRET_VARIABLES = (*TOKEN_VARIABLES, "DREAMINA_OWNER_PASSWORD", "DREAMINA_METRICS_TOKEN", "DREAMINA_AUTH")
 LOOPBACK = frozenset({"127.0.0.0/8", "::1/128"})
 PRIVATE = LOOPBACK | {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 RUNCOMFY_URL = "https://model-api.runcomfy.net"
@@ -230,6 +231,12 @@ def read_settings() -> Settings:
             names = " or ".join(TOKEN_VARIABLES) if name in TOKEN_VARIABLES else name
             lines.append(f"{names}: {error['msg'].removeprefix('Value error, ')}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def forget_secrets() -> None:
+    """Take the secrets out of the environment, which every program inherits that this one starts."""
+    for name in [name for name in os.environ if name.upper() in SECRET_VARIABLES]:
+        del os.environ[name]
 
 
 def is_kept_by_space(folder: Path, storage: Path = SPACE_STORAGE) -> bool:

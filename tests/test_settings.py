@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import traceback
 from pathlib import Path
 
@@ -10,7 +11,15 @@ import pytest
 from pydantic import ValidationError
 
 from dreamina_ui.errors import SettingsError
-from dreamina_ui.settings import RUNCOMFY_URL, TOKEN_VARIABLES, Settings, is_loopback, read_settings
+from dreamina_ui.settings import (
+    RUNCOMFY_URL,
+    SECRET_VARIABLES,
+    TOKEN_VARIABLES,
+    Settings,
+    forget_secrets,
+    is_loopback,
+    read_settings,
+)
 
 SECRET = "s3cr3t-t0k3n"
 
@@ -248,3 +257,14 @@ def test_owners_are_a_list_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty name between two commas must not make a nameless visitor the owner."""
     monkeypatch.setenv("DREAMINA_OWNERS", " alice, ,bob,")
     assert read_settings().owners == {"alice", "bob"}
+
+
+def test_programs_that_we_start_inherit_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tunnel of a share link is somebody else's program."""
+    secret = [field for field in Settings.model_fields.values() if "SecretStr" in str(field.annotation)]
+    assert {each.validation_alias for each in secret if isinstance(each.validation_alias, str)} < set(SECRET_VARIABLES)
+    for name in SECRET_VARIABLES:
+        monkeypatch.setenv(name, "MARKED-secret")
+    monkeypatch.setenv("dreamina_auth", "MARKED-secret")
+    forget_secrets()
+    assert "MARKED" not in subprocess.check_output(["env"], text=True)
