@@ -46,7 +46,7 @@ class LimitError(DreaminaError):
     """A limit of the owner's is reached; there is no job and nothing was sent.
 
     Attributes:
-        limit: which one, as a name of `limits.Limits`.
+        limit: which one, as a name of `limits.Limits`, or `own_key_at_once`.
         most: how much it allows.
         until: when there is room again, in seconds since 1970; None if as soon as a job has ended.
     """

@@ -26,6 +26,9 @@ MOST_FILES = 4
 SINGLE_KEY = "force_single"
 """The input that asks for a single file."""
 
+OWN_KEY_AT_ONCE = 20
+"""How many jobs of one visitor's own key go on at once: they cost the owner nothing, and others need threads, too."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -128,6 +131,9 @@ class MoneyGuard:
             LimitError: which limit, and when to come back.
         """
         if job.key_mark is not None:
+            going_on = (jobs.c.key_mark == job.key_mark) & jobs.c.state.not_in(AT_REST)
+            if self._count(connection, going_on) >= OWN_KEY_AT_ONCE:
+                raise LimitError("own_key_at_once", OWN_KEY_AT_ONCE, None)
             return
         limits, now = self.limits_now(connection), job.created_at
         purses = [
@@ -138,7 +144,7 @@ class MoneyGuard:
         for prefix, column, owner, at_once, per_day in purses:
             if owner is None:
                 continue
-            where = column == owner
+            where = self.ours & (column == owner)
             if at_once is not None and self._count(connection, where & jobs.c.state.not_in(AT_REST)) >= (
                 max(at_once - spare, min(at_once, 1))
             ):
@@ -165,7 +171,7 @@ class MoneyGuard:
         most = self.limits_now(connection).visitor_per_day
         if most is None:
             return Left(None, day_end(now))
-        made = self._count(connection, (jobs.c.visitor_id == visitor_id) & counts_since(day_start(now)))
+        made = self._count(connection, self.ours & (jobs.c.visitor_id == visitor_id) & counts_since(day_start(now)))
         return Left(max(0, most - made), day_end(now))
 
     @property
@@ -174,9 +180,7 @@ class MoneyGuard:
         return (jobs.c.api_origin == self._api_origin) & jobs.c.key_mark.is_(None)
 
     def _count(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
-        return int(
-            connection.execute(sa.select(sa.func.count()).select_from(jobs).where(where, self.ours)).scalar_one()
-        )
+        return int(connection.execute(sa.select(sa.func.count()).select_from(jobs).where(where)).scalar_one())
 
 
 def counts_since(since: float) -> sa.ColumnElement[bool]:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from dreamina_ui import accounts as accounts_module
 from dreamina_ui.errors import AuthError, KeyNeededError, LimitError, SettingsError, StoppedError
 from dreamina_ui.job import Job
-from dreamina_ui.limits import Limits, MoneyGuard
+from dreamina_ui.limits import OWN_KEY_AT_ONCE, Limits, MoneyGuard
 from dreamina_ui.parts import limits as limits_of
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.settings import Settings
@@ -105,10 +105,10 @@ def test_another_key_does_not_wake_it(keyed: Scene, service: Service) -> None:
     job = keyed.wait(press(keyed).job_id, "queued")
     keyed.restart()
     keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
-    calls = len(service.server.requests)
+    calls = len(calls_to(service.server))
     keyed.studio.give_key(OTHER_KEY, SESSION)
     assert not keyed.studio.is_active(keyed.studio.job(job.job_id))
-    assert len(service.server.requests) == calls
+    assert len(calls_to(service.server)) == calls
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "unused"])
@@ -226,6 +226,17 @@ def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Scene, se
     with pytest.raises(LimitError):
         press(keyed, None, prompt="5")
     press(keyed, prompt="6")
+
+
+def test_one_key_keeps_nobody_waiting(keyed: Scene, service: Service) -> None:
+    """Who pays may make many jobs; but the threads that submit are everybody's, and an empty account costs nothing."""
+    service.accept(Answer(silent=True))
+    for number in range(OWN_KEY_AT_ONCE):
+        press(keyed, prompt=str(number))
+    with pytest.raises(LimitError, match="own_key_at_once"):
+        press(keyed, prompt="one more")
+    keyed.studio.give_key(OTHER_KEY, "other")
+    press(keyed, "other", prompt="somebody else's")
 
 
 def test_the_owner_can_require_own_keys(tmp_path: Path, service: Service) -> None:

@@ -241,7 +241,7 @@ def _key(kind: type[DreaminaError]) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_limit_is_told_with_its_number_and_when_it_ends(language: str) -> None:
     """Who is stopped wants to know by what, and whether to wait a minute or a day."""
-    names = set(Limits.__dataclass_fields__)
+    names = {*Limits.__dataclass_fields__, "own_key_at_once"}
     assert {key for key in languages()[language] if key.startswith("limit_")} == {f"limit_{name}" for name in names}
     for name in names:
         later = error_text(LimitError(name, 20, 1795392000.0), language)
