@@ -79,10 +79,19 @@ dreamina.batch = (() => {
       element("p", { class: "hint" }, words.batch_as_form));
   }
 
+  // A comma stands between two numbers, but in 0,5 where the language writes it so.
+  function numbersIn(text) {
+    const between = words.decimal_mark === "," ? /[\s;、，]+/ : /[\s;,、，]+/;
+    return text.split(between).filter(Boolean).map((one) => {
+      const value = Number(one.replace(words.decimal_mark, "."));
+      return isNaN(value) ? one : value;
+    });
+  }
+
   function numbers(field) {
     const id = `batch-${[...form.inputs.keys()].length}`;
     const input = element("input", { id, type: "text", inputmode: "text", autocomplete: "off", "aria-describedby": `${id}-hint` });
-    form.inputs.set(field.key, () => input.value.split(/[\s;,、，]+/).filter(Boolean).map((text) => (isNaN(text) ? text : Number(text))));
+    form.inputs.set(field.key, () => numbersIn(input.value));
     return element("div", {},
       element("label", { for: id }, field.title), input,
       element("p", { id: `${id}-hint`, class: "hint" }, words.batch_numbers));

@@ -161,7 +161,7 @@ def _press(
         language = language_of(request.request)
         visitor = access.visitor(request.request)
         if visitor is None:
-            raise _error(say(language, "error_no_cookie"), language)
+            raise _error(say(language, "error_no_cookie"))
         model_id = values.get(chosen)
         model = studio.models.get(model_id) if isinstance(model_id, str) else None
         try:
@@ -173,10 +173,10 @@ def _press(
             studio.generate(model.model_id, inputs, visitor_id=visitor, address=address, account=account)
         except DreaminaError as fault:
             titles = field_titles(model, language) if model else None
-            raise _error(error_text(fault, language, titles), language) from fault
+            raise _error(error_text(fault, language, titles)) from fault
         except Exception as fault:
             log.exception("A press of Generate broke")
-            raise _error(say(language, "error_unexpected"), language) from fault
+            raise _error(say(language, "error_unexpected")) from fault
 
     return press
 
@@ -193,9 +193,8 @@ def _keep_draft(page: gr.Blocks, components: list[gr.components.Component]) -> N
     page.load(None, components, components, js=restore, api_visibility="private")
 
 
-def _error(text: str, language: str) -> gr.Error:
-    title = say(language, "error_title")
-    return gr.Error(html.escape(text), duration=12, title=title, print_exception=False)
+def _error(text: str) -> gr.Error:
+    return gr.Error(html.escape(text), duration=12, print_exception=False)
 
 
 def _form_name(place: int) -> str:
