@@ -223,7 +223,18 @@ class Studio:
 
     def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
         """`generate` on a thread of its own pool: looking at given files may take seconds."""
-        return self._pressers.submit(self.generate, model_id, inputs, **more)
+        is_refused = threading.Event()
+
+        def press() -> Job:
+            if is_refused.is_set():
+                raise MoveError("This press was refused.")
+            return self.generate(model_id, inputs, **more)
+
+        try:
+            return self._pressers.submit(press)
+        except RuntimeError as fault:  # no thread, and the pool keeps the work all the same; or the program stops
+            is_refused.set()
+            raise MoveError("This cannot be done now; nothing was submitted. Try again in a moment.") from fault
 
     def _check_inputs(self, model_id: str, inputs: Mapping[str, Any], asker: str | None) -> dict[str, Any]:
         if model_id not in self.models:

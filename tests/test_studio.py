@@ -549,3 +549,25 @@ def test_without_new_threads_nothing_is_lost_or_paid_twice(
     assert scene.wait(first.job_id).state == "done"
     assert refused
     assert service.posts == 2
+
+
+def test_a_press_that_got_no_thread_is_not_made_later(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told that nothing was submitted presses again, and must not pay for both."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("press"):
+            monkeypatch.undo()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    service.completes()
+    scene.start()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(MoveError, match="nothing was submitted"):
+        scene.studio.generate_soon(MODEL_ID, INPUTS)
+    again = scene.studio.generate_soon(MODEL_ID, INPUTS).result(10)
+    assert scene.wait(again.job_id).state == "done"
+    assert service.posts == 1
