@@ -43,6 +43,7 @@ dreamina.library = (() => {
     ui.bar.append(
       ui.count,
       button(words.library_zip, downloadChosen),
+      button(words.compare, compareChosen),
       button(words.favourite, () => mark([...chosen], "favourite", true)),
       button(words.delete, () => remove([...chosen])),
     );
@@ -213,6 +214,12 @@ dreamina.library = (() => {
     form.remove();
   }
 
+  function compareChosen() {
+    const pair = tiles.map(({ entry }) => entry).filter((entry) => chosen.has(entry.file_key) && entry.kind === "image");
+    if (chosen.size !== 2 || pair.length !== 2) return tell(words.compare_two);
+    dreamina.compare.open(...pair);
+  }
+
   async function mark(files, name, value) {
     if (!files.length) return false;
     const { refusal } = await post("library/mark", { files, [name]: value });
@@ -227,6 +234,7 @@ dreamina.library = (() => {
         tile.node.querySelector(".star").hidden = !value;
       }
     });
+    if (name === "favourite") files.forEach((file) => dreamina.goOn.showFavourite(file, value));
     return true;
   }
 
@@ -318,9 +326,8 @@ dreamina.library = (() => {
     }
     const edit = output?.state === "kept" && inputButton(output);
     if (edit) actions.prepend(edit);
-    if (Object.keys(job.parameters).length) {
-      actions.prepend(button(words.use_settings, () => { large.dialog.close(); dreamina.useSettings(job.model_id, job.parameters); }));
-    }
+    actions.prepend(...dreamina.goOn.buttons(job, () => large.dialog.close()));
+    if (output?.state === "kept" && output.kind === "image") actions.append(dreamina.compare.button(job.job_id, output));
     if (job.can_fetch_again) {
       actions.append(button(words.fetch_again, async (node) => {
         node.disabled = true;
@@ -381,5 +388,5 @@ dreamina.library = (() => {
     else tell(words.settings_unknown);
   });
 
-  return { open };
+  return { open, mark };
 })();

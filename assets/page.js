@@ -472,6 +472,8 @@ const dreamina = (() => {
   let chosen = facts.models[0];
   let held = null; // the newest values; null until the draft is back, when they are what was typed
   let untouched = []; // the values of a fresh page
+  let formIsReady;
+  const formReady = new Promise((resolve) => { formIsReady = resolve; }); // kept when the draft is back
 
   const modelOf = (modelId) => facts.models.find((model) => model.model_id === modelId);
   const valueOf = (model, field) => held?.[1 + allFields.findIndex((one) => one.model === model && one.key === field.key)];
@@ -506,17 +508,22 @@ const dreamina = (() => {
 
   async function restoreDraft(values) {
     await ready;
+    untouched = values;
+    setTimeout(formIsReady); // Gradio puts in first what this gives
+    return hold(draftOver(values));
+  }
+
+  function draftOver(values) {
     let draft = {};
     try {
       draft = JSON.parse(localStorage.getItem(DRAFT)) || {};
     } catch { /* a damaged draft is no draft */ }
-    untouched = values;
     const drafts = draft.drafts || { [chosen.model_id]: draft }; // one without models is from before there were several
     const restored = allFields.map((field, place) => {
       const kept = drafts[field.model.model_id]?.[field.parameter];
       return typeof kept === typeof values[place + 1] && fits(field, kept) ? kept : values[place + 1];
     });
-    return hold([modelOf(draft.model_id) ? draft.model_id : values[0], ...restored]);
+    return [modelOf(draft.model_id) ? draft.model_id : values[0], ...restored];
   }
 
   function fits(field, value) {
@@ -543,23 +550,35 @@ const dreamina = (() => {
     return { modelId: chosen.model_id, values: Object.fromEntries(values) };
   }
 
-  // Settings that a picture brought back; the form takes them when Gradio asks.
+  // What a picture or a link brought; the form takes it when Gradio asks.
   let brought = null;
 
-  function useSettings(modelId, parameters, told = words.settings_taken) {
+  // `told` may be taken back; `done` comes when the form has the settings.
+  function useSettings(modelId, parameters, told = words.settings_taken, done = () => {}) {
     if (!modelOf(modelId)) return tell(say("settings_other_model", { model: modelId || words.unknown }));
-    brought = { modelId, parameters };
+    const before = held;
+    bring({ modelId, parameters }, () => {
+      if (told) tell(told, () => bring({ values: before }));
+      done();
+    });
+  }
+
+  function bringDraft() {
+    bring({ values: draftOver(untouched) });
+  }
+
+  function bring(what, done = () => {}) {
+    brought = { ...what, done };
     document.querySelector("#tabs button[role=tab]")?.click();
-    setTimeout(() => {
-      document.getElementById("take-settings")?.click();
-      tell(told);
-    }, 100);
+    setTimeout(() => document.getElementById("take-settings")?.click(), 100);
   }
 
   function takeSettings(values) {
     if (!brought) return values;
-    const { modelId, parameters } = brought;
+    const { modelId, parameters, values: earlier, done } = brought;
     brought = null;
+    setTimeout(done);
+    if (earlier) return hold(earlier);
     return hold([modelId, ...allFields.map((field, place) => {
       const value = field.model.model_id === modelId ? parameters[field.parameter] : undefined;
       return fits(field, value) ? asTyped(field, value) : values[place + 1];
@@ -724,8 +743,8 @@ const dreamina = (() => {
   });
 
   return {
-    watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, current, inputButton, restActions,
-    onCard, costOf, usd,
+    watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
+    onCard, costOf, usd, formReady, DRAFT,
     facts, words, language, ready, say, number, element, address, identity, post, tell, shorten,
   };
 })();

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from urllib.parse import urlencode
 
 from playwright.sync_api import Page, expect
 
 from dreamina_ui.ui.wording import say
 from tests import test_library_page, test_page
+from tests.kit import MODEL_ID, png
+from tests.page_kit import AppProcess, HeldSandbox
 from tests.shelf import Shelf
+from tests.test_library_page import note, tile, tool
+from tests.test_page import await_form, expect_state, press_generate, prompt_box
 
 browser, open_page, open_library = test_page.browser, test_page.open_page, test_library_page.open_library
 OpenPage = Callable[..., Page]
@@ -42,3 +47,116 @@ def test_the_costs_are_shown_as_bars_and_as_a_table(shelf: Shelf, open_library: 
     money.get_by_role("button", name=say("en", "costs_months")).click()
     expect(money.locator(".costs-slot")).to_have_count(12)
     assert sum(money.locator(".costs-bar").evaluate_all("bars => bars.map(bar => bar.offsetHeight > 20)")) == 2
+
+
+# --- two pictures compared
+
+
+def test_two_pictures_are_compared_by_keyboard(shelf: Shelf, open_library: OpenPage) -> None:
+    """Which one is better shows when one lies over the other; hands stay on the keys, and find back."""
+    shelf.add("broad", files=[png((64, 32))])
+    shelf.add("square")
+    page = open_library(viewport={"width": 390, "height": 844})
+    tool(page, "library_select").press("Enter")
+    compare = tool(page, "compare")
+    tile(page, "square").press("Enter")
+    compare.press("Enter")
+    expect(note(page)).to_have_text(say("en", "compare_two"))
+    tile(page, "broad").press("Space")
+    compare.press("Enter")
+    dialog = page.get_by_role("dialog", name=say("en", "compare_title"))
+    line = dialog.get_by_role("slider", name=say("en", "compare_line"))
+    expect(line).to_be_focused()
+    cut = "node => getComputedStyle(node).clipPath"
+    top = dialog.locator(".compare-pane").last
+    assert "50%" in top.evaluate(cut)
+    for key in ("End", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(line).to_have_attribute("aria-valuetext", "99 %")
+    assert "99%" in top.evaluate(cut)
+    assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth && node.getBoundingClientRect().right <= 390")
+    images = dialog.locator("img")
+    assert all("/preview/" in (image.get_attribute("src") or "") for image in images.all())
+    dialog.get_by_role("button", name=say("en", "compare_full")).press("Enter")
+    assert all("/original/" in (image.get_attribute("src") or "") for image in images.all())
+    dialog.get_by_role("button", name=say("en", "compare_beside")).press("Enter")
+    expect(line).to_be_hidden()
+    assert top.evaluate(cut) == "none"
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(compare).to_be_focused()
+
+
+# --- from one job to the next
+
+
+def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage) -> None:
+    """Again, another size, a link for a friend: each is one press, and only Generate costs money."""
+    page = open_page(app, permissions=["clipboard-read", "clipboard-write"])
+    first = press_generate(page, "a fox & <b>a hen</b>")
+    second = press_generate(page, "another fox")
+    expect_state(first, "done")
+    expect_state(second, "done")
+    before = app.count_jobs()
+
+    def press(key: str) -> None:
+        first.locator(".go-on").get_by_role("button", name=say("en", key), exact=True).click()
+
+    prompt_box(page).fill("half a thought")
+    press("again")
+    expect(page.locator("#generate")).to_be_focused()
+    expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
+    note(page).get_by_role("button", name=say("en", "undo")).click()
+    expect(prompt_box(page)).to_have_value("half a thought")
+    press("another_size")
+    expect(page.locator("#field-size input")).to_be_focused()
+    expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
+    star = first.get_by_role("button", name=f"{say('en', 'favourite')}: 1")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    for one in (first, second):
+        one.get_by_role("button", name=f"{say('en', 'compare')}: 1").click()
+    expect(page.locator("dialog.compare img")).to_have_count(2)
+    page.keyboard.press("Escape")
+    press("copy_link")
+    expect(note(page)).to_have_text(say("en", "link_copied"))
+    link = page.evaluate("navigator.clipboard.readText()")
+    page.reload()
+    await_form(page)
+    expect(star).to_have_attribute("aria-pressed", "true")
+    prompt_box(page).fill("typed since")
+    page.goto(link)
+    expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
+    assert app.count_jobs() == before
+
+
+def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Anybody can write a link: it starts nothing, runs nothing, and takes away nothing that was typed."""
+    page = open_page(held.app)
+    before = held.app.count_jobs()
+    prompt_box(page).fill("what I had typed")
+    markup = "<img src=x onerror='window.__pwned=1'>"
+    wishes = {"model": MODEL_ID, "prompt": markup + "🦊" * 800, "size": markup, "scale": "7", "force_single": "false"}
+    page.goto(f"{held.app.url}/#{urlencode(wishes | {markup: '1'})}")
+    told = page.locator("#link-note")
+    for text in (
+        say("en", "link_cut", field="prompt", limit=800),
+        say("en", "link_refused", field="size", value=markup),
+        say("en", "link_refused", field="scale", value="7"),
+        say("en", "link_ignored", names=markup),
+    ):
+        expect(told).to_contain_text(text)
+    expect(prompt_box(page)).to_have_value((markup + "🦊" * 800)[:800])
+    expect(page.get_by_label(test_page.FIELDS["force_single"].title)).not_to_be_checked()
+    expect(page.locator("#field-scale input[type=number]")).to_have_value("0.5")
+    expect(page.locator("img[src=x]")).to_have_count(0)
+    assert "#" not in page.url
+    page.reload()
+    told.get_by_role("button", name=say("en", "link_restore")).click()
+    expect(prompt_box(page)).to_have_value("what I had typed")
+    expect(told).to_have_count(0)
+    page.goto(f"{held.app.url}/#model=nobody/has-it&prompt=x")
+    expect(note(page)).to_contain_text("nobody/has-it")
+    page.goto(f"{held.app.url}/?prompt=a+plain+one")
+    expect(prompt_box(page)).to_have_value("a plain one")
+    assert held.app.count_jobs() == before

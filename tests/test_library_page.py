@@ -211,7 +211,9 @@ def test_settings_are_taken_over_and_nothing_starts(stocked: ScriptedApp, shelf:
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method) if "/dreamina/" in request.url else None)
     tile(page, "a fox to vary").click()
-    dialog_button(page, "use_settings").click()
+    dialog_button(page, "again").click()
+    expect(page.locator("#generate")).to_be_focused()
+    expect(page.locator("#generate")).to_be_focused()
     expect_settings(page, "a fox to vary", "21:9")
     expect(note(page)).to_contain_text(say("en", "settings_taken"))
     assert (stocked.app.count_jobs(), len(stocked.server.requests_for("POST"))) == (before, posts)

@@ -54,6 +54,7 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
     prompt = prompt_of(job)
     active = studio.is_active(job)
     run_s = max(0.0, now - job.started_at) if job.state == "running" and job.started_at else None
+    fields = studio.models[job.model_id].fields if job.model_id in studio.models else ()
     return {
         "job_id": job.job_id,
         "version": job.version,
@@ -61,7 +62,9 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "active": active,
         "created_at": job.created_at,
         "prompt": prompt,
+        "model_id": job.model_id,
         "model": model_name(studio, job),
+        "parameters": {field.parameter: job.inputs[field.key] for field in fields if field.key in job.inputs},
         "settings": settings_of(studio, job, language),
         "given": given_thumbnails(studio, job),
         "state_text": state_text(job, language),
@@ -89,14 +92,9 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
 
 
 def job_details(studio: Studio, job: Job, language: str) -> dict[str, Any]:
-    """A card with all that is known besides: inputs by parameter, times, and each file's SHA-256."""
-    card = job_card(studio, job, language, studio.now())
-    model = studio.models.get(job.model_id)
-    parameters = (
-        {field.parameter: job.inputs[field.key] for field in model.fields if field.key in job.inputs} if model else {}
-    )
+    """A card with the job's times besides."""
     times = {name: getattr(job, name) for name in ("accepted_at", "started_at", "completed_at", "finished_at")}
-    return card | times | {"model_id": job.model_id, "parameters": parameters}
+    return job_card(studio, job, language, studio.now()) | times
 
 
 def settings_object(job: Job) -> dict[str, Any]:

@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
-SCRIPTS = ("metadata.js", "costs.js", "library.js", "own-key.js", "batch.js")
+SCRIPTS = (
+    "metadata.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js",
+)  # fmt: skip
 """What builds on `page.js`, in the order in which it is added."""
 
 PAGE_WORDS = ("generate", "model", "tab_create", "tab_library", "forgetful_banner")
@@ -235,6 +237,8 @@ def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
                         "kind": field.kind,
                         "choices": field.choices,
                         "max_length": field.max_length,
+                        "minimum": field.minimum,
+                        "maximum": field.maximum,
                         "file_kind": field.file_kind,
                     }
                     for field in model.fields

@@ -1,0 +1,131 @@
+/* Two pictures compared: one over the other with a line to move between them, or side by side. */
+"use strict";
+
+dreamina.compare = (() => {
+  const { words, language, element, address, tell, onCard } = dreamina;
+  let first = null; // the picture that was chosen first: {job_id, file_key}
+
+  // A button beside a picture: the first press chooses it, that of another picture compares the two.
+  function button(jobId, output) {
+    const node = element("button", { type: "button", class: "compare-with", "data-compare": output.file_key }, words.compare);
+    node.setAttribute("aria-label", `${words.compare}: ${output.index + 1}`);
+    node.ariaPressed = String(first?.file_key === output.file_key);
+    node.addEventListener("click", () => choose({ job_id: jobId, file_key: output.file_key }));
+    return node;
+  }
+
+  onCard((node, data) => {
+    for (const output of data.outputs.filter((one) => one.state === "kept" && one.kind === "image")) {
+      const caption = node.querySelector(`figure[data-index="${output.index}"] figcaption`);
+      if (!caption.querySelector(".compare-with")) caption.lastChild.before(button(data.job_id, output));
+    }
+  });
+
+  function choose(picture) {
+    const before = first;
+    remember(before ? null : picture);
+    if (!before) return tell(words.compare_choose, () => remember(null));
+    document.getElementById("dreamina-note")?.replaceChildren();
+    if (before.file_key !== picture.file_key) open(before, picture);
+  }
+
+  function remember(picture) {
+    first = picture;
+    document.querySelectorAll("[data-compare]").forEach((node) => {
+      node.ariaPressed = String(picture?.file_key === node.dataset.compare);
+    });
+  }
+
+  // Compare two pictures, each {job_id, file_key}.
+  async function open(...pictures) {
+    const back = document.activeElement;
+    let found;
+    try {
+      found = await Promise.all(pictures.map(read));
+    } catch {
+      return tell(words.library_failed);
+    }
+    const dialog = element("dialog", { class: "compare", "aria-label": words.compare_title });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      if (back?.isConnected) back.focus();
+    });
+    dialog.append(...build(dialog, found));
+    document.body.append(dialog);
+    dialog.showModal();
+    dialog.querySelector("input[type=range]").focus();
+  }
+
+  async function read({ job_id, file_key }) {
+    const reply = await fetch(address(`jobs/${job_id}`, { language }));
+    if (!reply.ok) throw new Error();
+    const job = await reply.json();
+    const output = job.outputs.find((one) => one.file_key === file_key);
+    if (output?.state !== "kept") throw new Error();
+    return { job, output };
+  }
+
+  function build(dialog, found) {
+    const panes = found.map(({ output }) => element("div", { class: "compare-pane" },
+      element("img", { src: address(output.preview), alt: output.alt, width: output.width, height: output.height })));
+    const line = element("input", { type: "range", min: 0, max: 100, value: 50, class: "compare-line", "aria-label": words.compare_line });
+    const stage = element("div", { class: "compare-stage" }, ...panes, line);
+    const [{ output: a }, { output: b }] = found;
+    const ratio = a.width / a.height;
+    stage.style.setProperty("--ratio", ratio);
+    stage.toggleAttribute("data-broad", ratio > 1);
+    const move = () => {
+      stage.style.setProperty("--cut", `${line.value}%`);
+      line.setAttribute("aria-valuetext", `${line.value} %`);
+    };
+    line.addEventListener("input", move);
+    move();
+
+    const beside = toggle(words.compare_beside, (isOn) => {
+      stage.toggleAttribute("data-beside", isOn);
+      line.hidden = isOn;
+    });
+    const full = toggle(words.compare_full, (isOn) => {
+      stage.toggleAttribute("data-full", isOn);
+      // Both as wide as the wider one, one of its pixels on one of the screen's.
+      const width = Math.max(a.width, b.width) / devicePixelRatio;
+      panes.forEach((pane, place) => {
+        const { output } = found[place];
+        pane.firstChild.src = address(isOn ? output.original : output.preview);
+        pane.firstChild.style.width = isOn ? `${width}px` : "";
+        if (isOn) pane.tabIndex = 0; // the arrow keys move a part that does not fit
+        else pane.removeAttribute("tabindex");
+      });
+    });
+    panes.forEach((pane, place) => pane.addEventListener("scroll", () => follow(pane, panes[1 - place])));
+    const close = element("button", { type: "button" }, words.close);
+    close.addEventListener("click", () => dialog.close());
+    const notes = Math.abs(ratio - b.width / b.height) > 0.01 ? [element("p", { class: "hint" }, words.compare_shapes)] : [];
+    return [element("div", { class: "compare-tools" }, beside, full, close), stage, ...notes, table(found)];
+  }
+
+  function toggle(text, press) {
+    const node = element("button", { type: "button", "aria-pressed": "false" }, text);
+    node.addEventListener("click", () => {
+      const isOn = node.ariaPressed !== "true";
+      node.ariaPressed = String(isOn);
+      press(isOn);
+    });
+    return node;
+  }
+
+  // Both panes show the same part, also where one picture is higher than the other.
+  function follow(moved, other) {
+    const part = (at, all, shown) => (all > shown ? at / (all - shown) : 0);
+    const left = part(moved.scrollLeft, moved.scrollWidth, moved.clientWidth) * (other.scrollWidth - other.clientWidth);
+    const top = part(moved.scrollTop, moved.scrollHeight, moved.clientHeight) * (other.scrollHeight - other.clientHeight);
+    if (Math.abs(other.scrollLeft - left) > 1 || Math.abs(other.scrollTop - top) > 1) other.scrollTo(left, top);
+  }
+
+  function table(found) {
+    return element("ol", { class: "compare-facts" }, ...found.map(({ job, output }) => element("li", {},
+      element("span", { dir: "auto" }, job.prompt), element("small", {}, [job.settings, output.facts].filter(Boolean).join(" · ")))));
+  }
+
+  return { button, open };
+})();

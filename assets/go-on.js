@@ -1,0 +1,170 @@
+/* From a job to the next one: again, in another size, by a link. All of it fills the form, and none of it starts a run. */
+"use strict";
+
+dreamina.goOn = (() => {
+  const { facts, words, say, element, tell, shorten, onCard, useSettings, bringDraft, formReady, DRAFT } = dreamina;
+  const KEPT = `${DRAFT}.before-link`;
+  const IN_LINKS = ["text", "choice", "number", "integer", "toggle"]; // addresses of pictures are nobody else's
+  const MOST_LETTERS = 20000;
+
+  /* --- buttons */
+
+  // What to do with a job's settings; `leave` comes before the form is shown.
+  function buttons(job, leave = () => {}) {
+    const model = facts.models.find((one) => one.model_id === job.model_id);
+    if (!model || !Object.keys(job.parameters).length) return [];
+    const button = (text, press, help = words.settings_only) => {
+      const node = element("button", { type: "button", title: help }, text);
+      node.addEventListener("click", () => press(node));
+      return node;
+    };
+    const fill = (focus) => {
+      leave();
+      useSettings(job.model_id, job.parameters, words.settings_taken, focus);
+    };
+    const choice = model.fields.find((field) => field.kind === "choice");
+    const found = [button(words.again, () => fill(() => document.getElementById("generate")?.focus()))];
+    if (choice) found.push(button(words.another_size, () => fill(() => document.querySelector(`#${choice.id} input`)?.focus())));
+    found.push(button(words.copy_link, (node) => copy(linkOf(model, job.parameters), node), words.copy_link_help));
+    return found;
+  }
+
+  onCard((node, data) => {
+    if (!node.goOn) {
+      node.goOn = element("div", { class: "go-on" }, ...buttons(data));
+      node.parts.facts.before(node.goOn);
+    }
+    for (const output of data.outputs.filter((one) => one.state === "kept")) {
+      const caption = node.querySelector(`figure[data-index="${output.index}"] figcaption`);
+      if (!caption.querySelector(".favourite")) caption.lastChild.before(favouriteButton(output));
+      showFavourite(output.file_key, output.favourite);
+    }
+  });
+
+  function favouriteButton(output) {
+    const node = element("button", { type: "button", class: "favourite", "data-favourite": output.file_key });
+    node.setAttribute("aria-label", `${words.favourite}: ${output.index + 1}`);
+    node.addEventListener("click", () => dreamina.library.mark([output.file_key], "favourite", node.ariaPressed !== "true"));
+    return node;
+  }
+
+  function showFavourite(fileKey, value) {
+    for (const node of document.querySelectorAll(`[data-favourite="${fileKey}"]`)) {
+      node.ariaPressed = String(value);
+      node.textContent = value ? "★" : "☆";
+    }
+  }
+
+  /* --- links: behind the #, which no browser sends to a server */
+
+  function linkOf(model, parameters) {
+    const query = new URLSearchParams({ model: model.model_id });
+    for (const field of model.fields) {
+      if (IN_LINKS.includes(field.kind) && field.parameter in parameters) query.set(field.parameter, parameters[field.parameter]);
+    }
+    return `${location.origin}${location.pathname}#${query}`;
+  }
+
+  async function copy(link, button) {
+    try {
+      await navigator.clipboard.writeText(link);
+      tell(words.link_copied);
+    } catch {
+      const shown = element("input", { type: "text", readonly: true, value: link, "aria-label": words.copy_link });
+      button.replaceWith(shown); // a page without https has no clipboard
+      shown.select();
+      shown.focus();
+    }
+  }
+
+  /* What a link says, checked against the model's fields.
+   * Gives {modelId, parameters, notes}; null if the address is no link of ours. */
+  function readLink(query) {
+    const modelId = query.get("model") ?? facts.models[0].model_id;
+    const model = facts.models.find((one) => one.model_id === modelId);
+    const isOurs = query.has("model") || model.fields.some((field) => query.has(field.parameter));
+    if (!isOurs) return null;
+    if (!model) return { notes: [say("settings_other_model", { model: shorten(modelId) })] };
+    if (String(query).length > MOST_LETTERS) return { notes: [words.link_too_long] };
+    const parameters = {};
+    const notes = [];
+    for (const field of model.fields.filter((one) => query.has(one.parameter) && IN_LINKS.includes(one.kind))) {
+      const text = query.get(field.parameter);
+      const value = valueOf(field, text);
+      if (value === null) {
+        notes.push(say("link_refused", { field: field.parameter, value: shorten(text) }));
+        continue;
+      }
+      if (field.kind === "text" && value !== text) notes.push(say("link_cut", { field: field.parameter, limit: field.max_length }));
+      parameters[field.parameter] = value;
+    }
+    const known = model.fields.filter((one) => IN_LINKS.includes(one.kind)).map((field) => field.parameter);
+    const unknown = [...new Set(query.keys())].filter((key) => key !== "model" && !known.includes(key));
+    if (unknown.length) notes.push(say("link_ignored", { names: unknown.slice(0, 5).map(shorten).join(", ") }));
+    return { modelId, parameters, notes };
+  }
+
+  // The value that a text stands for; null where it is none that the field can have.
+  function valueOf(field, text) {
+    if (field.kind === "toggle") return { true: true, false: false }[text] ?? null;
+    if (field.kind === "choice") return field.choices.find((choice) => String(choice) === text) ?? null;
+    if (field.kind === "text") {
+      const letters = [...text];
+      return field.max_length && letters.length > field.max_length ? letters.slice(0, field.max_length).join("") : text;
+    }
+    const pattern = field.kind === "integer" ? /^-?\d{1,15}$/ : /^-?\d{1,15}(\.\d{1,15})?$/;
+    const number = Number(text);
+    const isOutside = number < (field.minimum ?? -Infinity) || number > (field.maximum ?? Infinity);
+    return pattern.test(text) && !isOutside ? number : null;
+  }
+
+  function storage(name, value) {
+    try {
+      if (value === undefined) return localStorage.getItem(name);
+      if (value === null) localStorage.removeItem(name);
+      else localStorage.setItem(name, value);
+    } catch { /* a browser without storage keeps no draft */ }
+    return null;
+  }
+
+  // Fill the form from the page's address, and keep what had been typed until the person says that it can go.
+  function followLink() {
+    const fragment = new URLSearchParams(location.hash.slice(1));
+    const search = new URLSearchParams(location.search);
+    const plain = search.has("prompt");
+    const link = readLink(location.hash.includes("=") || !plain ? fragment : new URLSearchParams({ prompt: search.get("prompt") }));
+    if (!link) return showKept();
+    search.delete("prompt");
+    history.replaceState(history.state, "", `${location.pathname}${String(search) && `?${search}`}`); // a reload is no second link
+    if (!link.modelId) return tell(link.notes.join(" "));
+    if (storage(KEPT) === null) storage(KEPT, storage(DRAFT));
+    useSettings(link.modelId, link.parameters, "", () => showKept([words.link_taken, ...link.notes].join(" ")));
+  }
+
+  function showKept(text = words.link_draft_kept) {
+    document.getElementById("link-note")?.remove();
+    const isKept = storage(KEPT) !== null;
+    if (!isKept && text === words.link_draft_kept) return;
+    const note = element("div", { id: "link-note", role: "status" });
+    const button = (label, press) => {
+      const node = element("button", { type: "button" }, label);
+      node.addEventListener("click", () => { storage(KEPT, null); note.remove(); press(); });
+      return node;
+    };
+    const restore = () => {
+      const draft = storage(KEPT);
+      return () => { storage(DRAFT, draft); bringDraft(); };
+    };
+    document.getElementById("form")?.prepend(note);
+    note.append(element("p", {}, text));
+    if (isKept) note.append(button(words.link_restore, restore()));
+    note.append(button(isKept ? words.link_keep : words.close, () => document.getElementById("generate")?.focus()));
+  }
+
+  formReady.then(() => {
+    followLink();
+    window.addEventListener("hashchange", followLink);
+  });
+
+  return { buttons, showFavourite };
+})();
