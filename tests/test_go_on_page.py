@@ -15,10 +15,18 @@ from tests.kit import MODEL_ID, png
 from tests.page_kit import AppProcess, HeldSandbox
 from tests.shelf import Shelf
 from tests.test_library_page import note, tile, tool
-from tests.test_page import await_form, expect_state, press_generate, prompt_box
+from tests.test_page import await_form, card, expect_state, press_generate, prompt_box, wait_on
 
 browser, open_page, open_library = test_page.browser, test_page.open_page, test_library_page.open_library
 OpenPage = Callable[..., Page]
+LOOK = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+RECORD = """window.__notified = [];
+    window.Notification = class extends Notification {
+        constructor(title, options) { super(title, options); window.__notified.push(`${title}: ${options.body}`); }
+    };"""
 
 
 # --- what it cost
@@ -160,3 +168,46 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
     page.goto(f"{held.app.url}/?prompt=a+plain+one")
     expect(prompt_box(page)).to_have_value("a plain one")
     assert held.app.count_jobs() == before
+
+
+# --- who looks elsewhere
+
+
+def test_the_title_and_one_notification_tell_that_a_job_is_done(held: HeldSandbox, open_page: OpenPage) -> None:
+    """One looks elsewhere while a picture is made; two open tabs do not tell it twice."""
+    page = open_page(held.app, permissions=["notifications"], prepare=lambda one: one.context.add_init_script(RECORD))
+    expect_state(press_generate(page, "seen by nobody"), "queued")
+    expect(page).to_have_title("(1) Dreamina UI")
+    page.get_by_label(say("en", "notify")).check()
+    other = page.context.new_page()
+    other.goto(held.app.url)
+    expect_state(card(other, "seen by nobody"), "queued")
+    for one in (page, other):
+        one.evaluate(LOOK, True)
+    held.begin()
+    held.finish()
+
+    def is_told() -> bool:
+        for one in (page, other):
+            one.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            one.wait_for_timeout(100)
+        return all("seen by nobody" in one.title() for one in (page, other))
+
+    wait_on(page, is_told)
+    assert page.title() == f"✓ {say('en', 'state_done')} - seen by nobody"
+    wait_on(page, lambda: bool(notified(page) + notified(other)))
+    page.wait_for_timeout(400)
+    assert notified(page) + notified(other) == [f"{say('en', 'state_done')}: seen by nobody"]
+    page.evaluate(LOOK, False)
+    expect(page).to_have_title("Dreamina UI")
+    expect_state(press_generate(page, "seen by me"), "queued")
+    held.begin()
+    held.finish()
+    expect_state(card(page, "seen by me"), "done")
+    assert len(notified(page) + notified(other)) == 1
+    other.close()
+
+
+def notified(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("window.__notified")
+    return found

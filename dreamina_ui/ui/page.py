@@ -32,7 +32,7 @@ MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
 SCRIPTS = (
-    "metadata.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js",
+    "metadata.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js", "notices.js",
 )  # fmt: skip
 """What builds on `page.js`, in the order in which it is added."""
 

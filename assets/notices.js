@@ -1,0 +1,88 @@
+/* Who looks elsewhere is told: by the tab's title, and by a notification if they asked for it. */
+"use strict";
+
+dreamina.notices = (() => {
+  const { words, say, element, tell, shorten, onCard } = dreamina;
+  const TITLE = "Dreamina UI";
+  const WANTED = "dreamina.notify";
+  const TOLD = "dreamina.notified";
+  const ENDS = ["done", "failed", "submit_unclear"];
+  const MOST_TOLD = 200;
+  const active = new Map(); // job_id -> whether it is
+  let ended = null; // the newest job that ended while nobody looked
+
+  onCard((_, data) => {
+    const hasEnded = active.get(data.job_id) && !data.active;
+    active.set(data.job_id, data.active);
+    if (hasEnded && ENDS.includes(data.state)) {
+      if (document.hidden) ended = data;
+      notify(data);
+    }
+    showTitle();
+  });
+
+  function showTitle() {
+    const count = [...active.values()].filter(Boolean).length;
+    const mark = ended?.state === "done" ? "✓" : "!";
+    const name = ended ? `${mark} ${ended.state_text} - ${shorten(ended.prompt)}` : TITLE;
+    document.title = count ? `(${count}) ${name}` : name;
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    ended = null;
+    showTitle();
+  });
+
+  /* --- notifications: of each job once, whatever number of tabs; of none that one sees end */
+
+  async function notify(data) {
+    if (!isWanted()) return;
+    const isSeen = !document.hidden;
+    if (!isSeen) await new Promise((wait) => setTimeout(wait, 300)); // a tab that is looked at comes first
+    await navigator.locks.request(TOLD, () => {
+      const told = JSON.parse(localStorage.getItem(TOLD)) || [];
+      if (told.includes(data.job_id)) return;
+      localStorage.setItem(TOLD, JSON.stringify([data.job_id, ...told].slice(0, MOST_TOLD)));
+      if (!isSeen && document.hidden) showNotification(data);
+    });
+  }
+
+  function showNotification(data) {
+    try {
+      const shown = new Notification(data.state_text, { body: shorten(data.prompt), tag: data.job_id });
+      shown.addEventListener("click", () => { window.focus(); shown.close(); });
+    } catch { // a phone's browser that has them for service workers only
+      localStorage.removeItem(WANTED);
+      tell(words.notify_refused);
+    }
+  }
+
+  function isWanted() {
+    try {
+      return localStorage.getItem(WANTED) === "1" && Notification.permission === "granted";
+    } catch {
+      return false;
+    }
+  }
+
+  async function ask(box) {
+    if (box.checked && (await Notification.requestPermission()) !== "granted") {
+      box.checked = false;
+      return tell(words.notify_refused);
+    }
+    localStorage.setItem(WANTED, box.checked ? "1" : "0");
+  }
+
+  // A page that is not https, or in the frame of another site, may have none of it.
+  dreamina.formReady.then(() => {
+    if (!("Notification" in window) || !navigator.locks) return;
+    const box = element("input", { type: "checkbox" });
+    box.checked = isWanted();
+    box.addEventListener("change", () => ask(box).catch(() => { box.checked = false; }));
+    const place = document.getElementById("own-key-frame");
+    place?.before(element("label", { class: "notify" }, box, element("span", {}, words.notify)));
+  });
+
+  return {};
+})();
