@@ -388,5 +388,8 @@ dreamina.library = (() => {
     else tell(words.settings_unknown);
   });
 
+  // On a slow line the tab may be pressed before this script is here.
+  if (document.getElementById("library")?.checkVisibility()) open();
+
   return { open, mark };
 })();

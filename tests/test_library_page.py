@@ -128,6 +128,18 @@ def test_a_server_that_is_away_is_asked_once(shelf: Shelf, open_library: OpenPag
     expect(tiles(page)).to_have_count(30)
 
 
+def test_a_library_that_is_opened_early_fills_itself(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> None:
+    """On a slow line one presses the tab before its script is there, and does not know to press again."""
+    shelf.add("a red fox")
+    held: list[Route] = []
+    page = open_page(stocked.app, prepare=lambda one: one.route("**/library.js", lambda route: held.append(route)))
+    wait_on(page, lambda: bool(held))
+    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    expect(page.locator("#library")).to_be_attached()
+    held[0].continue_()
+    expect(tile(page, "a red fox")).to_be_visible()
+
+
 def test_search_and_filters_narrow_the_wall(shelf: Shelf, open_library: OpenPage) -> None:
     """One picture of thousands is found by what was asked for."""
     shelf.add("A Red Fox")

@@ -115,7 +115,7 @@ def build_page(
                     gr.HTML(places, elem_id="jobs-frame", apply_default_css=False)
             with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
                 gr.HTML('<div id="library"></div>', elem_id="library-frame", apply_default_css=False)
-        library.select(None, js="() => dreamina.library.open()", api_visibility="private")
+        library.select(None, js="() => window.dreamina?.library?.open()", api_visibility="private")
         held = [chosen, *(component for form in forms.values() for component in form.values())]
         settings = gr.Button(visible="hidden", elem_id="take-settings")
         settings.click(None, held, held, js="(...v) => dreamina.takeSettings(v)", api_visibility="private")
