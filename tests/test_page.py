@@ -146,6 +146,8 @@ def test_a_prompt_becomes_pictures_that_can_be_saved(app: AppProcess, open_page:
 def test_the_states_are_told_in_words(held: HeldSandbox, open_page: OpenPage) -> None:
     """Who waits wants to know for what: the place in the queue, then the run, then the pictures."""
     page = open_page(held.app)
+    held.begin()
+    held.finish()  # what other tests left in the queue is out of the way
     job = press_generate(page, "a slow river")
     expect_state(job, "queued")
     expect(job.locator(".state")).to_contain_text(say("en", "queue_next"))
