@@ -44,6 +44,7 @@ dreamina.ownKey = (() => {
     const none = required ? `${words.own_key_required} ${words.own_key_about}` : words.own_key_about;
     ui.about.textContent = hint ? words.own_key_remove_about : isLost ? words.own_key_lost_about : none;
     ui.field.hidden = Boolean(hint);
+    ui.home.dataset.state = hint ? "given" : required || isLost ? "needed" : "none";
     ui.remove.hidden = !given;
     // With a key, Generate costs money: then nothing may say that it is free.
     document.documentElement.classList.toggle("own-key-given", Boolean(hint));

@@ -46,7 +46,7 @@ const dreamina = (() => {
 
   async function askLeft() {
     const headers = identity() ? { "X-Dreamina-Visitor": identity() } : {};
-    const left = await (await plainFetch(new URL("left", root), { headers })).json();
+    const left = await (await plainFetch(address("left", { language }), { headers })).json();
     if (left.identity && !identity()) localStorage.setItem(IDENTITY, left.identity);
     return left;
   }
@@ -118,6 +118,7 @@ const dreamina = (() => {
     stream.addEventListener("jobs", (event) => show(JSON.parse(event.data)));
     stream.addEventListener("rest", () => {
       close();
+      settle();
       if (watchAgain) {
         watchAgain = false;
         watch(false);
@@ -161,13 +162,16 @@ const dreamina = (() => {
     if (!home) return false;
     if (frame && frame.home === home) return true;
     frame = {
+      isEmpty: frame?.isEmpty,
       home,
-      offline: element("p", { class: "offline", role: "status", hidden: true }, words.offline),
-      empty: element("p", { class: "empty" }, words.no_jobs),
-      live: element("div", { class: "sr-only", role: "status", "aria-live": "polite", id: "job-status" }),
+      offline: frame?.offline || element("div", { id: "connection", role: "status", hidden: true }, words.offline),
+      empty: element("p", { class: "empty", hidden: true }, words.no_jobs),
+      live: frame?.live || element("div", { class: "sr-only", role: "status", "aria-live": "polite", id: "job-status" }),
       list: element("ol", { class: "job-list", "aria-label": words.pictures }),
     };
-    home.replaceChildren(frame.live, frame.offline, frame.empty, frame.list);
+    home.replaceChildren(frame.empty, frame.list);
+    document.body.append(frame.live); // outside of the tabs: what is not shown is not read aloud
+    document.body.prepend(frame.offline);
     return true;
   }
 
@@ -178,16 +182,25 @@ const dreamina = (() => {
       const known = cards.get(data.job_id);
       if (known && known.data.version > data.version) continue;
       const card = known || { node: newCard(data) };
-      const before = known && known.data.state_text + known.data.message;
+      const before = known && known.data.state + known.data.message;
       card.data = data;
       card.at = performance.now();
       cards.set(data.job_id, card);
       if (!known) place(card);
       fill(card);
-      if (known && before !== data.state_text + data.message) announce(data);
+      // What was there when the page opened is no news, and neither is each place in the queue.
+      if (known ? before !== data.state + data.message : frame.isEmpty !== undefined) announce(data);
     }
-    frame.empty.hidden = cards.size > 0;
+    settle();
     tick();
+  }
+
+  // Whether there is anything to see is known now, and may have changed.
+  function settle() {
+    if (!build()) return;
+    frame.isEmpty = ![...cards.values()].some((card) => !card.data.put_aside);
+    frame.empty.hidden = !frame.isEmpty;
+    document.dispatchEvent(new Event("dreamina:jobs"));
   }
 
   function place(card) {
@@ -195,7 +208,6 @@ const dreamina = (() => {
     frame.list.insertBefore(card.node, later || null);
     if (pressed && card.data.active) {
       pressed = false;
-      announce(card.data);
       if (card.node.getBoundingClientRect().top > innerHeight - 80) card.node.scrollIntoView({ block: "start" });
     }
   }
@@ -234,7 +246,9 @@ const dreamina = (() => {
     parts.cancel.addEventListener("click", () => act(data.job_id, "cancel", parts.cancel, words.cancelling));
     parts.fetchAgain.addEventListener("click", () => act(data.job_id, "fetch-again", parts.fetchAgain, words.fetch_again));
     parts.actions.append(parts.cancel, parts.fetchAgain);
-    node.append(parts.prompt, parts.settings, parts.given, parts.state, parts.progress, parts.actions, parts.message, parts.detail, parts.rest, parts.outputs, parts.facts);
+    const size = /(\d+) × (\d+)/.exec(data.settings);
+    if (size) node.style.setProperty("--ratio", `${size[1]} / ${size[2]}`); // of the place that waits for the picture
+    node.append(parts.outputs, parts.prompt, parts.settings, parts.given, parts.state, parts.progress, parts.message, parts.detail, parts.actions, parts.rest, parts.facts);
     node.parts = parts;
     return node;
   }
@@ -461,8 +475,11 @@ const dreamina = (() => {
         note = element("p", { id: "left-today", class: "counter" });
         (document.getElementById("price") || button).after(note);
       }
-      note.textContent = left.jobs_today === null ? "" : say("left_today", { count: left.jobs_today, time });
-      if (left.is_owner) note.append(" ", element("a", { href: address("owner", { language }) }, words.open_owner));
+      note.classList.toggle("stopped", Boolean(left.stopped) || left.jobs_today === 0);
+      note.textContent = left.stopped || left.jobs_today === null ? left.stopped : say("left_today", { count: left.jobs_today, time });
+      if (left.is_owner && !document.getElementById("owner-link")) {
+        document.getElementById("top").append(element("a", { id: "owner-link", href: address("owner", { language }) }, words.open_owner));
+      }
     } catch { /* the note is a courtesy: the server checks anyway */ }
   }
 
@@ -715,7 +732,8 @@ const dreamina = (() => {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) {
       event.preventDefault();
-      document.getElementById("generate")?.click();
+      const button = document.getElementById("generate");
+      if (button?.checkVisibility()) button.click(); // nobody pays for a prompt that is out of sight
     }
   });
   // The second click of a double click is no second job.
@@ -726,10 +744,21 @@ const dreamina = (() => {
     }
   }, true);
   document.addEventListener("visibilitychange", () => watch(false));
+  window.addEventListener("offline", () => setOffline(true));
+  window.addEventListener("online", () => watch(false));
   window.addEventListener("pageshow", (event) => event.persisted && watch(false));
   setInterval(tick, 1000);
 
-  // Gradio builds the page after this script has run.
+  // Gradio builds the page after the scripts have run.
+  function whenThere(id, begin) {
+    const find = () => {
+      const node = document.getElementById(id);
+      if (node) begin(node);
+      return Boolean(node);
+    };
+    if (!find()) new MutationObserver((_, observer) => find() && observer.disconnect()).observe(document.documentElement, { childList: true, subtree: true });
+  }
+
   ready.then(() => {
     const begin = () => {
       if (!document.getElementById("generate") || !build()) return false;
@@ -743,7 +772,7 @@ const dreamina = (() => {
   });
 
   return {
-    watch, show, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
+    watch, show, isEmpty: () => frame?.isEmpty, whenThere, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
     onCard, costOf, usd, formReady, DRAFT,
     facts, words, language, ready, say, number, element, address, identity, post, tell, shorten,
   };

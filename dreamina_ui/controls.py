@@ -114,6 +114,16 @@ class Controls:
             if any(holds_word(text, plain(row.name)) for text in texts):
                 raise ForbiddenWordError(row.name)
 
+    def stopped(self, connection: sa.Connection, api_origin: str | None) -> str | None:
+        """Why no new job is taken, as `Stop.reason`; None if jobs are taken.
+
+        Args:
+            api_origin: where the owner's token would pay; None for a visitor's key, which only the owner stops.
+        """
+        is_stop = (controls.c.kind == "stop") & controls.c.name.in_(["", api_origin or ""])
+        reason: str | None = connection.execute(sa.select(controls.c.value).where(is_stop)).scalars().first()
+        return reason
+
     def rules(self, connection: sa.Connection) -> Rules:
         """What holds now."""
         rows = connection.execute(sa.select(controls).order_by(controls.c.set_at, controls.c.name)).all()

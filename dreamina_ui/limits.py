@@ -76,10 +76,17 @@ CAUTIOUS = Limits(
 
 @dataclass(frozen=True)
 class Left:
-    """How many jobs a visitor has left today, None for no limit, and when the day ends, in seconds since 1970."""
+    """What a visitor may still do today.
+
+    Attributes:
+        jobs_today: how many jobs are left; None for no limit.
+        renewed_at: when the day ends, in seconds since 1970.
+        stopped: why no new job is taken, as `controls.Stop.reason`; None if jobs are taken.
+    """
 
     jobs_today: int | None
     renewed_at: float
+    stopped: str | None = None
 
 
 class MoneyGuard:

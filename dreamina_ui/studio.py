@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import random
@@ -540,10 +540,12 @@ class Studio:
 
     def left(self, visitor_id: str, session: str | None = None) -> Left:
         """What a visitor may still do today, at the owner's cost; raises LedgerError."""
-        if self.accounts.requires_own_key or session is not None:
-            return Left(None, day_end(self._clock()))
+        own_key = self.accounts.requires_own_key or session is not None
         with self._ledger.reading() as connection:
-            return self.guard.left(connection, visitor_id, self._clock())
+            now = self._clock()
+            left = Left(None, day_end(now)) if own_key else self.guard.left(connection, visitor_id, now)
+            stopped = self.controls.stopped(connection, None if own_key else self.accounts.api_origin)
+            return replace(left, stopped=stopped)
 
     def now(self) -> float:
         """The time, in seconds since 1970."""

@@ -140,9 +140,12 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
         refused = visitor.press(prompt="while it is stopped")
         assert not refused["success"]
         assert refused["output"]["error"] == say("en", "error_stopped_owner").replace("'", "&#x27;")
+        left = f"{shared.url}/dreamina/left?language=ja"
+        assert visitor.http.get(left, timeout=10).json()["stopped"] == say("ja", "error_stopped_owner")
         page.get_by_role("button", name=say("en", "owner_resume")).click()
         expect(page.get_by_role("button", name=say("en", "owner_stop"))).to_be_visible()
         assert visitor.press(prompt="as it goes on")["success"]
+        assert visitor.http.get(left, timeout=10).json()["stopped"] == ""
         limit = page.get_by_role("textbox", name=say("en", "owner_limit_per_day"))
         limit.fill("0")
         limit.press("Enter")
@@ -156,7 +159,7 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
         expect(page.get_by_role("status")).to_have_text(say("en", "owner_saved"))
         assert visitor.press(prompt="within the limit")["success"]
         page.get_by_role("link", name=say("en", "sign_in_back")).click()
-        expect(page.locator("#left-today a")).to_have_text(say("en", "open_owner"))
+        expect(page.locator("#owner-link")).to_have_text(say("en", "open_owner"))
     finally:
         http = requests.Session()
         http.post(f"{shared.url}/dreamina/sign-in", data={"password": OWNER_PASSWORD}, timeout=10)

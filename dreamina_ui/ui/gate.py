@@ -23,6 +23,9 @@ from dreamina_ui.ui.visitor import address_of, path_of, person_id, visitor_id
 
 log = logging.getLogger(__name__)
 
+STYLES = ("/sign-in.css", "/colours.css", "/logo.svg")
+"""Ends of the paths of what the sign-in page looks like."""
+
 OPEN = (
     f"/{PREFIX}/sign-in",
     f"/{PREFIX}/sign-out",
@@ -123,7 +126,7 @@ class Wall:
     async def _refusal(self, request: HTTPConnection) -> Response | None:
         path, access = path_of(request.scope), self._gate.access
         is_signed = path.startswith(f"/{FOLDER}/")  # the service fetches pictures there; the signature opens
-        is_style = path.startswith(f"/{PREFIX}/assets/") and path.endswith("/sign-in.css")
+        is_style = path.startswith(f"/{PREFIX}/assets/") and path.endswith(STYLES)
         if path in OPEN or is_style or is_signed or access.session(request):
             return None
         credentials = basic_credentials(request)

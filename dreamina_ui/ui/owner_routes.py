@@ -17,7 +17,7 @@ from dreamina_ui.limits import Limits
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.objects import PREFIX
-from dreamina_ui.ui.routes import asset_path, language_of, read_json, same_site
+from dreamina_ui.ui.routes import asset_path, head_links, language_of, read_json, same_site
 from dreamina_ui.ui.wording import error_text, languages, say
 
 WORDS = ("owner_", "state_", "problem_", "sign_")
@@ -54,11 +54,11 @@ class _OwnerRoutes:
         language = language_of(request)
         words = {key: text for key, text in languages()[language].items() if key.startswith(WORDS)}
         facts = {"language": language, "words": words, "signed_in": self._access.session(request) is not None}
-        style, script = (asset_path(f"owner.{kind}").removeprefix(f"{PREFIX}/") for kind in ("css", "js"))
+        script = asset_path("owner.js").removeprefix(f"{PREFIX}/")
         page = f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(say(language, "owner_title"))}</title>
 <meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
-<link rel="stylesheet" href="{style}"></head>
+{head_links("owner.css")}</head>
 <body><main id="owner"></main>
 <script src="{script}" data-page="{html.escape(json.dumps(facts, ensure_ascii=False))}"></script></body></html>"""
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})

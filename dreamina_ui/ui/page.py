@@ -22,7 +22,8 @@ from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.endpoints import add_endpoints
 from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.objects import PREFIX
-from dreamina_ui.ui.routes import asset_path, language_of, words_path
+from dreamina_ui.ui.routes import ASSETS_FOLDER, asset_path, language_of, words_path
+from dreamina_ui.ui.theme import build_theme
 from dreamina_ui.ui.visitor import address_of
 from dreamina_ui.ui.wording import error_text, field_titles, languages, say
 
@@ -33,8 +34,11 @@ MAX_STREAMS = 1000
 
 SCRIPTS = (
     "metadata.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js", "notices.js",
+    "layout.js", "examples.js",
 )  # fmt: skip
 """What builds on `page.js`, in the order in which it is added."""
+
+_BRAND = '<header><img src="{logo}" alt="" width="28" height="28"><h1>Dreamina UI</h1></header>'
 
 PAGE_WORDS = ("generate", "model", "tab_create", "tab_library", "forgetful_banner")
 """Words of Gradio's own components."""
@@ -87,11 +91,13 @@ def build_page(
             gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner", elem_classes="banner")
         if not keeps_data:
             gr.HTML(texts("ui_forgetful_banner"), elem_id="forgetful-banner", elem_classes="banner")
-        if is_closed or hugging_face:
-            gr.HTML(texts("ui_account"), elem_id="account")
+        with gr.Row(elem_id="top"):
+            gr.HTML(_BRAND.format(logo=asset_path("logo.svg")), elem_id="brand", apply_default_css=False)
+            gr.HTML('<div id="language"></div>', elem_id="language-frame", apply_default_css=False)
+            if is_closed or hugging_face:
+                gr.HTML(texts("ui_account"), elem_id="account", apply_default_css=False)
         if hugging_face:
             hugging_face.render()  # type: ignore[no-untyped-call]
-        gr.HTML('<div id="language"></div>', elem_id="language-frame", apply_default_css=False)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):
@@ -107,10 +113,12 @@ def build_page(
                     for place, each in enumerate(models):
                         with gr.Column(elem_id=f"form-{place}", elem_classes="model-form"):
                             forms[each.model_id] = build_form(each, texts, _form_name(place))
-                    generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
+                    with gr.Column(elem_id="press"):
+                        generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
                     gr.HTML('<div id="batch"></div>', elem_id="batch-frame", apply_default_css=False)
                     gr.HTML('<div id="own-key"></div>', elem_id="own-key-frame", apply_default_css=False)
                 with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
+                    gr.HTML('<div id="tools"></div>', elem_id="tools-frame", apply_default_css=False)
                     places = '<div id="batches"></div><div id="jobs"></div>'
                     gr.HTML(places, elem_id="jobs-frame", apply_default_css=False)
             with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
@@ -135,13 +143,12 @@ def build_page(
     # In single quotes: Gradio sends each escaped double quote as eleven characters. Measured: 41 kB a visit, not 51.
     facts = html.escape(json.dumps(_page_facts(models), ensure_ascii=False), quote=False).replace("'", "&#39;")
     script = f"<script src='{asset_path('page.js')}' data-page='{facts}'></script>"
+    icon = f'<link rel="icon" type="image/svg+xml" href="{asset_path("logo.svg")}">'
     launch = {
         "i18n": texts,
-        "head": f'<link rel="stylesheet" href="{asset_path("page.css")}">{script}',
-        # Soft's own grey has a contrast of 2.5 on white; 4.5 is the least that everybody can read.
-        "theme": gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
-            body_text_color_subdued="*neutral_600"
-        ),
+        "head": f'{icon}<link rel="stylesheet" href="{asset_path("page.css")}">{script}',
+        "theme": build_theme(),
+        "favicon_path": ASSETS_FOLDER / "logo.svg",
         "footer_links": [],
         "run_history": False,
         "mcp_server": False,  # ours is in ui/tools.py
@@ -246,8 +253,20 @@ def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
             }
             for place, model in enumerate(models)
         ],
+        "examples": _examples(models),
         "languages": {
             language: {"name": words["language_name"], "words": words_path(language).removeprefix(f"{PREFIX}/")}
             for language, words in languages().items()
         },
     }
+
+
+def _examples(models: Sequence[Model]) -> list[dict[str, Any]]:
+    """What the page suggests: a model's inputs by parameter, and the address of the picture that goes with them."""
+    examples = json.loads((ASSETS_FOLDER / "examples" / "examples.json").read_text(encoding="utf-8"))
+    offered = {model.model_id for model in models}
+    return [
+        each | {"file": asset_path(f"examples/{each['file']}").removeprefix(f"{PREFIX}/")}
+        for each in examples
+        if each["model_id"] in offered
+    ]

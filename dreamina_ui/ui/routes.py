@@ -41,7 +41,7 @@ from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import NOBODY, Access
 from dreamina_ui.ui.objects import FILES, PREFIX, WITH_SETTINGS, file_name, job_card, job_details, settings_object
 from dreamina_ui.ui.visitor import address_of, cookie_of, is_cross_site, new_identity
-from dreamina_ui.ui.wording import error_text, languages, page_words, pick_language
+from dreamina_ui.ui.wording import error_text, languages, page_words, pick_language, say
 
 ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -67,7 +67,7 @@ def build_routes(studio: Studio, access: Access) -> list[BaseRoute]:
         Route(f"/{PREFIX}/jobs/{{job_id}}", same_site(here.job)),
         Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", same_site(here.act), methods=["POST"]),
         Route(f"/{PREFIX}/attach", same_site(here.attach), methods=["POST"]),
-        Route(f"/{PREFIX}/assets/{{digest}}/{{name}}", here.asset),
+        Route(f"/{PREFIX}/assets/{{digest}}/{{name:path}}", here.asset),
         Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", here.words),
     ]
 
@@ -81,6 +81,18 @@ def asset_path(name: str) -> str:
 def words_path(language: str) -> str:
     """The address of the words that the page's script says in a language; it changes with them."""
     return f"{PREFIX}/words/{hashlib.sha256(page_words(language)).hexdigest()[:16]}/{language}.json"
+
+
+@cache
+def _asset_names() -> frozenset[str]:
+    return frozenset(path.relative_to(ASSETS_FOLDER).as_posix() for path in ASSETS_FOLDER.rglob("[!.]*.*"))
+
+
+def head_links(style: str) -> str:
+    """The icon, the colours and the style of a page of our own that lies below `/dreamina/`, as HTML."""
+    icon, *styles = (asset_path(name).removeprefix(f"{PREFIX}/") for name in ("logo.svg", "colours.css", style))
+    links = "".join(f'<link rel="stylesheet" href="{each}">' for each in styles)
+    return f'<link rel="icon" type="image/svg+xml" href="{icon}">{links}'
 
 
 class _Routes:
@@ -114,14 +126,16 @@ class _Routes:
         return JSONResponse(await self._cards(request, jobs), headers={"Cache-Control": "no-store"})
 
     async def left(self, request: Request) -> Response:
-        """What the visitor may still do today: `{"jobs_today": int | null, "renewed_at": s, "is_owner": bool}`.
+        """What the visitor may still do today.
 
-        `renewed_at` is in seconds since 1970. A page that asks without an identity, as its cookie was refused, gets
-        one for its storage: `"identity"`.
+        `{"jobs_today": int | null, "renewed_at": s, "stopped": str, "is_owner": bool}`: `renewed_at` in seconds since
+        1970, `stopped` a text that says why no new job is taken, `""` if jobs are taken. A page that asks without an
+        identity, as its cookie was refused, gets one for its storage: `"identity"`.
         """
         visitor = self._access.visitor(request)
         left = await run_in_threadpool(self._studio.left, visitor or NOBODY, self._access.key_session(request))
-        told = vars(left) | {"is_owner": self._access.is_owner(request)}
+        stopped = say(language_of(request), f"error_stopped_{left.stopped}") if left.stopped else ""
+        told = vars(left) | {"stopped": stopped, "is_owner": self._access.is_owner(request)}
         identity = {} if visitor else {"identity": new_identity()}
         return JSONResponse(told | identity, headers={"Cache-Control": "no-store"})
 
@@ -220,10 +234,9 @@ class _Routes:
     async def asset(self, request: Request) -> Response:
         """A file of `assets/`."""
         name = request.path_params["name"]
-        path = ASSETS_FOLDER / name
-        if "/" in name or name.startswith(".") or not path.is_file():
+        if name not in _asset_names():
             return Response("No such file.", 404)
-        return FileResponse(path, headers={"Cache-Control": FOR_EVERYBODY})
+        return FileResponse(ASSETS_FOLDER / name, headers={"Cache-Control": FOR_EVERYBODY})
 
     async def words(self, request: Request) -> Response:
         """What the page's script says in one language: `{key: text}`."""

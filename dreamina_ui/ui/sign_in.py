@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.ui.access import session_token
 from dreamina_ui.ui.gate import Gate
 from dreamina_ui.ui.objects import PREFIX
-from dreamina_ui.ui.routes import asset_path, language_of, read_json, same_site
+from dreamina_ui.ui.routes import asset_path, head_links, language_of, read_json, same_site
 from dreamina_ui.ui.sessions import COOKIE, LASTS_S
 from dreamina_ui.ui.visitor import set_cookie
 from dreamina_ui.ui.wording import say
@@ -128,12 +128,12 @@ autocomplete="current-password" maxlength="1000"></label>
 <button>{text("sign_in")}</button></form>"""
         is_outside = self._gate.is_closed and not session
         back = "" if is_outside else f'<p><a href="../">{text("sign_in_back")}</a></p>'
-        style = asset_path("sign-in.css").removeprefix(f"{PREFIX}/")
+        logo = asset_path("logo.svg").removeprefix(f"{PREFIX}/")
         page = f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{text("sign_in")} · Dreamina UI</title>
 <meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
-<link rel="stylesheet" href="{style}"></head>
-<body><main><h1>Dreamina UI</h1>{body}{back}</main></body></html>"""
+{head_links("sign-in.css")}</head>
+<body><main><h1><img src="{logo}" alt="" width="32" height="32">Dreamina UI</h1>{body}{back}</main></body></html>"""
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
 

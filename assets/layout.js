@@ -1,0 +1,32 @@
+/* Where things stand: the form gets out of the way when asked, and stays there. */
+"use strict";
+
+(() => {
+  const { words, element } = dreamina;
+  const KEPT = "dreamina.form";
+
+  function build(home) {
+    const toggle = element("button", { type: "button", id: "toggle-form", "aria-controls": "form" });
+    const set = (isAway) => {
+      document.documentElement.classList.toggle("form-away", isAway);
+      toggle.setAttribute("aria-expanded", String(!isAway));
+      toggle.textContent = isAway ? words.show_form : words.hide_form;
+    };
+    toggle.addEventListener("click", () => {
+      const isAway = !document.documentElement.classList.contains("form-away");
+      set(isAway);
+      try {
+        localStorage.setItem(KEPT, isAway ? "away" : "here");
+      } catch { /* then it is forgotten */ }
+    });
+    let kept = null;
+    try {
+      kept = localStorage.getItem(KEPT);
+    } catch { /* a browser without storage */ }
+    set(kept === "away");
+    dreamina.showForm = () => set(false);
+    home.append(toggle);
+  }
+
+  dreamina.whenThere("tools", build);
+})();
