@@ -46,6 +46,15 @@ CONTRAST = """node => {
 FOCUS_LOOK = """node => { const look = getComputedStyle(node);
     return [look.outlineStyle, look.outlineWidth, look.outlineColor, look.boxShadow, look.borderColor].join(" "); }"""
 
+WRITTEN = {
+    "de": "2,50 $ and 12.345,6",
+    "es": "2,50 US$ and 12.345,6",
+    "ja": "$2.50 and 12,345.6",
+    "ko": "US$2.50 and 12,345.6",
+    "zh-CN": "US$2.50 and 12,345.6",
+}
+"""Two and a half dollars, and a number, as each language writes them."""
+
 OpenPage = Callable[..., Page]
 
 
@@ -484,6 +493,8 @@ def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: O
         expect(prompt_box(page)).to_have_value("typed before")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert not re.search(r"undefined|__i18n__|[{}]", page.locator("body").inner_text())
+        written = page.evaluate("`${dreamina.usd(2.5)} and ${dreamina.number(12345.6, 1)}`")
+        assert written.replace("\u00a0", " ") == WRITTEN[language]
     page.reload()
     expect(page.locator("html")).to_have_attribute("lang", language)
 
