@@ -491,7 +491,10 @@ def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: O
         expect(page.get_by_label(say(language, "field_scale_title")).first).to_be_visible()
         expect(page.locator("#jobs")).to_contain_text(say(language, "no_jobs"))
         expect(prompt_box(page)).to_have_value("typed before")
+        expect(page.locator("#owner-link")).to_have_text(say(language, "open_owner"))
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        rights = page.locator("#top *").evaluate_all("nodes => nodes.map(node => node.getBoundingClientRect().right)")
+        assert max(rights) <= 390
         assert not re.search(r"undefined|__i18n__|[{}]", page.locator("body").inner_text())
         written = page.evaluate("`${dreamina.usd(2.5)} and ${dreamina.number(12345.6, 1)}`")
         assert written.replace("\u00a0", " ") == WRITTEN[language]

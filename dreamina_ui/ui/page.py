@@ -40,7 +40,7 @@ SCRIPTS = (
 
 _BRAND = '<header><img src="{logo}" alt="" width="28" height="28"><h1>Dreamina UI</h1></header>'
 
-PAGE_WORDS = ("generate", "model", "tab_create", "tab_library", "forgetful_banner")
+PAGE_WORDS = ("generate", "model", "tab_create", "tab_library")
 """Words of Gradio's own components."""
 
 
@@ -82,7 +82,7 @@ def build_page(
         The Blocks, and keyword arguments for `Blocks.launch`.
     """
     models = [model, *(each for each in studio.models.values() if each is not model)]
-    texts = gr.I18n(**_translations(models, uses_sandbox))
+    texts = gr.I18n(**_translations(models, uses_sandbox, keeps_data))
     # Gradio offers its OAuth to a page that has this button. Ours is seen by nobody: the sign-in page has the link, in
     # each language. Made outside of the page it has no events.
     hugging_face = gr.LoginButton(visible=False) if access.uses_hugging_face else None
@@ -211,13 +211,15 @@ def _form_name(place: int) -> str:
     return f"field{place or ''}"
 
 
-def _translations(models: Sequence[Model], uses_sandbox: bool) -> dict[str, dict[str, str]]:
+def _translations(models: Sequence[Model], uses_sandbox: bool, keeps_data: bool) -> dict[str, dict[str, str]]:
     """Texts of Gradio's components in each language; a field without a translation keeps the schema's words."""
     found: dict[str, dict[str, str]] = {}
     for language, words in languages().items():
         texts = {f"ui_{key}": words[key] for key in PAGE_WORDS}
         if uses_sandbox:
             texts["ui_sandbox_banner"] = words["sandbox_banner"].format(variable=f"<code>{TOKEN_VARIABLES[0]}</code>")
+        if not keeps_data:
+            texts["ui_forgetful_banner"] = words["forgetful_banner"]
         texts["ui_account"] = f'<a href="{PREFIX}/sign-in">{words["account"]}</a>'
         for place, model in enumerate(models):
             for field in model.fields:
