@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ CHECK_S = 8.0
 COPY_S = 20.0
 MAX_MB = {"image": 50, "video": 100, None: 100}
 MOST_AT_ONCE = 12
-"""How many addresses of one visitor or client address are looked at at the same time."""
+MOST_OF_ADDRESS = 24
+"""How many files of one visitor, and of one client address, are looked at at the same time: cleared cookies make new
+visitors, and there are 64 threads for all."""
 
 KEEP_THUMBNAILS = 2000
 MAX_PIXELS = 40_000_000
@@ -82,12 +84,14 @@ class InputFiles:
         self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
 
-    def check(self, model: Model, inputs: Mapping[str, Any], asker: str | None) -> None:
+    def check(
+        self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None = None
+    ) -> None:
         """Look at every file of some inputs, all at the same time; blocks for at most `check_s` seconds.
 
         Args:
             inputs: as `Model.check` gives them.
-            asker: who asks, so that nobody keeps all threads busy.
+            visitor_id, address: who asks, so that nobody keeps all threads busy; the address is a hash.
 
         Raises:
             InputError: the first rule that is broken, as `address_` and its name.
@@ -95,7 +99,7 @@ class InputFiles:
         given = list(given_addresses(model, inputs))
         looks = {url: field for field, _, url in given}
         deadline_s = time.monotonic() + self._check_s
-        under_way = {url: self._start(asker, self._look, looks[url], url, deadline_s) for url in looks}
+        under_way = {url: self._start(visitor_id, address, self._look, looks[url], url, deadline_s) for url in looks}
         # A name server that says nothing is the one thing that the deadline does not reach inside of a look.
         done, _ = wait([look for look in under_way.values() if look], self._check_s + 0.5)
         for _, place, url in given:
@@ -106,7 +110,7 @@ class InputFiles:
             if fault:
                 raise fault
 
-    def look(self, field: Field, url: str, asker: str | None) -> Future[str | None]:
+    def look(self, field: Field, url: str, visitor_id: str | None, address: str | None = None) -> Future[str | None]:
         """Look at one file and make its thumbnail, in the background.
 
         Returns:
@@ -119,7 +123,7 @@ class InputFiles:
             except _Broken as fault:
                 raise InputError(field.key, f"address_{fault.rule}", fault.limit, url) from fault
 
-        started = self._start(asker, make)
+        started = self._start(visitor_id, address, make)
         if started is None:
             started = Future()
             started.set_exception(InputError(field.key, "address_busy", None, url))
@@ -140,23 +144,28 @@ class InputFiles:
         path = self._path(digest) if _DIGEST.fullmatch(digest) else None
         return path if path and path.exists() else None
 
-    def _start(self, asker: str | None, function: Callable[..., Any], *args: Any) -> Future[Any] | None:
-        """Begin something on a thread of the pool; None if this asker keeps too many busy."""
-        name = asker or ""
+    def _start(
+        self, visitor_id: str | None, address: str | None, function: Callable[..., Any], *args: Any
+    ) -> Future[Any] | None:
+        """Begin something on a thread of the pool; None if who asks keeps too many busy, or there is no thread."""
+        limits = {f"visitor {visitor_id}": MOST_AT_ONCE} if visitor_id else {}
+        limits |= {f"address {address}": MOST_OF_ADDRESS} if address else {}
         with self._lock:
-            is_busy = self._under_way[name] >= MOST_AT_ONCE
-            self._under_way[name] += not is_busy
-        if is_busy:
+            if any(self._under_way[name] >= most for name, most in limits.items()):
+                return None
+            self._under_way.update(limits.keys())
+        try:
+            started = self._pool.submit(function, *args)
+        except RuntimeError:  # the pool keeps the work all the same, and does it some day: it is a look and no more
+            self._end(limits)
             return None
-        started = self._pool.submit(function, *args)
-        started.add_done_callback(lambda _: self._end(name))
+        started.add_done_callback(lambda _: self._end(limits))
         return started
 
-    def _end(self, name: str) -> None:
+    def _end(self, names: Iterable[str]) -> None:
         with self._lock:
-            self._under_way[name] -= 1
-            if not self._under_way[name]:
-                del self._under_way[name]
+            self._under_way.subtract(list(names))
+            self._under_way += Counter()  # forgets the names that have none
 
     def _look(self, field: Field, url: str, deadline_s: float) -> None:
         """Look at one file; raises _Broken."""

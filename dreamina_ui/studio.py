@@ -214,7 +214,7 @@ class Studio:
         """
         pressed_at = self._clock()
         account = account or self.accounts.account(None)
-        checked = self._check_inputs(model_id, inputs, visitor_id or address)
+        checked = self._check_inputs(model_id, inputs, visitor_id, address)
         if self._stopping.is_set():
             raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
         job = self._prepare(model_id, checked, visitor_id, address, account, pressed_at)
@@ -236,13 +236,15 @@ class Studio:
             is_refused.set()
             raise MoveError("This cannot be done now; nothing was submitted. Try again in a moment.") from fault
 
-    def _check_inputs(self, model_id: str, inputs: Mapping[str, Any], asker: str | None) -> dict[str, Any]:
+    def _check_inputs(
+        self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None
+    ) -> dict[str, Any]:
         if model_id not in self.models:
             raise InputError("model_id", "enum", sorted(self.models), model_id)
         model = self.models[model_id]
         checked = model.check(inputs)
         if self.given and any(given_addresses(model, checked)):
-            self.given.check(model, checked, asker)
+            self.given.check(model, checked, visitor_id, address)
         return checked
 
     def _prepare(
@@ -468,7 +470,7 @@ class Studio:
         """
         account = account or self.accounts.account(None)
         old = self._waiting(job_id)
-        checked = self._check_inputs(old.model_id, old.inputs, visitor_id or address)
+        checked = self._check_inputs(old.model_id, old.inputs, visitor_id, address)
         with self._decision:
             self._waiting(job_id)
             job = self._prepare(old.model_id, checked, visitor_id, address, account, self._clock())

@@ -13,7 +13,7 @@ import pytest
 
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.errors import InputError, describe_rule
-from dreamina_ui.inputs import MOST_AT_ONCE, InputFiles
+from dreamina_ui.inputs import MOST_AT_ONCE, MOST_OF_ADDRESS, InputFiles
 from dreamina_ui.job import Job, Output
 from dreamina_ui.links import LINK_S, SignedLinks, read_secret
 from dreamina_ui.schema import load_models
@@ -200,6 +200,36 @@ def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
     good = host.give("/good.png", Answer(png(), headers=PNG))
     files.check(MODEL, {"image_urls": [good]}, "another")
     assert all(look.exception(5) for look in looks)
+
+
+def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer) -> None:
+    """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
+    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(MOST_OF_ADDRESS)]
+    files = make(check_s=0.5)
+    looks = [files.look(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
+    one_more = files.look(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
+    assert isinstance(one_more, InputError)
+    assert one_more.rule == "address_busy"
+    good = host.give("/good.png", Answer(png(), headers=PNG))
+    files.check(MODEL, {"image_urls": [good]}, "a new one", "elsewhere")
+    assert all(look.exception(5) for look in looks)
+
+
+def test_a_look_for_which_there_is_no_thread_is_refused_and_forgotten(
+    make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a small container a visitor would else be told for ever that too many looks are under way."""
+    files, url = make(), host.give("/good.png", Answer(png(), headers=PNG))
+    with monkeypatch.context() as small:
+        small.setattr(threading.Thread, "start", _no_thread)
+        for _ in range(MOST_AT_ONCE + 1):
+            fault = files.look(FIELD, url, "someone", "home").exception(5)
+            assert isinstance(fault, InputError)
+    files.check(MODEL, {"image_urls": [url]}, "someone", "home")
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 @pytest.mark.parametrize("language", sorted(languages()))

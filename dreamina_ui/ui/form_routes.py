@@ -21,6 +21,7 @@ from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.objects import PREFIX, THUMBNAILS, file_name, given_thumbnail
 from dreamina_ui.ui.routes import IMMUTABLE, language_of, read_json, same_site
+from dreamina_ui.ui.visitor import address_of
 from dreamina_ui.ui.wording import rule_text, say
 
 
@@ -83,7 +84,8 @@ class _FormRoutes:
         if field is None or not isinstance(url, str):
             return JSONResponse({"message": "model_id, field and address"}, 400)
         try:
-            await asyncio.wrap_future(given.look(field, url, visitor))
+            address = address_of(request.client.host if request.client else None)
+            await asyncio.wrap_future(given.look(field, url, visitor, address))
         except InputError as fault:
             return JSONResponse({"message": rule_text(fault, language)}, 422)
         thumbnail = await run_in_threadpool(given_thumbnail, given, url)
