@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ CHECK_S = 8.0
 """How long a press waits for all of its files to be looked at."""
 
 COPY_S = 20.0
+"""How long a thumbnail may take to make: a JPEG of a megabyte can hold scans for a minute of decoding."""
+
 MAX_MB = {"image": 50, "video": 100, None: 100}
 MOST_AT_ONCE = 12
 MOST_OF_ADDRESS = 24
@@ -45,6 +48,7 @@ MAX_PIXELS = 40_000_000
 LEAST_LINK_S = 900.0
 """A signed address of ours must be good for so long still: the job may wait in the queue."""
 
+_PARTIAL = "partial-"
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 log = logging.getLogger(__name__)
@@ -68,11 +72,13 @@ class InputFiles:
         find: Callable[[str], tuple[Job, Output, Path] | None],
         *,
         check_s: float = CHECK_S,
+        copy_s: float = COPY_S,
     ) -> None:
         self._folder = folder
         self._links = links
         self._find = find
         self._check_s = check_s
+        self._copy_s = copy_s
         timeout_s = max(check_s / 2, 0.1)
         self._downloaders = {
             kind: Downloader(guard, max_bytes=mb * 10**6, connect_timeout_s=timeout_s, read_timeout_s=timeout_s)
@@ -83,6 +89,12 @@ class InputFiles:
         self._decoder = ThreadPoolExecutor(1, "look-decode")
         self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
+
+    def clean_up(self) -> None:
+        """Remove what a kill left half fetched; call it before anything is looked at."""
+        with suppress(OSError):  # the next start tries again
+            for partial in self._folder.glob(f"{_PARTIAL}*"):
+                partial.unlink(missing_ok=True)
 
     def check(
         self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None = None
@@ -203,11 +215,12 @@ class InputFiles:
         self._look(field, url, time.monotonic() + self._check_s)
         if field.file_kind != "image" or self._links.place_of(url) is not None:
             return None
-        partial = self._folder / f"partial-{secrets.token_hex(8)}"
+        partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
+        deadline_s = time.monotonic() + self._copy_s
         try:
             self._folder.mkdir(exist_ok=True)
-            self._downloaders["image"].fetch(url, partial, time.monotonic() + COPY_S)
-            thumbnail = self._decoder.submit(_shrink, partial).result()
+            self._downloaders["image"].fetch(url, partial, deadline_s)
+            thumbnail = self._decoder.submit(_shrink, partial, deadline_s).result()
             partial.write_bytes(thumbnail)
             partial.replace(self._path(digest))
             for old in self._by_age()[:-KEEP_THUMBNAILS]:
@@ -252,9 +265,9 @@ class _Broken(Exception):
         self.limit = limit
 
 
-def _shrink(path: Path) -> bytes:
+def _shrink(path: Path, deadline_s: float) -> bytes:
     with path.open("rb") as file:
         form = recognise(file.read(64))
     if form is None or form.kind != "image":
         raise PictureFault("it is no picture")
-    return make_previews(path, form, MAX_PIXELS).thumbnail
+    return make_previews(path, form, MAX_PIXELS, deadline_s).thumbnail

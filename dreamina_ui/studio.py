@@ -124,6 +124,8 @@ class Studio:
             LedgerError: the ledger could not be read or written.
         """
         self._media.clean_up()
+        if self.given:
+            self.given.clean_up()
         for job in self._unfinished():
             if job.state == "submitting":
                 detail = "The program ended while this was being sent."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.errors import InputError, describe_rule
-from dreamina_ui.inputs import MOST_AT_ONCE, MOST_OF_ADDRESS, InputFiles
+from dreamina_ui.inputs import MOST_AT_ONCE, InputFiles
 from dreamina_ui.job import Job, Output
 from dreamina_ui.links import LINK_S, SignedLinks, read_secret
 from dreamina_ui.schema import load_models
@@ -43,11 +45,11 @@ def make(tmp_path: Path, host: FileServer) -> Make:
     """Makes what is tested; the host of the test is the only one that may be private."""
 
     def make_one(
-        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, Path] | None = None, check_s: float = 4.0
+        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, Path] | None = None, **more: float
     ) -> InputFiles:
         guard = AddressGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedLinks("https://studio.example/page", b"s" * 32, Clock())
-        return InputFiles(tmp_path / "given", guard, links, lambda key: found, check_s=check_s)
+        return InputFiles(tmp_path / "given", guard, links, lambda key: found, **{"check_s": 4.0, **more})
 
     return make_one
 
@@ -202,9 +204,10 @@ def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
     assert all(look.exception(5) for look in looks)
 
 
-def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer) -> None:
+def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
-    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(MOST_OF_ADDRESS)]
+    monkeypatch.setattr("dreamina_ui.inputs.MOST_OF_ADDRESS", 3)
+    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(3)]
     files = make(check_s=0.5)
     looks = [files.look(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
     one_more = files.look(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
@@ -287,6 +290,32 @@ def test_a_damaged_picture_is_no_thumbnail_and_no_refusal(make: Make, host: File
     """Whether the service can read it is the service's to say."""
     url = host.give("/odd.png", Answer(png()[:60] + bytes(100), headers=PNG))
     assert make().look(FIELD, url, "someone").result(10) is None
+
+
+def test_a_picture_that_decodes_for_ever_holds_nobody_up(make: Make, host: FileServer) -> None:
+    """Half a megabyte can be a minute of work, on the one thread that makes everybody's thumbnails."""
+    url = host.give("/bomb.jpg", Answer(many_scans(4000), headers={"Content-Type": "image/jpeg"}))
+    assert make(copy_s=0.4).look(FIELD, url, "someone").result(20) is None
+
+
+def many_scans(count: int) -> bytes:
+    """A small progressive JPEG with one of its scans over and over: each is a walk over the whole picture."""
+    file = io.BytesIO()
+    Image.new("L", (2400, 2400), 128).save(file, "JPEG", progressive=True)
+    good = file.getvalue()
+    start = good.rindex(b"\xff\xda")
+    return good[:start] + good[start:-2] * count + good[-2:]
+
+
+def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(scene: Scene, make: Make, tmp_path: Path) -> None:
+    """Each may be 50 MB, and strangers choose how many there are."""
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "partial-0123456789abcdef").write_bytes(b"half a picture")
+    (folder / f"{'a' * 32}.webp").write_bytes(b"kept")
+    scene.studio.given = make()
+    scene.start()
+    assert [each.name for each in folder.iterdir()] == [f"{'a' * 32}.webp"]
 
 
 # --- signed addresses of our own pictures
