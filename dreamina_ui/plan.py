@@ -6,6 +6,7 @@ can ask for millions.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from dreamina_ui.schema import Field, Model
 
 MOST_JOBS = 200
 """How many jobs one batch may have."""
+
+MOST_CHARACTERS = 20_000
+"""How long the inputs of one job of a batch may be as JSON: two hundred long texts could fill the disk."""
 
 VARIED_KINDS = ("choice", "number", "integer")
 """Kinds of fields that can have several values at once."""
@@ -82,10 +86,18 @@ def expand(model: Model, wishes: Wishes) -> list[dict[str, Any]]:
                 inputs = {**wishes.inputs, **dict(zip(axes, values, strict=True)), prompt.key: "".join(words).strip()}
                 try:
                     checked = model.check(inputs)
+                    _check_length(checked)
                 except InputError as fault:
                     raise PlanError("input", line=number, fault=fault) from fault
                 found.extend(dict(checked) for _ in range(wishes.repeats))
     return found
+
+
+def _check_length(inputs: Mapping[str, Any]) -> None:
+    lengths = {key: len(json.dumps(value)) for key, value in inputs.items()}
+    if sum(lengths.values()) > MOST_CHARACTERS:
+        longest = max(lengths, key=lambda key: lengths[key])
+        raise InputError(longest, "maxLength", MOST_CHARACTERS, inputs[longest])
 
 
 def _axes(model: Model, values: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -92,6 +92,18 @@ def test_a_bomb_is_refused_before_it_goes_off(text: str) -> None:
     assert time.process_time() - began_s < 2
 
 
+def test_a_few_characters_do_not_become_hundreds_of_megabytes() -> None:
+    """A model may set no bound on its prompt, and each repeat of a megabyte would be shown and written once more."""
+    model = load_models()["bytedance/dreamina-4-0/edit"]
+    common = {"image_urls": ["https://files.example/a.png"]}
+    with pytest.raises(PlanError) as told:
+        expand(model, Wishes("fox\n" + "x" * 900_000, common, repeats=100))
+    assert told.value.line == 2
+    assert told.value.fault is not None
+    assert (told.value.fault.field, told.value.fault.rule) == ("prompt", "maxLength")
+    assert len(expand(model, Wishes("x" * 19_000, common, repeats=3))) == 3
+
+
 def test_the_most_is_allowed_and_one_more_is_not() -> None:
     """A bound that is off by one is found by the first person who counts."""
     assert len(prompts("fox", repeats=MOST_JOBS)) == MOST_JOBS
