@@ -39,6 +39,9 @@ from dreamina_ui.tables import batches, jobs
 MOST_WAITING = {"visitor_id": MOST_JOBS, "address": 5 * MOST_JOBS}
 """How many jobs of one visitor, and from one client address, may wait to be sent: strangers cannot fill the disk."""
 
+KEPT_EMPTY = 30
+"""How many ended batches of one visitor or address are kept from which nothing was sent: they cost nothing to make."""
+
 _FACTS: dict[type[DreaminaError], tuple[str, ...]] = {
     LimitError: ("limit", "most", "until"),
     StoppedError: ("reason",),
@@ -156,6 +159,7 @@ class Batches:
                 for name, most in MOST_WAITING.items():
                     if _waiting(connection, name, row[name]) + len(planned) > most:
                         raise PlanError("waiting", most=most)
+                    _forget_empty(connection, name, row[name])
                 times = {"created_at": now, "changed_at": now}
                 connection.execute(batches.insert().values(batch_id=batch_id, state="running", **row, **times))
                 each = [
@@ -193,7 +197,7 @@ class Batches:
         """Cancel all that was not sent; what was goes on. Returns how many jobs will never be sent."""
         mine = (items.c.batch_id == batch_id) & (items.c.state == "planned")
         with self._ledger.writing() as connection:
-            count = connection.execute(items.update().where(mine).values(state="cancelled")).rowcount
+            count = connection.execute(items.update().where(mine).values(state="cancelled", inputs="{}")).rowcount
             self._end_if_done(connection, batch_id)
         return count
 
@@ -310,6 +314,17 @@ def _waiting(connection: sa.Connection, name: str, value: str | None) -> int:
     mine = sa.select(sa.func.count()).join(batches, batches.c.batch_id == items.c.batch_id)
     mine = mine.where(batches.c[name] == value, batches.c.state != "ended", items.c.state == "planned")
     return int(connection.execute(mine.select_from(items)).scalar_one())
+
+
+def _forget_empty(connection: sa.Connection, name: str, value: str | None) -> None:
+    """Delete the oldest of those ended batches of a visitor or address that never became a job.
+
+    One with a job stays for ever: its start, should it come again, must find it.
+    """
+    sent = sa.exists().where(items.c.batch_id == batches.c.batch_id, items.c.state == "sent")
+    mine = sa.select(batches.c.batch_id).where(batches.c[name] == value, batches.c.state == "ended", ~sent)
+    surplus = mine.order_by(batches.c.created_at.desc()).offset(KEPT_EMPTY)
+    connection.execute(batches.delete().where(batches.c.batch_id.in_(surplus)))
 
 
 def _count_name(state: str, job_state: str | None) -> str:

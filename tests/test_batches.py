@@ -30,7 +30,8 @@ from dreamina_ui.errors import (
 from dreamina_ui.job import Job
 from dreamina_ui.limits import Limits
 from dreamina_ui.sender import AT_ONCE, Sender
-from dreamina_ui.tables import jobs
+from dreamina_ui.tables import batch_items as items
+from dreamina_ui.tables import batches, jobs
 from dreamina_ui.ui.wording import pause_text
 from tests.kit import INPUTS, MODEL_ID, SUBMIT, Scene, Service
 from tests.misbehaving import Answer, Misbehaving, json_answer
@@ -437,6 +438,28 @@ def test_so_much_may_wait_and_no_more(desk: Desk) -> None:
         desk.begin(1, "one more", address="home")
     desk.begin(1, "elsewhere", address="away")
     desk.begin(1, "nowhere")
+
+
+def test_starting_and_cancelling_for_ever_fills_no_disk(
+    desk: Desk, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs nothing, and a cleared cookie makes a new visitor each time."""
+    monkeypatch.setattr("dreamina_ui.batches.KEPT_EMPTY", 2)
+    sent = desk.begin(1, address="home")
+    desk.wait(sent, lambda now: now.state == "ended")
+    desk.sender.stop()
+    for number in range(5):
+        empty = desk.begin(3, f"w{number}", address="home")
+        desk.batches.cancel(empty.batch_id)
+    with desk.scene.ledger.reading() as connection:
+        kept = connection.execute(sa.select(batches.c.batch_id)).scalars().all()
+        inputs = connection.execute(sa.select(items.c.inputs).where(items.c.state == "cancelled")).scalars().all()
+    assert len(kept) == 2 + 2
+    assert set(inputs) == {"{}"}
+    assert len(inputs) == 3 * (2 + 1)
+    assert desk.counts(empty) == {"cancelled": 3}
+    assert desk.begin(1, address="home").batch_id in kept, "what was paid for once is known for ever"
+    assert desk.counts(sent) == {"running": 1}
 
 
 def test_an_unknown_batch_is_told(desk: Desk) -> None:
