@@ -1,0 +1,114 @@
+"""Make the README's pictures: `python -m assets.make_screenshots`, from the real program in a real Chromium.
+
+The program runs on its sandbox with a data folder of its own, and takes the jobs below; needs what `tests/run.py`
+needs. The sandbox paints each job anew, so look at the pictures before you keep them. `CHROMIUM` names another browser.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from dreamina_ui.ui.wording import say
+from tests.page_kit import AppProcess, Visitor, wait_for
+
+FOLDER = Path(__file__).parent / "screenshots"
+MOST_BYTES = 120_000
+PATIENCE_S = 60.0
+"""How long one job may take on a busy machine."""
+
+WIDE = {"width": 1440, "height": 820}
+PHONE = {"width": 390, "height": 844}
+QUICK = {"DREAMINA_SANDBOX_QUEUE_S": "1", "DREAMINA_SANDBOX_RUN_S": "2"}
+SLOW = {"DREAMINA_SANDBOX_QUEUE_S": "0", "DREAMINA_SANDBOX_RUN_S": "300"}
+
+# Oldest first; one picture each, unless they say otherwise.
+JOBS: tuple[dict[str, Any], ...] = (
+    {"prompt": "Sand dunes of the Sahara at noon, a lone traveller", "size": "2304x1728(4:3)"},
+    {"prompt": "A field of lavender and poppies under summer clouds", "size": "2304x1728(4:3)"},
+    {"prompt": "Aurora over a wooden cabin and snowy mountains", "size": "2048x2048(1:1)", "force_single": False},
+    {"prompt": "A red fox in a snowy forest, soft morning light", "size": "2048x2048(1:1)"},
+    {"prompt": "雪山と月、静かな夜", "size": "2048x2048(1:1)"},
+    {"prompt": "A calm sea at dusk, seagulls circling", "size": "2304x1728(4:3)"},
+    {"prompt": "A neon city street at night in the rain, people with umbrellas", "size": "2304x1728(4:3)"},
+    {"prompt": "Cherry blossoms beside a mountain lake at sunrise", "size": "2304x1728(4:3)"},
+)
+RUNNING = {"prompt": "A small village by the sea on a starry night", "size": "2304x1728(4:3)"}
+BATCH = "A {red|blue|golden} sailboat on a calm sea\nA {spring|winter} morning in the mountains"
+
+ALL_SEEN = """[...document.images].every(
+    one => one.complete || !one.checkVisibility() || one.getBoundingClientRect().top > innerHeight)"""
+
+
+def main() -> None:
+    """Take every picture anew and write it as a small WebP; says how large each became."""
+    expect.set_options(timeout=30_000)
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        with AppProcess(Path(folder), **QUICK) as app:
+            visitor = Visitor(app)
+            for number, inputs in enumerate(JOBS, start=1):
+                visitor.press(**inputs)
+                done = ["done"] * number
+                wait_for(lambda done=done: [job["state"] for job in visitor.jobs()] == done, PATIENCE_S)
+        with AppProcess(Path(folder), **SLOW) as app, sync_playwright() as tool:
+            visitor = Visitor(app, visitor.http)
+            visitor.press(**RUNNING)
+            wait_for(lambda: visitor.jobs()[0]["elapsed_s"] > 5)
+            path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+            browser = tool.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+            take(open_page(browser, app, visitor, WIDE), "create")
+            take(open_page(browser, app, visitor, WIDE, color_scheme="dark"), "dark")
+            phone = open_page(browser, app, visitor, PHONE, device_scale_factor=2)
+            phone.locator("#jobs li.job").nth(1).evaluate("card => card.scrollIntoView()")
+            take(phone, "phone", quality=60)
+            take(open_library(open_page(browser, app, visitor, WIDE)), "library")
+            take(open_batch(open_page(browser, app, visitor, WIDE)), "batch")
+            browser.close()
+
+
+def open_page(browser: Browser, app: AppProcess, visitor: Visitor, viewport: Any, **context: Any) -> Page:
+    """The page as this visitor sees it, in a window of this size, its form and pictures ready."""
+    window = browser.new_context(locale="en-US", viewport=viewport, reduced_motion="reduce", **context)
+    window.add_cookies([{"name": name, "value": value, "url": app.url} for name, value in visitor.http.cookies.items()])
+    page = window.new_page()
+    page.goto(app.url)
+    expect(page.locator("#field-prompt .counter")).to_be_visible()
+    page.locator("#field-prompt textarea").fill(RUNNING["prompt"])
+    expect(page.locator("#jobs li.job")).to_have_count(len(JOBS) + 1)
+    return page
+
+
+def open_library(page: Page) -> Page:
+    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    expect(page.locator("#library img").first).to_be_visible()
+    return page
+
+
+def open_batch(page: Page) -> Page:
+    page.locator("#batch summary").click()
+    page.get_by_label(say("en", "batch_prompts")).fill(BATCH)
+    page.get_by_role("button", name=say("en", "batch_table")).click()
+    expect(page.get_by_role("dialog").get_by_role("row").last).to_be_visible()
+    return page
+
+
+def take(page: Page, name: str, *, quality: int = 80) -> None:
+    """Write what the window shows once its pictures are there."""
+    page.wait_for_function(ALL_SEEN)
+    path = FOLDER / f"{name}.webp"
+    with Image.open(io.BytesIO(page.screenshot())) as picture:
+        picture.save(path, "WEBP", quality=quality, method=6)
+    print(f"{path.name}: {path.stat().st_size} bytes")
+    assert path.stat().st_size < MOST_BYTES, f"{name} is too large for a README"
+
+
+if __name__ == "__main__":
+    main()
