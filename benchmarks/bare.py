@@ -17,11 +17,12 @@ from dreamina_ui.settings import read_settings
 def main() -> None:
     """Wire the parts from the environment as `app.py` does, then press what comes."""
     settings = read_settings()
-    studio = build_parts(settings, DataFolder(settings.data_dir)).studio
+    parts = build_parts(settings, DataFolder(settings.data_dir))
+    studio = parts.studio
     studio.start()
     print("ready", flush=True)
     for line in sys.stdin:
-        job = studio.generate(next(iter(studio.models)), json.loads(line))
+        job = studio.generate(parts.model.model_id, json.loads(line))
         print(job.job_id, flush=True)
     studio.stop()
     os._exit(0)
