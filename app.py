@@ -14,31 +14,12 @@ os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe every client on 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # telemetry is the owner's choice
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100000000")  # else each event tabulates all past events
 
-from starlette.middleware import Middleware
-
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.logs import set_up_logging, take_over_uvicorn
 from dreamina_ui.parts import build_parts
-from dreamina_ui.passwords import read_logins
 from dreamina_ui.settings import forget_secrets, read_settings
-from dreamina_ui.ui.access import Access
-from dreamina_ui.ui.batch_routes import build_batch_routes
-from dreamina_ui.ui.cost_routes import build_cost_routes
-from dreamina_ui.ui.doors import Doors, without_cors
-from dreamina_ui.ui.form_routes import build_form_routes
-from dreamina_ui.ui.gate import Gate, Wall
-from dreamina_ui.ui.headers import SafeHeaders
-from dreamina_ui.ui.library_routes import build_library_routes
-from dreamina_ui.ui.own_key import build_key_routes
-from dreamina_ui.ui.owner_routes import build_owner_routes
-from dreamina_ui.ui.page import build_page
-from dreamina_ui.ui.page_language import PageLanguage
-from dreamina_ui.ui.probes import build_probe_routes
-from dreamina_ui.ui.proxies import Proxies
-from dreamina_ui.ui.routes import build_routes
-from dreamina_ui.ui.sign_in import build_sign_in_routes
-from dreamina_ui.ui.visitor import VisitorCookie
+from dreamina_ui.ui.site import build_site
 
 log = logging.getLogger("dreamina_ui")
 
@@ -55,50 +36,9 @@ def main() -> None:
         set_up_logging(settings.log_level, as_json=logs_json)
         folder = DataFolder(settings.data_dir)
         parts = build_parts(settings, folder)
-        logins = read_logins(settings.auth.get_secret_value(), settings.auth_file)
-        access = Access(
-            is_shared=settings.is_shared,
-            owners=settings.owners,
-            uses_hugging_face=settings.offers_hugging_face and not logins,  # one kind of names: two might clash
-        )
-        gate = Gate(access, logins, settings.owner_password)
-        page, launch = build_page(
-            parts.studio,
-            parts.model,
-            access,
-            uses_sandbox=settings.uses_sandbox,
-            keeps_data=settings.keeps_data,
-            is_closed=gate.is_closed,
-        )
-        routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
-        routes += build_cost_routes(parts.costs, access, parts.studio.now)
-        routes += build_key_routes(parts.studio, access)
-        routes += build_sign_in_routes(gate)
-        routes += build_batch_routes(
-            parts.studio, parts.batches, parts.sender, access, uses_sandbox=settings.uses_sandbox
-        )
-        token = settings.metrics_token
-        routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
-        routes += build_owner_routes(parts.studio, access, can_sign_in=gate.has_sign_in)
-        routes += build_form_routes(
-            parts.studio, parts.library, parts.links, access, uses_sandbox=settings.uses_sandbox
-        )
-        if settings.wants_tools:
-            from dreamina_ui.ui.tools import build_tool_routes  # its package is optional, and half a second to load
-
-            routes += build_tool_routes(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
+        page, launch = build_site(settings, parts)
         parts.start()
-        middleware = [
-            Middleware(Proxies, settings.believed_proxies),
-            Middleware(SafeHeaders, settings.frame_sites),
-            Middleware(Doors, is_private=not settings.is_shared and not settings.uses_sandbox),
-            *([Middleware(Wall, gate)] if gate.is_closed else []),
-            Middleware(VisitorCookie),
-            Middleware(PageLanguage),
-        ]
-        app_kwargs = {"routes": routes, "middleware": middleware, "lifespan": without_cors}
-        share = settings.wants_share_link  # without a word, Gradio shares the page of a hosted notebook by itself
-        page.launch(app_kwargs=app_kwargs, share=share, quiet=logs_json, prevent_thread_lock=True, **launch)
+        page.launch(quiet=logs_json, prevent_thread_lock=True, **launch)
         take_over_uvicorn()
         page.server.config.encoded_headers = []  # strangers need not know the server by name
     except (DreaminaError, OSError) as fault:

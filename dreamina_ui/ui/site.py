@@ -1,0 +1,81 @@
+"""The page and everything around it that a browser meets: routes of our own, and what stands before every request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from dreamina_ui.parts import Parts
+from dreamina_ui.passwords import read_logins
+from dreamina_ui.settings import Settings
+from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.batch_routes import build_batch_routes
+from dreamina_ui.ui.compression import PageCompression
+from dreamina_ui.ui.cost_routes import build_cost_routes
+from dreamina_ui.ui.doors import Doors, without_cors
+from dreamina_ui.ui.form_routes import build_form_routes
+from dreamina_ui.ui.gate import Gate, Wall
+from dreamina_ui.ui.headers import SafeHeaders
+from dreamina_ui.ui.library_routes import build_library_routes
+from dreamina_ui.ui.own_key import build_key_routes
+from dreamina_ui.ui.owner_routes import build_owner_routes
+from dreamina_ui.ui.page import build_page
+from dreamina_ui.ui.page_language import PageLanguage
+from dreamina_ui.ui.probes import build_probe_routes
+from dreamina_ui.ui.proxies import Proxies
+from dreamina_ui.ui.routes import build_routes
+from dreamina_ui.ui.sign_in import build_sign_in_routes
+from dreamina_ui.ui.visitor import VisitorCookie
+
+
+def build_site(settings: Settings, parts: Parts) -> tuple[gr.Blocks, dict[str, Any]]:
+    """Wire the page to the parts below it.
+
+    Returns:
+        The Blocks, and keyword arguments for `Blocks.launch`.
+
+    Raises:
+        SettingsError: the names and passwords cannot be read, or a package that is asked for is missing.
+    """
+    logins = read_logins(settings.auth.get_secret_value(), settings.auth_file)
+    access = Access(
+        is_shared=settings.is_shared,
+        owners=settings.owners,
+        uses_hugging_face=settings.offers_hugging_face and not logins,  # one kind of names: two might clash
+    )
+    gate = Gate(access, logins, settings.owner_password)
+    page, launch = build_page(
+        parts.studio,
+        parts.model,
+        access,
+        uses_sandbox=settings.uses_sandbox,
+        keeps_data=settings.keeps_data,
+        is_closed=gate.is_closed,
+    )
+    routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
+    routes += build_cost_routes(parts.costs, access, parts.studio.now)
+    routes += build_key_routes(parts.studio, access)
+    routes += build_sign_in_routes(gate)
+    routes += build_batch_routes(parts.studio, parts.batches, parts.sender, access, uses_sandbox=settings.uses_sandbox)
+    token = settings.metrics_token
+    routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
+    routes += build_owner_routes(parts.studio, access, can_sign_in=gate.has_sign_in)
+    routes += build_form_routes(parts.studio, parts.library, parts.links, access, uses_sandbox=settings.uses_sandbox)
+    if settings.wants_tools:
+        from dreamina_ui.ui.tools import build_tool_routes  # its package is optional, and half a second to load
+
+        routes += build_tool_routes(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
+    middleware = [
+        Middleware(PageCompression),  # outside of what reads the page as it passes
+        Middleware(Proxies, settings.believed_proxies),
+        Middleware(SafeHeaders, settings.frame_sites),
+        Middleware(Doors, is_private=not settings.is_shared and not settings.uses_sandbox),
+        *([Middleware(Wall, gate)] if gate.is_closed else []),
+        Middleware(VisitorCookie),
+        Middleware(PageLanguage),
+    ]
+    launch["app_kwargs"] = {"routes": routes, "middleware": middleware, "lifespan": without_cors}
+    launch["share"] = settings.wants_share_link  # without a word, Gradio shares a hosted notebook's page by itself
+    return page, launch
