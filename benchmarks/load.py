@@ -112,6 +112,7 @@ class Crowd:
             each for each in config["dependencies"] for target, _ in each["targets"] if names.get(target) == "generate"
         )
         self._press = press["id"]
+        self._model = next(e["props"]["value"] for e in config["components"] if e["props"].get("elem_id") == "model")
         self._fields = [names[each].removeprefix("field-") for each in press["inputs"]]
         self._numbers = itertools.count(1)
 
@@ -153,8 +154,9 @@ class Crowd:
 
     async def _press_and_watch(self, cookie: str, prompt: str) -> Heard:
         session = prompt.replace(" ", "-")
-        values = INPUTS | {"prompt": prompt}
-        body = {"data": [values[name] for name in self._fields], "fn_index": self._press, "session_hash": session}
+        values = INPUTS | {"prompt": prompt, "model": self._model}
+        # The forms of the other models are in the page too, and empty.
+        body = {"data": [values.get(name) for name in self._fields], "fn_index": self._press, "session_hash": session}
         async with self._ask("/gradio_api/queue/join", cookie, body) as (_, answer):
             await answer.read()
         async with aclosing(self._events(f"/gradio_api/queue/data?session_hash={session}", cookie)) as stream:
