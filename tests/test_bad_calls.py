@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.kit import TOKEN
 from tests.page_kit import AppProcess, HeldSandbox
 
-CALLS = int(os.environ.get("DREAMINA_BAD_CALLS", "600"))
+CALLS = int(os.environ.get("DREAMINA_BAD_CALLS", "300"))
 CALLS_AT_ONCE = 5
 GROWTH_BYTES = 40e6
 
