@@ -26,6 +26,8 @@ log = logging.getLogger("dreamina_ui")
 
 def main() -> None:
     """Run until SIGTERM or Ctrl+C."""
+    # Each statement in the ledger lets go of Python's lock and wants it back; by default others keep it 5 ms each time.
+    sys.setswitchinterval(0.0005)
     stop: SimpleQueue[int] = SimpleQueue()  # its put may be interrupted by itself; an Event's set deadlocks there
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.put(number))
