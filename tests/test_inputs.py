@@ -194,7 +194,7 @@ def _drip(listener: socket.socket) -> None:
 def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
     """One visitor's slow addresses are not another's wait."""
     urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(MOST_AT_ONCE)]
-    files = make(check_s=0.5)
+    files = make(check_s=2.0)
     looks = [files.look(FIELD, url, "one") for url in urls]
     one_more = files.look(FIELD, urls[0] + "?more", "one").exception(5)
     assert isinstance(one_more, InputError)
@@ -208,7 +208,7 @@ def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer, m
     """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
     monkeypatch.setattr("dreamina_ui.inputs.MOST_OF_ADDRESS", 3)
     urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(3)]
-    files = make(check_s=0.5)
+    files = make(check_s=2.0)
     looks = [files.look(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
     one_more = files.look(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
     assert isinstance(one_more, InputError)

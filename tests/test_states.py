@@ -220,7 +220,7 @@ at_random = settings(
 )
 
 
-@settings(at_random, max_examples=40)
+@settings(at_random, max_examples=25)
 @given(
     story=st.lists(steps(), max_size=8), end=st.sampled_from(["completed", "completed", "failed", "cancelled", "gone"])
 )
