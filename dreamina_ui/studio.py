@@ -582,7 +582,7 @@ class Studio:
         try:
             if self._stopping.is_set():
                 state, fields = "failed", {"problem": "not_sent", "detail": "The program stopped before sending it."}
-            elif self._ledger.job(job.job_id).cancel_requested_at:
+            elif (job := self._ledger.job(job.job_id)).cancel_requested_at:
                 state, fields = "cancelled", {"cancel_outcome": "cancelled"}
             else:
                 request_id = client.submit(job.model_id, job.inputs)
@@ -598,16 +598,16 @@ class Studio:
         except Exception as fault:
             log.exception("Job %s: the submit broke", job.job_id[:8])
             state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(fault).__name__}
-        self._write_answer(job.job_id, state, fields)
+        self._write_answer(job, state, fields)
         if state == "queued":
             self._worker.put(job.job_id, self._pace.shortest_s)
 
-    def _write_answer(self, job_id: str, state: State, fields: dict[str, Any]) -> None:
+    def _write_answer(self, job: Job, state: State, fields: dict[str, Any]) -> None:
         """Write a submit's outcome, however long the ledger refuses: a request_id exists nowhere else."""
         faults = 0
         while True:
             try:
-                self._ledger.change(job_id, state, **fields)
+                self._ledger.change(job, state, **fields)
                 return
             except LedgerError as fault:
                 if is_request_taken(fault):
@@ -621,7 +621,7 @@ class Studio:
                 faults += 1
                 log.error(
                     "Job %s: the ledger refuses its answer (state %s, request_id %s): %s",
-                    job_id[:8], state, fields.get("request_id"), fault,
+                    job.job_id[:8], state, fields.get("request_id"), fault,
                 )  # fmt: skip
                 if self._stopping.wait(self._pace.fault_pause_s(faults, random())):
                     return

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from random import random
 from typing import Any
 
@@ -30,7 +31,7 @@ from dreamina_ui.errors import (
     RequestNotFoundError,
     ResponseError,
 )
-from dreamina_ui.job import TERMINAL, Job, Output, new_id, state_of
+from dreamina_ui.job import TERMINAL, Job, Output, State, new_id, state_of
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.media import MediaStore
 from dreamina_ui.polling import DurationLaw, Pace, learn
@@ -56,6 +57,8 @@ class _Watch:
     faults: int = 0
     missing_since: float | None = None
     saving: bool = False
+    completed: StatusReply | None = None  # noticed at `completed_at`, and not yet written down
+    completed_at: float | None = None
 
 
 class Worker:
@@ -167,7 +170,7 @@ class Worker:
         try:
             return step(job, watch)
         except KeyNeededError as fault:
-            self._ledger.change(job.job_id, problem=fault.kind, detail=None)
+            self._ledger.change(job, problem=fault.kind, detail=None)
             return None
 
     def _look(self, job: Job, watch: _Watch) -> float | None:
@@ -178,6 +181,9 @@ class Worker:
             except ApiError as fault:
                 return self._after_fault(job, watch, fault)
             watch.faults, watch.missing_since = 0, None
+            if state_of(reply.status) == "saving":  # written down together with what is to be saved
+                watch.completed, watch.completed_at, watch.saving = reply, self._clock(), True
+                return 0.0
             job = self._apply_status(job, reply)
         if job.state == "queued" and job.cancel_requested_at:
             job, _ = self.ask_cancel(job)  # a wish that could not be confirmed stays a wish
@@ -196,25 +202,13 @@ class Worker:
 
     def _apply_status(self, job: Job, reply: StatusReply) -> Job:
         """Write what the service said; an unheard-of status is kept and shown, and the state stays."""
-        state = state_of(reply.status)
-        now = self._clock()
-        fields: dict[str, Any] = {"status": reply.status, "queue_position": reply.queue_position}
-        fields |= {"problem": None, "detail": None}
-        if state != "queued":
-            fields["queue_position"] = None
-        if state in ("running", "saving"):
-            fields["started_at"] = job.started_at or (now if state == "running" else job.accepted_at)
-        if state == "saving":
-            fields["completed_at"] = now
-        if state == "cancelled":
-            fields["cancel_outcome"] = "cancelled" if job.cancel_requested_at else None
+        state, fields = _news_of(job, reply, self._clock())
         if state == "failed":
             fields |= self._failure(job)
         to = state if state != job.state else None
         if to is None and all(getattr(job, name) == value for name, value in fields.items()):
             return job  # as after most looks; spares a transaction
-        durable = state in TERMINAL
-        return self._ledger.change(job.job_id, to, only_in=("queued", "running"), durable=durable, **fields)
+        return self._ledger.change(job, to, only_in=("queued", "running"), durable=state in TERMINAL, **fields)
 
     def _failure(self, job: Job) -> dict[str, Any]:
         """Why the service says a request failed; without an answer, that it failed."""
@@ -232,19 +226,19 @@ class Worker:
         if isinstance(fault, RequestNotFoundError):
             watch.missing_since = watch.missing_since or self._clock()
             if self._clock() - watch.missing_since >= MISSING_GRACE_S:
-                self._ledger.change(job.job_id, "failed", problem=fault.kind, detail=str(fault))
+                self._ledger.change(job, "failed", problem=fault.kind, detail=str(fault))
                 return None
             return min(self.pace.fault_pause_s(watch.faults, random()), MISSING_GRACE_S / 4)
         watch.missing_since = None
         if isinstance(fault, ResponseError) and fault.error_code == 403001:
-            self._ledger.change(job.job_id, "failed", problem="foreign", detail=str(fault))
+            self._ledger.change(job, "failed", problem="foreign", detail=str(fault))
             return None
         if (
             watch.faults >= 3
             or (watch.faults >= 2 and not isinstance(fault, RateLimitError))
             or isinstance(fault, AuthError)
         ):
-            self._ledger.change(job.job_id, problem=fault.kind, detail=str(fault))
+            self._ledger.change(job, problem=fault.kind, detail=str(fault))
         if isinstance(fault, RateLimitError) and job.key_mark is not None:  # another account: only its jobs slow down
             return self.pace.fault_pause_s(watch.faults, random(), fault.retry_after_s)
         if isinstance(fault, RateLimitError):  # all jobs together slow down; each one keeps its place
@@ -254,19 +248,24 @@ class Worker:
 
     def _save(self, job: Job, watch: _Watch) -> float | None:
         """Fetch a completed job's files: each is shown as soon as it is whole."""
+        news: dict[str, Any] = {}
+        if watch.completed:
+            _, news = _news_of(job, watch.completed, watch.completed_at or self._clock())
+        write = partial(self._ledger.change, job, "saving", only_in=("queued", "running", "saving"), durable=False)
         try:
             result = self._accounts.client(job).result(job.request_id or "", attempts=2)
         except ApiError as fault:
+            job, watch.completed = write(**news), None
             return self._after_fault(job, watch, fault)
         watch.missing_since = None
-        cost: dict[str, Any] = {} if result.cost_usd is None else {"cost_usd": result.cost_usd}
+        news |= {} if result.cost_usd is None else {"cost_usd": result.cost_usd}
         files = _files_of(result)
-        if not files:
-            return self._after_no_files(self._ledger.change(job.job_id, durable=False, **cost), watch, result)
-        self._laws.pop((job.model_id, job.size), None)
         known = {output.index for output in job.outputs}
         new = [Output(index, kind, new_id()) for index, (kind, _) in enumerate(files) if index not in known]
-        job = self._ledger.change(job.job_id, durable=False, outputs=new, **cost)
+        job, watch.completed = write(outputs=new, **news), None
+        if not files:
+            return self._after_no_files(job, watch, result)
+        self._laws.pop((job.model_id, job.size), None)
         return self._keep_all(job, files, watch)
 
     def _after_no_files(self, job: Job, watch: _Watch, result: ResultReply) -> float | None:
@@ -275,60 +274,67 @@ class Worker:
         state = state_of(result.status)
         if state in ("queued", "running"):
             watch.saving = False
-            self._ledger.change(job.job_id, state, status=status, completed_at=None)
+            self._ledger.change(job, state, status=status, completed_at=None)
             return self.pace.shortest_s
         if state == "cancelled":
-            self._ledger.change(job.job_id, state, status=status)
+            self._ledger.change(job, state, status=status)
         elif state == "failed" or result.error:
-            self._ledger.change(job.job_id, "failed", status=status, problem="failed_at_service", detail=result.error)
+            self._ledger.change(job, "failed", status=status, problem="failed_at_service", detail=result.error)
         elif (result.status and state is None) or watch.faults < 3:
             watch.faults += 1
-            self._ledger.change(job.job_id, status=status)
+            self._ledger.change(job, status=status)
             return self.pace.fault_pause_s(watch.faults, random())
         else:
             detail = f"Request {job.request_id} is completed, but its result names no picture and no video."
-            self._ledger.change(job.job_id, "failed", problem="no_files", detail=detail)
+            self._ledger.change(job, "failed", problem="no_files", detail=detail)
         return None
 
     def _keep_all(self, job: Job, files: list[tuple[str, str]], watch: _Watch) -> float | None:
-        kept = {output.index: output for output in job.outputs}
-        waiting = [
-            self._keepers.submit(self._keep, job, kept[index], url)
+        """Fetch what is missing, side by side; the last file is written down together with the job's end."""
+        outputs = {output.index: output for output in job.outputs}
+        fetches = [
+            self._keepers.submit(self._keep, job, outputs[index], url)
             for index, (_, url) in enumerate(files)
-            if kept[index].state in UNKEPT
+            if outputs[index].state in UNKEPT
         ]
-        faults = [fault for fault in (future.result() for future in waiting) if fault]
+        faults: list[MediaError] = []
+        unwritten: list[Output] = []
+        for fetch in as_completed(fetches):
+            if unwritten:
+                job = self._ledger.change(job, durable=False, outputs=unwritten)
+            output, fault = fetch.result()
+            faults += [fault] if fault else []
+            unwritten = [output]
+            outputs[output.index] = output
+        write = partial(self._ledger.change, job, outputs=unwritten)
         full = next((fault for fault in faults if isinstance(fault, DiskError)), None)
         if full:
             watch.faults += 1
-            self._ledger.change(job.job_id, problem=full.kind, detail=str(full))
+            write(problem=full.kind, detail=str(full))
             return self.pace.fault_pause_s(watch.faults, random())
-        missing = [output for output in self._ledger.job(job.job_id).outputs if output.state in UNKEPT]
+        missing = [output for output in outputs.values() if output.state in UNKEPT]
         if missing:
             reason = faults[0] if faults else MediaError("The result names it no longer.")
-            detail = f"{len(missing)} of {len(kept)} files of request {job.request_id} could not be kept. {reason}"
-            self._ledger.change(job.job_id, "failed", problem=reason.kind, detail=detail)
+            detail = f"{len(missing)} of {len(outputs)} files of request {job.request_id} could not be kept. {reason}"
+            write("failed", problem=reason.kind, detail=detail)
         else:
-            self._ledger.change(job.job_id, "done", problem=None, detail=None)
+            write("done", problem=None, detail=None)
         return None
 
-    def _keep(self, job: Job, output: Output, url: str) -> MediaError | None:
-        """Keep one file; returns the fault that prevented it. A file that a crash left whole is not fetched again."""
-        news: dict[str, Any]
-        fault: MediaError | None = None
+    def _keep(self, job: Job, output: Output, url: str) -> tuple[Output, MediaError | None]:
+        """Keep one file; returns what is known of it now, and the fault that prevented it.
+
+        A file that a crash left whole is not fetched again.
+        """
         try:
             facts = self._media.kept(job.job_id, output.index)
             facts = facts or self._media.keep(job.job_id, output.index, output.kind, url)
         except DiskError as full:
-            return full
+            return output, full
         except MediaError as damage:
-            fault = damage
-            news = {"state": "damaged", "note": str(damage)}
-        else:
-            names = ("file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
-            news = {"state": "kept", "note": None} | {name: getattr(facts, name) for name in names}
-        self._ledger.change(job.job_id, durable=False, outputs=[replace(output, **news)])
-        return fault
+            return replace(output, state="damaged", note=str(damage)), damage
+        names = ("file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
+        return replace(output, state="kept", note=None, **{name: getattr(facts, name) for name in names}), None
 
     def ask_cancel(self, job: Job) -> tuple[Job, bool]:
         """Ask the service to cancel, then believe only a status; returns the job and whether there was one.
@@ -359,6 +365,22 @@ class Worker:
         if not job.at_rest:
             self._schedule.put(job.job_id, self.pace.shortest_s)
         return job, status is not None
+
+
+def _news_of(job: Job, reply: StatusReply, now: float) -> tuple[State | None, dict[str, Any]]:
+    """The state that a status means, None for one that nobody has heard of, and what it says of a job's fields."""
+    state = state_of(reply.status)
+    fields: dict[str, Any] = {"status": reply.status, "queue_position": reply.queue_position}
+    fields |= {"problem": None, "detail": None}
+    if state != "queued":
+        fields["queue_position"] = None
+    if state in ("running", "saving"):
+        fields["started_at"] = job.started_at or (now if state == "running" else job.accepted_at)
+    if state == "saving":
+        fields["completed_at"] = now
+    if state == "cancelled":
+        fields["cancel_outcome"] = "cancelled" if job.cancel_requested_at else None
+    return state, fields
 
 
 def _files_of(result: ResultReply) -> list[tuple[str, str]]:

@@ -197,6 +197,7 @@ def test_a_limit_at_once_makes_it_wait_and_leaves_room_for_a_press(desk: Desk, h
     batch = desk.begin(3)
     wait_for(lambda: held.prompts() == ["v0"])
     desk.scene.studio.generate(MODEL_ID, INPUTS, visitor_id="v")
+    wait_for(lambda: len(held.prompts()) == 2)
     with pytest.raises(LimitError):
         desk.scene.studio.generate(MODEL_ID, INPUTS | {"prompt": "one too many"}, visitor_id="v")
     assert desk.batches.batch(batch.batch_id).state == "running"

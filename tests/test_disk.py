@@ -152,10 +152,10 @@ def test_a_full_disk_under_the_ledger_costs_no_job(disk: TightDisk, quick: Scene
     """The request goes on at the service; its row follows once there is room."""
     job = running_job(quick, service)
     disk.leave(0)
-    asked = service.asked("status")
+    asked = service.asked("result")
     service.status(json_answer({"status": "completed"}))
     service.result({"output": {"images": [service.picture()]}})
-    wait_for(lambda: service.asked("status") > asked + 3)
+    wait_for(lambda: service.asked("result") > asked + 3)
     assert quick.studio.job(job.job_id).state == "running"
     disk.make_room()
     assert quick.wait(job.job_id).state == "done"
@@ -166,9 +166,9 @@ def test_a_lock_in_the_middle_of_a_run_costs_no_job(quick: Scene, service: Servi
     """A backup that copies the ledger holds such a lock."""
     job = running_job(quick, service)
     with locked(quick):
-        asked = service.asked("status")
+        asked = service.asked("result")
         service.completes()
-        wait_for(lambda: service.asked("status") > asked + 3)
+        wait_for(lambda: service.asked("result") > asked + 3)
         assert quick.studio.job(job.job_id).state == "running", "reading goes on"
     done = quick.wait(job.job_id)
     assert (done.state, done.request_id, service.posts) == ("done", "r-1", 1)
