@@ -45,6 +45,18 @@ _UNSPACED = (
 )
 _LETTER = re.compile(rf"[^\W_{_UNSPACED}]")
 
+# Built once: it stands between every press and the ledger's one writer.
+_CONCERNING = (
+    sa.select(controls)
+    .where(
+        ((controls.c.kind == "stop") & controls.c.name.in_(sa.bindparam("origins", expanding=True)))
+        | ((controls.c.kind == "visitor") & (controls.c.name == sa.bindparam("visitor_id")))
+        | ((controls.c.kind == "address") & (controls.c.name == sa.bindparam("address")))
+        | (controls.c.kind == "word")
+    )
+    .order_by(controls.c.name)
+)
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -98,12 +110,9 @@ class Controls:
         Raises:
             StoppedError, ShutOutError, ForbiddenWordError: why.
         """
-        kind, name = controls.c.kind, controls.c.name
-        stops = (kind == "stop") & name.in_(["", job.api_origin] if _is_on_owners_token(job) else [""])
-        visitor = (kind == "visitor") & (name == job.visitor_id)
-        address = (kind == "address") & (name == job.address)
-        query = sa.select(controls).where(stops | visitor | address | (kind == "word")).order_by(name)
-        rows = connection.execute(query).all()
+        origins = ["", job.api_origin] if _is_on_owners_token(job) else [""]
+        of_job = {"origins": origins, "visitor_id": job.visitor_id, "address": job.address}
+        rows = connection.execute(_CONCERNING, of_job).all()
         for row in rows:
             if row.kind == "stop":
                 raise StoppedError(row.value)

@@ -111,9 +111,8 @@ class MoneyGuard:
 
     def limits_now(self, connection: sa.Connection) -> Limits:
         """What is allowed now: the limits of the start, and what the owner changed since."""
-        query = sa.select(controls.c.name, controls.c.value).where(controls.c.kind == "limit")
         changed: dict[str, Any] = {
-            name: float(value) if name in IN_USD else int(value) for name, value in connection.execute(query)
+            name: float(value) if name in IN_USD else int(value) for name, value in connection.execute(_CHANGED_LIMITS)
         }
         return replace(self.limits, **changed)
 
@@ -138,25 +137,23 @@ class MoneyGuard:
             LimitError: which limit, and when to come back.
         """
         if job.key_mark is not None:
-            going_on = (jobs.c.key_mark == job.key_mark) & jobs.c.state.not_in(AT_REST)
-            if self._count(connection, going_on) >= OWN_KEY_AT_ONCE:
+            if connection.execute(_OF_KEY_GOING_ON, {"key_mark": job.key_mark}).scalar_one() >= OWN_KEY_AT_ONCE:
                 raise LimitError("own_key_at_once", OWN_KEY_AT_ONCE, None)
             return
         limits, now = self.limits_now(connection), job.created_at
         purses = [
-            ("visitor_", jobs.c.visitor_id, job.visitor_id, limits.visitor_at_once, limits.visitor_per_day),
-            ("address_", jobs.c.address, job.address, limits.address_at_once, limits.address_per_day),
-            ("", jobs.c.api_origin, job.api_origin, limits.at_once, limits.per_day),
+            ("visitor_", job.visitor_id, limits.visitor_at_once, limits.visitor_per_day),
+            ("address_", job.address, limits.address_at_once, limits.address_per_day),
+            ("", job.api_origin, limits.at_once, limits.per_day),
         ]
-        for prefix, column, owner, at_once, per_day in purses:
+        for prefix, owner, at_once, per_day in purses:
             if owner is None:
                 continue
-            where = self.ours & (column == owner)
-            if at_once is not None and self._count(connection, where & jobs.c.state.not_in(AT_REST)) >= (
+            if at_once is not None and self._count(connection, _GOING_ON[prefix], owner) >= (
                 max(at_once - spare, min(at_once, 1))
             ):
                 raise LimitError(f"{prefix}at_once", at_once, None)
-            if per_day is not None and self._count(connection, where & counts_since(day_start(now))) >= per_day:
+            if per_day is not None and self._count(connection, _MADE[prefix], owner, day_start(now)) >= per_day:
                 raise LimitError(f"{prefix}per_day", per_day, day_end(now))
         for name, most, since, until in (
             ("usd_per_day", limits.usd_per_day, day_start(now), day_end(now)),
@@ -178,7 +175,7 @@ class MoneyGuard:
         most = self.limits_now(connection).visitor_per_day
         if most is None:
             return Left(None, day_end(now))
-        made = self._count(connection, self.ours & (jobs.c.visitor_id == visitor_id) & counts_since(day_start(now)))
+        made = self._count(connection, _MADE["visitor_"], visitor_id, day_start(now))
         return Left(max(0, most - made), day_end(now))
 
     @property
@@ -186,15 +183,34 @@ class MoneyGuard:
         """Jobs that the owner pays for."""
         return (jobs.c.api_origin == self._api_origin) & jobs.c.key_mark.is_(None)
 
-    def _count(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(jobs).where(where)).scalar_one())
+    def _count(self, connection: sa.Connection, query: sa.Select[Any], owner: str, since: float | None = None) -> int:
+        values = {"api_origin": self._api_origin, "owner": owner} | ({} if since is None else {"since": since})
+        return int(connection.execute(query, values).scalar_one())
 
 
-def counts_since(since: float) -> sa.ColumnElement[bool]:
+def counts_since(since: float | sa.BindParameter[float]) -> sa.ColumnElement[bool]:
     """Jobs that count: a refused one was never accepted, and a cancelled one counts only if it cost something."""
     refused = (jobs.c.state == "failed") & jobs.c.request_id.is_(None)
     given_back = (jobs.c.state == "cancelled") & (sa.func.coalesce(jobs.c.cost_usd, 0.0) == 0.0)
     return (jobs.c.created_at >= since) & ~refused & ~given_back
+
+
+def _counting(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(jobs).where(*where)
+
+
+# Built once: they stand between every press and the ledger's one writer.
+_CHANGED_LIMITS = sa.select(controls.c.name, controls.c.value).where(controls.c.kind == "limit")
+_OF_KEY_GOING_ON = _counting(jobs.c.key_mark == sa.bindparam("key_mark"), jobs.c.state.not_in(AT_REST))
+_PURSES = {"visitor_": jobs.c.visitor_id, "address_": jobs.c.address, "": jobs.c.api_origin}
+_OF_PURSE = {
+    prefix: _counting(
+        jobs.c.api_origin == sa.bindparam("api_origin"), jobs.c.key_mark.is_(None), column == sa.bindparam("owner")
+    )
+    for prefix, column in _PURSES.items()
+}
+_GOING_ON = {prefix: query.where(jobs.c.state.not_in(AT_REST)) for prefix, query in _OF_PURSE.items()}
+_MADE = {prefix: query.where(counts_since(sa.bindparam("since"))) for prefix, query in _OF_PURSE.items()}
 
 
 def _midnight(now: float) -> datetime:

@@ -61,6 +61,7 @@ class Sender:
         self._served: dict[str, int] = {}  # by visitor: when their turn was last
         self._turn = 0
         self._room = 0  # grows whenever there may be room for one more
+        self._has_plans = False  # whether a batch may wait for room
 
     def start(self) -> None:
         """Go on with every running batch; call it when the studio has started."""
@@ -83,7 +84,8 @@ class Sender:
     def _hear(self, job: Job | None) -> None:
         if job is not None and job.at_rest:
             self._room += 1
-            self._batches.news.set()
+            if self._has_plans:
+                self._batches.news.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -97,7 +99,9 @@ class Sender:
 
     def _take_turns(self) -> None:
         """Begin to send one job for each visitor who has room; who had their turn last comes last."""
+        self._has_plans = True  # room that comes while this reads must not be missed
         nexts = self._batches.next_ones(self._since)
+        self._has_plans = bool(nexts)
         under_way: dict[str, int] = {}
         turns: dict[str, Next] = {}
         for each in nexts:
