@@ -28,6 +28,7 @@ from dreamina_ui.errors import AddressError, shorten
 Resolver = Callable[..., Sequence[tuple[Any, ...]]]
 
 _MAX_URL_CHARACTERS = 8192
+_MOST_HANDLES = 4
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
@@ -150,6 +151,11 @@ class _Leash:
             if self._is_cut:
                 self._cut()
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether it was cut, or holds so many that most are of connections that ended."""
+        return self._is_cut or len(self._handles) > _MOST_HANDLES
+
     def cut(self) -> None:
         with self._lock:
             self._is_cut = True
@@ -175,6 +181,11 @@ class GuardedSession(requests.Session):
         adapter = _GuardedAdapter(guard, self._leash)
         for prefix in ("http://", "https://"):
             self.mount(prefix, adapter)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it should be closed instead of used again."""
+        return self._leash.is_worn
 
     def hang_up(self) -> None:
         """End all its connections, and each new one: a time-out bounds one silence, and a host may trickle headers."""

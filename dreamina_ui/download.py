@@ -21,7 +21,7 @@ import requests
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 from urllib3.util import parse_url
 
-from dreamina_ui.addresses import AddressGuard
+from dreamina_ui.addresses import AddressGuard, GuardedSession
 from dreamina_ui.errors import AddressError
 
 CHUNK_BYTES = 256 * 1024
@@ -49,12 +49,26 @@ class DownloadFault(Exception):
 
 
 class Downloader:
-    """Fetches files of up to `max_bytes`; `read_timeout_s` bounds each silence of the host, in seconds."""
+    """Fetches files of up to `max_bytes`; `read_timeout_s` bounds each silence of the host, in seconds.
 
-    def __init__(self, guard: AddressGuard, *, max_bytes: int, connect_timeout_s: float, read_timeout_s: float) -> None:
+    A connection that is no longer idle than `idle_s` seconds carries the next file, too.
+    """
+
+    def __init__(
+        self,
+        guard: AddressGuard,
+        *,
+        max_bytes: int,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        idle_s: float = 0.0,
+    ) -> None:
         self._guard = guard
         self._max_bytes = max_bytes
         self._timeouts_s = (connect_timeout_s, read_timeout_s)
+        self._idle_s = idle_s
+        self._idle: list[tuple[float, GuardedSession]] = []  # since when, the newest last
+        self._idle_lock = threading.Lock()
 
     def check(self, url: str, came_from: str | None = None) -> None:
         """Check that an address may be fetched.
@@ -132,7 +146,7 @@ class Downloader:
     @contextlib.contextmanager
     def _asked(self, url: str, deadline_s: float) -> Iterator[requests.Response]:
         """The answer of an address; at the deadline its connections end, wherever they wait."""
-        with self._guard.session() as session:
+        with self._session() as session:
             leash = threading.Timer(max(0.0, deadline_s - time.monotonic()), session.hang_up)
             leash.daemon = True
             leash.start()
@@ -147,6 +161,31 @@ class Downloader:
                 raise DownloadFault("the file came too slowly", "slow") from fault
             finally:
                 leash.cancel()
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[GuardedSession]:
+        """A session for one file alone, with its connections from the file before if that was a moment ago."""
+        session = self._take_idle() or self._guard.session()
+        is_good = False
+        try:
+            yield session
+            is_good = self._idle_s > 0 and not session.is_worn
+        finally:
+            if is_good:
+                with self._idle_lock:
+                    self._idle.append((time.monotonic(), session))
+            else:
+                session.close()
+
+    def _take_idle(self) -> GuardedSession | None:
+        oldest = time.monotonic() - self._idle_s
+        with self._idle_lock:
+            stale = [session for since, session in self._idle if since < oldest]
+            del self._idle[: len(stale)]
+            found = self._idle.pop()[1] if self._idle else None
+        for session in stale:
+            session.close()
+        return found
 
     def _ask(self, session: requests.Session, url: str) -> requests.Response:
         for _ in range(_MAX_REDIRECTS + 1):

@@ -65,6 +65,7 @@ class MediaStore:
         max_pixels: the largest picture that is decoded; Pillow itself begins to warn at 89 million.
         attempts: how often one `keep` asks for the file.
         total_timeout_s: how long one `keep` may fetch, all tries and pauses together.
+        idle_s: how long a connection is kept for the next file; hosts close theirs after 5 seconds or more.
         decoders: how many pictures are decoded at the same time; a PNG of 16 megapixels takes 80 MB, a WebP 260.
         pause: called with seconds between two tries.
     """
@@ -80,12 +81,17 @@ class MediaStore:
         connect_timeout_s: float = 10,
         read_timeout_s: float = 30,
         total_timeout_s: float = 600,
+        idle_s: float = 3.0,
         decoders: int = os.cpu_count() or 1,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._folder = folder
         self._downloader = Downloader(
-            guard, max_bytes=max_bytes, connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s
+            guard,
+            max_bytes=max_bytes,
+            connect_timeout_s=connect_timeout_s,
+            read_timeout_s=read_timeout_s,
+            idle_s=idle_s,
         )
         self._max_pixels = max_pixels
         self._attempts = attempts
@@ -304,9 +310,7 @@ def _disk_faults(what: str) -> Iterator[None]:
 def _make_job_folder(folder: Path) -> None:
     # Not with `parents`: a folder of all media that is gone (a disk that was unplugged) must not come back empty.
     for part in (folder.parent, folder):
-        if not part.is_dir():
-            part.mkdir(exist_ok=True)
-            _flush_folder(part.parent)
+        part.mkdir(exist_ok=True)
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
@@ -315,7 +319,8 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(replaced)
     partial.rename(folder)
-    _flush_folder(folder.parent)
+    for above in list(folder.parents)[:3]:  # those of the job, of the first two digits, and of all media
+        _flush_folder(above)
     shutil.rmtree(replaced, ignore_errors=True)
     shutil.rmtree(_damaged_folder(folder), ignore_errors=True)
 

@@ -19,6 +19,7 @@ class Answer:
         chunked: send the body in chunks, and cut it before the last one if `cut`.
         trickle_s: pause between single bytes, which go on until the reader leaves.
         endless: repeat the body until the reader leaves.
+        keeps_alive: let the connection carry a next request.
     """
 
     body: bytes = b""
@@ -29,6 +30,7 @@ class Answer:
     cut: bool = False
     trickle_s: float | None = None
     endless: bool = False
+    keeps_alive: bool = False
 
 
 class FileServer:
@@ -37,17 +39,20 @@ class FileServer:
     Attributes:
         origin: such as `http://127.0.0.1:40000`.
         requests: `(path, headers)` of every request so far.
+        connections: the port that each request came from.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.connections: list[int] = []
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 owner.requests.append((self.path, dict(self.headers)))
+                owner.connections.append(self.client_address[1])
                 script = owner.answers.get(path, [Answer(status=404)])
                 answer = script.pop(0) if len(script) > 1 else script[0]
                 with contextlib.suppress(OSError):
@@ -55,8 +60,8 @@ class FileServer:
 
             def _give(self, answer: Answer) -> None:
                 self.send_response(answer.status)
-                # Every connection carries one answer, so that a short body shows as a cut and not as a silence.
-                self.send_header("Connection", "close")
+                if not answer.keeps_alive:  # so that a short body shows as a cut and not as a silence
+                    self.send_header("Connection", "close")
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 if answer.chunked:

@@ -607,6 +607,36 @@ def test_many_outputs_are_kept_at_the_same_time(server: FileServer, make_store: 
     assert all(store.kept(JOB, index) for index in range(8))
 
 
+def test_files_that_follow_each_other_share_a_connection(server: FileServer, store: MediaStore) -> None:
+    """A handshake for each file would cost more than the file."""
+    url = server.give("/a", Answer(PNG, keeps_alive=True))
+    for index in range(5):
+        store.keep(JOB, index, "image", url)
+    assert len(set(server.connections)) == 1
+
+
+def test_a_connection_that_brought_no_good_file_is_not_used_again(
+    server: FileServer, make_store: Callable[..., MediaStore]
+) -> None:
+    """Whatever still hangs in it would be taken for the next file."""
+    store = _ready(make_store(max_bytes=len(PNG)))
+    server.give("/large", Answer(PNG + b"x" * 100_000, keeps_alive=True))
+    server.give("/a", Answer(PNG, keeps_alive=True))
+    with pytest.raises(MediaError):
+        store.keep(JOB, 0, "image", f"{server.origin}/large")
+    assert store.keep(JOB, 0, "image", f"{server.origin}/a").size_bytes == len(PNG)
+    assert server.connections[-1] not in server.connections[:-1]
+
+
+def test_a_connection_is_not_kept_for_long(server: FileServer, make_store: Callable[..., MediaStore]) -> None:
+    """The host may have closed it meanwhile."""
+    store = _ready(make_store(idle_s=0.0))
+    url = server.give("/a", Answer(PNG, keeps_alive=True))
+    for index in range(3):
+        store.keep(JOB, index, "image", url)
+    assert len(set(server.connections)) == 3
+
+
 def test_log_lines_hold_no_query_and_no_full_id(
     server: FileServer, store: MediaStore, caplog: pytest.LogCaptureFixture
 ) -> None:
