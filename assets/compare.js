@@ -76,7 +76,7 @@ dreamina.compare = (() => {
     stage.toggleAttribute("data-broad", ratio > 1);
     const move = () => {
       stage.style.setProperty("--cut", `${line.value}%`);
-      line.setAttribute("aria-valuetext", `${line.value} %`);
+      line.setAttribute("aria-valuetext", (line.value / 100).toLocaleString(language, { style: "percent" }));
     };
     line.addEventListener("input", move);
     move();

@@ -2,9 +2,10 @@
 "use strict";
 
 dreamina.costs = (() => {
-  const { words, language, say, element, address, usd } = dreamina;
+  const { facts, words, language, say, number, element, address, usd } = dreamina;
   const UNITS = { days: words.costs_days, months: words.costs_months };
   const SLOTS = { days: 30, months: 12 };
+  const titles = Object.fromEntries(facts.models.map((model) => [model.model_id, model.title]));
   const NOTHING = { usd: 0, told: 0, unknown: 0 };
   let unit = "days";
 
@@ -37,8 +38,8 @@ dreamina.costs = (() => {
 
   function section(name, purse, today) {
     const { total } = purse;
-    const parts = [total.told && say("costs_total", { usd: usd(total.usd), jobs: count(total.told) })];
-    parts.push(total.unknown && say("costs_unknown", { count: count(total.unknown) }));
+    const parts = [total.told && say("costs_total", { usd: usd(total.usd), jobs: total.told })];
+    parts.push(total.unknown && say("costs_unknown", { count: total.unknown }));
     parts.push(purse.own_key.told && say("costs_own_key", { usd: usd(purse.own_key.usd) }));
     const chart = element("div", { class: "costs-chart" });
     const buttons = Object.entries(UNITS).map(([each, text]) => {
@@ -57,7 +58,7 @@ dreamina.costs = (() => {
       element("p", { class: "costs-total" }, parts.filter(Boolean).join(" · ")),
       element("div", { class: "costs-units" }, ...buttons),
       chart,
-      table(words.costs_models, words.detail_model, Object.entries(purse.models)),
+      table(words.costs_models, words.detail_model, Object.entries(purse.models).map(([id, sum]) => [titles[id] || id, sum])),
     );
     return box;
   }
@@ -68,7 +69,7 @@ dreamina.costs = (() => {
     const most = Math.max(...names.map((name) => sums[name]?.usd || 0)) || 1;
     const nodes = names.map((name) => {
       const sum = sums[name] || NOTHING;
-      const told = [shown(name), usd(sum.usd), sum.unknown && say("costs_unknown", { count: count(sum.unknown) })];
+      const told = [shown(name), usd(sum.usd), sum.unknown && say("costs_unknown", { count: sum.unknown })];
       const bar = element("div", { class: "costs-bar" });
       bar.style.height = `${(100 * sum.usd) / most}%`;
       const slot = element("div", { class: "costs-slot", title: told.filter(Boolean).join(" · ") }, bar);
@@ -88,7 +89,7 @@ dreamina.costs = (() => {
 
   function table(caption, first, rows) {
     const head = [first, words.detail_cost, words.costs_jobs, words.costs_jobs_unknown];
-    const cells = ([name, sum]) => [sum.told ? usd(sum.usd) : words.unknown, count(sum.told + sum.unknown), count(sum.unknown)]
+    const cells = ([name, sum]) => [sum.told ? usd(sum.usd) : words.unknown, number(sum.told + sum.unknown), number(sum.unknown)]
       .reduce((row, text) => { row.append(element("td", {}, text)); return row; }, element("tr", {}, element("th", { scope: "row" }, name)));
     return element("table", {},
       element("caption", {}, caption),
@@ -109,10 +110,6 @@ dreamina.costs = (() => {
   function shown(name) {
     const form = name.length > 7 ? { day: "numeric", month: "short" } : { month: "short", year: "numeric" };
     return new Intl.DateTimeFormat(language, { timeZone: "UTC", ...form }).format(new Date(name));
-  }
-
-  function count(number) {
-    return number.toLocaleString(language);
   }
 
   return { panel };

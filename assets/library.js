@@ -2,7 +2,7 @@
 "use strict";
 
 dreamina.library = (() => {
-  const { facts, words, language, say, number, element, address, identity, post, tell, inputButton, costOf } = dreamina;
+  const { facts, words, language, say, spanOf, element, address, identity, post, tell, inputButton, costOf } = dreamina;
   let home = null;
   let ui = null;
   let nearEnd = null; // tells when the button for more comes into view
@@ -26,9 +26,9 @@ dreamina.library = (() => {
     ui = {
       search: field("search", words.library_search),
       state: select(words.library_state, ["done", "failed", "submit_unclear", "cancelled", "running", "queued"].map((state) => [state, words[`state_${state}`]])),
-      size: select(words.library_size, sizes().map((size) => [size, size])),
-      since: field("date", words.library_since),
-      until: field("date", words.library_until),
+      size: select(words.library_size, sizes().map((size) => [size, size.replace("x", " × ").replace("(", " · ").replace(")", "")])),
+      since: dreamina.days.field(words.library_since),
+      until: dreamina.days.field(words.library_until),
       favourites: field("checkbox", words.library_favourites),
       putAside: field("checkbox", words.library_put_aside),
       usage: element("p", { class: "usage" }),
@@ -101,15 +101,16 @@ dreamina.library = (() => {
   /* --- pages */
 
   function query() {
-    const day = (input, add) => input.value && new Date(`${input.value}T00:00:00`).getTime() / 1000 + add;
+    const [since, until] = [ui.since.read(), ui.until.read()];
+    until?.setDate(until.getDate() + 1); // to the end of that day
     return {
       text: ui.search.input.value.trim(),
       state: ui.state.input.value,
       size: ui.size.input.value,
       favourites: ui.favourites.input.checked ? "1" : "",
       put_aside: ui.putAside.input.checked ? "1" : "",
-      since: day(ui.since.input, 0),
-      until: day(ui.until.input, 86400),
+      since: since && since / 1000,
+      until: until && until / 1000,
       language,
     };
   }
@@ -152,12 +153,9 @@ dreamina.library = (() => {
 
   async function showUsage() {
     try {
-      const usage = await (await fetch(address("library/usage"))).json();
-      const units = [[1e9, "GB"], [1e6, "MB"], [1, "B"]];
-      const [unit, name] = units.find(([least]) => usage.size_bytes >= least) || [1, "B"];
-      const size = `${(usage.size_bytes / unit).toLocaleString(language, { maximumFractionDigits: 1 })} ${name}`;
-      const parts = [say("library_usage", { files: number(usage.files), size })];
-      if (usage.removed_by_limit) parts.push(say("library_removed", { count: number(usage.removed_by_limit) }));
+      const usage = await (await fetch(address("library/usage", { language }))).json();
+      const parts = [say("library_usage", usage)];
+      if (usage.removed_by_limit) parts.push(say("library_removed", { count: usage.removed_by_limit }));
       ui.usage.textContent = parts.join(" · ");
     } catch { /* the wall will say that the server is away */ }
   }
@@ -338,11 +336,11 @@ dreamina.library = (() => {
         reload();
       }));
     }
-    const moment = (seconds) => new Date(seconds * 1000).toLocaleString(language);
+    const moment = (seconds) => new Date(seconds * 1000).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
     const rows = [
       [words.library_state, job.state_text],
       [words.detail_created, moment(job.created_at)],
-      [words.detail_duration, job.finished_at ? say("elapsed", { seconds: number(job.finished_at - job.created_at, 1) }) : ""],
+      [words.detail_duration, job.finished_at ? spanOf(job.finished_at - job.created_at, 1) : ""],
       [words.detail_model, job.model_id],
       [words.detail_request, job.request_id],
       [words.detail_cost, [costOf(job) || words.unknown, job.own_key && words.own_key_job].filter(Boolean).join(" · ")],

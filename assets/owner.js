@@ -6,11 +6,17 @@
   const AGAIN_MS = 15000;
   const NOTE_MS = 8000;
   const home = document.getElementById("owner");
+  const plurals = new Intl.PluralRules(language);
   const parts = {};
   let noteTimer = 0;
 
+  // As in page.js.
   function say(key, values = {}) {
-    return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+    return words[key].replace(/\{(\w+)(?::([^{}|]*)\|([^{}|]*))?\}/g, (_, name, one, others) => {
+      const value = values[name];
+      if (one !== undefined) return plurals.select(value) === "one" ? one : others;
+      return typeof value === "number" ? value.toLocaleString(language) : value;
+    });
   }
 
   function element(tag, attributes = {}, ...children) {
@@ -22,7 +28,7 @@
     return node;
   }
 
-  const usd = (amount) => amount.toLocaleString(language, { style: "currency", currency: "USD" });
+  const usd = (amount) => amount.toLocaleString(language, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
   const number = (value) => value.toLocaleString(language, { maximumFractionDigits: 2, useGrouping: false });
   const time = (moment) => new Date(moment * 1000).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
   const shorten = (name) => name.slice(0, -24); // the first eight digits of a hash; those of a login begin with "person-"
@@ -184,7 +190,7 @@
   }
 
   function showStates(states) {
-    const items = Object.entries(states).map(([state, count]) => element("li", {}, `${words[`state_${state}`]} `, element("b", {}, String(count))));
+    const items = Object.entries(states).map(([state, count]) => element("li", {}, `${words[`state_${state}`]} `, element("b", {}, count.toLocaleString(language))));
     parts.states.replaceChildren(items.length ? element("ul", { class: "states" }, ...items) : nothing());
   }
 
@@ -192,8 +198,8 @@
     const out = new Set(shutOut.map((each) => each.kind + each.name));
     const rows = guests.map((guest) => [
       place("visitor", guest.visitor_id, out),
-      String(guest.jobs_today),
-      String(guest.jobs),
+      guest.jobs_today.toLocaleString(language),
+      guest.jobs.toLocaleString(language),
       usd(guest.usd),
       time(guest.last_at),
       element("div", {}, ...guest.addresses.map((address) => place("address", address, out))),

@@ -5,6 +5,7 @@ const dreamina = (() => {
   const facts = JSON.parse(document.currentScript.dataset.page);
   const root = new URL("../../", document.currentScript.src); // where our own routes are, whatever the root path
   const language = navigator.language in facts.languages ? navigator.language : "en"; // the server's choice
+  const plurals = new Intl.PluralRules(language);
   const words = {}; // what is said in this language, once `ready`
   const DRAFT = "dreamina.draft";
   const HIDDEN_PAUSE_MS = 10000;
@@ -85,12 +86,24 @@ const dreamina = (() => {
     home?.replaceChildren(choice);
   }
 
-  function number(value, digits = 0) {
-    return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  function number(value) {
+    return value.toLocaleString(language);
   }
 
+  // A time in the unit that people would say it in.
+  function spanOf(seconds, digits = 0) {
+    const [size, unit] = [[3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= 2 * size || size === 1);
+    const form = { style: "unit", unit, unitDisplay: "short", minimumFractionDigits: digits, maximumFractionDigits: digits };
+    return (seconds / size).toLocaleString(language, form);
+  }
+
+  // Numbers come in the language's form; `{count:job|jobs}` is the first form for one, the other for more.
   function say(key, values = {}) {
-    return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+    return words[key].replace(/\{(\w+)(?::([^{}|]*)\|([^{}|]*))?\}/g, (_, name, one, others) => {
+      const value = values[name];
+      if (one !== undefined) return plurals.select(value) === "one" ? one : others;
+      return typeof value === "number" ? number(value) : value;
+    });
   }
 
   function element(tag, attributes = {}, ...children) {
@@ -451,7 +464,7 @@ const dreamina = (() => {
     for (const { data, at, node } of cards.values()) {
       const since = data.active ? (performance.now() - at) / 1000 : 0;
       const seconds = data.elapsed_s + since;
-      node.parts.elapsed.textContent = " · " + say("elapsed", { seconds: number(seconds, seconds < 10 && !data.active ? 1 : 0) });
+      node.parts.elapsed.textContent = " · " + spanOf(seconds, seconds < 10 && !data.active ? 1 : 0);
       if (!data.active) continue;
       const bar = node.parts.progress;
       if (data.state === "running") bar.value = Math.min(0.97, (data.run_s + since) / Math.max(data.expected_s, 0.1));
@@ -725,7 +738,7 @@ const dreamina = (() => {
     }
     const letters = [...String(value ?? "")].length;
     const tooLong = letters > field.max_length;
-    counter.textContent = say(tooLong ? "too_long" : "counter", { count: number(letters), limit: number(field.max_length) });
+    counter.textContent = say(tooLong ? "too_long" : "counter", { count: letters, limit: field.max_length });
     counter.classList.toggle("too-long", tooLong);
   }
 
@@ -773,7 +786,7 @@ const dreamina = (() => {
 
   return {
     watch, show, isEmpty: () => frame?.isEmpty, whenThere, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
-    onCard, costOf, usd, formReady, DRAFT,
+    onCard, costOf, usd, spanOf, formReady, DRAFT,
     facts, words, language, ready, say, number, element, address, identity, post, tell, shorten,
   };
 })();

@@ -175,13 +175,17 @@ def parse_size(choice: Any) -> tuple[int, int] | None:
 
 
 def choice_label(choice: Any) -> str:
-    """A label people can read: `2048x2048(1:1)` -> `2048 × 2048 · 1:1 · 4.2 MP`; other values as they are."""
+    """A label people can read: `2048x2048(1:1)` -> `2048 × 2048 · 1:1 · 4 MP`; other values as they are.
+
+    Whole megapixels need no decimal mark, so the label is the same in every language.
+    """
     size = parse_size(choice)
     if size is None:
         return str(choice)
     ratio = _SIZE.fullmatch(choice)[3]  # type: ignore[index]
-    parts = [f"{size[0]} × {size[1]}", *([ratio] if ratio else []), f"{size[0] * size[1] / 1e6:.1f} MP"]
-    return " · ".join(parts)
+    megapixels = round(size[0] * size[1] / 1e6)
+    parts = [f"{size[0]} × {size[1]}", ratio, f"{megapixels} MP" if megapixels else None]
+    return " · ".join(filter(None, parts))
 
 
 def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: bool) -> Field:

@@ -161,15 +161,28 @@ def test_search_and_filters_narrow_the_wall(shelf: Shelf, open_library: OpenPage
 
 
 def test_one_day_can_be_chosen(shelf: Shelf, open_library: OpenPage) -> None:
-    """`Last Tuesday` is a day of the person, from midnight to midnight."""
+    """`Last Tuesday` is a day of the person, from midnight to midnight, written as the page's language writes it."""
     for prompt, created_at in (("before", NOON - 86_400), ("that day", NOON), ("after", NOON + 86_400)):
         shelf.add(prompt, created_at=created_at)
-    page = open_library(timezone_id="Asia/Tokyo")
+    page = open_library(timezone_id="Asia/Tokyo", locale="de-DE")
     expect(tiles(page)).to_have_count(3)
-    filter_by(page, "library_since").fill("2026-11-18")
-    filter_by(page, "library_until").fill("2026-11-18")
+    since, until = filter_by(page, "library_since", "de"), filter_by(page, "library_until", "de")
+    expect(since).to_have_attribute("placeholder", "31.12.2026")
+    since.fill("18.11.2026")
+    until.fill("2026-11-18")
     expect(tiles(page)).to_have_count(1)
-    expect(tile(page, "that day")).to_be_visible()
+    expect(page.get_by_role("button", name=say("de", "picture_alt", number=1, prompt="that day"))).to_be_visible()
+    problem = page.locator("#library .day .problem").last
+    for wrong in ("31.11.2026", "morgen"):
+        until.fill(wrong)
+        until.blur()
+        expect(problem).to_have_text(say("de", "day_form", example="31.12.2026"))
+        expect(tiles(page)).to_have_count(2)
+    with page.expect_request(lambda request: "until=" in request.url):
+        page.locator("#library .day > input").last.fill("2026-11-18")
+    expect(until).to_have_value("18.11.2026")
+    expect(problem).to_be_empty()
+    expect(tiles(page)).to_have_count(1)
 
 
 # --- one picture large
@@ -271,7 +284,7 @@ def test_a_deletion_can_be_taken_back(shelf: Shelf, open_library: OpenPage) -> N
     expect(tiles(page)).to_have_count(1)
     expect(page.locator("dialog.large")).to_have_count(0)
     expect(note(page)).to_contain_text(say("en", "deleted", count=1))
-    expect(page.locator("#library .usage")).to_contain_text("1 files")
+    expect(page.locator("#library .usage")).to_contain_text("1 file,")
     assert shelf.ledger.job(job.job_id).outputs[0].deleted_at is not None
     note(page).get_by_role("button", name=say("en", "undo")).click()
     expect(tiles(page)).to_have_count(2)

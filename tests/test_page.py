@@ -496,8 +496,12 @@ def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: O
         rights = page.locator("#top *").evaluate_all("nodes => nodes.map(node => node.getBoundingClientRect().right)")
         assert max(rights) <= 390
         assert not re.search(r"undefined|__i18n__|[{}]", page.locator("body").inner_text())
-        written = page.evaluate("`${dreamina.usd(2.5)} and ${dreamina.number(12345.6, 1)}`")
+        written = page.evaluate("`${dreamina.usd(2.5)} and ${dreamina.number(12345.6)}`")
         assert written.replace("\u00a0", " ") == WRITTEN[language]
+        for count in (1, 2, 12345):
+            assert page.evaluate("count => dreamina.say('batch_jobs', {count})", count) == say(
+                language, "batch_jobs", count=count
+            )
     page.reload()
     expect(page.locator("html")).to_have_attribute("lang", language)
 

@@ -24,6 +24,7 @@ from dreamina_ui.ui import wording
 from dreamina_ui.ui.wording import (
     LANGUAGES_FOLDER,
     error_text,
+    file_size,
     languages,
     message,
     number,
@@ -276,6 +277,44 @@ def test_money_times_and_numbers_are_written_as_the_language_writes_them(
     assert time in later
     assert f" {decimal}" in " " + error_text(InputError("scale", "maximum", 0.5, 2), language).replace("：", " ")
     assert number(language, 1.25, 1) == decimal.replace("0", "1").replace("5", "2")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_one_is_not_told_as_many(language: str) -> None:
+    """ "1 jobs" reads as if nobody had looked; Chinese, Japanese and Korean have one form for all."""
+    one, more = (say(language, "batch_jobs", count=count) for count in (1, 2))
+    assert (one.replace("1", "2") == more) == (language in ("ja", "ko", "zh-CN"))
+    assert say(language, "batch_jobs", count=0) == more.replace("2", "0")
+    assert not placeholders(one + more)
+
+
+def test_a_rule_speaks_of_one_entry() -> None:
+    """The edit model's first rule is about one picture."""
+    assert "at least 1 entry." in error_text(InputError("image_urls", "minItems", 1, []), "en")
+    assert "mindestens 1 Eintrag haben." in error_text(InputError("image_urls", "minItems", 1, []), "de")
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [("en", "12,345.6"), ("ja", "12,345.6"), ("de", "12.345,6"), ("es", "12.345,6")],
+)
+def test_a_long_number_is_grouped(language: str, written: str) -> None:
+    """As the page's scripts write it."""
+    assert number(language, 12345.6) == written
+    assert written[:-2] in say(language, "batch_jobs", count=12345)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "english", "german"),
+    [
+        (0, "0 B", "0 B"), (999, "999 B", "999 B"), (4_400, "4 kB", "4 kB"), (310_000, "310 kB", "310 kB"),
+        (1_250_000, "1.2 MB", "1,2 MB"), (12_345_678_901, "12.3 GB", "12,3 GB"),
+    ],
+)  # fmt: skip
+def test_a_small_file_is_not_nothing(size_bytes: int, english: str, german: str) -> None:
+    """A picture of 40 kB is no picture of 0.0 MB."""
+    assert file_size("en", size_bytes) == english
+    assert file_size("de", size_bytes) == german
 
 
 def test_another_error_speaks_for_itself() -> None:

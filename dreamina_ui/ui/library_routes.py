@@ -21,7 +21,7 @@ from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
 from dreamina_ui.ui.objects import PREFIX, file_name, job_details, wall_entry
 from dreamina_ui.ui.routes import language_of, read_json, same_site
-from dreamina_ui.ui.wording import error_text
+from dreamina_ui.ui.wording import error_text, file_size
 
 MAX_FILES_AT_ONCE = 5000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -59,9 +59,10 @@ class _LibraryRoutes:
         return JSONResponse({"entries": walls, "next": next_place}, headers={"Cache-Control": "no-store"})
 
     async def usage(self, request: Request) -> Response:
-        """What the library holds."""
+        """What the library holds: its counts, and `size`, how large it is in the visitor's language."""
         usage = await run_in_threadpool(self._library.usage, self._access.scope(request))
-        return JSONResponse(vars(usage), headers={"Cache-Control": "no-store"})
+        told = vars(usage) | {"size": file_size(language_of(request), usage.size_bytes)}
+        return JSONResponse(told, headers={"Cache-Control": "no-store"})
 
     async def mark(self, request: Request) -> Response:
         """Mark files: `{"files": [file_key], "favourite": bool}` or `{"files": [...], "deleted": bool}`."""

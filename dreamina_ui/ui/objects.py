@@ -11,7 +11,7 @@ from dreamina_ui.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library import Entry
 from dreamina_ui.schema import choice_label
 from dreamina_ui.studio import Studio
-from dreamina_ui.ui.wording import message, number, say, state_text
+from dreamina_ui.ui.wording import file_size, message, number, say, state_text
 
 PREFIX = "dreamina"
 FILES = "files"
@@ -145,7 +145,7 @@ def prompt_of(job: Job) -> str:
 
 
 def settings_of(studio: Studio, job: Job, language: str) -> str:
-    """The inputs other than the prompt in one line, such as `2048 × 2048 · 1:1 · 4.2 MP, Scale 0.5`."""
+    """The inputs other than the prompt in one line, such as `2048 × 2048 · 1:1 · 4 MP, Scale 0.5`."""
     model = studio.models.get(job.model_id)
     parts = []
     for field in model.fields if model else ():
@@ -218,7 +218,7 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
     if output.state == "kept":
         key = "picture_alt" if output.kind == "image" else "video_label"
         facts = [f"{output.width} × {output.height}"] if output.width else []
-        facts += [str(output.format or ""), f"{number(language, (output.size_bytes or 0) / 1e6, 1)} MB"]
+        facts += [str(output.format or ""), file_size(language, output.size_bytes or 0)]
         tiers = ("original", "preview", "thumbnail") if output.kind == "image" else ("original",)
         card |= {tier: _address(job, output, tier) for tier in tiers}
         if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):

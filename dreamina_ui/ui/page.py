@@ -37,8 +37,8 @@ MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
 
 SCRIPTS = (
-    "metadata.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js", "notices.js",
-    "layout.js", "examples.js",
+    "metadata.js", "days.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js",
+    "notices.js", "layout.js", "examples.js",
 )  # fmt: skip
 """What builds on `page.js`, in the order in which it is added."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from dreamina_ui.errors import (
@@ -71,16 +72,44 @@ def pick_language(accept_language: str | None) -> str:
     return FALLBACK
 
 
+class _Texts(Formatter):
+    """Fills texts in as a language writes numbers; `{count:job|jobs}` is the first form for one, the other for more.
+
+    The page's scripts read the same texts. None of our languages has more than these two forms (CLDR, plural rules).
+    """
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        one, bar, others = format_spec.partition("|")
+        if bar:
+            return one if value == 1 else others
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number(self._language, value) if is_number else super().format_field(value, format_spec)
+
+
 def say(language: str, key: str, **values: Any) -> str:
     """The text of a key with its values filled in; English where a language lacks it, `""` where all do."""
     text = languages()[language].get(key) or languages()[FALLBACK].get(key, "")
-    return text.format(**values) if values else text
+    return _Texts(language).vformat(text, (), values) if values else text
 
 
 def number(language: str, value: float, digits: int | None = None) -> str:
     """A number as the language writes it, such as `0,5`; with as many digits behind the mark as wanted."""
-    text = f"{value:g}" if digits is None else f"{value:.{digits}f}"
-    return text.replace(".", say(language, "decimal_mark"))
+    grouping = "," if abs(value) >= 10_000 else ""  # from here on every one of our languages groups
+    text = f"{value:{grouping}{'.10g' if digits is None else f'.{digits}f'}}"
+    return text if say(language, "decimal_mark") == "." else text.translate(_MARKS)
+
+
+def file_size(language: str, size_bytes: int) -> str:
+    """A size as people say it, such as `1,2 MB` or `310 kB`; a unit is a thousand of the one before."""
+    least, unit, digits = next(each for each in _UNITS if size_bytes >= each[0])
+    return f"{number(language, size_bytes / (least or 1), digits)} {unit}"
+
+
+_MARKS = str.maketrans(",.", ".,")
+_UNITS = ((1e9, "GB", 1), (1e6, "MB", 1), (1e3, "kB", 0), (0, "B", 0))
 
 
 def state_text(job: Job, language: str) -> str:
@@ -129,9 +158,8 @@ def field_titles(model: Model, language: str) -> dict[str, str]:
 
 def rule_text(fault: InputError, language: str) -> str:
     """The rule that an input breaks, such as `must be at most 1`."""
-    limit = number(language, fault.limit) if isinstance(fault.limit, float) else fault.limit
-    known = say(language, f"rule_{fault.rule}", limit=limit)
-    return known or say(language, "rule_other", rule=fault.rule, limit=limit)
+    known = say(language, f"rule_{fault.rule}", limit=fault.limit)
+    return known or say(language, "rule_other", rule=fault.rule, limit=fault.limit)
 
 
 def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> str:
