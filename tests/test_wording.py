@@ -19,7 +19,7 @@ from dreamina_ui import errors
 from dreamina_ui.errors import DreaminaError, InputError, LimitError
 from dreamina_ui.job import Job, Outcome, Output, State
 from dreamina_ui.limits import Limits
-from dreamina_ui.schema import load_models
+from dreamina_ui.schema import MODELS_FOLDER, load_models
 from dreamina_ui.ui import wording
 from dreamina_ui.ui.wording import (
     LANGUAGES_FOLDER,
@@ -88,7 +88,7 @@ def test_every_field_of_a_model_is_translated_and_no_other(language: str) -> Non
     """Titles and help come from the schema, in English; a translation of a field that is gone is never shown."""
     known = {
         f"field_{field.parameter}_{part}"
-        for model in load_models().values()
+        for model in load_models(MODELS_FOLDER, ROOT / "examples" / "models").values()
         for field in model.fields
         for part, text in (("title", field.title), ("help", field.help))
         if text
