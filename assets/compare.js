@@ -2,12 +2,12 @@
 "use strict";
 
 dreamina.compare = (() => {
-  const { words, language, element, address, tell, onCard } = dreamina;
+  const { words, language, element, iconAnd, address, tell, onCard } = dreamina;
   let first = null; // the picture that was chosen first: {job_id, file_key}
 
   // A button beside a picture: the first press chooses it, that of another picture compares the two.
   function button(jobId, output) {
-    const node = element("button", { type: "button", class: "compare-with", "data-compare": output.file_key }, words.compare);
+    const node = element("button", { type: "button", class: "compare-with", "data-compare": output.file_key, title: words.compare }, ...iconAnd("compare", words.compare));
     node.setAttribute("aria-label", `${words.compare}: ${output.index + 1}`);
     node.ariaPressed = String(first?.file_key === output.file_key);
     node.addEventListener("click", () => choose({ job_id: jobId, file_key: output.file_key }));

@@ -42,7 +42,7 @@ dreamina.goOn = (() => {
   });
 
   function favouriteButton(output) {
-    const node = element("button", { type: "button", class: "favourite", "data-favourite": output.file_key });
+    const node = element("button", { type: "button", class: "favourite", "data-favourite": output.file_key, title: words.favourite });
     node.setAttribute("aria-label", `${words.favourite}: ${output.index + 1}`);
     node.addEventListener("click", () => dreamina.library.mark([output.file_key], "favourite", node.ariaPressed !== "true"));
     return node;

@@ -317,7 +317,9 @@ dreamina.library = (() => {
         output.favourite = !output.favourite;
         favourite.textContent = output.favourite ? words.unfavourite : words.favourite;
       });
-      actions.append(favourite, button(words.delete, async () => {
+      actions.append(favourite);
+      if (output.kind === "image") actions.append(dreamina.compare.button(job.job_id, output));
+      actions.append(button(words.delete, async () => {
         large.dialog.close();
         await remove([output.file_key]);
       }));
@@ -325,7 +327,6 @@ dreamina.library = (() => {
     const edit = output?.state === "kept" && inputButton(output);
     if (edit) actions.prepend(edit);
     actions.prepend(...dreamina.goOn.buttons(job, () => large.dialog.close()));
-    if (output?.state === "kept" && output.kind === "image") actions.append(dreamina.compare.button(job.job_id, output));
     if (job.can_fetch_again) {
       actions.append(button(words.fetch_again, async (node) => {
         node.disabled = true;

@@ -115,6 +115,24 @@ const dreamina = (() => {
     return node;
   }
 
+  // Drawn in lines, in the colour of the text; the words beside one are for ears where there is no room for them.
+  const ICONS = {
+    open: "M14 4h6v6M20 4l-9 9M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5",
+    download: "M12 4v11m-5-5 5 5 5-5M4 20h16",
+    input: "M20 12v7a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V5a1 1 0 0 1 1-1h7M4 17l5-5 4 4 2-2 5 5M18 2v7m-3.5-3.5h7",
+    compare: "M12 3v18M9 6H4v12h5M15 6h5v12h-5",
+  };
+
+  function iconAnd(name, text) {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.append(document.createElementNS(svg.namespaceURI, "path"));
+    svg.firstChild.setAttribute("d", ICONS[name]);
+    svg.setAttribute("viewBox", "0 0 24 24");
+    svg.setAttribute("aria-hidden", "true");
+    svg.setAttribute("class", "icon");
+    return [svg, element("span", {}, text)];
+  }
+
   /* --- the stream: one per page, closed when nothing runs or nobody looks */
 
   async function watch(byPress = true) {
@@ -261,7 +279,8 @@ const dreamina = (() => {
     parts.actions.append(parts.cancel, parts.fetchAgain);
     const size = /(\d+) × (\d+)/.exec(data.settings);
     if (size) node.style.setProperty("--ratio", `${size[1]} / ${size[2]}`); // of the place that waits for the picture
-    node.append(parts.outputs, parts.prompt, parts.settings, parts.given, parts.state, parts.progress, parts.message, parts.detail, parts.actions, parts.rest, parts.facts);
+    node.append(parts.outputs, parts.prompt, parts.settings, parts.given, parts.state, parts.progress, parts.message, parts.detail,
+      element("div", { class: "acts" }, parts.actions, parts.rest), parts.facts);
     node.parts = parts;
     return node;
   }
@@ -278,7 +297,7 @@ const dreamina = (() => {
     parts.message.hidden = !data.message;
     parts.detail.textContent = data.detail;
     parts.detail.hidden = !data.detail;
-    parts.facts.textContent = [data.request_id && say("request_id", data), costOf(data), data.own_key && words.own_key_job].filter(Boolean).join(" · ");
+    parts.facts.textContent = [data.request_id && data.state !== "done" && say("request_id", data), costOf(data), data.own_key && words.own_key_job].filter(Boolean).join(" · ");
     parts.progress.hidden = !data.active;
     parts.fetchAgain.hidden = !data.can_fetch_again;
     parts.cancel.hidden = !data.can_cancel;
@@ -336,12 +355,12 @@ const dreamina = (() => {
       const download = new URL(original);
       download.search = "?download=1";
       const number = output.index + 1;
-      const link = (text, to, more) => element("a", { href: to, "aria-label": `${text}: ${number}`, ...more }, text);
+      const link = (icon, text, to, more) => element("a", { href: to, "aria-label": `${text}: ${number}`, title: text, ...more }, ...iconAnd(icon, text));
       figure.append(
         element("figcaption", {},
-          link(words.open_original, original, { target: "_blank", rel: "noopener" }), " ",
-          link(words.download, download, { download: true }), " ",
-          ...[inputButton(output, `${words.use_as_input}: ${number}`)].filter(Boolean), " ",
+          link("open", words.open_original, original, { target: "_blank", rel: "noopener" }),
+          link("download", words.download, download, { download: true }),
+          ...[inputButton(output, `${words.use_as_input}: ${number}`)].filter(Boolean),
           element("span", { class: "file-facts" }, output.facts)),
       );
     }
@@ -624,7 +643,7 @@ const dreamina = (() => {
   // A button that puts a picture made here into a form; null where no model takes pictures.
   function inputButton(output, label = words.use_as_input) {
     if (!hasPictureField || output.kind !== "image") return null;
-    const button = element("button", { type: "button", class: "use-as-input", "aria-label": label }, words.use_as_input);
+    const button = element("button", { type: "button", class: "use-as-input", "aria-label": label, title: words.use_as_input }, ...iconAnd("input", words.use_as_input));
     button.addEventListener("click", async () => {
       const { answer, refusal } = await post("given/link", { file: output.file_key });
       if (refusal) return tell(refusal);
@@ -787,7 +806,7 @@ const dreamina = (() => {
   return {
     watch, show, isEmpty: () => frame?.isEmpty, whenThere, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
     onCard, costOf, usd, spanOf, formReady, DRAFT,
-    facts, words, language, ready, say, number, element, address, identity, post, tell, shorten,
+    facts, words, language, ready, say, number, element, iconAnd, address, identity, post, tell, shorten,
   };
 })();
 window.dreamina = dreamina;

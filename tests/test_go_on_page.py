@@ -116,6 +116,10 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
     note(page).get_by_role("button", name=say("en", "undo")).click()
     expect(prompt_box(page)).to_have_value("half a thought")
+    first.locator("figure").evaluate("node => { node.style.width = '140px'; }")  # as one of four, on a phone
+    rows = first.locator("figcaption :is(a, button)").evaluate_all("nodes => nodes.map(node => node.offsetTop)")
+    assert len(rows) == 5
+    assert len(set(rows)) == 1
     press("another_size")
     expect(page.locator("#field-size input")).to_be_focused()
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")

@@ -105,7 +105,7 @@ def number(language: str, value: float, digits: int | None = None) -> str:
 def file_size(language: str, size_bytes: int) -> str:
     """A size as people say it, such as `1,2 MB` or `310 kB`; a unit is a thousand of the one before."""
     least, unit, digits = next(each for each in _UNITS if size_bytes >= each[0])
-    return f"{number(language, size_bytes / (least or 1), digits)} {unit}"
+    return f"{number(language, size_bytes / (least or 1), digits)}\u00a0{unit}"
 
 
 _MARKS = str.maketrans(",.", ".,")
