@@ -14,6 +14,7 @@ from tests import test_library_page, test_page
 from tests.kit import MODEL_ID, png
 from tests.page_kit import AppProcess, HeldSandbox
 from tests.shelf import Shelf
+from tests.test_face import expect_no_findings
 from tests.test_library_page import note, tile, tool
 from tests.test_page import await_form, card, expect_state, press_generate, prompt_box, wait_on
 
@@ -23,6 +24,7 @@ LOOK = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
+GROUND = "node => getComputedStyle(node).backgroundColor"
 RECORD = """window.__notified = [];
     window.Notification = class extends Notification {
         constructor(title, options) { super(title, options); window.__notified.push(`${title}: ${options.body}`); }
@@ -55,6 +57,8 @@ def test_the_costs_are_shown_as_bars_and_as_a_table(shelf: Shelf, open_library: 
     money.get_by_role("button", name=say("en", "costs_months")).click()
     expect(money.locator(".costs-slot")).to_have_count(12)
     assert sum(money.locator(".costs-bar").evaluate_all("bars => bars.map(bar => bar.offsetHeight > 20)")) == 2
+    page.emulate_media(forced_colors="active")
+    assert money.locator(".costs-bar").last.evaluate(GROUND) != money.evaluate(GROUND)
 
 
 # --- two pictures compared
@@ -75,12 +79,17 @@ def test_two_pictures_are_compared_by_keyboard(shelf: Shelf, open_library: OpenP
     dialog = page.get_by_role("dialog", name=say("en", "compare_title"))
     line = dialog.get_by_role("slider", name=say("en", "compare_line"))
     expect(line).to_be_focused()
+    expect_no_findings(page)
     cut = "node => getComputedStyle(node).clipPath"
     top = dialog.locator(".compare-pane").last
     assert "50%" in top.evaluate(cut)
     for key in ("End", "ArrowLeft"):
         page.keyboard.press(key)
     expect(line).to_have_attribute("aria-valuetext", "99%")
+    page.emulate_media(forced_colors="active")
+    stage = dialog.locator(".compare-stage")
+    assert stage.evaluate("node => getComputedStyle(node, '::after').backgroundColor") == "rgb(255, 255, 255)"
+    page.emulate_media(forced_colors="none")
     assert "99%" in top.evaluate(cut)
     assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth && node.getBoundingClientRect().right <= 390")
     images = dialog.locator("img")
@@ -90,6 +99,7 @@ def test_two_pictures_are_compared_by_keyboard(shelf: Shelf, open_library: OpenP
     dialog.get_by_role("button", name=say("en", "compare_beside")).press("Enter")
     expect(line).to_be_hidden()
     assert top.evaluate(cut) == "none"
+    expect_no_findings(page)
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(compare).to_be_focused()
@@ -106,6 +116,10 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
     expect_state(first, "done")
     expect_state(second, "done")
     before = app.count_jobs()
+    first.locator("figure").evaluate("node => { node.style.width = '140px'; }")  # as one of four, on a phone
+    rows = first.locator("figcaption :is(a, button)").evaluate_all("nodes => nodes.map(node => node.offsetTop)")
+    assert len(rows) == 5
+    assert len(set(rows)) == 1
 
     def press(key: str) -> None:
         first.locator(".go-on").get_by_role("button", name=say("en", key), exact=True).click()
@@ -116,10 +130,6 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
     note(page).get_by_role("button", name=say("en", "undo")).click()
     expect(prompt_box(page)).to_have_value("half a thought")
-    first.locator("figure").evaluate("node => { node.style.width = '140px'; }")  # as one of four, on a phone
-    rows = first.locator("figcaption :is(a, button)").evaluate_all("nodes => nodes.map(node => node.offsetTop)")
-    assert len(rows) == 5
-    assert len(set(rows)) == 1
     press("another_size")
     expect(page.locator("#field-size input")).to_be_focused()
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")

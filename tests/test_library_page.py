@@ -22,10 +22,12 @@ from tests.kit import png
 from tests.misbehaving import Answer
 from tests.page_kit import AppProcess, ScriptedApp, Visitor, wait_for
 from tests.shelf import NOON, Shelf
+from tests.test_face import expect_no_findings
 from tests.test_page import card, expect_state, press_generate, prompt_box, wait_on
 
 browser, open_page = test_page.browser, test_page.open_page
 OpenPage = Callable[..., Page]
+DARK_CARD = "rgb(25, 31, 29)"
 DROP = """([text, name]) => {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const data = new DataTransfer();
@@ -406,7 +408,10 @@ def test_a_lost_answer_is_looked_up(lost: tuple[Page, Locator, Any]) -> None:
     expect(note(page)).to_contain_text("no-such-request")
     expect_state(job, "submit_unclear")
     service.completes()
-    job.get_by_label(say("en", "attach_label")).fill(f" {service.request_id} ")
+    field = job.get_by_label(say("en", "attach_label"))
+    expect_no_findings(page)  # light, and then dark
+    expect(field).to_have_css("background-color", DARK_CARD)
+    field.fill(f" {service.request_id} ")
     look_up.click()
     expect_state(job, "done")
     expect(job.locator("img")).to_have_count(1)
