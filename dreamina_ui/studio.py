@@ -29,9 +29,7 @@ from dreamina_ui.errors import (
     KeyNeededError,
     LedgerError,
     MoveError,
-    RateLimitError,
     SubmitUnclearError,
-    TransportError,
 )
 from dreamina_ui.inputs import InputFiles, given_addresses
 from dreamina_ui.job import AT_REST, Job, Outcome, Output, State, iso, new_id
@@ -40,6 +38,7 @@ from dreamina_ui.limits import Left, Limits, MoneyGuard, day_end
 from dreamina_ui.media import MediaStore
 from dreamina_ui.overview import Overview, read_overview
 from dreamina_ui.polling import DurationLaw, Pace
+from dreamina_ui.prices import Prices
 from dreamina_ui.runcomfy import RunComfy
 from dreamina_ui.schema import Model, parse_size
 from dreamina_ui.worker import Worker
@@ -48,9 +47,6 @@ log = logging.getLogger(__name__)
 
 DOUBLE_CLICK_S = 1.0
 """Two presses of one visitor with the same inputs within this time are one job."""
-
-PRICE_ASK_S = 6 * 3600.0
-"""The pause between two questions for the prices, once there were answers."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +98,7 @@ class Studio:
             pace=self._pace,
             clock=clock,
         )
-        self._price_wanted = threading.Event()
-        self._needs_price = False
+        self._prices = Prices(models, lambda: self.guard, self._pace)
         self._decision = threading.Lock()
         self._submits: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
@@ -137,44 +132,16 @@ class Studio:
         self._worker.start()
         self.learn_price_soon()
         if self.accounts.owner:
-            threading.Thread(target=self._learn_prices, args=(self.accounts.owner,), name="price", daemon=True).start()
+            self._prices.start(self.accounts.owner)
 
     def learn_price_soon(self) -> None:
         """Ask anew in the background what a file costs: a limit in USD needs it; raises LedgerError."""
-        self._needs_price = self.limits().in_usd
-        self._price_wanted.set()
-
-    def _learn_prices(self, owner: RunComfy) -> None:
-        """Ask what a file costs, a few times a day, and until the service answers: before, no limit in USD holds."""
-        faults = 0
-        while True:
-            self._price_wanted.clear()
-            if self._stopping.is_set():
-                return
-            silent = [model_id for model_id in self.models if self._is_silent(owner, model_id, warns=not faults)]
-            faults = faults + 1 if silent else 0
-            self._price_wanted.wait(self._pace.fault_pause_s(faults, random()) if silent else PRICE_ASK_S)
-
-    def _is_silent(self, owner: RunComfy, model_id: str, *, warns: bool) -> bool:
-        """Ask for one price; whether there was no answer. Without a price, what the owner said holds."""
-        reason, is_silent = "the API does not tell it", False
-        try:
-            price = owner.price(model_id)
-            if price.base_price_usd is not None:
-                self.guard.learn_price(model_id, price.base_price_usd, price.price_unit)
-        except (ApiError, InputError) as fault:
-            reason, is_silent = str(fault), isinstance(fault, TransportError | RateLimitError)
-        if warns and self._needs_price and self.guard.expected_usd(model_id, {}) is None:
-            log.warning(
-                "The price of %s is not known: limits in USD cannot hold without DREAMINA_PRICE_USD (%s)",
-                model_id, reason,
-            )  # fmt: skip
-        return is_silent
+        self._prices.ask_soon(are_needed=self.limits().in_usd)
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
         self._stopping.set()
-        self._price_wanted.set()
+        self._prices.stop()
         self._worker.stop()
         self.changes.close()
         for pool in (self._cancellers, self._checkers, self._pressers):
