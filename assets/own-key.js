@@ -67,6 +67,7 @@ dreamina.ownKey = (() => {
       ui.problem.textContent = words.own_key_no_cookie;
       return;
     }
+    priceChanged();
     if (!answer.is_checked) tell(words.own_key_unchecked);
     ui.title.focus();
     watch(false);
@@ -78,11 +79,18 @@ dreamina.ownKey = (() => {
       const reply = await fetch(address("key", { language }), { method: "DELETE" });
       if (!reply.ok) throw new Error(reply.status);
       show(await reply.json());
+      priceChanged();
       ui.title.focus();
       watch(false);
     } catch {
       ui.problem.textContent = words.request_failed;
     }
+  }
+
+  // The server asks what a new key pays once it has it: that takes a moment.
+  function priceChanged() {
+    dreamina.askPrices(true);
+    setTimeout(() => dreamina.askPrices(), 3000);
   }
 
   // Another tab may have given or removed it, and the server forgets what is not used.

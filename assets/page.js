@@ -712,10 +712,15 @@ const dreamina = (() => {
 
   /* --- what it will cost, below Generate */
 
+  const PRICES_MS = 600000; // how long they are believed: a page may stay open for days
   let prices = null;
+  let pricesAt = 0;
 
-  async function askPrices() {
-    if (prices && Object.values(prices.models).every(Boolean)) return;
+  // With an own key the price is another one: then it is asked `anew`.
+  async function askPrices(anew = false) {
+    const known = prices && Object.values(prices.models).every(Boolean);
+    if (!anew && known && performance.now() < pricesAt + PRICES_MS) return;
+    pricesAt = performance.now();
     try {
       prices = await (await fetch(address("prices"))).json();
       showPrice();
@@ -805,7 +810,7 @@ const dreamina = (() => {
 
   return {
     watch, show, isEmpty: () => frame?.isEmpty, whenThere, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
-    onCard, costOf, usd, spanOf, formReady, DRAFT,
+    onCard, askPrices, costOf, usd, spanOf, formReady, DRAFT,
     facts, words, language, ready, say, number, element, iconAnd, address, identity, post, tell, shorten,
   };
 })();

@@ -23,6 +23,9 @@ MOST_FILES = 4
 """How many files a job is expected to cost at most that does not ask for a single one; the service tells no number."""
 
 
+PER_FILE = ("image", "output", "picture")
+"""Units of a price by which it is known what a job costs; a price for a second says nothing before."""
+
 SINGLE_KEY = "force_single"
 """The input that asks for a single file."""
 
@@ -98,14 +101,13 @@ class MoneyGuard:
         price_usd: what one file costs where the API does not say; None if nobody knows.
 
     Attributes:
-        prices_usd: what one file of a model costs, as the API says, by model_id.
-        price_units: what that price is for, such as `image` or `second`, where the API says.
+        prices: what an API says that a model costs in USD, and the unit that this is for, such as `image` or `second`;
+            by the API's origin and model_id.
     """
 
     def __init__(self, limits: Limits, api_origin: str, price_usd: float | None = None) -> None:
         self.limits = limits
-        self.prices_usd: dict[str, float] = {}
-        self.price_units: dict[str, str] = {}
+        self.prices: dict[tuple[str, str], tuple[float, str]] = {}
         self._price_usd = price_usd
         self._api_origin = api_origin
 
@@ -116,16 +118,29 @@ class MoneyGuard:
         }
         return replace(self.limits, **changed)
 
-    def learn_price(self, model_id: str, price_usd: float, unit: str | None) -> None:
-        """Note what the API says that one `unit` costs; for limits each unit counts as one file."""
-        self.price_units[model_id] = (unit or "image").lower()
-        self.prices_usd[model_id] = price_usd
+    def learn_price(self, model_id: str, price_usd: float, unit: str | None, api_origin: str | None = None) -> None:
+        """Note what an API, the owner's or another, says that one `unit` costs."""
+        self.prices[api_origin or self._api_origin, model_id] = price_usd, (unit or PER_FILE[0]).lower()
 
-    def expected_usd(self, model_id: str, inputs: Mapping[str, Any]) -> float | None:
-        """What a job is expected to cost at most; None if the price is not known, and limits in USD cannot hold."""
-        price_usd = self.prices_usd.get(model_id, self._price_usd)
+    def price(self, model_id: str, api_origin: str | None = None) -> tuple[float, str] | None:
+        """What one unit costs in USD at an API, the owner's or another, and the unit; None if it is not known."""
+        is_owners = api_origin in (None, self._api_origin)
+        known = None if self._price_usd is None or not is_owners else (self._price_usd, PER_FILE[0])
+        return self.prices.get((api_origin or self._api_origin, model_id), known)
+
+    def file_usd(self, model_id: str, api_origin: str | None = None) -> float | None:
+        """What one file costs; None if that is not known, or the price is for something else, such as a second."""
+        price = self.price(model_id, api_origin)
+        return price[0] if price and price[1] in PER_FILE else None
+
+    def expected_usd(self, model_id: str, inputs: Mapping[str, Any], api_origin: str | None = None) -> float | None:
+        """What a job is expected to cost at most, a unit for each file; None if the price is not known.
+
+        Without it limits in USD cannot hold.
+        """
+        price = self.price(model_id, api_origin)
         files = 1 if inputs.get(SINGLE_KEY) is True else MOST_FILES
-        return None if price_usd is None else price_usd * files
+        return None if price is None else price[0] * files
 
     def check(self, connection: sa.Connection, job: Job, *, spare: int = 0) -> None:
         """Refuse a job that would pass a limit; call it in the transaction that writes the row.

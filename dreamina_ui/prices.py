@@ -1,9 +1,13 @@
-"""Asks the API what a file costs: a few times a day, and again and again until there was an answer."""
+"""Asks the APIs what a file costs: every hour, and again and again until there was an answer.
+
+A visitor's key asks, too, where the owner's token does not know the price that this key pays.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from random import random
 
@@ -14,8 +18,11 @@ from dreamina_ui.runcomfy import RunComfy
 
 log = logging.getLogger(__name__)
 
-ASK_S = 6 * 3600.0
+ASK_S = 3600.0
 """The pause between two questions for the prices, once there were answers."""
+
+ASK_AGAIN_S = 60.0
+"""How long no visitor's key asks again that got no answer."""
 
 
 class Prices:
@@ -30,13 +37,27 @@ class Prices:
         self._model_ids = model_ids
         self._guard = guard
         self._pace = pace
+        self._lock = threading.Lock()
+        self._not_before: dict[str, float] = {}  # by API: when a visitor's key may ask again
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self._are_needed = False
 
-    def start(self, owner: RunComfy) -> None:
-        """Ask in the owner's name from now on."""
+    def start(self, owner: RunComfy | None) -> None:
+        """Ask in the owner's name from now on, if there is an owner's token."""
+        if owner is None:
+            return
         threading.Thread(target=self._learn, args=(owner,), name="price", daemon=True).start()
+
+    def ask_with(self, client: RunComfy, api_origin: str) -> None:
+        """Ask in the name of a visitor's key what this pays, unless another one asked lately; blocks until answered."""
+        now = time.monotonic()
+        with self._lock:
+            if now < self._not_before.get(api_origin, 0.0):
+                return
+            self._not_before[api_origin] = now + ASK_AGAIN_S
+        if not any([self._is_silent(client, model_id, api_origin, warns=False) for model_id in self._model_ids]):
+            self._not_before[api_origin] = now + ASK_S
 
     def ask_soon(self, *, are_needed: bool) -> None:
         """Ask anew in the background; `are_needed` if a limit in USD cannot hold without the prices."""
@@ -54,18 +75,18 @@ class Prices:
             self._wanted.clear()
             if self._stopping.is_set():
                 return
-            silent = [model_id for model_id in self._model_ids if self._is_silent(owner, model_id, warns=not faults)]
+            silent = [each for each in self._model_ids if self._is_silent(owner, each, None, warns=not faults)]
             faults = faults + 1 if silent else 0
             self._wanted.wait(self._pace.fault_pause_s(faults, random()) if silent else ASK_S)
 
-    def _is_silent(self, owner: RunComfy, model_id: str, *, warns: bool) -> bool:
+    def _is_silent(self, client: RunComfy, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
         """Ask for one price; whether there was no answer. Without a price, what the owner said holds."""
         reason, is_silent = "the API does not tell it", False
         guard = self._guard()
         try:
-            price = owner.price(model_id)
+            price = client.price(model_id)
             if price.base_price_usd is not None:
-                guard.learn_price(model_id, price.base_price_usd, price.price_unit)
+                guard.learn_price(model_id, price.base_price_usd, price.price_unit, api_origin)
         except (ApiError, InputError) as fault:
             reason, is_silent = str(fault), isinstance(fault, TransportError | RateLimitError)
         if warns and self._are_needed and guard.expected_usd(model_id, {}) is None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,7 @@ class Studio:
             pace=self._pace,
             clock=clock,
         )
-        self._prices = Prices(models, lambda: self.guard, self._pace)
+        self.prices = Prices(models, lambda: self.guard, self._pace)
         self._decision = threading.Lock()
         self._submits: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
@@ -131,17 +132,16 @@ class Studio:
                 log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
         self._worker.start()
         self.learn_price_soon()
-        if self.accounts.owner:
-            self._prices.start(self.accounts.owner)
+        self.prices.start(self.accounts.owner)
 
     def learn_price_soon(self) -> None:
         """Ask anew in the background what a file costs: a limit in USD needs it; raises LedgerError."""
-        self._prices.ask_soon(are_needed=self.limits().in_usd)
+        self.prices.ask_soon(are_needed=self.limits().in_usd)
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
         self._stopping.set()
-        self._prices.stop()
+        self.prices.stop()
         self._worker.stop()
         self.changes.close()
         for pool in (self._cancellers, self._checkers, self._pressers):
@@ -478,6 +478,9 @@ class Studio:
         account, older = self.accounts.keep(token, session)
         for mark in filter(None, (account.key_mark, older)):
             self._wake(mark)
+        if self.accounts.owner is None or account.api_origin != self.accounts.api_origin:
+            with suppress(RuntimeError):  # the program stops
+                self._checkers.submit(self.prices.ask_with, account.client, account.api_origin)
         return account
 
     def take_key(self, session: str) -> None:

@@ -237,7 +237,7 @@ def test_a_limit_in_money_set_at_run_time_asks_for_the_price(scene: Scene, servi
     scene.studio.controls.change_limits({"usd_per_day": 1})
     service.price(json_answer({"base_price_usd": 0.05}))
     scene.studio.learn_price_soon()
-    while not scene.studio.guard.prices_usd:
+    while not scene.studio.guard.prices:
         threading.Event().wait(0.002)
     assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
 
@@ -260,7 +260,7 @@ def test_a_price_that_was_not_told_at_start_is_asked_for_again(scene: Scene, ser
     scene.studio.guard.limits = Limits(usd_per_day=1.0)
     service.price(*[Answer(503)] * 6, json_answer({"base_price_usd": 0.05}))
     scene.start()
-    while not scene.studio.guard.prices_usd:
+    while not scene.studio.guard.prices:
         threading.Event().wait(0.002)
     assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
 

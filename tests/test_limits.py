@@ -164,7 +164,7 @@ def test_the_price_comes_from_the_api(tmp_path: Path, service: Service) -> None:
     scene.studio.guard.limits = Limits(usd_per_day=1.0)
     service.price(json_answer({"base_price_usd": 0.05, "price_unit": "image"}))
     scene.start()
-    while not scene.studio.guard.prices_usd:
+    while not scene.studio.guard.prices:
         threading.Event().wait(0.002)
     assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
     scene.close()

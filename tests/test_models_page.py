@@ -15,17 +15,19 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.addresses import AddressGuard
 from dreamina_ui.inputs import InputFiles
+from dreamina_ui.library import Library
 from dreamina_ui.links import LINK_S, SignedLinks
 from dreamina_ui.sandbox.service import Service as SandboxService
 from dreamina_ui.schema import MODELS_FOLDER, load_models
-from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.access import KEY_COOKIE, Access
 from dreamina_ui.ui.form_routes import build_form_routes
 from dreamina_ui.ui.objects import job_card
 from dreamina_ui.ui.visitor import COOKIE, visitor_id
 from dreamina_ui.ui.wording import say
 from tests import test_page
-from tests.kit import MODEL_ID, Clock, Scene
-from tests.page_kit import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Visitor
+from tests.kit import MODEL_ID, SUBMIT, Clock, Scene, Service
+from tests.misbehaving import json_answer
+from tests.page_kit import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Visitor, wait_for
 from tests.shelf import Shelf
 from tests.test_page import OpenPage, await_form, card, expect_state, press_generate, prompt_box
 
@@ -180,6 +182,31 @@ def test_the_price_is_known_or_said_to_be_unknown(scene: Scene, client: TestClie
             EDIT: {"one_usd": 0.5, "unit": "second"},
         },
     }  # fmt: skip
+
+
+def test_the_price_beside_an_own_key_is_what_that_key_pays(tmp_path: Path, service: Service) -> None:
+    """The sandbox is free and a key is not: "nothing is billed" beside a button that bills would be a lie."""
+    service.price(json_answer({"base_price_usd": 0.07, "price_unit": "image"}))
+    scene = Scene(tmp_path / "data", service.server.url, origin="sandbox")
+    scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
+    links = SignedLinks(None, b"s" * 32, scene.clock)
+    access = Access(is_shared=True)
+    routes = build_form_routes(scene.studio, Library(scene.ledger, scene.media), links, access, uses_sandbox=True)
+
+    def told(cookies: dict[str, str]) -> tuple[bool, Any]:
+        answer = TestClient(Starlette(routes=routes), "https://studio.example", cookies=cookies).get("/dreamina/prices")
+        price = answer.json()["models"][MODEL_ID]
+        return answer.json()["play_money"], price and price["one_usd"]
+
+    with_key = {KEY_COOKIE: "k" * 40}
+    assert (told({}), told(with_key)) == ((True, 0.03), (False, None))
+    for session in ("a session", "another"):
+        scene.studio.give_key("visitor-key-AAAA", session)
+    wait_for(lambda: told(with_key) == (False, 0.07))
+    assert told({}) == (True, 0.03)
+    asked = [seen for seen in service.server.requests_for("GET") if seen.path == SUBMIT]
+    assert [seen.header("authorization") for seen in asked] == ["Bearer visitor-key-AAAA"], "once is enough"
+    scene.close()
 
 
 # --- the routes of the form

@@ -140,5 +140,5 @@ def test_a_limit_in_money_that_cannot_hold_is_told(books: Books) -> None:
     assert not books.read().price_is_missing
     books.controls.change_limits({"usd_per_day": 5})
     assert books.read().price_is_missing
-    books.guard.prices_usd[MODEL_ID] = 0.03
+    books.guard.learn_price(MODEL_ID, 0.03, None)
     assert not books.read().price_is_missing

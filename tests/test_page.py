@@ -620,7 +620,8 @@ def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedA
     job = press_generate(page, "paid by myself")
     expect_state(job, "queued")
     expect(job.locator(".facts")).to_contain_text(say("en", "own_key_job"))
-    page.get_by_role("button", name=say("en", "own_key_remove")).click()
+    with page.expect_response("**/dreamina/prices"):
+        page.get_by_role("button", name=say("en", "own_key_remove")).click()
     expect(job.locator(".message")).to_have_text(say("en", "own_problem_key_needed"))
     expect(cancel_button(job)).to_be_hidden()
     kept = page.evaluate(

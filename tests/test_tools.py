@@ -226,9 +226,9 @@ def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, scene: S
     def told() -> str:
         return str(assistants.ask("tools/list")["tools"][0]["description"])
 
-    scene.studio.guard.prices_usd.clear()
+    scene.studio.guard.prices.clear()
     assert "real money; how much is not known" in told()
-    scene.studio.guard.prices_usd[MODEL_ID] = 0.03
+    scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
     assert "real money, at most about 0." in told()
 
 

@@ -36,9 +36,6 @@ ACTIONS = ("pause", "resume", "cancel")
 COUNTS = ("done", "running", "waiting", "failed", "unclear", "cancelled", "refused")
 TOKEN_CHARACTERS = (16, 200)
 MAX_REFUSALS = 10
-PER_FILE = ("image", "output", "picture")
-"""Units of a price by which it is known what a job costs; a price for a second says nothing before."""
-
 
 def build_batch_routes(
     studio: Studio, batches: Batches, sender: Sender, access: Access, *, uses_sandbox: bool = False
@@ -202,9 +199,9 @@ class _BatchRoutes:
             repeats=body.get("repeats", 1),
         )
         inputs = expand(model, wishes)
-        guard = self._studio.guard
-        is_known = guard.price_units.get(model.model_id, PER_FILE[0]) in PER_FILE
-        prices = [guard.expected_usd(model.model_id, each) if is_known else None for each in inputs]
+        guard, origin = self._studio.guard, account.api_origin
+        is_known = guard.file_usd(model.model_id, origin) is not None
+        prices = [guard.expected_usd(model.model_id, each, origin) if is_known else None for each in inputs]
         return _Plan(model, account, inputs, prices)
 
     def _model(self, model_id: Any) -> Model:

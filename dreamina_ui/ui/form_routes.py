@@ -53,20 +53,25 @@ class _FormRoutes:
         self._uses_sandbox = uses_sandbox
 
     async def prices(self, request: Request) -> Response:
-        """What each model is expected to cost, in USD: `{"play_money": bool, "models": {model_id: {...} | null}}`."""
-        models = {model_id: self._price(model) for model_id, model in self._studio.models.items()}
-        answer = {"play_money": self._uses_sandbox, "models": models}
+        """What each model is expected to cost, in USD: `{"play_money": bool, "models": {model_id: {...} | null}}`.
+
+        To whom gave a key of their own, what that pays.
+        """
+        accounts, has_key = self._studio.accounts, self._access.key_session(request) is not None
+        origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin
+        models = {model_id: self._price(model, origin) for model_id, model in self._studio.models.items()}
+        answer = {"play_money": self._uses_sandbox and not has_key, "models": models}
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
-    def _price(self, model: Model) -> dict[str, Any] | None:
+    def _price(self, model: Model, origin: str) -> dict[str, Any] | None:
         guard, model_id = self._studio.guard, model.model_id
-        one_usd = guard.expected_usd(model_id, {SINGLE_KEY: True})
-        if one_usd is None:
+        price = guard.price(model_id, origin)
+        if price is None:
             return None
-        found: dict[str, Any] = {"one_usd": one_usd, "unit": guard.price_units.get(model_id, "image")}
+        found: dict[str, Any] = {"one_usd": price[0], "unit": price[1]}
         switch = next((field.parameter for field in model.fields if field.key == SINGLE_KEY), None)
         if switch:
-            found |= {"switch": switch, "most_usd": guard.expected_usd(model_id, {}), "most_files": MOST_FILES}
+            found |= {"switch": switch, "most_usd": guard.expected_usd(model_id, {}, origin), "most_files": MOST_FILES}
         return found
 
     async def look(self, request: Request) -> Response:
