@@ -29,6 +29,10 @@ PER_FILE = ("image", "output", "picture")
 SINGLE_KEY = "force_single"
 """The input that asks for a single file."""
 
+PRESSES_PER_JOB = 10
+"""How many presses a visitor and an address have for each of their jobs per day: refused and cancelled jobs are free,
+and their rows stay."""
+
 OWN_KEY_AT_ONCE = 20
 """How many jobs of one visitor's own key go on at once: they cost the owner nothing, and others need threads, too."""
 
@@ -169,6 +173,9 @@ class MoneyGuard:
             ):
                 raise LimitError(f"{prefix}at_once", at_once, None)
             if per_day is not None and self._count(connection, _MADE[prefix], owner, day_start(now)) >= per_day:
+                raise LimitError(f"{prefix}per_day", per_day, day_end(now))
+            pressed = where & (jobs.c.created_at >= day_start(now))
+            if prefix and per_day and self._count(connection, pressed) >= per_day * PRESSES_PER_JOB:
                 raise LimitError(f"{prefix}per_day", per_day, day_end(now))
         for name, most, since, until in (
             ("usd_per_day", limits.usd_per_day, day_start(now), day_end(now)),

@@ -122,6 +122,25 @@ def test_a_cancelled_job_is_given_back(scene: Scene, service: Service) -> None:
     assert press(scene, 1, visitor_id="again")
 
 
+@pytest.mark.parametrize("who", ["visitor_id", "address"])
+def test_jobs_that_were_given_back_do_not_fill_the_ledger_for_ever(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """To press and cancel all day costs nothing, and each row stays."""
+    monkeypatch.setattr("dreamina_ui.limits.PRESSES_PER_JOB", 3)
+    service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
+    scene.start()
+    scene.studio.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
+    for _ in range(3):
+        scene.wait(press(scene, **{who: "a"})[0].job_id, "failed")
+    with pytest.raises(LimitError) as told:
+        press(scene, **{who: "a"})
+    assert told.value.until is not None
+    assert press(scene, **{who: "b"})
+    scene.clock.advance(86_400)
+    assert press(scene, **{who: "a"})
+
+
 def test_an_unclear_job_counts(scene: Scene, service: Service) -> None:
     """It may be billed."""
     service.accept(Answer(hang_up=True))
