@@ -66,12 +66,12 @@ dreamina.costs = (() => {
   // Bars for eyes; the same numbers as a table for everybody.
   function bars(sums, today) {
     const names = slots(today);
-    const most = Math.max(...names.map((name) => sums[name]?.usd || 0)) || 1;
+    const most = Math.max(...names.map((name) => sums[name]?.usd || 0));
     const nodes = names.map((name) => {
       const sum = sums[name] || NOTHING;
-      const told = [shown(name), usd(sum.usd), sum.unknown && say("costs_unknown", { count: sum.unknown })];
+      const told = [shown(name), (sum.told || !sum.unknown) && usd(sum.usd), sum.unknown && say("costs_unknown", { count: sum.unknown })];
       const bar = element("div", { class: "costs-bar" });
-      bar.style.height = `${(100 * sum.usd) / most}%`;
+      bar.style.height = `${(100 * sum.usd) / (most || 1)}%`;
       const slot = element("div", { class: "costs-slot", title: told.filter(Boolean).join(" · ") }, bar);
       if (sum.unknown) bar.before(element("span", { class: "costs-mark" }, "?"));
       return slot;
@@ -80,7 +80,7 @@ dreamina.costs = (() => {
     const axis = element("div", { class: "costs-axis", "aria-hidden": "true" });
     axis.append(...[names[0], names.at(-1)].map((name) => element("span", {}, shown(name))));
     return [
-      element("div", { class: "costs-most", "aria-hidden": "true" }, usd(Math.max(...names.map((name) => sums[name]?.usd || 0)))),
+      element("div", { class: "costs-most", "aria-hidden": "true" }, most ? usd(most) : ""),
       element("div", { class: "costs-bars", "aria-hidden": "true" }, ...nodes),
       axis,
       element("details", { class: "costs-table" }, element("summary", {}, words.costs_table), table(UNITS[unit], words.costs_when, rows)),

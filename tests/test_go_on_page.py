@@ -40,17 +40,21 @@ def test_the_costs_are_shown_as_bars_and_as_a_table(shelf: Shelf, open_library: 
     shelf.add("told", cost_usd=0.5, created_at=now)
     shelf.add("told, too", cost_usd=0.25, created_at=now - 40 * 86400)
     shelf.add("not told", created_at=now)
+    shelf.add("not told, and nothing else that day", created_at=now - 5 * 86400)
     shelf.add("played", cost_usd=0.03, created_at=now, api_origin="sandbox")
     page = open_library()
     page.get_by_text(say("en", "costs"), exact=True).click()
     money, play = page.locator("[data-purse=money]"), page.locator("[data-purse=play]")
-    unknown = say("en", "costs_unknown", count=1)
+    unknown = say("en", "costs_unknown", count=2)
     expect(money.locator(".costs-total")).to_have_text(f"{say('en', 'costs_total', usd='$0.75', jobs=2)} · {unknown}")
     expect(play).to_contain_text(say("en", "costs_play"))
     expect(play.locator(".costs-total")).to_contain_text("$0.03")
     expect(money.locator(".costs-slot")).to_have_count(30)
     assert money.locator(".costs-bar").last.evaluate("bar => bar.offsetHeight > 50")
     expect(money.locator(".costs-slot").last).to_contain_text("?")
+    quiet = money.locator(".costs-slot").nth(24).get_attribute("title") or ""
+    assert say("en", "costs_unknown", count=1) in quiet
+    assert "$0" not in quiet, "what nobody knows is not nothing"
     money.get_by_text(say("en", "costs_table")).click()
     day = f"{datetime.fromtimestamp(now, timezone.utc):%b} {datetime.fromtimestamp(now, timezone.utc).day}"
     expect(money.get_by_role("row", name=f"{day} $0.50 2 1")).to_be_visible()
