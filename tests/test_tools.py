@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from fastapi import FastAPI
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
@@ -31,6 +32,7 @@ from tests.page_kit import SMALL, AppProcess, last_event
 
 GENERATE = {"prompt": "a red fox", "size": SMALL, "force_single": True}
 UNDER_WAY = ("submitting", "queued", "running", "saving")
+OTHER = "generate_bytedance_dreamina_4_0_edit"
 ASKED = [
     ("generate", GENERATE),
     ("generate", GENERATE | {"scale": 3}),
@@ -39,6 +41,7 @@ ASKED = [
     ("job", {"job_id": "0" * 32}),
     ("cancel", {"job_id": ["x"]}),
     ("upload", {}),
+    (OTHER, {"prompt": "a hat on it", "image_urls": ["http://127.0.0.1/fox.png"]}),
 ]
 
 
@@ -68,9 +71,19 @@ def text_of(answer: CallToolResult) -> str:
     return str(answer.content[0].text)  # type: ignore[union-attr]
 
 
-def test_an_assistant_finds_exactly_three_tools(seen: Seen) -> None:
+def test_an_assistant_finds_the_endpoints_and_nothing_else(seen: Seen, app: AppProcess) -> None:
     """What the page does inside is nobody's tool."""
-    assert list(seen.tools) == ["generate", "job", "cancel"]
+    assert list(seen.tools) == ["generate", OTHER, "job", "cancel"]
+    endpoints = requests.get(f"{app.url}/gradio_api/info", timeout=10).json()["named_endpoints"]
+    assert {f"/{name}" for name in seen.tools} <= set(endpoints)
+
+
+def test_another_model_is_a_tool_of_its_own(seen: Seen) -> None:
+    """An assistant that can make pictures can change them, too, with the inputs of that model."""
+    other = seen.tools[OTHER]
+    assert set(other.inputSchema["properties"]) == {"prompt", "image_urls"}
+    assert "Dreamina 4.0 Edit" in str(other.description)
+    assert "Dreamina 4.0 Edit" not in str(seen.tools["generate"].description)
 
 
 def test_each_tool_says_what_it_does_and_takes(seen: Seen) -> None:
@@ -116,7 +129,8 @@ def test_the_first_news_of_a_job_has_its_job_id(seen: Seen) -> None:
         (3, "There is no input steps; there are: prompt, size, scale, force_single. Nothing was submitted."),
         (4, "No job '0000"),
         (5, "No job ''"),
-        (6, "There is no such tool; there are: generate, job, cancel"),
+        (6, f"There is no such tool; there are: generate, {OTHER}, job, cancel"),
+        (7, "image_urls.0: must begin with https://"),
     ],
 )
 def test_what_is_wrong_is_told_in_the_endpoints_words(seen: Seen, place: int, text: str) -> None:
@@ -229,7 +243,19 @@ def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, scene: S
     scene.studio.guard.prices.clear()
     assert "real money; how much is not known" in told()
     scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
-    assert "real money, at most about 0." in told()
+    assert "real money, at most about 0.12 USD" in told()
+    scene.studio.guard.learn_price(MODEL_ID, 0.03, "second")
+    assert "real money; how much is not known" in told()
+
+
+def test_an_assistant_with_a_key_of_its_own_is_not_told_that_it_is_free(app: AppProcess) -> None:
+    """The page's sandbox is free, and the key is not."""
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    headers = {"Accept": "application/json, text/event-stream", KEY_HEADER: "visitor-key-AAAA"}
+    answer = requests.post(f"{app.url}{tools.PATH}/", json=message, headers=headers, timeout=10)
+    told = json.loads(answer.text.split("data: ")[-1])["result"]["tools"][0]["description"]
+    assert "real money" in told
+    assert "costs nothing" not in told
 
 
 def test_what_breaks_inside_is_not_told_to_assistants(assistants: Assistants, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The three endpoints as tools of the Model Context Protocol (MCP), for assistants; they cost what the endpoints cost.
+"""The endpoints as tools of the Model Context Protocol (MCP), for assistants; they cost what the endpoints cost.
 
 Not by Gradio's own MCP server (6.31). That one calls the page anew from this machine: all its callers share the limits
 of one address, and to a page that is closed with logins it cannot sign in.
@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import anyio
@@ -22,7 +23,7 @@ from dreamina_ui.errors import SettingsError
 from dreamina_ui.schema import Model
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
-from dreamina_ui.ui.endpoints import Endpoints
+from dreamina_ui.ui.endpoints import KEY_HEADER, Endpoints, endpoint_name
 
 try:
     from mcp.server.lowlevel import Server
@@ -36,9 +37,9 @@ WAIT_S = 45.0
 """How long a call waits for a job's end. Clients give up after a minute, and the job_id must reach them before."""
 
 INSTRUCTIONS = (
-    "Makes pictures. `generate` begins a job, `job` looks at it again, `cancel` cancels it. Keep each job_id: it is "
-    "the only key to the job and its pictures. Never repeat a `generate` that seems lost without asking the person: "
-    "it is paid again."
+    "Makes pictures. `generate` begins a job, a `generate_...` does so with another model, `job` looks at it again, "
+    "`cancel` cancels it. Keep each job_id: it is the only key to the job and its pictures. Never repeat a job that "
+    "seems lost without asking the person: it is paid again."
 )
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class _Tools:
 
     def __init__(self, studio: Studio, model: Model, endpoints: Endpoints, uses_sandbox: bool) -> None:
         self._studio = studio
-        self._model = model
+        others = {endpoint_name(other): other for other in studio.models.values() if other is not model}
+        self._models = {"generate": model, **others}
         self._endpoints = endpoints
         self._uses_sandbox = uses_sandbox
         self._server: Server[Any, Any] = Server("Dreamina UI", instructions=INSTRUCTIONS)
@@ -78,16 +80,21 @@ class _Tools:
     async def _list(self) -> list[Tool]:
         job_id = {"type": "string", "description": "What `generate` gave. Who has it may read and cancel the job."}
         one_job = {"type": "object", "properties": {"job_id": job_id}, "required": ["job_id"]}
-        return [
+        costs_money = ToolAnnotations(
+            readOnlyHint=False, destructiveHint=False, idempotentHint=False, openWorldHint=True
+        )
+        generates = [
             Tool(
-                name="generate",
-                title="Make pictures",
-                description=self._description(),
-                inputSchema=_input_schema(self._model),
-                annotations=ToolAnnotations(
-                    readOnlyHint=False, destructiveHint=False, idempotentHint=False, openWorldHint=True
-                ),
-            ),
+                name=name,
+                title=f"Make pictures with {model.title}",
+                description=self._description(model),
+                inputSchema=_input_schema(model),
+                annotations=costs_money,
+            )
+            for name, model in self._models.items()
+        ]
+        return [
+            *generates,
             Tool(
                 name="job",
                 title="Look at a job",
@@ -108,15 +115,17 @@ class _Tools:
             ),
         ]
 
-    def _description(self) -> str:
-        most_usd = self._studio.guard.expected_usd(self._model.model_id, {})
+    def _description(self, model: Model) -> str:
+        accounts, guard = self._studio.accounts, self._studio.guard
+        has_key = KEY_HEADER in self._server.request_context.request.headers
+        origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin
         cost = "Each call costs real money; how much is not known here."
-        if self._uses_sandbox:
+        if self._uses_sandbox and not has_key:
             cost = "It costs nothing here: a sandbox paints test pictures."
-        elif most_usd is not None:
-            cost = f"Each call costs real money, at most about {most_usd:g} USD."
+        elif guard.file_usd(model.model_id, origin) is not None:
+            cost = f"Each call costs real money, at most about {guard.expected_usd(model.model_id, {}, origin):g} USD."
         return (
-            f"Make pictures with {self._model.title}. {cost} Each call is a job of its own: do not repeat one that "
+            f"Make pictures with {model.title}. {cost} Each call is a job of its own: do not repeat one that "
             "seems lost without asking the person, and tell them its job_id. The answer comes when the job has ended, "
             f"or after {WAIT_S:.0f} seconds as the job is by then. While its `state` is submitting, queued, running or "
             "saving, call `job` with its job_id. `message` says how it stands; `images` has an `original_url` for "
@@ -125,7 +134,8 @@ class _Tools:
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
         tools: dict[str, Callable[[dict[str, Any], gr.Request], Awaitable[dict[str, Any]]]]
-        tools = {"generate": self._generate, "job": self._job, "cancel": self._cancel}
+        tools = {each: partial(self._generate, model) for each, model in self._models.items()}
+        tools |= {"job": self._job, "cancel": self._cancel}
         request = gr.Request(self._server.request_context.request)
         try:
             if name not in tools:
@@ -140,15 +150,13 @@ class _Tools:
         text = json.dumps(found, ensure_ascii=False, indent=1)
         return CallToolResult(content=[TextContent(type="text", text=text)], structuredContent=found)
 
-    async def _generate(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
-        keys = {field.parameter: field.key for field in self._model.fields}
+    async def _generate(self, model: Model, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        keys = {field.parameter: field.key for field in model.fields}
         if unknown := sorted(set(arguments) - set(keys)):
             raise gr.Error(
                 f"There is no input {', '.join(unknown)}; there are: {', '.join(keys)}. Nothing was submitted."
             )
-        job = await self._endpoints.begin(
-            self._model, {keys[name]: value for name, value in arguments.items()}, request
-        )
+        job = await self._endpoints.begin(model, {keys[name]: value for name, value in arguments.items()}, request)
         return await self._wait(job.job_id, request)
 
     async def _job(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
