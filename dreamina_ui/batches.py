@@ -26,6 +26,7 @@ from dreamina_ui.errors import (
     LimitError,
     MoveError,
     PlanError,
+    PriceError,
     SendingError,
     ShutOutError,
     StoppedError,
@@ -48,6 +49,7 @@ _FACTS: dict[type[DreaminaError], tuple[str, ...]] = {
     ShutOutError: (),
     ForbiddenWordError: ("word",),
     InputError: ("field", "rule", "limit", "value"),
+    PriceError: ("was_usd", "now_usd", "left_usd"),
 }
 """What to keep of an error, so that it can be told in any language later; of others only their text."""
 _TEXT_ONLY: tuple[type[DreaminaError], ...] = (KeyNeededError, SendingError, DreaminaError)
@@ -74,6 +76,7 @@ class Batch:
         problem: why the program paused it; None if a person did.
         key_mark: as of a job: whose key pays.
         created_at, changed_at: seconds since 1970; `changed_at` is that of its state.
+        price_usd: what a person agreed that one file may cost; None if nobody knew.
         counts: how many jobs are `waiting`, `running`, `done`, `failed`, `unclear`, `cancelled`, `refused`; cancelled
             ones were never sent, or the service confirmed it.
         refusals: those refused, in order.
@@ -89,6 +92,7 @@ class Batch:
     problem: DreaminaError | None
     created_at: float
     changed_at: float
+    price_usd: float | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
 
@@ -135,6 +139,7 @@ class Batches:
         account: Account,
         token: str,
         address: str | None = None,
+        price_usd: float | None = None,
     ) -> Batch:
         """Write a batch down, to be sent from now on.
 
@@ -143,6 +148,7 @@ class Batches:
             account: who pays.
             token: made by the browser for this one start: the same once more is the same batch.
             address: a hash of the client's address, for limits.
+            price_usd: what one file costs by the table that the person saw.
 
         Raises:
             PlanError: too much is waiting already.
@@ -161,7 +167,8 @@ class Batches:
                         raise PlanError("waiting", most=most)
                     _forget_empty(connection, name, row[name])
                 times = {"created_at": now, "changed_at": now}
-                connection.execute(batches.insert().values(batch_id=batch_id, state="running", **row, **times))
+                row |= {"batch_id": batch_id, "state": "running", "price_usd": price_usd}
+                connection.execute(batches.insert().values(**row, **times))
                 each = [
                     {"batch_id": batch_id, "position": place, "inputs": json.dumps(dict(inputs)), "state": "planned"}
                     for place, inputs in enumerate(planned)
@@ -188,9 +195,12 @@ class Batches:
             self._move(connection, batch_id, "running", state="paused", problem=kept)
 
     def resume(self, batch_id: str) -> None:
-        """Let a paused batch go on."""
+        """Let a paused batch go on; if a price paused it, at that price."""
         with self._ledger.writing() as connection:
-            self._move(connection, batch_id, "paused", state="running", problem=None)
+            kept = connection.execute(sa.select(batches.c.problem).where(batches.c.batch_id == batch_id)).scalar()
+            problem = _unpack(kept) if kept else None
+            agreed = {"price_usd": problem.now_usd} if isinstance(problem, PriceError) else {}
+            self._move(connection, batch_id, "paused", state="running", problem=None, **agreed)
         self.news.set()
 
     def cancel(self, batch_id: str) -> int:
@@ -206,6 +216,13 @@ class Batches:
         with self._ledger.writing() as connection:
             connection.execute(_planned(what).values(state="refused", problem=_pack(problem)))
             self._end_if_done(connection, what.batch.batch_id)
+
+    def waiting(self, batch_id: str) -> list[Mapping[str, Any]]:
+        """The inputs of all jobs that are still to be sent, in order."""
+        mine = (items.c.batch_id == batch_id) & (items.c.state == "planned")
+        with self._ledger.reading() as connection:
+            rows = connection.execute(sa.select(items.c.inputs).where(mine).order_by(items.c.position)).scalars()
+            return [json.loads(inputs) for inputs in rows]
 
     def mark_sent(self, connection: sa.Connection, what: Next, job: Job) -> None:
         """Note that a planned job becomes this one; call it in the transaction that writes the job's row.

@@ -260,6 +260,23 @@ class RateLimitError(ResponseError):
         self.retry_after_s = retry_after_s
 
 
+class PriceError(DreaminaError):
+    """A file is expected to cost more than a person agreed to.
+
+    Attributes:
+        was_usd, now_usd: what one file cost then, and costs now.
+        left_usd: what all that is left to send would cost at most now.
+    """
+
+    kind = "price"
+
+    def __init__(self, was_usd: float, now_usd: float, left_usd: float) -> None:
+        super().__init__(f"One file costs about {now_usd:g} USD now, and cost {was_usd:g} when this was begun.")
+        self.was_usd = was_usd
+        self.now_usd = now_usd
+        self.left_usd = left_usd
+
+
 class JobFailedError(DreaminaError):
     """The service finished the request with an error."""
 

@@ -148,4 +148,5 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE INDEX batches_visitor ON batches (visitor_id, created_at)",
         "CREATE INDEX batch_items_state ON batch_items (state, batch_id, position)",
     ),
+    ("ALTER TABLE batches ADD COLUMN price_usd DOUBLE PRECISION",),
 )

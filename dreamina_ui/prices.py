@@ -31,12 +31,16 @@ class Prices:
     Args:
         guard: gives the guard that is to know them.
         pace: bounds of the pauses while there is no answer.
+
+    Attributes:
+        were_asked: set once all prices were asked for in the owner's name, whatever came of it.
     """
 
     def __init__(self, model_ids: Collection[str], guard: Callable[[], MoneyGuard], pace: Pace) -> None:
         self._model_ids = model_ids
         self._guard = guard
         self._pace = pace
+        self.were_asked = threading.Event()
         self._lock = threading.Lock()
         self._not_before: dict[str, float] = {}  # by API: when a visitor's key may ask again
         self._wanted = threading.Event()
@@ -46,6 +50,7 @@ class Prices:
     def start(self, owner: RunComfy | None) -> None:
         """Ask in the owner's name from now on, if there is an owner's token."""
         if owner is None:
+            self.were_asked.set()
             return
         threading.Thread(target=self._learn, args=(owner,), name="price", daemon=True).start()
 
@@ -76,6 +81,7 @@ class Prices:
             if self._stopping.is_set():
                 return
             silent = [each for each in self._model_ids if self._is_silent(owner, each, None, warns=not faults)]
+            self.were_asked.set()
             faults = faults + 1 if silent else 0
             self._wanted.wait(self._pace.fault_pause_s(faults, random()) if silent else ASK_S)
 

@@ -24,6 +24,7 @@ from dreamina_ui.errors import (
     KeyNeededError,
     LimitError,
     MoveError,
+    PriceError,
     SendingError,
     ShutOutError,
     StoppedError,
@@ -38,6 +39,9 @@ AT_ONCE = 2
 
 PATIENCE_S = 0.5
 """How long a visitor's turn may hold up the next one's: a job is written in a fraction of it."""
+
+PRICE_S = 15.0
+"""How long a start waits for the prices, which may have risen meanwhile."""
 
 RETRY_S = 30.0
 """How long to wait where no news will come, such as from a disk that is full."""
@@ -88,6 +92,7 @@ class Sender:
                 self._batches.news.set()
 
     def _run(self) -> None:
+        self._studio.prices.were_asked.wait(PRICE_S)
         while not self._stopping.is_set():
             self._batches.news.wait(RETRY_S)
             self._batches.news.clear()
@@ -157,6 +162,7 @@ class Sender:
         """Make one job or note why not; raises what passes by itself: a limit on jobs at once, a disk that is full."""
         batch, batches = what.batch, self._batches
         try:
+            self._check_price(batch)
             self._studio.generate(
                 batch.model_id,
                 what.inputs,
@@ -170,7 +176,7 @@ class Sender:
             if fault.until is None:
                 raise
             batches.pause(batch.batch_id, fault)
-        except (StoppedError, ShutOutError, KeyNeededError) as fault:
+        except (StoppedError, ShutOutError, KeyNeededError, PriceError) as fault:
             batches.pause(batch.batch_id, fault)
         except (InputError, ForbiddenWordError) as fault:
             rule = getattr(fault, "rule", "")
@@ -185,6 +191,14 @@ class Sender:
         else:
             self._turn += 1
             self._served[batch.visitor_id] = self._turn
+
+    def _check_price(self, batch: Batch) -> None:
+        guard, model_id, origin = self._studio.guard, batch.model_id, batch.api_origin
+        now_usd = guard.file_usd(model_id, origin)
+        if batch.price_usd is not None and now_usd is not None and now_usd > batch.price_usd:
+            waiting = self._batches.waiting(batch.batch_id)
+            left_usd = sum(guard.expected_usd(model_id, inputs, origin) or 0.0 for inputs in waiting)
+            raise PriceError(batch.price_usd, now_usd, left_usd)
 
     def _mark_sent(self, what: Next, connection: sa.Connection, job: Job) -> None:
         if self._stopping.is_set():

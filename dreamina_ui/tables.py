@@ -68,7 +68,7 @@ batches = sa.Table(
         sa.Column(name, kind)
         for kind, names in {
             sa.String: "visitor_id address model_id api_origin key_mark state problem",
-            sa.Float: "created_at changed_at",
+            sa.Float: "created_at changed_at price_usd",
         }.items()
         for name in names.split()
     ),

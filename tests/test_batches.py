@@ -23,6 +23,7 @@ from dreamina_ui.errors import (
     LimitError,
     MoveError,
     PlanError,
+    PriceError,
     SendingError,
     ShutOutError,
     StoppedError,
@@ -221,6 +222,43 @@ def test_a_limit_per_day_pauses_it_with_the_reason_and_a_person_lets_it_go_on(de
     desk.scene.clock.advance(86_400)
     desk.batches.resume(batch.batch_id)
     wait_for(lambda: len(held.prompts()) == 3)
+
+
+def test_a_price_that_rises_pauses_it_until_a_person_agrees(desk: Desk, held: Held) -> None:
+    """A person agreed to a total; two hundred jobs must not become dearer while nobody looks."""
+    guard = desk.scene.studio.guard
+    guard.learn_price(MODEL_ID, 0.03, "image")
+    batch = desk.begin(5, price_usd=0.03)
+    wait_for(lambda: len(held.prompts()) == 2)
+    guard.learn_price(MODEL_ID, 0.05, "image")
+    held.finish()
+    told = desk.paused(batch).problem
+    assert isinstance(told, PriceError)
+    assert (told.was_usd, told.now_usd, told.left_usd) == (0.03, 0.05, pytest.approx(0.15))
+    for language in ("en", "de"):
+        assert all(amount in pause_text(told, language, {}).replace(",", ".") for amount in ("0.03", "0.05", "0.15"))
+    guard.learn_price(MODEL_ID, 0.08, "image")
+    desk.batches.resume(batch.batch_id)
+    again = desk.paused(batch).problem
+    assert isinstance(again, PriceError), "what a person has not seen is not agreed to"
+    assert (again.was_usd, again.now_usd) == (0.05, 0.08)
+    assert len(held.prompts()) == 2
+    desk.batches.resume(batch.batch_id)
+    wait_for(lambda: len(held.prompts()) == 4)
+    guard.learn_price(MODEL_ID, 0.01, "image")
+    held.finish()
+    wait_for(lambda: len(held.prompts()) == 5)
+
+
+@pytest.mark.parametrize(("agreed", "price"), [(None, (0.05, "image")), (0.03, None), (0.03, (0.5, "second"))])
+def test_a_batch_goes_on_where_no_price_can_be_compared(
+    desk: Desk, held: Held, agreed: float | None, price: tuple[float, str] | None
+) -> None:
+    """No total was agreed to, or nobody knows the price: to wait would be to wait for ever."""
+    if price:
+        desk.scene.studio.guard.learn_price(MODEL_ID, *price)
+    desk.begin(1, price_usd=agreed)
+    wait_for(lambda: len(held.prompts()) == 1)
 
 
 @pytest.mark.parametrize("how", ["stop", "visitor"])
@@ -493,6 +531,16 @@ def test_a_restart_goes_on_with_what_ran_and_leaves_paused_what_was(desk: Desk, 
     assert Counter(held.prompts()) == dict.fromkeys(["a0", "a1", "a2", "a3", "b0", "b1"], 1)
 
 
+def test_a_restart_asks_for_the_price_before_it_goes_on(desk: Desk, held: Held, server: Misbehaving) -> None:
+    """It rose while the program was away."""
+    desk.sender.stop()
+    batch = desk.begin(2, price_usd=0.03)
+    server.script(f"GET {SUBMIT}", json_answer({"base_price_usd": 0.05, "price_unit": "image"}))
+    desk.restart()
+    assert isinstance(desk.paused(batch).problem, PriceError)
+    assert held.prompts() == []
+
+
 def test_a_batch_of_another_api_waits_for_it(desk: Desk, held: Held) -> None:
     """What was begun on the sandbox must not be sent where it costs money."""
     sandbox = Account(desk.scene.studio.accounts.account(None).client, "sandbox")
@@ -510,6 +558,7 @@ def test_a_batch_of_another_api_waits_for_it(desk: Desk, held: Held) -> None:
     [
         LimitError("per_day", 3, 5.0), StoppedError("auth"), ShutOutError(), ForbiddenWordError("x"),
         KeyNeededError("give it"), SendingError("trouble"), InputError("scale", "maximum", 1, [2]), LedgerError("full"),
+        PriceError(0.03, 0.05, 1.5),
     ],
 )  # fmt: skip
 def test_a_reason_is_kept_as_it_was(desk: Desk, fault: Any) -> None:

@@ -37,6 +37,7 @@ COUNTS = ("done", "running", "waiting", "failed", "unclear", "cancelled", "refus
 TOKEN_CHARACTERS = (16, 200)
 MAX_REFUSALS = 10
 
+
 def build_batch_routes(
     studio: Studio, batches: Batches, sender: Sender, access: Access, *, uses_sandbox: bool = False
 ) -> list[BaseRoute]:
@@ -58,6 +59,7 @@ class _Plan:
     model: Model
     account: Account
     inputs: list[dict[str, Any]]
+    file_usd: float | None
     prices_usd: list[float | None]
 
     @property
@@ -144,6 +146,7 @@ class _BatchRoutes:
                 account=plan.account,
                 token=token,
                 address=address,
+                price_usd=plan.file_usd,
             )
             return self._card(batch, language)
 
@@ -200,9 +203,10 @@ class _BatchRoutes:
         )
         inputs = expand(model, wishes)
         guard, origin = self._studio.guard, account.api_origin
-        is_known = guard.file_usd(model.model_id, origin) is not None
+        file_usd = guard.file_usd(model.model_id, origin)
+        is_known = file_usd is not None
         prices = [guard.expected_usd(model.model_id, each, origin) if is_known else None for each in inputs]
-        return _Plan(model, account, inputs, prices)
+        return _Plan(model, account, inputs, file_usd, prices)
 
     def _model(self, model_id: Any) -> Model:
         models = self._studio.models

@@ -21,6 +21,7 @@ from dreamina_ui.errors import (
     LimitError,
     MoveError,
     PlanError,
+    PriceError,
     ShutOutError,
     StoppedError,
     shorten,
@@ -196,15 +197,24 @@ def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | 
 def pause_text(fault: DreaminaError, language: str, titles: Mapping[str, str]) -> str:
     """Why the program paused a batch, and what lets it go on; `titles` as for `error_text`."""
     facts = _limit_facts(fault, language) if isinstance(fault, LimitError) else {}
+    if isinstance(fault, PriceError):
+        amounts = {"was": fault.was_usd, "now": fault.now_usd, "left": fault.left_usd}
+        facts = {name: _money(language, amount) for name, amount in amounts.items()}
     if isinstance(fault, InputError):
         key = fault.field.partition(".")[0]
         facts = {"field": titles.get(key, key), "value": shorten(fault.value), "rule": rule_text(fault, language)}
     return say(language, f"batch_paused_{fault.kind}", **facts) or str(fault)
 
 
+def _money(language: str, usd: float) -> str:
+    """An amount with two digits behind the mark, or as many more as it has, up to four."""
+    digits = max(2, len(f"{usd:.4f}".rstrip("0").partition(".")[2]))
+    return say(language, "money", amount=number(language, usd, digits))
+
+
 def _limit_facts(fault: LimitError, language: str) -> dict[str, str]:
     until = fault.until and datetime.fromtimestamp(fault.until, timezone.utc)
     is_money = fault.limit.startswith("usd_")
-    most = say(language, "money", amount=number(language, fault.most, 2)) if is_money else number(language, fault.most)
+    most = _money(language, fault.most) if is_money else number(language, fault.most)
     when = say(language, "moment", time=until) if until else ""
     return {"limit": say(language, f"limit_{fault.limit}"), "most": most, "time": when}
