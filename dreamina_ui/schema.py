@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
 
@@ -85,6 +86,7 @@ class Model:
             fields = tuple(
                 _field(key, prop, names.get(key), key in required) for key, prop in schema["properties"].items()
             )
+            _check_parameters([field.parameter for field in fields])
             strict = _strict(schema)
             Draft202012Validator.check_schema(strict)
             return cls(
@@ -97,7 +99,8 @@ class Model:
             )
         except Exception as fault:
             name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
-            raise SettingsError(f"The model file of {name} cannot be used: {type(fault).__name__}: {fault}") from fault
+            what = f"it has no {fault}" if isinstance(fault, KeyError) else f"{type(fault).__name__}: {fault}"
+            raise SettingsError(f"The model file of {name} cannot be used: {what}") from fault
 
     @property
     def json_schema(self) -> Mapping[str, Any]:
@@ -186,6 +189,13 @@ def choice_label(choice: Any) -> str:
     megapixels = round(size[0] * size[1] / 1e6)
     parts = [f"{size[0]} × {size[1]}", ratio, f"{megapixels} MP" if megapixels else None]
     return " · ".join(filter(None, parts))
+
+
+def _check_parameters(names: list[str]) -> None:
+    """Raise ValueError for a name that a program cannot give an input by; `request` is the endpoints' own."""
+    for name in names:
+        if not name.isidentifier() or iskeyword(name) or name == "request" or names.count(name) > 1:
+            raise ValueError(f"programs cannot use the name {name!r} for an input: give another in parameter_names")
 
 
 def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: bool) -> Field:

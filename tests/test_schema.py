@@ -472,6 +472,19 @@ def test_a_bad_model_file_is_named(tmp_path: Path, content: bytes) -> None:
         load_models(tmp_path)
 
 
+@pytest.mark.parametrize("keys", [["class"], ["request"], ["2k"], ["a-b", "a_b"]])
+def test_a_key_that_programs_cannot_write_needs_a_name(tmp_path: Path, keys: list[str]) -> None:
+    """Else the program would not start, and not name the file; with a name it is an input like any other."""
+    schema = {"type": "object", "properties": {key: {"type": "string"} for key in keys}}
+    path = tmp_path / "strange.json"
+    path.write_text(json.dumps(EDIT | {"input_schema": schema}))
+    with pytest.raises(SettingsError, match=r"strange\.json.*parameter_names"):
+        load_models(tmp_path)
+    path.write_text(json.dumps(EDIT | {"input_schema": schema, "parameter_names": {keys[0]: "kind"}}))
+    [model] = load_models(tmp_path).values()
+    assert [field.parameter for field in model.fields] == ["kind", *keys[1:]]
+
+
 def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
     """A page without a form would be a riddle."""
     with pytest.raises(SettingsError, match="no model file"):
