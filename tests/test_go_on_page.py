@@ -132,7 +132,9 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
     press("again")
     expect(page.locator("#generate")).to_be_focused()
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
-    note(page).get_by_role("button", name=say("en", "undo")).click()
+    undo = note(page).get_by_role("button", name=say("en", "undo"))
+    assert undo.evaluate("node => getComputedStyle(node).backgroundColor") == "rgba(0, 0, 0, 0)", "it can be read"
+    undo.click()
     expect(prompt_box(page)).to_have_value("half a thought")
     press("another_size")
     expect(page.locator("#field-size input")).to_be_focused()

@@ -117,7 +117,8 @@ class _Tools:
 
     def _description(self, model: Model) -> str:
         accounts, guard = self._studio.accounts, self._studio.guard
-        has_key = KEY_HEADER in self._server.request_context.request.headers
+        request = self._server.request_context.request
+        has_key = request is not None and KEY_HEADER in request.headers
         origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin
         cost = "Each call costs real money; how much is not known here."
         if self._uses_sandbox and not has_key:
