@@ -174,8 +174,8 @@ class MoneyGuard:
                 raise LimitError(f"{prefix}at_once", at_once, None)
             if per_day is not None and self._count(connection, _MADE[prefix], owner, day_start(now)) >= per_day:
                 raise LimitError(f"{prefix}per_day", per_day, day_end(now))
-            pressed = where & (jobs.c.created_at >= day_start(now))
-            if prefix and per_day and self._count(connection, pressed) >= per_day * PRESSES_PER_JOB:
+            pressed = self._count(connection, _PRESSED[prefix], owner, day_start(now)) if prefix and per_day else 0
+            if per_day and pressed >= per_day * PRESSES_PER_JOB:
                 raise LimitError(f"{prefix}per_day", per_day, day_end(now))
         for name, most, since, until in (
             ("usd_per_day", limits.usd_per_day, day_start(now), day_end(now)),
@@ -232,6 +232,7 @@ _OF_PURSE = {
     for prefix, column in _PURSES.items()
 }
 _GOING_ON = {prefix: query.where(jobs.c.state.not_in(AT_REST)) for prefix, query in _OF_PURSE.items()}
+_PRESSED = {prefix: query.where(jobs.c.created_at >= sa.bindparam("since")) for prefix, query in _OF_PURSE.items()}
 _MADE = {prefix: query.where(counts_since(sa.bindparam("since"))) for prefix, query in _OF_PURSE.items()}
 
 
