@@ -22,7 +22,7 @@ ASK_S = 3600.0
 """The pause between two questions for the prices, once there were answers."""
 
 ASK_AGAIN_S = 60.0
-"""How long no visitor's key asks again that got no answer."""
+"""How long no visitor's key asks again where the last one was told no price."""
 
 
 class Prices:
@@ -61,7 +61,9 @@ class Prices:
             if now < self._not_before.get(api_origin, 0.0):
                 return
             self._not_before[api_origin] = now + ASK_AGAIN_S
-        if not any([self._is_silent(client, model_id, api_origin, warns=False) for model_id in self._model_ids]):
+        for model_id in self._model_ids:
+            self._is_silent(client, model_id, api_origin, warns=False)
+        if any(self._guard().price(model_id, api_origin) for model_id in self._model_ids):
             self._not_before[api_origin] = now + ASK_S
 
     def ask_soon(self, *, are_needed: bool) -> None:

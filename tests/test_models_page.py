@@ -184,9 +184,12 @@ def test_the_price_is_known_or_said_to_be_unknown(scene: Scene, client: TestClie
     }  # fmt: skip
 
 
-def test_the_price_beside_an_own_key_is_what_that_key_pays(tmp_path: Path, service: Service) -> None:
+def test_the_price_beside_an_own_key_is_what_that_key_pays(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The sandbox is free and a key is not: "nothing is billed" beside a button that bills would be a lie."""
-    service.price(json_answer({"base_price_usd": 0.07, "price_unit": "image"}))
+    monkeypatch.setattr("dreamina_ui.prices.ASK_AGAIN_S", 0.0)
+    service.price(json_answer({"error_code": 401001}, 401), json_answer({"base_price_usd": 0.07}))
     scene = Scene(tmp_path / "data", service.server.url, origin="sandbox")
     scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
     links = SignedLinks(None, b"s" * 32, scene.clock)
@@ -200,12 +203,21 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(tmp_path: Path, servi
 
     with_key = {KEY_COOKIE: "k" * 40}
     assert (told({}), told(with_key)) == ((True, 0.03), (False, None))
-    for session in ("a session", "another"):
-        scene.studio.give_key("visitor-key-AAAA", session)
+
+    def asked() -> list[str | None]:
+        return [seen.header("authorization") for seen in service.server.requests_for("GET") if seen.path == SUBMIT]
+
+    scene.studio.give_key("revoked-key-0000", "first")
+    wait_for(lambda: len(asked()) == 1)
+    scene.studio.give_key("visitor-key-AAAA", "second")
     wait_for(lambda: told(with_key) == (False, 0.07))
     assert told({}) == (True, 0.03)
-    asked = [seen for seen in service.server.requests_for("GET") if seen.path == SUBMIT]
-    assert [seen.header("authorization") for seen in asked] == ["Bearer visitor-key-AAAA"], "once is enough"
+    account, prices = scene.studio.accounts.account("second"), scene.studio.prices
+    prices.ask_with(account.client, account.api_origin)
+    asked_before = asked()
+    prices.ask_with(account.client, account.api_origin)
+    assert asked() == asked_before, "one answer is enough for all"
+    assert asked_before[:2] == ["Bearer revoked-key-0000", "Bearer visitor-key-AAAA"]
     scene.close()
 
 
