@@ -38,7 +38,7 @@ dreamina.batch = (() => {
       form.problem, form.show,
     );
     form.box.addEventListener("toggle", refresh);
-    form.box.addEventListener("focusin", refresh); // another model may have been chosen meanwhile
+    document.addEventListener("dreamina-model", refresh);
     home.replaceChildren(form.box);
   }
 

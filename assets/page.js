@@ -534,7 +534,9 @@ const dreamina = (() => {
   // Take over new values: show the form of their model, and all that hangs on them.
   function hold(values) {
     held = values;
+    const before = chosen;
     chosen = modelOf(values[0]) || chosen;
+    if (chosen !== before) document.dispatchEvent(new Event("dreamina-model"));
     facts.models.forEach((model, place) => {
       document.getElementById(`form-${place}`)?.toggleAttribute("data-chosen", model === chosen);
     });
@@ -652,7 +654,10 @@ const dreamina = (() => {
       const field = pictureField(model);
       const there = field.kind === "addresses" ? addressesIn(valueOf(model, field)) : [];
       const value = field.kind === "addresses" ? [...there, answer.address] : answer.address;
-      useSettings(model.model_id, { [field.parameter]: value }, words.input_taken);
+      // What comes next is to write what shall be done with it.
+      const next = model.fields.find((one) => one.kind === "text") || field;
+      const focus = () => document.querySelector(`#${next.id} :is(textarea, input)`)?.focus();
+      useSettings(model.model_id, { [field.parameter]: value }, words.input_taken, focus);
     });
     return button;
   }
