@@ -19,6 +19,7 @@ from dreamina_ui.schema import Model
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.doors import bound_queue
 from dreamina_ui.ui.endpoints import add_endpoints
 from dreamina_ui.ui.form import build_form, read_form
 from dreamina_ui.ui.objects import PREFIX
@@ -145,6 +146,7 @@ def build_page(
         add_endpoints(studio, model, access)
     page.queue(api_open=False, default_concurrency_limit=None)
     page._queue.sleep_when_free = QUEUE_PAUSE_S
+    bound_queue(page._queue)
     # In single quotes: Gradio sends each escaped double quote as eleven characters. Measured: 41 kB a visit, not 51.
     facts = html.escape(json.dumps(_page_facts(models), ensure_ascii=False), quote=False).replace("'", "&#39;")
     script = f"<script src='{asset_path('page.js')}' data-page='{facts}'></script>"
