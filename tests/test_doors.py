@@ -191,6 +191,19 @@ def test_a_large_body_is_not_read(app: AppProcess, is_chunked: bool) -> None:
         assert answer.status_code == 413, answer.text
 
 
+def test_the_same_fault_is_traced_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A stranger who repeats it would fill the disk with traces; that it happened is told each time."""
+
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError(scope["path"])
+
+    here = Doors(breaks)
+    with caplog.at_level("INFO"):
+        assert [ask(here, path=f"/{number}").status for number in range(3)] == [422] * 3
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False, False]
+    assert all("ValueError" in record.message for record in caplog.records)
+
+
 # --- headers
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -115,6 +116,7 @@ class Doors:
         self._body_s = body_s
         self._read_s = read_s
         self._places = _Places()
+        self._known_faults: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -134,9 +136,24 @@ class Doors:
             return
         with self._places.taken(_names(scope)) as is_taken:
             if is_taken:
-                await _Exchange(scope, receive, send, self._body_s, self._read_s).run(self.app)
+                await self._exchange(scope, receive, send)
             else:
                 await _answer(send, 429, "Too much is open here at once. Close other tabs, or try again later.")
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = _Exchange(scope, receive, send, self._body_s, self._read_s)
+        try:
+            await exchange.run(self.app)
+        except Exception as fault:  # noqa: BLE001 - it is logged
+            # Gradio breaks on some bodies that it does not understand, such as an event that does not exist. The trace
+            # is told once: strangers would fill the disk with it.
+            place = f"{type(fault).__name__} at {traceback.extract_tb(fault.__traceback__)[-1]}"
+            is_new = place not in self._known_faults
+            self._known_faults.add(place)
+            told = log.warning if is_new else log.info
+            told("%s %s could not be answered: %s", scope["method"], scope["path"][:200], place, exc_info=is_new)
+            is_call = "/gradio_api/call/" in scope["path"]
+            await exchange.end(422, f"This could not be understood.{CALL_HINT if is_call else ''}")
 
 
 class _Exchange:
@@ -158,12 +175,8 @@ class _Exchange:
         try:
             await app(self._scope, self._receive, self._send)
         except Exception:
-            if self._is_over:
-                return
-            # Gradio breaks on some bodies that it does not understand, such as an event that does not exist.
-            log.warning("%s %s could not be answered", self._scope["method"], self._scope["path"], exc_info=True)
-            is_call = "/gradio_api/call/" in self._scope["path"]
-            await self._end(422, f"This could not be understood.{CALL_HINT if is_call else ''}")
+            if not self._is_over:
+                raise
 
     async def _receive(self) -> Message:
         if self._is_over:
@@ -176,9 +189,9 @@ class _Exchange:
             self._body_is_whole = not message.get("more_body", False)
             if self._size_bytes <= self._max_bytes:
                 return message
-            await self._end(413, "This is too large.")
+            await self.end(413, "This is too large.")
             return {"type": "http.disconnect"}
-        await self._end(408, "This came too slowly.")
+        await self.end(408, "This came too slowly.")
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
@@ -191,7 +204,7 @@ class _Exchange:
         self._is_over = True
         raise OSError("The client does not read.")
 
-    async def _end(self, status: int, text: str) -> None:
+    async def end(self, status: int, text: str) -> None:
         self._is_over = True
         if not self._has_begun:
             await _answer(self._to_client, status, text, closes=True)
