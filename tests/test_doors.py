@@ -179,6 +179,12 @@ def test_the_pages_own_origin_is_welcome(app: AppProcess) -> None:
     assert answer.status_code == 400
 
 
+def test_a_key_of_a_file_that_is_no_text_is_no_server_error(app: AppProcess) -> None:
+    """The ledger cannot be asked for half a character, and that is no fault of the ledger's."""
+    answer = requests.post(f"{app.url}/dreamina/library/mark", json={"files": ["\ud800"], "deleted": True}, timeout=10)
+    assert answer.status_code == 400
+
+
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_a_large_body_is_not_read(app: AppProcess, is_chunked: bool) -> None:
     """Memory is the owner's too."""

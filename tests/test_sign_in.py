@@ -125,7 +125,9 @@ def test_signing_in_leads_to_known_places_only(browse: Browse, following: str, p
     assert sign_in(browser, next=following).headers["location"] == place
 
 
-@pytest.mark.parametrize("body", [b"[1]", b'{"password": ["x"]}', b'{"password": "\\ud800"}', b"{", b""])
+@pytest.mark.parametrize(
+    "body", [b"[1]", b'{"password": ["x"]}', b'{"password": "\\ud800"}', b'{"username": "\\ud800"}', b"{", b""]
+)
 def test_a_body_that_is_none_is_a_wrong_password(browse: Browse, body: bytes) -> None:
     """Strangers will send anything."""
     answer = browse().post("/dreamina/sign-in", content=body, headers={"Content-Type": "application/json"})

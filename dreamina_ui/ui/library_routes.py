@@ -68,7 +68,7 @@ class _LibraryRoutes:
         """Mark files: `{"files": [file_key], "favourite": bool}` or `{"files": [...], "deleted": bool}`."""
         body = await read_json(request)
         given = body.get("files")
-        files = [key for key in given if isinstance(key, str)] if isinstance(given, list) else []
+        files = [key for key in given if isinstance(key, str) and key.isascii()] if isinstance(given, list) else []
         now = self._studio.now()
         marks = {f"{name}_at": now if body[name] else None for name in ("favourite", "deleted") if name in body}
         if not files or len(marks) != 1:

@@ -40,7 +40,7 @@ def person_id(source: str, name: str) -> str:
     Args:
         source: who vouches for the name.
     """
-    return "person-" + hashlib.sha256(f"{source} {name}".encode()).hexdigest()[:32]
+    return "person-" + hashlib.sha256(f"{source} {name}".encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _id_of(secret: str) -> str | None:
