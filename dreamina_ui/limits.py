@@ -181,10 +181,12 @@ class MoneyGuard:
             ("usd_per_day", limits.usd_per_day, day_start(now), day_end(now)),
             ("usd_per_month", limits.usd_per_month, month_start(now), month_end(now)),
         ):
-            if most is not None and job.reserved_usd is not None:
-                spent = self.spent_usd(connection, since)
-                if spent + job.reserved_usd > most + 1e-9:
-                    raise LimitError(name, most, until)
+            if most is None:
+                continue
+            spent = self.spent_usd(connection, since)
+            is_reached = spent >= most if job.reserved_usd is None else spent + job.reserved_usd > most + 1e-9
+            if is_reached:  # without a price only once it is known to be: costs are told afterwards
+                raise LimitError(name, most, until)
 
     def spent_usd(self, connection: sa.Connection, since: float) -> float:
         """USD that jobs made at `since` or later cost, or are expected to cost."""

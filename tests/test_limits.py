@@ -168,6 +168,15 @@ def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(scene:
     assert scene.studio.generate(MODEL_ID, single, visitor_id="d").reserved_usd == pytest.approx(0.03)
 
 
+def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Scene) -> None:
+    """A service may tell costs and no price: then a job may pass the limit, and not one after the other for ever."""
+    limited.studio.guard.limits = Limits(usd_per_day=0.05)
+    for cost_usd in (0.03, 0.02):
+        limited.ledger.change(press(limited)[0].job_id, cost_usd=cost_usd)
+    with pytest.raises(LimitError, match="usd_per_day"):
+        press(limited)
+
+
 def test_the_month_has_a_limit_of_its_own(limited: Scene) -> None:
     """Thirty careful days may still be too much."""
     limited.studio.guard = MoneyGuard(Limits(usd_per_month=0.13), limited.origin, price_usd=0.03)
