@@ -366,6 +366,15 @@ def test_another_sites_page_is_refused(app: AppProcess) -> None:
         assert visitor.http.post(act, headers=headers, timeout=10).status_code == 403
 
 
+def test_an_empty_key_is_refused_and_not_paid_by_the_owner(held: HeldSandbox) -> None:
+    """A program whose variable was not set would spend the owner's money, and believe that it is its own."""
+    rows, mine = held.app.count_jobs(), {"X-RunComfy-Token": ""}
+    address = f"{held.app.url}/gradio_api/call/generate"
+    event = requests.post(address, json={"data": GOOD}, headers=mine, timeout=10).json()["event_id"]
+    assert "token is empty" in requests.get(f"{address}/{event}", headers=mine, timeout=10).text
+    assert held.app.count_jobs() == rows
+
+
 def test_another_visitors_job_cannot_be_seen_or_cancelled(held: HeldSandbox) -> None:
     """Sharing a link shares the program, not the pictures."""
     owner, other = Visitor(held.app), Visitor(held.app)

@@ -126,10 +126,11 @@ class Endpoints:
     async def _account(self, request: gr.Request) -> Account | None:
         """That of the key in the call's header, which from now on serves all jobs made with it; None without one.
 
-        A new key is tried first: else anybody could write rows with what is no key.
+        A new key is tried first: else anybody could write rows with what is no key. An empty one is refused: who wants
+        to pay themselves must not spend the owner's money because a variable was not set.
         """
         key = _http(request).headers.get(KEY_HEADER)
-        if not key:
+        if key is None:
             return None
         guesser = f"address {address_of(request.client.host)}"
         try:
