@@ -25,7 +25,6 @@ from dreamina_ui.changes import Changes
 from dreamina_ui.controls import Controls
 from dreamina_ui.errors import (
     ApiError,
-    DreaminaError,
     InputError,
     KeyNeededError,
     LedgerError,
@@ -256,7 +255,7 @@ class Studio:
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         try:
             added = self._ledger.add(job, partial(self._check, also), twin_since=twin_since)
-        except DreaminaError:
+        except BaseException:
             sending.set_result(None)
             self._media.discard(job.job_id)
             raise
@@ -357,6 +356,8 @@ class Studio:
             LedgerError, DiskError: nothing can be written; nothing has changed.
         """
         request_id = request_id.strip()
+        if self.accounts.knows(request_id):  # pasted in the wrong place: it must reach no log, message or account
+            raise InputError("request_id", "format", "request id", "***")
         old = self._ledger.job(job_id) if job_id is not None else None
         if old is not None:
             account = Account(self._client(old), old.api_origin, old.key_mark)

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from dreamina_ui import accounts as accounts_module
-from dreamina_ui.errors import AuthError, KeyNeededError, LimitError, SettingsError, StoppedError
+from dreamina_ui.errors import AuthError, InputError, KeyNeededError, LimitError, SettingsError, StoppedError
 from dreamina_ui.job import Job
 from dreamina_ui.limits import OWN_KEY_AT_ONCE, Limits, MoneyGuard
 from dreamina_ui.parts import limits as limits_of
@@ -158,6 +158,15 @@ def test_fetch_again_and_attach_ask_for_the_key(keyed: Scene, service: Service) 
         keyed.studio.fetch_again(failed.job_id)
     assert keyed.studio.job(failed.job_id).state == "failed"
     assert set(keys_of(service.server)) == {KEY}
+
+
+def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Scene, service: Service) -> None:
+    """It would be sent with the owner's token, and told in a message; people paste now and then what is in hand."""
+    calls = len(calls_to(service.server))
+    with pytest.raises(InputError) as caught:
+        keyed.studio.attach(f" {KEY} ")
+    assert KEY not in str(caught.value)
+    assert len(calls_to(service.server)) == calls
 
 
 def test_submit_again_is_paid_by_who_presses(keyed: Scene, service: Service) -> None:
