@@ -24,7 +24,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dreamina_ui.batches import Batches
 from dreamina_ui.passwords import hash_password, read_logins
 from dreamina_ui.sender import Sender
-from dreamina_ui.ui.access import Access
+from dreamina_ui.ui.access import KEY_COOKIE, Access
 from dreamina_ui.ui.batch_routes import build_batch_routes
 from dreamina_ui.ui.gate import OPEN, Gate, Wall
 from dreamina_ui.ui.library_routes import build_library_routes
@@ -48,7 +48,13 @@ ALICE, BOB = ("alice", "wonderland"), ("bob", "builder")
 
 
 @pytest.fixture
-def browse() -> Browse:
+def forgotten_keys() -> list[str]:
+    """The sessions whose key was forgotten."""
+    return []
+
+
+@pytest.fixture
+def browse(forgotten_keys: list[str]) -> Browse:
     """A new browser or program at an address, before a closed page that tells at `/` who asks."""
     clock = Clock()
     access = Access(is_shared=True, owners=["bob"], sessions=Sessions(clock))
@@ -58,7 +64,7 @@ def browse() -> Browse:
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
 
-    routes = [Route("/", tell(access)), WebSocketRoute("/ws", echo), *build_sign_in_routes(gate)]
+    routes = [Route("/", tell(access)), WebSocketRoute("/ws", echo), *build_sign_in_routes(gate, forgotten_keys.append)]
     app = Starlette(routes=routes, middleware=[Middleware(Wall, gate), Middleware(VisitorCookie)])
 
     def browse(address: str = "198.51.100.1") -> TestClient:
@@ -83,6 +89,18 @@ def test_a_browser_is_led_to_the_sign_in_page_and_back(browse: Browse) -> None:
     assert "alice" in browser.get("/dreamina/sign-in").text
     browser.post("/dreamina/sign-out")
     assert browser.get("/").status_code == 303
+
+
+def test_signing_out_forgets_the_key_of_the_login(browse: Browse, forgotten_keys: list[str]) -> None:
+    """Who leaves a borrowed browser leaves no purse behind."""
+    browser = browse()
+    sign_in(browser, ALICE)
+    browser.cookies.set(KEY_COOKIE, "k" * 43, domain="pictures.example", path="/")
+    browser.post("/dreamina/sign-out")
+    assert len(forgotten_keys) == 1
+    assert KEY_COOKIE not in browser.cookies
+    browser.post("/dreamina/sign-out")
+    assert len(forgotten_keys) == 1
 
 
 def test_a_login_is_the_same_visitor_on_every_device(browse: Browse) -> None:

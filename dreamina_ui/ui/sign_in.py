@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Callable
+from contextlib import suppress
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.ui.access import session_token
+from dreamina_ui.errors import LedgerError
+from dreamina_ui.ui.access import KEY_COOKIE, session_token
 from dreamina_ui.ui.gate import Gate
 from dreamina_ui.ui.objects import PREFIX
 from dreamina_ui.ui.routes import asset_path, head_links, language_of, read_json, same_site
@@ -21,11 +25,15 @@ PLACES = {"": "../", "owner": "owner"}
 """Where `next` may lead after signing in, as addresses relative to the sign-in page: nothing else, so no other site."""
 
 
-def build_sign_in_routes(gate: Gate) -> list[BaseRoute]:
-    """The sign-in page and the way out again; none where nobody can sign in."""
+def build_sign_in_routes(gate: Gate, forget_key: Callable[[str], None] = lambda session: None) -> list[BaseRoute]:
+    """The sign-in page and the way out again; none where nobody can sign in.
+
+    Args:
+        forget_key: forgets the RunComfy key of a session; may raise LedgerError.
+    """
     if not gate.has_sign_in:
         return []
-    here = _SignInRoutes(gate)
+    here = _SignInRoutes(gate, forget_key)
     return [
         Route(f"/{PREFIX}/sign-in", here.page),
         Route(f"/{PREFIX}/sign-in", same_site(here.sign_in), methods=["POST"]),
@@ -37,8 +45,9 @@ def build_sign_in_routes(gate: Gate) -> list[BaseRoute]:
 
 
 class _SignInRoutes:
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, forget_key: Callable[[str], None]) -> None:
         self._gate = gate
+        self._forget_key = forget_key
         self._sessions = gate.access.sessions
 
     async def page(self, request: Request) -> Response:
@@ -70,10 +79,16 @@ class _SignInRoutes:
         return self._begin(request, JSONResponse({"success": True}), name)
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session, here and in the server's memory."""
+        """End the session, here and in the server's memory; so does the RunComfy key that the person gave in it."""
+        access = self._gate.access
+        answer = RedirectResponse("sign-in", 303, headers={"Cache-Control": "no-store"})
+        if access.person(request) and (key := access.key_session(request)):
+            with suppress(LedgerError):  # the key is forgotten all the same
+                await run_in_threadpool(self._forget_key, key)
+            answer.headers.append("Set-Cookie", set_cookie(request, KEY_COOKIE, "", 0))
         self._sessions.end(session_token(request))
-        cookie = set_cookie(request, COOKIE, "", 0)
-        return RedirectResponse("sign-in", 303, headers={"Set-Cookie": cookie, "Cache-Control": "no-store"})
+        answer.headers.append("Set-Cookie", set_cookie(request, COOKIE, "", 0))
+        return answer
 
     def _begin(self, request: Request, answer: Response, name: str) -> Response:
         self._sessions.end(session_token(request))

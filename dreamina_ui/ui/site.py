@@ -57,7 +57,7 @@ def build_site(settings: Settings, parts: Parts) -> tuple[gr.Blocks, dict[str, A
     routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
     routes += build_cost_routes(parts.costs, access, parts.studio.now)
     routes += build_key_routes(parts.studio, access)
-    routes += build_sign_in_routes(gate)
+    routes += build_sign_in_routes(gate, parts.studio.take_key)
     routes += build_batch_routes(parts.studio, parts.batches, parts.sender, access, uses_sandbox=settings.uses_sandbox)
     token = settings.metrics_token
     routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
