@@ -43,6 +43,8 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
+# What is drawn as nothing and is of no category of its own. Source: Unicode, Default_Ignorable_Code_Point.
+_UNSEEN = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _LETTER = re.compile(rf"[^\W_{_UNSPACED}]")
 
 # Built once: it stands between every press and the ledger's one writer.
@@ -250,9 +252,12 @@ class Controls:
 def plain(text: str) -> str:
     """A text as words are compared: compatibility forms unified, case folded, nothing invisible, single spaces."""
     for _ in range(2):  # folding the case can undo the first form
-        text = unicodedata.normalize("NFKC", text).casefold()
-    visible = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return " ".join(visible.split())
+        text = unicodedata.normalize("NFKC", _visible(text)).casefold()
+    return " ".join(_visible(text).split())
+
+
+def _visible(text: str) -> str:
+    return "".join(each for each in _UNSEEN.sub("", text) if unicodedata.category(each) != "Cf")
 
 
 def holds_word(text: str, word: str) -> bool:

@@ -303,6 +303,7 @@ def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, n
     [
         ("fox", "A Red FOX, in snow"), ("FOX", "fox"), ("fox", "snow_fox"), ("fox", "ｆｏｘ in full width"),
         ("fox", "f\u200bo\u00adx unseen"), ("red fox", "a red\n  fox"), ("straße", "STRASSE"), ("café", "cafe\u0301"),
+        ("fox", "f\ufe0fo\u115f\u3164x unseen"), ("café", "cafe\u034f\u0301"),
         ("狐", "雪の中の赤い狐が走る"), ("キツネ", "赤いｷﾂﾈです"), ("fox", "赤いfoxが走る"), ("여우", "붉은 여우를"),
         ("#fox", "see #fox"), ("c++", "c++ code"), ("ﬁg", "a fig"),
     ],
