@@ -392,7 +392,7 @@ class Ledger:
                 # SQLite itself goes on writing into a file that was deleted.
                 if self._identity and _identity(self._path) != self._identity:
                     raise LedgerError(
-                        f"The ledger {self._path} was moved, deleted or replaced while this program runs. "
+                        f"The ledger {self._path.name} was moved, deleted or replaced while this program runs. "
                         "Stop the program, put the ledger back, and start again."
                     )
         except _FAULTS as fault:
@@ -485,6 +485,7 @@ def _output_of(row: Mapping[Any, Any]) -> Output:
 
 def _ledger_error(verb: str, path: Path, fault: Exception) -> LedgerError:
     reason = str(getattr(fault, "orig", None) or fault)
+    path = Path(path.name)  # visitors are told, and where it lies is not their business
     if type(fault) is DatabaseError:  # its kinds, such as OperationalError, tell of a lock or of the disk
         return _damaged(path, reason)
     return LedgerError(f"The ledger {path} could not be {verb}: {reason}.")

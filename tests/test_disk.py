@@ -208,8 +208,9 @@ def test_a_request_id_that_comes_during_a_lock_is_written_after_it(quick: Scene,
 
 def test_a_locked_ledger_stops_a_press_before_the_submit(quick: Scene, service: Service) -> None:
     """No row, no POST; and no folder either."""
-    with locked(quick), pytest.raises(LedgerError, match="locked"):
+    with locked(quick), pytest.raises(LedgerError, match="locked") as caught:
         quick.generate()
+    assert str(quick.folder) not in str(caught.value), "visitors are told"
     assert service.posts == 0
     quick.restart()
     assert list((quick.folder / "media").glob("??/*")) == []
@@ -230,8 +231,9 @@ def test_a_ledger_that_was_removed_stops_a_press_before_the_submit(scene: Scene,
     scene.start()
     job = running_job(scene, service)
     aside = scene.folder.rename(scene.folder.with_name("aside"))
-    with pytest.raises(LedgerError, match="moved, deleted or replaced"):
+    with pytest.raises(LedgerError, match="moved, deleted or replaced") as caught:
         scene.generate()
+    assert str(scene.folder.parent) not in str(caught.value), "visitors are told"
     assert service.posts == 1
     shutil.rmtree(scene.folder)
     aside.rename(scene.folder)
