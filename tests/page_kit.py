@@ -90,10 +90,10 @@ class AppProcess:
         """All that the program printed and logged."""
         return self.output_path.read_text(encoding="utf-8", errors="replace")
 
-    def count_jobs(self) -> int:
-        """How many rows the ledger has."""
+    def count_jobs(self, state: str = "%") -> int:
+        """How many rows the ledger has, of all states or of one."""
         with closing(sqlite3.connect(f"file:{self.data / 'ledger.sqlite3'}?mode=ro", uri=True)) as ledger:
-            return int(ledger.execute("SELECT COUNT(*) FROM jobs").fetchone()[0])
+            return int(ledger.execute("SELECT COUNT(*) FROM jobs WHERE state LIKE ?", (state,)).fetchone()[0])
 
     def __enter__(self) -> AppProcess:
         return self.start()
@@ -148,13 +148,18 @@ class HeldSandbox:
 class ScriptedApp:
     """An app on a scripted service; each test takes a request of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.server = Misbehaving()
-        self.app = AppProcess(folder, RUNCOMFY_API_BASE_URL=self.server.url, RUNCOMFY_API_TOKEN=TOKEN)
+        settings = {"RUNCOMFY_API_BASE_URL": self.server.url, "RUNCOMFY_API_TOKEN": TOKEN} | settings
+        self.app = AppProcess(folder, **settings)
 
-    def service(self) -> Service:
-        """A service that accepts the next submit as a request of its own."""
-        return Service(self.server, f"scripted-{next(_numbers)}")
+    def service(self, request_id: str = "") -> Service:
+        """A service that accepts the next submit as a request of its own.
+
+        A press that is still being sent first gets the answer that was meant for it: a page shows a job before that.
+        """
+        wait_for(lambda: self.app.count_jobs("submitting") == 0)
+        return Service(self.server, request_id or f"scripted-{next(_numbers)}")
 
     def __enter__(self) -> ScriptedApp:
         self.server.__enter__()

@@ -22,7 +22,7 @@ from tests.misbehaving import json_answer
 from tests.page_kit import ScriptedApp
 from tests.shelf import NOON, Shelf
 from tests.test_library_page import DROP, dialog_button, filter_by, go_to_library, note, tiles
-from tests.test_page import SMALL_DRAFT, await_form, card, press_generate, prompt_box
+from tests.test_page import SMALL_DRAFT, await_form, card, expect_state, press_generate, prompt_box
 
 browser = test_page.browser
 
@@ -72,7 +72,7 @@ def test_nothing_on_the_create_tab_becomes_markup(stocked: ScriptedApp, page: Pa
     expect(failed).to_contain_text("class=hacked")
 
     stocked.service().accept(json_answer({"request_id": payload("id")}))
-    press_generate(page, payload("named"))
+    expect_state(press_generate(page, payload("named")), "submit_unclear")
 
     service = stocked.service()
     service.completes(service.picture(quote(payload("file"), safe="") + ".png"))
