@@ -14,7 +14,6 @@ import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +21,9 @@ import requests
 
 from dreamina_ui.ui.visitor import COOKIE
 from dreamina_ui.ui.wording import say
-from tests.kit import SUBMIT, Service, png
-from tests.misbehaving import Answer, Misbehaving, json_answer
-from tests.page_kit import AppProcess, Visitor, read_events, wait_for
+from tests.kit import SUBMIT, png
+from tests.misbehaving import Answer, json_answer
+from tests.page_kit import ScriptedApp, Visitor, read_events, wait_for
 
 TOKEN, PASSWORD, METRICS_TOKEN = "marked-token-4711", "marked-password-4711", "marked-metrics-4711"
 AT_ONCE = 37
@@ -47,46 +46,26 @@ PATHS = [
 ]  # fmt: skip
 
 
-class Shared:
-    """The app as a link that strangers have, on a scripted service; every secret in it is marked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = Misbehaving()
-        self.app = AppProcess(
-            folder,
-            RUNCOMFY_API_BASE_URL=self.server.url,
-            RUNCOMFY_API_TOKEN=TOKEN,
-            DREAMINA_OWNER_PASSWORD=PASSWORD,
-            DREAMINA_METRICS="1",
-            DREAMINA_METRICS_TOKEN=METRICS_TOKEN,
-            DREAMINA_LOG_LEVEL="DEBUG",
-            DREAMINA_LOG_FORMAT="json",
-            DREAMINA_SHARED="1",
-            DREAMINA_JOBS_AT_ONCE=str(AT_ONCE),
-            DREAMINA_JOBS_PER_DAY="1000",
-            DREAMINA_VISITOR_JOBS_AT_ONCE="5",
-            DREAMINA_ADDRESS_JOBS_AT_ONCE="1000",
-            DREAMINA_ADDRESS_JOBS_PER_DAY="1000",
-            DREAMINA_USD_PER_DAY="1000",
-            DREAMINA_USD_PER_MONTH="1000",
-        )
-
-    def service(self, name: str) -> Service:
-        return Service(self.server, name)
-
-    def __enter__(self) -> Shared:
-        self.server.__enter__()
-        self.app.start()
-        return self
-
-    def __exit__(self, *fault: Any) -> None:
-        self.app.__exit__(*fault)
-        self.server.__exit__(*fault)
-
-
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    with Shared(tmp_path_factory.mktemp("shared")) as running:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
+    """The app as a link that strangers have, on a scripted service; every secret in it is marked."""
+    settings = {
+        "RUNCOMFY_API_TOKEN": TOKEN,
+        "DREAMINA_OWNER_PASSWORD": PASSWORD,
+        "DREAMINA_METRICS": "1",
+        "DREAMINA_METRICS_TOKEN": METRICS_TOKEN,
+        "DREAMINA_LOG_LEVEL": "DEBUG",
+        "DREAMINA_LOG_FORMAT": "json",
+        "DREAMINA_SHARED": "1",
+        "DREAMINA_JOBS_AT_ONCE": str(AT_ONCE),
+        "DREAMINA_JOBS_PER_DAY": "1000",
+        "DREAMINA_VISITOR_JOBS_AT_ONCE": "5",
+        "DREAMINA_ADDRESS_JOBS_AT_ONCE": "1000",
+        "DREAMINA_ADDRESS_JOBS_PER_DAY": "1000",
+        "DREAMINA_USD_PER_DAY": "1000",
+        "DREAMINA_USD_PER_MONTH": "1000",
+    }
+    with ScriptedApp(tmp_path_factory.mktemp("shared"), **settings) as running:
         yield running
 
 
@@ -107,7 +86,7 @@ class Recording(requests.Session):
 # --- no secret leaves
 
 
-def test_no_secret_leaves_the_program(shared: Shared) -> None:
+def test_no_secret_leaves_the_program(shared: ScriptedApp) -> None:
     """Who sees the page, a file, the log or the folder must not be able to spend the owner's money.
 
     Everything a visitor and the owner can do is done once, with a service that tells its callers' token to everybody.
@@ -172,7 +151,7 @@ def _press(visitor: Visitor, state: str, prompt: str) -> dict[str, Any]:
     return job
 
 
-def _make_a_picture(shared: Shared, visitor: Visitor) -> dict[str, Any]:
+def _make_a_picture(shared: ScriptedApp, visitor: Visitor) -> dict[str, Any]:
     service = shared.service("secret-done")
     service.status("in_queue", {"status": f"odd {TOKEN}"}, "completed")
     service.completes()
@@ -186,7 +165,7 @@ def _make_a_picture(shared: Shared, visitor: Visitor) -> dict[str, Any]:
     return job
 
 
-def _let_jobs_fail_with_the_token_in_every_reason(shared: Shared, visitor: Visitor) -> None:
+def _let_jobs_fail_with_the_token_in_every_reason(shared: ScriptedApp, visitor: Visitor) -> None:
     said = f"you sent Bearer {TOKEN}"
     service = shared.service("secret-failed")
     service.status("failed")
@@ -208,7 +187,7 @@ def _let_jobs_fail_with_the_token_in_every_reason(shared: Shared, visitor: Visit
     assert too_long["success"] is False
 
 
-def _cancel(shared: Shared, visitor: Visitor) -> None:
+def _cancel(shared: ScriptedApp, visitor: Visitor) -> None:
     service = shared.service("secret-cancelled")
     service.status("in_queue")
     job = _press(visitor, "queued", "is taken back")
@@ -230,7 +209,7 @@ def _use_the_library(visitor: Visitor, done: dict[str, Any]) -> None:
         assert not any(_is_marked(files.read(name)) for name in files.namelist())
 
 
-def _call_the_endpoints(shared: Shared, http: requests.Session) -> None:
+def _call_the_endpoints(shared: ScriptedApp, http: requests.Session) -> None:
     service = shared.service("secret-program")
     service.completes()
     url = f"{shared.app.url}/gradio_api/call"
@@ -250,7 +229,7 @@ def _sign_in_wrongly_and_rightly(visitor: Visitor) -> None:
 # --- a crowd
 
 
-def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: Shared) -> None:
+def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: ScriptedApp) -> None:
     """Two hundred people have the link, and the owner pays for thirty-seven."""
     url, server = shared.app.url, shared.server
     names = [f"crowd-{number}" for number in range(CROWD)]
@@ -281,13 +260,13 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: Shared) -> None:
     wait_for(lambda: _metric(shared, 'dreamina_jobs{state="queued"}') == 0)
 
 
-def _metric(shared: Shared, name: str) -> float:
+def _metric(shared: ScriptedApp, name: str) -> float:
     headers = {"Authorization": f"Bearer {METRICS_TOKEN}"}
     text = requests.get(f"{shared.app.url}/metrics", headers=headers, timeout=10).text
     return float(next(line for line in text.splitlines() if line.startswith(name)).split()[-1])
 
 
-def test_numbers_are_not_for_strangers(shared: Shared) -> None:
+def test_numbers_are_not_for_strangers(shared: ScriptedApp) -> None:
     """What the owner spends is nobody else's business."""
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer ä"}):
         answer = requests.get(f"{shared.app.url}/metrics", headers=_latin(headers), timeout=10)
@@ -301,7 +280,7 @@ def _latin(headers: dict[str, str]) -> dict[str, bytes]:
 # --- a stop in full flight
 
 
-def test_a_stop_in_full_flight_is_quick_and_loses_nothing(shared: Shared) -> None:
+def test_a_stop_in_full_flight_is_quick_and_loses_nothing(shared: ScriptedApp) -> None:
     """A restart must not wait for a silent service, a slow file or an open page, and must not pay twice."""
     app = shared.app
     saving = shared.service("stop-saving")
