@@ -17,6 +17,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100000000")  # else e
 from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.logs import set_up_logging, take_over_uvicorn
+from dreamina_ui.open_files import allow_many
 from dreamina_ui.parts import build_parts
 from dreamina_ui.settings import forget_secrets, read_settings
 from dreamina_ui.ui.site import build_site
@@ -28,6 +29,7 @@ def main() -> None:
     """Run until SIGTERM or Ctrl+C."""
     # Each statement in the ledger lets go of Python's lock and wants it back; by default others keep it 5 ms each time.
     sys.setswitchinterval(0.0005)
+    allow_many()
     stop: SimpleQueue[int] = SimpleQueue()  # its put may be interrupted by itself; an Event's set deadlocks there
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.put(number))

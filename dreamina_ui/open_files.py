@@ -1,0 +1,22 @@
+"""How many files and connections may be open at once.
+
+Each visitor holds a few connections, and a usual limit of 1,024 is reached by a few hundred visitors, or by one
+stranger. Then not even the ledger can be written.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+MOST = 65_536
+
+
+def allow_many() -> None:
+    """Raise this process's limit as far as the system lets it, up to `MOST`; Windows has none."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MOST if most == resource.RLIM_INFINITY else min(MOST, most)
+        if now != resource.RLIM_INFINITY and now < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
