@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dreamina_ui.job import new_id
-from dreamina_ui.logs import JsonLines, TextLines
+from dreamina_ui.logs import JsonLines, Seldom, TextLines
 from tests.kit import Scene, Service
 
 
@@ -67,3 +67,16 @@ def test_a_key_is_shortened_wherever_it_stands(formatter: logging.Formatter) -> 
         line: dict[str, Any] = json.loads(text)
         assert line["request_id"] == request_id
         assert "OSError" in line["trace"]
+
+
+def test_a_server_without_room_for_a_connection_says_so_once_a_minute() -> None:
+    """Python says it two thousand times a second: a crowd would fill the disk."""
+    seldom = Seldom("no room")
+
+    def tells(text: str, at_s: float) -> bool:
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), None)
+        record.created = at_s
+        return bool(seldom.filter(record))
+
+    assert [tells("no room: 24", at_s) for at_s in (0.0, 0.5, 59.0, 60.0)] == [True, False, False, True]
+    assert tells("another matter", 0.5)
