@@ -35,7 +35,6 @@ const dreamina = (() => {
   // Whether the server knows who asks shows in its first answer; what changes something waits for that.
   let firstLeft = askLeft().catch(() => null);
 
-  // Gradio's press goes this way, too.
   window.fetch = async (resource, options) => {
     const request = new Request(resource, options);
     if (new URL(request.url).origin !== root.origin) return plainFetch(request);
@@ -546,6 +545,44 @@ const dreamina = (() => {
     return values;
   }
 
+  // What Generate was pressed with. What is wrong with it stands beside the button until the next press.
+  function press(values) {
+    send(values);
+    return [];
+  }
+
+  let sending = 0;
+
+  async function send(values) {
+    hold(values);
+    const { modelId: model_id, values: inputs } = current();
+    tellProblem("");
+    setSending(1);
+    const { answer, refusal } = await post("generate", { model_id, inputs });
+    setSending(-1);
+    if (answer) {
+      pressed = true;
+      show([answer]);
+    } else {
+      tellProblem(refusal);
+    }
+    watch(Boolean(answer));
+  }
+
+  function setSending(more) {
+    sending += more;
+    document.getElementById("generate")?.setAttribute("aria-busy", sending > 0);
+  }
+
+  function tellProblem(text) {
+    let note = document.getElementById("press-problem");
+    if (!note) {
+      note = element("p", { id: "press-problem", class: "problem", role: "alert" });
+      document.getElementById("generate").before(note);
+    }
+    note.textContent = text;
+  }
+
   function keepDraft(values) {
     if (!held) return [];
     const drafts = {};
@@ -814,7 +851,7 @@ const dreamina = (() => {
   });
 
   return {
-    watch, show, isEmpty: () => frame?.isEmpty, whenThere, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
+    watch, show, isEmpty: () => frame?.isEmpty, whenThere, press, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
     onCard, askPrices, costOf, usd, spanOf, formReady, DRAFT,
     facts, words, language, ready, say, number, element, iconAnd, address, identity, post, tell, shorten,
   };

@@ -21,7 +21,7 @@ import requests
 
 from dreamina_ui.sandbox.server import Sandbox
 from dreamina_ui.schema import load_models
-from tests.kit import TOKEN, Clock, Service
+from tests.kit import MODEL_ID, TOKEN, Clock, Service
 from tests.misbehaving import Misbehaving, closed_port
 
 ROOT = Path(__file__).parents[1]
@@ -180,26 +180,25 @@ class Visitor:
         self.http.get(app.url, timeout=10)
         self.config = self.http.get(f"{app.url}/config", timeout=10).json()
 
-    def press(self, **inputs: Any) -> dict[str, Any]:
+    def press(self, *, model: Any = MODEL_ID, **inputs: Any) -> dict[str, Any]:
         """Press Generate as the page does, with these inputs by parameter name, whatever they are.
 
         Returns:
-            What the page is told: `{"success": bool, "output": {...}}`.
+            What the page is told: `{"success": bool, "message": str}`, or the card instead of the message.
         """
-        generate = next(each["id"] for each in self.config["components"] if each["props"].get("elem_id") == "generate")
-        event = next(each for each in self.config["dependencies"] if [generate, "click"] in each["targets"])
-        components = {each["id"]: each["props"] for each in self.config["components"]}
         given = {"prompt": "a red fox", "size": SMALL, "scale": 0.5, "force_single": True} | inputs
-        return self.call_event(
-            event["id"],
-            [
-                given.get(str(components[each].get("elem_id")).removeprefix("field-"), components[each].get("value"))
-                for each in event["inputs"]
-            ],
+        keys = {"size": "width×height"}
+        body = {"model_id": model, "inputs": {keys.get(name, name): value for name, value in given.items()}}
+        answer = self.http.post(
+            f"{self.app.url}/dreamina/generate",
+            data=json.dumps(body),  # as text: it lets NaN through
+            headers={"Content-Type": "application/json"},
+            timeout=60,
         )
+        return {"success": answer.ok} | answer.json()
 
     def call_event(self, number: int, data: Any) -> dict[str, Any]:
-        """Call one of the page's events by its number; gives its end, as `press` does."""
+        """Call one of the page's Gradio events by its number; gives its end, `{"success": bool, "output": {...}}`."""
         session = f"session-{next(_numbers)}"
         body = {"data": data, "fn_index": number, "session_hash": session, "trigger_id": None, "event_data": None}
         sent = self.http.post(

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit import TOKEN
+from tests.kit import MODEL_ID, TOKEN
 from tests.page_kit import AppProcess, HeldSandbox
 
 CALLS = int(os.environ.get("DREAMINA_BAD_CALLS", "300"))
@@ -57,7 +57,7 @@ POSTS = (
     "/gradio_api/run/generate", "/gradio_api/run/predict", "/gradio_api/api/{}", "/gradio_api/cancel",
     "/gradio_api/reset", "/gradio_api/upload", "/gradio_api/component_server", "/gradio_api/process_recording",
     "/gradio_api/stream/{}", "/gradio_api/vibe-edit", "/login", "/dreamina/sign-in", "/dreamina/sign-out",
-    "/dreamina/given/look", "/dreamina/given/link",
+    "/dreamina/generate", "/dreamina/given/look", "/dreamina/given/link",
     "/dreamina/attach", "/dreamina/library/mark", "/dreamina/library/find", "/dreamina/library/zip",
     "/dreamina/jobs/{}/cancel", "/dreamina/jobs/{}/fetch-again", "/dreamina/jobs/{}/put-aside",
     "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/key", "/dreamina/jobs/{}/{}",
@@ -102,6 +102,9 @@ def bodies(draw: st.DrawFn) -> bytes:
         body["data"] = draw(st.none() | st.integers() | TEXT)
     if draw(st.booleans()):
         body |= {"fn_index": draw(st.integers(-2, 12)), "session_hash": draw(st.sampled_from(["s", "t"]) | TEXT)}
+    if draw(st.booleans()):
+        inputs = draw(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=4)) | {"prompt": draw(NO_PROMPT)}
+        body |= {"model_id": draw(st.sampled_from([MODEL_ID]) | JSON), "inputs": draw(st.just(inputs) | JSON)}
     body["prompt"] = draw(NO_PROMPT)
     return json.dumps(body).encode()
 

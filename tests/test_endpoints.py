@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import io
 import json
 from typing import Any
@@ -249,14 +248,12 @@ def test_a_call_by_wrong_names_is_told_where_the_names_are(app: AppProcess) -> N
         ({"force_single": "no"}, "force_single"),
     ],
 )
-def test_the_pages_own_event_called_with_bad_values_makes_no_job(
-    app: AppProcess, bad: dict[str, Any], field: str
-) -> None:
+def test_the_pages_own_press_with_bad_values_makes_no_job(app: AppProcess, bad: dict[str, Any], field: str) -> None:
     """The page's limits hold for those, too, who go around the page."""
     before = app.count_jobs()
     answer = Visitor(app).press(**bad)
     assert not answer["success"]
-    assert f"({field})" in answer["output"]["error"]
+    assert f"({field})" in answer["message"]
     assert app.count_jobs() == before
 
 
@@ -266,7 +263,7 @@ def test_a_press_without_a_cookie_is_refused(app: AppProcess) -> None:
     nobody.http.cookies.clear()
     before = app.count_jobs()
     answer = nobody.press()
-    assert (answer["success"], answer["output"]["error"]) == (False, html.escape(say("en", "error_no_cookie")))
+    assert (answer["success"], answer["message"]) == (False, say("en", "error_no_cookie"))
     assert app.count_jobs() == before
 
 

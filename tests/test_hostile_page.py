@@ -89,7 +89,7 @@ def test_nothing_on_the_create_tab_becomes_markup(stocked: ScriptedApp, page: Pa
     expect(note(page)).not_to_be_empty()
     prompt_box(page).fill(payload("too long") * 9)
     page.locator("#generate").click()
-    expect(page.get_by_test_id("toast-body")).to_be_visible()
+    expect(page.locator("#press-problem")).to_contain_text("onerror=")
     page.reload()
     await_form(page)
     expect(card(page, payload("done"))).to_be_visible()

@@ -37,7 +37,7 @@ def test_a_press_is_refused_in_the_chosen_language(held: HeldSandbox) -> None:
     """The page sends its language with Gradio's calls, also where a frame is refused every cookie."""
     visitor = Visitor(held.app)
     visitor.http.headers["Accept-Language"] = "ja"
-    assert say("ja", "rule_required") in visitor.press(prompt=" ")["output"]["error"]
+    assert say("ja", "rule_required") in visitor.press(prompt=" ")["message"]
 
 
 @pytest.mark.parametrize("language", list(languages()))

@@ -58,7 +58,7 @@ def test_without_a_key_nothing_is_sent(keyed_app: AppProcess, server: Misbehavin
     visitor = Visitor(keyed_app)
     before = len(server.requests)
     assert state(visitor) == {"given": False, "hint": None, "required": True}
-    assert "Your own RunComfy key is needed" in visitor.press()["output"]["error"]
+    assert "Your own RunComfy key is needed" in visitor.press()["message"]
     name, told = last_event(keyed_app, "generate", f'{{"data": ["a fox", "{SMALL}", 0.5, true]}}')
     assert (name, "X-RunComfy-Token" in str(told)) == ("error", True)
     assert keyed_app.count_jobs() == 0

@@ -139,7 +139,7 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
         expect(page.locator(".switch")).to_contain_text(say("en", "owner_stop_owner"))
         refused = visitor.press(prompt="while it is stopped")
         assert not refused["success"]
-        assert refused["output"]["error"] == say("en", "error_stopped_owner").replace("'", "&#x27;")
+        assert refused["message"] == say("en", "error_stopped_owner")
         left = f"{shared.url}/dreamina/left?language=ja"
         assert visitor.http.get(left, timeout=10).json()["stopped"] == say("ja", "error_stopped_owner")
         page.get_by_role("button", name=say("en", "owner_resume")).click()

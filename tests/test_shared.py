@@ -249,7 +249,7 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: ScriptedApp) -> None
 
     with ThreadPoolExecutor(CROWD) as crowd:
         ends = list(crowd.map(press, range(CROWD)))
-    refused = [end["output"]["error"] for end in ends if not end["success"]]
+    refused = [end["message"] for end in ends if not end["success"]]
     why = say("en", "error_limit_soon", limit=say("en", "limit_at_once"), most=str(AT_ONCE))
     assert refused == [why] * (CROWD - AT_ONCE)
     wait_for(lambda: len(server.requests_for("POST", SUBMIT)) >= before + AT_ONCE)

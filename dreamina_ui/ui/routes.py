@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,7 @@ class _Routes:
         try:
             job = await self._own(request)
         except DreaminaError as fault:
-            return _refusal(fault, language_of(request))
+            return refusal(fault, language_of(request))
         details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
         return JSONResponse(details, headers={"Cache-Control": "no-store"})
 
@@ -185,7 +185,7 @@ class _Routes:
         try:
             job = await self._act(await self._own(request), request)
         except DreaminaError as fault:
-            return _refusal(fault, language_of(request))
+            return refusal(fault, language_of(request))
         return JSONResponse((await self._cards(request, [job]))[0])
 
     async def _act(self, job: Job, request: Request) -> Job:
@@ -221,7 +221,7 @@ class _Routes:
             attach = partial(self._studio.attach, request_id, visitor_id=visitor, account=account)
             job = await run_in_threadpool(attach)
         except DreaminaError as fault:
-            return _refusal(fault, language_of(request))
+            return refusal(fault, language_of(request))
         return JSONResponse((await self._cards(request, [job]))[0])
 
     async def _own(self, request: Request) -> Job:
@@ -306,10 +306,15 @@ def _text(body: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _refusal(fault: DreaminaError, language: str) -> Response:
+def refusal(fault: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that failed: `{"message": str}`.
+
+    Args:
+        titles: names of fields as the form shows them, by schema key.
+    """
     codes = {JobNotFoundError: 404, LimitError: 429, InputError: 422, LedgerError: 503}
     codes |= {StoppedError: 503, ShutOutError: 403, ForbiddenWordError: 422, KeyNeededError: 403}
-    return JSONResponse({"message": error_text(fault, language)}, codes.get(type(fault), 409))
+    return JSONResponse({"message": error_text(fault, language, titles)}, codes.get(type(fault), 409))
 
 
 async def _next_changes(news: asyncio.Queue[Job | None]) -> list[Job] | None:
