@@ -138,6 +138,8 @@ def test_the_form_gets_out_of_the_way_and_stays_there(held: HeldSandbox, open_pa
     await_form(page)
     expect(page.locator("#form")).to_be_visible()
     expect(page.locator("li.job")).to_have_count(0)
+    prompt_box(page).focus()
+    expect(prompt_box(page)).to_have_css("outline-style", "solid")
 
 
 def test_on_a_phone_generate_is_always_at_hand_and_covers_nothing(held: HeldSandbox, open_page: OpenPage) -> None:
