@@ -26,8 +26,8 @@ from dreamina_ui.ui.theme import build_theme
 from dreamina_ui.ui.wording import languages
 
 QUEUE_PAUSE_S = 0.02
-"""How long Gradio's queue sleeps before it looks for a press again, in seconds. By itself it looks a thousand times a
-second; on Windows, 20 times."""
+"""How long Gradio's queue sleeps before it looks for a program's call again, in seconds. By itself it looks a thousand
+times a second; on Windows, 20 times."""
 
 MAX_STREAMS = 1000
 """Gradio runs this many events at once over all users; each followed `/generate` is one."""
