@@ -99,6 +99,7 @@ class Ledger:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = 10.0) -> None:
         self.changes = Changes()
         self._path = path
+        self._told_path = path
         self._clock = clock
         self._one_writer = threading.Lock()
         self._queue: list[_Piece] = []
@@ -112,6 +113,7 @@ class Ledger:
         try:
             self._migrate()
             self._identity = _identity(path)
+            self._told_path = Path(path.name)  # visitors are told from now on, and where it lies is not their business
         except LedgerError:
             self.close()
             raise
@@ -392,11 +394,11 @@ class Ledger:
                 # SQLite itself goes on writing into a file that was deleted.
                 if self._identity and _identity(self._path) != self._identity:
                     raise LedgerError(
-                        f"The ledger {self._path.name} was moved, deleted or replaced while this program runs. "
+                        f"The ledger {self._told_path} was moved, deleted or replaced while this program runs. "
                         "Stop the program, put the ledger back, and start again."
                     )
         except _FAULTS as fault:
-            raise _ledger_error("written", self._path, fault) from fault
+            raise _ledger_error("written", self._told_path, fault) from fault
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -405,7 +407,7 @@ class Ledger:
             with self._reader.connect() as connection:
                 yield connection
         except _FAULTS as fault:
-            raise _ledger_error("read", self._path, fault) from fault
+            raise _ledger_error("read", self._told_path, fault) from fault
 
     def _migrate(self) -> None:
         with self.writing() as connection:
@@ -485,7 +487,6 @@ def _output_of(row: Mapping[Any, Any]) -> Output:
 
 def _ledger_error(verb: str, path: Path, fault: Exception) -> LedgerError:
     reason = str(getattr(fault, "orig", None) or fault)
-    path = Path(path.name)  # visitors are told, and where it lies is not their business
     if type(fault) is DatabaseError:  # its kinds, such as OperationalError, tell of a lock or of the disk
         return _damaged(path, reason)
     return LedgerError(f"The ledger {path} could not be {verb}: {reason}.")

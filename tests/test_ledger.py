@@ -489,7 +489,8 @@ def test_a_locked_ledger_is_an_error_and_works_again_after(ledger: Ledger, path:
     with locked(path):
         with pytest.raises(LedgerError, match="locked") as caught:
             ledger.add(make_job("j"))
-        assert str(path) in str(caught.value)
+        assert path.name in str(caught.value)
+        assert str(path.parent) not in str(caught.value), "visitors read it"
         assert not is_request_taken(caught.value)
         with pytest.raises(LedgerError, match="locked"):
             Ledger(path, busy_timeout_s=0.01)
@@ -539,7 +540,7 @@ def test_a_damaged_row_is_a_ledger_error(ledger: Ledger, path: Path) -> None:
     ledger.add(make_job("j"))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE jobs SET inputs = '{'")
-    with pytest.raises(LedgerError, match=re.escape(str(path))):
+    with pytest.raises(LedgerError, match=re.escape(path.name)):
         ledger.job("j")
 
 
