@@ -20,7 +20,10 @@ from dreamina_ui.logs import set_up_logging, take_over_uvicorn
 from dreamina_ui.open_files import allow_many
 from dreamina_ui.parts import build_parts
 from dreamina_ui.settings import forget_secrets, read_settings
-from dreamina_ui.ui.site import build_site
+from dreamina_ui.ui.stubs import without_stubs
+
+with without_stubs():
+    from dreamina_ui.ui.site import build_site
 
 log = logging.getLogger("dreamina_ui")
 

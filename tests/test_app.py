@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import signal
 import threading
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from dreamina_ui.ui.stubs import without_stubs
 from tests.misbehaving import closed_port
 from tests.page_kit import AppProcess, Visitor, accepted, read_events, wait_for
 
@@ -136,3 +139,16 @@ def test_the_page_goes_out_compressed(app: AppProcess) -> None:
     assert "Content-Encoding" not in plain.headers
     assert "gradio_config" in plain.text
     assert size_bytes < len(plain.content) / 3
+
+
+def test_no_start_writes_stubs_into_gradios_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are for editors, and cost two seconds of each start; a Gradio that writes them all the same is noticed."""
+    monkeypatch.syspath_prepend(tmp_path)
+    code = "from gradio.components import HTML\n\n\nclass Own(HTML):\n    EVENTS = []\n"
+    for name in ("stubbed", "unstubbed"):
+        (tmp_path / f"{name}.py").write_text(code)
+    importlib.import_module("stubbed")
+    with without_stubs():
+        importlib.import_module("unstubbed")
+    assert [path.name for path in tmp_path.glob("*.pyi")] == ["stubbed.pyi"]
+    assert inspect.getfile(AppProcess).endswith("page_kit.py")
