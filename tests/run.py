@@ -44,7 +44,7 @@ def main(pytest_args: Sequence[str]) -> int:
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
-        # Reordered, the browser's files come last, having few tests, and one process would do the end alone.
+        # conftest.py has the groups and their order: what takes longest comes first, whatever its number of tests.
         "pytest": ["pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder", *pytest_args],
     }
     failed = [name for name, command in checks.items() if not _passes(name, command, environment)]

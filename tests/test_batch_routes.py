@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +11,9 @@ import requests
 
 from dreamina_ui.plan import MOST_JOBS
 from dreamina_ui.ui.wording import languages, say
-from tests.kit import MODEL_ID, SUBMIT, TOKEN, Service
-from tests.misbehaving import Misbehaving, json_answer
-from tests.page_kit import SMALL, AppProcess, HeldSandbox, Visitor, wait_for
+from tests.kit import MODEL_ID, SUBMIT
+from tests.misbehaving import json_answer
+from tests.page_kit import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
 
 COMMON = {"prompt": "not this", "width×height": SMALL, "scale": 0.5, "force_single": True}
 
@@ -137,11 +136,13 @@ def test_a_batch_is_its_visitors_alone(shared: AppProcess) -> None:
     assert act(mine, batch, "cancel").json()["state"] == "ended"
 
 
-def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(tmp_path: Path, server: Misbehaving) -> None:
+def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(
+    scripted: ScriptedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The power goes while a batch is under way: what was paid is not paid again, and the rest still comes."""
     prompts = [f"press {number}" for number in range(12)]
-    service = Service(server)
-    server.default = json_answer({"status": "completed"})
+    app, server, service = scripted.app, scripted.server, scripted.service()
+    monkeypatch.setattr(server, "default", json_answer({"status": "completed"}))
     server.script(f"POST {SUBMIT}", *(json_answer({"request_id": f"r-{n}"}) for n in range(40)))
     result = json_answer({"status": "completed", "output": {"image": service.picture()}})
     for number in range(40):
@@ -151,19 +152,17 @@ def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(tmp_path: Path,
         posts = server.requests_for("POST", SUBMIT)
         return [each for seen in posts for each in prompts if f'"{each}"' in seen.body.decode()]
 
-    app = AppProcess(tmp_path, RUNCOMFY_API_BASE_URL=server.url, RUNCOMFY_API_TOKEN=TOKEN)
-    with app:
-        visitor = Visitor(app)
-        batch = start(visitor, "\n".join(prompts))
-        paused = start(visitor, "paused 1\npaused 2\npaused 3", "another-token-of-a-start")
-        act(visitor, paused, "pause")
-        wait_for(lambda: len(sent()) >= 4)
-        app.process.kill()
-        app.process.wait()
-        count = len(sent())
-        app.start()
-        wait_for(lambda: {each["batch_id"]: each for each in batches(visitor)}[batch["batch_id"]]["active"] is False)
-        after = {each["batch_id"]: each for each in batches(visitor)}
+    visitor = Visitor(app)
+    batch = start(visitor, "\n".join(prompts))
+    paused = start(visitor, "paused 1\npaused 2\npaused 3", "another-token-of-a-start")
+    act(visitor, paused, "pause")
+    wait_for(lambda: len(sent()) >= 4)
+    app.process.kill()
+    app.process.wait()
+    count = len(sent())
+    app.start()
+    wait_for(lambda: {each["batch_id"]: each for each in batches(visitor)}[batch["batch_id"]]["active"] is False)
+    after = {each["batch_id"]: each for each in batches(visitor)}
     assert 4 <= count < len(prompts), "it was killed in the middle"
     twice = {prompt for prompt, times in Counter(sent()).items() if times > 1}
     assert twice == set()

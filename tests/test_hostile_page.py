@@ -27,12 +27,6 @@ from tests.test_page import SMALL_DRAFT, await_form, card, expect_state, press_g
 browser = test_page.browser
 
 
-@pytest.fixture(scope="module")
-def stocked(scripted: ScriptedApp) -> ScriptedApp:
-    """The app whose library `shelf` fills."""
-    return scripted
-
-
 def payload(name: str) -> str:
     """Text that would set `window.hacked`, or leave an element of the class `hacked`, wherever it became markup."""
     run = f"window.hacked=`{name}`"

@@ -357,20 +357,21 @@ def test_a_browser_that_refuses_our_cookie_keeps_its_jobs(held: HeldSandbox, ope
     assert secret.encode() not in ledger
 
 
-def test_a_lost_server_is_told_and_found_again(tmp_path: Path, open_page: OpenPage) -> None:
+def test_a_lost_server_is_told_and_found_again(held: HeldSandbox, open_page: OpenPage) -> None:
     """A restart of the server costs the people at its pages nothing, not even a press."""
-    with AppProcess(tmp_path, DREAMINA_SANDBOX_QUEUE_S="1", DREAMINA_SANDBOX_RUN_S="1") as app:
-        page = open_page(app)
-        job = press_generate(page, "through a crash")
-        expect_state(job, "queued")
-        app.end(signal.SIGKILL)
-        note = page.get_by_text(say("en", "offline"))
-        expect(note).to_be_visible()
-        expect(job).to_be_visible()
-        app.start()
-        expect(note).to_be_hidden(timeout=30_000)
-        expect_state(job, "done")
-        expect(page.locator("li.job")).to_have_count(1)
+    page = open_page(held.app)
+    job = press_generate(page, "through a crash")
+    expect_state(job, "queued")
+    held.app.end(signal.SIGKILL)
+    note = page.get_by_text(say("en", "offline"))
+    expect(note).to_be_visible()
+    expect(job).to_be_visible()
+    held.app.start()
+    expect(note).to_be_hidden(timeout=30_000)
+    held.begin()
+    held.finish()
+    expect_state(job, "done")
+    expect(page.locator("li.job")).to_have_count(1)
 
 
 def test_one_stream_while_something_runs_and_none_after(held: HeldSandbox, open_page: OpenPage) -> None:
