@@ -46,6 +46,8 @@ def page(browser: Browser, stocked: ScriptedApp) -> Iterator[Page]:
     query = "&".join(f"{quote(name)}={quote(payload('query'))}" for name in names)
     opened.goto(f"{stocked.app.url}/?{query}#{quote(payload('fragment'))}")
     await_form(opened)
+    expect(opened.locator("#link-note")).to_contain_text(say("en", "link_taken"))
+    expect(prompt_box(opened)).to_have_value(payload("query"))
     yield opened
     assert opened.evaluate("window.hacked") is None
     expect(opened.locator(".hacked")).to_have_count(0)
