@@ -79,7 +79,7 @@ class AppProcess:
             time.sleep(0.005)
         return self
 
-    def end(self, *numbers: signal.Signals, timeout_s: float = 20.0) -> int:
+    def end(self, *numbers: signal.Signals, timeout_s: float = START_S) -> int:
         """Send signals, one right after the other, and give the exit code."""
         for number in numbers:
             self.process.send_signal(number)

@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from dreamina_ui.ui.visitor import address_of
+from tests import test_page
 from tests.misbehaving import closed_port
 from tests.page_kit import ROOT, SMALL, AppProcess, wait_for
-from tests.test_page import CHROMIUM_ARGS, SMALL_DRAFT, await_form, press_generate
+from tests.test_page import SMALL_DRAFT, await_form, press_generate
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 OPENSSL = shutil.which("openssl")
 CLIENT = "127.0.0.2"
+browser = test_page.browser
 pytestmark = pytest.mark.skipif(
     not NGINX or not OPENSSL, reason="nginx or openssl is missing; on Debian: apt-get install nginx openssl"
 )
@@ -127,23 +129,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     running.stop()
 
 
-def test_the_page_makes_a_picture_behind_nginx(site: Site) -> None:
+def test_the_page_makes_a_picture_behind_nginx(site: Site, browser: Browser) -> None:
     """The page, its scripts, its stream and its files all find their way through a sub-path and TLS."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
-        visitor = browser.new_context(ignore_https_errors=True, locale="en-US")
-        visitor.add_init_script(SMALL_DRAFT)
-        page = visitor.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda said: complaints.append(said.text) if "Security Policy" in said.text else None)
-        page.goto(site.url)
-        await_form(page)
-        picture = press_generate(page, "a lighthouse behind a wall").locator("img").first
-        expect(picture).to_be_visible(timeout=20_000)
-        wait_for(lambda: picture.evaluate("node => node.complete && node.naturalWidth") > 0)
-        cookies = {each["name"]: each for each in visitor.cookies()}
-        browser.close()
+    visitor = browser.new_context(ignore_https_errors=True, locale="en-US")
+    visitor.add_init_script(SMALL_DRAFT)
+    page = visitor.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if "Security Policy" in said.text else None)
+    page.goto(site.url)
+    await_form(page)
+    picture = press_generate(page, "a lighthouse behind a wall").locator("img").first
+    expect(picture).to_be_visible()
+    wait_for(lambda: picture.evaluate("node => node.complete && node.naturalWidth") > 0)
+    cookies = {each["name"]: each for each in visitor.cookies()}
+    visitor.close()
     job_id = site.jobs("a lighthouse")[0][0]
     link = site.ask("job", job_id)["images"][0]["original_url"]
     assert link.startswith(f"https://127.0.0.1:{site.port}/studio/dreamina/files/")

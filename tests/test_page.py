@@ -70,6 +70,7 @@ def browser() -> Iterator[Browser]:
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     with sync_playwright() as tool:
         running = tool.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+        expect.set_options(timeout=20_000)
         yield running
         running.close()
 
@@ -93,7 +94,6 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         await_form(page)
         return page
 
-    expect.set_options(timeout=20_000)
     yield open_one
     injected = [page.evaluate("window.__pwned") for page in pages if not page.is_closed()]
     for page in pages:
