@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from dreamina_ui.ui.stubs import without_stubs
 from tests.kit import Scene, Service
 from tests.misbehaving import Misbehaving
 from tests.page_kit import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
@@ -21,12 +23,18 @@ TOGETHER = (
         "endpoints", "bad_calls", "batch_routes", "container", "doors", "face", "health", "languages", "programs",
         "tools",
     ),
-    ("page", "batch_page", "models_page"),
-    ("library_page", "costs", "go_on_page", "hostile_page", "owner", "sign_in"),
+    ("page", "batch_page", "go_on_page", "models_page"),
+    ("library_page", "costs", "hostile_page", "owner", "sign_in"),
     ("app",), ("shared",), ("sandbox",), ("closed",), ("kill",), ("metadata",), ("own_key_page",), ("nginx",),
 )  # fmt: skip
 """What runs first, as it takes longest; files in one pair of brackets run in one process, as they share its apps."""
 RANKS = {f"test_{name}": rank for rank, group in enumerate(TOGETHER) for name in group}
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):  # a process of xdist imports all test files, and Gradio with them
+        with without_stubs():
+            import_module("gradio")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -130,12 +130,12 @@ def _answers(service: AppProcess, url: str) -> bool:
         return False
 
 
-def test_the_page_goes_out_compressed(app: AppProcess) -> None:
+def test_the_page_goes_out_compressed(app_with_token: AppProcess) -> None:
     """A phone on a train waits for its bytes at each reload; nothing but the page itself may be touched."""
-    with requests.get(app.url, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=10) as page:
+    with requests.get(app_with_token.url, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=10) as page:
         assert page.headers["Content-Encoding"] == "gzip"
         size_bytes = len(page.raw.read(decode_content=False))
-    plain = requests.get(app.url, headers={"Accept-Encoding": "identity"}, timeout=10)
+    plain = requests.get(app_with_token.url, headers={"Accept-Encoding": "identity"}, timeout=10)
     assert "Content-Encoding" not in plain.headers
     assert "gradio_config" in plain.text
     assert size_bytes < len(plain.content) / 3
