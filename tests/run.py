@@ -36,6 +36,7 @@ def main(pytest_args: Sequence[str]) -> int:
     try:
         _install_packages()
         environment = {**os.environ, "CHROMIUM": _find_chromium() or _install_chromium()}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each start of the app would compile it anew
         _install_nginx()
     except (OSError, subprocess.CalledProcessError) as fault:
         _say(f"The set-up failed: {fault}")
