@@ -198,7 +198,8 @@ dreamina.batch = (() => {
     clearTimeout(timer);
     try {
       const reply = await fetch(address("batches", { language }));
-      if (reply.ok) show(await reply.json());
+      const batches = reply.ok ? await reply.json() : [];
+      if (!lookAgain) show(batches); // else it may be older than what a press was answered
     } catch { /* the cards say that the server is away */ }
     looking = false;
     if (lookAgain) {

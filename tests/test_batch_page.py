@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import re
+
+from playwright.sync_api import APIResponse, Route, expect
 
 from dreamina_ui.ui.wording import say
-from tests.page_kit import SMALL, HeldSandbox
+from tests.page_kit import SMALL, HeldSandbox, wait_for
 from tests.test_page import OpenPage, browser, open_page
 
 __all__ = ["browser", "open_page"]  # fixtures
 
 PHONE = {"width": 390, "height": 844}
+LOOK = re.compile(r"/dreamina/batches(\?|$)")
 
 
 def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
@@ -65,3 +68,32 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     expect(strip).to_contain_text(say("en", "batch_count_cancelled", count=10))
     assert len(held.requests()) == before + 2
     expect(strip.get_by_role("button", name=say("en", "close"))).to_be_hidden()
+
+
+def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The button that was pressed would come back, and who works by keyboard would lose the place."""
+    page = open_page(held.app)
+    page.locator("#batch summary").press("Enter")
+    page.get_by_label(say("en", "batch_prompts")).fill("late\nlater\nlatest")
+    page.get_by_role("button", name=say("en", "batch_table")).press("Enter")
+    page.get_by_role("button", name=say("en", "batch_start", count=3)).press("Enter")
+    strip = page.locator("#batches .batch")
+    expect(strip).to_contain_text(say("en", "batch_count_running", count=2))
+
+    late: list[tuple[Route, APIResponse]] = []
+    page.route(LOOK, lambda route: late.append((route, route.fetch())), times=1)
+    page.evaluate("void dreamina.batch.look()")
+    wait_for(lambda: late or page.wait_for_timeout(10))
+    strip.get_by_role("button", name=say("en", "batch_pause"), exact=True).press("Enter")
+    go_on = strip.get_by_role("button", name=say("en", "batch_continue"))
+    expect(go_on).to_be_focused()
+    (route, answer) = late[0]
+    with page.expect_request_finished(lambda request: bool(LOOK.search(request.url)) and not request.failure):
+        route.fulfill(response=answer)
+    with page.expect_response(LOOK):
+        page.evaluate("void dreamina.batch.look()")
+    expect(strip).to_contain_text(say("en", "batch_paused"))
+    expect(go_on).to_be_focused()
+    strip.get_by_role("button", name=say("en", "batch_cancel")).click()
+    strip.get_by_role("button", name=say("en", "batch_cancel_sure", count=1)).click()
+    expect(strip).to_contain_text(say("en", "batch_count_cancelled", count=1))
