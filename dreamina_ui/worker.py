@@ -298,15 +298,16 @@ class Worker:
             if outputs[index].state in UNKEPT
         ]
         faults: list[MediaError] = []
-        unwritten: list[Output] = []
-        for fetch in as_completed(fetches):
-            if unwritten:
-                job = self._ledger.change(job, durable=False, outputs=unwritten)
+        last: list[Output] = []
+        for number, fetch in enumerate(as_completed(fetches), 1):
             output, fault = fetch.result()
             faults += [fault] if fault else []
-            unwritten = [output]
             outputs[output.index] = output
-        write = partial(self._ledger.change, job, outputs=unwritten)
+            if number < len(fetches):
+                job = self._ledger.change(job, durable=False, outputs=[output])
+            else:
+                last = [output]
+        write = partial(self._ledger.change, job, outputs=last)
         full = next((fault for fault in faults if isinstance(fault, DiskError)), None)
         if full:
             watch.faults += 1

@@ -359,6 +359,14 @@ def test_whole_files_are_shown_and_damaged_ones_told(scene: Scene, service: Serv
     assert service.posts == 1
 
 
+def test_a_picture_is_shown_before_the_next_one_is_there(scene: Scene, service: Service) -> None:
+    """The first of four must not wait for the second."""
+    service.completes(service.picture("good.png"), service.file("late.png", Answer(silent=True)))
+    scene.start()
+    job = scene.wait(scene.generate().job_id, lambda job: any(output.state == "kept" for output in job.outputs))
+    assert (job.state, [output.state for output in job.outputs]) == ("saving", ["kept", "pending"])
+
+
 def test_a_refusing_disk_keeps_the_job_saving(scene: Scene, service: Service) -> None:
     """A full disk is no failure of the job: it goes on when it can."""
     service.status("in_progress")
