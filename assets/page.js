@@ -488,6 +488,7 @@ const dreamina = (() => {
       if (data.state === "running") bar.value = Math.min(0.97, (data.run_s + since) / Math.max(data.expected_s, 0.1));
       else if (data.state === "saving") bar.value = 0.98;
       else bar.removeAttribute("value");
+      bar.style.setProperty("--done", bar.hasAttribute("value") ? bar.value : 0);
     }
   }
 

@@ -62,6 +62,11 @@ WRITTEN = {
 }
 """Two and a half dollars, and a number, as each language writes them."""
 
+ANIMATED = """job => [...new Set(document.getAnimations().filter(each => job.contains(each.effect.target))
+  .flatMap(each => each.effect.getKeyframes()).flatMap(frame => Object.keys(frame))
+  .filter(name => !["offset", "computedOffset", "easing", "composite"].includes(name)))]"""
+"""The properties of a card that are being animated."""
+
 OpenPage = Callable[..., Page]
 
 
@@ -175,6 +180,7 @@ def test_the_states_are_told_in_words(held: HeldSandbox, open_page: OpenPage) ->
     held.begin()
     expect_state(job, "running")
     expect(announced).to_contain_text(say("en", "state_running"))
+    assert job.evaluate(ANIMATED) == ["transform"], "anything else is painted anew for every frame"
     held.finish()
     expect_state(job, "done")
     expect(announced).to_contain_text(say("en", "state_done"))
