@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
-import requests
+from urllib3 import BaseHTTPResponse
 
 _MAX_ANSWER_BYTES = 4_000_000
 _MAX_DEPTH = 64
@@ -55,11 +55,11 @@ class Answer:
         return head if 400 <= head < 600 else self.status_code if self.status_code >= 400 else None
 
 
-def read_body(response: requests.Response, deadline: float) -> bytes:
+def read_body(response: BaseHTTPResponse, deadline: float) -> bytes:
     """Read a body within the size limit and the deadline; else a trickling answer holds a thread for ever."""
     body = bytearray()
     # read1 gives what has arrived; read would wait for a full piece, each byte with a time-out of its own.
-    while piece := response.raw.read1(16_384, decode_content=True):
+    while piece := response.read1(16_384, decode_content=True):
         body += piece
         if len(body) > _MAX_ANSWER_BYTES:
             raise OverflowError("an answer of more than 4 MB")

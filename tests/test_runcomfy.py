@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import shutil
+import socket
+import ssl
+import subprocess
 import threading
 import time
 import traceback
@@ -14,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +59,36 @@ def raised(call: Callable[[], object]) -> errors.DreaminaError:
         assert TOKEN not in f"{link} {link!r} {link.args} {getattr(link, 'detail', '')}"
     assert TOKEN not in "".join(traceback.format_exception(fault))
     return fault
+
+
+class TlsServer:
+    """Says `in_progress` over TLS, with a certificate of its own making for the host `127.1`."""
+
+    def __init__(self, folder: Path) -> None:
+        key, self.certificate = folder / "api.key", folder / "api.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                   "-subj", "/CN=127.1", "-addext", "subjectAltName=DNS:127.1", "-days", "2",
+                   "-keyout", str(key), "-out", str(self.certificate)]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(self.certificate, key)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.1:{self._listener.getsockname()[1]}"  # this machine, and not by one of its known names
+        self.seen = b""
+
+    def answer_one(self) -> threading.Thread:
+        thread = threading.Thread(target=self._answer, daemon=True)
+        thread.start()
+        return thread
+
+    def _answer(self) -> None:
+        try:
+            with self._context.wrap_socket(self._listener.accept()[0], server_side=True) as connection:
+                self.seen = connection.recv(65_536)
+                body = b'{"status": "in_progress"}'
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        except OSError:  # the client did not like what it saw
+            pass
 
 
 # What goes over the wire
@@ -153,14 +186,22 @@ def test_a_proxy_and_a_cookie_change_nothing_on_this_machine(
     assert [seen.header("cookie") for seen in server.requests] == [None, None]
 
 
-def test_a_netrc_file_does_not_replace_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody's default password must not go to the service in place of the token; this needs no wire to be seen."""
-    netrc = tmp_path / "netrc"
-    netrc.write_text("default login thief password other\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    session = RunComfy("https://h.example", TOKEN)._session
-    prepared = session.prepare_request(requests.Request("GET", "https://h.example/v1"))
-    assert prepared.headers["Authorization"] == f"Bearer {TOKEN}"
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is missing; on Debian: apt-get install openssl")
+def test_only_a_certificate_that_is_vouched_for_gets_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stands between must not read the token; a company's own authority can be named, as for any tool."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    api = TlsServer(tmp_path)
+    refused = api.answer_one()
+    assert type(raised(lambda: Client(api.url).status("r-1", attempts=1))) is errors.TransportError
+    refused.join()
+    assert api.seen == b""
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(api.certificate))
+    trusted = api.answer_one()
+    assert Client(api.url).status("r-1", attempts=1).status == "in_progress"
+    trusted.join()
+    assert TOKEN.encode() in api.seen
 
 
 def test_a_proxy_on_the_way_out_never_sees_the_token(server: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
