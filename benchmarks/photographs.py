@@ -62,12 +62,12 @@ def _decode_s(path: Path) -> tuple[float, float]:
     started_s, cpu_s = time.perf_counter(), time.process_time()
     with Image.open(path) as image:
         image.draft("RGB", (pictures.PREVIEW_PX, pictures.PREVIEW_PX))
-        for side_px, quality, method in (
-            (pictures.PREVIEW_PX, pictures.WEBP_QUALITY, pictures.WEBP_METHOD),
-            (pictures.THUMBNAIL_PX, pictures.THUMBNAIL_QUALITY, pictures.THUMBNAIL_METHOD),
+        for side_px, quality in (
+            (pictures.PREVIEW_PX, pictures.WEBP_QUALITY),
+            (pictures.THUMBNAIL_PX, pictures.THUMBNAIL_QUALITY),
         ):
             image.thumbnail((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=1.1)
-            image.save(io.BytesIO(), "WEBP", quality=quality, method=method)
+            image.save(io.BytesIO(), "WEBP", quality=quality, method=pictures.WEBP_METHOD)
     return time.perf_counter() - started_s, time.process_time() - cpu_s
 
 
