@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _STEP = 0.02
+_CATCH_UP_S = 0.05
+"""How much of a pace that a busy machine could not keep is made up for at once, in seconds of it."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Throttle:
 
     def take(self, now: float) -> None:
         """Count one call, made now."""
-        self._next = max(self._next, now) + 1 / self.per_s
+        self._next = max(self._next, now - _CATCH_UP_S) + 1 / self.per_s
         self._taken.append(now)
         while self._taken[0] < now - 1.0:
             self._taken.popleft()

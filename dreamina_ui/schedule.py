@@ -90,13 +90,22 @@ class Schedule:
                     self._wake.wait(pause_s)
                 if self._stopped:
                     return
-                now = time.monotonic()
-                job_id = max(self._ready, key=lambda job_id: self._plans[job_id].urgency(now))
-                self._ready.remove(job_id)
-                del self._plans[job_id]
-                self._looking[job_id] = None
-                self._throttle.take(now)
-            self._look(job_id)
+                job_ids = self._take(time.monotonic())
+            for job_id in job_ids:
+                self._look(job_id)
+
+    def _take(self, now: float) -> list[str]:
+        """The jobs that may be looked at now, the most urgent first."""
+        taken: list[str] = []
+        for job_id in sorted(self._ready, key=lambda job_id: self._plans[job_id].urgency(now), reverse=True):
+            if self._throttle.wait_s(now):
+                break
+            self._throttle.take(now)
+            self._ready.remove(job_id)
+            del self._plans[job_id]
+            self._looking[job_id] = None
+            taken.append(job_id)
+        return taken
 
     def _pause_s(self, now: float) -> float | None:
         """Seconds until a job may be looked at; None if there is none. Jobs that are due become ready."""

@@ -46,6 +46,19 @@ def test_without_a_refusal_the_pace_grows_to_the_most() -> None:
     assert throttle.per_s == 500.0
 
 
+def test_a_late_thread_makes_up_for_a_moment_and_no_more() -> None:
+    """On a busy machine a look that waits for its turn must not slow down all that come after it."""
+    throttle = Throttle(first_per_s=100.0, most_per_s=100.0)
+    throttle.take(0.0)
+    made_up_for = 0
+    while not throttle.wait_s(10.0):
+        throttle.take(10.0)
+        made_up_for += 1
+    assert 5 <= made_up_for <= 6
+    throttle.refuse(10.0)
+    assert throttle.wait_s(10.0) >= 1.0
+
+
 def test_a_wait_that_the_service_names_is_kept() -> None:
     """Retry-After is an order."""
     throttle = Throttle()
