@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, MoveError
 from dreamina_ui.job import Job
+from dreamina_ui.ledger import Ledger
 from dreamina_ui.studio import DOUBLE_CLICK_S
 from dreamina_ui.worker import MISSING_GRACE_S
 from tests.kit import INPUTS, MODEL_ID, TOKEN, Scene, Service, body_of, png
@@ -442,6 +444,22 @@ def test_a_cancel_without_an_answer_is_unconfirmed_and_goes_on(scene: Scene, ser
     assert (verdict.outcome, verdict.job.state) == ("unconfirmed", "queued")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
     while service.asked("cancel") < 3:
+        threading.Event().wait(0.002)
+    service.status("cancelled")
+    assert scene.wait(job.job_id).state == "cancelled"
+
+
+def test_a_wish_to_cancel_that_another_process_wrote_is_asked_for(scene: Scene, service: Service) -> None:
+    """The command line may write into the ledger while the server follows the job."""
+    service.status("in_queue")
+    service.cancel({"outcome": "cancelled", "status": "cancelled"})
+    scene.pace = replace(scene.pace, adopt_s=0.02)
+    scene.restart()
+    job = scene.wait(scene.generate().job_id, "queued")
+    other = Ledger(scene.folder / "ledger.sqlite3", clock=scene.clock)
+    other.change(job.job_id, cancel_requested_at=scene.clock())
+    other.close()
+    while not service.asked("cancel"):
         threading.Event().wait(0.002)
     service.status("cancelled")
     assert scene.wait(job.job_id).state == "cancelled"
