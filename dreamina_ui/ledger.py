@@ -72,6 +72,8 @@ _OUTPUTS_OF_SEVERAL = (
 )
 
 _T = TypeVar("_T")
+_TURNS = 4
+"""How many transactions one thread writes before it hands the queue to another."""
 
 
 @dataclass(frozen=True)
@@ -339,8 +341,8 @@ class Ledger:
     def _write(self, work: Callable[[sa.Connection], _T], *, durable: bool = True) -> _T:
         """Do a piece of work in a transaction; what waits meanwhile shares the next one.
 
-        The first in the queue writes for all who stand behind it. Measured with 500 jobs and a transaction each:
-        threads spent most of their time waiting for their turn.
+        The first in the queue writes for all who stand behind it, a few times over: measured with 500 jobs, threads
+        spent most of their time waiting for their turn, and then for the next one to wake up.
 
         Raises:
             LedgerError: not written.
@@ -352,15 +354,19 @@ class Ledger:
                 piece.awake.set()
         piece.awake.wait()
         if not piece.outcome.done():
-            with self._queue_lock:
-                pieces = list(self._queue)
-            self._write_together(pieces)
-            with self._queue_lock:
-                del self._queue[: len(pieces)]
-                if self._queue:
-                    self._queue[0].awake.set()
-            for each in pieces:
-                each.awake.set()
+            for turns_left in reversed(range(_TURNS)):
+                with self._queue_lock:
+                    pieces = list(self._queue)
+                self._write_together(pieces)
+                with self._queue_lock:
+                    del self._queue[: len(pieces)]
+                    next_one = self._queue[0] if self._queue else None
+                for each in pieces:
+                    each.awake.set()
+                if next_one is None:
+                    break
+                if not turns_left:
+                    next_one.awake.set()
         found: _T = piece.outcome.result()
         return found
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from random import random
-from typing import Any
+from typing import Any, TypeAlias
 
 from dreamina_ui.accounts import Accounts
 from dreamina_ui.changes import EVERY_JOB
@@ -50,6 +50,7 @@ LAW_S = 5.0
 UNKEPT = ("pending", "damaged")
 """Outputs that are still to be fetched; what a person deleted is not fetched again."""
 
+_Fetch: TypeAlias = "Future[tuple[Output, MediaError | None]]"
 _OUTPUT_KINDS = (("image", "image"), ("images", "image"), ("video", "video"), ("videos", "video"))
 
 
@@ -281,10 +282,15 @@ class Worker:
         files = _files_of(result)
         known = {output.index for output in job.outputs}
         new = [Output(index, kind, new_id()) for index, (kind, _) in enumerate(files) if index not in known]
-        job, watch.completed = write(outputs=new, **news), None
+        fetches = self._fetch(job.job_id, (*job.outputs, *new), files)  # they need not wait for the ledger
+        try:
+            job, watch.completed = write(outputs=new, **news), None
+        except BaseException:
+            wait(fetches)  # so that no other step fetches them at the same time
+            raise
         if not files:
             return self._after_no_files(job, watch, result)
-        return self._keep_all(job, files, watch)
+        return self._keep_all(job, fetches, watch)
 
     def _after_no_files(self, job: Job, watch: _Watch, result: ResultReply) -> float | None:
         """A result without files: not finished after all, failed, or late; never an empty gallery."""
@@ -307,14 +313,18 @@ class Worker:
             self._ledger.change(job, "failed", problem="no_files", detail=detail)
         return None
 
-    def _keep_all(self, job: Job, files: list[tuple[str, str]], watch: _Watch) -> float | None:
-        """Fetch what is missing, side by side; the last file is written down together with the job's end."""
-        outputs = {output.index: output for output in job.outputs}
-        fetches = [
-            self._keepers.submit(self._keep, job, outputs[index], url)
-            for index, (_, url) in enumerate(files)
-            if outputs[index].state in UNKEPT
+    def _fetch(self, job_id: str, outputs: Iterable[Output], files: list[tuple[str, str]]) -> list[_Fetch]:
+        """Begin to fetch what is missing, side by side."""
+        urls = {index: url for index, (_, url) in enumerate(files)}
+        return [
+            self._keepers.submit(self._keep, job_id, output, urls[output.index])
+            for output in outputs
+            if output.index in urls and output.state in UNKEPT
         ]
+
+    def _keep_all(self, job: Job, fetches: list[_Fetch], watch: _Watch) -> float | None:
+        """Write down each file that comes; the last one together with the job's end."""
+        outputs = {output.index: output for output in job.outputs}
         faults: list[MediaError] = []
         last: list[Output] = []
         for number, fetch in enumerate(as_completed(fetches), 1):
@@ -340,14 +350,14 @@ class Worker:
             write("done", problem=None, detail=None)
         return None
 
-    def _keep(self, job: Job, output: Output, url: str) -> tuple[Output, MediaError | None]:
+    def _keep(self, job_id: str, output: Output, url: str) -> tuple[Output, MediaError | None]:
         """Keep one file; returns what is known of it now, and the fault that prevented it.
 
         A file that a crash left whole is not fetched again.
         """
         try:
-            facts = self._media.kept(job.job_id, output.index)
-            facts = facts or self._media.keep(job.job_id, output.index, output.kind, url)
+            facts = self._media.kept(job_id, output.index)
+            facts = facts or self._media.keep(job_id, output.index, output.kind, url)
         except DiskError as full:
             return output, full
         except MediaError as damage:
