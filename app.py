@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -56,6 +57,7 @@ def main() -> None:
     log.info("Pictures are made by %s and kept in %s", parts.studio.accounts.api_origin, folder.path)
     if not settings.keeps_data:
         log.warning("This Space has no persistent storage: all pictures and jobs are gone when it restarts")
+    gc.freeze()  # what the start has made stays: the collector need not walk through it again and again
     stop.get()
 
     log.info("Stopping")

@@ -81,7 +81,8 @@ class Schedule:
             self._plans[job_id] = plan
             self._ready.discard(job_id)
             heapq.heappush(self._heap, (plan.due, job_id))
-            self._wake.notify()
+            if self._heap[0] == (plan.due, job_id):  # else the thread wakes early enough, or waits for the throttle
+                self._wake.notify()
 
     def _run(self) -> None:
         while True:
