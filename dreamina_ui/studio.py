@@ -420,8 +420,8 @@ class Studio:
         return not job.at_rest and self.accounts.is_ours(job) and (job.state == "submitting" or self.accounts.has(job))
 
     def law(self, job: Job) -> DurationLaw:
-        """How long runs such as this one take, learned from the ledger."""
-        return self._worker.law(job.model_id, job.size)
+        """How long runs such as this one take, as last learned; nothing is read."""
+        return self._worker.law(job)
 
     def submit_again(
         self,

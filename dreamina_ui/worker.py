@@ -35,7 +35,7 @@ from dreamina_ui.errors import (
 from dreamina_ui.job import TERMINAL, Job, Output, State, new_id, state_of
 from dreamina_ui.ledger import Ledger
 from dreamina_ui.media import MediaStore
-from dreamina_ui.polling import DurationLaw, Pace, learn
+from dreamina_ui.polling import PRIOR, DurationLaw, Pace, learn
 from dreamina_ui.runcomfy import CancelReply, ResultReply, StatusReply
 from dreamina_ui.schedule import Schedule
 
@@ -137,12 +137,17 @@ class Worker:
             except LedgerError as fault:
                 log.warning("The ledger could not be read for new jobs: %s", fault)
 
-    def law(self, model_id: str, size: str | None) -> DurationLaw:
+    def law(self, job: Job) -> DurationLaw:
+        """How long runs of this model and size take, as last learned; nothing is read."""
+        law, _ = self._laws.get((job.model_id, job.size), (PRIOR, 0.0))
+        return law
+
+    def _learn(self, job: Job) -> DurationLaw:
         """How long runs of this model and size take, learned from the ledger a moment ago."""
-        law, learned_at = self._laws.get((model_id, size), (None, 0.0))
+        law, learned_at = self._laws.get((job.model_id, job.size), (None, 0.0))
         if law is None or self._clock() - learned_at > LAW_S:
-            law = learn(self._ledger.run_times(model_id, size))
-            self._laws[model_id, size] = law, self._clock()
+            law = learn(self._ledger.run_times(job.model_id, job.size))
+            self._laws[job.model_id, job.size] = law, self._clock()
         return law
 
     def _note(self, job: Job | None) -> None:
@@ -204,6 +209,7 @@ class Worker:
             if state_of(reply.status) == "saving":  # written down together with what is to be saved
                 watch.completed, watch.completed_at, watch.saving = reply, self._clock(), True
                 return 0.0
+            self._learn(job)  # who hears that it runs is told for how long
             job = self._apply_status(job, reply)
         if job.state == "queued" and job.cancel_requested_at:
             job, _ = self.ask_cancel(job)  # a wish that could not be confirmed stays a wish
@@ -217,8 +223,7 @@ class Worker:
             return None
         if job.state == "queued":
             return self.pace.queue_pause_s(job.queue_position)
-        law = self.law(job.model_id, job.size)
-        return self.pace.run_pause_s(law, self._clock() - (job.started_at or job.created_at))
+        return self.pace.run_pause_s(self._learn(job), self._clock() - (job.started_at or job.created_at))
 
     def _apply_status(self, job: Job, reply: StatusReply) -> Job:
         """Write what the service said; an unheard-of status is kept and shown, and the state stays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -172,13 +173,22 @@ def model_name(studio: Studio, job: Job) -> str:
     return model.title if len(studio.models) > 1 else ""
 
 
+def was_given_files(studio: Studio, job: Job) -> bool:
+    """Whether a job was given files; then its card looks for their copies on the disk."""
+    return next(_given(studio, job), None) is not None
+
+
 def given_thumbnails(studio: Studio, job: Job) -> list[str]:
     """Addresses of small copies of the files that a job was given, relative to `/dreamina/`."""
-    model, given = studio.models.get(job.model_id), studio.given
-    if model is None or given is None:
-        return []
-    found = (given_thumbnail(given, url) for _, _, url in given_addresses(model, job.inputs))
+    found = (given_thumbnail(given, url) for given, url in _given(studio, job))
     return [address for address in found if address]
+
+
+def _given(studio: Studio, job: Job) -> Iterator[tuple[InputFiles, str]]:
+    """The addresses that a job was given, each with who knows their files."""
+    model, given = studio.models.get(job.model_id), studio.given
+    if model is not None and given is not None:
+        yield from ((given, url) for _, _, url in given_addresses(model, job.inputs))
 
 
 def given_thumbnail(given: InputFiles, url: str) -> str | None:

@@ -39,7 +39,16 @@ from dreamina_ui.job import Job, Output
 from dreamina_ui.metadata import size_with_settings, with_settings
 from dreamina_ui.studio import Studio
 from dreamina_ui.ui.access import NOBODY, Access
-from dreamina_ui.ui.objects import FILES, PREFIX, WITH_SETTINGS, file_name, job_card, job_details, settings_object
+from dreamina_ui.ui.objects import (
+    FILES,
+    PREFIX,
+    WITH_SETTINGS,
+    file_name,
+    job_card,
+    job_details,
+    settings_object,
+    was_given_files,
+)
 from dreamina_ui.ui.visitor import address_of, cookie_of, is_cross_site, new_identity
 from dreamina_ui.ui.wording import error_text, languages, page_words, pick_language, say
 
@@ -252,7 +261,13 @@ class _Routes:
 
     async def _cards(self, request: Request, jobs: list[Job]) -> list[dict[str, Any]]:
         language = language_of(request)
-        return await run_in_threadpool(lambda: [job_card(self._studio, job, language, time.time()) for job in jobs])
+
+        def make() -> list[dict[str, Any]]:
+            return [job_card(self._studio, job, language, time.time()) for job in jobs]
+
+        if len(jobs) == 1 and not was_given_files(self._studio, jobs[0]):
+            return make()  # it takes less time than to wait for a thread, and there are six for each job
+        return await run_in_threadpool(make)
 
 
 def _copy_with_settings(job: Job, output: Output, path: Path) -> Response:
