@@ -124,6 +124,7 @@ class Worker:
         accounts = self._accounts
         for job in self._ledger.unfinished(accounts.api_origin, accounts.key_origin):
             self._note(job)
+            self._learn(job)  # a page that is opened before the first look wants to know how long it takes
             waits = job.problem == KeyNeededError.kind and not accounts.has(job)
             if job.request_id and job.job_id not in self._watches and accounts.is_ours(job) and not waits:
                 self._schedule.put(job.job_id, 0.0)

@@ -12,6 +12,7 @@ import pytest
 from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, MoveError
 from dreamina_ui.job import Job
 from dreamina_ui.ledger import Ledger
+from dreamina_ui.polling import PRIOR
 from dreamina_ui.studio import DOUBLE_CLICK_S
 from dreamina_ui.worker import MISSING_GRACE_S
 from tests.kit import INPUTS, MODEL_ID, TOKEN, Scene, Service, body_of, png
@@ -235,6 +236,23 @@ def test_a_restart_goes_on_by_the_request_id(scene: Scene, service: Service, sta
     assert scene.wait(job.job_id).state == "done"
     assert service.posts == 1
     assert address
+
+
+def test_after_a_restart_a_page_knows_at_once_how_long_a_run_takes(scene: Scene, service: Service) -> None:
+    """Who opens the page again sees the progress that they saw before."""
+    service.status("in_progress")
+    scene.start()
+    first = scene.wait(scene.generate(prompt="first").job_id, "running")
+    scene.clock.advance(9.0)
+    service.completes()
+    scene.wait(first.job_id, "done")
+    service.request_id = "r-2"
+    service.accept()
+    service.status("in_progress")
+    job = scene.wait(scene.generate(prompt="second").job_id, "running")
+    service.status(Answer(silent=True))
+    scene.restart()
+    assert scene.studio.law(job) != PRIOR
 
 
 def test_a_job_of_another_api_is_left_alone(tmp_path: Path, scene: Scene, service: Service) -> None:
