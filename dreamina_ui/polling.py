@@ -150,7 +150,8 @@ class Throttle:
 
     def take(self, now: float) -> None:
         """Count one call, made now."""
-        self._next = max(self._next, now - _CATCH_UP_S) + 1 / self.per_s
+        made_up_for_s = 0.0 if self._was_refused else _CATCH_UP_S  # a pace that the service has limited is kept to
+        self._next = max(self._next, now - made_up_for_s) + 1 / self.per_s
         self._taken.append(now)
         while self._taken[0] < now - 1.0:
             self._taken.popleft()
