@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_STEP = 0.02
+_STEP = 0.1
 _CATCH_UP_S = 0.05
 """How much of a pace that a busy machine could not keep is made up for at once, in seconds of it."""
 
@@ -111,11 +111,13 @@ class Pace:
         """Seconds to the next look at a request that has run for `elapsed_s` seconds."""
         looks, pause = 0.0, 0.0
         while pause < self.longest_s:
-            step = max(_STEP, 0.05 * pause)
-            looks += step * math.sqrt(law.hazard(elapsed_s + pause + step / 2) / (2 * self.look_cost_s))
-            pause += step
-            if looks >= 1 and pause >= self.shortest_s:
+            step = max(_STEP, 0.1 * pause)
+            more = step * math.sqrt(law.hazard(elapsed_s + pause + step / 2) / (2 * self.look_cost_s))
+            if looks + more >= 1:
+                pause += step * (1 - looks) / more
                 break
+            looks += more
+            pause += step
         return min(max(pause, self.shortest_s), self.longest_s)
 
     def fault_pause_s(self, faults: int, jitter: float, retry_after_s: float | None = None) -> float:

@@ -169,6 +169,25 @@ def test_looks_are_dense_where_the_end_is_likely() -> None:
     assert dear.run_pause_s(law, 20.0) > at_median
 
 
+@RELAXED
+@given(st.builds(DurationLaw, st.floats(5, 60), st.floats(0.1, 1.0)), st.floats(0, 3))
+def test_a_pause_ends_where_one_look_is_due(law: DurationLaw, share: float) -> None:
+    """It is reckoned in large steps, as it is reckoned thousands of times a minute; they must not lead it astray."""
+    elapsed_s = share * law.median_s
+    pause_s = PACE.run_pause_s(law, elapsed_s)
+    step_s = pause_s / 2000
+    densities = [
+        math.sqrt(law.hazard(elapsed_s + (place + 0.5) * step_s) / (2 * PACE.look_cost_s)) for place in range(2000)
+    ]
+    looks_due = sum(densities) * step_s
+    if pause_s == PACE.shortest_s:
+        assert looks_due > 0.92
+    elif pause_s == PACE.longest_s:
+        assert looks_due < 1.08
+    else:
+        assert looks_due == pytest.approx(1.0, abs=0.08)
+
+
 # --- what it is worth
 
 
