@@ -105,7 +105,7 @@ class Job:
         key_mark: by which the visitor's own key that pays for the job is known again; None if the owner pays.
         cancel_outcome: the last answer to a press of Cancel, or None.
         put_aside_at: when a person put the job out of sight; it is kept.
-        version: grows by one with each change.
+        version: grows with each change.
     """
 
     job_id: str

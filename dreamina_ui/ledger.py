@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -166,6 +167,7 @@ class Ledger:
         to: State | None = None,
         *,
         only_in: Sequence[str] | None = None,
+        via: Mapping[State, float] | None = None,
         outputs: Sequence[Output] = (),
         durable: bool = True,
         **fields: Any,
@@ -176,6 +178,7 @@ class Ledger:
             job: the job as it was read, or its job_id; with the job it is read again only if it has changed since.
             to: the new state; None keeps the present one.
             only_in: refuse the change unless the job is in one of these states.
+            via: states that it has gone through since it was written, each with its time; these moves are noted, too.
             outputs: what is known of these outputs now; one with the same index is replaced.
             durable: whether a power cut right afterwards may not undo it; False for what the service can say again.
 
@@ -184,7 +187,8 @@ class Ledger:
             MoveError: the job may not make this move from its present state.
             LedgerError: not written; the row is as it was.
         """
-        change = partial(self._change, to=to, only_in=only_in, outputs=outputs, durable=durable, fields=fields)
+        moves = [*(via or {}).items(), *([(to, None)] if to else [])]
+        change = partial(self._change, moves=moves, only_in=only_in, outputs=outputs, durable=durable, fields=fields)
         job_id = job if isinstance(job, str) else job.job_id
         if isinstance(job, Job):
             with suppress(MoveError):  # what it was refused for may be no longer so
@@ -199,23 +203,35 @@ class Ledger:
         self,
         job: Job,
         *,
-        to: State | None,
+        moves: Iterable[tuple[State, float | None]],
         only_in: Sequence[str] | None,
         outputs: Sequence[Output],
         durable: bool,
         fields: Mapping[str, Any],
     ) -> Job | None:
         """Change a job that was just read, if there is something to change; None if it is no longer as it was read."""
-        state = to or job.state
-        if state != job.state and state not in MOVES[job.state]:
-            raise MoveError(f"Job {job.job_id[:8]} is {job.state} and cannot become {state}.")
         if only_in is not None and job.state not in only_in:
             raise MoveError(f"Job {job.job_id[:8]} is {job.state}.")
+        now, stages = self._clock(), [job]
+        for state, at in moves:
+            before = stages[-1]
+            if state == before.state:
+                continue
+            if state not in MOVES[before.state]:
+                raise MoveError(f"Job {job.job_id[:8]} is {before.state} and cannot become {state}.")
+            ended_at = now if state in TERMINAL else None
+            version = before.version + 1
+            stages.append(replace(before, state=state, version=version, updated_at=at or now, finished_at=ended_at))
         news = {name: value for name, value in fields.items() if getattr(job, name) != value}
         new_outputs = [output for output in outputs if output not in job.outputs]
-        if state == job.state and not news and not new_outputs:
+        moved = len(stages) > 1
+        if not (moved or news or new_outputs):
             return job
-        return self._update(job, state, news, new_outputs, durable=durable)
+        by_index = {output.index: output for output in (*job.outputs, *new_outputs)}
+        values = {**news, "version": stages[-1].version if moved else job.version + 1, "updated_at": now}
+        stages.append(replace(stages.pop(), **values, outputs=tuple(by_index[index] for index in sorted(by_index))))
+        values |= {name: getattr(stages[-1], name) for name in ("state", "finished_at") if moved}
+        return stages[-1] if self._update(job, stages[moved:], values, new_outputs, durable=durable) else None
 
     def job(self, job_id: str) -> Job:
         """Read one job.
@@ -296,33 +312,35 @@ class Ledger:
             pass
 
     def _update(
-        self, job: Job, state: State, news: Mapping[str, Any], new_outputs: Sequence[Output], *, durable: bool
-    ) -> Job | None:
-        """Write news of a job and its outputs; None if the job is no longer as it was read, and nothing is written.
+        self,
+        job: Job,
+        stages: Sequence[Job],
+        values: Mapping[str, Any],
+        new_outputs: Sequence[Output],
+        *,
+        durable: bool,
+    ) -> bool:
+        """Write a job's values and outputs, and tell of its stages; False if it is no longer as it was read.
 
         So the one writer has the fewest statements to make: everybody else waits for it.
         """
-        now, moved = self._clock(), state != job.state
-        values = {**news, "version": job.version + 1, "updated_at": now}
-        if moved:
-            values |= {"state": state, "finished_at": now if state in TERMINAL else None}
         update = {**values, "read_job_id": job.job_id, "read_version": job.version}
-        by_index = {output.index: output for output in (*job.outputs, *new_outputs)}
-        changed = replace(job, **values, outputs=tuple(by_index[index] for index in sorted(by_index)))
+        moves = [stage for before, stage in pairwise((job, *stages)) if stage.state != before.state]
 
         def write(connection: sa.Connection) -> bool:
             if not connection.execute(_CHANGE_AS_READ, update).rowcount:
                 return False
             for output in new_outputs:
                 _write_output(connection, job, output)
-            if moved:
-                _note_state(connection, changed)
+            for move in moves:
+                _note_state(connection, move)
             return True
 
         if not self._write(write, durable=durable):
-            return None
-        self._tell(changed, moved=moved)
-        return changed
+            return False
+        for stage in stages:
+            self._tell(stage, moved=stage in moves)
+        return True
 
     def _tell(self, job: Job, *, moved: bool) -> None:
         if moved:

@@ -187,6 +187,41 @@ def test_every_move_is_kept_with_its_time(ledger: Ledger, clock: Clock) -> None:
     ]  # fmt: skip
 
 
+def test_states_gone_through_unwritten_are_kept_and_told_with_their_times(ledger: Ledger, clock: Clock) -> None:
+    """Files that come at once cost one transaction, and what happened is told all the same."""
+    ledger.add(make_job("j"))
+    before = ledger.change("j", "queued")
+    heard: list[Job | None] = []
+    ledger.changes.subscribe("j", heard.append)
+    clock.now += 5
+    done = ledger.change(before, "done", via={"saving": 1003.0}, cost_usd=0.03, outputs=[Output(0, "image", "k")])
+    assert ledger.state_changes("j")[-2:] == [("saving", 1003.0), ("done", 1005.0)]
+    assert ledger.job("j") == done
+    saving, told = heard
+    assert told == done
+    assert saving is not None
+    assert (saving.state, saving.updated_at, saving.finished_at) == ("saving", 1003.0, None)
+    assert before.version < saving.version < done.version
+
+
+def test_a_state_that_was_written_meanwhile_is_not_gone_through_again(ledger: Ledger, clock: Clock) -> None:
+    """A press of Cancel may have noticed the same end a moment earlier."""
+    ledger.add(make_job("j"))
+    before = ledger.change("j", "queued")
+    ledger.change("j", "saving")
+    ledger.change(before, "done", via={"saving": 1003.0})
+    assert [state for state, _ in ledger.state_changes("j")] == ["submitting", "queued", "saving", "done"]
+
+
+def test_of_several_moves_all_must_be_allowed(ledger: Ledger) -> None:
+    """A late answer must not lead a cancelled job on by a detour."""
+    ledger.add(make_job("j"))
+    before = ledger.change("j", "cancelled")
+    with pytest.raises(MoveError, match="cancelled and cannot become saving"):
+        ledger.change("j", "done", via={"saving": 1003.0})
+    assert ledger.job("j") == before
+
+
 def test_the_end_has_its_time_and_fetching_again_takes_it_back(ledger: Ledger, clock: Clock) -> None:
     """The elapsed time of a job that goes on goes on."""
     ledger.add(make_job("j"))
@@ -236,7 +271,7 @@ def test_a_change_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path
     assert stored == (read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes())
 
 
-def test_versions_grow_by_one_with_each_change(ledger: Ledger) -> None:
+def test_versions_grow_with_each_change(ledger: Ledger) -> None:
     """Pages tell old news from new by them."""
     ledger.add(make_job("j"))
     versions = [

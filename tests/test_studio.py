@@ -6,12 +6,15 @@ import hashlib
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dreamina_ui.changes import EVERY_JOB
 from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, MoveError
-from dreamina_ui.job import Job
+from dreamina_ui.job import Job, State
 from dreamina_ui.ledger import Ledger
+from dreamina_ui.media import FileFacts
 from dreamina_ui.polling import PRIOR
 from dreamina_ui.studio import DOUBLE_CLICK_S
 from dreamina_ui.worker import MISSING_GRACE_S
@@ -385,6 +388,67 @@ def test_a_picture_is_shown_before_the_next_one_is_there(scene: Scene, service: 
     scene.start()
     job = scene.wait(scene.generate().job_id, lambda job: any(output.state == "kept" for output in job.outputs))
     assert (job.state, [output.state for output in job.outputs]) == ("saving", ["kept", "pending"])
+
+
+def test_files_that_come_at_once_are_written_together_with_the_end(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many jobs at a time the ledger and the streams are what everybody waits for."""
+    monkeypatch.setattr("dreamina_ui.worker.SAVING_S", 60.0)
+    service.completes(service.picture("one.png"))
+    heard: list[tuple[str, str]] = []
+    scene.studio.changes.subscribe(
+        EVERY_JOB, lambda job: job and heard.append((job.state, scene.ledger.job(job.job_id).state))
+    )
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert heard[-2:] == [("saving", "done"), ("done", "done")]
+    moves = dict(scene.ledger.state_changes(job.job_id))
+    assert moves["saving"] == job.completed_at
+    assert moves["saving"] <= moves["done"] == job.finished_at
+
+
+def test_files_that_take_longer_are_shown_as_on_their_way(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow host must not look like a slow model."""
+    monkeypatch.setattr("dreamina_ui.worker.SAVING_S", 0.01)
+    service.completes(service.file("late.png", Answer(silent=True)))
+    scene.start()
+    job = scene.wait(scene.generate().job_id, "saving")
+    assert job.completed_at is not None
+    assert [output.state for output in job.outputs] == ["pending"]
+
+
+def test_a_refusing_ledger_has_no_file_fetched_twice(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next step must not begin while the files of this one are still coming."""
+    service.completes(service.picture("a.png"), service.picture("b.png"))
+    keep, change = scene.media.keep, scene.ledger.change
+    kept: list[int] = []
+    is_refused, came_again = threading.Event(), threading.Event()
+
+    def keep_slowly(job_id: str, index: int, kind: str, url: str) -> FileFacts:
+        if index in kept:
+            came_again.set()
+        kept.append(index)
+        if index == 1:
+            is_refused.wait(10)
+            came_again.wait(0.2)
+        return keep(job_id, index, kind, url)
+
+    def refuse_once(job: Job | str, to: State | None = None, **fields: Any) -> Job:
+        if to == "saving" and not is_refused.is_set():
+            is_refused.set()
+            raise LedgerError("The ledger is full.")
+        return change(job, to, **fields)
+
+    monkeypatch.setattr(scene.media, "keep", keep_slowly)
+    monkeypatch.setattr(scene.ledger, "change", refuse_once)
+    scene.start()
+    assert scene.wait(scene.generate().job_id).state == "done"
+    assert sorted(kept) == [0, 1]
 
 
 def test_a_refusing_disk_keeps_the_job_saving(scene: Scene, service: Service) -> None:
