@@ -248,8 +248,11 @@ class MediaStore:
         raw = partial / "fetched"
         with _disk_faults(f"output {folder.name} of job {folder.parent.name[:8]}"):
             try:
-                _make_job_folder(folder.parent)
-                partial.mkdir()
+                try:
+                    partial.mkdir()
+                except FileNotFoundError:  # the job's folder was empty at a start, and cleaned up
+                    _make_job_folder(folder.parent)
+                    partial.mkdir()
                 try:
                     size_bytes, sha256 = self._downloader.fetch(url, raw, deadline_s)
                     form = _recognise_as(kind, raw)
@@ -259,8 +262,9 @@ class MediaStore:
                     raise
                 raw.rename(partial / f"original.{form.extension}")
                 _put_in_place(partial, folder)
-            finally:
+            except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
+                raise
         return _facts(form, size, size_bytes, sha256)
 
     def _write_previews(self, raw: Path, form: Format) -> tuple[int, int]:
@@ -284,7 +288,7 @@ def _facts(form: Format, size: tuple[int, int] | tuple[None, None], size_bytes: 
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         return file.read(64)
 
 
@@ -310,18 +314,21 @@ def _disk_faults(what: str) -> Iterator[None]:
 def _make_job_folder(folder: Path) -> None:
     # Not with `parents`: a folder of all media that is gone (a disk that was unplugged) must not come back empty.
     for part in (folder.parent, folder):
-        part.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            part.mkdir()
+            _flush_folder(part.parent)
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
     _flush_folder(partial)
     replaced = folder.with_name(_partial_name(folder.name))
-    if folder.exists():
+    has_older = folder.exists()
+    if has_older:
         folder.rename(replaced)
     partial.rename(folder)
-    for above in list(folder.parents)[:3]:  # those of the job, of the first two digits, and of all media
-        _flush_folder(above)
-    shutil.rmtree(replaced, ignore_errors=True)
+    _flush_folder(folder.parent)
+    if has_older:
+        shutil.rmtree(replaced, ignore_errors=True)
     shutil.rmtree(_damaged_folder(folder), ignore_errors=True)
 
 

@@ -86,7 +86,7 @@ def make_previews(path: Path, form: Format, max_pixels: int, deadline_s: float =
         PictureFault: it is damaged, cut off or larger than `max_pixels`, or takes too long.
         OSError: the disk cannot be read.
     """
-    with _picture_faults(), _Hurried(path, deadline_s) as file:
+    with _picture_faults(), _Hurried(path, deadline_s) if deadline_s < math.inf else path.open("rb") as file:
         with Image.open(file, formats=(form.name,)) as image:
             width, height = image.size
             if width * height > max_pixels:

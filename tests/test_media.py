@@ -7,7 +7,9 @@ import errno
 import hashlib
 import io
 import logging
+import os
 import random
+import re
 import resource
 import shutil
 import socket
@@ -129,6 +131,36 @@ def test_a_file_of_unknown_length_is_kept(server: FileServer, store: MediaStore,
     """Hosts may leave the length out, and that is no fault."""
     url = server.give("/a", Answer(PNG, length=None, chunked=chunked))
     assert store.keep(JOB, 0, "image", url).size_bytes == len(PNG)
+
+
+def test_a_kept_file_and_all_folders_on_its_way_are_flushed_to_the_disk(
+    server: FileServer, make_store: Callable[..., MediaStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a row must not name a file that is empty, or in no folder."""
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{handle}")).relative_to(tmp_path)
+        flushed.append(re.sub(r"partial-[0-9a-f]+", "partial", str(path)))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store = _ready(make_store())
+    assert flushed[:2] == ["media", f"media/{JOB[:2]}"]
+    flushed.clear()
+    store.keep(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    job = f"media/{JOB[:2]}/{JOB}"
+    *files, partial, last = flushed
+    assert sorted(files) == [f"{job}/0.partial/{name}" for name in ("fetched", "preview.webp", "thumbnail.webp")]
+    assert (partial, last) == (f"{job}/0.partial", job)
+
+
+def test_a_job_whose_folder_is_gone_gets_it_back(server: FileServer, store: MediaStore) -> None:
+    """At a start, empty folders are cleaned up, also that of a job that goes on."""
+    store.prepare(JOB)
+    store.clean_up()
+    assert store.keep(JOB, 0, "image", server.give("/a", Answer(PNG))).size_bytes == len(PNG)
 
 
 def test_bytes_after_the_end_of_a_picture_are_kept_too(server: FileServer, store: MediaStore) -> None:
