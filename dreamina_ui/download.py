@@ -10,10 +10,12 @@ import contextlib
 import email.utils
 import hashlib
 import http.client
+import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -24,10 +26,14 @@ from urllib3.util import parse_url
 from dreamina_ui.addresses import AddressGuard, GuardedSession
 from dreamina_ui.errors import AddressError
 
+log = logging.getLogger(__name__)
+
 CHUNK_BYTES = 256 * 1024
 _HEAD_BYTES = 64
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER_S = 60.0
+_UNWATCHED_S = 10.0
+"""How long the thread that watches deadlines waits for the next one."""
 
 
 class DownloadFault(Exception):
@@ -69,6 +75,7 @@ class Downloader:
         self._idle_s = idle_s
         self._idle: list[tuple[float, GuardedSession]] = []  # since when, the newest last
         self._idle_lock = threading.Lock()
+        self._deadlines = _Deadlines()
 
     def check(self, url: str, came_from: str | None = None) -> None:
         """Check that an address may be fetched.
@@ -147,11 +154,8 @@ class Downloader:
     def _asked(self, url: str, deadline_s: float) -> Iterator[requests.Response]:
         """The answer of an address; at the deadline its connections end, wherever they wait."""
         with self._session() as session:
-            leash = threading.Timer(max(0.0, deadline_s - time.monotonic()), session.hang_up)
-            leash.daemon = True
-            leash.start()
             try:
-                with self._ask(session, url) as response:
+                with self._deadlines.at(deadline_s, session.hang_up), self._ask(session, url) as response:
                     yield response
                     if time.monotonic() >= deadline_s:
                         raise DownloadFault("the file came too slowly", "slow")
@@ -159,8 +163,6 @@ class Downloader:
                 if time.monotonic() < deadline_s:
                     raise
                 raise DownloadFault("the file came too slowly", "slow") from fault
-            finally:
-                leash.cancel()
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[GuardedSession]:
@@ -223,6 +225,50 @@ class Downloader:
         except (requests.RequestException, HTTPError, http.client.HTTPException, ValueError, OSError) as fault:
             # Not `from fault`: its text holds the whole address, query included, and would stand in every traceback.
             raise DownloadFault(*_network_reason(fault, self._timeouts_s)) from None
+
+
+class _Deadlines:
+    """Calls somebody when their time is over, from one thread for all: starting one costs as much as a small file."""
+
+    def __init__(self) -> None:
+        self._news = threading.Condition()
+        self._calls: dict[object, tuple[float, Callable[[], object]]] = {}
+        self._next_s = math.inf
+        self._is_watched = False
+
+    @contextlib.contextmanager
+    def at(self, deadline_s: float, call: Callable[[], object]) -> Iterator[None]:
+        """Call `call` at a moment on the clock of `time.monotonic`, unless this context was left before."""
+        mark = object()
+        with self._news:
+            if not self._is_watched:
+                threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+                self._is_watched = True
+            self._calls[mark] = deadline_s, call
+            if deadline_s < self._next_s:
+                self._news.notify()
+        try:
+            yield
+        finally:
+            with self._news:
+                self._calls.pop(mark, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                self._next_s = min((deadline_s for deadline_s, _ in self._calls.values()), default=math.inf)
+                had_news = self._news.wait(min(self._next_s - time.monotonic(), _UNWATCHED_S))
+                if not (self._calls or had_news):
+                    self._is_watched, self._next_s = False, math.inf
+                    return
+                now_s = time.monotonic()
+                due = [mark for mark, (deadline_s, _) in self._calls.items() if deadline_s <= now_s]
+                calls = [self._calls.pop(mark)[1] for mark in due]
+            for call in calls:
+                try:
+                    call()
+                except Exception:  # the other deadlines must be minded all the same
+                    log.exception("A download whose time is over could not be ended")
 
 
 def host_of(url: str) -> str:

@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # as a host's: of a dozen connections at the same moment, the default drops some
+
+
 @dataclass(frozen=True)
 class Answer:
     """One scripted answer.
@@ -85,8 +90,7 @@ class FileServer:
                 pass
 
         Handler.protocol_version = "HTTP/1.1"
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> FileServer:

@@ -19,6 +19,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFile
 
 from dreamina_ui.addresses import AddressGuard
+from dreamina_ui.download import Downloader, DownloadFault
 from dreamina_ui.errors import AddressError, DiskError, MediaError
 from dreamina_ui.media import MediaStore
 from tests.file_server import Answer, FileServer
@@ -363,6 +365,27 @@ def test_a_trickling_host_is_given_up(server: FileServer, make_store: Callable[.
     with pytest.raises(MediaError, match="slowly"):
         store.keep(JOB, 0, "image", server.give("/a", Answer(trickle_s=0.001)))
     assert len(server.requests) == 1
+
+
+def test_each_download_ends_at_its_own_deadline(server: FileServer, tmp_path: Path) -> None:
+    """One thread minds them all, those that lie closer than the one it waits for, too."""
+    guard = AddressGuard(exempt_origin=server.origin)
+    downloader = Downloader(guard, max_bytes=10**6, connect_timeout_s=5, read_timeout_s=5)
+    url = server.give("/a", Answer(trickle_s=0.001))
+
+    def fetch(name: str, seconds: float) -> str:
+        with pytest.raises(DownloadFault) as caught:
+            downloader.fetch(url, tmp_path / name, time.monotonic() + seconds)
+        return caught.value.rule
+
+    with ThreadPoolExecutor(4) as pool:
+        patient = pool.submit(fetch, "patient", 1.0)
+        hasty = [pool.submit(fetch, f"hasty {number}", 0.05) for number in range(3)]
+        assert [each.result(10) for each in hasty] == ["slow"] * 3
+        assert not patient.done()
+        assert patient.result(10) == "slow"
+    whole = server.give("/b", Answer(PNG))
+    assert downloader.fetch(whole, tmp_path / "whole", time.monotonic() + 5)[0] == len(PNG)
 
 
 def test_a_silent_host_is_given_up(make_store: Callable[..., MediaStore], tmp_path: Path) -> None:
