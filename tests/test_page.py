@@ -421,6 +421,41 @@ def wait_on(page: Page, condition: Callable[[], bool]) -> None:
 # --- any text is only text
 
 
+COUNT_FRAMES = """
+window.asked = 0;
+const ask = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (call) => { window.asked += 1; return ask(call); };
+"""
+
+
+def test_an_idle_page_comes_to_rest(held: HeldSandbox, open_page: OpenPage) -> None:
+    """A tab that is left open must not drain a phone: Gradio's loading clock would ask for every frame, for ever."""
+    page = open_page(held.app, lambda page: page.add_init_script(COUNT_FRAMES))
+    a_second = """async () => {
+        const before = window.asked;
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        return window.asked - before;
+    }"""
+    counts = [page.evaluate(a_second) for _ in range(6)]
+    assert min(counts) < 10, counts
+
+
+def test_what_moves_for_a_moment_gets_every_frame_and_can_be_cancelled(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Bringing loops to rest must cost nothing that a person sees."""
+    page = open_page(held.app)
+    turns = """async () => {
+        let frames = 0, cancelled = 0;
+        cancelAnimationFrame(requestAnimationFrame(() => { cancelled += 1; }));
+        const wait = window.setTimeout;
+        window.setTimeout = () => { throw new Error("a frame was put off"); };
+        const turn = (done) => { frames += 1; frames < 60 ? requestAnimationFrame(() => turn(done)) : done(); };
+        await new Promise(turn);
+        window.setTimeout = wait;
+        return [frames, cancelled];
+    }"""
+    assert page.evaluate(turns) == [60, 0]
+
+
 def test_eight_hundred_characters_of_any_kind_are_accepted(held: HeldSandbox, open_page: OpenPage) -> None:
     """The service counts code points: 800 emoji are no more than 800 letters."""
     page = open_page(held.app)

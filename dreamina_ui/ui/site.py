@@ -22,7 +22,7 @@ from dreamina_ui.ui.library_routes import build_library_routes
 from dreamina_ui.ui.own_key import build_key_routes
 from dreamina_ui.ui.owner_routes import build_owner_routes
 from dreamina_ui.ui.page import build_page
-from dreamina_ui.ui.page_language import PageLanguage
+from dreamina_ui.ui.page_head import PageHead
 from dreamina_ui.ui.probes import build_probe_routes
 from dreamina_ui.ui.proxies import Proxies
 from dreamina_ui.ui.routes import build_routes
@@ -74,7 +74,7 @@ def build_site(settings: Settings, parts: Parts) -> tuple[gr.Blocks, dict[str, A
         Middleware(Doors, is_private=not settings.is_shared and not settings.uses_sandbox),
         *([Middleware(Wall, gate)] if gate.is_closed else []),
         Middleware(VisitorCookie),
-        Middleware(PageLanguage),
+        Middleware(PageHead),
     ]
     launch["app_kwargs"] = {"routes": routes, "middleware": middleware, "lifespan": without_cors}
     launch["share"] = settings.wants_share_link  # without a word, Gradio shares a hosted notebook's page by itself

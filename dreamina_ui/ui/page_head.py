@@ -1,4 +1,4 @@
-"""The page is told its language before Gradio asks the browser: both then show the one that was chosen."""
+"""What the page must know before Gradio's script begins: its language, and how often a loop may ask for a frame."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dreamina_ui.ui.routes import language_of
+from dreamina_ui.ui.routes import ASSETS_FOLDER, language_of
 from dreamina_ui.ui.visitor import path_of
 
 # Gradio's script reads it once, when it begins; its own `changeLocale` comes too late for tabs that are not open yet.
-_SCRIPT = '<script>Object.defineProperty(navigator, "language", {{ value: "{language}" }});</script>'
+_LANGUAGE = 'Object.defineProperty(navigator, "language", {{ value: "{language}" }});'
+_CALM = (ASSETS_FOLDER / "calm.js").read_text(encoding="utf-8")
 _PLACE = b"<head>"
 
 
-class PageLanguage:
-    """ASGI middleware that puts the visitor's language in place of the browser's, in the page and nowhere else."""
+class PageHead:
+    """ASGI middleware that begins the page's head with a script of ours, in the page and nowhere else."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -24,10 +25,10 @@ class PageLanguage:
         if scope["type"] != "http" or path_of(scope) not in ("", "/"):
             await self.app(scope, receive, send)
             return
-        script = _SCRIPT.format(language=language_of(Request(scope))).encode()
+        script = f"<script>{_LANGUAGE.format(language=language_of(Request(scope)))}\n{_CALM}</script>".encode()
         begins: list[Message] = []  # held back until the first piece of the page is there
 
-        async def send_with_language(message: Message) -> None:
+        async def send_with_script(message: Message) -> None:
             if message["type"] == "http.response.start":
                 begins.append(message)
                 return
@@ -41,4 +42,4 @@ class PageLanguage:
                 await send(start)
             await send(message)
 
-        await self.app(scope, receive, send_with_language)
+        await self.app(scope, receive, send_with_script)
