@@ -397,11 +397,18 @@ def test_files_that_come_at_once_are_written_together_with_the_end(
     monkeypatch.setattr("dreamina_ui.worker.SAVING_S", 60.0)
     service.completes(service.picture("one.png"))
     heard: list[tuple[str, str]] = []
-    scene.studio.changes.subscribe(
-        EVERY_JOB, lambda job: job and heard.append((job.state, scene.ledger.job(job.job_id).state))
-    )
+    is_told = threading.Event()
+
+    def hear(job: Job | None) -> None:
+        if job:
+            heard.append((job.state, scene.ledger.job(job.job_id).state))
+            if job.state == "done":
+                is_told.set()
+
+    scene.studio.changes.subscribe(EVERY_JOB, hear)
     scene.start()
     job = scene.wait(scene.generate().job_id)
+    assert is_told.wait(10)
     assert heard[-2:] == [("saving", "done"), ("done", "done")]
     moves = dict(scene.ledger.state_changes(job.job_id))
     assert moves["saving"] == job.completed_at
