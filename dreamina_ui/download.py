@@ -12,7 +12,6 @@ import hashlib
 import http.client
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -119,7 +118,7 @@ class Downloader:
         return head, size_bytes
 
     def fetch(self, url: str, to: Path, deadline_s: float) -> tuple[int, str]:
-        """Stream a file to the disk and flush it there.
+        """Stream a file to the disk, without flushing it there.
 
         Args:
             to: the file to write.
@@ -144,8 +143,6 @@ class Downloader:
                         raise DownloadFault(f"the file was larger than {self._max_bytes} bytes", "size")
                     digest.update(chunk)
                     file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
         if not size_bytes:
             raise DownloadFault("the file was empty")
         return size_bytes, digest.hexdigest()

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -256,7 +256,7 @@ class MediaStore:
                 try:
                     size_bytes, sha256 = self._downloader.fetch(url, raw, deadline_s)
                     form = _recognise_as(kind, raw)
-                    size = self._write_previews(raw, form) if kind == "image" else (None, None)
+                    size = self._flush_with_previews(raw, form)
                 except (DownloadFault, PictureFault):
                     _set_aside(raw, folder)
                     raise
@@ -267,8 +267,16 @@ class MediaStore:
                 raise
         return _facts(form, size, size_bytes, sha256)
 
-    def _write_previews(self, raw: Path, form: Format) -> tuple[int, int]:
-        previews = self._decoders.submit(make_previews, raw, form, self._max_pixels).result()
+    def _flush_with_previews(self, raw: Path, form: Format) -> tuple[int, int] | tuple[None, None]:
+        if form.kind != "image":
+            _flush(raw)
+            return None, None
+        making = self._decoders.submit(make_previews, raw, form, self._max_pixels)
+        try:
+            _flush(raw)  # meanwhile: it waits for the disk alone
+        finally:
+            wait([making])
+        previews = making.result()
         _write(raw.with_name("preview.webp"), previews.preview)
         _write(raw.with_name("thumbnail.webp"), previews.thumbnail)
         return previews.width, previews.height
@@ -351,9 +359,12 @@ def _partial_name(name: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
+    path.write_bytes(data)
+    _flush(path)
+
+
+def _flush(path: Path) -> None:
+    with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
 
