@@ -10,11 +10,18 @@ import errno
 import io
 import math
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
+
+try:
+    from isal import isal_zlib
+except ImportError:  # there is none for this machine: Pillow then inflates by itself
+    isal_zlib = None  # type: ignore[assignment]
 
 PREVIEW_PX = 1280
 THUMBNAIL_PX = 400
@@ -24,6 +31,8 @@ WEBP_METHOD = 2
 # A page of the library has 24 of them: measured 20 % smaller than with the preview's quality.
 THUMBNAIL_QUALITY = 75
 
+# So much of a file is decoded in one go, without Python's lock; Pillow's own 64 KiB hand it over more often.
+_BYTES_AT_ONCE = 256 * 1024
 # Of a picture in a hurry so much is decoded between two looks at the clock: a JPEG can hold a walk over all its pixels,
 # measured 0.2 s for 36 million, in a few dozen bytes.
 _HURRIED_BYTES = 256
@@ -93,10 +102,45 @@ def make_previews(path: Path, form: Format, max_pixels: int, deadline_s: float =
                 raise PictureFault(f"the picture has {width} x {height} pixels, too many to open")
             if form.name == "PNG":
                 image.verify()  # Decoding skips the check sums.
-        with Image.open(file, formats=(form.name,)) as image:
-            if deadline_s < math.inf:
-                image.decodermaxblock = _HURRIED_BYTES
+        with _open(file, form) as image:
+            image.decodermaxblock = _HURRIED_BYTES if deadline_s < math.inf else _BYTES_AT_ONCE
             return Previews(width, height, *_scale_down(image))
+
+
+def _open(file: IO[bytes], form: Format) -> ImageFile.ImageFile:
+    if form.name == "PNG" and isal_zlib:
+        file.seek(0)
+        return _Png(file)
+    return Image.open(file, formats=(form.name,))
+
+
+class _Png(PngImageFile):
+    """A PNG that ISA-L inflates, in half the time that zlib takes; Pillow gets it packed again without compression."""
+
+    def load_prepare(self) -> None:
+        super().load_prepare()
+        self._inflater = isal_zlib.decompressobj()
+        self._packer = zlib.compressobj(0)
+
+    def load_read(self, read_bytes: int) -> bytes:
+        packed = b""
+        while not (packed or self._inflater.eof):
+            squeezed = self._inflater.unconsumed_tail or self._read_squeezed(read_bytes)
+            data = self._inflater.decompress(squeezed, read_bytes)
+            if not (squeezed or data):
+                break
+            packed = self._packer.compress(data)
+            if self._inflater.eof:
+                packed += self._packer.flush()
+        return packed
+
+    def _read_squeezed(self, size_bytes: int) -> bytes:
+        """Read so much of the data, or what is left of it; one chunk often holds 8 or 64 KiB."""
+        parts: list[bytes] = []
+        while size_bytes > 0 and (part := super().load_read(size_bytes)):
+            parts.append(part)
+            size_bytes -= len(part)
+        return b"".join(parts)
 
 
 class _Hurried(io.FileIO):
