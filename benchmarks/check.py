@@ -1,6 +1,6 @@
 """A guard against regression: the short forms of the benchmarks, their ratios beside the committed ones.
 
-    python -m benchmarks.check [--only polling load library start] [--write]
+    python -m benchmarks.check [--only polling load library start pictures] [--write]
 
 Ratios compare with something measured or computed in the same run, and so depend little on the machine; on a busy one
 they still mean nothing. `ratios.json` holds what is good, and by what factor it may be exceeded. It is no part of the
@@ -64,8 +64,20 @@ def _start(_folder: Path) -> Ratios:
     return {"start, to an empty Gradio page's": measure_start(3)[0]["ratio"]}
 
 
+def _pictures(_folder: Path) -> Ratios:
+    from benchmarks.pictures import CASES, measure_case
+    from benchmarks.processes import chromium
+
+    with chromium() as browser:
+        found = {case.name: measure_case(case, browser, 3) for case in CASES}
+    return {
+        f"{name}: last painted, to what is aimed at": figures["last painted, s"] / figures["last painted, s at most"]
+        for name, figures in found.items()
+    }
+
+
 CHECKS: dict[str, Callable[[Path], Ratios]] = {
-    "polling": _polling, "load": _load, "library": _library, "start": _start,
+    "polling": _polling, "load": _load, "library": _library, "start": _start, "pictures": _pictures,
 }  # fmt: skip
 
 

@@ -14,10 +14,11 @@ from dreamina_ui.polling import Throttle
 
 @dataclass(frozen=True)
 class _Plan:
-    """A look that is planned: when, and how long after the moment of planning."""
+    """A look that is planned: when, how long after the moment of planning, and whether it goes on from the last one."""
 
     due: float
     pause_s: float
+    goes_on: bool = False
 
     def urgency(self, now: float) -> float:
         """How many looks are owed: a job whose end is near is planned closely, and so owes more sooner."""
@@ -63,11 +64,14 @@ class Schedule:
                 self._plan(job_id, plan)
 
     def finish(self, job_id: str, pause_s: float | None) -> None:
-        """A look has ended; the next one is in `pause_s` seconds, or none is needed."""
+        """A look has ended; the next one is in `pause_s` seconds, or none is needed.
+
+        What follows at once is what an answer led to: it asks for no status, and so is no call for the throttle.
+        """
         with self._wake:
             plan = self._looking.pop(job_id, None)
             if pause_s is not None:
-                plan = _sooner(_Plan(time.monotonic() + pause_s, pause_s), plan)
+                plan = _sooner(_Plan(time.monotonic() + pause_s, pause_s, goes_on=pause_s == 0.0), plan)
             if plan is not None:
                 self._plan(job_id, plan)
 
@@ -101,9 +105,9 @@ class Schedule:
         for job_id in sorted(self._ready, key=lambda job_id: self._plans[job_id].urgency(now), reverse=True):
             if self._throttle.wait_s(now):
                 break
-            self._throttle.take(now)
             self._ready.remove(job_id)
-            del self._plans[job_id]
+            if not self._plans.pop(job_id).goes_on:
+                self._throttle.take(now)
             self._looking[job_id] = None
             taken.append(job_id)
         return taken

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from dreamina_ui.polling import Throttle
 from dreamina_ui.schedule import Schedule
 
 FAR_S = 3600.0
@@ -18,9 +19,9 @@ FAR_S = 3600.0
 class Watched:
     """A schedule that tells which job it looks at; the test ends each look."""
 
-    def __init__(self) -> None:
+    def __init__(self, throttle: Throttle | None = None) -> None:
         self.looks: SimpleQueue[str] = SimpleQueue()
-        self.schedule = Schedule(self.looks.put)
+        self.schedule = Schedule(self.looks.put, throttle)
 
     def next(self) -> str:
         return self.looks.get(timeout=5.0)
@@ -31,6 +32,16 @@ class Watched:
         found = self.next()
         self.schedule.finish("probe", None)
         return found == "probe"
+
+
+class CountedThrottle(Throttle):
+    """Counts the calls that it lets through."""
+
+    calls = 0
+
+    def take(self, now: float) -> None:
+        self.calls += 1
+        super().take(now)
 
 
 @pytest.fixture
@@ -47,6 +58,21 @@ def test_a_job_is_looked_at_when_its_time_has_come(watched: Watched) -> None:
         watched.schedule.put(job_id, pause_s)
     assert [watched.next() for _ in range(3)] == ["now", "soon", "late"]
     assert watched.nothing_is_due()
+
+
+def test_what_an_answer_leads_to_takes_no_status_call_from_others() -> None:
+    """Where ten calls a second are allowed, saving a picture must not cost another visitor a look."""
+    throttle = CountedThrottle()
+    watched = Watched(throttle)
+    watched.schedule.start()
+    counts = []
+    watched.schedule.put("j", 0.0)
+    for pause_s in (0.0, 0.002, None):
+        assert watched.next() == "j"
+        watched.schedule.finish("j", pause_s)
+        counts.append(throttle.calls)
+    watched.schedule.stop()
+    assert counts == [1, 1, 2]
 
 
 def test_what_was_put_before_the_start_is_looked_at() -> None:
