@@ -71,7 +71,7 @@ def _pictures(_folder: Path) -> Ratios:
     with chromium() as browser:
         found = {case.name: measure_case(case, browser, 3) for case in CASES}
     return {
-        f"{name}: last painted, to what is aimed at": figures["last painted, s"] / figures["last painted, s at most"]
+        f"{name}: last painted, to its aim": figures["last painted, s"] / figures["last painted, s at most"]
         for name, figures in found.items()
     }
 

@@ -102,16 +102,17 @@ def make_previews(path: Path, form: Format, max_pixels: int, deadline_s: float =
                 raise PictureFault(f"the picture has {width} x {height} pixels, too many to open")
             if form.name == "PNG":
                 image.verify()  # Decoding skips the check sums.
-        with _open(file, form) as image:
-            image.decodermaxblock = _HURRIED_BYTES if deadline_s < math.inf else _BYTES_AT_ONCE
+        bytes_at_once = _HURRIED_BYTES if deadline_s < math.inf else _BYTES_AT_ONCE
+        with _open(file, form, bytes_at_once) as image:
             return Previews(width, height, *_scale_down(image))
 
 
-def _open(file: IO[bytes], form: Format) -> ImageFile.ImageFile:
-    if form.name == "PNG" and isal_zlib:
-        file.seek(0)
-        return _Png(file)
-    return Image.open(file, formats=(form.name,))
+def _open(file: IO[bytes], form: Format, bytes_at_once: int) -> ImageFile.ImageFile:
+    is_quicker = form.name == "PNG" and isal_zlib and bytes_at_once > _HURRIED_BYTES  # in small steps it is slower
+    file.seek(0)
+    image = _Png(file) if is_quicker else Image.open(file, formats=(form.name,))
+    image.decodermaxblock = bytes_at_once
+    return image
 
 
 class _Png(PngImageFile):

@@ -101,6 +101,15 @@ def test_each_run_moves_the_estimate_its_way() -> None:
     assert medians[8] == pytest.approx(60)
 
 
+def test_at_half_time_four_of_five_estimates_are_within_a_quarter() -> None:
+    """Runs of 10 to 20 s, learned from forty of them: who looks at the bar can plan a coffee."""
+    source = random.Random(3)
+    runs_s = [source.lognormvariate(math.log(14.0), 0.17) for _ in range(1040)]
+    law = learn(runs_s[:40])
+    good = [abs(law.expected_total_s(run_s / 2) - run_s) <= run_s / 4 for run_s in runs_s[40:]]
+    assert sum(good) >= 0.8 * len(good)
+
+
 @RELAXED
 @given(st.lists(st.floats(-1e6, 1e9), max_size=80))
 def test_any_run_times_give_a_usable_law(durations_s: list[float]) -> None:
