@@ -291,8 +291,9 @@ def test_a_stop_in_full_flight_is_quick_and_loses_nothing(shared: ScriptedApp) -
     hanging = shared.service("stop-hanging")
     hanging.accept(Answer(silent=True))
     visitor = Visitor(app)
-    _press(visitor, "submitting", "never answered")
     posts = hanging.posts
+    _press(visitor, "submitting", "never answered")
+    wait_for(lambda: hanging.posts == posts + 1)
     with watcher.http.get(f"{app.url}/dreamina/events", stream=True, timeout=30) as page:
         assert next(iter(read_events(page)))[0] == "jobs"
         began = time.monotonic()
@@ -307,7 +308,7 @@ def test_a_stop_in_full_flight_is_quick_and_loses_nothing(shared: ScriptedApp) -
     app.start()
     assert wait_for(lambda: visitor.jobs()[0]["state"] == "submit_unclear")
     assert wait_for(lambda: watcher.jobs()[0]["state"] == "done")
-    assert hanging.posts == posts
+    assert hanging.posts == posts + 1
 
 
 def _press_while_stopping(visitor: Visitor) -> bool:
