@@ -27,8 +27,12 @@ from tests.test_page import (
 browser, open_page = test_page.browser, test_page.open_page
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 ASK_AXE = """async () => {
-    const ends = document.getAnimations().filter(each => each.effect.getTiming().iterations !== Infinity);
-    await Promise.allSettled(ends.map(each => each.finished)); // what fades in is pale for a moment
+    const ends = () => document.getAnimations()
+        .filter(each => each.playState === "running" && each.effect.getTiming().iterations !== Infinity);
+    await new Promise(requestAnimationFrame);
+    // What fades is pale for a moment; a fade that another one replaces ends at once, and a bar moves every second.
+    for (let turn = 0, left; turn < 4 && (left = ends()).length; turn += 1)
+        await Promise.allSettled(left.map(each => each.finished));
     return (await axe.run(document, {resultTypes: ["violations"]})).violations
     .filter(found => ["serious", "critical"].includes(found.impact))
     .flatMap(found => found.nodes.map(node => [found.id, node.target.join(" "), node.failureSummary].join(" | ")));
