@@ -309,7 +309,7 @@ const dreamina = (() => {
       node.dataset.rest = data.state;
       parts.rest.replaceChildren(...(data.active || data.state === "done" ? [] : [restActions(data)]));
     }
-    data.outputs.forEach((output) => fillOutput(parts.outputs, output));
+    data.outputs.forEach((output) => fillOutput(parts.outputs, output, data.outputs.length > 1));
     const there = new Set(data.outputs.map((output) => String(output.index)));
     [...parts.outputs.children].forEach((figure) => there.has(figure.dataset.index) || figure.remove());
     additions.forEach((add) => add(node, data));
@@ -328,7 +328,7 @@ const dreamina = (() => {
     list.replaceChildren(...paths.map((path, place) => element("li", {}, thumbnail(path, place + 1))));
   }
 
-  function fillOutput(grid, output) {
+  function fillOutput(grid, output, isOneOfSeveral) {
     const old = grid.querySelector(`[data-index="${output.index}"]`);
     if (old && old.dataset.state === output.state) return;
     const figure = element("figure", { "data-index": output.index, "data-state": output.state });
@@ -341,7 +341,7 @@ const dreamina = (() => {
         const picture = element("img", {
           src: preview,
           srcset: `${thumbnail} 400w, ${preview} 1280w`,
-          sizes: "(max-width: 700px) 92vw, 420px",
+          sizes: isOneOfSeveral ? "(max-width: 700px) 46vw, 210px" : "(max-width: 700px) 92vw, 420px",
           alt: output.alt,
           width: output.width,
           height: output.height,

@@ -221,6 +221,25 @@ def test_the_chosen_settings_are_what_is_sent(held: HeldSandbox, open_page: Open
     cancel_all(page)
 
 
+def test_a_card_loads_pictures_as_large_as_it_shows_them(scripted: ScriptedApp, open_page: OpenPage) -> None:
+    """Four pictures on a card are small: their large copies would take six times the bytes, and the browser's time."""
+    service = scripted.service()
+    service.completes(*(service.picture(f"wide-{number}.png", (1400, 1000)) for number in range(4)))
+    page = open_page(scripted.app)
+    images = press_generate(page, "four on a card").locator("img")
+    expect(images).to_have_count(4)
+    for image in images.all():
+        image.scroll_into_view_if_needed()
+        loaded = image.evaluate("image => image.decode().then(() => [image.currentSrc, image.clientWidth])")
+        assert "thumbnail" in loaded[0]
+        assert 60 < loaded[1] <= 210
+    service = scripted.service()
+    service.completes(service.picture("wide.png", (1400, 1000)))
+    image = press_generate(page, "one on a card").locator("img")
+    expect(image).to_have_count(1)
+    assert "preview" in image.evaluate("image => image.decode().then(() => image.currentSrc)")
+
+
 # --- several jobs, cancel
 
 
