@@ -26,6 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from dreamina_ui.errors import DiskError, MediaError
 from dreamina_ui.metadata import read_settings, size_with_settings, with_settings
+from tests.png_chunks import png_chunk, png_chunks
 
 SCRIPT = Path(__file__).resolve().parents[1] / "assets" / "metadata.js"
 XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
@@ -144,18 +145,6 @@ def frames(data: bytes) -> list[tuple[str, tuple[int, int], bytes]]:
         return found
 
 
-def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Take a PNG apart, check sums and all."""
-    found, at = [], 8
-    while at < len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        assert struct.unpack_from(">I", data, at + 8 + length) == (zlib.crc32(kind + content),)
-        found.append((kind, content))
-        at += 12 + length
-    return found
-
-
 def jpeg_segments(data: bytes) -> list[bytes]:
     """The segments before the first scan, and as the last one all the rest."""
     found, at = [data[:2]], 2
@@ -186,8 +175,7 @@ def xmp_of(data: bytes) -> bytes:
 
 def png_with(content: bytes, kind: bytes = b"iTXt") -> bytes:
     original = PICTURES["png-rgb.png"]
-    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-    return original[:33] + chunk + original[33:]
+    return original[:33] + png_chunk(kind, content) + original[33:]
 
 
 def jpeg_with(packet: bytes) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
-import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from PIL import Image
 
 from dreamina_ui import pictures
 from dreamina_ui.pictures import FORMATS, PictureFault, Previews, make_previews
+from tests.png_chunks import SIGNATURE, png_chunk, png_chunks
 
 PNG = next(form for form in FORMATS if form.name == "PNG")
 MODES = ("RGB", "RGBA", "P", "L", "LA", "1", "I;16")
@@ -31,25 +32,12 @@ def encode(image: Image.Image, pack: Callable[[bytes], bytes] = bytes, chunk_byt
     """A PNG whose data went through `pack` and lies in chunks of so many bytes, with good check sums."""
     file = io.BytesIO()
     image.save(file, "PNG")
-    chunks = list(split(file.getvalue()))
-    first = next(number for number, (name, _) in enumerate(chunks) if name == b"IDAT")
-    packed = pack(b"".join(data for name, data in chunks if name == b"IDAT"))
-    others = [(name, data) for name, data in chunks if name != b"IDAT"]
+    chunks = png_chunks(file.getvalue())
+    first = next(number for number, (kind, _) in enumerate(chunks) if kind == b"IDAT")
+    packed = pack(b"".join(content for kind, content in chunks if kind == b"IDAT"))
+    others = [(kind, content) for kind, content in chunks if kind != b"IDAT"]
     parts = [(b"IDAT", packed[start : start + chunk_bytes]) for start in range(0, len(packed), chunk_bytes)]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(map(chunk, others[:first] + parts + others[first:]))
-
-
-def split(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    place = 8
-    while place < len(png):
-        length = int.from_bytes(png[place : place + 4], "big")
-        yield png[place + 4 : place + 8], png[place + 8 : place + 8 + length]
-        place += 12 + length
-
-
-def chunk(content: tuple[bytes, bytes]) -> bytes:
-    name, data = content
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return SIGNATURE + b"".join(itertools.starmap(png_chunk, others[:first] + parts + others[first:]))
 
 
 @pytest.fixture
