@@ -95,24 +95,25 @@ def make_previews(path: Path, form: Format, max_pixels: int, deadline_s: float =
         PictureFault: it is damaged, cut off or larger than `max_pixels`, or takes too long.
         OSError: the disk cannot be read.
     """
-    with _picture_faults(), _Hurried(path, deadline_s) if deadline_s < math.inf else path.open("rb") as file:
+    is_hurried = deadline_s < math.inf
+    with _picture_faults(), _Hurried(path, deadline_s) if is_hurried else path.open("rb") as file:
         with Image.open(file, formats=(form.name,)) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise PictureFault(f"the picture has {width} x {height} pixels, too many to open")
             if form.name == "PNG":
                 image.verify()  # Decoding skips the check sums.
-        bytes_at_once = _HURRIED_BYTES if deadline_s < math.inf else _BYTES_AT_ONCE
-        with _open(file, form, bytes_at_once) as image:
+        # In small steps ISA-L is slower than Pillow alone.
+        with _open(file, form, with_isal=not is_hurried) as image:
+            image.decodermaxblock = _HURRIED_BYTES if is_hurried else _BYTES_AT_ONCE
             return Previews(width, height, *_scale_down(image))
 
 
-def _open(file: IO[bytes], form: Format, bytes_at_once: int) -> ImageFile.ImageFile:
-    is_quicker = form.name == "PNG" and isal_zlib and bytes_at_once > _HURRIED_BYTES  # in small steps it is slower
-    file.seek(0)
-    image = _Png(file) if is_quicker else Image.open(file, formats=(form.name,))
-    image.decodermaxblock = bytes_at_once
-    return image
+def _open(file: IO[bytes], form: Format, *, with_isal: bool) -> ImageFile.ImageFile:
+    if form.name == "PNG" and isal_zlib and with_isal:
+        file.seek(0)
+        return _Png(file)
+    return Image.open(file, formats=(form.name,))
 
 
 class _Png(PngImageFile):

@@ -59,7 +59,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Previ
     return look
 
 
-@pytest.mark.parametrize("at_once", [257, 1000, 256 * 1024])
+@pytest.mark.parametrize("at_once", [1, 100, 256 * 1024])
 @pytest.mark.parametrize("chunk_bytes", [7, 65536])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_png_looks_the_same_with_isal(
