@@ -15,16 +15,16 @@ os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe every client on 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # telemetry is the owner's choice
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100000000")  # else each event tabulates all past events
 
-from dreamina_ui.data_folder import DataFolder
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.logs import set_up_logging, take_over_uvicorn
-from dreamina_ui.open_files import allow_many
-from dreamina_ui.parts import build_parts
+from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.file_limits import allow_many
+from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
 from dreamina_ui.settings import forget_secrets, read_settings
-from dreamina_ui.ui.stubs import without_stubs
+from dreamina_ui.web.gradio_page.import_patch import without_stubs
+from dreamina_ui.wiring import build_parts
 
 with without_stubs():
-    from dreamina_ui.ui.site import build_site
+    from dreamina_ui.web.app import build_site
 
 log = logging.getLogger("dreamina_ui")
 

@@ -16,9 +16,9 @@ from typing import Any
 import requests
 from PIL import Image
 
-from dreamina_ui.runcomfy import RunComfy
+from dreamina_ui.api.client import RunComfy
+from dreamina_ui.models.schema import Model, load_models
 from dreamina_ui.sandbox.server import Sandbox
-from dreamina_ui.schema import Model, load_models
 
 FOLDER = Path(__file__).parent / "examples"
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"

@@ -16,8 +16,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from dreamina_ui.ui.wording import say
-from tests.page_kit import AppProcess, Visitor, wait_for
+from dreamina_ui.web.i18n.translate import say
+from tests.support.browser import AppProcess, Visitor, wait_for
 
 FOLDER = Path(__file__).parent / "screenshots"
 MOST_BYTES = 120_000

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dreamina_ui.job import AT_REST
+from dreamina_ui.ledger.job import AT_REST
 
 
 class Audit:

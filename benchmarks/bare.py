@@ -9,9 +9,9 @@ import json
 import os
 import sys
 
-from dreamina_ui.data_folder import DataFolder
-from dreamina_ui.parts import build_parts
+from dreamina_ui.ops.data_dir import DataFolder
 from dreamina_ui.settings import read_settings
+from dreamina_ui.wiring import build_parts
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.audit import Audit, read_rows
 from benchmarks.programs import App, BareStudio, SandboxProgram, Studio
-from dreamina_ui.job import AT_REST
+from dreamina_ui.ledger.job import AT_REST
 
 SLOWER_START_S = 2.0
 """How much longer a start after a kill may take than a normal one."""

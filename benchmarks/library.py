@@ -25,7 +25,7 @@ import requests
 
 from benchmarks.programs import App
 from benchmarks.shelves import RARE_WORD, SIZES, make_library
-from dreamina_ui.library import PAGE_ENTRIES, Entry
+from dreamina_ui.library.library import PAGE_ENTRIES, Entry
 
 PAGE_MS = 50.0
 GROWTH = 1.2

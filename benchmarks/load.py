@@ -33,7 +33,7 @@ import requests
 
 from benchmarks.audit import read_rows
 from benchmarks.programs import TOKEN, App, Program
-from dreamina_ui.job import AT_REST
+from dreamina_ui.ledger.job import AT_REST
 
 WARM_UP_JOBS = 30
 WARM_UP_S = 3.0

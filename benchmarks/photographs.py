@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dreamina_ui import pictures
+from dreamina_ui.media import images as pictures
 
 CACHE = Path(tempfile.gettempdir()) / "dreamina-ui-photographs"
 LARGE = (4992, 3328)

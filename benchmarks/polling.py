@@ -19,7 +19,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dreamina_ui.polling import DurationLaw, Pace
+from dreamina_ui.api.pacing import DurationLaw, Pace
 
 STEP_S = 0.02
 MEDIANS_S = (8.0, 20.0, 40.0)

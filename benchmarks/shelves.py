@@ -13,14 +13,14 @@ from random import Random
 
 import sqlalchemy as sa
 
-from dreamina_ui.job import Job, Output
-from dreamina_ui.ledger import Ledger
-from dreamina_ui.library import Entry
-from dreamina_ui.migrations import search_text
-from dreamina_ui.pictures import make_previews, recognise
+from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.migrations import search_text
+from dreamina_ui.ledger.tables import jobs, outputs
+from dreamina_ui.library.library import Entry
+from dreamina_ui.media.images import make_previews, recognise
+from dreamina_ui.models.schema import load_models
 from dreamina_ui.sandbox.painter import paint, write_png
-from dreamina_ui.schema import load_models
-from dreamina_ui.tables import jobs, outputs
 
 SIZES = ("1024x1024(1:1)", "2048x2048(1:1)", "2304x1728(4:3)")
 PICTURES_PER_JOB = 3

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-from dreamina_ui.cli import app
+from dreamina_ui.cli.commands import app
 
 
 def main() -> None:

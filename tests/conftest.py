@@ -12,20 +12,21 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from dreamina_ui.ui.stubs import without_stubs
-from tests.kit import Scene, Service
-from tests.misbehaving import Misbehaving
-from tests.page_kit import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
-from tests.shelf import Shelf
+from dreamina_ui.web.gradio_page.import_patch import without_stubs
+from tests.support.bad_server import Misbehaving
+from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
+from tests.support.harness import Scene, Service
+from tests.support.library_rows import Shelf
 
 TOGETHER = (
     (
-        "endpoints", "bad_calls", "batch_routes", "container", "doors", "face", "health", "languages", "programs",
-        "tools",
+        "endpoints", "bad_calls", "batch_routes", "container", "request_limits", "appearance", "health",
+        "language_choice", "program_examples", "mcp",
     ),
-    ("page", "batch_page", "go_on_page", "models_page"),
-    ("library_page", "costs", "hostile_page", "owner", "sign_in"),
-    ("app",), ("shared",), ("sandbox",), ("closed",), ("kill",), ("metadata",), ("own_key_page",), ("nginx",),
+    ("page", "batch_page", "reuse_page", "models_page"),
+    ("library_page", "costs", "hostile_page", "admin_page", "login_page"),
+    ("app",), ("shared_page",), ("sandbox",), ("login_wall",), ("kill",), ("embedded_metadata",), ("api_key_page",),
+    ("nginx",),
 )  # fmt: skip
 """What runs first, as it takes longest; files in one pair of brackets run in one process, as they share its apps."""
 RANKS = {f"test_{name}": rank for rank, group in enumerate(TOGETHER) for name in group}

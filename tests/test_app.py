@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import requests
 
-from dreamina_ui.ui.stubs import without_stubs
-from tests.misbehaving import closed_port
-from tests.page_kit import AppProcess, Visitor, accepted, read_events, wait_for
+from dreamina_ui.web.gradio_page.import_patch import without_stubs
+from tests.support.bad_server import closed_port
+from tests.support.browser import AppProcess, Visitor, accepted, read_events, wait_for
 
 TOKEN = "a-token-that-nobody-may-see-0123456789"
 STOPS = {"SIGTERM": [signal.SIGTERM], "SIGTERM twice": [signal.SIGTERM] * 2, "SIGINT": [signal.SIGINT]}

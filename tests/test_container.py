@@ -11,8 +11,8 @@ from fnmatch import fnmatch
 
 import pytest
 
-from tests.misbehaving import closed_port
-from tests.page_kit import ROOT, AppProcess
+from tests.support.bad_server import closed_port
+from tests.support.browser import ROOT, AppProcess
 
 RECIPE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
 LINES = [line for line in RECIPE.splitlines() if line and not line.startswith("#")]

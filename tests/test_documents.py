@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dreamina_ui.settings import Settings
-from tests.page_kit import ROOT
+from tests.support.browser import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
 ENGLISH, JAPANESE = (ROOT.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md"))

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 from dreamina_ui.errors import DreaminaError
+from dreamina_ui.models.schema import load_models
 from dreamina_ui.sandbox.server import Sandbox
-from dreamina_ui.schema import load_models
 
 
 def main() -> None:

@@ -32,8 +32,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from dreamina_ui.errors import SettingsError
+from dreamina_ui.models.schema import Model
 from dreamina_ui.sandbox.service import PRICE_USD, Refusal, Request, Service
-from dreamina_ui.schema import Model
 
 BODY_LIMIT_BYTES = 1_000_000
 KEEP_PICTURES = 100

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamina_ui.errors import InputError, describe_rule
-from dreamina_ui.schema import Model, parse_size
+from dreamina_ui.models.schema import Model, parse_size
 
 PRICE_USD = 0.03
 """Play money, for one picture."""

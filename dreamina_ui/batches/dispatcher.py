@@ -1,0 +1,206 @@
+"""The sender turns jobs to be into jobs: a few at a time, in turns between visitors, and never one twice.
+
+It waits for news and asks nothing again and again. A limit on jobs at once makes a batch wait for room; whatever a
+person should know of makes it pause, and only a person lets it go on: nothing is spent behind anybody's back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
+
+import sqlalchemy as sa
+
+from dreamina_ui.batches.store import Batch, Batches, Next
+from dreamina_ui.errors import (
+    DreaminaError,
+    ForbiddenWordError,
+    InputError,
+    KeyNeededError,
+    LimitError,
+    MoveError,
+    PriceError,
+    SendingError,
+    ShutOutError,
+    StoppedError,
+)
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.ledger.events import EVERY_JOB
+from dreamina_ui.ledger.job import Job
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""How many jobs of one visitor's batches are under way at a time."""
+
+PATIENCE_S = 0.5
+"""How long a visitor's turn may hold up the next one's: a job is written in a fraction of it."""
+
+PRICE_S = 15.0
+"""How long a start waits for the prices, which may have risen meanwhile."""
+
+RETRY_S = 30.0
+"""How long to wait where no news will come, such as from a disk that is full."""
+
+
+class Sender:
+    """Sends what `batches` holds through a studio.
+
+    Args:
+        clock: gives the time, in seconds since 1970.
+    """
+
+    def __init__(self, studio: Studio, batches: Batches, clock: Callable[[], float]) -> None:
+        self._studio = studio
+        self._batches = batches
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(8, "batch")
+        self._lock = threading.Lock()
+        self._sending: dict[str, Future[bool]] = {}  # by visitor, one each
+        self._served: dict[str, int] = {}  # by visitor: when their turn was last
+        self._turn = 0
+        self._room = 0  # grows whenever there may be room for one more
+        self._has_plans = False  # whether a batch may wait for room
+
+    def start(self) -> None:
+        """Go on with every running batch; call it when the studio has started."""
+        self._since = self._clock()
+        self._leave = self._studio.changes.subscribe(EVERY_JOB, self._hear)
+        self._batches.news.set()
+        threading.Thread(target=self._run, name="batches", daemon=True).start()
+
+    def stop(self, timeout_s: float = 1.0) -> None:
+        """Send nothing more; what is just being written has `timeout_s` seconds."""
+        self._stopping.set()
+        self._batches.news.set()
+        with suppress(AttributeError):  # it was never started
+            self._leave()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            going_on = list(self._sending.values())
+        wait(going_on, timeout_s)
+
+    def _hear(self, job: Job | None) -> None:
+        if job is not None and job.at_rest:
+            self._room += 1
+            if self._has_plans:
+                self._batches.news.set()
+
+    def _run(self) -> None:
+        self._studio.prices.were_asked.wait(PRICE_S)
+        while not self._stopping.is_set():
+            self._batches.news.wait(RETRY_S)
+            self._batches.news.clear()
+            try:
+                self._take_turns()
+            except Exception as fault:
+                known = isinstance(fault, DreaminaError)
+                log.warning("The batches will be looked at again: %s", fault, exc_info=not known)
+
+    def _take_turns(self) -> None:
+        """Begin to send one job for each visitor who has room; who had their turn last comes last."""
+        self._has_plans = True  # room that comes while this reads must not be missed
+        nexts = self._batches.next_ones(self._since)
+        self._has_plans = bool(nexts)
+        under_way: dict[str, int] = {}
+        turns: dict[str, Next] = {}
+        for each in nexts:
+            visitor = each.batch.visitor_id
+            under_way[visitor] = under_way.get(visitor, 0) + each.under_way
+            if each.in_trouble:
+                self._batches.pause(each.batch.batch_id, SendingError("Jobs of this batch could not be sent."))
+            elif self.is_here(each.batch):
+                turns.setdefault(visitor, each)
+        self._served = {visitor: turn for visitor, turn in self._served.items() if visitor in under_way}
+        is_full = False
+        for visitor in sorted(turns, key=lambda one: self._served.get(one, 0)):
+            if is_full and turns[visitor].batch.key_mark is None:
+                continue  # the next free place is that of those before; one's own key needs none
+            with self._lock:
+                if visitor in self._sending or under_way[visitor] >= AT_ONCE or self._stopping.is_set():
+                    continue
+                turn = self._sending[visitor] = self._pool.submit(self._send, turns[visitor])
+            wait([turn], PATIENCE_S)
+            is_full |= turn.done() and not turn.cancelled() and turn.result()
+
+    def is_here(self, batch: Batch) -> bool:
+        """Whether the batch's jobs can be made by this program as it runs now."""
+        accounts = self._studio.accounts
+        origin = accounts.api_origin if batch.key_mark is None else accounts.key_origin
+        return batch.api_origin == origin and batch.model_id in self._studio.models
+
+    def _send(self, what: Next) -> bool:
+        """Make one job, or note why it cannot be.
+
+        Returns:
+            Whether there is room for nobody now.
+        """
+        visitor, room = what.batch.visitor_id, self._room
+        goes_on = False
+        try:
+            self._try(what)
+            goes_on = True
+        except LimitError as fault:
+            return fault.limit == "at_once"
+        except Exception as fault:
+            known = isinstance(fault, DreaminaError)
+            log.warning("Batch %s waits: %s", what.batch.batch_id[:8], fault, exc_info=not known)
+        finally:
+            with self._lock:
+                self._sending.pop(visitor, None)
+            # Room that came while this one was refused must not be missed.
+            if goes_on or room != self._room:
+                self._batches.news.set()
+        return False
+
+    def _try(self, what: Next) -> None:
+        """Make one job or note why not; raises what passes by itself: a limit on jobs at once, a disk that is full."""
+        batch, batches = what.batch, self._batches
+        try:
+            self._check_price(batch)
+            self._studio.generate(
+                batch.model_id,
+                what.inputs,
+                visitor_id=batch.visitor_id,
+                address=batch.address,
+                account=self._studio.accounts.of_mark(batch.key_mark),
+                is_click=False,
+                also=partial(self._mark_sent, what),
+            )
+        except LimitError as fault:
+            if fault.until is None:
+                raise
+            batches.pause(batch.batch_id, fault)
+        except (StoppedError, ShutOutError, KeyNeededError, PriceError) as fault:
+            batches.pause(batch.batch_id, fault)
+        except (InputError, ForbiddenWordError) as fault:
+            rule = getattr(fault, "rule", "")
+            if rule == "address_busy":
+                raise
+            if rule.startswith("address_"):  # a given file: all jobs of the batch need it
+                batches.pause(batch.batch_id, fault)
+            else:
+                batches.refuse(what, fault)
+        except MoveError as fault:
+            log.debug("It was paused or cancelled meanwhile, or the program stops: %s", fault)
+        else:
+            self._turn += 1
+            self._served[batch.visitor_id] = self._turn
+
+    def _check_price(self, batch: Batch) -> None:
+        guard, model_id, origin = self._studio.guard, batch.model_id, batch.api_origin
+        now_usd = guard.file_usd(model_id, origin)
+        if batch.price_usd is not None and now_usd is not None and now_usd > batch.price_usd:
+            waiting = self._batches.waiting(batch.batch_id)
+            left_usd = sum(guard.expected_usd(model_id, inputs, origin) or 0.0 for inputs in waiting)
+            raise PriceError(batch.price_usd, now_usd, left_usd)
+
+    def _mark_sent(self, what: Next, connection: sa.Connection, job: Job) -> None:
+        if self._stopping.is_set():
+            raise MoveError("The program is stopping.")
+        self._batches.mark_sent(connection, what, job)

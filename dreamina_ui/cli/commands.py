@@ -1,0 +1,349 @@
+"""The operator's command line; it works beside a running server and needs no page."""
+
+from __future__ import annotations
+
+import json
+import threading
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import datetime, timezone
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from filelock import Timeout
+from typer.core import TyperGroup
+
+from dreamina_ui.api.client import RunComfy
+from dreamina_ui.api.pacing import Pace
+from dreamina_ui.cli import export as copies
+from dreamina_ui.cli.data_dir_reader import Records, every_job, find_job, open_records
+from dreamina_ui.cli.verify import verify as verify_records
+from dreamina_ui.errors import DreaminaError, SettingsError
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.ledger.job import MOVES, Job, iso
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.library.library import Library, Shown
+from dreamina_ui.library.naming import prompt_of
+from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.store import MediaStore
+from dreamina_ui.models.schema import load_models
+from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.passwords import hash_password
+from dreamina_ui.settings import TOKEN_VARIABLES, Settings, read_settings
+from dreamina_ui.spending.accounts import Accounts
+
+PROMPT_SHOWN = 60
+"""How many characters of a prompt stand in a list."""
+
+
+class _Commands(TyperGroup):
+    """Commands whose failures are one line and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `| head` has enough: no failure to tell of
+            raise
+        except (DreaminaError, OSError) as fault:
+            _say(" ".join(str(fault).split()), err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Look after the data folder of Dreamina UI, also while the server runs. "
+    "Exit codes: 0 fine, 1 a failure or something found, 2 a wrong call. Times are UTC.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _check_state(state: str) -> str:
+    if state and state not in MOVES:
+        raise typer.BadParameter(f"must be one of {', '.join(MOVES)}")
+    return state
+
+
+_DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+DataDir = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="The data folder. Without it: DREAMINA_DATA_DIR, or else data.")
+]
+State = Annotated[str, typer.Option(callback=_check_state, help="Only jobs in this state, such as done.")]
+Text = Annotated[str, typer.Option(help="Only jobs with all these words in the prompt.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_jobs(
+    state: State = "",
+    text: Text = "",
+    limit: Annotated[int, typer.Option(min=0, help="How many jobs at most; 0 for all.")] = 20,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List jobs, newest first, also those that the page no longer shows.
+
+    Each line: short job id, state, time, size, files kept, cost in USD, prompt.
+    """
+    with open_records(_settings(data_dir).data_dir) as records:
+        found = islice(every_job(records.ledger, state=state, text=text), limit or None)
+        if as_json:
+            _print_array(records.described(job) for job in found)
+            return
+        _say(f"{'JOB':8}  {'STATE':14}  {'CREATED':20}  {'SIZE':20}  {'FILES':>5}  {'USD':>7}  PROMPT")
+        for job in found:
+            _say(_line(job))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="JOB", help="A job_id, its first 6 or more digits, or a request_id.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show one job: every field, its states with their times, its files."""
+    with open_records(_settings(data_dir).data_dir) as records:
+        job = find_job(records.ledger, name)
+        found = records.described(job)
+        states = [{"state": state, "changed_at": iso(at)} for state, at in records.ledger.state_changes(job.job_id)]
+    if as_json:
+        typer.echo(_as_json(found | {"state_changes": states}, indent=1))
+        return
+    outputs, inputs = found.pop("outputs"), found.pop("inputs")
+    for key, value in found.items():
+        _say(f"{key}: {_text(value)}")
+    _say_all("inputs", [f"{key}: {_text(value)}" for key, value in inputs.items()])
+    _say_all("states", [f"{each['changed_at']} {each['state']}" for each in states])
+    _say_all("files", [", ".join(f"{key} {_text(value)}" for key, value in each.items()) for each in outputs])
+
+
+@app.command()
+def attach(
+    request_id: Annotated[str, typer.Argument(help="As RunComfy names it.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Bring in any request of your RunComfy account.
+
+    A running server fetches the files. Without one, this command stays until they are here.
+    """
+    settings = _settings(data_dir)
+    if settings.api_token is None:
+        raise SettingsError(
+            f"{TOKEN_VARIABLES[0]} is not set. Without it the server runs its own sandbox, whose port and token no "
+            "other process knows: a request of that one is attached on the page only."
+        )
+    token = settings.api_token.get_secret_value()
+    try:
+        folder = DataFolder(settings.data_dir)
+    except SettingsError as fault:
+        if not isinstance(fault.__context__, Timeout):  # it cannot be written
+            raise
+        with open_records(settings.data_dir) as records:
+            _attach_beside(_studio(settings, token, records), request_id)
+        return
+    try:
+        with closing(Ledger(folder.ledger)) as ledger:
+            records = Records(folder.path, ledger)
+            job = _attach_alone(_studio(settings, token, records), request_id)
+    finally:
+        folder.release()
+    for output in job.outputs:
+        _say(f"{output.state}: {records.files(job, output)[0] if output.state == 'kept' else output.note}")
+    if job.state != "done":
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(metavar="FOLDER_OR_ZIP", help="A folder, or a name that ends in .zip.")],
+    text: Text = "",
+    state: State = "",
+    favourites: Annotated[bool, typer.Option("--favourites", help="Only favourites.")] = False,
+    since: Annotated[
+        datetime | None, typer.Option(formats=_DATES, metavar="DATE", help="Only jobs made then or later.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=_DATES, metavar="DATE", help="Only jobs made before.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Copy originals with a manifest into a folder or a new ZIP.
+
+    Takes what the library shows: nothing deleted, nothing put aside. Overwrites no picture; what a folder has already,
+    byte for byte, is not copied again. A DATE is such as 2026-11-22 or 2026-11-22T12:30, in UTC.
+    """
+    shown = Shown(text=text, state=state, favourites=favourites, since=_moment(since), until=_moment(until))
+    with open_records(_settings(data_dir).data_dir) as records:
+        entries = Library(records.ledger, MediaStore(records.media, AddressGuard())).entries(shown)
+        as_zip = target.suffix.lower() == ".zip"
+        copied = (copies.export_zip if as_zip else copies.export_folder)(records, entries, target)
+    if not copied.files and not copied.missing:
+        _say("No picture matches: nothing was written.")
+        return
+    _tell_copied(copied, target)
+
+
+@app.command()
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="Compare sizes, not SHA-256.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Compare every row with every file.
+
+    Prints each file that is missing, changed, unreadable, orphaned (no row names it) or left over from a crash.
+    """
+    with open_records(_settings(data_dir).data_dir) as records:
+        report = verify_records(records, quick=quick)
+    for finding in report.findings:
+        _say(f"{finding.kind}: {finding.path}" + (f" ({finding.detail})" if finding.detail else ""))
+    counts = Counter(finding.kind for finding in report.findings)
+    result = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "all is well"
+    _say(f"Looked at {report.jobs} jobs and {report.files} files, {_megabytes(report.size_bytes)}: {result}.")
+    if counts:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The ZIP to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the ledger and all its files into one ZIP.
+
+    It is consistent also while the server runs.
+
+    To restore: unpack it into an empty folder and point DREAMINA_DATA_DIR at that folder.
+    """
+    with open_records(_settings(data_dir).data_dir) as records:
+        copied = copies.backup(records, target, force=force)
+    _tell_copied(copied, target)
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    settings = read_settings()
+    return settings.model_copy(update={"chosen_data_dir": data_dir}) if data_dir else settings
+
+
+def _studio(settings: Settings, token: str, records: Records) -> Studio:
+    connect = partial(RunComfy, settings.api_base_url)
+    guard = AddressGuard(exempt_origin=settings.api_base_url, allowed_hosts=settings.media_hosts)
+    return Studio(
+        accounts=Accounts(connect(token), settings.api_base_url, secret=b"", connect=connect),  # no visitor comes here
+        models=load_models(),
+        ledger=records.ledger,
+        media=MediaStore(records.media, guard),
+    )
+
+
+def _attach_beside(studio: Studio, request_id: str) -> None:
+    """Write the row only: the server that holds the folder takes it up."""
+    try:
+        job = studio.attach(request_id)
+    finally:
+        studio.stop(timeout_s=0.0)
+    if job.at_rest:
+        _say(f"Request {job.request_id} is job {job.job_id} already: {job.state}.")
+        return
+    _say(
+        f"Job {job.job_id} follows request {job.request_id}: {job.state}. The server that runs on this folder fetches "
+        f"its files; it begins within {Pace().adopt_s:g} seconds, if its API is {studio.accounts.api_origin} too."
+    )
+
+
+def _attach_alone(studio: Studio, request_id: str) -> Job:
+    """Follow the request until its job is at rest."""
+    moved = threading.Event()
+    try:
+        job = studio.attach(request_id)
+        studio.changes.subscribe(job.job_id, lambda _: moved.set())
+        if not job.at_rest:
+            studio.start()
+        told: tuple[str, str | None] | None = None
+        while True:
+            moved.clear()
+            job = studio.job(job.job_id)
+            if told != (told := (job.state, job.detail)):
+                _say(f"Job {job.job_id}: {job.state}. {job.detail or ''}".rstrip())
+            if job.at_rest:
+                return job
+            moved.wait(1.0)  # with an end, so that Ctrl+C gets through everywhere
+    finally:
+        studio.stop(timeout_s=0.0)
+
+
+def _tell_copied(copied: copies.Copied, target: Path) -> None:
+    for path in copied.missing:
+        _say(f"missing: {path}")
+    _say(f"{target}: {copied.files} files, {_megabytes(copied.size_bytes)}.")
+    if copied.missing:
+        raise typer.Exit(1)
+
+
+def _line(job: Job) -> str:
+    kept = sum(output.state == "kept" for output in job.outputs)
+    prompt = " ".join(prompt_of(job).split())
+    prompt = prompt if len(prompt) <= PROMPT_SHOWN else prompt[: PROMPT_SHOWN - 1] + "…"
+    cost = "-" if job.cost_usd is None else f"{job.cost_usd:.4f}"
+    created = (iso(job.created_at) or "")[:19] + "Z"
+    return f"{job.job_id[:8]}  {job.state:14}  {created}  {job.size or '-':20}  {kept:>5}  {cost:>7}  {prompt}"
+
+
+@app.command("hash-password")
+def hash_a_password(
+    name: Annotated[str, typer.Argument(help="Who is to sign in with it.")],
+    password: Annotated[str, typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, hidden=True)],
+) -> None:
+    """Ask for a password and print the line for the file that DREAMINA_AUTH_FILE names."""
+    if ":" in name or not name.strip():
+        raise typer.BadParameter("a name is not empty and has no colon")
+    _say(f"{name.strip()}:{hash_password(password)}")
+
+
+def _moment(date: datetime | None) -> float | None:
+    return date.replace(tzinfo=timezone.utc).timestamp() if date else None
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
+def _text(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _as_json(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent)  # as ASCII: it gets through every pipe, and no terminal obeys it
+
+
+def _print_array(values: Iterable[object]) -> None:
+    """Print a JSON array, one entry on each line."""
+    before = "["
+    for value in values:
+        typer.echo(before + _as_json(value))
+        before = ","
+    typer.echo("]" if before == "," else "[]")
+
+
+def _say_all(title: str, lines: Sequence[str]) -> None:
+    _say(f"{title}:" + ("" if lines else " -"))
+    for line in lines:
+        _say(f"  {line}")
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a line; what a terminal might obey is shown as an escape, such as `\\x1b`."""
+    harmless = (
+        character
+        if character.isprintable() or unicodedata.category(character) == "Zs"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+    typer.echo("".join(harmless), err=err)

@@ -1,0 +1,132 @@
+"""A data folder as its operator reads it: beside a running server, without the server's lock, and every job in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dreamina_ui.errors import JobNotFoundError, LedgerError
+from dreamina_ui.ledger.job import Job, Output, iso
+from dreamina_ui.ledger.ledger import Ledger, with_outputs
+from dreamina_ui.ledger.tables import jobs
+
+LEDGER_NAME = "ledger.sqlite3"
+MEDIA_NAME = "media"
+PAGE_JOBS = 500
+
+_ID_START = re.compile(r"[0-9a-f]{6,32}")
+
+
+@dataclass(frozen=True)
+class Records:
+    """An open data folder."""
+
+    folder: Path
+    ledger: Ledger
+
+    @property
+    def media(self) -> Path:
+        return self.folder / MEDIA_NAME
+
+    def job_folder(self, job_id: str) -> Path:
+        """Where the files of a job are, if there are any."""
+        return self.media / job_id[:2] / job_id
+
+    def files(self, job: Job, output: Output) -> list[Path]:
+        """The files that a kept output must have on disk: the original first, then its small copies."""
+        folder = self.job_folder(job.job_id) / str(output.index)
+        small = ("preview.webp", "thumbnail.webp") if output.kind == "image" else ()
+        return [folder / name for name in (output.file_name or "original", *small)]
+
+    def described(self, job: Job) -> dict[str, Any]:
+        """Every field of a job; times in ISO 8601, and each file with its path.
+
+        The key in a file's address is left out: who has it may see the file.
+        """
+        return _told(job) | {
+            "inputs": dict(job.inputs),
+            "outputs": [
+                _told(output) | {"path": str(self.files(job, output)[0]) if output.state == "kept" else None}
+                for output in job.outputs
+            ],
+        }
+
+
+@contextmanager
+def open_records(folder: Path) -> Iterator[Records]:
+    """Open a data folder that is there.
+
+    Raises:
+        LedgerError: there is no ledger in it, or it cannot be read.
+    """
+    path = folder.absolute() / LEDGER_NAME
+    if not path.is_file():
+        raise LedgerError(f"There is no ledger in {path.parent}. Name the data folder by --data-dir.")
+    ledger = Ledger(path)
+    try:
+        yield Records(path.parent, ledger)
+    finally:
+        ledger.close()
+
+
+def every_job(ledger: Ledger, *, state: str = "", text: str = "") -> Iterator[Job]:
+    """Every job, newest first, also what is put aside or has lost its files; read by pages, so that memory stays flat.
+
+    Args:
+        state: only jobs in this state; "" for every one.
+        text: words that must all be in the prompt, in any case.
+
+    Raises:
+        LedgerError: the ledger could not be read.
+    """
+    query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc()).limit(PAGE_JOBS)
+    if state:
+        query = query.where(jobs.c.state == state)
+    for word in text.casefold().split():
+        query = query.where(jobs.c.search_text.contains(word, autoescape=True))
+    place = sa.tuple_(jobs.c.created_at, jobs.c.job_id)
+    behind: sa.ColumnElement[bool] = sa.true()
+    while True:
+        with ledger.reading() as connection:
+            page = with_outputs(connection, connection.execute(query.where(behind)).mappings().all())
+        yield from page
+        if len(page) < PAGE_JOBS:
+            return
+        behind = place < (page[-1].created_at, page[-1].job_id)
+
+
+def find_job(ledger: Ledger, name: str) -> Job:
+    """The one job that a job_id, the first 6 or more digits of one, or a request_id names.
+
+    Raises:
+        JobNotFoundError: it names none, or more than one.
+        LedgerError: the ledger could not be read.
+    """
+    name = name.strip()
+    where = jobs.c.request_id == name
+    if _ID_START.fullmatch(name.lower()):
+        where |= jobs.c.job_id.startswith(name.lower())
+    with ledger.reading() as connection:
+        rows = connection.execute(sa.select(jobs).where(where).limit(9)).mappings().all()
+        found = with_outputs(connection, rows)
+    if not found:
+        raise JobNotFoundError(
+            f"There is no job {name[:200]!r} here. Give a job_id, its first 6 or more digits, or a request_id."
+        )
+    if len(found) > 1:
+        ids = ", ".join(job.job_id for job in found)
+        raise JobNotFoundError(f"{name!r} names more than one job: {ids}. Give more digits.")
+    return found[0]
+
+
+def _told(thing: Job | Output) -> dict[str, Any]:
+    """The fields of a job or an output as JSON can hold them."""
+    return {
+        name: iso(value) if name.endswith("_at") else value for name, value in vars(thing).items() if name != "file_key"
+    }

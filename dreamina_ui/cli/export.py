@@ -1,0 +1,222 @@
+"""Copies that leave the data folder: pictures with their manifest, and a backup; each whole, or not there at all.
+
+Nothing that exists is overwritten, unless force is asked for.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, MEDIA_NAME, Records, every_job
+from dreamina_ui.cli.verify import SETTLE_S
+from dreamina_ui.errors import DiskError
+from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.tables import copy_sqlite
+from dreamina_ui.library.library import Entry
+from dreamina_ui.library.naming import file_name
+from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
+
+MANIFEST_NAME = "manifest.json"
+
+_Original = tuple[Job, Output, Path]
+
+
+@dataclass
+class Copied:
+    """What came of a copy: originals and their bytes that are in it now, and files that are not there to copy."""
+
+    files: int = 0
+    size_bytes: int = 0
+    missing: list[Path] = field(default_factory=list)
+
+    def count(self, output: Output) -> None:
+        self.files += 1
+        self.size_bytes += output.size_bytes or 0
+
+
+def export_zip(records: Records, entries: Iterable[Entry], target: Path) -> Copied:
+    """Write the originals of entries and a manifest into one new ZIP; without any file there is no ZIP.
+
+    Raises:
+        DiskError: `target` exists already, or the disk refuses.
+        LedgerError: the ledger could not be read.
+    """
+    copied = Copied()
+
+    def files() -> Iterator[tuple[Job, Output, Path, str]]:
+        for job, output, path in _originals(records, entries):
+            if path.is_file():
+                copied.count(output)
+            else:
+                copied.missing.append(path)  # the manifest tells of it too
+            yield job, output, path, file_name(job, output, "original")
+
+    _refuse_existing(target)
+    made = files()
+    first = next(made, None)
+    if first:
+        with _whole(target) as whole, whole.open("wb") as file:
+            file.writelines(stream_zip(chain([first], made)))
+    return copied
+
+
+def export_folder(records: Records, entries: Iterable[Entry], folder: Path) -> Copied:
+    """Write the originals of entries and a manifest into a folder; what is there already byte for byte stays.
+
+    A manifest of an earlier export keeps its other entries.
+
+    Raises:
+        DiskError: a file in the way is none of ours, or the disk refuses.
+        LedgerError: the ledger could not be read.
+    """
+    copied = Copied()
+    manifest = _old_manifest(folder / MANIFEST_NAME)
+    old = dict(manifest)
+    try:
+        for job, output, path in _originals(records, entries):
+            if not path.is_file():
+                copied.missing.append(path)
+                continue
+            name = file_name(job, output, "original")
+            if _differs(folder / name, path):
+                name = f"{job.job_id}-{name}"  # as in the ZIP
+            _put(path, folder / name)
+            manifest[name] = manifest_entry(job, output, name, None)
+            copied.count(output)
+    finally:  # also when the disk is full: the manifest names what is there
+        if manifest != old:
+            with _whole(folder / MANIFEST_NAME, force=True) as whole:
+                whole.write_text(json.dumps(list(manifest.values()), ensure_ascii=False, indent=1), encoding="utf-8")
+    return copied
+
+
+def backup(
+    records: Records, target: Path, *, force: bool = False, pause: Callable[[float], object] = time.sleep
+) -> Copied:
+    """Write a ZIP of the ledger as it is now, and of every file that this copy of it names.
+
+    To restore it, unpack it into an empty folder: that is a data folder.
+
+    Args:
+        force: replace a file that is there.
+        pause: called with the seconds to wait before a file that is not there is looked for again.
+
+    Raises:
+        DiskError: `target` exists already, or the disk refuses.
+        LedgerError: the ledger could not be read.
+    """
+    copied = Copied()
+    _refuse_existing(target, force)
+    with _whole(target, force=force) as whole:
+        copy = whole.with_name(LEDGER_NAME)
+        copy_sqlite(records.folder / LEDGER_NAME, copy)
+        whole.touch(mode=0o600)  # it holds everybody's prompts
+        with zipfile.ZipFile(whole, "w", strict_timestamps=False) as archive:
+            with closing(Ledger(copy)) as ledger:
+                absent = []
+                for job in every_job(ledger):
+                    for output in job.outputs:
+                        if output.state != "kept":
+                            continue
+                        if _pack(archive, records, records.files(job, output)):
+                            copied.count(output)
+                        else:
+                            absent.append((job, output))
+                if absent:
+                    pause(SETTLE_S)
+                for job, output in absent:
+                    _settle(archive, records, ledger, job, output, copied)
+            archive.write(copy, LEDGER_NAME)
+    return copied
+
+
+def _settle(archive: zipfile.ZipFile, records: Records, copy: Ledger, job: Job, output: Output, copied: Copied) -> None:
+    """A file is gone: deleted since the ledger was copied, then the copy says so too; or missing."""
+    now = next(each for each in records.ledger.job(job.job_id).outputs if each.index == output.index)
+    if now.state == "deleted":
+        copy.change(job.job_id, outputs=[now])
+        return
+    original, *small = records.files(job, output)
+    copied.missing += [path for path in (original, *small) if not _pack(archive, records, [path])]
+    if original not in copied.missing:
+        copied.count(output)
+
+
+def _pack(archive: zipfile.ZipFile, records: Records, paths: list[Path]) -> bool:
+    """Add files to a backup, all or none: while all are open, none can go away."""
+    with ExitStack() as stack:
+        opened = []
+        for path in paths:
+            name = str(Path(MEDIA_NAME) / path.relative_to(records.media))
+            try:
+                file = stack.enter_context(path.open("rb"))
+                opened.append((zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), file))
+            except OSError:
+                return False
+        for entry, file in opened:
+            with archive.open(entry, "w") as target:
+                shutil.copyfileobj(file, target, 1 << 20)
+    return True
+
+
+def _originals(records: Records, entries: Iterable[Entry]) -> Iterator[_Original]:
+    for entry in entries:
+        if entry.output:
+            yield entry.job, entry.output, records.files(entry.job, entry.output)[0]
+
+
+def _differs(there: Path, original: Path) -> bool:
+    if not there.exists():
+        return False
+    return not there.is_file() or not filecmp.cmp(there, original, shallow=False)
+
+
+def _put(original: Path, target: Path) -> None:
+    if target.exists() and not _differs(target, original):
+        return
+    with _whole(target) as whole:
+        shutil.copyfile(original, whole)
+
+
+def _old_manifest(path: Path) -> dict[str, dict[str, Any]]:
+    """The entries of an earlier export, by file name."""
+    try:
+        return {entry["file"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as fault:
+        raise DiskError(f"{path} is not the manifest of an export. Choose another folder.") from fault
+
+
+@contextmanager
+def _whole(target: Path, *, force: bool = False) -> Iterator[Path]:
+    """A path to write to, beside `target`; it becomes `target` once it is whole and on the disk."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".dreamina-", dir=target.parent) as scratch:
+            whole = Path(scratch) / "whole"
+            yield whole
+            with whole.open("rb+") as file:
+                os.fsync(file.fileno())
+            _refuse_existing(target, force)
+            whole.replace(target)
+    except OSError as fault:
+        raise DiskError(f"{target} could not be written: {fault}.") from fault
+
+
+def _refuse_existing(target: Path, force: bool = False) -> None:
+    if target.is_dir() or (os.path.lexists(target) and not force):
+        raise DiskError(f"{target} exists already and was not overwritten. Choose another name.")

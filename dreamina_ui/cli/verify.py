@@ -1,0 +1,170 @@
+"""Every row against every file: what is missing, changed, or there without a row.
+
+The server goes on meanwhile. So whatever looks wrong is looked at again a moment later, against its row as it is then,
+and is told only if it still looks wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamina_ui.cli.data_dir_reader import Records, every_job
+from dreamina_ui.errors import JobNotFoundError
+from dreamina_ui.jobs.worker import UNKEPT
+from dreamina_ui.ledger.job import Job, Output
+
+SETTLE_S = 0.5
+"""A file is removed just before its row says so, and a job's folder is made just before its row."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        kind: `missing`, `changed`, `unreadable`, `orphaned` (no row names it) or `leftover` (half-made by a crash; the
+            server removes it at its next start).
+        detail: what more there is to know, or "".
+    """
+
+    kind: str
+    path: Path
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was looked at, how many bytes the rows say the originals have, and what was found."""
+
+    jobs: int
+    files: int
+    size_bytes: int
+    findings: tuple[Finding, ...]
+
+
+def verify(records: Records, *, quick: bool = False, pause: Callable[[float], object] = time.sleep) -> Report:
+    """Look at every row and every file.
+
+    Args:
+        quick: compare sizes only; else every original is read and its SHA-256 compared.
+        pause: called with the seconds between the two looks, if there is anything to look at again.
+
+    Raises:
+        LedgerError: the ledger could not be read.
+    """
+    known: set[str] = set()
+    suspects: list[str] = []
+    files = size_bytes = 0
+    for job in every_job(records.ledger):
+        known.add(job.job_id)
+        kept = [output for output in job.outputs if output.state == "kept"]
+        files += len(kept)
+        size_bytes += sum(output.size_bytes or 0 for output in kept)
+        if _check(records, job, quick):
+            suspects.append(job.job_id)
+    findings: list[Finding] = []
+    strange = _strangers(records, known)
+    if suspects or strange:
+        pause(SETTLE_S)
+        for job_id in suspects:
+            findings += _check(records, records.ledger.job(job_id), quick)
+        for path in strange:
+            findings += _look_at_stranger(records, path, quick)
+    return Report(len(known), files, size_bytes, tuple(findings))
+
+
+def _check(records: Records, job: Job, quick: bool) -> list[Finding]:
+    try:
+        return list(_flaws(records, job, quick))
+    except OSError as fault:
+        return [_unreadable(fault, records.job_folder(job.job_id))]
+
+
+def _flaws(records: Records, job: Job, quick: bool) -> Iterator[Finding]:
+    expected: list[Path] = []
+    for output in job.outputs:
+        if output.state == "kept":
+            original, *small = records.files(job, output)
+            expected += [original, *small]
+            yield from _original_flaws(original, output, quick)
+            yield from (Finding("missing", path) for path in small if not path.is_file())
+    if job.at_rest:  # in other states, files come and go
+        yield from _extras(records.job_folder(job.job_id), job, set(expected))
+
+
+def _original_flaws(path: Path, output: Output, quick: bool) -> Iterator[Finding]:
+    if not path.is_file():
+        yield Finding("missing", path)
+        return
+    size_bytes = path.stat().st_size
+    if size_bytes != output.size_bytes:
+        yield Finding("changed", path, f"{size_bytes} bytes instead of {output.size_bytes}")
+    elif not quick and _sha256(path) != output.sha256:
+        yield Finding("changed", path, "another SHA-256")
+
+
+def _extras(folder: Path, job: Job, expected: set[Path]) -> Iterator[Finding]:
+    folders = {path.parent for path in expected}
+    aside = {f"{output.index}.damaged" for output in job.outputs if output.state in UNKEPT}
+    for child in _children(folder):
+        if child in folders:
+            yield from (Finding("orphaned", path) for path in _children(child) if path not in expected)
+        elif child.name not in aside:
+            yield Finding("leftover" if ".partial-" in child.name else "orphaned", child)
+
+
+def _strangers(records: Records, known: set[str]) -> list[Path]:
+    """What is in the folder of all media and is not the folder of a known job."""
+    found = []
+    for shard in _children(records.media):
+        if len(shard.name) != 2 or not shard.is_dir():
+            found.append(shard)
+            continue
+        try:
+            within = _children(shard)
+        except OSError:
+            within = [shard]  # the second look tells why
+        found += [path for path in within if path.name not in known or path != records.job_folder(path.name)]
+    return found
+
+
+def _look_at_stranger(records: Records, path: Path, quick: bool) -> list[Finding]:
+    with contextlib.suppress(JobNotFoundError):
+        job = records.ledger.job(path.name)
+        if records.job_folder(job.job_id) == path:
+            return _check(records, job, quick)
+    if not os.path.lexists(path):
+        return []
+    try:
+        is_empty = path.is_dir() and not _children(path)
+    except OSError as fault:
+        return [_unreadable(fault, path)]
+    return [Finding("leftover" if is_empty else "orphaned", path, "no row of the ledger names it")]
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _unreadable(fault: OSError, folder: Path) -> Finding:
+    path = Path(fault.filename) if isinstance(fault.filename, str) else folder
+    return Finding("unreadable", path, fault.strerror or type(fault).__name__)

@@ -1,0 +1,23 @@
+"""Names that a person understands, for the files of a job."""
+
+from __future__ import annotations
+
+import re
+
+from dreamina_ui.ledger.job import Job, Output
+
+
+def file_name(job: Job, output: Output, tier: str) -> str:
+    """A file name that a person understands, such as `dreamina-a-red-fox-2048x2048-1f3a9c-1.png`."""
+    words = re.sub(r"[\W_]+", "-", prompt_of(job)[:48]).strip("-").lower()
+    size = f"{output.width}x{output.height}" if output.width else ""
+    is_copy = tier in ("preview", "thumbnail")
+    suffix = output.file_name.rpartition(".")[2] if output.file_name and not is_copy else "webp"
+    parts = ["dreamina", words, size, job.job_id[:6], str(output.index + 1)]
+    return "-".join(part for part in parts if part) + ("" if tier == "original" else f"-{tier}") + f".{suffix}"
+
+
+def prompt_of(job: Job) -> str:
+    """The prompt, or the first text among the inputs of a model that has none."""
+    texts = [value for value in job.inputs.values() if isinstance(value, str)]
+    return str(job.inputs.get("prompt") or (texts[0] if texts else "") or job.request_id or "")

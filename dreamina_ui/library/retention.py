@@ -1,0 +1,94 @@
+"""What goes by itself: pictures a person deleted a while ago, and, only if the owner set a limit, the oldest ones."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from dreamina_ui.errors import DreaminaError
+from dreamina_ui.library.library import UNDO_S, Library
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 60.0
+_DAY_S = 86_400.0
+
+
+class Housekeeping:
+    """Tidies the library once a minute.
+
+    Args:
+        max_bytes: how many bytes of originals may stay; None for no limit.
+        keep_days: how many days a picture stays that is no favourite; None for no limit.
+        clock: gives the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        max_bytes: float | None = None,
+        keep_days: float | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._library = library
+        self._max_bytes = max_bytes
+        self._keep_days = keep_days
+        self._clock = clock
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Tidy now and then, on a thread of its own."""
+        threading.Thread(target=self._run, name="housekeeping", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin no further round."""
+        self._stopping.set()
+
+    def tidy(self) -> int:
+        """One round; returns how many files are gone.
+
+        Raises:
+            DiskError: the disk refuses; the rest waits for the next round.
+            LedgerError: the ledger cannot be read or written.
+        """
+        by_person = self._library.deleted_before(self._clock() - UNDO_S)
+        for job, output in by_person:
+            self._library.remove(job, output, "person")
+        by_limit = self._remove_old() + self._remove_surplus()
+        if by_limit:
+            log.warning("Removed %d files: the library is at the limit that the owner set", by_limit)
+        return len(by_person) + by_limit
+
+    def _remove_old(self) -> int:
+        if self._keep_days is None:
+            return 0
+        old = self._library.oldest(before=self._clock() - self._keep_days * _DAY_S, limit=500)
+        for job, output in old:
+            self._library.remove(job, output, "limit")
+        return len(old)
+
+    def _remove_surplus(self) -> int:
+        if self._max_bytes is None:
+            return 0
+        surplus = self._library.usage().size_bytes - self._max_bytes
+        count = 0
+        while surplus > 0 and (oldest := self._library.oldest()):
+            for job, output in oldest:
+                if surplus <= 0:
+                    break
+                self._library.remove(job, output, "limit")
+                surplus -= output.size_bytes or 0
+                count += 1
+        return count
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.tidy()
+            except DreaminaError as fault:
+                log.warning("The library could not be tidied: %s", fault)
+            if self._stopping.wait(PAUSE_S):
+                return

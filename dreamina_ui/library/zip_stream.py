@@ -1,0 +1,106 @@
+"""Pictures as one ZIP, written while it is sent: memory stays flat, whatever the size.
+
+Originals go in byte for byte and uncompressed, as pictures are compressed already; `manifest.json` says what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from dreamina_ui.ledger.job import Job, Output, iso
+
+CHUNK_BYTES = 1 << 20
+
+
+class _Sink:
+    """A file that cannot seek: what ZipFile writes is taken away piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> int:
+        self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken
+
+
+def stream_zip(files: Iterable[tuple[Job, Output, Path | None, str]]) -> Iterator[bytes]:
+    """A ZIP of originals with their manifest, in pieces of about a megabyte.
+
+    Args:
+        files: job, output, where its original is (None if it is not there), and its name in the ZIP; read one by one.
+    """
+    sink = _Sink()
+    names: set[str] = set()
+    with (
+        # Measured: as objects in memory, the manifest of 30,000 pictures takes 150 MB.
+        tempfile.SpooledTemporaryFile(CHUNK_BYTES) as manifest,
+        zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,  # type: ignore[call-overload]
+    ):
+        manifest.write(b"[")
+        for number, (job, output, path, wish) in enumerate(files):
+            name = f"{job.job_id}-{wish}" if wish in names else wish
+            problem = None
+            try:
+                if path is None:
+                    raise FileNotFoundError
+                with path.open("rb") as original, archive.open(_zip_info(name, job), "w", force_zip64=True) as target:
+                    yield from _copy(original, target, sink)
+                names.add(name)
+            except FileNotFoundError:
+                problem = "the file is missing on disk"
+            entry = manifest_entry(job, output, None if problem else name, problem)
+            manifest.write((",\n" * bool(number) + json.dumps(entry, ensure_ascii=False)).encode())
+            yield sink.take()
+        manifest.write(b"]\n")
+        manifest.seek(0)
+        with archive.open("manifest.json", "w") as target:
+            yield from _copy(manifest, target, sink)
+    yield sink.take()
+
+
+def _copy(source: IO[bytes], target: IO[bytes], sink: _Sink) -> Iterator[bytes]:
+    while chunk := source.read(CHUNK_BYTES):
+        target.write(chunk)
+        yield sink.take()
+
+
+def _zip_info(name: str, job: Job) -> zipfile.ZipInfo:
+    made = datetime.fromtimestamp(job.created_at, timezone.utc)
+    entry = zipfile.ZipInfo(name, max(made, datetime(1980, 1, 1, tzinfo=timezone.utc)).timetuple()[:6])
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def manifest_entry(job: Job, output: Output, name: str | None, problem: str | None) -> dict[str, Any]:
+    entry = {
+        "file": name,
+        "prompt": job.inputs.get("prompt"),
+        "inputs": dict(job.inputs),
+        "model_id": job.model_id,
+        "job_id": job.job_id,
+        "request_id": job.request_id,
+        "cost_usd": job.cost_usd,
+        "created_at": iso(job.created_at),
+        "finished_at": iso(job.finished_at),
+        "index": output.index,
+        "width": output.width,
+        "height": output.height,
+        "format": output.format,
+        "size_bytes": output.size_bytes,
+        "sha256": output.sha256,
+    }
+    return entry | {"problem": problem} if problem else entry

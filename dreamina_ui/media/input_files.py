@@ -1,0 +1,273 @@
+"""Files that people give by their addresses: looked at before money is spent, and shown small.
+
+What a file must be: https, public, without a login, answering a plain GET with the file itself; a picture of at most
+50 MB, a video of at most 100. Each broken rule is told by name. Every address is reached through the guard only.
+
+Source: RunComfy Model API documentation, files as inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dreamina_ui.errors import AddressError, InputError
+from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.media.download import Downloader, DownloadFault
+from dreamina_ui.media.images import FORMATS, PictureFault, make_previews, recognise
+from dreamina_ui.media.signed_urls import SignedLinks
+from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.models.schema import ADDRESS_KINDS, Field, Model
+
+CHECK_S = 8.0
+"""How long a press waits for all of its files to be looked at."""
+
+COPY_S = 20.0
+"""How long a thumbnail may take to make: a JPEG of a megabyte can hold scans for a minute of decoding."""
+
+MAX_MB = {"image": 50, "video": 100, None: 100}
+MOST_AT_ONCE = 12
+MOST_OF_ADDRESS = 24
+"""How many files of one visitor, and of one client address, are looked at at the same time: cleared cookies make new
+visitors, and there are 64 threads for all."""
+
+KEEP_THUMBNAILS = 2000
+MAX_PIXELS = 40_000_000
+"""A larger picture is shown by its address only: decoding it would take 200 MB."""
+
+LEAST_LINK_S = 900.0
+"""A signed address of ours must be good for so long still: the job may wait in the queue."""
+
+_PARTIAL = "partial-"
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+
+log = logging.getLogger(__name__)
+
+
+class InputFiles:
+    """Looks at given files. Safe to call from many threads.
+
+    Args:
+        folder: where thumbnails are kept; made when the first one is.
+        guard: says which addresses may be reached.
+        links: knows the signed addresses of our own pictures, which need no request.
+        find: gives the job, output and original behind a file_key of ours, or None.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        guard: AddressGuard,
+        links: SignedLinks,
+        find: Callable[[str], tuple[Job, Output, Path] | None],
+        *,
+        check_s: float = CHECK_S,
+        copy_s: float = COPY_S,
+    ) -> None:
+        self._folder = folder
+        self._links = links
+        self._find = find
+        self._check_s = check_s
+        self._copy_s = copy_s
+        timeout_s = max(check_s / 2, 0.1)
+        self._downloaders = {
+            kind: Downloader(guard, max_bytes=mb * 10**6, connect_timeout_s=timeout_s, read_timeout_s=timeout_s)
+            for kind, mb in MAX_MB.items()
+        }
+        self._pool = ThreadPoolExecutor(64, "look")
+        # One thread, as the allocator keeps for each what it used: strangers choose how large these pictures are.
+        self._decoder = ThreadPoolExecutor(1, "look-decode")
+        self._lock = threading.Lock()
+        self._under_way: Counter[str] = Counter()
+
+    def clean_up(self) -> None:
+        """Remove what a kill left half fetched; call it before anything is looked at."""
+        with suppress(OSError):  # the next start tries again
+            for partial in self._folder.glob(f"{_PARTIAL}*"):
+                partial.unlink(missing_ok=True)
+
+    def check(
+        self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None = None
+    ) -> None:
+        """Look at every file of some inputs, all at the same time; blocks for at most `check_s` seconds.
+
+        Args:
+            inputs: as `Model.check` gives them.
+            visitor_id, address: who asks, so that nobody keeps all threads busy; the address is a hash.
+
+        Raises:
+            InputError: the first rule that is broken, as `address_` and its name.
+        """
+        given = list(given_addresses(model, inputs))
+        looks = {url: field for field, _, url in given}
+        deadline_s = time.monotonic() + self._check_s
+        under_way = {url: self._start(visitor_id, address, self._look, looks[url], url, deadline_s) for url in looks}
+        # A name server that says nothing is the one thing that the deadline does not reach inside of a look.
+        done, _ = wait([look for look in under_way.values() if look], self._check_s + 0.5)
+        for _, place, url in given:
+            look = under_way[url]
+            fault = look.exception() if look in done else _Broken("slow" if look else "busy", self._check_s)
+            if isinstance(fault, _Broken):
+                raise InputError(place, f"address_{fault.rule}", fault.limit, url)
+            if fault:
+                raise fault
+
+    def look(self, field: Field, url: str, visitor_id: str | None, address: str | None = None) -> Future[str | None]:
+        """Look at one file and make its thumbnail, in the background.
+
+        Returns:
+            Its `digest`, or None where there is nothing to show; an InputError if a rule is broken.
+        """
+
+        def make() -> str | None:
+            try:
+                return self._thumbnail(field, url)
+            except _Broken as fault:
+                raise InputError(field.key, f"address_{fault.rule}", fault.limit, url) from fault
+
+        started = self._start(visitor_id, address, make)
+        if started is None:
+            started = Future()
+            started.set_exception(InputError(field.key, "address_busy", None, url))
+        return started
+
+    def shown(self, url: str) -> tuple[Job, Output] | str | None:
+        """What stands for a given file on the page: a picture of ours, the digest of a thumbnail, or nothing."""
+        place = self._links.place_of(url)
+        if place is not None:
+            signed = self._links.file_key(place)
+            found = self._find(signed[0]) if signed else None
+            return found[:2] if found else None
+        digest = digest_of(url)
+        return digest if self._path(digest).exists() else None
+
+    def thumbnail_path(self, digest: str) -> Path | None:
+        """Where a thumbnail lies (WebP, 400 px); None if there is none."""
+        path = self._path(digest) if _DIGEST.fullmatch(digest) else None
+        return path if path and path.exists() else None
+
+    def _start(
+        self, visitor_id: str | None, address: str | None, function: Callable[..., Any], *args: Any
+    ) -> Future[Any] | None:
+        """Begin something on a thread of the pool; None if who asks keeps too many busy, or there is no thread."""
+        limits = {f"visitor {visitor_id}": MOST_AT_ONCE} if visitor_id else {}
+        limits |= {f"address {address}": MOST_OF_ADDRESS} if address else {}
+        with self._lock:
+            if any(self._under_way[name] >= most for name, most in limits.items()):
+                return None
+            self._under_way.update(limits.keys())
+        try:
+            started = self._pool.submit(function, *args)
+        except RuntimeError:  # the pool keeps the work all the same, and does it some day: it is a look and no more
+            self._end(limits)
+            return None
+        started.add_done_callback(lambda _: self._end(limits))
+        return started
+
+    def _end(self, names: Iterable[str]) -> None:
+        with self._lock:
+            self._under_way.subtract(list(names))
+            self._under_way += Counter()  # forgets the names that have none
+
+    def _look(self, field: Field, url: str, deadline_s: float) -> None:
+        """Look at one file; raises _Broken."""
+        place = self._links.place_of(url)
+        if place is not None:
+            return self._look_at_ours(field, place)
+        try:
+            head, _ = self._downloaders[field.file_kind].look(url, deadline_s)
+        except AddressError as fault:
+            raise _Broken(fault.rule) from None
+        except DownloadFault as fault:
+            limits = {"status": fault.status_code, "size": MAX_MB[field.file_kind], "slow": self._check_s}
+            raise _Broken(fault.rule, limits.get(fault.rule)) from None
+        if head.lstrip()[:1] == b"<":
+            raise _Broken("page")
+        form = recognise(head)
+        if field.file_kind and (form is None or form.kind != field.file_kind):
+            raise _Broken("kind", ", ".join(each.name for each in FORMATS if each.kind == field.file_kind))
+
+    def _look_at_ours(self, field: Field, place: str) -> None:
+        signed = self._links.file_key(place)
+        found = self._find(signed[0]) if signed else None
+        if signed is None or found is None or signed[1] < LEAST_LINK_S:
+            raise _Broken("expired")
+        _, output, path = found
+        if field.file_kind not in (None, output.kind):
+            raise _Broken("kind", field.file_kind)
+        if path.stat().st_size > MAX_MB[field.file_kind] * 10**6:
+            raise _Broken("size", MAX_MB[field.file_kind])
+
+    def _thumbnail(self, field: Field, url: str) -> str | None:
+        digest = digest_of(url)
+        if self._path(digest).exists():
+            return digest
+        self._look(field, url, time.monotonic() + self._check_s)
+        if field.file_kind != "image" or self._links.place_of(url) is not None:
+            return None
+        partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
+        deadline_s = time.monotonic() + self._copy_s
+        try:
+            self._folder.mkdir(exist_ok=True)
+            self._downloaders["image"].fetch(url, partial, deadline_s)
+            thumbnail = self._decoder.submit(_shrink, partial, deadline_s).result()
+            partial.write_bytes(thumbnail)
+            partial.replace(self._path(digest))
+            for old in self._by_age()[:-KEEP_THUMBNAILS]:
+                old.unlink(missing_ok=True)
+        except (AddressError, DownloadFault, PictureFault, OSError) as fault:
+            log.info("No thumbnail of a given file: %s", type(fault).__name__)
+            return None
+        finally:
+            partial.unlink(missing_ok=True)
+        return digest
+
+    def _by_age(self) -> list[Path]:
+        return sorted(self._folder.glob("*.webp"), key=lambda path: path.stat().st_mtime)
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest}.webp"
+
+
+def given_addresses(model: Model, inputs: Mapping[str, Any]) -> Iterator[tuple[Field, str, str]]:
+    """Every address among some inputs: its field, its place such as `image_urls.0`, and itself."""
+    for field in model.fields:
+        value = inputs.get(field.key)
+        if field.kind not in ADDRESS_KINDS or not value:
+            continue
+        if isinstance(value, str):
+            yield field, field.key, value
+        else:
+            yield from ((field, f"{field.key}.{number}", url) for number, url in enumerate(value))
+
+
+def digest_of(url: str) -> str:
+    """The name of an address's thumbnail; who does not know the address cannot guess it."""
+    return hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+class _Broken(Exception):
+    """A rule that a file breaks, and what the rule asks for."""
+
+    def __init__(self, rule: str, limit: Any = None) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.limit = limit
+
+
+def _shrink(path: Path, deadline_s: float) -> bytes:
+    with path.open("rb") as file:
+        form = recognise(file.read(64))
+    if form is None or form.kind != "image":
+        raise PictureFault("it is no picture")
+    return make_previews(path, form, MAX_PIXELS, deadline_s).thumbnail

@@ -1,0 +1,309 @@
+"""The input schema is the only list of fields: the form, the check and the submit body all walk it.
+
+The check is JSON Schema (draft 2020-12) with these additions:
+- `"type": "float"` is read as `number`, because the service's page writes it so;
+- what JSON cannot say is refused first: NaN would slip through `minimum` and `maximum`, a list in itself has no end;
+- the format `uri` is checked: the validator's own check of it needs one more package;
+- a key that the schema does not list is an error, at every depth;
+- a required text must not be blank: a run with an empty prompt costs as much as any other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+
+from dreamina_ui.errors import InputError, SettingsError
+
+MODELS_FOLDER = Path(__file__).parent
+ADDRESS_KINDS = ("address", "addresses")
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a model, as the form shows it.
+
+    Attributes:
+        key: the schema's key; it goes over the wire unchanged.
+        parameter: the same as a Python identifier, for programs.
+        kind: `text`, `choice`, `number`, `integer`, `toggle`, `address` (one URL), `addresses` (a list) or `json`.
+        default: the schema's default; None if it has none.
+        choices: the enum's values, unchanged; empty unless `kind` is `choice`.
+        minimum, maximum: bounds of a number, or None.
+        max_length: the most code points of a text, or None.
+        file_kind: what lies at its addresses, `image` or `video`, as its key says; None if it does not, or has none.
+    """
+
+    key: str
+    parameter: str
+    kind: str
+    title: str
+    help: str
+    required: bool
+    default: Any
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    max_length: int | None = None
+    file_kind: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: what it is called, what it accepts and what it gives.
+
+    Built from a JSON object with the keys `model_id`, `title`, `input_schema`, `output_schema` and,
+    where a key of the schema is no Python identifier, `parameter_names` (`{"width×height": "size"}`).
+    """
+
+    model_id: str
+    title: str
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+    fields: tuple[Field, ...]
+    _validator: Draft202012Validator
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Model:
+        """Build a model from its file's content.
+
+        Raises:
+            SettingsError: a key is missing, or the input schema is no schema of an object.
+        """
+        try:
+            names = data.get("parameter_names", {})
+            schema = data["input_schema"]
+            required = set(schema.get("required", ()))
+            fields = tuple(
+                _field(key, prop, names.get(key), key in required) for key, prop in schema["properties"].items()
+            )
+            _check_parameters([field.parameter for field in fields])
+            strict = _strict(schema)
+            Draft202012Validator.check_schema(strict)
+            return cls(
+                model_id=data["model_id"],
+                title=data["title"],
+                input_schema=schema,
+                output_schema=data["output_schema"],
+                fields=fields,
+                _validator=Draft202012Validator(strict, format_checker=_FORMATS),
+            )
+        except Exception as fault:
+            name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
+            what = f"it has no {fault}" if isinstance(fault, KeyError) else f"{type(fault).__name__}: {fault}"
+            raise SettingsError(f"The model file of {name} cannot be used: {what}") from fault
+
+    @property
+    def json_schema(self) -> Mapping[str, Any]:
+        """What `check` goes by: the input schema, in words that every reader of JSON Schema understands."""
+        return cast("Mapping[str, Any]", self._validator.schema)
+
+    def check(self, inputs: Any) -> dict[str, Any]:
+        """Check inputs and fill in the defaults.
+
+        Args:
+            inputs: a mapping from schema key to value, from anywhere.
+
+        Returns:
+            A new dict in schema order, defaults included at every depth: the body of a submit.
+
+        Raises:
+            InputError: the first rule that is broken, with field, rule, limit and value.
+        """
+        if not isinstance(inputs, Mapping):
+            raise InputError("inputs", "type", "object", _as_json(inputs, "inputs"))
+        given = {key: _as_json(value, str(key)) for key, value in inputs.items()}
+        for key, value in given.items():
+            if key not in self.input_schema["properties"]:
+                raise InputError(_readable(str(key)), "unknown", None, value)
+        filled: dict[str, Any] = _fill(self.input_schema, given)
+        for field in self.fields:
+            value = filled.get(field.key)
+            if field.required and (value is None or (field.kind == "text" and not str(value).strip())):
+                raise InputError(field.key, "required", None, value)
+        errors = sorted(self._validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
+        for error in errors:
+            raise _input_error(error)
+        return {field.key: filled[field.key] for field in self.fields if field.key in filled}
+
+
+def load_models(*folders: Path) -> dict[str, Model]:
+    """Read every model file of some folders, by model_id, in the order of the file names.
+
+    Args:
+        folders: a later one's file replaces an earlier one's of the same model_id; our own folder if none is given.
+
+    Raises:
+        SettingsError: a file is no JSON or no model, or a folder has none.
+    """
+    models: dict[str, Model] = {}
+    for folder in folders or (MODELS_FOLDER,):
+        models |= _load_folder(folder)
+    return models
+
+
+def _load_folder(folder: Path) -> dict[str, Model]:
+    models: dict[str, Model] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as fault:
+            raise SettingsError(f"The model file {path.name} cannot be read: {fault}") from fault
+        try:
+            model = Model.from_json(data)
+        except SettingsError as fault:
+            raise SettingsError(f"{path.name}: {fault}") from fault
+        models[model.model_id] = model
+    if not models:
+        raise SettingsError(f"There is no model file in {folder}.")
+    return models
+
+
+_SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})(?:\(([0-9]+:[0-9]+)\))?")
+
+
+def parse_size(choice: Any) -> tuple[int, int] | None:
+    """Read `(width, height)` in pixels out of a choice such as `2048x2048(1:1)`; None if it is no size."""
+    match = _SIZE.fullmatch(choice) if isinstance(choice, str) else None
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def choice_label(choice: Any) -> str:
+    """A label people can read: `2048x2048(1:1)` -> `2048 × 2048 · 1:1 · 4 MP`; other values as they are.
+
+    Whole megapixels need no decimal mark, so the label is the same in every language.
+    """
+    size = parse_size(choice)
+    if size is None:
+        return str(choice)
+    ratio = _SIZE.fullmatch(choice)[3]  # type: ignore[index]
+    megapixels = round(size[0] * size[1] / 1e6)
+    parts = [f"{size[0]} × {size[1]}", ratio, f"{megapixels} MP" if megapixels else None]
+    return " · ".join(filter(None, parts))
+
+
+def _check_parameters(names: list[str]) -> None:
+    """Raise ValueError for a name that a program cannot give an input by; `request` is the endpoints' own."""
+    for name in names:
+        if not name.isidentifier() or iskeyword(name) or name == "request" or names.count(name) > 1:
+            raise ValueError(f"programs cannot use the name {name!r} for an input: give another in parameter_names")
+
+
+def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: bool) -> Field:
+    choices = tuple(prop.get("enum", ()))
+    kind = _kind(prop)
+    file_kinds = [name for name in ("image", "video") if name in key.lower()]
+    return Field(
+        key=key,
+        parameter=parameter or re.sub(r"\W", "_", key, flags=re.ASCII),
+        kind=kind,
+        title=prop.get("title") or key,
+        help=prop.get("description") or "",
+        required=required,
+        default=prop.get("default"),
+        choices=choices,
+        minimum=prop.get("minimum"),
+        maximum=prop.get("maximum"),
+        max_length=prop.get("maxLength"),
+        file_kind=file_kinds[0] if kind in ADDRESS_KINDS and len(file_kinds) == 1 else None,
+    )
+
+
+def _kind(prop: Mapping[str, Any]) -> str:
+    if "enum" in prop:
+        return "choice"
+    kinds = {"string": "text", "number": "number", "float": "number", "integer": "integer", "boolean": "toggle"}
+    if prop.get("type") == "array" and prop.get("items", {}).get("type") == "string":
+        return "addresses"
+    if prop.get("type") == "string" and prop.get("format") == "uri":
+        return "address"
+    return kinds.get(str(prop.get("type")), "json")
+
+
+def _strict(schema: Any) -> Any:
+    """A copy of a schema with `float` read as `number` and unknown keys refused."""
+    if isinstance(schema, list):
+        return [_strict(entry) for entry in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    copy = {
+        key: {name: _strict(sub) for name, sub in value.items()} if key == "properties" else _strict(value)
+        for key, value in schema.items()
+        if key not in ("default", "enum", "const")
+    }
+    copy.update({key: schema[key] for key in ("default", "enum", "const") if key in schema})
+    if copy.get("type") == "float":
+        copy["type"] = "number"
+    if "properties" in copy:
+        copy.setdefault("additionalProperties", False)
+    return copy
+
+
+def _fill(schema: Mapping[str, Any], given: Any) -> Any:
+    """Fill in defaults that are missing; an optional input given as None counts as not given."""
+    if isinstance(given, list):
+        return [_fill(schema.get("items", {}), entry) for entry in given]
+    if not isinstance(given, dict) or "properties" not in schema:
+        return given
+    filled: dict[str, Any] = {}
+    for key, prop in schema["properties"].items():
+        value = given.get(key)
+        if value is None and key not in schema.get("required", ()):
+            value = json.loads(json.dumps(prop.get("default")))
+            if value is None and prop.get("type") == "object":
+                value = _fill(prop, {}) or None
+        if value is not None:
+            filled[key] = _fill(prop, value)
+    return filled | {key: value for key, value in given.items() if key not in schema["properties"]}
+
+
+def _as_json(value: Any, path: str, depth: int = 0) -> Any:
+    """A copy of a value, made of what JSON has and nothing else; raises InputError with the path of what it has not."""
+    if isinstance(value, str):
+        if value != _readable(value):
+            raise InputError(_readable(path), "unicode", None, _readable(value))
+        return value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+        return value
+    if isinstance(value, Mapping) and depth < _MAX_DEPTH and all(isinstance(key, str) for key in value):
+        return {_as_json(key, path): _as_json(entry, f"{path}.{key}", depth + 1) for key, entry in value.items()}
+    if isinstance(value, list | tuple) and depth < _MAX_DEPTH:
+        return [_as_json(entry, f"{path}.{number}", depth + 1) for number, entry in enumerate(value)]
+    shown = repr(value) if isinstance(value, float) else type(value).__name__
+    raise InputError(_readable(path), "format", "JSON value", shown)
+
+
+def _readable(text: str) -> str:
+    """The text with each lone surrogate, which no UTF-8 can say, as `?`."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _input_error(error: ValidationError) -> InputError:
+    """The validator's error, with the path of the entry that is wrong, also where the rule stands with its object."""
+    path = [str(part) for part in error.absolute_path]
+    rule = str(error.validator)
+    limit: Any = error.validator_value
+    value: Any = error.instance
+    schema: Any = error.schema
+    if rule == "additionalProperties":
+        key = next(key for key in value if key not in schema["properties"])
+        path, rule, limit, value = [*path, key], "unknown", None, value[key]
+    elif rule == "required":
+        path, limit, value = [*path, next(key for key in limit if key not in value)], None, None
+    return InputError(".".join(path) or "inputs", rule, limit, value)
+
+
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:(?:[a-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9a-f]{2})+", re.ASCII | re.IGNORECASE)
+_FORMATS = FormatChecker(Draft202012Validator.FORMAT_CHECKER.checkers)
+_FORMATS.checks("uri")(lambda value: not isinstance(value, str) or _URI.fullmatch(value) is not None)

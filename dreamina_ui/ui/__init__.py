@@ -1,1 +1,0 @@
-"""The page: the only part, with app.py, that imports Gradio."""

@@ -1,0 +1,135 @@
+"""Who is asking, and whose jobs they may see: the one place that answers both, for every route and every press.
+
+A visitor sees their own jobs; the owner sees everything, and so does whoever sits at an installation that nobody else
+reaches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.settings import is_loopback
+from dreamina_ui.web.auth.sessions import COOKIE, Session, Sessions
+from dreamina_ui.web.auth.visitor import cookie_of, person_id, stored_visitor_id, visitor_id
+
+NOBODY = "nobody"
+KEY_COOKIE = "dreamina_key"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Somebody at Hugging Face: a number that stays, and a name that may pass to somebody else."""
+
+    number: str
+    name: str
+
+
+class Access:
+    """Who may see what.
+
+    Args:
+        is_shared: whether others than the person at this machine may reach the page.
+        owners: which logins, or names at Hugging Face, are the owner's.
+        uses_hugging_face: whether people sign in there; then Gradio keeps who they are in a session that it signs.
+        sessions: who has signed in.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_shared: bool,
+        owners: Collection[str] = (),
+        uses_hugging_face: bool = False,
+        sessions: Sessions | None = None,
+    ) -> None:
+        self._is_shared = is_shared
+        self._owners = frozenset(owners)
+        self.uses_hugging_face = uses_hugging_face
+        self.sessions = sessions or Sessions()
+
+    def session(self, request: HTTPConnection) -> Session | None:
+        """The session of a browser or program that has signed in."""
+        return self.sessions.find(session_token(request)) or self.sessions.find(basic_credentials(request))
+
+    def person(self, request: HTTPConnection) -> str | None:
+        """The visitor_id of somebody whose name is known, the same on every device."""
+        session = self.session(request)
+        if session and session.name:
+            return person_id("login", session.name)
+        profile = self.hugging_face(request)
+        return person_id("hugging face", profile.number) if profile else None
+
+    def hugging_face(self, request: HTTPConnection) -> Profile | None:
+        """Who has signed in at Hugging Face, from the session that Gradio signs and checks."""
+        info = request.scope.get("session", {}).get("oauth_info") if self.uses_hugging_face else None
+        if not info or info.get("expires_at", 0) <= time.time():
+            return None
+        return Profile(number=info["userinfo"]["sub"], name=info["userinfo"]["preferred_username"])
+
+    def visitor(self, request: HTTPConnection) -> str | None:
+        """The visitor_id of who asks; None for a program, and for a browser that keeps no identity."""
+        return self.person(request) or visitor_id(request.headers.get("cookie")) or stored_visitor_id(request)
+
+    def key_session(self, request: HTTPConnection, cookie: str = "") -> str | None:
+        """The session of a browser that gave a RunComfy key, whether the key is still here or not; None without.
+
+        It is that of the login, too: whoever signs in next on this browser does not pay with this key.
+
+        Args:
+            cookie: the value that the browser is about to get.
+        """
+        value = cookie or cookie_of(request.headers.get("cookie"), KEY_COOKIE)
+        return hashlib.sha256(f"{self.person(request)} {value}".encode()).hexdigest() if len(value) >= 32 else None
+
+    def is_owner(self, request: HTTPConnection) -> bool:
+        """Whether the owner asks: signed in, or at an installation that nobody else reaches."""
+        if not self._is_shared and is_direct(request):
+            return True
+        if session := self.session(request):
+            return session.name is None or session.name in self._owners
+        profile = self.hugging_face(request)
+        return profile is not None and profile.name in self._owners
+
+    def scope(self, request: HTTPConnection) -> str | None:
+        """The visitor_id whose jobs a request may see, None for everybody's; `NOBODY` without an identity."""
+        return None if self.is_owner(request) else self.visitor(request) or NOBODY
+
+    def may_see(self, request: HTTPConnection, job: Job) -> bool:
+        """Whether a request may see and change a job."""
+        scope = self.scope(request)
+        return scope is None or job.visitor_id == scope
+
+    def may_fetch(self, request: HTTPConnection, job: Job) -> bool:
+        """Whether a request that knows the unguessable address of a job's file may have it.
+
+        A picture in a browser without an identity, and a program, have nothing but that address.
+        """
+        return job.visitor_id is None or self.visitor(request) is None or self.may_see(request, job)
+
+
+def is_direct(request: HTTPConnection) -> bool:
+    """Whether a request comes straight from this machine.
+
+    A tunnel or proxy on this machine shows in the name that the browser asked for, or in its headers; who asks from
+    another machine may give any name.
+    """
+    host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
+    is_here = request.client is not None and is_loopback(request.client.host)
+    return is_here and is_loopback(host) and not any(name.startswith("x-forwarded") for name in request.headers)
+
+
+def session_token(request: HTTPConnection) -> str:
+    """The token of a browser that signed in; `""` without."""
+    return cookie_of(request.headers.get("cookie"), COOKIE)
+
+
+def basic_credentials(request: HTTPConnection) -> str:
+    """A program's HTTP Basic credentials as they came; `""` without."""
+    header = request.headers.get("authorization", "")
+    return header if header[:6].lower() == "basic " else ""

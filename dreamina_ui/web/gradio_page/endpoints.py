@@ -1,0 +1,203 @@
+"""The endpoints for programs: `/generate`, `/job` and `/cancel`, stable from their first version on.
+
+Another model than the page's first has a `/generate` of its own, named after its model_id.
+
+A program has no cookie: the job_id is its key to that one job. One that signed in is the person it signed in as.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import gradio as gr
+from gradio.route_utils import get_root_url
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from dreamina_ui.errors import DreaminaError
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.models.schema import Model
+from dreamina_ui.spending.accounts import Account
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.sessions import Tries
+from dreamina_ui.web.auth.visitor import address_of
+from dreamina_ui.web.presenters import job_object
+
+log = logging.getLogger(__name__)
+
+KEY_HEADER = "x-runcomfy-token"
+"""How a program gives its own RunComfy key, with any call."""
+
+_TYPES = {
+    "text": str,
+    "choice": str,
+    "number": float,
+    "integer": int,
+    "toggle": bool,
+    "address": str,
+    "addresses": list[str],
+}
+Answer = TypeVar("Answer")
+
+
+def add_endpoints(studio: Studio, model: Model, access: Access) -> None:
+    """Add the endpoints to the Blocks that are being built."""
+    here = Endpoints(studio, access)
+    endpoints = {"generate": here.generate(model), "job": here.job, "cancel": here.cancel}
+    for other in studio.models.values():
+        if other is not model:
+            endpoints[endpoint_name(other)] = here.generate(other)
+    for name, function in endpoints.items():
+        gr.api(function, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
+
+
+def endpoint_name(model: Model) -> str:
+    """Such as `generate_bytedance_dreamina_4_0_edit`."""
+    return "generate_" + re.sub(r"[^a-z0-9]+", "_", model.model_id.lower()).strip("_")
+
+
+class Endpoints:
+    """What the endpoints do, for whichever protocol.
+
+    Everything that a caller is told of as an error is a `gr.Error`.
+    """
+
+    def __init__(self, studio: Studio, access: Access) -> None:
+        self._studio = studio
+        self._access = access
+        self._tries = Tries()
+
+    def generate(self, model: Model) -> Callable[..., AsyncIterator[dict[str, Any]]]:
+        """`/generate` with the parameters of a model's schema, in its order."""
+        # Required ones first: Python wants parameters with defaults behind those without.
+        fields = sorted(model.fields, key=lambda field: not field.required)
+
+        async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
+            """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
+            inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
+            job = await self.begin(model, inputs, request)
+            async for found in self.follow(job.job_id, request):
+                yield found
+
+        # Gradio reads an endpoint's parameters from its signature.
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter("request", kind, annotation=gr.Request)] + [
+            inspect.Parameter(
+                field.parameter,
+                kind,
+                annotation=_TYPES.get(field.kind, dict),
+                default=inspect.Parameter.empty if field.required else field.default,
+            )
+            for field in fields
+        ]
+        generate.__signature__ = inspect.Signature(parameters, return_annotation=dict)  # type: ignore[attr-defined]
+        generate.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": dict}
+        return generate
+
+    async def begin(self, model: Model, inputs: dict[str, Any], request: gr.Request) -> Job:
+        """Begin a paid job with inputs by schema key."""
+        press = self._studio.generate_soon(
+            model.model_id,
+            inputs,
+            visitor_id=self._access.person(_http(request)),
+            address=address_of(request.client.host),
+            account=await self._account(request),
+            is_click=False,
+        )
+        return await _told(asyncio.wrap_future(press))
+
+    async def follow(self, job_id: str, request: gr.Request) -> AsyncGenerator[dict[str, Any], None]:
+        """A job as `/job` gives it, now and after each change that shows, until nothing more will happen by itself."""
+        told: dict[str, Any] = {}
+        async for change in self._changes(job_id):
+            found = job_object(self._studio, change, _root(request), time.time())
+            news = found | {"updated_at": None, "elapsed_s": None}
+            if news != told:  # not every change of the row shows in the object
+                yield found
+            told = news
+
+    async def _account(self, request: gr.Request) -> Account | None:
+        """That of the key in the call's header, which from now on serves all jobs made with it; None without one.
+
+        A new key is tried first: else anybody could write rows with what is no key. An empty one is refused: who wants
+        to pay themselves must not spend the owner's money because a variable was not set.
+        """
+        key = _http(request).headers.get(KEY_HEADER)
+        if key is None:
+            return None
+        guesser = f"address {address_of(request.client.host)}"
+        try:
+            if not self._studio.accounts.knows(key):
+                if wait_s := self._tries.begin(guesser):
+                    raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
+                if await asyncio.wrap_future(self._studio.check_key_soon(key)):
+                    self._tries.succeeded(guesser)
+            return await run_in_threadpool(self._studio.give_key, key, None)
+        except DreaminaError as fault:
+            raise gr.Error(str(fault), print_exception=False) from fault
+
+    async def _changes(self, job_id: str) -> AsyncIterator[Job]:
+        """A job and each later version of it, until nothing more will happen without a person."""
+        loop = asyncio.get_running_loop()
+        news: asyncio.Queue[Job | None] = asyncio.Queue()
+        stop = self._studio.changes.subscribe(job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change))
+        try:
+            job = await run_in_threadpool(self._studio.job, job_id)
+            yield job
+            while self._studio.is_active(job):
+                change = await news.get()
+                if change is None:
+                    return  # the program stops; the job goes on at the next start
+                if change.version > job.version:
+                    job = change
+                    yield job
+        finally:
+            stop()
+
+    async def job(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
+        """One job as it is now."""
+        await self._account(request)
+        job = await _told(run_in_threadpool(self._studio.job, _as_id(job_id)))
+        return job_object(self._studio, job, _root(request), time.time())
+
+    async def cancel(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
+        """Cancel one job: the outcome is `cancelled`, `too_late` or `unconfirmed`."""
+        await self._account(request)
+        await _told(run_in_threadpool(self._studio.job, _as_id(job_id)))
+        verdict = await _told(asyncio.wrap_future(self._studio.cancel_soon(job_id)))
+        return {
+            "outcome": verdict.outcome,
+            "job": job_object(self._studio, verdict.job, _root(request), time.time()),
+        }
+
+
+async def _told(answer: Awaitable[Answer]) -> Answer:
+    """The studio's answer; what we raise on purpose reaches the caller as text, anything else as a stub."""
+    try:
+        return await answer
+    except DreaminaError as fault:
+        raise gr.Error(str(fault), print_exception=False) from fault
+    except Exception as fault:
+        log.exception("An endpoint broke")
+        raise gr.Error("Something went wrong here; it is in the log.", print_exception=False) from fault
+
+
+def _as_id(job_id: Any) -> str:
+    return job_id if isinstance(job_id, str) else ""
+
+
+def _root(request: gr.Request) -> str:
+    http = _http(request)
+    return get_root_url(http, http.url.path, http.app.root_path or None)
+
+
+def _http(request: gr.Request) -> Request:
+    assert request.request is not None  # only a call from our own process has none
+    return request.request

@@ -1,0 +1,199 @@
+"""The endpoints as tools of the Model Context Protocol (MCP), for assistants; they cost what the endpoints cost.
+
+Not by Gradio's own MCP server (6.31). That one calls the page anew from this machine: all its callers share the limits
+of one address, and to a page that is closed with logins it cannot sign in.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import anyio
+import gradio as gr
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from dreamina_ui.errors import SettingsError
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.models.schema import Model
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.gradio_page.endpoints import KEY_HEADER, Endpoints, endpoint_name
+
+try:
+    from mcp.server.lowlevel import Server
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+    from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
+except ImportError as fault:
+    raise SettingsError('GRADIO_MCP_SERVER needs one more package: pip install "mcp>=1.21,<2"') from fault
+
+PATH = "/gradio_api/mcp"
+WAIT_S = 45.0
+"""How long a call waits for a job's end. Clients give up after a minute, and the job_id must reach them before."""
+
+INSTRUCTIONS = (
+    "Makes pictures. `generate` begins a job, a `generate_...` does so with another model, `job` looks at it again, "
+    "`cancel` cancels it. Keep each job_id: it is the only key to the job and its pictures. Never repeat a job that "
+    "seems lost without asking the person: it is paid again."
+)
+
+log = logging.getLogger(__name__)
+
+
+def build_tool_routes(studio: Studio, model: Model, access: Access, *, uses_sandbox: bool) -> list[BaseRoute]:
+    """The address that MCP clients speak to, by streamable HTTP and without sessions.
+
+    Args:
+        uses_sandbox: say that pictures cost nothing.
+    """
+    logging.getLogger("mcp").setLevel(logging.ERROR)  # it logs each call, and what strangers send
+    here = _Tools(studio, model, Endpoints(studio, access), uses_sandbox)
+    return [Route(path, here, methods=["GET", "POST", "DELETE"]) for path in (PATH, f"{PATH}/")]
+
+
+class _Tools:
+    """An ASGI application."""
+
+    def __init__(self, studio: Studio, model: Model, endpoints: Endpoints, uses_sandbox: bool) -> None:
+        self._studio = studio
+        others = {endpoint_name(other): other for other in studio.models.values() if other is not model}
+        self._models = {"generate": model, **others}
+        self._endpoints = endpoints
+        self._uses_sandbox = uses_sandbox
+        self._server: Server[Any, Any] = Server("Dreamina UI", instructions=INSTRUCTIONS)
+        self._server.list_tools()(self._list)  # type: ignore[no-untyped-call]
+        self._server.call_tool(validate_input=False)(self._call)  # the studio checks, in the endpoints' words
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":  # no stream without a call, and no session to end
+            await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
+            return
+        manager = StreamableHTTPSessionManager(self._server, stateless=True)
+        async with manager.run():
+            await manager.handle_request(scope, receive, send)
+
+    async def _list(self) -> list[Tool]:
+        job_id = {"type": "string", "description": "What `generate` gave. Who has it may read and cancel the job."}
+        one_job = {"type": "object", "properties": {"job_id": job_id}, "required": ["job_id"]}
+        costs_money = ToolAnnotations(
+            readOnlyHint=False, destructiveHint=False, idempotentHint=False, openWorldHint=True
+        )
+        generates = [
+            Tool(
+                name=name,
+                title=f"Make pictures with {model.title}",
+                description=self._description(model),
+                inputSchema=_input_schema(model),
+                annotations=costs_money,
+            )
+            for name, model in self._models.items()
+        ]
+        return [
+            *generates,
+            Tool(
+                name="job",
+                title="Look at a job",
+                description="One job by its job_id, as `generate` gives it: `state`, `message`, `cost_usd`, and the "
+                f"addresses of its pictures. While it is under way this waits up to {WAIT_S:.0f} seconds for its end. "
+                "Costs nothing.",
+                inputSchema=one_job,
+                annotations=ToolAnnotations(readOnlyHint=True),
+            ),
+            Tool(
+                name="cancel",
+                title="Cancel a job",
+                description="Cancel one job by its job_id; only one that still waits in the queue can be cancelled. "
+                "`outcome` is `cancelled`; `too_late`: its pictures come and are billed; or `unconfirmed`: nobody "
+                "knows yet, look again with `job`. Costs nothing.",
+                inputSchema=one_job,
+                annotations=ToolAnnotations(readOnlyHint=False, destructiveHint=True, idempotentHint=True),
+            ),
+        ]
+
+    def _description(self, model: Model) -> str:
+        accounts, guard = self._studio.accounts, self._studio.guard
+        request = self._server.request_context.request
+        has_key = request is not None and KEY_HEADER in request.headers
+        origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin
+        cost = "Each call costs real money; how much is not known here."
+        if self._uses_sandbox and not has_key:
+            cost = "It costs nothing here: a sandbox paints test pictures."
+        elif guard.file_usd(model.model_id, origin) is not None:
+            cost = f"Each call costs real money, at most about {guard.expected_usd(model.model_id, {}, origin):g} USD."
+        return (
+            f"Make pictures with {model.title}. {cost} Each call is a job of its own: do not repeat one that "
+            "seems lost without asking the person, and tell them its job_id. The answer comes when the job has ended, "
+            f"or after {WAIT_S:.0f} seconds as the job is by then. While its `state` is submitting, queued, running or "
+            "saving, call `job` with its job_id. `message` says how it stands; `images` has an `original_url` for "
+            "each picture, and `cost_usd` is what was billed, null if that is not known."
+        )
+
+    async def _call(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
+        tools: dict[str, Callable[[dict[str, Any], gr.Request], Awaitable[dict[str, Any]]]]
+        tools = {each: partial(self._generate, model) for each, model in self._models.items()}
+        tools |= {"job": self._job, "cancel": self._cancel}
+        request = gr.Request(self._server.request_context.request)
+        try:
+            if name not in tools:
+                raise gr.Error("There is no such tool; there are: " + ", ".join(tools))
+            found = await tools[name](arguments, request)
+        except gr.Error as fault:
+            return CallToolResult(content=[TextContent(type="text", text=fault.message)], isError=True)
+        except Exception:
+            log.exception("A tool broke")
+            text = "Something went wrong here; it is in the log."
+            return CallToolResult(content=[TextContent(type="text", text=text)], isError=True)
+        text = json.dumps(found, ensure_ascii=False, indent=1)
+        return CallToolResult(content=[TextContent(type="text", text=text)], structuredContent=found)
+
+    async def _generate(self, model: Model, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        keys = {field.parameter: field.key for field in model.fields}
+        if unknown := sorted(set(arguments) - set(keys)):
+            raise gr.Error(
+                f"There is no input {', '.join(unknown)}; there are: {', '.join(keys)}. Nothing was submitted."
+            )
+        job = await self._endpoints.begin(model, {keys[name]: value for name, value in arguments.items()}, request)
+        return await self._wait(job.job_id, request)
+
+    async def _job(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        found = await self._endpoints.job(arguments.get("job_id", ""), request)
+        return await self._wait(found["job_id"], request)
+
+    async def _cancel(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        return await self._endpoints.cancel(arguments.get("job_id", ""), request)
+
+    async def _wait(self, job_id: str, request: gr.Request) -> dict[str, Any]:
+        """The job when it has ended, or as it is when nobody should wait longer."""
+        context = self._server.request_context
+        token = context.meta.progressToken if context.meta else None
+        with anyio.move_on_after(WAIT_S):
+            async with aclosing(self._endpoints.follow(job_id, request)) as changes:
+                step = 0
+                async for found in changes:
+                    step += 1
+                    if token is not None:
+                        await context.session.send_progress_notification(
+                            token,
+                            step,
+                            message=f"{job_id}: {found['message']}",
+                            related_request_id=str(context.request_id),
+                        )
+        return await self._endpoints.job(job_id, request)
+
+
+def _input_schema(model: Model) -> dict[str, Any]:
+    """The model's inputs by the names that the endpoint has for them, as JSON Schema."""
+    properties = {}
+    for field in model.fields:
+        found = dict(model.json_schema["properties"][field.key])
+        found["description"] = field.help or field.title
+        if field.required:
+            found.pop("default", None)
+        properties[field.parameter] = found
+    required = [field.parameter for field in model.fields if field.required]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

@@ -1,0 +1,128 @@
+"""The owner's view: a small page of its own, the overview behind it, and the controls; nobody else gets an answer."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import asdict
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from dreamina_ui.errors import DreaminaError, InputError
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.spending.limits import Limits
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.http import language_of, read_json, same_site
+from dreamina_ui.web.i18n.translate import error_text, languages, say
+from dreamina_ui.web.paths import PREFIX, asset_path, head_links
+
+WORDS = ("owner_", "state_", "problem_", "sign_")
+"""Beginnings of the words that the page's script gets."""
+
+CONTROLS = ("switch", "limits", "shut-out", "words")
+
+
+def build_owner_routes(studio: Studio, access: Access, *, can_sign_in: bool) -> list[BaseRoute]:
+    """The routes of one studio's owner.
+
+    Args:
+        can_sign_in: whether there is a sign-in page to lead strangers to.
+    """
+    here = _OwnerRoutes(studio, access, can_sign_in)
+    prefix = f"/{PREFIX}/owner"
+    return [
+        Route(prefix, here.page),
+        Route(f"{prefix}/overview", same_site(here.overview)),
+        Route(f"{prefix}/{{control}}", same_site(here.change), methods=["POST"]),
+    ]
+
+
+class _OwnerRoutes:
+    def __init__(self, studio: Studio, access: Access, can_sign_in: bool) -> None:
+        self._studio = studio
+        self._access = access
+        self._can_sign_in = can_sign_in
+
+    async def page(self, request: Request) -> Response:
+        """The page; who is not the owner is led to the sign-in."""
+        if not self._access.is_owner(request):
+            return RedirectResponse("sign-in?next=owner", 303) if self._can_sign_in else _not_yours(request)
+        language = language_of(request)
+        words = {key: text for key, text in languages()[language].items() if key.startswith(WORDS)}
+        facts = {"language": language, "words": words, "signed_in": self._access.session(request) is not None}
+        script = asset_path("owner.js").removeprefix(f"{PREFIX}/")
+        page = f"""<!doctype html>
+<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(say(language, "owner_title"))}</title>
+<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
+{head_links("owner.css")}</head>
+<body><main id="owner"></main>
+<script src="{script}" data-page="{html.escape(json.dumps(facts, ensure_ascii=False))}"></script></body></html>"""
+        return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+    async def overview(self, request: Request) -> Response:
+        """Everything that the page shows, as `overview.Overview`."""
+        if not self._access.is_owner(request):
+            return _not_yours(request)
+        try:
+            return await self._answer()
+        except DreaminaError as fault:
+            return _refusal(fault, request)
+
+    async def change(self, request: Request) -> Response:
+        """Change one control; the answer is the overview afterwards.
+
+        `switch`: `{"stopped": bool}`. `limits`: numbers by the names of `limits.Limits`, null for what the environment
+        says. `shut-out`: `{"kind": "visitor" | "address", "name": hash, "out": bool}`. `words`: `{"words": [str]}`.
+        """
+        if not self._access.is_owner(request):
+            return _not_yours(request)
+        try:
+            await run_in_threadpool(self._change, request.path_params["control"], await read_json(request))
+            return await self._answer()
+        except DreaminaError as fault:
+            return _refusal(fault, request)
+
+    def _change(self, control: str, body: dict[str, Any]) -> None:
+        controls = self._studio.controls
+        if control == "switch":
+            if _flag(body, "stopped"):
+                controls.stop()
+            else:
+                controls.resume()
+        elif control == "limits":
+            controls.change_limits(body)
+            self._studio.learn_price_soon()
+        elif control == "shut-out":
+            controls.shut_out(str(body.get("kind")), str(body.get("name")), out=_flag(body, "out"))
+        elif control == "words":
+            words = body.get("words")
+            if not isinstance(words, list):
+                raise InputError("words", "type", "array", words)
+            controls.forbid(words)
+        else:
+            raise InputError("control", "enum", CONTROLS, control)
+
+    async def _answer(self) -> Response:
+        overview = await run_in_threadpool(self._studio.overview)
+        return JSONResponse(asdict(overview), headers={"Cache-Control": "no-store"})
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    if not isinstance(body.get(name), bool):
+        raise InputError(name, "type", "boolean", body.get(name))
+    return body[name] is True
+
+
+def _not_yours(request: Request) -> Response:
+    return JSONResponse({"message": say(language_of(request), "owner_only")}, 403)
+
+
+def _refusal(fault: DreaminaError, request: Request) -> Response:
+    language = language_of(request)
+    titles = {name: say(language, f"owner_limit_{name}") for name in Limits.__dataclass_fields__}
+    status = 422 if isinstance(fault, InputError) else 503
+    return JSONResponse({"message": error_text(fault, language, titles)}, status)

@@ -1,0 +1,89 @@
+"""A visitor's own RunComfy key: given over a route of ours, so that no Gradio component ever holds it.
+
+The browser keeps a cookie that no script can read and that ends with the browser's session; the key itself goes to the
+server's memory, and comes back to nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from contextlib import suppress
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from dreamina_ui.errors import AuthError, DreaminaError, LedgerError, SettingsError
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Access
+from dreamina_ui.web.auth.sessions import Tries
+from dreamina_ui.web.auth.visitor import address_of, set_cookie
+from dreamina_ui.web.http import language_of, read_json, same_site
+from dreamina_ui.web.i18n.translate import error_text, say
+from dreamina_ui.web.paths import PREFIX
+
+MAX_KEY_CHARACTERS = 500
+
+
+def build_key_routes(studio: Studio, access: Access) -> list[BaseRoute]:
+    """The one address to give a key, to see which one is given, and to take it back."""
+    here = _KeyRoutes(studio, access, Tries())
+    return [
+        Route(f"/{PREFIX}/key", same_site(here.show)),
+        Route(f"/{PREFIX}/key", same_site(here.give), methods=["POST"]),
+        Route(f"/{PREFIX}/key", same_site(here.take_back), methods=["DELETE"]),
+    ]
+
+
+class _KeyRoutes:
+    def __init__(self, studio: Studio, access: Access, tries: Tries) -> None:
+        self._studio = studio
+        self._access = access
+        self._tries = tries
+
+    async def show(self, request: Request) -> Response:
+        """`{"given": bool, "hint": str | None, "required": bool}`; given without a hint: the key is no longer here."""
+        return self._answer(self._access.key_session(request))
+
+    async def give(self, request: Request) -> Response:
+        """Try the key given as `{"key": str}` and keep it; the answer is that of `show`, and `is_checked`."""
+        language = language_of(request)
+        key = (await read_json(request)).get("key")
+        key = key.strip() if isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS else ""
+        guesser = f"key {address_of(request.client.host if request.client else None)}"
+        if wait_s := self._tries.begin(guesser):
+            text = say(language, "sign_in_wait", seconds=math.ceil(wait_s))
+            return JSONResponse({"message": text}, 429, {"Retry-After": str(math.ceil(wait_s))})
+        session = secrets.token_urlsafe(32)  # a new one each time: nobody can have planted it
+        cookie = set_cookie(request, KEY_COOKIE, session, None)
+        hashed = self._access.key_session(request, session)
+        try:
+            is_checked = await asyncio.wrap_future(self._studio.check_key_soon(key))
+            await run_in_threadpool(self._studio.give_key, key, hashed)
+            if older := self._access.key_session(request):
+                await run_in_threadpool(self._studio.take_key, older)
+        except SettingsError:
+            return JSONResponse({"message": say(language, "error_key_shape")}, 422)
+        except AuthError:
+            return JSONResponse({"message": say(language, "error_key_refused")}, 403)
+        except DreaminaError as fault:
+            return JSONResponse({"message": error_text(fault, language)}, 503)
+        if is_checked:
+            self._tries.succeeded(guesser)
+        return self._answer(hashed, cookie, is_checked=is_checked)
+
+    async def take_back(self, request: Request) -> Response:
+        """Forget the key; jobs under way wait for it."""
+        if session := self._access.key_session(request):
+            with suppress(LedgerError):  # the key is forgotten all the same; the worker will find out
+                await run_in_threadpool(self._studio.take_key, session)
+        return self._answer(None, set_cookie(request, KEY_COOKIE, "", 0))
+
+    def _answer(self, session: str | None, cookie: str | None = None, **more: bool) -> Response:
+        accounts = self._studio.accounts
+        found = {"given": session is not None, "hint": accounts.hint(session), "required": accounts.requires_own_key}
+        headers = {"Cache-Control": "no-store"} | ({"Set-Cookie": cookie} if cookie else {})
+        return JSONResponse(found | more, headers=headers)

@@ -1,0 +1,36 @@
+"""The HTTP route of what jobs cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timezone
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from dreamina_ui.errors import LedgerError
+from dreamina_ui.spending.costs import Costs
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.http import language_of, same_site
+from dreamina_ui.web.i18n.translate import error_text
+from dreamina_ui.web.paths import PREFIX
+
+
+def build_cost_routes(costs: Costs, access: Access, clock: Callable[[], float]) -> list[BaseRoute]:
+    """The route `/dreamina/costs`."""
+
+    async def read(request: Request) -> Response:
+        """`{"today": "2026-11-23", "is_owner": bool, "money": Purse, "play": Purse}`; see `costs`."""
+        is_owner = access.is_owner(request)
+        try:
+            purses = await run_in_threadpool(costs.read, access.visitor(request), all_of_owner=is_owner)
+        except LedgerError as fault:
+            return JSONResponse({"message": error_text(fault, language_of(request))}, 503)
+        found = {name: asdict(purse) for name, purse in purses.items()}
+        today = f"{datetime.fromtimestamp(clock(), timezone.utc):%Y-%m-%d}"
+        return JSONResponse({"today": today, "is_owner": is_owner, **found}, headers={"Cache-Control": "no-store"})
+
+    return [Route(f"/{PREFIX}/costs", same_site(read))]

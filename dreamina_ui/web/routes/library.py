@@ -1,0 +1,145 @@
+"""The library's HTTP routes: pages of the wall, favourites, delete and undo, ZIP, settings by picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import chain
+
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from dreamina_ui.errors import DreaminaError, InputError
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Library, Shown
+from dreamina_ui.library.naming import file_name
+from dreamina_ui.library.zip_stream import stream_zip
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.http import language_of, read_json, same_site
+from dreamina_ui.web.i18n.translate import error_text, file_size
+from dreamina_ui.web.paths import PREFIX
+from dreamina_ui.web.presenters import job_details, wall_entry
+
+MAX_FILES_AT_ONCE = 5000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def build_library_routes(studio: Studio, library: Library, access: Access) -> list[BaseRoute]:
+    """The routes of one library."""
+    here = _LibraryRoutes(studio, library, access)
+    prefix = f"/{PREFIX}/library"
+    return [
+        Route(prefix, same_site(here.page)),
+        Route(f"{prefix}/usage", same_site(here.usage)),
+        Route(f"{prefix}/mark", same_site(here.mark), methods=["POST"]),
+        Route(f"{prefix}/zip", same_site(here.zip), methods=["GET", "POST"]),
+        Route(f"{prefix}/find", same_site(here.find), methods=["POST"]),
+    ]
+
+
+class _LibraryRoutes:
+    def __init__(self, studio: Studio, library: Library, access: Access) -> None:
+        self._studio = studio
+        self._library = library
+        self._access = access
+
+    async def page(self, request: Request) -> Response:
+        """One page of the wall: `{"entries": [...], "next": str | null}`."""
+        language = language_of(request)
+        try:
+            shown = self._shown(request, request.query_params)
+            entries = await run_in_threadpool(self._library.page, shown, request.query_params.get("after", ""))
+        except DreaminaError as fault:
+            return JSONResponse({"message": error_text(fault, language)}, 400 if isinstance(fault, InputError) else 503)
+        next_place = entries[-1].place if len(entries) == PAGE_ENTRIES else None
+        walls = [wall_entry(entry, language) for entry in entries]
+        return JSONResponse({"entries": walls, "next": next_place}, headers={"Cache-Control": "no-store"})
+
+    async def usage(self, request: Request) -> Response:
+        """What the library holds: its counts, and `size`, how large it is in the visitor's language."""
+        usage = await run_in_threadpool(self._library.usage, self._access.scope(request))
+        told = vars(usage) | {"size": file_size(language_of(request), usage.size_bytes)}
+        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+    async def mark(self, request: Request) -> Response:
+        """Mark files: `{"files": [file_key], "favourite": bool}` or `{"files": [...], "deleted": bool}`."""
+        body = await read_json(request)
+        given = body.get("files")
+        files = [key for key in given if isinstance(key, str) and key.isascii()] if isinstance(given, list) else []
+        now = self._studio.now()
+        marks = {f"{name}_at": now if body[name] else None for name in ("favourite", "deleted") if name in body}
+        if not files or len(marks) != 1:
+            return JSONResponse({"message": "files, and either favourite or deleted"}, 400)
+        scope = self._access.scope(request)
+        try:
+            count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_AT_ONCE], scope, **marks))
+        except DreaminaError as fault:
+            return JSONResponse({"message": error_text(fault, language_of(request))}, 503)
+        return JSONResponse({"count": count, "undo_s": UNDO_S})
+
+    async def zip(self, request: Request) -> Response:
+        """Originals as one ZIP: those whose keys are given in the form, or all that the query shows."""
+        if request.method == "POST":
+            async with request.form(max_fields=4, max_part_size=MAX_FILES_AT_ONCE * 40) as form:
+                keys = str(form.get("files", "")).split(",")[:MAX_FILES_AT_ONCE]
+            entries = self._chosen(keys, self._access.scope(request))
+        else:
+            shown = self._library.entries(self._shown(request, request.query_params))
+            entries = ((entry.job, entry.output) for entry in shown if entry.output)
+        files = (
+            (job, output, self._studio.original(job, output), file_name(job, output, "original"))
+            for job, output in entries
+        )
+        first = await run_in_threadpool(next, files, None)
+        if first is None:
+            return Response("No picture is there.", 404)
+        name = f"dreamina-{datetime.now(timezone.utc):%Y-%m-%d}.zip"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        pieces = iterate_in_threadpool(stream_zip(chain([first], files)))
+        return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+    async def find(self, request: Request) -> Response:
+        """The settings of a picture made here, by the SHA-256 of its original: `{"sha256": str}`."""
+        sha256 = (await read_json(request)).get("sha256")
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            return JSONResponse({"message": "sha256"}, 400)
+        scope = self._access.scope(request)
+        job = await run_in_threadpool(self._library.by_sha256, sha256, scope)
+        if job is None:
+            return JSONResponse({"message": "unknown"}, 404)
+        details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
+        return JSONResponse(details)
+
+    def _chosen(self, keys: list[str], scope: str | None) -> Iterator[tuple[Job, Output]]:
+        for key in dict.fromkeys(keys):
+            found = self._studio.output(key)
+            if found is None or scope not in (None, found[0].visitor_id):
+                continue
+            if found[1].state == "kept" and found[1].deleted_at is None:
+                yield found
+
+    def _shown(self, request: Request, query: QueryParams) -> Shown:
+        return Shown(
+            visitor_id=self._access.scope(request),
+            text=query.get("text", "")[:200],
+            state=query.get("state", "")[:20],
+            size=query.get("size", "")[:60],
+            favourites=query.get("favourites") == "1",
+            since=_moment(query.get("since")),
+            until=_moment(query.get("until")),
+            put_aside=query.get("put_aside") == "1",
+        )
+
+
+def _moment(text: str | None) -> float | None:
+    """Seconds since 1970 as text, the way a script gives them; None for anything else."""
+    try:
+        moment = float(text or "nan")
+    except ValueError:
+        return None
+    return moment if abs(moment) < 1e11 else None

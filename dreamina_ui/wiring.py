@@ -1,0 +1,163 @@
+"""Settings -> the parts below the page, wired together; for app.py and for the command line."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+
+from dreamina_ui.api.call_stats import ApiCalls
+from dreamina_ui.api.client import RunComfy
+from dreamina_ui.batches.dispatcher import Sender
+from dreamina_ui.batches.store import Batches
+from dreamina_ui.errors import SettingsError
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.ledger.job import SANDBOX_ORIGIN
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.library.library import Library
+from dreamina_ui.library.retention import Housekeeping
+from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.signed_urls import SignedLinks, read_secret
+from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.store import MediaStore
+from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
+from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.health import Health
+from dreamina_ui.ops.metrics import Metrics
+from dreamina_ui.sandbox.server import Sandbox
+from dreamina_ui.settings import Settings
+from dreamina_ui.spending.accounts import Accounts
+from dreamina_ui.spending.costs import Costs
+from dreamina_ui.spending.limits import CAUTIOUS, Limits, MoneyGuard
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything below the page.
+
+    `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
+    """
+
+    studio: Studio
+    model: Model
+    library: Library
+    costs: Costs
+    batches: Batches
+    sender: Sender
+    links: SignedLinks
+    housekeeping: Housekeeping
+    health: Health
+    metrics: Metrics | None
+    sandbox: Sandbox | None
+
+    def start(self) -> None:
+        """Take up unfinished jobs and tidy the library.
+
+        Raises:
+            LedgerError, DiskError: the ledger or the disk refuses.
+        """
+        self.studio.start()
+        self.sender.start()
+        self.housekeeping.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Start nothing new; give what is being sent `timeout_s` seconds to be answered."""
+        self.housekeeping.stop()
+        self.sender.stop()
+        self.studio.stop(timeout_s)
+        if self.sandbox:
+            self.sandbox.stop()
+
+
+def build_parts(settings: Settings, folder: DataFolder) -> Parts:
+    """Wire the parts; without any token to come, with a sandbox in place of RunComfy.
+
+    Raises:
+        DreaminaError: a setting, a model file or the data folder makes it impossible.
+        OSError: the data folder refuses.
+    """
+    models = load_models(MODELS_FOLDER, *([settings.models_dir] if settings.models_dir else []))
+    if settings.model_id not in models:
+        raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
+    sandbox: Sandbox | None = None
+    owner: RunComfy | None = None
+    calls = ApiCalls()
+    exempt = [settings.api_base_url]
+    if settings.uses_sandbox:
+        token = secrets.token_urlsafe(16)
+        sandbox = Sandbox(
+            folder.sandbox,
+            models,
+            token=token,
+            queue_s=settings.sandbox_queue_s,
+            run_s=settings.sandbox_run_s,
+            parallel=settings.sandbox_parallel,
+        )
+        exempt.append(sandbox.start())
+        owner = RunComfy(exempt[-1], token, on_call=calls.note)
+    elif settings.api_token is not None:
+        owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.note)
+    ledger = Ledger(folder.ledger)
+    media = MediaStore(folder.media, AddressGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
+    library = Library(ledger, media)
+    links = SignedLinks(settings.public_url, read_secret(folder.links_secret), time.time)
+    # The allowed hosts are for results: what people give may lie anywhere that is public.
+    given = InputFiles(
+        folder.given,
+        AddressGuard(exempt_origin=[origin for origin in exempt if origin.startswith("http:")]),
+        links,
+        library.picture,
+    )
+    origin = api_origin(settings)
+    studio = Studio(
+        accounts=accounts(settings, owner, ledger, calls),
+        models=models,
+        ledger=ledger,
+        media=media,
+        guard=MoneyGuard(limits(settings), origin, settings.price_usd),
+        given=given,
+    )
+    batches = Batches(ledger, studio.controls, studio.now)
+    log.info("Limits: %s", studio.limits().described())
+    max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
+    housekeeping = Housekeeping(library, max_bytes=max_bytes, keep_days=settings.keep_days)
+    model = models[settings.model_id]
+    # Whether the API is there can be asked without a key that it takes.
+    asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.note)
+    health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
+    metrics = Metrics(ledger, studio.guard, calls) if settings.wants_metrics else None
+    sender = Sender(studio, batches, studio.now)
+    return Parts(studio, model, library, Costs(ledger), batches, sender, links, housekeeping, health, metrics, sandbox)
+
+
+def limits(settings: Settings) -> Limits:
+    """The owner's limits: where strangers can spend the owner's money, cautious ones for all that is not set.
+
+    None where the owner does not pay.
+    """
+    if settings.require_own_key:
+        return Limits()
+    basis = CAUTIOUS if settings.is_shared and not settings.uses_sandbox else Limits()
+    chosen = {name: getattr(settings, name) for name in vars(basis) if getattr(settings, name) is not None}
+    return replace(basis, **chosen)
+
+
+def accounts(settings: Settings, owner: RunComfy | None, ledger: Ledger, calls: ApiCalls) -> Accounts:
+    """The owner's account, and a place for visitors' keys, which are for RunComfy also where the owner has none."""
+    return Accounts(
+        owner,
+        api_origin(settings),
+        secret=ledger.secret("key_marks"),
+        connect=partial(RunComfy, settings.api_base_url, on_call=calls.note),
+        key_origin=settings.api_base_url,
+        requires_own_key=settings.require_own_key,
+    )
+
+
+def api_origin(settings: Settings) -> str:
+    """The name of the API in the ledger; a job is never asked of another one."""
+    return SANDBOX_ORIGIN if settings.uses_sandbox else settings.api_base_url

@@ -1,0 +1,846 @@
+"""The client of the Model API, against a server that answers as badly as it is told to."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dreamina_ui import errors
+from dreamina_ui.api.client import CancelReply, Price, ResultReply, RunComfy, StatusReply
+from tests.support.bad_server import Answer, Misbehaving, closed_port, json_answer
+
+TOKEN = "tok-3f9c2a7be1d84c55"  # not a real one
+MODEL = "bytedance/dreamina-4-0/text-to-image"
+SUBMIT = f"/v1/models/{MODEL}"
+STATUS, RESULT, CANCEL = (f"/v1/requests/r-1/{word}" for word in ("status", "result", "cancel"))
+INPUTS = {"prompt": "a fox", "width×height": "2048x2048(1:1)"}
+
+
+class Client(RunComfy):
+    """The client with short time-outs, and with a record of the pauses in place of sleep."""
+
+    def __init__(self, base_url: str, token: str = TOKEN, **more: Any) -> None:
+        self.pauses: list[float] = []
+        patience = {"connect_timeout_s": 2.0, "read_timeout_s": 2.0, "submit_timeout_s": 2.0}
+        super().__init__(base_url, token, **(patience | {"pause": self.pauses.append, "random": lambda: 1.0} | more))
+
+
+@pytest.fixture
+def client(server: Misbehaving) -> Iterator[Client]:
+    made = Client(server.url)
+    yield made
+    made.close()
+
+
+def raised(call: Callable[[], object]) -> errors.DreaminaError:
+    """The error of ours that a call ends with; neither it nor what led to it may hold the token."""
+    with pytest.raises(errors.DreaminaError) as caught:
+        call()
+    fault = caught.value
+    chain: list[BaseException] = [fault]
+    for link in chain:
+        chain.extend(more for more in (link.__cause__, link.__context__) if more is not None and more not in chain)
+        assert TOKEN not in f"{link} {link!r} {link.args} {getattr(link, 'detail', '')}"
+    assert TOKEN not in "".join(traceback.format_exception(fault))
+    return fault
+
+
+class TlsServer:
+    """Says `in_progress` over TLS, with a certificate of its own making for the host `127.1`."""
+
+    def __init__(self, folder: Path) -> None:
+        key, self.certificate = folder / "api.key", folder / "api.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                   "-subj", "/CN=127.1", "-addext", "subjectAltName=DNS:127.1", "-days", "2",
+                   "-keyout", str(key), "-out", str(self.certificate)]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(self.certificate, key)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.1:{self._listener.getsockname()[1]}"  # this machine, and not by one of its known names
+        self.seen = b""
+
+    def answer_one(self) -> threading.Thread:
+        thread = threading.Thread(target=self._answer, daemon=True)
+        thread.start()
+        return thread
+
+    def _answer(self) -> None:
+        try:
+            with self._context.wrap_socket(self._listener.accept()[0], server_side=True) as connection:
+                self.seen = connection.recv(65_536)
+                body = b'{"status": "in_progress"}'
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        except OSError:  # the client did not like what it saw
+            pass
+
+
+# What goes over the wire
+
+
+def test_submit_sends_the_inputs_unchanged_and_once(server: Misbehaving, client: Client) -> None:
+    """The size key has a multiplication sign; an escaped or renamed key is another request than the one paid for."""
+    server.script(SUBMIT, json_answer({"request_id": "r-1", "status_url": "http://elsewhere.example/"}, 201))
+    assert client.submit(MODEL, INPUTS) == "r-1"
+    (seen,) = server.requests
+    assert (seen.method, seen.target) == ("POST", SUBMIT)
+    assert seen.body == json.dumps(INPUTS, ensure_ascii=False).encode()
+    assert seen.header("content-type") == "application/json"
+    assert seen.header("content-length") == str(len(seen.body))
+    assert [value for name, value in seen.headers if TOKEN in value] == [f"Bearer {TOKEN}"]
+
+
+def test_a_number_as_request_id_becomes_text(server: Misbehaving, client: Client) -> None:
+    """A paid request must not be lost over the type of its name."""
+    server.script(SUBMIT, json_answer({"request_id": 123}))
+    assert client.submit(MODEL, INPUTS) == "123"
+
+
+def test_replies_carry_what_the_service_said(server: Misbehaving, client: Client) -> None:
+    """These four replies are all that the rest of the program knows of the service."""
+    server.script(STATUS, json_answer({"status": "in_queue", "queue_position": "3", "instance_id": None}))
+    server.script(
+        RESULT,
+        json_answer(
+            {
+                "status": "completed",
+                "output": {"images": ["https://files.example/1.png"]},
+                "cost": "0.03",
+                "created_at": "2025-01-01T00:00:00Z",
+                "finished_at": "2025-01-01T00:00:09Z",
+                "error": None,
+                "error_code": 0,
+            }
+        ),
+    )
+    server.script(CANCEL, json_answer({"outcome": "cancelled", "status": "cancelled"}))
+    server.script(SUBMIT, json_answer({"base_price_usd": 0.03, "price_unit": "image", "pricing_note": "each"}))
+    assert client.status("r-1") == StatusReply("in_queue", 3, None)
+    assert client.result("r-1") == ResultReply(
+        "completed",
+        {"images": ["https://files.example/1.png"]},
+        0.03,
+        "2025-01-01T00:00:00Z",
+        "2025-01-01T00:00:09Z",
+        None,
+    )
+    assert client.cancel("r-1") == CancelReply("cancelled", "cancelled")
+    assert client.price(MODEL) == Price(0.03, "image", "each")
+    assert [seen.target for seen in server.requests] == [STATUS, RESULT + "?include_cost=true", CANCEL, SUBMIT]
+
+
+def test_reads_share_one_connection(server: Misbehaving, client: Client) -> None:
+    """Sixty polls with sixty TLS handshakes would be slow for us and rude to the service."""
+    server.script(STATUS, json_answer({"status": "in_queue"}), json_answer({"status": "x"}, chunked=True))
+    for _ in range(5):
+        client.status("r-1")
+    assert server.connections == 1
+
+
+def test_many_threads_share_one_client(server: Misbehaving, client: Client) -> None:
+    """Every visitor's jobs are polled through the same client."""
+    for number in range(64):
+        server.script(f"/v1/requests/r-{number}/status", json_answer({"status": f"s-{number}"}, delay_s=0.02))
+    found: dict[int, str] = {}
+
+    def poll(number: int) -> None:
+        for _ in range(2):
+            found[number] = client.status(f"r-{number}").status
+
+    threads = [threading.Thread(target=poll, args=(number,)) for number in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: f"s-{number}" for number in range(64)}
+    assert server.connections <= 64
+
+
+def test_a_proxy_and_a_cookie_change_nothing_on_this_machine(
+    server: Misbehaving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token for the sandbox must not pass through a proxy, and no call may depend on the one before."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    server.script(STATUS, Answer(body=b'{"status": "x"}', headers={"Set-Cookie": "who=me; Path=/"}))
+    client = Client(server.url)
+    client.status("r-1")
+    client.status("r-1")
+    assert [seen.header("authorization") for seen in server.requests] == [f"Bearer {TOKEN}"] * 2
+    assert [seen.header("cookie") for seen in server.requests] == [None, None]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is missing; on Debian: apt-get install openssl")
+def test_only_a_certificate_that_is_vouched_for_gets_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stands between must not read the token; a company's own authority can be named, as for any tool."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    api = TlsServer(tmp_path)
+    refused = api.answer_one()
+    assert type(raised(lambda: Client(api.url).status("r-1", attempts=1))) is errors.TransportError
+    refused.join()
+    assert api.seen == b""
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(api.certificate))
+    trusted = api.answer_one()
+    assert Client(api.url).status("r-1", attempts=1).status == "in_progress"
+    trusted.join()
+    assert TOKEN.encode() in api.seen
+
+
+def test_a_proxy_on_the_way_out_never_sees_the_token(server: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A company's proxy may be needed to get out, and may only carry what it cannot read."""
+    monkeypatch.setenv("HTTPS_PROXY", server.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    fault = raised(lambda: Client("https://h.example").submit(MODEL, INPUTS))
+    assert type(fault) is errors.TransportError
+    assert "Nothing was sent" in str(fault)
+    (seen,) = server.requests
+    assert seen.method == "CONNECT"
+    assert TOKEN not in str(seen.headers)
+
+
+# Settings and ids
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://model-api.runcomfy.net",
+        "https://h.example:8443/prefix/",
+        "http://127.0.0.9:1",
+        "http://[::1]:80/x",
+        "http://localhost",
+        "https://127.0.0.1",
+        "HTTPS://H.example",
+        "https://[2001:db8::1]/",
+    ],
+)
+def test_good_addresses_are_taken(base_url: str) -> None:
+    """The real service, a gateway with a path, and the sandbox on this machine are all wanted."""
+    assert RunComfy(base_url, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "model-api.runcomfy.net",
+        "http://model-api.runcomfy.net",
+        "ftp://127.0.0.1",
+        "https://",
+        "https:///x",
+        "https://user:pw@h.example",
+        "https://h.example/?a=b",
+        "https://h.example/#f",
+        "https://h.example/?",
+        "http://localhost@h.example",
+        "http://127.0.0.1.h.example",
+        "http://localhost.h.example",
+        "http://1270.0.0.1",
+        "http://127.0.0.1\\@h.example",
+        "https://h.example\n",
+        " https://h.example",
+        "https://h.example:port",
+        "http://127.0.0.1:80:80",
+        "https://h.exa mple",
+        "https://h.example/a b",
+        "https://hé.example",
+    ],
+)
+def test_an_address_that_could_leak_the_token_is_refused(base_url: str) -> None:
+    """A token sent over plain http, or to a host that only looks right, is a token given away."""
+    fault = raised(lambda: RunComfy(base_url, TOKEN))
+    assert isinstance(fault, errors.SettingsError)
+    assert "pw" not in str(fault)
+
+
+@pytest.mark.parametrize("token", ["", f" {TOKEN}", f"{TOKEN}\n", f"{TOKEN}é", f"a {TOKEN}", f"{TOKEN}\x00"])
+def test_a_token_that_cannot_be_sent_is_refused_unseen(token: str) -> None:
+    """A pasted line break breaks the header; the message about it must not print the secret."""
+    assert isinstance(raised(lambda: RunComfy("https://h.example", token)), errors.SettingsError)
+
+
+def test_the_client_does_not_show_its_token() -> None:
+    """A client ends up in tracebacks and debuggers."""
+    assert repr(RunComfy("https://h.example/x/", TOKEN)) == "RunComfy('https://h.example/x')"
+
+
+@pytest.mark.parametrize("word", ["status", "result", "cancel"])
+@pytest.mark.parametrize(
+    "request_id", ["", ".", "..", "a/b", "../x", "a\\b", "a b", "a\n", "a\x7f", "a\u2028b", "\ud800", "x" * 201, TOKEN]
+)
+def test_a_pasted_id_that_is_none_is_refused_unsent(
+    server: Misbehaving, client: Client, word: str, request_id: str
+) -> None:
+    """An id with a slash in it could reach another call of the API, with the owner's token."""
+    fault = raised(lambda: getattr(client, word)(request_id))
+    assert isinstance(fault, errors.InputError)
+    assert fault.field == "request_id"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("request_id", "segment"),
+    [("a?b=c#d", "a%3Fb%3Dc%23d"), ("%2e%2e%2f", "%252e%252e%252f"), ("…é", "%E2%80%A6%C3%A9"), ("...", "...")],
+)
+def test_an_odd_id_stays_one_segment_of_the_path(
+    server: Misbehaving, client: Client, request_id: str, segment: str
+) -> None:
+    """Whatever is pasted, it can only ever name a request."""
+    path = f"/v1/requests/{segment}/status"
+    server.script(path, json_answer({"status": "completed"}))
+    assert client.status(request_id).status == "completed"
+    assert server.requests[0].target == path
+
+
+@pytest.mark.parametrize("model_id", ["", "/", "a//b", "../requests", "a/../b", "a/.", "a b", "a\nb"])
+def test_a_model_id_that_leaves_its_place_is_refused(server: Misbehaving, client: Client, model_id: str) -> None:
+    """A broken model file must not turn a submit into some other call."""
+    assert isinstance(raised(lambda: client.submit(model_id, INPUTS)), errors.InputError)
+    assert isinstance(raised(lambda: client.price(model_id)), errors.InputError)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, "\ud800", b"x"])
+def test_inputs_that_are_no_json_are_refused_unsent(server: Misbehaving, client: Client, value: object) -> None:
+    """NaN in a body is a request that the service may read in its own way, and bill."""
+    assert isinstance(raised(lambda: client.submit(MODEL, {"scale": value})), errors.InputError)
+    assert server.requests == []
+
+
+# A submit is never sent twice
+
+UNCLEAR = {
+    "hang up": Answer(hang_up=True),
+    "garbage": Answer(raw=b"\x00\x01 nonsense\r\n\r\n"),
+    "echo in the status line": Answer(raw=f"Bearer {TOKEN}\r\n\r\n".encode()),
+    "echo in a chunk": Answer(raw=f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{TOKEN}\r\n".encode()),
+    "cut in the head": Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "cut in the body": json_answer({"request_id": "r-1"}, cut_after=9),
+    "cut in a chunk": json_answer({"request_id": "r-1"}, cut_after=9, chunked=True),
+    "claims too much": json_answer({"request_id": "r-1"}, length=500, close=True, cut_after=21),
+    # Its server closes the connection and says so: else the next call may meet it just before it is gone.
+    "claims too little": Answer(body=b'{"request_id": "r-1"}', headers={"Connection": "close"}, length=5),
+    "html": Answer(body=b"<html>hello</html>"),
+    "empty": Answer(204),
+    "not utf-8": Answer(body=b'{"request_id": "\xff"}'),
+    "a list": json_answer(["r-1"]),
+    "a broken gzip": Answer(body=b"\x1f\x8bnonsense", headers={"Content-Encoding": "gzip"}),
+    "no request_id": json_answer({"status": "in_queue"}),
+    "empty request_id": json_answer({"request_id": ""}),
+    "null request_id": json_answer({"request_id": None}),
+    "odd request_id": json_answer({"request_id": {"id": 1}}),
+    "huge request_id": json_answer({"request_id": 10**300}),
+    "true request_id": json_answer({"request_id": True}),
+    "path as request_id": json_answer({"request_id": "../../models"}),
+    "deep": Answer(body=b'{"a":' * 100_000),
+    "deep and whole": Answer(body=b'{"a":' * 100 + b"1" + b"}" * 100),
+    "500": Answer(500),
+    "502 html": Answer(502, b"<html>bad gateway</html>"),
+    "503 with Retry-After": Answer(503, headers={"Retry-After": "1"}),
+    "504 json": json_answer({"message": f"timeout for {TOKEN}"}, 504),
+    "internal error, 500": json_answer({"error_code": 500001, "message": "internal"}, 500),
+    "internal error, 200": json_answer({"error_code": "500001", "message": "internal"}),
+    "internal error, 400": json_answer({"error_code": 500001}, 400),
+    "odd error with an id": json_answer({"error_code": 7, "request_id": "r-9"}),
+    "408": Answer(408),
+    "600": Answer(600),
+    **{f"redirect {code}": Answer(code, b"x", {"Location": SUBMIT}) for code in (301, 302, 303, 307, 308)},
+    "304": Answer(304),
+    "redirect with an odd error": json_answer({"error_code": 7}, 302),
+}
+
+
+@pytest.mark.parametrize("answer", UNCLEAR.values(), ids=UNCLEAR.keys())
+def test_a_lost_answer_is_unclear_and_never_sent_again(server: Misbehaving, client: Client, answer: Answer) -> None:
+    """A second POST is a second bill, and calling a lost answer a failure invites the person to press again."""
+    server.script(SUBMIT, answer)
+    fault = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(fault, errors.SubmitUnclearError)
+    assert "billed" in str(fault)
+    assert len(server.requests) == 1
+    assert client.pauses == []
+
+
+def test_an_unclear_submit_keeps_the_id_it_was_told(server: Misbehaving, client: Client) -> None:
+    """With the id, the request can be looked up in place of being paid for twice."""
+    server.script(SUBMIT, json_answer({"error_code": 500001, "request_id": "r-9"}))
+    fault = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(fault, errors.SubmitUnclearError)
+    assert fault.request_id == "r-9"
+    assert "r-9" in str(fault)
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(silent=True), json_answer({"request_id": "r-1"}, piece_bytes=1, piece_pause_s=0.02)]
+)
+def test_a_submit_that_takes_too_long_is_unclear(server: Misbehaving, answer: Answer) -> None:
+    """Silence is no refusal: the request may be running."""
+    server.script(SUBMIT, answer)
+    client = Client(server.url, submit_timeout_s=0.1)
+    assert isinstance(raised(lambda: client.submit(MODEL, INPUTS)), errors.SubmitUnclearError)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_without_a_connection_nothing_was_sent(scheme: str) -> None:
+    """A person may press again at once when it is certain that nothing runs."""
+    client = Client(f"{scheme}://127.0.0.1:{closed_port()}")
+    fault = raised(lambda: client.submit(MODEL, INPUTS))
+    assert type(fault) is errors.TransportError
+    assert "Nothing was sent" in str(fault)
+
+
+def test_without_a_tls_handshake_nothing_was_sent(server: Misbehaving) -> None:
+    """A refused certificate is found out before the first byte of the inputs."""
+    client = Client(server.url.replace("http:", "https:"))
+    fault = raised(lambda: client.submit(MODEL, INPUTS))
+    assert type(fault) is errors.TransportError
+    assert "Nothing was sent" in str(fault)
+    assert server.requests == []
+
+
+def test_a_stale_connection_never_makes_a_submit_unclear(server: Misbehaving, client: Client) -> None:
+    """A service closes idle connections; a submit that falls on one would be lost for no reason."""
+    server.cut_reused = True
+    server.script(STATUS, json_answer({"status": "in_queue"}))
+    server.script(SUBMIT, json_answer({"request_id": "r-2"}))
+    client.status("r-1")
+    assert client.submit(MODEL, INPUTS) == "r-2"
+    assert client.submit(MODEL, INPUTS) == "r-2"
+    assert len(server.requests_for("POST")) == 2
+
+
+def test_a_stale_connection_only_costs_a_read_one_more_attempt(server: Misbehaving, client: Client) -> None:
+    """Polling goes on over a connection that the service has just closed."""
+    server.cut_reused = True
+    server.script(STATUS, json_answer({"status": "in_queue"}))
+    assert [client.status("r-1").status for _ in range(3)] == ["in_queue"] * 3
+
+
+# Refusals
+
+REFUSALS: dict[str, tuple[Answer, type[errors.ResponseError]]] = {
+    "401": (Answer(401, b"<html>"), errors.AuthError),
+    "403": (Answer(403), errors.AuthError),
+    "402": (Answer(402), errors.BalanceError),
+    "429": (Answer(429), errors.RateLimitError),
+    "422": (Answer(422), errors.ResponseError),
+    "409": (Answer(409), errors.ResponseError),
+    "425": (Answer(425), errors.ResponseError),
+    "413 html": (Answer(413, b"<html>too large</html>"), errors.ResponseError),
+    "401001": (json_answer({"error_code": 401001}), errors.AuthError),
+    "400004": (json_answer({"error_code": 400004}, 400), errors.AuthError),
+    "400002": (json_answer({"error_code": "400002"}, 400), errors.BalanceError),
+    "400001": (json_answer({"error_code": 400001}), errors.ResponseError),
+    "403001": (json_answer({"error_code": 403001}, 403), errors.ResponseError),
+    "422001": (json_answer({"error_code": 422001}), errors.ResponseError),
+    "code before status": (json_answer({"error_code": 400002}, 500), errors.BalanceError),
+    "an odd code": (json_answer({"error_code": "E_NO"}), errors.ResponseError),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refused_submit_says_so(
+    server: Misbehaving, client: Client, answer: Answer, kind: type[errors.ResponseError]
+) -> None:
+    """A clear no costs nothing, and the kind of it tells the person what to change."""
+    server.script(SUBMIT, answer)
+    fault = raised(lambda: client.submit(MODEL, INPUTS))
+    assert type(fault) is kind
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("word", ["status", "result", "cancel"])
+@pytest.mark.parametrize(("answer", "kind"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refused_question_says_so_and_keeps_the_id(
+    server: Misbehaving, client: Client, word: str, answer: Answer, kind: type[errors.ResponseError]
+) -> None:
+    """The same no means the same for every call."""
+    server.script(f"/v1/requests/r-1/{word}", answer)
+    fault = raised(lambda: getattr(client, word)("r-1"))
+    assert type(fault) is kind
+    assert isinstance(fault, errors.ApiError)
+    assert fault.request_id == "r-1"
+    repeated = kind is errors.RateLimitError or answer.status == 425
+    assert len(server.requests) == (4 if repeated else 1)
+
+
+@pytest.mark.parametrize("answer", [Answer(404, b"<html>"), json_answer({"error_code": 404001})])
+def test_only_a_request_can_be_not_found(server: Misbehaving, client: Client, answer: Answer) -> None:
+    """A model that is gone is another thing than a request that the service has forgotten."""
+    for path in (STATUS, RESULT, CANCEL, SUBMIT):
+        server.script(path, answer)
+    for call in (client.status, client.result, client.cancel):
+        assert type(raised(lambda call=call: call("r-1"))) is errors.RequestNotFoundError  # type: ignore[misc]
+    assert type(raised(lambda: client.submit(MODEL, INPUTS))) is errors.ResponseError
+    assert type(raised(lambda: client.price(MODEL))) is errors.ResponseError
+
+
+def test_a_refusal_carries_the_services_words_without_the_token(server: Misbehaving, client: Client) -> None:
+    """The reason helps, the secret does not, and a novel or a control character would spoil the page."""
+    words = f"bad\x1b[31m\nkey {TOKEN} " + "y" * 5000
+    detail = [{"loc": ["scale"], "msg": f"got {TOKEN}", TOKEN: {"a": [TOKEN]}}]
+    server.script(SUBMIT, json_answer({"error_code": 422001, "error_message": words, "detail": detail}, 422))
+    fault = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(fault, errors.ResponseError)
+    assert (fault.status_code, fault.error_code) == (422, 422001)
+    assert fault.detail == [{"loc": ["scale"], "msg": "got ***", "***": {"a": ["***"]}}]
+    assert "key ***" in str(fault)
+    assert len(str(fault)) < 500
+    assert str(fault).isprintable()
+
+
+def test_a_token_with_a_quote_is_hidden_too(server: Misbehaving) -> None:
+    """JSON writes such a character with a backslash, and a plain search would miss it."""
+    token = 'tok"3f9c\\2a7b'
+    server.script(SUBMIT, json_answer({"error": {"key": token}, "detail": {"key": token}}, 400))
+    with pytest.raises(errors.ResponseError) as caught:
+        Client(server.url, token).submit(MODEL, INPUTS)
+    assert caught.value.detail == {"key": "***"}
+    assert '{"key": "***"}' in str(caught.value)
+
+
+def test_a_flood_of_detail_is_cut(server: Misbehaving, client: Client) -> None:
+    """A refusal is kept in memory and on disk; megabytes of it help nobody."""
+    flood = {"error_code": 10**2000, "message": "m" * 100_000, "detail": [TOKEN + "z" * 100] * 1000}
+    server.script(SUBMIT, json_answer(flood, 422))
+    fault = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(fault, errors.ResponseError)
+    assert isinstance(fault.detail, str)
+    assert len(fault.detail) <= 4000
+    assert len(str(fault)) < 500
+
+
+# Reads are repeated
+
+
+BROKEN = {
+    name: answer
+    for name, answer in UNCLEAR.items()
+    if "request_id" not in name and name not in ("odd error with an id", "redirect with an odd error")
+}
+
+
+@pytest.mark.parametrize("word", ["status", "result", "cancel"])
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
+def test_a_read_survives_a_broken_answer(server: Misbehaving, client: Client, answer: Answer, word: str) -> None:
+    """A picture already paid for is not lost over one bad moment of the network."""
+    server.script(f"/v1/requests/r-1/{word}", answer, json_answer({"status": "in_progress"}))
+    assert getattr(client, word)("r-1").status == "in_progress"
+    assert len(client.pauses) == 1
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
+def test_a_read_gives_up_after_its_attempts(server: Misbehaving, client: Client, answer: Answer) -> None:
+    """The caller has a timetable of its own, and must get its thread back."""
+    server.script(STATUS, answer)
+    fault = raised(lambda: client.status("r-1", attempts=2))
+    assert isinstance(fault, errors.TransportError | errors.ProtocolError)
+    assert fault.request_id == "r-1"
+    assert "r-1" in str(fault)
+    assert "Ask again" in str(fault)
+    assert len(server.requests) == 2
+
+
+def test_pauses_grow_and_are_spread(server: Misbehaving) -> None:
+    """A hundred clients that come back in step would hold a service down that is getting up."""
+    server.script(STATUS, Answer(503))
+    late, early = Client(server.url, attempts=7), Client(server.url, attempts=7, random=lambda: 0.0)
+    for client in (late, early):
+        assert isinstance(raised(lambda client=client: client.status("r-1")), errors.TransportError)  # type: ignore[misc]
+    assert late.pauses == [0.5, 1, 2, 4, 8, 8]
+    assert early.pauses == [0.25, 0.5, 1, 2, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("header", "told", "paused"),
+    [
+        ("7", 7, 7),
+        ("0.1", 0.1, 0.5),
+        ("3600", 3600, 60),
+        ("-3", 0, 0.5),
+        ("soon", None, 0.5),
+        ("nan", None, 0.5),
+        ("9" * 400, None, 0.5),
+        ("Wed, 99 Foo 99999 99:99:99 GMT", None, 0.5),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", 0, 0.5),
+    ],
+)
+def test_a_wish_for_patience_is_honoured(server: Misbehaving, header: str, told: float | None, paused: float) -> None:
+    """Coming back too soon is refused again; waiting an hour would look like a hang."""
+    server.script(STATUS, Answer(429, headers={"Retry-After": header}))
+    client = Client(server.url, attempts=2)
+    fault = raised(lambda: client.status("r-1"))
+    assert isinstance(fault, errors.RateLimitError)
+    assert fault.retry_after_s == told
+    assert client.pauses == [paused]
+
+
+def test_a_wish_for_patience_may_be_a_date(server: Misbehaving, client: Client) -> None:
+    """HTTP allows both forms, and a gateway in between may choose."""
+    server.script(STATUS, Answer(429, headers={"Retry-After": formatdate(time.time() + 30, usegmt=True)}))
+    fault = raised(lambda: client.status("r-1", attempts=1))
+    assert isinstance(fault, errors.RateLimitError)
+    assert fault.retry_after_s == pytest.approx(30, abs=5)
+
+
+def test_no_redirect_is_followed(server: Misbehaving, client: Client) -> None:
+    """A redirect is how a token would travel to a stranger; its body must not be read without a limit either."""
+    with Misbehaving() as stranger:
+        for code in (301, 302, 303, 307, 308):
+            server.script(STATUS, Answer(code, b"x" * 100, {"Location": f"{stranger.url}/steal"}))
+            fault = raised(lambda: client.status("r-1", attempts=1))
+            assert isinstance(fault, errors.ProtocolError)
+            assert "redirect" in str(fault)
+        server.script(STATUS, Answer(302, b"x" * 5_000_000, {"Location": f"{stranger.url}/steal"}))
+        assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
+        assert stranger.connections == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=b'{"status": "' + b"x" * 5_000_000 + b'"}'),
+        Answer(body=b'{"status": "' + b"x" * 5_000_000 + b'"}', no_length=True),
+        Answer(body=b'{"status": "' + b"x" * 5_000_000 + b'"}', chunked=True),
+        Answer(body=gzip.compress(b'{"status": "' + b"x" * 50_000_000 + b'"}'), headers={"Content-Encoding": "gzip"}),
+    ],
+    ids=["length", "no length", "chunked", "gzip"],
+)
+def test_a_huge_answer_is_not_swallowed(server: Misbehaving, client: Client, answer: Answer) -> None:
+    """Sixty-four threads that each read what they are sent would end the program."""
+    server.script(STATUS, answer)
+    assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
+
+
+def test_a_gzipped_answer_is_read(server: Misbehaving, client: Client) -> None:
+    """Gateways compress when they like."""
+    body = gzip.compress(json.dumps({"status": "in_queue", "note": "x" * 100_000}).encode())
+    server.script(STATUS, Answer(body=body, headers={"Content-Encoding": "gzip"}, piece_bytes=7))
+    assert client.status("r-1").status == "in_queue"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_trickling_answer_does_not_hold_a_thread(server: Misbehaving, chunked: bool) -> None:
+    """One byte a second resets every time-out of the socket; only a clock of our own ends it."""
+    server.script(STATUS, Answer(body=b" " * 1000, piece_bytes=1, piece_pause_s=0.01, chunked=chunked))
+    began = time.monotonic()
+    client = Client(server.url, read_timeout_s=0.1)
+    assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
+    assert time.monotonic() - began < 2
+
+
+# What answers mean
+
+
+@pytest.mark.parametrize("status", ["succeeded", "paused_for_tea", "FAILED"])
+def test_an_unknown_status_is_kept(server: Misbehaving, client: Client, status: str) -> None:
+    """The service may add a status any day; that is no reason to lose a request."""
+    server.script(STATUS, json_answer({"status": status}))
+    server.script(RESULT, json_answer({"status": status}))
+    assert client.status("r-1").status == status
+    assert client.result("r-1") == ResultReply(status)
+
+
+def test_a_status_is_safe_to_show(server: Misbehaving, client: Client) -> None:
+    """It goes onto the page and into the ledger as it is."""
+    server.script(STATUS, Answer(body=b'{"status": "a\\u0000b\\n' + TOKEN.encode() + b"\\ud800" + b"z" * 99 + b'"}'))
+    status = client.status("r-1").status
+    assert status.startswith("a b ***?zzz")
+    assert len(status) == 60
+
+
+@pytest.mark.parametrize("reply", [{}, {"status": None}, {"status": ""}, {"status": 5}, {"status": ["x"]}])
+def test_an_answer_without_a_status_is_none(server: Misbehaving, client: Client, reply: dict[str, object]) -> None:
+    """A guessed status would move a job to where it is not."""
+    server.script(STATUS, json_answer(reply))
+    assert isinstance(raised(lambda: client.status("r-1")), errors.ProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("value", "position"), [(0, 0), ("12", 12), (-1, None), (1.5, None), (True, None), ("²", None), ([], None)]
+)
+def test_a_queue_position_is_a_count_or_nothing(
+    server: Misbehaving, client: Client, value: object, position: int | None
+) -> None:
+    """A place in the queue that is no number would be shown to people."""
+    server.script(STATUS, json_answer({"status": "in_queue", "queue_position": value}))
+    assert client.status("r-1").queue_position == position
+
+
+@pytest.mark.parametrize("output", [["https://files.example/1.png"], "x", 1, False, []])
+def test_an_output_that_is_no_object_is_no_gallery(server: Misbehaving, client: Client, output: object) -> None:
+    """Never an empty gallery for a picture that was paid for."""
+    server.script(RESULT, json_answer({"status": "completed", "output": output}))
+    assert isinstance(raised(lambda: client.result("r-1")), errors.ProtocolError)
+
+
+def test_a_result_of_nothing_is_not_as_documented(server: Misbehaving, client: Client) -> None:
+    """An empty object says neither that the request goes on nor that it ended."""
+    server.script(RESULT, json_answer({}))
+    assert isinstance(raised(lambda: client.result("r-1")), errors.ProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("cost", "usd"),
+    [
+        ("0.03", 0.03),
+        ("2", 2),
+        ("0", 0),
+        ("-1", None),
+        ("NaN", None),
+        ("1e999", None),
+        ("true", None),
+        ("null", None),
+        ('"0.5"', 0.5),
+        ('"nan"', None),
+        ('"free"', None),
+        ("1" + "0" * 400, None),
+        ("{}", None),
+    ],
+)
+def test_a_cost_is_money_or_nothing(server: Misbehaving, client: Client, cost: str, usd: float | None) -> None:
+    """Costs are added up; one NaN would spoil the sum for ever."""
+    server.script(
+        RESULT, Answer(body=b'{"status": "completed", "output": {"x": NaN, "y": -1e999}, "cost": %s}' % cost.encode())
+    )
+    assert client.result("r-1") == ResultReply("completed", {"x": None, "y": None}, usd)
+    server.script(RESULT, Answer(body=b'{"status": "completed", "cost_usd": %s}' % cost.encode()))
+    assert client.result("r-1").cost_usd == usd
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        ({"error": "out of memory"}, "out of memory"),
+        ({"error": {"code": "NSFW", "who": TOKEN}}, '{"code": "NSFW", "who": "***"}'),
+        ({"error_code": 500001, "error_message": f"GPU lost {TOKEN}"}, "GPU lost ***"),
+        ({"error_code": 422001, "error": "bad size"}, "bad size"),
+        ({"error_code": "E7"}, "error E7"),
+        ({"error": "é" * 5000}, "é" * 999 + "…"),
+        ({}, None),
+    ],
+)
+def test_a_failed_request_tells_its_own_error(
+    server: Misbehaving, client: Client, reply: dict[str, object], text: str | None
+) -> None:
+    """An `error_code` beside `failed` is the end of the request, not a fault of the call to be asked again."""
+    for path in (RESULT, STATUS):
+        server.script(path, json_answer({"status": "failed", "output": None, **reply}))
+    assert client.result("r-1") == ResultReply("failed", error=text)
+    assert client.status("r-1") == StatusReply("failed")
+
+
+def test_a_server_error_does_not_fail_the_request(server: Misbehaving, client: Client) -> None:
+    """`failed` in the error page of a gateway speaks of the call, not of the request."""
+    server.script(RESULT, json_answer({"status": "failed", "message": "try later"}, 502))
+    assert type(raised(lambda: client.result("r-1"))) is errors.TransportError
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (401001, errors.AuthError),
+        (400002, errors.BalanceError),
+        (404001, errors.RequestNotFoundError),
+        (403001, errors.ResponseError),
+        (400004, errors.AuthError),
+        (429001, errors.RateLimitError),
+    ],
+)
+def test_a_fault_of_ours_does_not_fail_the_request(
+    server: Misbehaving, client: Client, code: int, kind: type[Exception]
+) -> None:
+    """A revoked token says nothing about the picture; the job must wait for the new token, not fail."""
+    server.script(RESULT, json_answer({"status": "failed", "error_code": code}))
+    assert type(raised(lambda: client.result("r-1"))) is kind
+
+
+def test_a_cancel_may_say_little_or_no(server: Misbehaving, client: Client) -> None:
+    """The page has three answers to a cancel: done, too late, not confirmed."""
+    server.script(CANCEL, json_answer({}), json_answer({"message": "not cancellable"}, 409))
+    assert client.cancel("r-1") == CancelReply(None, None)
+    assert type(raised(lambda: client.cancel("r-1"))) is errors.ResponseError
+    assert [seen.body for seen in server.requests] == [b"", b""]
+
+
+def test_a_price_that_is_not_told_is_none(server: Misbehaving, client: Client) -> None:
+    """No price is honest; a price of nothing is not."""
+    server.script(SUBMIT, json_answer({"base_price_usd": "call us", "price_unit": None}))
+    assert client.price(MODEL) == Price(None, None, None)
+
+
+def test_the_log_has_one_line_per_call_and_no_secret(
+    server: Misbehaving, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Logs are pasted into bug reports."""
+    caplog.set_level(logging.DEBUG)
+    server.script(SUBMIT, json_answer({"request_id": "r-1", "echo": TOKEN}), Answer(hang_up=True))
+    client.submit(MODEL, INPUTS)
+    raised(lambda: client.submit(MODEL, INPUTS))
+    ours = [record.getMessage() for record in caplog.records if record.name == "dreamina_ui.api.client"]
+    assert [line.split()[:3] for line in ours] == [["POST", SUBMIT, "200"], ["POST", SUBMIT, "0"]]
+    assert TOKEN not in caplog.text
+    assert "a fox" not in caplog.text
+
+
+# Whatever comes
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(TOKEN),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = ("request_id", "status", "output", "error", "error_code", "message", "detail", "cost", "queue_position")
+CODES = st.sampled_from([0, 400001, 400002, 400004, 401001, 403001, 404001, 422001, 429000, 500001, "500001", 10**30])
+REPLIES = st.dictionaries(st.sampled_from(KEYS), JSON | CODES | st.sampled_from(["failed", "completed"]), max_size=6)
+BODIES = (REPLIES | JSON).map(lambda value: json.dumps(value).encode("utf-8", "replace")) | st.binary(max_size=40)
+
+
+@pytest.fixture(scope="module")
+def steady() -> Iterator[Misbehaving]:
+    with Misbehaving() as running:
+        yield running
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(code=st.integers(200, 599) | st.sampled_from([200, 201]), body=BODIES)
+def test_whatever_comes_it_is_a_reply_or_one_of_our_errors(steady: Misbehaving, code: int, body: bytes) -> None:
+    """A foreign exception would leave a job without a state, and a submit in doubt counted as refused."""
+    steady.requests.clear()
+    steady.default = Answer(code, b"" if code in (204, 304) else body)
+    client = Client(steady.url, attempts=2)
+    try:
+        assert client.submit(MODEL, INPUTS)
+        assert 200 <= code < 300
+    except errors.TransportError:
+        pytest.fail("the inputs were sent")
+    except (errors.ResponseError, errors.SubmitUnclearError) as fault:
+        assert TOKEN not in f"{fault} {getattr(fault, 'detail', '')}"  # noqa: PT017 - both ends are good here
+    assert len(steady.requests) == 1
+    for call in (client.status, client.result, client.cancel):
+        try:
+            reply = call("r-1")
+        except errors.ApiError as fault:
+            assert fault.request_id == "r-1"  # noqa: PT017
+        else:
+            json.dumps(vars(reply), ensure_ascii=False, allow_nan=False).encode()
+    client.close()

@@ -1,0 +1,230 @@
+"""When to ask again: the arithmetic is right, its bounds hold, and it beats asking at fixed intervals."""
+
+from __future__ import annotations
+
+import math
+import random
+from statistics import fmean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dreamina_ui.api.pacing import PRIOR, DurationLaw, Pace, learn
+
+RELAXED = settings(deadline=None, derandomize=True)
+LAWS = st.builds(DurationLaw, st.floats(0.01, 5000), st.floats(0.08, 1.5))
+SECONDS = st.floats(0, 1e7)
+PACE = Pace()
+
+
+# --- the law of run times
+
+
+@RELAXED
+@given(LAWS, st.floats(0.02, 20))
+def test_the_hazard_is_how_fast_survival_falls(law: DurationLaw, share: float) -> None:
+    """The two are written by hand; one wrong factor would ask at the wrong times for ever."""
+    t_s = law.median_s * share
+    if law.survival(t_s) < 1e-8:
+        return  # too small for a difference quotient
+    step = t_s * 1e-5
+    slope = (law.survival(t_s - step) - law.survival(t_s + step)) / (2 * step)
+    assert law.hazard(t_s) == pytest.approx(slope / law.survival(t_s), rel=1e-3, abs=1e-9)
+
+
+@RELAXED
+@given(LAWS, SECONDS, SECONDS)
+def test_survival_only_falls(law: DurationLaw, one_s: float, other_s: float) -> None:
+    """It is a chance, from 1 at the start to 0 in the end."""
+    early, late = sorted((one_s, other_s))
+    assert 1 >= law.survival(early) >= law.survival(late) >= 0
+    assert law.survival(0) == 1
+    assert law.survival(law.median_s) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("sigma", [0.08, 0.3, 1.5])
+def test_the_hazard_has_no_jump_where_its_formula_changes(sigma: float) -> None:
+    """Far out both factors underflow; the formula that takes over there must fit."""
+    law = DurationLaw(20.0, sigma)
+    border_s = 20.0 * math.exp(6 * sigma)
+    assert law.hazard(border_s * 1.0001) == pytest.approx(law.hazard(border_s * 0.9999), rel=0.04)
+    assert math.isfinite(law.hazard(border_s * 1e6))
+
+
+@RELAXED
+@given(LAWS, st.floats(-100, 1e7))
+def test_a_run_is_never_expected_to_have_ended_already(law: DurationLaw, elapsed_s: float) -> None:
+    """A progress bar that stands at 110 % is worse than none."""
+    total_s = law.expected_total_s(elapsed_s)
+    assert math.isfinite(total_s)
+    assert total_s >= elapsed_s
+
+
+@RELAXED
+@given(LAWS)
+def test_at_the_start_the_median_is_expected(law: DurationLaw) -> None:
+    """The bar is full when half of such runs are done."""
+    assert law.expected_total_s(0.0) == pytest.approx(law.median_s, rel=1e-3, abs=1e-3)
+
+
+def test_a_longer_run_is_expected_to_take_longer() -> None:
+    """The estimate goes with what is known."""
+    totals = [PRIOR.expected_total_s(elapsed) for elapsed in (0, 10, 20, 40, 80, 160)]
+    assert totals == sorted(totals)
+
+
+# --- learning
+
+
+def test_without_runs_the_prior_is_the_law() -> None:
+    """The first job of a size has an estimate too."""
+    law = learn([])
+    assert law.median_s == pytest.approx(PRIOR.median_s)
+    assert law.sigma == pytest.approx(PRIOR.sigma)
+
+
+@pytest.mark.parametrize(("median_s", "sigma"), [(6.0, 0.15), (45.0, 0.5), (300.0, 1.0)])
+def test_the_law_that_made_the_runs_is_found(median_s: float, sigma: float) -> None:
+    """After sixty pictures the page knows how long one takes."""
+    source = random.Random(7)
+    law = learn([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
+    assert abs(math.log(law.median_s / median_s)) < 3 * sigma / math.sqrt(60)
+    assert law.sigma == pytest.approx(sigma, rel=0.3)
+
+
+def test_each_run_moves_the_estimate_its_way() -> None:
+    """A few runs are believed a little, many are believed."""
+    medians = [learn([60.0] * count).median_s for count in range(9)]
+    assert medians == sorted(medians)
+    assert medians[1] < 30
+    assert medians[8] == pytest.approx(60)
+
+
+def test_at_half_time_four_of_five_estimates_are_within_a_quarter() -> None:
+    """Runs of 10 to 20 s, learned from forty of them: who looks at the bar can plan a coffee."""
+    source = random.Random(3)
+    runs_s = [source.lognormvariate(math.log(14.0), 0.17) for _ in range(1040)]
+    law = learn(runs_s[:40])
+    good = [abs(law.expected_total_s(run_s / 2) - run_s) <= run_s / 4 for run_s in runs_s[40:]]
+    assert sum(good) >= 0.8 * len(good)
+
+
+@RELAXED
+@given(st.lists(st.floats(-1e6, 1e9), max_size=80))
+def test_any_run_times_give_a_usable_law(durations_s: list[float]) -> None:
+    """A clock that was set back writes nonsense into the ledger; it must not stop the worker."""
+    law = learn(durations_s)
+    assert 0 < law.median_s < math.inf
+    assert 0.08 <= law.sigma <= 1.5
+
+
+# --- pauses
+
+
+@RELAXED
+@given(LAWS, st.floats(-1e6, 1e9))
+def test_a_pause_while_running_keeps_its_bounds(law: DurationLaw, elapsed_s: float) -> None:
+    """Neither a flood of calls nor a job that is forgotten."""
+    assert PACE.shortest_s <= PACE.run_pause_s(law, elapsed_s) <= PACE.longest_s
+
+
+@RELAXED
+@given(st.none() | st.integers())
+def test_a_pause_in_the_queue_keeps_its_bounds(position: int | None) -> None:
+    """The service may say any position."""
+    assert PACE.shortest_s <= PACE.queue_pause_s(position) <= PACE.longest_s
+
+
+def test_the_front_of_the_queue_is_watched_more_closely() -> None:
+    """Who is next wants to know at once; who is fortieth does not."""
+    pauses = [PACE.queue_pause_s(position) for position in range(40)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[-1] == PACE.queue_longest_s
+    assert PACE.queue_pause_s(2**63) == PACE.queue_longest_s
+
+
+@RELAXED
+@given(st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.none() | st.floats(allow_nan=True))
+def test_a_pause_after_a_fault_keeps_its_bounds(faults: int, jitter: float, retry_after_s: float | None) -> None:
+    """A service that is down is not hammered, and one that says "come back in a year" is asked again."""
+    pause_s = PACE.fault_pause_s(faults, jitter, retry_after_s)
+    assert 0 < pause_s <= 300.0
+
+
+@RELAXED
+@given(st.integers(1, 50), st.floats(0, 1, exclude_max=True), st.floats(0, 300))
+def test_a_wait_that_the_service_asks_for_is_kept(faults: int, jitter: float, retry_after_s: float) -> None:
+    """429 with Retry-After is an order."""
+    assert PACE.fault_pause_s(faults, jitter, retry_after_s) >= retry_after_s
+    assert PACE.fault_pause_s(faults, jitter, 86_400) == 300.0
+
+
+def test_pauses_grow_with_faults_and_jitter_spreads_them() -> None:
+    """A hundred jobs must not all ask again in the same moment."""
+    assert [PACE.fault_pause_s(faults, 0.999) for faults in range(12)] == sorted(
+        PACE.fault_pause_s(faults, 0.999) for faults in range(12)
+    )
+    assert PACE.fault_pause_s(99, 0.0) == 15.0
+    assert PACE.fault_pause_s(99, 0.999) == pytest.approx(30.0, rel=0.01)
+
+
+def test_looks_are_dense_where_the_end_is_likely() -> None:
+    """Calls are spent where they save waiting."""
+    law = DurationLaw(20.0, 0.2)
+    at_start, at_median = PACE.run_pause_s(law, 0.0), PACE.run_pause_s(law, 20.0)
+    assert at_start > 3 * at_median
+    dear = Pace(look_cost_s=1.0)
+    assert dear.run_pause_s(law, 20.0) > at_median
+
+
+@RELAXED
+@given(st.builds(DurationLaw, st.floats(5, 60), st.floats(0.1, 1.0)), st.floats(0, 3))
+def test_a_pause_ends_where_one_look_is_due(law: DurationLaw, share: float) -> None:
+    """It is reckoned in large steps, as it is reckoned thousands of times a minute; they must not lead it astray."""
+    elapsed_s = share * law.median_s
+    pause_s = PACE.run_pause_s(law, elapsed_s)
+    step_s = pause_s / 2000
+    densities = [
+        math.sqrt(law.hazard(elapsed_s + (place + 0.5) * step_s) / (2 * PACE.look_cost_s)) for place in range(2000)
+    ]
+    looks_due = sum(densities) * step_s
+    if pause_s == PACE.shortest_s:
+        assert looks_due > 0.92
+    elif pause_s == PACE.longest_s:
+        assert looks_due < 1.08
+    else:
+        assert looks_due == pytest.approx(1.0, abs=0.08)
+
+
+# --- what it is worth
+
+
+def looks(law: DurationLaw, duration_s: float) -> tuple[int, float]:
+    """Follow one run by pure arithmetic: how many calls, and how late its end is seen, in seconds."""
+    now_s, calls = 0.0, 0
+    while now_s < duration_s:
+        now_s += PACE.run_pause_s(law, now_s)
+        calls += 1
+    return calls, now_s - duration_s
+
+
+@pytest.mark.parametrize(("median_s", "sigma"), [(6.0, 0.2), (20.0, 0.35), (60.0, 0.35)])
+def test_learned_looks_see_the_end_sooner_than_fixed_ones_at_the_same_cost(median_s: float, sigma: float) -> None:
+    """Otherwise all this arithmetic could be a constant."""
+    source = random.Random(11)
+    law = learn([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
+    runs_s = [source.lognormvariate(math.log(median_s), sigma) for _ in range(400)]
+    seen = [looks(law, run_s) for run_s in runs_s]
+    calls, lateness_s = fmean(each for each, _ in seen), fmean(each for _, each in seen)
+
+    # The fixed interval that spends as many calls: found by halving.
+    short_s, long_s = 0.01, 100.0
+    for _ in range(50):
+        interval_s = (short_s + long_s) / 2
+        if fmean(math.ceil(run_s / interval_s) for run_s in runs_s) > calls:
+            short_s = interval_s
+        else:
+            long_s = interval_s
+    fixed_s = fmean(math.ceil(run_s / long_s) * long_s - run_s for run_s in runs_s)
+    assert lateness_s < 0.9 * fixed_s

@@ -1,0 +1,188 @@
+"""Lines, alternatives, values and repeats become a list of jobs, known in number before any is made."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dreamina_ui.batches.expansion import MOST_JOBS, VARIED_KINDS, Wishes, expand, prompt_field
+from dreamina_ui.errors import InputError, PlanError
+from dreamina_ui.models.schema import Model, load_models
+from tests.support.harness import MODEL_ID
+
+MODEL = load_models()[MODEL_ID]
+SIZES = next(field for field in MODEL.fields if field.kind == "choice")
+
+
+def prompts(text: str, **more: Any) -> list[str]:
+    return [inputs["prompt"] for inputs in expand(MODEL, Wishes(text, **more))]
+
+
+def test_each_line_with_each_alternative_is_one_job_in_reading_order() -> None:
+    """The table must be the text, spelt out."""
+    text = "a {red|blue} fox {in snow|at sea}\r\n\n   \n two {|big }dogs \n"
+    assert prompts(text) == [
+        "a red fox in snow", "a red fox at sea", "a blue fox in snow", "a blue fox at sea", "two dogs", "two big dogs",
+    ]  # fmt: skip
+
+
+def test_a_backslash_makes_a_brace_just_a_brace() -> None:
+    """A prompt may hold any character; one that stands alone needs no backslash."""
+    assert prompts(r"\{a\} {b\|c|d\}} | } \\ \n") == [r"{a} b|c | } \ \n", r"{a} d} | } \ \n"]
+
+
+def test_values_and_repeats_multiply_in_the_schemas_order() -> None:
+    """All jobs of one prompt stand together, and those that are the same follow each other."""
+    small, large = SIZES.choices[0], SIZES.choices[6]
+    found = expand(
+        MODEL,
+        Wishes("a\nb", inputs={"force_single": True}, values={"scale": [0.1, 1], SIZES.key: [small, large]}, repeats=2),
+    )
+    assert len(found) == 2 * 2 * 2 * 2
+    assert [(job["prompt"], job[SIZES.key], job["scale"]) for job in found[:8:2]] == [
+        ("a", small, 0.1), ("a", small, 1), ("a", large, 0.1), ("a", large, 1),
+    ]  # fmt: skip
+    assert found[0] == found[1]
+    assert all(job["force_single"] is True for job in found)
+
+
+def test_every_job_is_checked_and_filled_in_like_a_press() -> None:
+    """What the table shows is what is sent."""
+    assert expand(MODEL, Wishes(" a ")) == [MODEL.check({"prompt": "a"})]
+    assert prompts("a\na", values={"scale": []}) == ["a", "a"], "no value chosen is as in the form"
+    assert len(prompts("a", values={"scale": [0.5, 0.5]})) == 1, "one value given twice is one value"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "line"),
+    [
+        ("a\n{b", "unclosed", 2),
+        ("a\n\n{b|c\n}", "unclosed", 3),
+        ("{a{b}}", "nested", 1),
+        ("", "empty", None),
+        (" \n\t\n", "empty", None),
+        ("ok\n" + "x" * 801, "input", 2),
+        ("ok\n\n{|}", "input", 3),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, rule: str, line: int | None) -> None:
+    """Who pasted fifty lines must not search."""
+    with pytest.raises(PlanError) as told:
+        prompts(text)
+    assert (told.value.rule, told.value.line) == (rule, line)
+    assert (told.value.fault is not None) == (rule == "input")
+    assert line is None or f"Line {line}" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{a|b}" * 300_000, "{" + "a|" * 400_000 + "}", "a\n" * 400_000, "{a|b|c|d|e|f|g|h}" * 9],
+    ids=["product", "alternatives", "lines", "small"],
+)
+def test_a_bomb_is_refused_before_it_goes_off(text: str) -> None:
+    """A stranger's text must not fill the memory; most of this time is reading a megabyte."""
+    began_s = time.process_time()
+    with pytest.raises(PlanError) as told:
+        prompts(text, values={"scale": [0.1, 0.2]}, repeats=3)
+    assert told.value.rule == "many"
+    assert time.process_time() - began_s < 2
+
+
+def test_a_few_characters_do_not_become_hundreds_of_megabytes() -> None:
+    """A model may set no bound on its prompt, and each repeat of a megabyte would be shown and written once more."""
+    model = load_models()["bytedance/dreamina-4-0/edit"]
+    common = {"image_urls": ["https://files.example/a.png"]}
+    with pytest.raises(PlanError) as told:
+        expand(model, Wishes("fox\n" + "x" * 900_000, common, repeats=100))
+    assert told.value.line == 2
+    assert told.value.fault is not None
+    assert (told.value.fault.field, told.value.fault.rule) == ("prompt", "maxLength")
+    assert len(expand(model, Wishes("x" * 19_000, common, repeats=3))) == 3
+
+
+def test_the_most_is_allowed_and_one_more_is_not() -> None:
+    """A bound that is off by one is found by the first person who counts."""
+    assert len(prompts("fox", repeats=MOST_JOBS)) == MOST_JOBS
+    for repeats in (MOST_JOBS + 1, 10**30):
+        with pytest.raises(PlanError):
+            prompts("fox", repeats=repeats)
+
+
+@pytest.mark.parametrize("repeats", [0, -1, 1.5, True, "2", None])
+def test_repeats_are_a_number_from_one(repeats: Any) -> None:
+    """It comes from outside."""
+    with pytest.raises(InputError) as told:
+        prompts("fox", repeats=repeats)
+    assert told.value.field == "repeats"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"prompt": ["a"]}, {"force_single": [True]}, {"nobody": [1]}, {"scale": 1}, {"scale": [[1]]}, {"scale": [{}]}],
+)
+def test_only_choices_and_numbers_have_several_values(values: Any) -> None:
+    """The form offers no others, and a program reads why."""
+    with pytest.raises(InputError):
+        prompts("fox", values=values)
+    with pytest.raises(PlanError):
+        prompts("fox", values={"scale": [0.5] * (MOST_JOBS + 1)})
+
+
+def test_the_lines_go_into_the_text_that_must_be_given() -> None:
+    """No field is named in code: another model calls it otherwise."""
+    schema: dict[str, Any] = {
+        "properties": {"note": {"type": "string"}, "words": {"type": "string"}, "n": {"enum": [1, 2]}}
+    }
+    schema["required"] = ["words"]
+    data = {"model_id": "m", "title": "M", "input_schema": schema, "output_schema": {}}
+    model = Model.from_json(data)
+    assert expand(model, Wishes("a\nb", values={"n": [1, 2]})) == [
+        {"words": "a", "n": 1}, {"words": "a", "n": 2}, {"words": "b", "n": 1}, {"words": "b", "n": 2},
+    ]  # fmt: skip
+    without = Model.from_json(data | {"input_schema": {"properties": {"n": {"enum": [1]}}}})
+    assert prompt_field(without) is None
+    with pytest.raises(InputError):
+        expand(without, Wishes("a"))
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.text() | st.text("ab{|}\\\n "), st.integers(1, 3))
+def test_any_text_is_a_list_of_checked_jobs_or_a_named_error(text: str, repeats: int) -> None:
+    """Text comes from outside; whatever it is, it is planned as a whole or not at all."""
+    try:
+        found = expand(MODEL, Wishes(text, repeats=repeats))
+    except (PlanError, InputError):
+        return
+    assert 0 < len(found) <= MOST_JOBS
+    assert len(found) % repeats == 0
+    assert all(MODEL.check(job) == job for job in found)
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.lists(st.lists(st.text("ab |{}\\", min_size=1, max_size=3), min_size=1, max_size=3), min_size=1, max_size=4))
+def test_any_alternatives_can_be_written(choices: list[list[str]]) -> None:
+    """With a backslash before each special character, every text can be an alternative."""
+
+    def written(text: str) -> str:
+        return "".join(f"\\{each}" if each in "\\{|}" else each for each in text)
+
+    line = "x".join("{" + "|".join(map(written, parts)) + "}" for parts in choices)
+    expected = [""]
+    for place, parts in enumerate(choices):
+        expected = [before + ("x" if place else "") + each for before in expected for each in parts]
+    if all(text.strip() for text in expected):
+        assert prompts(line) == [text.strip() for text in expected]
+
+
+def test_every_kind_that_varies_is_offered_for_every_model() -> None:
+    """A new model's sizes and scales can be varied without a word of code."""
+    for model in load_models().values():
+        for field in (field for field in model.fields if field.kind in VARIED_KINDS):
+            values = list(field.choices[:2]) or [field.minimum or 0, field.maximum or 1]
+            text = prompt_field(model)
+            if text is not None and not any(other.required for other in model.fields if other is not text):
+                assert len(expand(model, Wishes("fox", values={field.key: values}))) == 2

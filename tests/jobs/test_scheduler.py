@@ -1,0 +1,221 @@
+"""The schedule looks at every job when its time has come, once at a time, and forgets none."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+import pytest
+
+from dreamina_ui.api.pacing import Throttle
+from dreamina_ui.jobs.scheduler import Schedule
+
+FAR_S = 3600.0
+
+
+class Watched:
+    """A schedule that tells which job it looks at; the test ends each look."""
+
+    def __init__(self, throttle: Throttle | None = None) -> None:
+        self.looks: SimpleQueue[str] = SimpleQueue()
+        self.schedule = Schedule(self.looks.put, throttle)
+
+    def next(self) -> str:
+        return self.looks.get(timeout=5.0)
+
+    def nothing_is_due(self) -> bool:
+        """Whether a fresh job is the very next to be looked at: what was due before it would come first."""
+        self.schedule.put("probe", 0.0)
+        found = self.next()
+        self.schedule.finish("probe", None)
+        return found == "probe"
+
+
+class CountedThrottle(Throttle):
+    """Counts the calls that it lets through."""
+
+    calls = 0
+
+    def take(self, now: float) -> None:
+        self.calls += 1
+        super().take(now)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    made = Watched()
+    made.schedule.start()
+    yield made
+    made.schedule.stop()
+
+
+def test_a_job_is_looked_at_when_its_time_has_come(watched: Watched) -> None:
+    """Whatever order they are put in, the next one is the one that is due."""
+    for job_id, pause_s in (("late", 0.02), ("far", FAR_S), ("now", 0.0), ("soon", 0.004)):
+        watched.schedule.put(job_id, pause_s)
+    assert [watched.next() for _ in range(3)] == ["now", "soon", "late"]
+    assert watched.nothing_is_due()
+
+
+def test_what_an_answer_leads_to_takes_no_status_call_from_others() -> None:
+    """Where ten calls a second are allowed, saving a picture must not cost another visitor a look."""
+    throttle = CountedThrottle()
+    watched = Watched(throttle)
+    watched.schedule.start()
+    counts = []
+    watched.schedule.put("j", 0.0)
+    for pause_s in (0.0, 0.002, None):
+        assert watched.next() == "j"
+        watched.schedule.finish("j", pause_s)
+        counts.append(throttle.calls)
+    watched.schedule.stop()
+    assert counts == [1, 1, 2]
+
+
+def test_what_was_put_before_the_start_is_looked_at() -> None:
+    """A restart puts its unfinished jobs first and starts then."""
+    watched = Watched()
+    watched.schedule.put("j", 0.0)
+    watched.schedule.start()
+    assert watched.next() == "j"
+    watched.schedule.stop()
+
+
+def test_the_next_look_comes_after_the_pause_that_was_asked_for(watched: Watched) -> None:
+    """A job is followed until it needs no more looks."""
+    watched.schedule.put("j", 0.0)
+    for _ in range(3):
+        assert watched.next() == "j"
+        watched.schedule.finish("j", 0.002)
+    assert watched.next() == "j"
+    watched.schedule.finish("j", None)
+    assert watched.nothing_is_due()
+
+
+def test_a_sooner_look_replaces_a_later_one(watched: Watched) -> None:
+    """After a press of Cancel nobody waits for the look that was planned."""
+    watched.schedule.put("j", FAR_S)
+    watched.schedule.put("j", 0.0)
+    assert watched.next() == "j"
+    watched.schedule.finish("j", None)
+    assert watched.nothing_is_due()
+
+
+def test_a_replaced_look_does_not_come_after_all(watched: Watched) -> None:
+    """A job that has ended is not asked about again."""
+    watched.schedule.put("j", 0.004)
+    watched.schedule.put("j", 0.0)
+    assert watched.next() == "j"
+    watched.schedule.finish("j", None)
+    watched.schedule.put("k", 0.006)
+    assert watched.next() == "k"
+
+
+def test_a_later_look_does_not_replace_a_sooner_one(watched: Watched) -> None:
+    """Nothing that is planned is put off."""
+    watched.schedule.put("j", 0.004)
+    watched.schedule.put("j", FAR_S)
+    assert watched.next() == "j"
+    watched.schedule.finish("j", None)
+    assert watched.nothing_is_due()
+
+
+@pytest.mark.parametrize("pause_s", [None, FAR_S], ids=["ended", "planned-late"])
+def test_a_wish_during_a_look_is_kept_for_after_it(watched: Watched, pause_s: float | None) -> None:
+    """A look that has just read the old state must not swallow the news."""
+    watched.schedule.put("j", 0.0)
+    assert watched.next() == "j"
+    watched.schedule.put("j", 0.0)
+    watched.schedule.put("j", FAR_S)
+    assert watched.nothing_is_due()
+    watched.schedule.finish("j", pause_s)
+    assert watched.next() == "j"
+    watched.schedule.finish("j", None)
+    assert watched.nothing_is_due()
+
+
+def test_a_wish_during_a_look_does_not_put_off_the_next(watched: Watched) -> None:
+    """The sooner of the two counts."""
+    watched.schedule.put("j", 0.0)
+    assert watched.next() == "j"
+    watched.schedule.put("j", FAR_S)
+    watched.schedule.finish("j", 0.0)
+    assert watched.next() == "j"
+
+
+def test_a_long_look_holds_up_nobody_else(watched: Watched) -> None:
+    """One slow request must not stop the others."""
+    watched.schedule.put("slow", 0.0)
+    assert watched.next() == "slow"
+    for number in range(20):
+        watched.schedule.put(f"j{number}", 0.0)
+    assert {watched.next() for _ in range(20)} == {f"j{number}" for number in range(20)}
+
+
+def test_one_job_is_never_looked_at_twice_at_once() -> None:
+    """Two looks at one job could save its files twice."""
+    lock = threading.Lock()
+    inside: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    most = 0
+    idle = threading.Condition(lock)
+    pool = ThreadPoolExecutor(8)
+
+    def step(job_id: str) -> None:
+        nonlocal most
+        with lock:
+            inside[job_id] += 1
+            seen[job_id] += 1
+            most = max(most, inside[job_id])
+        if seen[job_id] < 20:
+            schedule.put(job_id, 0.0)
+        with lock:
+            inside[job_id] -= 1
+            idle.notify_all()
+        schedule.finish(job_id, None)
+
+    def look(job_id: str) -> None:
+        pool.submit(step, job_id)
+
+    schedule = Schedule(look)
+    schedule.start()
+    jobs = [f"j{number}" for number in range(4)]
+
+    def press() -> None:
+        for _ in range(50):
+            for job_id in jobs:
+                schedule.put(job_id, 0.0)
+
+    threads = [threading.Thread(target=press) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with lock:
+        assert idle.wait_for(lambda: all(seen[job_id] >= 20 for job_id in jobs), 5.0)
+    schedule.stop()
+    pool.shutdown()
+    assert most == 1
+
+
+def test_stop_ends_the_thread_and_all_looks() -> None:
+    """A program that stops must not begin anything new."""
+    watched = Watched()
+    before = set(threading.enumerate())
+    watched.schedule.start()
+    (thread,) = set(threading.enumerate()) - before
+    watched.schedule.put("j", FAR_S)
+    watched.schedule.stop()
+    assert not thread.is_alive()
+    watched.schedule.put("k", 0.0)
+    watched.schedule.finish("l", 0.0)
+    watched.schedule.stop()
+    assert watched.looks.empty()
+
+
+def test_a_schedule_that_never_started_can_be_stopped() -> None:
+    """A start that fails half-way cleans up behind itself."""
+    Watched().schedule.stop()

@@ -1,0 +1,688 @@
+"""The studio's promises, against a scripted service: submit once, follow to the end, cancel honestly."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamina_ui.api.pacing import PRIOR
+from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, MoveError
+from dreamina_ui.jobs.service import DOUBLE_CLICK_S
+from dreamina_ui.jobs.worker import MISSING_GRACE_S
+from dreamina_ui.ledger.events import EVERY_JOB
+from dreamina_ui.ledger.job import Job, State
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.media.store import FileFacts
+from tests.support.bad_server import Answer, json_answer
+from tests.support.harness import INPUTS, MODEL_ID, TOKEN, Scene, Service, body_of, png
+
+GONE = Answer(hang_up=True)
+
+
+# --- from a prompt to pictures
+
+
+def test_a_job_goes_through_every_state_to_its_pictures(scene: Scene, service: Service) -> None:
+    """The main road: what was asked is what arrives, byte for byte."""
+    service.status({"status": "in_queue", "queue_position": 2}, "in_progress", "completed")
+    service.result({"output": {"images": [service.picture("a.png"), service.picture("b.png", (30, 90))]}, "cost": 0.06})
+    scene.start()
+    job = scene.wait(scene.generate(scale=0.25).job_id)
+    assert job.state == "done"
+    assert job.cost_usd == 0.06
+    assert [state for state, _ in scene.ledger.state_changes(job.job_id)] == [
+        "submitting", "queued", "running", "saving", "done",
+    ]  # fmt: skip
+    assert [(output.width, output.height, output.state) for output in job.outputs] == [
+        (64, 48, "kept"), (30, 90, "kept"),
+    ]  # fmt: skip
+    original = scene.media.path(job.job_id, 0, "original")
+    assert original is not None
+    assert original.read_bytes() == png()
+    assert job.outputs[0].sha256 == hashlib.sha256(png()).hexdigest()
+    assert body_of(service.server) == {
+        "prompt": "a red fox", "width×height": "2048x2048(1:1)", "scale": 0.25, "force_single": False,
+    }  # fmt: skip
+
+
+def test_every_change_of_state_has_its_time(scene: Scene, service: Service) -> None:
+    """Someone who asks what happened to a job gets an answer from the ledger."""
+    service.completes()
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    times = [moment for _, moment in scene.ledger.state_changes(job.job_id)]
+    assert times == sorted(times)
+    assert job.created_at <= times[-1] == job.finished_at
+
+
+@pytest.mark.parametrize("key", ["image", "video"])
+def test_a_single_file_of_either_kind_is_kept(scene: Scene, service: Service, key: str) -> None:
+    """The service may answer with one address instead of a list."""
+    clip = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
+    video = service.file("clip.mp4", Answer(200, clip, {"Content-Type": "video/mp4"}))
+    service.status("succeeded")
+    service.result({"output": {key: service.picture() if key == "image" else video}})
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert (job.state, [output.kind for output in job.outputs]) == ("done", [key])
+
+
+def test_pictures_and_videos_come_together_each_once(scene: Scene, service: Service) -> None:
+    """`image` is often the first of `images`; nobody wants it twice."""
+    clip = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
+    video = service.file("clip.mp4", Answer(200, clip, {"Content-Type": "video/mp4"}))
+    one, two = service.picture("1.png"), service.picture("2.png")
+    service.status("completed")
+    service.result({"output": {"image": one, "images": [one, two], "video": video, "videos": [video]}})
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert [(output.index, output.kind) for output in job.outputs] == [(0, "image"), (1, "image"), (2, "video")]
+
+
+def test_bad_inputs_make_no_job_and_no_submit(scene: Scene, service: Service) -> None:
+    """A run that cannot succeed must not be paid for."""
+    scene.start()
+    with pytest.raises(InputError, match=r"scale: must be at most 1; got 1\.0001"):
+        scene.generate(scale=1.0001)
+    assert service.posts == 0
+    assert scene.ledger.unfinished(scene.origin) == []
+
+
+def test_a_double_click_is_one_job_and_a_later_press_another(scene: Scene, service: Service) -> None:
+    """One click, one bill; and who wants the same again gets it."""
+    service.status("in_queue")
+    studio = scene.start()
+    first = studio.generate(MODEL_ID, INPUTS, visitor_id="v")
+    assert studio.generate(MODEL_ID, INPUTS, visitor_id="v").job_id == first.job_id
+    assert studio.generate(MODEL_ID, INPUTS, visitor_id="w").job_id != first.job_id
+    scene.clock.advance(DOUBLE_CLICK_S + 0.1)
+    assert studio.generate(MODEL_ID, INPUTS, visitor_id="v").job_id != first.job_id
+
+
+def test_many_presses_at_the_same_moment_are_one_job(scene: Scene, service: Service) -> None:
+    """The guard against a double click holds between threads."""
+    service.status("in_queue")
+    studio = scene.start()
+    found: list[Job] = []
+    gate = threading.Barrier(12)
+
+    def press() -> None:
+        gate.wait()
+        found.append(studio.generate(MODEL_ID, INPUTS, visitor_id="v"))
+
+    threads = [threading.Thread(target=press) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({job.job_id for job in found}) == 1
+    scene.wait(found[0].job_id, "queued")
+    assert service.posts == 1
+
+
+# --- nothing is sent that cannot be written, nothing is sent twice
+
+
+def test_the_row_is_on_disk_before_the_submit(scene: Scene, service: Service) -> None:
+    """A crash in the middle of a POST must leave a trace."""
+    service.accept(Answer(silent=True))
+    scene.start()
+    job = scene.generate()
+    while not service.posts:
+        threading.Event().wait(0.002)
+    assert scene.ledger.job(job.job_id).state == "submitting"
+
+
+def test_an_unwritable_media_folder_is_found_before_the_submit(scene: Scene, service: Service) -> None:
+    """Pictures that cannot be kept must not be bought."""
+    scene.start()
+    (scene.folder / "media").write_text("in the way")
+    with pytest.raises(DiskError):
+        scene.generate()
+    assert service.posts == 0
+
+
+def test_a_ledger_that_refuses_stops_the_submit(scene: Scene, service: Service) -> None:
+    """No row, no POST."""
+    scene.start()
+    scene.ledger.close()
+    path = scene.folder / "ledger.sqlite3"
+    for leftover in scene.folder.glob("ledger.sqlite3*"):
+        leftover.unlink()
+    path.mkdir()
+    with pytest.raises(LedgerError):
+        scene.generate()
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        GONE,
+        Answer(502, b"bad gateway"),
+        Answer(200, b"<html>"),
+        json_answer({}),
+        json_answer({"request_id": "r"}, cut_after=4),
+    ],
+    ids=["cut", "502", "html", "no-id", "half"],
+)
+def test_a_lost_answer_is_unclear_and_never_sent_again(scene: Scene, service: Service, answer: Answer) -> None:
+    """It may be running and billed: only a person may decide to send it again."""
+    service.accept(answer)
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert (job.state, job.problem) == ("submit_unclear", "submit_unclear")
+    scene.restart()
+    assert (scene.studio.job(job.job_id).state, service.posts) == ("submit_unclear", 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (json_answer({"error_code": 400002, "message": "no balance"}, 402), "balance"),
+        (json_answer({"error_code": 401001, "message": "who?"}), "auth"),
+        (json_answer({"error_code": 422001, "message": "no", "detail": [{"msg": "scale"}]}, 422), "refused"),
+        (json_answer({"message": "slow down"}, 429), "rate_limit"),
+    ],
+    ids=["balance", "auth-in-200", "schema", "429"],
+)
+def test_a_refused_submit_fails_with_its_reason(scene: Scene, service: Service, answer: Answer, problem: str) -> None:
+    """Refused means not billed, and the person is told why."""
+    service.accept(answer)
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert (job.state, job.problem, service.posts) == ("failed", problem, 1)
+    assert TOKEN not in (job.detail or "")
+
+
+def test_a_request_id_that_another_job_holds_is_told_and_not_lost(scene: Scene, service: Service) -> None:
+    """Two jobs with one request would show one picture for two bills."""
+    service.status("in_queue")
+    scene.start()
+    scene.wait(scene.generate(prompt="one").job_id, "queued")
+    second = scene.wait(scene.generate(prompt="two").job_id)
+    assert second.state == "submit_unclear"
+    assert "r-1" in (second.detail or "")
+
+
+# --- restarts
+
+
+def test_a_row_found_submitting_at_start_becomes_unclear(scene: Scene, service: Service) -> None:
+    """Nobody knows whether that POST arrived."""
+    service.accept(Answer(silent=True))
+    scene.start()
+    job = scene.generate()
+    while not service.posts:
+        threading.Event().wait(0.002)
+    scene.restart()
+    assert scene.studio.job(job.job_id).state == "submit_unclear"
+    assert service.posts == 1
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "saving"])
+def test_a_restart_goes_on_by_the_request_id(scene: Scene, service: Service, state: str) -> None:
+    """A request already paid for is never forgotten."""
+    address = service.file("one.png", Answer(503))
+    service.status({"queued": "in_queue", "running": "in_progress", "saving": "completed"}[state])
+    service.result(Answer(503) if state == "saving" else {"status": "in_progress"})
+    scene.start()
+    job = scene.generate()
+    scene.wait(job.job_id, state)
+    service.completes(service.picture("one.png"))
+    scene.restart()
+    assert scene.wait(job.job_id).state == "done"
+    assert service.posts == 1
+    assert address
+
+
+def test_after_a_restart_a_page_knows_at_once_how_long_a_run_takes(scene: Scene, service: Service) -> None:
+    """Who opens the page again sees the progress that they saw before."""
+    service.status("in_progress")
+    scene.start()
+    first = scene.wait(scene.generate(prompt="first").job_id, "running")
+    scene.clock.advance(9.0)
+    service.completes()
+    scene.wait(first.job_id, "done")
+    service.request_id = "r-2"
+    service.accept()
+    service.status("in_progress")
+    job = scene.wait(scene.generate(prompt="second").job_id, "running")
+    service.status(Answer(silent=True))
+    scene.restart()
+    assert scene.studio.law(job) != PRIOR
+
+
+def test_a_job_of_another_api_is_left_alone(tmp_path: Path, scene: Scene, service: Service) -> None:
+    """A sandbox job must never be asked of RunComfy when a token is added later."""
+    service.status("in_queue")
+    scene.start()
+    job = scene.wait(scene.generate().job_id, "queued")
+    scene.origin = "https://model-api.runcomfy.net"
+    asked = service.asked("status")
+    studio = scene.restart()
+    assert not studio.is_active(studio.job(job.job_id))
+    assert studio.cancel(job.job_id).outcome == "unconfirmed"
+    assert service.asked("status") <= asked + 1  # one may have been under way
+    assert service.asked("cancel") == 0
+
+
+# --- the service misbehaves while a job runs
+
+
+def test_faults_while_polling_lose_nothing(scene: Scene, service: Service) -> None:
+    """Every kind of bad answer is asked again."""
+    bad = [GONE, Answer(500), Answer(200, b"<html>"), json_answer([]), json_answer({"status": 5}), Answer(429)]
+    service.status(*bad, "in_progress", *bad, "completed")
+    service.result(*bad[:3], {"output": {"image": service.picture()}})
+    scene.start()
+    assert scene.wait(scene.generate().job_id).state == "done"
+
+
+def test_a_silence_is_told_and_then_taken_back(scene: Scene, service: Service) -> None:
+    """People see that the service does not answer, and that it does again."""
+    service.status(GONE)
+    scene.start()
+    job = scene.generate()
+    assert scene.wait(job.job_id, lambda job: job.problem == "transport").state == "queued"
+    service.status("in_progress")
+    assert scene.wait(job.job_id, "running").problem is None
+
+
+def test_an_unheard_of_status_is_kept_and_asked_again(scene: Scene, service: Service) -> None:
+    """The service may learn new words; a job must not die of them."""
+    service.status("warming_up")
+    scene.start()
+    job = scene.generate()
+    assert scene.wait(job.job_id, lambda job: job.status == "warming_up").state == "queued"
+    service.completes()
+    assert scene.wait(job.job_id).state == "done"
+
+
+def test_completed_without_files_is_a_failure_with_a_way_on(scene: Scene, service: Service) -> None:
+    """Never an empty gallery."""
+    service.status("completed")
+    service.result({"status": "completed", "output": {}})
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert (job.state, job.problem) == ("failed", "no_files")
+    assert "r-1" in (job.detail or "")
+    service.completes()
+    scene.studio.fetch_again(job.job_id)
+    assert scene.wait(job.job_id, "done").outputs[0].state == "kept"
+
+
+def test_a_result_that_takes_completed_back_goes_on(scene: Scene, service: Service) -> None:
+    """For a job that is not finished, the result says where it stands."""
+    service.status("completed", "in_progress", "completed")
+    service.result({"status": "in_progress"}, {"output": {"image": service.picture()}})
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert job.state == "done"
+    assert "running" in [state for state, _ in scene.ledger.state_changes(job.job_id)]
+
+
+def test_a_request_that_failed_says_why(scene: Scene, service: Service) -> None:
+    """The service's own reason reaches the person."""
+    service.status("failed")
+    service.result({"status": "failed", "error": "the prompt was blocked"})
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert (job.state, job.problem, job.detail) == ("failed", "failed_at_service", "the prompt was blocked")
+
+
+def test_an_unknown_request_fails_after_a_grace(scene: Scene, service: Service) -> None:
+    """A fresh request may not be everywhere yet; one that stays unknown is gone."""
+    service.status(json_answer({"error_code": 404001, "message": "unknown"}, 404))
+    scene.start()
+    job = scene.generate()
+    scene.wait(job.job_id, "queued")
+    while service.asked("status") < 3:
+        threading.Event().wait(0.002)
+    assert scene.studio.job(job.job_id).state == "queued"
+    scene.clock.advance(MISSING_GRACE_S + 1)
+    found = scene.wait(job.job_id)
+    assert (found.state, found.problem) == ("failed", "not_found")
+
+
+def test_a_revoked_token_keeps_accepted_jobs(scene: Scene, service: Service) -> None:
+    """They are paid for: with a good token they go on."""
+    service.status(json_answer({"error_code": 401001, "message": "revoked"}, 401))
+    scene.start()
+    job = scene.generate()
+    assert scene.wait(job.job_id, lambda job: job.problem == "auth").state == "queued"
+    service.completes()
+    assert scene.wait(job.job_id).state == "done"
+
+
+# --- files
+
+
+def test_whole_files_are_shown_and_damaged_ones_told(scene: Scene, service: Service) -> None:
+    """Three good pictures must not be lost because of a fourth."""
+    good = service.picture("good.png")
+    bad = service.file("bad.png", Answer(200, png()[:60], {"Content-Type": "image/png"}))
+    service.completes(good, bad)
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert (job.state, [output.state for output in job.outputs]) == ("failed", ["kept", "damaged"])
+    assert "r-1" in (job.detail or "")
+
+    asked = len(service.server.requests_for("GET", "/files/good.png"))
+    service.picture("bad.png")
+    scene.studio.fetch_again(job.job_id)
+    job = scene.wait(job.job_id, "done")
+    assert [output.state for output in job.outputs] == ["kept", "kept"]
+    assert len(service.server.requests_for("GET", "/files/good.png")) == asked, "only what is missing is fetched"
+    assert service.posts == 1
+
+
+def test_a_picture_is_shown_before_the_next_one_is_there(scene: Scene, service: Service) -> None:
+    """The first of four must not wait for the second."""
+    service.completes(service.picture("good.png"), service.file("late.png", Answer(silent=True)))
+    scene.start()
+    job = scene.wait(scene.generate().job_id, lambda job: any(output.state == "kept" for output in job.outputs))
+    assert (job.state, [output.state for output in job.outputs]) == ("saving", ["kept", "pending"])
+
+
+def test_files_that_come_at_once_are_written_together_with_the_end(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many jobs at a time the ledger and the streams are what everybody waits for."""
+    monkeypatch.setattr("dreamina_ui.jobs.worker.SAVING_S", 60.0)
+    service.completes(service.picture("one.png"))
+    heard: list[tuple[str, str]] = []
+    is_told = threading.Event()
+
+    def hear(job: Job | None) -> None:
+        if job:
+            heard.append((job.state, scene.ledger.job(job.job_id).state))
+            if job.state == "done":
+                is_told.set()
+
+    scene.studio.changes.subscribe(EVERY_JOB, hear)
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert is_told.wait(10)
+    assert heard[-2:] == [("saving", "done"), ("done", "done")]
+    moves = dict(scene.ledger.state_changes(job.job_id))
+    assert moves["saving"] == job.completed_at
+    assert moves["saving"] <= moves["done"] == job.finished_at
+
+
+def test_files_that_take_longer_are_shown_as_on_their_way(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow host must not look like a slow model."""
+    monkeypatch.setattr("dreamina_ui.jobs.worker.SAVING_S", 0.01)
+    service.completes(service.file("late.png", Answer(silent=True)))
+    scene.start()
+    job = scene.wait(scene.generate().job_id, "saving")
+    assert job.completed_at is not None
+    assert [output.state for output in job.outputs] == ["pending"]
+
+
+def test_a_refusing_ledger_has_no_file_fetched_twice(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next step must not begin while the files of this one are still coming."""
+    service.completes(service.picture("a.png"), service.picture("b.png"))
+    keep, change = scene.media.keep, scene.ledger.change
+    kept: list[int] = []
+    is_refused, came_again = threading.Event(), threading.Event()
+
+    def keep_slowly(job_id: str, index: int, kind: str, url: str) -> FileFacts:
+        if index in kept:
+            came_again.set()
+        kept.append(index)
+        if index == 1:
+            is_refused.wait(10)
+            came_again.wait(0.2)
+        return keep(job_id, index, kind, url)
+
+    def refuse_once(job: Job | str, to: State | None = None, **fields: Any) -> Job:
+        if to == "saving" and not is_refused.is_set():
+            is_refused.set()
+            raise LedgerError("The ledger is full.")
+        return change(job, to, **fields)
+
+    monkeypatch.setattr(scene.media, "keep", keep_slowly)
+    monkeypatch.setattr(scene.ledger, "change", refuse_once)
+    scene.start()
+    assert scene.wait(scene.generate().job_id).state == "done"
+    assert sorted(kept) == [0, 1]
+
+
+def test_a_refusing_disk_keeps_the_job_saving(scene: Scene, service: Service) -> None:
+    """A full disk is no failure of the job: it goes on when it can."""
+    service.status("in_progress")
+    scene.start()
+    job = scene.generate()
+    scene.wait(job.job_id, "running")
+    folder = scene.folder / "media" / job.job_id[:2]
+    (folder / job.job_id).rmdir()
+    (folder / job.job_id).write_text("in the way")
+    service.completes()
+    stuck = scene.wait(job.job_id, lambda job: job.problem == "disk")
+    assert stuck.state == "saving"
+    (folder / job.job_id).unlink()
+    assert scene.wait(job.job_id).state == "done"
+
+
+def test_a_file_that_a_crash_left_whole_is_not_fetched_again(scene: Scene, service: Service) -> None:
+    """Between the file and its row there is a moment in which the power may go."""
+    address = service.picture()
+    service.status("in_progress")
+    scene.start()
+    job = scene.generate()
+    scene.wait(job.job_id, "running")
+    scene.media.keep(job.job_id, 0, "image", address)
+    service.completes(address)
+    assert scene.wait(job.job_id).outputs[0].sha256 == hashlib.sha256(png()).hexdigest()
+    assert len(service.server.requests_for("GET", "/files/one.png")) == 1
+
+
+def test_the_token_stays_with_the_api(scene: Scene, service: Service) -> None:
+    """A file host must never see it."""
+    service.completes()
+    scene.start()
+    scene.wait(scene.generate().job_id)
+    for seen in service.server.requests:
+        assert (TOKEN in str(seen.headers)) == seen.path.startswith("/v1/"), seen.path
+
+
+# --- cancel
+
+
+def test_a_queued_job_is_cancelled_when_the_service_says_so(scene: Scene, service: Service) -> None:
+    """The first honest answer."""
+    service.status("in_queue")
+    service.cancel({"outcome": "cancelled", "status": "cancelled"})
+    scene.start()
+    job = scene.wait(scene.generate().job_id, "queued")
+    service.status("cancelled")
+    verdict = scene.studio.cancel(job.job_id)
+    assert (verdict.outcome, verdict.job.state) == ("cancelled", "cancelled")
+
+
+def test_a_running_job_is_too_late_and_its_pictures_are_kept(scene: Scene, service: Service) -> None:
+    """The second honest answer."""
+    service.status("in_progress")
+    service.cancel({"outcome": "not_cancellable", "status": "in_progress"})
+    scene.start()
+    job = scene.wait(scene.generate().job_id, "running")
+    assert scene.studio.cancel(job.job_id).outcome == "too_late"
+    service.completes()
+    done = scene.wait(job.job_id)
+    assert (done.state, done.cancel_outcome) == ("done", "too_late")
+
+
+@pytest.mark.parametrize("answer", [GONE, Answer(500), Answer(200, b"<html>"), json_answer({}, 409)])
+def test_a_cancel_without_an_answer_is_unconfirmed_and_goes_on(scene: Scene, service: Service, answer: Answer) -> None:
+    """The third honest answer; and the wish stays a wish."""
+    service.status("in_queue")
+    service.cancel(answer)
+    scene.start()
+    job = scene.wait(scene.generate().job_id, "queued")
+    verdict = scene.studio.cancel(job.job_id)
+    assert (verdict.outcome, verdict.job.state) == ("unconfirmed", "queued")
+    service.cancel({"outcome": "cancelled", "status": "cancelled"})
+    while service.asked("cancel") < 3:
+        threading.Event().wait(0.002)
+    service.status("cancelled")
+    assert scene.wait(job.job_id).state == "cancelled"
+
+
+def test_a_wish_to_cancel_that_another_process_wrote_is_asked_for(scene: Scene, service: Service) -> None:
+    """The command line may write into the ledger while the server follows the job."""
+    service.status("in_queue")
+    service.cancel({"outcome": "cancelled", "status": "cancelled"})
+    scene.pace = replace(scene.pace, adopt_s=0.02)
+    scene.restart()
+    job = scene.wait(scene.generate().job_id, "queued")
+    other = Ledger(scene.folder / "ledger.sqlite3", clock=scene.clock)
+    other.change(job.job_id, cancel_requested_at=scene.clock())
+    other.close()
+    while not service.asked("cancel"):
+        threading.Event().wait(0.002)
+    service.status("cancelled")
+    assert scene.wait(job.job_id).state == "cancelled"
+
+
+def test_cancelled_is_never_said_of_a_job_that_goes_on(scene: Scene, service: Service) -> None:
+    """A service that says cancelled and runs on is not believed."""
+    service.status("in_queue")
+    service.cancel({"outcome": "cancelled", "status": "cancelled"})
+    scene.start()
+    job = scene.wait(scene.generate().job_id, "queued")
+    service.status("in_progress")
+    assert scene.studio.cancel(job.job_id).outcome == "too_late"
+    service.completes()
+    assert scene.wait(job.job_id).state == "done"
+
+
+def test_a_cancel_before_the_request_id_is_known_still_cancels(scene: Scene, service: Service) -> None:
+    """The button works in the very second of the submit."""
+    service.accept(json_answer({"request_id": "r-1"}, delay_s=0.1))
+    service.status("cancelled")
+    service.cancel({"outcome": "cancelled", "status": "cancelled"})
+    scene.start()
+    job = scene.generate()
+    verdict = scene.studio.cancel(job.job_id)
+    assert (verdict.outcome, verdict.job.request_id) == ("cancelled", "r-1")
+    assert service.asked("cancel") == 1
+
+
+def test_a_cancel_of_a_lost_submit_is_unconfirmed(scene: Scene, service: Service) -> None:
+    """Nobody knows whether there is anything to cancel."""
+    service.accept(GONE)
+    scene.start()
+    job = scene.generate()
+    assert scene.studio.cancel(job.job_id).outcome == "unconfirmed"
+
+
+def test_a_cancel_after_the_end_is_too_late(scene: Scene, service: Service) -> None:
+    """Pictures that are here stay here."""
+    service.completes()
+    scene.start()
+    job = scene.wait(scene.generate().job_id)
+    verdict = scene.studio.cancel(job.job_id)
+    assert (verdict.outcome, verdict.job.state, service.asked("cancel")) == ("too_late", "done", 0)
+
+
+def test_a_cancel_touches_no_other_job(scene: Scene, service: Service) -> None:
+    """Somebody else's picture is not yours to stop."""
+    other = Service(service.server, "r-2")
+    service.accept(json_answer({"request_id": "r-1"}), json_answer({"request_id": "r-2"}))
+    for each in (service, other):
+        each.status("in_queue")
+        each.cancel({"outcome": "cancelled"})
+    scene.start()
+    mine = scene.wait(scene.generate(prompt="mine").job_id, "queued")
+    theirs = scene.wait(scene.generate(prompt="theirs").job_id, "queued")
+    service.status("cancelled")
+    assert scene.studio.cancel(mine.job_id).outcome == "cancelled"
+    assert (other.asked("cancel"), scene.studio.job(theirs.job_id).state) == (0, "queued")
+
+
+def test_an_unknown_job_cannot_be_cancelled_or_read(scene: Scene) -> None:
+    """A guessed id is answered with nothing."""
+    scene.start()
+    for call in (scene.studio.cancel, scene.studio.job, scene.studio.fetch_again):
+        with pytest.raises(JobNotFoundError):
+            call("0" * 32)
+
+
+def test_fetch_again_is_only_for_what_failed_at_the_files(scene: Scene, service: Service) -> None:
+    """It must never become a second submit."""
+    service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
+    scene.start()
+    refused = scene.wait(scene.generate().job_id)
+    with pytest.raises(MoveError, match="never accepted"):
+        scene.studio.fetch_again(refused.job_id)
+
+
+def test_a_stopping_program_sends_nothing_new(scene: Scene, service: Service) -> None:
+    """Between SIGTERM and the end no money is spent."""
+    scene.start()
+    scene.studio.stop(timeout_s=0.0)
+    with pytest.raises(MoveError, match="nothing was submitted"):
+        scene.generate()
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize("pool", ["submit", "look"])
+def test_without_new_threads_nothing_is_lost_or_paid_twice(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch, pool: str
+) -> None:
+    """Containers allow only so many threads; a pool that can start none raises, and does the work later."""
+    start = threading.Thread.start
+    refused: list[str] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(pool) and not refused:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    service.completes()
+    scene.start()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    first = scene.generate()
+    if pool == "look":
+        assert scene.wait(first.job_id, lambda job: bool(job.request_id) or bool(refused))
+    service.accept(json_answer({"request_id": "r-2"}))
+    for verb in ("status", "result"):
+        service.server.script(f"/v1/requests/r-2/{verb}", json_answer({"status": "cancelled"}))
+    second = scene.generate(prompt="another")
+    assert scene.wait(second.job_id).state == "cancelled"
+    assert scene.wait(first.job_id).state == "done"
+    assert refused
+    assert service.posts == 2
+
+
+def test_a_press_that_got_no_thread_is_not_made_later(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told that nothing was submitted presses again, and must not pay for both."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("press"):
+            monkeypatch.undo()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    service.completes()
+    scene.start()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(MoveError, match="nothing was submitted"):
+        scene.studio.generate_soon(MODEL_ID, INPUTS)
+    again = scene.studio.generate_soon(MODEL_ID, INPUTS).result(10)
+    assert scene.wait(again.job_id).state == "done"
+    assert service.posts == 1

@@ -1,0 +1,326 @@
+"""Whatever the service answers, whoever cancels and however often the program starts anew: nothing is lost.
+
+Stories are made at random. Each is played against a studio at full speed; in the end the service becomes honest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from dreamina_ui.errors import DiskError
+from dreamina_ui.jobs.worker import MISSING_GRACE_S
+from dreamina_ui.ledger.job import MOVES, TERMINAL, Job
+from tests.support.bad_server import Answer, Misbehaving, json_answer
+from tests.support.harness import SUBMIT, Scene, Service, png
+
+FILES = {"one.png": png(), "two.png": png((40, 30), "navy")}
+
+WAITING_WORDS = ["in_queue", "pending", "waiting", "in_progress", "starting", "processing", "warming_up", "in queue?"]
+LAST_WORDS = ["completed", "succeeded", "failed", "cancelled", "canceled"]
+CANCELLED = ("cancelled", "canceled")
+UNKNOWN = json_answer({"error_code": 404001, "message": "unknown"}, 404)
+FAULTS = [
+    *(Answer(hang_up=True), Answer(500), Answer(503), Answer(429), Answer(429, headers={"Retry-After": "0"})),
+    *(Answer(200, b"<html>"), json_answer([]), json_answer({}), json_answer({"status": 5}), Answer(302), UNKNOWN),
+    json_answer({"status": "in_progress"}, cut_after=5),
+    json_answer({"error_code": 401001, "message": "revoked"}, 401),
+    json_answer({"error_code": 403001, "message": "not yours"}, 403),
+    json_answer({"error_code": 500001, "message": "oops"}),
+]
+BAD_FILES = [Answer(404), Answer(500), Answer(hang_up=True), Answer(200, png()[:60]), Answer(200, b"<html>"), Answer()]
+
+
+@dataclass(frozen=True)
+class Says:
+    """From now on the service answers so to a verb, or for a file; the last answer again and again."""
+
+    what: str
+    answers: Sequence[Answer]
+
+
+@dataclass(frozen=True)
+class Happens:
+    """`restart`, `cancel` or `time goes by`."""
+
+    what: str
+
+
+def statuses() -> st.SearchStrategy[Answer]:
+    words = st.sampled_from(WAITING_WORDS * 3 + LAST_WORDS)
+    positions = st.sampled_from([None, 0, 3, -1, "two", 10**30])
+    said = st.builds(lambda word, position: json_answer({"status": word, "queue_position": position}), words, positions)
+    return said | st.sampled_from(FAULTS)
+
+
+def results() -> st.SearchStrategy[dict[str, Any] | Answer]:
+    """A result; `{"files": n}` stands for the first n of FILES, whose addresses are not known yet."""
+    words = st.sampled_from([None, *WAITING_WORDS, *LAST_WORDS])
+    outputs = st.sampled_from([{"files": 1}, {"files": 2}, {}, None])
+    costs = st.sampled_from([0.03, None, "free"])
+    return st.fixed_dictionaries({"status": words, "output": outputs, "cost": costs}) | st.sampled_from(FAULTS)
+
+
+def steps() -> st.SearchStrategy[Says | Happens]:
+    cancels = st.sampled_from(
+        [
+            json_answer({"outcome": "cancelled", "status": "cancelled"}),
+            json_answer({"outcome": "not_cancellable", "status": "in_progress"}),
+            *FAULTS,
+        ]
+    )
+    files = st.sampled_from([*BAD_FILES, None])
+    return st.one_of(
+        st.builds(Says, st.just("status"), st.lists(statuses(), min_size=1, max_size=4)),
+        st.builds(Says, st.just("result"), st.lists(results(), min_size=1, max_size=3)),
+        st.builds(Says, st.just("cancel"), st.lists(cancels, min_size=1, max_size=2)),
+        st.builds(Says, st.sampled_from(sorted(FILES)), st.lists(files, min_size=1, max_size=3)),
+        st.builds(Happens, st.sampled_from(["restart", "cancel", "time goes by"])),
+    )
+
+
+class Stage:
+    """One job at a service that follows a story."""
+
+    def __init__(self, scene: Scene, service: Service) -> None:
+        self.scene = scene
+        self.service = service
+        self.said_cancelled = False
+        self.addresses = [service.file(name, _whole(name)) for name in FILES]
+        service.status("in_queue")
+        service.cancel({"outcome": "not_cancellable"})
+        self.job_id = scene.generate().job_id
+        scene.wait(self.job_id, "queued")
+
+    @property
+    def job(self) -> Job:
+        return self.scene.studio.job(self.job_id)
+
+    def play(self, step: Says | Happens) -> None:
+        if isinstance(step, Says):
+            self.say(step)
+        elif step.what == "restart":
+            restart(self.scene)
+        elif step.what == "cancel":
+            self.cancel()
+        else:
+            self.scene.clock.advance(MISSING_GRACE_S + 1)
+        assert self.job.request_id == "r-1"
+
+    def say(self, step: Says) -> None:
+        if step.what in FILES:
+            self.service.file(step.what, *(answer or _whole(step.what) for answer in step.answers))
+            return
+        answers = [self._result(answer) if isinstance(answer, dict) else answer for answer in step.answers]
+        self.said_cancelled |= any(word in str(answer.body) for answer in answers for word in CANCELLED)
+        {"status": self.service.status, "result": self.service.result, "cancel": self.service.cancel}[step.what](
+            *answers
+        )
+        if step.what == "status":
+            self.let_look(len(answers))
+
+    def cancel(self) -> None:
+        verdict = self.scene.studio.cancel(self.job_id)
+        assert (verdict.outcome == "cancelled") == (verdict.job.state == "cancelled")
+        assert verdict.outcome != "too_late" or verdict.job.state not in ("submitting", "submit_unclear", "queued")
+
+    def let_look(self, times: int) -> None:
+        """Wait until the job was looked at so often; one that is not at rest always is."""
+        before = self._looks()
+        wait_for(lambda: self._looks() >= before + times or self.job.at_rest)
+
+    def end(self, how: str) -> Job:
+        """The service becomes honest and comes to its end."""
+        for name in FILES:
+            self.service.file(name, _whole(name))
+        if how == "completed":
+            self.service.completes(*self.addresses)
+        elif how == "gone":
+            for script in (self.service.status, self.service.result, self.service.cancel):
+                script(UNKNOWN)
+            self.let_look(3)
+            self.scene.clock.advance(MISSING_GRACE_S + 1)
+        else:
+            self.said_cancelled |= how == "cancelled"
+            self.service.status(how)
+            self.service.result({"status": how, "error": "blocked" if how == "failed" else None})
+        return self.scene.wait(self.job_id)
+
+    def _looks(self) -> int:
+        return self.service.asked("status") + self.service.asked("result")
+
+    def _result(self, said: dict[str, Any]) -> Answer:
+        number = (said["output"] or {}).get("files")
+        output = {"images": self.addresses[:number]} if number else said["output"]
+        return json_answer({key: value for key, value in (said | {"output": output}).items() if value is not None})
+
+
+@contextmanager
+def curtain() -> Iterator[tuple[Scene, Service]]:
+    """A started studio in a folder of its own, against a scripted service; for each example anew."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Misbehaving() as server:
+        scene = Scene(Path(folder), server.url)
+        scene.start()
+        try:
+            yield scene, Service(server)
+        finally:
+            scene.close()
+
+
+def restart(scene: Scene) -> None:
+    """Begin anew; threads of the old studio, which a crash would have ended, may disturb the first cleaning up."""
+    for _ in range(50):
+        with suppress(DiskError):
+            scene.restart()
+            return
+        threading.Event().wait(0.01)
+    scene.restart()
+
+
+def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Wait for something that no change of a job tells of."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen"
+        threading.Event().wait(0.002)
+
+
+def check_history(scene: Scene, job: Job) -> None:
+    states = [state for state, _ in scene.ledger.state_changes(job.job_id)]
+    assert states[0] == "submitting"
+    assert states[-1] == job.state
+    assert all(after in MOVES[before] for before, after in pairwise(states)), states
+
+
+def check_files(scene: Scene, job: Job) -> None:
+    """`done` means that every file is here, byte for byte."""
+    assert job.outputs
+    for output, content in zip(job.outputs, FILES.values(), strict=False):
+        path = scene.media.path(job.job_id, output.index, "original")
+        assert path
+        assert path.read_bytes() == content
+        assert (output.state, output.sha256) == ("kept", hashlib.sha256(content).hexdigest())
+
+
+at_random = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@settings(at_random, max_examples=25)
+@given(
+    story=st.lists(steps(), max_size=8), end=st.sampled_from(["completed", "completed", "failed", "cancelled", "gone"])
+)
+def test_a_request_is_never_lost_and_ends_once_the_service_does(story: list[Says | Happens], end: str) -> None:
+    """It is paid for: no answer, no cancel and no restart may cost the picture, and nothing is sent a second time."""
+    with curtain() as (scene, service):
+        stage = Stage(scene, service)
+        for step in story:
+            stage.play(step)
+        job = stage.end(end)
+        event(f"{end}: {job.state} {job.problem or ''}")
+        assert job.state in TERMINAL
+        assert job.state != "cancelled" or stage.said_cancelled, "cancelled is only what the service called so"
+        check_history(scene, job)
+        if job.state == "failed" and end == "completed":
+            scene.studio.fetch_again(job.job_id)
+            job = scene.wait(job.job_id)
+            assert job.state == "done", "what failed here can still be fetched"
+        if end == "completed":
+            assert job.state in ("done", "cancelled")
+        if job.state == "done":
+            check_files(scene, job)
+        found = scene.ledger.by_request(scene.origin, "r-1")
+        assert found
+        assert found.job_id == job.job_id
+        assert service.posts == 1
+
+
+@dataclass(frozen=True)
+class Press:
+    """One press, what the service answers to its submit, and whether the program starts anew right after it."""
+
+    answer: str
+    restart: str
+
+
+ANSWERS: dict[str, Answer] = {
+    "lost": Answer(hang_up=True),
+    "late and lost": Answer(hang_up=True, delay_s=0.02),
+    "half": json_answer({"request_id": "r"}, cut_after=6),
+    "502": Answer(502),
+    "no id": json_answer({}),
+    "no balance": json_answer({"error_code": 400002, "message": "no balance"}, 402),
+    "revoked": json_answer({"error_code": 401001, "message": "who?"}),
+    "bad inputs": json_answer({"error_code": 422001, "message": "no"}, 422),
+    "slow down": json_answer({"message": "slow down"}, 429),
+}
+REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
+
+
+@settings(at_random, max_examples=25)
+@given(
+    presses=st.lists(
+        st.builds(
+            Press,
+            st.sampled_from(["accepted", "accepted late", "taken", *ANSWERS]),
+            st.sampled_from(["none", "none", "at once", "when answered"]),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_no_press_is_sent_twice_and_every_accepted_one_is_followed(presses: list[Press]) -> None:
+    """Each submit may cost money: a lost answer is told, and only a person may send again."""
+    with curtain() as (scene, service):
+        job_ids = []
+        for number, press in enumerate(presses):
+            ours = Service(service.server, "r-taken" if press.answer == "taken" else f"r-{number}")
+            ours.completes(ours.file("one.png", _whole("one.png")))
+            delay_s = 0.02 if press.answer == "accepted late" else 0.0
+            ours.accept(ANSWERS.get(press.answer) or json_answer({"request_id": ours.request_id}, delay_s=delay_s))
+            scene.studio.controls.resume()  # a refused token or an empty account stops the presses that follow
+            job_ids.append(scene.generate(prompt=f"press {number}").job_id)
+            if press.restart == "at once":
+                scene.studio.stop()  # waits for the answer of what is being sent, and sends nothing else
+            else:
+                scene.wait(job_ids[-1], lambda job: job.state != "submitting")
+            if press.restart != "none":
+                restart(scene)
+        jobs = [scene.wait(job_id) for job_id in job_ids]
+        posted = _posted(service.server)
+        taken = [job.request_id for job, press in zip(jobs, presses, strict=True) if press.answer == "taken"]
+        assert taken.count("r-taken") <= 1
+        for number, (press, job) in enumerate(zip(presses, jobs, strict=True)):
+            event(f"{press.answer}, restart {press.restart}: {job.state}")
+            check_history(scene, job)
+            assert posted[f"press {number}"] == (0 if job.problem == "not_sent" else 1)
+            assert job.state != "done" or job.request_id
+            if job.problem != "not_sent" and press.answer.startswith("accepted"):
+                assert (job.state, job.request_id) == ("done", f"r-{number}")
+            elif job.problem != "not_sent" and press.answer in REFUSED:
+                assert job.state == "failed"
+            elif job.problem != "not_sent" and press.answer in ANSWERS:
+                assert job.state == "submit_unclear"
+
+
+def _posted(server: Misbehaving) -> Counter[str]:
+    """How often each prompt was submitted."""
+    return Counter(json.loads(seen.body)["prompt"] for seen in server.requests_for("POST", SUBMIT))
+
+
+def _whole(name: str) -> Answer:
+    return Answer(200, FILES[name], {"Content-Type": "image/png"})

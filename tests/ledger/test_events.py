@@ -1,0 +1,120 @@
+"""News of jobs reach everyone who wants them, and nobody else."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from dreamina_ui.ledger.events import Changes
+from dreamina_ui.ledger.job import Job
+
+JOB = Job(job_id="j1", model_id="m", api_origin="o", inputs={}, created_at=1.0, updated_at=1.0, visitor_id="v1")
+
+
+def test_news_go_to_those_who_follow_the_job_or_its_visitor() -> None:
+    """One person's page must not hear of another one's prompts."""
+    changes = Changes()
+    heard: list[tuple[str, Job]] = []
+    for topic in ("j1", "v1", "j2", "v2"):
+        changes.subscribe(topic, lambda job, topic=topic: heard.append((topic, job)))  # type: ignore[misc]
+    changes.publish(JOB)
+    assert sorted(topic for topic, _ in heard) == ["j1", "v1"]
+    assert all(job is JOB for _, job in heard)
+
+
+def test_a_job_without_a_visitor_is_nobodys_news() -> None:
+    """Jobs of programs appear on no page."""
+    changes = Changes()
+    heard: list[Job] = []
+    changes.subscribe("", heard.append)
+    changes.publish(replace(JOB, visitor_id=None))
+    changes.publish(replace(JOB, visitor_id=""))
+    assert heard == []
+
+
+def test_who_leaves_hears_no_more_and_the_others_do() -> None:
+    """A closed page costs nothing."""
+    changes = Changes()
+    first: list[Job] = []
+    second: list[Job] = []
+    leave = changes.subscribe("j1", first.append)
+    changes.subscribe("j1", second.append)
+    changes.publish(JOB)
+    leave()
+    changes.publish(JOB)
+    assert (len(first), len(second)) == (1, 2)
+
+
+def test_leaving_twice_is_leaving_once() -> None:
+    """A stream may end in two ways at the same moment."""
+    changes = Changes()
+    heard: list[Job] = []
+    leave = changes.subscribe("j1", heard.append)
+    changes.subscribe("j1", heard.append)
+    leave()
+    leave()
+    changes.publish(JOB)
+    assert len(heard) == 1
+
+
+def test_one_broken_listener_keeps_the_news_from_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The loop of a page that is gone refuses; the other pages still hear."""
+    changes = Changes()
+    heard: list[Job] = []
+
+    def broken(_job: Job) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    changes.subscribe("j1", broken)
+    changes.subscribe("j1", heard.append)
+    changes.publish(JOB)
+    assert heard == [JOB]
+    assert "listener" in caplog.text
+
+
+def test_a_listener_may_come_and_go_while_it_is_told() -> None:
+    """A stream ends when it hears of the end: that must not lock up."""
+    changes = Changes()
+    heard: list[Job] = []
+
+    def once(job: Job) -> None:
+        leave()
+        changes.subscribe("j1", heard.append)
+        changes.publish(replace(job, version=2))
+
+    leave = changes.subscribe("j1", once)
+    changes.publish(JOB)
+    assert [job.version for job in heard] == [2]
+
+
+def test_many_threads_may_come_go_and_tell() -> None:
+    """Pages open and close while the workers publish."""
+    changes = Changes()
+    heard: list[Job] = []
+    changes.subscribe("v1", heard.append)
+    gate = threading.Barrier(8)
+
+    def busy() -> None:
+        gate.wait()
+        for _ in range(50):
+            leave = changes.subscribe("j1", lambda _: None)
+            changes.publish(JOB)
+            leave()
+
+    threads = [threading.Thread(target=busy) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(heard) == 8 * 50
+
+
+def test_everyone_is_told_when_the_program_stops() -> None:
+    """An open stream that ends by itself keeps the stop short and the log clean."""
+    changes, told = Changes(), []
+    changes.subscribe("a", told.append)
+    changes.subscribe("b", told.append)
+    changes.close()
+    assert told == [None, None]

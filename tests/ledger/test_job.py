@@ -1,0 +1,102 @@
+"""A job's states and the moves between them."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dreamina_ui.ledger.job import AT_REST, MOVES, TERMINAL, Job, State, iso, new_id, state_of
+
+STATES = set(get_args(State))
+JOB = Job(job_id="j", model_id="m", api_origin="o", inputs={}, created_at=100.0, updated_at=100.0)
+SPELLINGS = {
+    "in_queue": "queued", "pending": "queued", "waiting": "queued",
+    "in_progress": "running", "starting": "running", "processing": "running",
+    "completed": "saving", "succeeded": "saving",
+    "failed": "failed", "cancelled": "cancelled", "canceled": "cancelled",
+}  # fmt: skip
+
+
+def test_every_move_leads_to_a_known_state() -> None:
+    """A state without a row in the table would be a trap without a way out."""
+    assert set(MOVES) == STATES
+    assert all(targets <= STATES - {state} for state, targets in MOVES.items())
+
+
+def test_an_end_is_an_end() -> None:
+    """What is done stays done and what is cancelled stays cancelled; a failure can only be fetched again."""
+    ends = {"done": set(), "failed": {"saving"}, "cancelled": set()}
+    assert set(ends) == TERMINAL
+    assert {state: set(MOVES[state]) for state in ends} == ends
+
+
+def test_nothing_goes_back_to_the_submit() -> None:
+    """A submit costs money: no road in the table leads to a second one."""
+    assert all("submitting" not in targets for targets in MOVES.values())
+    assert {state for state, targets in MOVES.items() if "submit_unclear" in targets} == {"submitting"}
+
+
+def test_every_state_can_be_reached_and_can_come_to_rest() -> None:
+    """No job waits for ever by design."""
+    reached, edge = {"submitting"}, {"submitting"}
+    while edge:
+        edge = set().union(*(MOVES[state] for state in edge)) - reached
+        reached |= edge
+    assert reached == STATES
+    assert all(MOVES[state] & AT_REST for state in STATES - AT_REST)
+
+
+def test_a_job_is_at_rest_where_only_a_person_can_act() -> None:
+    """Streams end there, and a job with an unknown outcome is not asked about for ever."""
+    assert {state for state in STATES if replace(JOB, state=state).at_rest} == TERMINAL | {"submit_unclear"}
+
+
+@pytest.mark.parametrize(("status", "state"), SPELLINGS.items())
+def test_every_spelling_of_a_status_is_known(status: str, state: str) -> None:
+    """The service and its clients write the same thing in several ways."""
+    assert state_of(status) == state_of(status.upper()) == state_of(f" {status.title()}\n") == state
+
+
+@pytest.mark.parametrize("status", [None, "", " ", "warming_up", "in queue", "done", "queued?", "İN_QUEUE"])
+def test_a_status_nobody_has_heard_of_has_no_state(status: str | None) -> None:
+    """It is shown as it came and asked again, and never taken for an end."""
+    assert state_of(status) is None
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.text())
+def test_no_status_breaks_anything(status: str) -> None:
+    """The service may answer with anything."""
+    assert state_of(status) in {*SPELLINGS.values(), None}
+
+
+def test_times_are_utc_with_milliseconds() -> None:
+    """Programs compare them as text."""
+    assert iso(1795348800.0) == "2026-11-22T12:00:00.000Z"
+    assert iso(1795348800.9876) == "2026-11-22T12:00:00.987Z"
+    assert iso(0.0) == "1970-01-01T00:00:00.000Z"
+    assert iso(None) is None
+
+
+def test_the_time_of_a_job_stops_with_it() -> None:
+    """A job of yesterday did not take a day; a clock that was set back gives no negative time."""
+    assert JOB.elapsed_s(130.5) == 30.5
+    assert replace(JOB, finished_at=110.0).elapsed_s(1e9) == 10.0
+    assert JOB.elapsed_s(90.0) == 0.0
+
+
+def test_ids_cannot_be_guessed() -> None:
+    """A program's only key to its job is the id."""
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(each) == 32 and int(each, 16) >= 0 for each in ids)
+
+
+def test_a_job_is_a_snapshot() -> None:
+    """Threads share it; nobody changes it under another one's hands."""
+    with pytest.raises(FrozenInstanceError):
+        JOB.state = "done"  # type: ignore[misc]

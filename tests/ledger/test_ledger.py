@@ -1,0 +1,722 @@
+"""The ledger's promises: on disk before anything is told, only allowed moves, nothing lost, nothing half written."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql
+
+from dreamina_ui.errors import JobNotFoundError, LedgerError, LimitError, MoveError
+from dreamina_ui.ledger import tables
+from dreamina_ui.ledger.job import AT_REST, MOVES, TERMINAL, Job, Output, State, new_id
+from dreamina_ui.ledger.ledger import Ledger, is_request_taken
+from dreamina_ui.ledger.migrations import MIGRATIONS
+
+ORIGIN = "https://model-api.runcomfy.net"
+RELAXED = settings(
+    deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class Clock:
+    """A clock that only the test moves."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_job(job_id: str | None = None, **fields: Any) -> Job:
+    made = Job(
+        job_id=job_id or new_id(),
+        model_id="m",
+        api_origin=ORIGIN,
+        inputs={"prompt": "fox"},
+        created_at=1.0,
+        updated_at=1.0,
+    )
+    return replace(made, **fields)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "ledger.sqlite3"
+
+
+@pytest.fixture
+def ledger(path: Path, clock: Clock) -> Iterator[Ledger]:
+    made = Ledger(path, clock=clock, busy_timeout_s=0.01)
+    yield made
+    made.close()
+
+
+def read_from_outside(path: Path, query: str, *values: Any) -> list[Any]:
+    """What another process would see."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process in the middle of a write."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def in_threads(number: int, work: Callable[[int], None]) -> None:
+    gate = threading.Barrier(number)
+
+    def run(place: int) -> None:
+        gate.wait()
+        work(place)
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+# --- rows
+
+
+def test_a_row_is_on_disk_when_add_returns(ledger: Ledger, path: Path) -> None:
+    """The POST follows; a crash during it must leave a trace."""
+    ledger.add(make_job("j1"))
+    assert read_from_outside(path, "SELECT job_id, state FROM jobs") == [("j1", "submitting")]
+    assert read_from_outside(path, "SELECT job_id, version, state FROM state_changes") == [("j1", 1, "submitting")]
+
+
+def test_every_fact_of_a_job_comes_back(ledger: Ledger) -> None:
+    """A fact that is written and not read again is lost for the person who asks."""
+    job = make_job(
+        visitor_id="v", size="2048x2048(1:1)", status="in_queue", queue_position=3, request_id="r", problem="auth",
+        detail="no", cost_usd=0.03, cancel_requested_at=2.5, cancel_outcome="unconfirmed", accepted_at=1.5,
+        started_at=2.0, completed_at=3.0, finished_at=4.0, put_aside_at=5.0,
+    )  # fmt: skip
+    ledger.add(job)
+    assert ledger.job(job.job_id) == job
+
+
+def test_every_fact_of_an_output_comes_back_in_order(ledger: Ledger) -> None:
+    """The first picture stays the first, whichever was fetched first."""
+    ledger.add(make_job("j"))
+    outputs = tuple(
+        Output(
+            number, "image", f"k{number}", "kept", "1.png", "image/png", "PNG", 64, 48, 2**40, "ab", "note",
+            favourite_at=1.0, deleted_at=2.0,
+        )
+        for number in range(3)
+    )  # fmt: skip
+    for output in reversed(outputs):
+        ledger.change("j", outputs=[output])
+    assert ledger.job("j").outputs == outputs
+    changed = replace(outputs[1], state="damaged", note=None)
+    assert ledger.change("j", outputs=[changed]).outputs == (outputs[0], changed, outputs[2])
+
+
+@pytest.mark.parametrize(
+    "prompt", ["🦊" * 800, "שלום \u202efox\u202c", "a\x00b", "e\u0301\ufeff", "'; DROP TABLE jobs; --", '"\\{}%s']
+)
+def test_any_prompt_comes_back_unchanged(ledger: Ledger, path: Path, prompt: str) -> None:
+    """What people wrote is theirs, to the code point."""
+    ledger.add(make_job("j", inputs={"prompt": prompt, "width×height": "1024x1024(1:1)", "scale": 0.1, "n": None}))
+    ledger.change("j", detail=prompt)
+    ledger.close()
+    with closing(Ledger(path)) as reopened:
+        job = reopened.job("j")
+    assert (job.inputs["prompt"], job.detail) == (prompt, prompt)
+    assert list(job.inputs) == ["prompt", "width×height", "scale", "n"]
+
+
+def test_a_reopened_ledger_has_everything(ledger: Ledger, path: Path) -> None:
+    """A restart forgets nothing."""
+    ledger.add(make_job("j"))
+    ledger.change("j", "queued", request_id="r-1")
+    before = ledger.job("j")
+    ledger.close()
+    with closing(Ledger(path)) as reopened:
+        assert reopened.job("j") == before
+        assert [state for state, _ in reopened.state_changes("j")] == ["submitting", "queued"]
+
+
+@pytest.mark.parametrize("job_id", ["", "j2", "J1", "j1'", "%", "x" * 100_000])
+def test_an_unknown_job_is_not_found(ledger: Ledger, job_id: str) -> None:
+    """An id from outside finds its own row or none."""
+    ledger.add(make_job("j1"))
+    for ask in (ledger.job, ledger.change, lambda unknown: ledger.change(unknown, outputs=[Output(0, "image", "k")])):
+        with pytest.raises(JobNotFoundError) as caught:
+            ask(job_id)
+        assert len(str(caught.value)) < 200
+    assert ledger.state_changes(job_id) == []
+
+
+# --- moves
+
+
+def test_every_move_is_kept_with_its_time(ledger: Ledger, clock: Clock) -> None:
+    """Someone who asks what happened gets an answer."""
+    ledger.add(make_job("j"))
+    for state in ("queued", "running", "saving", "failed", "saving", "done"):
+        clock.now += 1
+        ledger.change("j", state)
+    assert ledger.state_changes("j") == [
+        ("submitting", 1.0), ("queued", 1001.0), ("running", 1002.0), ("saving", 1003.0), ("failed", 1004.0),
+        ("saving", 1005.0), ("done", 1006.0),
+    ]  # fmt: skip
+
+
+def test_states_gone_through_unwritten_are_kept_and_told_with_their_times(ledger: Ledger, clock: Clock) -> None:
+    """Files that come at once cost one transaction, and what happened is told all the same."""
+    ledger.add(make_job("j"))
+    before = ledger.change("j", "queued")
+    heard: list[Job | None] = []
+    ledger.changes.subscribe("j", heard.append)
+    clock.now += 5
+    done = ledger.change(before, "done", via={"saving": 1003.0}, cost_usd=0.03, outputs=[Output(0, "image", "k")])
+    assert ledger.state_changes("j")[-2:] == [("saving", 1003.0), ("done", 1005.0)]
+    assert ledger.job("j") == done
+    saving, told = heard
+    assert told == done
+    assert saving is not None
+    assert (saving.state, saving.updated_at, saving.finished_at) == ("saving", 1003.0, None)
+    assert before.version < saving.version < done.version
+
+
+def test_a_state_that_was_written_meanwhile_is_not_gone_through_again(ledger: Ledger, clock: Clock) -> None:
+    """A press of Cancel may have noticed the same end a moment earlier."""
+    ledger.add(make_job("j"))
+    before = ledger.change("j", "queued")
+    ledger.change("j", "saving")
+    ledger.change(before, "done", via={"saving": 1003.0})
+    assert [state for state, _ in ledger.state_changes("j")] == ["submitting", "queued", "saving", "done"]
+
+
+def test_of_several_moves_all_must_be_allowed(ledger: Ledger) -> None:
+    """A late answer must not lead a cancelled job on by a detour."""
+    ledger.add(make_job("j"))
+    before = ledger.change("j", "cancelled")
+    with pytest.raises(MoveError, match="cancelled and cannot become saving"):
+        ledger.change("j", "done", via={"saving": 1003.0})
+    assert ledger.job("j") == before
+
+
+def test_the_end_has_its_time_and_fetching_again_takes_it_back(ledger: Ledger, clock: Clock) -> None:
+    """The elapsed time of a job that goes on goes on."""
+    ledger.add(make_job("j"))
+    ledger.change("j", "queued")
+    assert ledger.change("j", "failed").finished_at == clock.now
+    assert ledger.change("j", "saving").finished_at is None
+    clock.now += 5
+    assert ledger.change("j", "done").finished_at == clock.now
+
+
+def test_a_refused_move_changes_nothing(ledger: Ledger) -> None:
+    """A late answer must not turn a cancelled job into a done one."""
+    ledger.add(make_job("j", visitor_id="v"))
+    ledger.change("j", "cancelled", detail="by hand")
+    before = ledger.job("j")
+    heard: list[Job] = []
+    ledger.changes.subscribe("v", heard.append)
+    with pytest.raises(MoveError, match="cancelled and cannot become done"):
+        ledger.change("j", "done", detail="too late")
+    assert ledger.job("j") == before
+    assert heard == []
+    assert [state for state, _ in ledger.state_changes("j")] == ["submitting", "cancelled"]
+
+
+def test_a_change_can_be_bound_to_a_state(ledger: Ledger) -> None:
+    """What was read a moment ago may be over; then the write must not happen."""
+    ledger.add(make_job("j"))
+    with pytest.raises(MoveError):
+        ledger.change("j", status="in_queue", only_in=("queued", "running"))
+    with pytest.raises(MoveError):
+        ledger.change("j", only_in=())
+    ledger.change("j", "queued", only_in=("submitting",))
+    assert ledger.change("j", status="in_queue", only_in=("queued",)).status == "in_queue"
+
+
+def test_a_change_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path, clock: Clock) -> None:
+    """A job that waits for an hour is asked about a thousand times; the disk and the pages need not know."""
+    ledger.add(make_job("j"))
+    before = ledger.change("j", "queued", status="in_queue", queue_position=3)
+    heard: list[Job] = []
+    stored = read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes()
+    ledger.changes.subscribe("j", heard.append)
+    clock.now += 10
+    assert ledger.change("j", "queued", status="in_queue", queue_position=3) == before
+    assert ledger.change("j") == before
+    assert heard == []
+    assert stored == (read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes())
+
+
+def test_versions_grow_with_each_change(ledger: Ledger) -> None:
+    """Pages tell old news from new by them."""
+    ledger.add(make_job("j"))
+    versions = [
+        ledger.change("j", "queued").version,
+        ledger.change("j", queue_position=2).version,
+        ledger.change("j", outputs=[Output(0, "image", "k")]).version,
+        ledger.change("j", queue_position=2).version,
+        ledger.change("j", "running").version,
+    ]
+    assert versions == [2, 3, 4, 4, 5]
+
+
+@RELAXED
+@given(st.lists(st.sampled_from(get_args(State)), max_size=8))
+def test_whatever_is_tried_only_allowed_moves_happen(ledger: Ledger, wishes: list[State]) -> None:
+    """The table of moves is the law, for every order of events."""
+    job_id = ledger.add(make_job()).job_id
+    state, history = "submitting", ["submitting"]
+    for wish in wishes:
+        if wish == state or wish in MOVES[state]:
+            changed = ledger.change(job_id, wish)
+            history += [wish] if wish != state else []
+            state = wish
+            assert (changed.finished_at is not None) == (state in TERMINAL)
+        else:
+            with pytest.raises(MoveError):
+                ledger.change(job_id, wish)
+        assert ledger.job(job_id).state == state
+    assert [each for each, _ in ledger.state_changes(job_id)] == history
+    assert ledger.job(job_id).version == len(history)
+
+
+# --- news
+
+
+def test_news_are_told_when_they_are_on_disk(ledger: Ledger, path: Path) -> None:
+    """A page that reads after it was told must find what it was told."""
+    seen: list[tuple[str, int, list[Any]]] = []
+
+    def look(job: Job) -> None:
+        seen.append((job.state, job.version, read_from_outside(path, "SELECT state, version FROM jobs")))
+        assert ledger.job(job.job_id) == job  # and the ledger can be asked from within
+
+    ledger.changes.subscribe("j", look)
+    ledger.add(make_job("j"))
+    ledger.change("j", "queued")
+    ledger.change("j", outputs=[Output(0, "image", "k")])
+    assert seen == [
+        (state, version, [(state, version)]) for state, version in (("submitting", 1), ("queued", 2), ("queued", 3))
+    ]
+
+
+def test_what_was_not_written_is_not_told(ledger: Ledger, path: Path) -> None:
+    """News of a write that failed would be a lie."""
+    ledger.add(make_job("j"))
+    heard: list[Job] = []
+    ledger.changes.subscribe("j", heard.append)
+    with locked(path), pytest.raises(LedgerError):
+        ledger.change("j", "queued")
+    with pytest.raises(LedgerError):
+        ledger.add(make_job("j"))
+    assert heard == []
+
+
+# --- questions
+
+
+def test_unfinished_jobs_are_those_of_one_api_oldest_first(ledger: Ledger) -> None:
+    """A restart takes up what is going on, and leaves another API's jobs alone."""
+    for number, state in enumerate(get_args(State)):
+        ledger.add(make_job(state, state=state, created_at=100.0 - number))
+    ledger.add(make_job("other", state="running", api_origin="sandbox"))
+    found = [job.job_id for job in ledger.unfinished(ORIGIN)]
+    assert set(found) == set(get_args(State)) - AT_REST
+    assert found == sorted(found, key=lambda state: ledger.job(state).created_at)
+    assert [job.job_id for job in ledger.unfinished("sandbox")] == ["other"]
+
+
+def test_recent_jobs_are_the_newest_and_all_that_go_on(ledger: Ledger) -> None:
+    """A job in a long queue must not fall off the page."""
+    for number in range(10):
+        state = "queued" if number in (0, 8) else "done"
+        ledger.add(make_job(f"j{number}", visitor_id="v", state=state, created_at=float(number)))
+    ledger.add(make_job("w1", visitor_id="w", created_at=99.0))
+    ledger.add(make_job("program", created_at=99.0))
+    assert [job.job_id for job in ledger.recent("v", 3)] == ["j9", "j8", "j7", "j0"]
+    assert ledger.recent("nobody", 3) == []
+
+
+def test_jobs_of_one_moment_keep_their_order(ledger: Ledger) -> None:
+    """Cards must not change places at each reload."""
+    for name in "cab":
+        ledger.add(make_job(name, visitor_id="v", state="done"))
+    assert [job.job_id for job in ledger.recent("v", 2)] == ["c", "b"]
+
+
+def test_a_twin_has_the_same_visitor_model_and_inputs_and_is_fresh(ledger: Ledger) -> None:
+    """A double click is one job; anything else is a wish of its own."""
+    inputs = {"prompt": "fox 🦊", "scale": 0.5, "width×height": "1024x1024(1:1)"}
+    for job_id, created_at in (("old", 10.0), ("new", 20.0)):
+        ledger.add(make_job(job_id, visitor_id="v", inputs=inputs, created_at=created_at))
+
+    def add(since: float, **fields: Any) -> str:
+        job = make_job(
+            fields.pop("job_id", "again"), **{"visitor_id": "v", "inputs": inputs, "created_at": 1.0} | fields
+        )
+        return ledger.add(job, twin_since=since).job_id
+
+    assert add(5.0) == "new"
+    assert add(20.0) == "new"
+    with pytest.raises(JobNotFoundError):
+        ledger.job("again")
+    assert add(20.1, job_id="later") == "later"
+    assert add(5.0, job_id="w", visitor_id="w") == "w"
+    assert add(5.0, job_id="n", model_id="n") == "n"
+    assert add(5.0, job_id="scale", inputs=inputs | {"scale": 0.25}) == "scale"
+    assert add(5.0, job_id="less", inputs={"prompt": "fox 🦊"}) == "less"
+
+
+def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledger) -> None:
+    """Changes that wait together share a transaction; strangers' refused presses must not undo a paid job's news."""
+    for number in range(40):
+        ledger.add(make_job(f"j{number}"))
+    here = threading.Barrier(41)
+
+    def refuse(_connection: sa.Connection, _job: Job) -> None:
+        raise LimitError("per_day", 1, None)
+
+    def work(number: int) -> str:
+        here.wait()
+        if number % 4:
+            return ledger.change(f"j{number}", "queued", request_id=f"r-{number}").state
+        with pytest.raises(LimitError):
+            ledger.add(make_job(f"refused-{number}"), refuse)
+        return "refused"
+
+    with ThreadPoolExecutor(41) as pool:
+        # The first holds the pen until all others have come.
+        first = pool.submit(ledger.add, make_job("first"), lambda _connection, _job: here.wait() and None)
+        assert [*pool.map(work, range(40))] == ["queued" if number % 4 else "refused" for number in range(40)]
+    assert first.result().job_id == "first"
+    assert [ledger.job(f"j{number}").request_id for number in (0, 1, 39)] == [None, "r-1", "r-39"]
+    for number in range(0, 40, 4):
+        with pytest.raises(JobNotFoundError):
+            ledger.job(f"refused-{number}")
+
+
+def test_a_request_belongs_to_one_job_of_its_api(ledger: Ledger) -> None:
+    """Two rows for one request would save and count it twice."""
+    for job_id, origin in (("a", ORIGIN), ("b", ORIGIN), ("c", "sandbox")):
+        ledger.add(make_job(job_id, api_origin=origin))
+    ledger.change("a", "queued", request_id="r-1")
+    before = ledger.job("b")
+    with pytest.raises(LedgerError) as caught:
+        ledger.change("b", "queued", request_id="r-1")
+    assert is_request_taken(caught.value)
+    assert ledger.job("b") == before
+    ledger.change("c", "queued", request_id="r-1")
+    assert (found := ledger.by_request(ORIGIN, "r-1")) is not None
+    assert found.job_id == "a"
+    assert ledger.by_request(ORIGIN, "r-2") is None
+    assert ledger.by_request("elsewhere", "r-1") is None
+
+
+def test_a_file_is_found_by_its_key_alone(ledger: Ledger) -> None:
+    """The key is the address; the order of the pictures is not."""
+    ledger.add(make_job("j"))
+    for number, key in enumerate(("k0", "k1")):
+        ledger.change("j", outputs=[Output(number, "image", key)])
+    assert (found := ledger.output_by_key("k1")) is not None
+    assert (found[0].job_id, found[1].index) == ("j", 1)
+    assert ledger.output_by_key("k2") is None
+    assert ledger.output_by_key("") is None
+    with pytest.raises(LedgerError):
+        ledger.change("j", outputs=[Output(2, "image", "k1")])
+
+
+def test_run_times_are_the_newest_of_one_model_and_size(ledger: Ledger) -> None:
+    """A 4K picture says nothing about a small one, and last year nothing about today."""
+    facts = [
+        ("m", "s", 0, 5),
+        ("m", "s", 100, 107),
+        ("m", "s", 200, 209),
+        ("m", "t", 0, 50),
+        ("n", "s", 0, 50),
+        ("m", None, 0, 3),
+    ]
+    for model_id, size, started_at, completed_at in facts:
+        ledger.add(
+            make_job(model_id=model_id, size=size, started_at=float(started_at), completed_at=float(completed_at))
+        )
+    ledger.add(make_job(size="s", started_at=5.0))
+    ledger.add(make_job(size="s", completed_at=5.0))
+    assert ledger.run_times("m", "s") == [9.0, 7.0, 5.0]
+    assert ledger.run_times("m", "s", limit=2) == [9.0, 7.0]
+    assert ledger.run_times("m", None) == [3.0]
+    assert ledger.run_times("x", "s") == []
+
+
+# --- many at once
+
+
+def test_many_threads_lose_no_change(ledger: Ledger) -> None:
+    """Status, cancel and files of one job are written at the same time."""
+    ledger.add(make_job("j"))
+    ledger.change("j", "queued")
+    versions: list[int] = []
+
+    def work(place: int) -> None:
+        for number in range(6):
+            versions.append(ledger.change("j", detail=f"{place}-{number}").version)
+        ledger.change("j", outputs=[Output(place, "image", f"k{place}")])
+
+    in_threads(16, work)
+    job = ledger.job("j")
+    assert len(set(versions)) == 16 * 6
+    assert job.version == 2 + 16 * 7
+    assert [output.index for output in job.outputs] == list(range(16))
+
+
+def test_of_many_racing_moves_one_wins(ledger: Ledger) -> None:
+    """The end of a job is decided once."""
+    ledger.add(make_job("j"))
+    ledger.change("j", "queued")
+    won: list[str] = []
+
+    def work(place: int) -> None:
+        to: State = "cancelled" if place % 2 else "failed"
+        try:
+            ledger.change("j", to, only_in=("queued",), detail=str(place))
+            won.append(str(place))
+        except MoveError:
+            pass
+
+    in_threads(16, work)
+    assert won == [ledger.job("j").detail]
+    assert len(ledger.state_changes("j")) == 3
+
+
+def test_reading_goes_on_while_another_process_writes(ledger: Ledger, path: Path) -> None:
+    """Pages stay alive during a backup."""
+    ledger.add(make_job("j"))
+    with locked(path):
+        assert ledger.job("j").state == "submitting"
+        assert len(ledger.unfinished(ORIGIN)) == 1
+
+
+def test_a_locked_ledger_is_an_error_and_works_again_after(ledger: Ledger, path: Path) -> None:
+    """Nothing is sent meanwhile, and nobody has to restart anything."""
+    with locked(path):
+        with pytest.raises(LedgerError, match="locked") as caught:
+            ledger.add(make_job("j"))
+        assert path.name in str(caught.value)
+        assert str(path.parent) not in str(caught.value), "visitors read it"
+        assert not is_request_taken(caught.value)
+        with pytest.raises(LedgerError, match="locked"):
+            Ledger(path, busy_timeout_s=0.01)
+    ledger.add(make_job("j"))
+    assert ledger.change("j", "queued").version == 2
+
+
+def test_who_waits_for_a_locked_ledger_is_told_together(path: Path) -> None:
+    """Each of a hundred would else wait for the lock in turn, and the last one for minutes."""
+    with closing(Ledger(path, busy_timeout_s=0.3)) as ledger:
+        told: list[LedgerError] = []
+
+        def work(number: int) -> None:
+            with pytest.raises(LedgerError, match="locked") as caught:
+                ledger.add(make_job(f"j{number}"))
+            told.append(caught.value)
+
+        with locked(path):
+            began = time.monotonic()
+            in_threads(20, work)
+            assert time.monotonic() - began < 3.0
+    assert len(told) == 20
+
+
+# --- faults
+
+
+@pytest.mark.parametrize("fields", [{"detail": "\ud83e"}, {"queue_position": 2**70}, {"request_id": "\udc00"}])
+def test_a_value_that_no_database_takes_is_a_ledger_error(ledger: Ledger, fields: dict[str, Any]) -> None:
+    """An error of another kind would kill the thread that holds a request_id."""
+    before = ledger.add(make_job("j"))
+    with pytest.raises(LedgerError):
+        ledger.change("j", "queued", **fields)
+    assert ledger.job("j") == before
+    assert ledger.change("j", "queued", request_id="r").state == "queued"
+
+
+def test_a_question_that_no_database_takes_is_a_ledger_error(ledger: Ledger) -> None:
+    """Ids come from outside."""
+    for ask in (ledger.job, ledger.output_by_key, lambda odd: ledger.by_request(ORIGIN, odd)):
+        with pytest.raises(LedgerError):
+            ask("\ud800")
+
+
+def test_a_damaged_row_is_a_ledger_error(ledger: Ledger, path: Path) -> None:
+    """Damage on disk is told as such."""
+    ledger.add(make_job("j"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE jobs SET inputs = '{'")
+    with pytest.raises(LedgerError, match=re.escape(path.name)):
+        ledger.job("j")
+
+
+def _no_database(path: Path) -> None:
+    path.write_bytes(b"This is no database. " * 100)
+
+
+def _damaged(path: Path) -> None:
+    with closing(Ledger(path)) as ledger:
+        ledger.add(make_job())
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+
+
+def _another_programs(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE jobs (job_id TEXT)")
+
+
+@pytest.mark.parametrize("spoil", [_no_database, _damaged, _another_programs, Path.mkdir])
+def test_a_file_that_is_no_ledger_is_named(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    """The owner must see which file is in the way, and it is not overwritten."""
+    path = tmp_path / "ledger.sqlite3"
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path).unfinished(ORIGIN)
+    assert str(path) in str(caught.value)
+    assert spoil is _another_programs or before == (path.read_bytes() if path.is_file() else b"")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A slip in the path is the commonest fault."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match=re.escape(str(tmp_path / "file"))):
+        Ledger(tmp_path / "file" / "ledger.sqlite3")
+
+
+def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(ledger: Ledger, path: Path) -> None:
+    """An old program does not know what it would destroy."""
+    ledger.add(make_job("j"))
+    ledger.close()
+    newer = len(MIGRATIONS) + 1
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE ledger_version SET version = ?", (newer,))
+    before = path.read_bytes()
+    with pytest.raises(LedgerError) as caught:
+        Ledger(path)
+    for part in (
+        str(path),
+        "newer version",
+        f"ledger version {newer}",
+        f"knows {len(MIGRATIONS)}",
+        "DREAMINA_DATA_DIR",
+    ):
+        assert part in str(caught.value)
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+# --- migrations
+
+
+def test_tables_in_the_code_and_on_disk_have_the_same_columns(ledger: Ledger, path: Path) -> None:
+    """A column that is only in one of them is a crash or a fact that is lost."""
+    on_disk = {
+        name: {column[1] for column in read_from_outside(path, f"PRAGMA table_info({name})")}
+        for (name,) in read_from_outside(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    assert on_disk == {table.name: set(table.columns.keys()) for table in tables.metadata.sorted_tables}
+    assert set(Job.__dataclass_fields__) - {"outputs"} <= on_disk["jobs"]
+    assert set(Output.__dataclass_fields__) - {"index"} <= on_disk["outputs"]
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
+    path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """An update of the program keeps every picture."""
+    path.parent.mkdir()
+    columns = "job_id, model_id, api_origin, inputs, state, created_at, updated_at, version, request_id"
+    row = ("j", "m", ORIGIN, '{"prompt": "Fox"}', "queued", 1.0, 1.0, 1, "r")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in (statement for step in MIGRATIONS[:version] for statement in step):
+            if isinstance(statement, str):  # the others move rows, and there are none yet
+                connection.execute(statement)
+        connection.execute("CREATE TABLE ledger_version (version INTEGER)")
+        connection.execute("INSERT INTO ledger_version VALUES (?)", (version,))
+        connection.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    with closing(Ledger(path)) as ledger:
+        assert ledger.job("j") == make_job("j", inputs={"prompt": "Fox"}, state="queued", request_id="r")
+    assert read_from_outside(path, "SELECT version FROM ledger_version") == [(len(MIGRATIONS),)]
+
+
+def test_opening_twice_migrates_once(path: Path) -> None:
+    """Two processes may start at the same moment, such as the server and the command line."""
+    faults: list[Exception] = []
+
+    def work(_place: int) -> None:
+        try:
+            Ledger(path).close()
+        except LedgerError as fault:
+            faults.append(fault)
+
+    in_threads(4, work)
+    assert faults == []
+    assert read_from_outside(path, "SELECT version FROM ledger_version") == [(len(MIGRATIONS),)]
+
+
+def test_the_migrations_are_portable_sql() -> None:
+    """The database can be changed one day without writing history anew."""
+    own = "AUTOINCREMENT PRAGMA ROWID STRFTIME DATETIME JULIANDAY GLOB WITHOUT STRICT JSON_EXTRACT IFNULL REPLACE BLOB"
+    for statement in (statement for step in MIGRATIONS for statement in step):
+        if isinstance(statement, str):
+            assert not set(re.findall(r"\w+", statement.upper())) & set(own.split()), statement
+            assert not re.search(r'[`"?\[]', statement), statement
+
+
+def test_every_statement_can_be_said_to_postgresql(tmp_path: Path) -> None:
+    """All SQL that is SQLite's own stands in one place; this finds what slips in elsewhere."""
+    said: list[sa.ClauseElement] = []
+
+    def note(_connection: Any, statement: Any, *_rest: Any) -> None:
+        said.append(statement)
+
+    sa.event.listen(sa.Engine, "before_execute", note)
+    try:
+        with closing(Ledger(tmp_path / "ledger.sqlite3")) as ledger:
+            ledger.add(make_job("j", visitor_id="v"))
+            ledger.change("j", "queued", request_id="r")
+            ledger.change("j", outputs=[Output(0, "image", "k")])
+            ledger.change("j", outputs=[Output(0, "image", "k", "kept")])
+            ledger.unfinished(ORIGIN)
+            ledger.recent("v", 5)
+            ledger.add(make_job("twin", visitor_id="v"), twin_since=0.0)
+            ledger.by_request(ORIGIN, "r")
+            ledger.output_by_key("k")
+            ledger.run_times("m", None)
+            ledger.state_changes("j")
+    finally:
+        sa.event.remove(sa.Engine, "before_execute", note)
+    assert len(said) > 20
+    for statement in said:
+        assert str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]

@@ -1,0 +1,103 @@
+"""A ledger of an older version opens in this one, and nothing in it is lost."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.migrations import MIGRATIONS
+from dreamina_ui.ledger.tables import jobs, outputs, state_changes
+from dreamina_ui.library.library import Library, Shown
+from tests.support.library_rows import ORIGIN, Shelf
+
+FIRST = Path(__file__).parent / "fixtures" / "ledger-1.sqlite3"
+"""Written by the first version: a job in each state, of 狐🦊 too."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return Path(shutil.copy(FIRST, tmp_path / "ledger.sqlite3"))
+
+
+def rows(path: Path, table: str) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")]
+
+
+def version_of(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [row[0] for row in connection.execute("SELECT version FROM ledger_version")]
+
+
+def test_the_fixture_is_of_the_first_version() -> None:
+    """Else these tests prove nothing."""
+    assert version_of(FIRST) == [1]
+    assert "search_text" not in rows(FIRST, "jobs")[0]
+    assert {row["state"] for row in rows(FIRST, "jobs")} == {
+        "submitting", "submit_unclear", "queued", "running", "saving", "done", "failed", "cancelled",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["jobs", "outputs", "state_changes"])
+def test_every_row_survives_as_it_was(path: Path, table: str) -> None:
+    """An update of the program loses no job, no picture and no request id."""
+    Ledger(path).close()
+    before = rows(FIRST, table)
+    assert [{name: row[name] for name in before[0]} for row in rows(path, table)] == before
+
+
+def test_the_new_columns_are_there(path: Path, tmp_path: Path) -> None:
+    """A ledger that was updated is the same as one made today."""
+    Ledger(path).close()
+    Ledger(tmp_path / "new.sqlite3").close()
+    assert shape(path) == shape(tmp_path / "new.sqlite3")
+    for table in (jobs, outputs, state_changes):
+        assert set(rows(path, table.name)[0]) == {column.name for column in table.columns}
+
+
+def shape(path: Path) -> dict[str, Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        columns = {
+            table: sorted(row[1:4] for row in connection.execute(f"PRAGMA table_info({table})"))
+            for table in ("jobs", "outputs", "state_changes")
+        }
+        indexes = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name").fetchall()
+    return columns | {"indexes": indexes}
+
+
+def test_old_prompts_can_be_searched(path: Path) -> None:
+    """The library finds what was made before there was one."""
+    Ledger(path).close()
+    assert [row["search_text"] for row in rows(path, "jobs")][5] == "a red fox, done 狐 🦊"
+    shelf = Shelf(path.parent)
+    assert shelf.prompts(text="RED 狐 done") == ["A Red Fox, done 狐 🦊"]
+    shelf.ledger.close()
+
+
+def test_old_jobs_read_like_new_ones(path: Path) -> None:
+    """Nothing old is put aside, favourite or deleted; what went on goes on."""
+    ledger = Ledger(path)
+    entries = Library(ledger, Shelf(path.parent).media).page(Shown())
+    assert [entry.job.job_id[-1] for entry in entries] == list("76543210")
+    done = entries[2]
+    assert done.output is not None
+    assert (done.output.file_key, done.output.favourite_at, done.output.deleted_at) == ("5" + "0" * 31, None, None)
+    assert [job.state for job in ledger.unfinished("sandbox")] == ["submitting", "queued", "running", "saving"]
+    assert ledger.unfinished(ORIGIN) == []
+    ledger.close()
+
+
+def test_opening_again_changes_nothing(path: Path) -> None:
+    """Each step is taken once; a start is no event."""
+    Ledger(path).close()
+    once = [rows(path, table) for table in ("jobs", "outputs", "state_changes")]
+    Ledger(path).close()
+    assert [rows(path, table) for table in ("jobs", "outputs", "state_changes")] == once
+    assert version_of(path) == [len(MIGRATIONS)]

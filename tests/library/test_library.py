@@ -1,0 +1,336 @@
+"""The library's promises: everything once, newest first; a search means what it says; a deletion can be undone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from dreamina_ui.errors import InputError
+from dreamina_ui.ledger.job import Job, new_id
+from dreamina_ui.library.library import UNDO_S, Entry, Library, Shown, Usage
+from dreamina_ui.library.retention import Housekeeping
+from dreamina_ui.web.presenters import job_object
+from tests.support.harness import Scene, Service, png
+from tests.support.library_rows import NOON, SetClock, Shelf, add_rows, kept, make_job, walk
+
+RELAXED = settings(
+    deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, clock: SetClock) -> Iterator[Shelf]:
+    made = Shelf(tmp_path, clock)
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+def library(shelf: Shelf) -> Library:
+    return shelf.library
+
+
+# --- pages
+
+
+def places(entries: list[Entry]) -> list[tuple[str, int | None]]:
+    return [(entry.job.job_id, entry.output.index if entry.output else None) for entry in entries]
+
+
+MADE = st.tuples(st.integers(0, 4), st.integers(0, 3))
+"""When a job was made, often at the same moment as others, and how many files it has."""
+
+
+@RELAXED
+@given(
+    before=st.lists(MADE, max_size=25),
+    arriving=st.lists(st.lists(MADE, max_size=3), max_size=8),
+    limit=st.integers(1, 7),
+)
+@example(before=[(0, 3)] * 25, arriving=[[(0, 2), (4, 0)]] * 5, limit=2)
+def test_every_page_goes_on_where_the_last_one_ended(
+    shelf: Shelf, before: list[tuple[int, int]], arriving: list[list[tuple[int, int]]], limit: int
+) -> None:
+    """Who walks through ten thousand pictures sees each one once, also while others press Generate."""
+    visitor = new_id()
+
+    def write(made: list[tuple[int, int]], start: float) -> list[Job]:
+        found = [
+            make_job(
+                visitor_id=visitor,
+                created_at=start + moment / 3,  # a third has no exact end, neither binary nor decimal
+                state="done" if files else "failed",
+                outputs=tuple(kept(index, b"") for index in range(files)),
+            )
+            for moment, files in made
+        ]
+        if found:
+            add_rows(shelf.path, found)
+        return found
+
+    mine = write(before, NOON)
+    news = iter(arriving)
+    seen = places(walk(shelf.library, Shown(visitor_id=visitor), limit, lambda: write(next(news, []), NOON + 4 / 3)))
+    ordered = sorted(mine, key=lambda job: (job.created_at, job.job_id), reverse=True)
+    wanted = [(job.job_id, index) for job in ordered for index in (range(len(job.outputs)) if job.outputs else (None,))]
+    known = {job.job_id for job in mine}
+    assert [place for place in seen if place[0] in known] == wanted
+    assert len(set(seen)) == len(seen)
+
+
+def test_files_that_come_between_two_pages_are_not_passed_over(shelf: Shelf, library: Library) -> None:
+    """A job that was running on one page may be done on the next: its pictures belong to the walk."""
+    job = shelf.add("running", files=0, state="running")
+    page = library.page(Shown(), limit=1)
+    assert places(page) == [(job.job_id, None)]
+    for index in range(3):
+        shelf.ledger.change(job.job_id, outputs=[kept(index, b"")])
+    assert places(walk_on(library, page)) == [(job.job_id, index) for index in range(3)]
+
+
+def walk_on(library: Library, page: list[Entry]) -> list[Entry]:
+    return library.page(Shown(), page[-1].place)
+
+
+def test_the_whole_library_can_be_walked_at_once(shelf: Shelf, library: Library) -> None:
+    """The ZIP of everything holds everything."""
+    jobs = [make_job(created_at=NOON + number // 7, outputs=(kept(0, b""), kept(1, b""))) for number in range(700)]
+    random.Random(1).shuffle(jobs)
+    add_rows(shelf.path, jobs)
+    assert len(set(places(list(library.entries(Shown()))))) == 1400
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["x", "~", "~~", "1.0~abc", "1.0~abc~x", "nan~abc~0", "inf~abc~0", "-inf~abc~0", "1.0~abc~0~0", "' OR 1=1 --",
+     f"1.0~abc~{2**63}", f"1.0~abc~{'9' * 5000}", "1e999~abc~0", "1.0~\ud800~0", "\0", "１~a~-7"],
+)  # fmt: skip
+def test_a_place_that_is_none_is_refused(library: Library, after: str) -> None:
+    """A broken link says so, instead of showing an empty library."""
+    with pytest.raises(InputError) as refused:
+        library.page(Shown(), after)
+    assert refused.value.field == "after"
+
+
+# --- search and filters
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("A Red Fox in the Snow", "red"),
+        ("A Red Fox in the Snow", "SNOW fox"),
+        ("A Red Fox in the Snow", "  fo \t no\n"),
+        ("Straße am Fluß", "STRASSE FLUSS"),
+        ("ÉCLAIR au café", "éclair CAFÉ"),
+        ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"),
+        ("雪の中の狐🦊", "狐🦊"),
+        ("100% wool_y 'quoted' \"twice\"", "100%"),
+        ("100% wool_y 'quoted' \"twice\"", "wool_y"),
+        ("100% wool_y 'quoted' \"twice\"", "'quoted' \"twice\""),
+        ("a\\b /c", "a\\b /c"),
+        ("line one\nline two", "one two"),
+    ],
+)
+def test_all_words_are_found_in_any_case(shelf: Shelf, prompt: str, text: str) -> None:
+    """People remember words, not their spelling."""
+    shelf.add(prompt)
+    shelf.add("something else")
+    assert shelf.prompts(text=text) == [prompt]
+
+
+@pytest.mark.parametrize("text", ["%", "_", "a%b", "red_fox", "'", '"', "\\", "/", "red wolf", "foxy", "[a-z]", "*"])
+def test_signs_are_only_signs(shelf: Shelf, text: str) -> None:
+    """`100%` is a text that people write; it is no pattern, and no piece of SQL."""
+    shelf.add("a red fox")
+    assert shelf.prompts(text=text) == []
+
+
+@RELAXED
+@given(prompt=st.text(max_size=30), data=st.data())
+def test_any_piece_of_any_prompt_finds_it(shelf: Shelf, prompt: str, data: st.DataObject) -> None:
+    """Whatever was written can be looked for by what was written."""
+    visitor = new_id()
+    words = prompt.casefold().split()
+    wanted = data.draw(st.lists(st.sampled_from(words), max_size=4)) if words else []
+    job = make_job(prompt, visitor_id=visitor, outputs=(kept(0, b""),))
+    add_rows(shelf.path, [job])
+    shown = Shown(visitor_id=visitor, text=" ".join(wanted))
+    assert [entry.job.job_id for entry in shelf.library.page(shown)] == [job.job_id]
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted"),
+    [
+        ({}, ["running", "unclear", "failed", "large", "favourite", "old"]),
+        ({"state": "failed"}, ["failed"]),
+        ({"state": "submit_unclear"}, ["unclear"]),
+        ({"state": "no such state"}, []),
+        ({"size": "2048x2048(1:1)"}, ["large"]),
+        ({"favourites": True}, ["favourite"]),
+        ({"since": NOON + 1}, ["running", "unclear", "failed", "large", "favourite"]),
+        ({"until": NOON + 1}, ["old"]),
+        ({"since": NOON + 1, "until": NOON + 3}, ["large", "favourite"]),
+        ({"put_aside": True}, ["aside"]),
+        ({"put_aside": True, "text": "old"}, []),
+        ({"visitor_id": "w"}, ["large"]),
+        ({"visitor_id": "nobody"}, []),
+        ({"text": "a", "state": "done", "since": NOON + 2}, ["large"]),
+    ],
+)
+def test_each_filter_shows_what_it_names(shelf: Shelf, shown: dict[str, Any], wanted: list[str]) -> None:
+    """A filter that hides a paid picture loses it."""
+    shelf.add("old", created_at=NOON)
+    favourite = shelf.add("favourite", files=2, created_at=NOON + 1)
+    shelf.add("large", created_at=NOON + 2, size="2048x2048(1:1)", visitor_id="w")
+    shelf.add("failed", created_at=NOON + 3, state="failed", files=0)
+    shelf.add("unclear", created_at=NOON + 4, state="submit_unclear", files=0)
+    shelf.add("running", created_at=NOON + 5, state="running", files=0)
+    shelf.add("aside", created_at=NOON + 6, state="failed", files=0, put_aside_at=NOON + 7)
+    shelf.library.mark([favourite.outputs[1].file_key], favourite_at=NOON)
+    assert shelf.prompts(**shown) == wanted
+
+
+def test_only_the_favourite_of_a_job_is_shown_as_one(shelf: Shelf, library: Library) -> None:
+    """The mark belongs to a picture, not to all of its job."""
+    job = shelf.add(files=3)
+    assert library.mark([job.outputs[1].file_key], favourite_at=5.0) == 1
+    assert places(shelf.wall(favourites=True)) == [(job.job_id, 1)]
+    assert len(shelf.wall()) == 3
+    assert library.mark([job.outputs[1].file_key], favourite_at=None) == 1
+    assert shelf.wall(favourites=True) == []
+
+
+def test_nobody_marks_what_is_not_theirs(shelf: Shelf, library: Library) -> None:
+    """A shared link does not let one visitor delete another's pictures."""
+    key = shelf.add(visitor_id="v").outputs[0].file_key
+    assert library.mark([key, "no such key"], "w", deleted_at=NOON) == 0
+    assert len(shelf.wall()) == 1
+    assert library.mark([key, key], "v", deleted_at=NOON) == 1
+    assert shelf.wall() == []
+
+
+# --- deletion
+
+
+def test_a_deletion_can_be_undone_for_a_while(shelf: Shelf, clock: SetClock, library: Library) -> None:
+    """A slip of the finger costs nothing."""
+    job = shelf.add(files=2)
+    key = job.outputs[0].file_key
+    library.mark([key], "v", deleted_at=clock())
+    assert places(shelf.wall()) == [(job.job_id, 1)]
+    clock.now += UNDO_S - 1
+    assert Housekeeping(library, clock=clock).tidy() == 0
+    assert library.mark([key], "v", deleted_at=None) == 1
+    clock.now += UNDO_S * 2
+    assert Housekeeping(library, clock=clock).tidy() == 0
+    assert shelf.ledger.job(job.job_id).outputs == job.outputs
+    assert len(shelf.wall()) == 2
+    assert shelf.files().count("original.png") == 2
+
+
+def test_a_deleted_picture_is_gone_later_and_its_row_says_so(shelf: Shelf, clock: SetClock, library: Library) -> None:
+    """Deleted means gone from the disk; what it was and what it cost is still known."""
+    job = shelf.add(files=2, cost_usd=0.06, request_id="r-1")
+    library.mark([job.outputs[0].file_key], "v", deleted_at=clock())
+    clock.now += UNDO_S + 1
+    housekeeping = Housekeeping(library, clock=clock)
+    assert (housekeeping.tidy(), housekeeping.tidy()) == (1, 0)
+    assert not shelf.folder_of(job, job.outputs[0]).exists()
+    assert shelf.files() == ["original.png", "preview.webp", "thumbnail.webp"]
+    after = shelf.ledger.job(job.job_id)
+    gone = replace(job.outputs[0], state="deleted", note="person", deleted_at=NOON)
+    assert after == replace(job, outputs=(gone, job.outputs[1]), version=after.version, updated_at=after.updated_at)
+    assert library.mark([gone.file_key], deleted_at=None) == 0, "what is gone cannot be brought back"
+    assert places(shelf.wall()) == [(job.job_id, 1)]
+
+
+def test_a_job_whose_pictures_are_all_deleted_leaves_the_wall(shelf: Shelf, library: Library) -> None:
+    """An empty frame is nothing to look at; a failure still is."""
+    done, failed = shelf.add("done"), shelf.add("failed", state="failed", request_id="r")
+    library.mark([done.outputs[0].file_key, failed.outputs[0].file_key], deleted_at=NOON)
+    assert places(shelf.wall()) == [(failed.job_id, None)]
+
+
+def test_a_deleted_picture_is_not_told_to_programs(scene: Scene, service: Service) -> None:
+    """The page and `/job` agree about what is there; and it is not fetched again behind one's back."""
+    service.status("completed")
+    gone = service.file("gone.png")
+    service.result({"status": "completed", "output": {"images": [service.picture("a.png"), gone]}})
+    studio = scene.start()
+    job = scene.wait(scene.generate().job_id)
+    assert (job.state, [output.state for output in job.outputs]) == ("failed", ["kept", "damaged"])
+    library = Library(scene.ledger, scene.media)
+    library.mark([job.outputs[0].file_key], deleted_at=scene.clock())
+    assert job_object(studio, studio.job(job.job_id), "", 0.0)["images"] == []
+    scene.clock.advance(UNDO_S + 1)
+    assert Housekeeping(library, clock=scene.clock).tidy() == 1
+    service.picture("gone.png")
+    asked = len(service.server.requests_for("GET", "/files/a.png"))
+    studio.fetch_again(job.job_id)
+    job = scene.wait(job.job_id, "done")
+    assert [output.state for output in job.outputs] == ["deleted", "kept"]
+    assert [one["index"] for one in job_object(studio, job, "", 0.0)["images"]] == [1]
+    assert len(service.server.requests_for("GET", "/files/a.png")) == asked
+    assert scene.media.path(job.job_id, 0, "original") is None
+
+
+def test_a_picture_deleted_a_moment_ago_is_not_fetched_again_either(scene: Scene, service: Service) -> None:
+    """While an undo is possible, the file is still there and stays the one it was."""
+    service.status("completed")
+    service.result({"output": {"images": [service.picture("a.png"), service.file("gone.png")]}})
+    studio = scene.start()
+    job = scene.wait(scene.generate().job_id)
+    Library(scene.ledger, scene.media).mark([job.outputs[0].file_key], deleted_at=scene.clock())
+    service.picture("gone.png")
+    studio.fetch_again(job.job_id)
+    job = scene.wait(job.job_id, "done")
+    assert [(output.state, output.deleted_at is None) for output in job.outputs] == [("kept", False), ("kept", True)]
+
+
+# --- usage, and a picture's own job
+
+
+def test_usage_counts_what_is_kept(shelf: Shelf, clock: SetClock, library: Library) -> None:
+    """The owner's disk fills up by these bytes."""
+    mine = shelf.add(files=[b"123", b"4567"], visitor_id="v")
+    shelf.add(files=[b"89"], visitor_id="w")
+    shelf.add(files=0, state="failed")
+    assert library.usage() == Usage(files=3, size_bytes=9, removed_by_limit=0)
+    assert library.usage("v") == Usage(files=2, size_bytes=7, removed_by_limit=0)
+    assert library.usage("nobody") == Usage(files=0, size_bytes=0, removed_by_limit=0)
+    library.mark([mine.outputs[0].file_key], deleted_at=clock())
+    assert library.usage() == Usage(files=2, size_bytes=6, removed_by_limit=0)
+    clock.now += UNDO_S + 1
+    Housekeeping(library, clock=clock).tidy()
+    assert library.usage() == Usage(files=2, size_bytes=6, removed_by_limit=0)
+
+
+def test_a_picture_names_its_newest_job(shelf: Shelf, library: Library) -> None:
+    """The settings come back from the file alone, also when it is deleted here."""
+    old = shelf.add("old", files=[png()], created_at=NOON)
+    new = shelf.add("new", files=[b"other", png(), png()], created_at=NOON + 1)
+    sha256 = str(old.outputs[0].sha256)
+    assert found_id(library, sha256) == new.job_id
+    assert found_id(library, "0" * 64) is None
+    assert found_id(library, sha256, "w") is None
+    for output in new.outputs:
+        library.remove(new, output, "person")
+    assert found_id(library, sha256, "v") == new.job_id
+
+
+def found_id(library: Library, sha256: str, visitor_id: str | None = None) -> str | None:
+    found = library.by_sha256(sha256, visitor_id)
+    return found.job_id if found else None

@@ -1,0 +1,373 @@
+"""Files that people give by their addresses: every broken rule is told by name before money is spent."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dreamina_ui.errors import InputError, describe_rule
+from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.media.input_files import MOST_AT_ONCE, InputFiles
+from dreamina_ui.media.signed_urls import LINK_S, SignedLinks, read_secret
+from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.models.schema import load_models
+from dreamina_ui.web.i18n.translate import languages, rule_text
+from tests.support.bad_server import Answer as RawAnswer
+from tests.support.bad_server import Misbehaving
+from tests.support.file_server import Answer, FileServer
+from tests.support.harness import Clock, Scene, Service, png
+
+EDIT = "bytedance/dreamina-4-0/edit"
+MODEL = load_models()[EDIT]
+FIELD = next(field for field in MODEL.fields if field.file_kind == "image")
+PNG = {"Content-Type": "image/png"}
+GIGABYTE = 10**9
+Make = Callable[..., InputFiles]
+
+
+@pytest.fixture
+def host() -> Iterator[FileServer]:
+    """A host of files, as bad as they come."""
+    with FileServer() as running:
+        yield running
+
+
+@pytest.fixture
+def make(tmp_path: Path, host: FileServer) -> Make:
+    """Makes what is tested; the host of the test is the only one that may be private."""
+
+    def make_one(
+        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, Path] | None = None, **more: float
+    ) -> InputFiles:
+        guard = AddressGuard(exempt_origin=host.origin, resolve=resolve)
+        links = SignedLinks("https://studio.example/page", b"s" * 32, Clock())
+        return InputFiles(tmp_path / "given", guard, links, lambda key: found, **{"check_s": 4.0, **more})
+
+    return make_one
+
+
+def refusal(files: InputFiles, *urls: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        files.check(MODEL, {"prompt": "x", "image_urls": list(urls)}, "someone")
+    return caught.value
+
+
+# --- the rules
+
+
+def test_a_good_picture_passes_with_little_of_it_read(make: Make, host: FileServer) -> None:
+    """Looking must stay cheap: a picture of 49 MB is known by its first bytes."""
+    url = host.give("/good.png", Answer(png() + bytes(1000), headers=PNG, length=49_000_000))
+    make().check(MODEL, {"image_urls": [url, url]}, "someone")
+    assert len(host.requests) == 1
+
+
+@pytest.mark.parametrize("form", ["unknown length", "chunked"])
+def test_a_picture_without_a_length_is_counted(make: Make, host: FileServer, form: str) -> None:
+    """Not every good host tells it."""
+    answer = Answer(png(), headers=PNG, length=None, chunked=form == "chunked")
+    make().check(MODEL, {"image_urls": [host.give("/good.png", answer)]}, "someone")
+
+
+BAD = {
+    "gone": Answer(status=404),
+    "login": Answer(status=401, body=b"who are you?"),
+    "status": Answer(status=500),
+    "page": Answer(b"\n <!doctype html><form>Password</form>", headers={"Content-Type": "text/html"}),
+    "page called a picture": Answer(b"<html>", headers=PNG),
+    "kind": Answer(b"%PDF-1.7", headers=PNG),
+    "compressed": Answer(png(), headers={"Content-Encoding": "gzip"}),
+    "size told": Answer(png(), length=GIGABYTE),
+    "redirect": Answer(status=302, headers={"Location": "/bad"}),
+    "cut": Answer(png()[:20], length=len(png())),
+    "empty": Answer(b""),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_broken_rule_is_told_by_name_with_the_address(make: Make, host: FileServer, name: str) -> None:
+    """Who pays must read what to mend, and where."""
+    good, bad = host.give("/good.png", Answer(png(), headers=PNG)), host.give("/bad", BAD[name])
+    fault = refusal(make(), good, bad)
+    rules = {"page called a picture": "page", "size told": "size", "empty": "kind"}
+    assert (fault.field, fault.rule, fault.value) == ("image_urls.1", f"address_{rules.get(name, name)}", bad)
+    assert bad in str(fault)
+    assert "Nothing was submitted" in str(fault)
+
+
+def test_an_endless_file_without_a_length_is_refused_at_the_limit(
+    make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that hides the length does not fill the machine."""
+    monkeypatch.setattr("dreamina_ui.media.input_files.MAX_MB", {"image": 1, "video": 2, None: 2})
+    url = host.give("/endless", Answer(png() + bytes(100_000), headers=PNG, endless=True))
+    fault = refusal(make(), url)
+    assert (fault.rule, fault.limit) == ("address_size", 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("http://files.example/a.png", "https"),
+        ("https://127.0.0.1/a.png", "public"),
+        ("https://169.254.169.254/latest/meta-data", "public"),
+        ("https://[fd00:ec2::254]/a.png", "public"),
+        ("https://router.local/a.png", "public"),
+        ("https://rebinding.example/a.png", "public"),
+        ("https://me:secret@files.example/a.png", "shape"),
+    ],
+)
+def test_only_public_https_is_reached(make: Make, url: str, rule: str) -> None:
+    """A form must not look into the owner's network."""
+
+    def resolve(host: str, port: int, *_: Any) -> list[tuple[Any, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", port))]
+
+    assert refusal(make(resolve=resolve), url).rule == f"address_{rule}"
+
+
+def test_a_name_that_nobody_knows_is_told(make: Make) -> None:
+    """A slip in the name is the commonest mistake."""
+
+    def resolve(*_: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    assert refusal(make(resolve=resolve), "https://fiels.example/a.png").rule == "address_unknown"
+
+
+@pytest.mark.parametrize("target", ["https://10.0.0.1/x.png", "http://169.254.169.254/x", "http://127.0.0.1:1/x"])
+def test_a_redirect_into_the_own_network_is_refused(make: Make, host: FileServer, target: str) -> None:
+    """A public address must not be a way in."""
+    url = host.give("/hop", Answer(status=302, headers={"Location": target}))
+    assert refusal(make(), url).rule in ("address_public", "address_https")
+
+
+SLOW = {
+    "silent": RawAnswer(silent=True),
+    "trickled body": RawAnswer(body=png(), no_length=True, piece_bytes=1, piece_pause_s=0.1),
+}
+
+
+@pytest.mark.parametrize("name", [*SLOW, "trickled headers"])
+def test_a_slow_host_holds_a_press_for_no_longer_than_told(tmp_path: Path, name: str) -> None:
+    """Nobody waits for a host that means harm, and no thread stays with it either."""
+    with Misbehaving() as slow, socket.create_server(("127.0.0.1", 0)) as dripping:
+        url = f"http://127.0.0.1:{dripping.getsockname()[1]}/a"
+        if name in SLOW:
+            slow.script("/a", SLOW[name])
+            url = f"{slow.url}/a"
+        else:
+            threading.Thread(target=_drip, args=(dripping,), daemon=True).start()
+        links = SignedLinks("", b"s" * 32, Clock())
+        guard = AddressGuard(exempt_origin=url)
+        files = InputFiles(tmp_path, guard, links, lambda key: None, check_s=0.4)
+        started = time.monotonic()
+        fault = refusal(files, url)
+        assert (fault.rule, fault.limit) == ("address_slow", 0.4)
+        assert time.monotonic() - started < 2
+        while files._under_way:
+            assert time.monotonic() - started < 3, "a thread is still with the slow host"
+            time.sleep(0.01)
+
+
+def _drip(listener: socket.socket) -> None:
+    """One byte of a header now and then, for ever: no silence is ever long."""
+    connection, _ = listener.accept()
+    with connection:
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.05)
+        except OSError:
+            return
+
+
+def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
+    """One visitor's slow addresses are not another's wait."""
+    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(MOST_AT_ONCE)]
+    files = make(check_s=2.0)
+    looks = [files.look(FIELD, url, "one") for url in urls]
+    one_more = files.look(FIELD, urls[0] + "?more", "one").exception(5)
+    assert isinstance(one_more, InputError)
+    assert one_more.rule == "address_busy"
+    good = host.give("/good.png", Answer(png(), headers=PNG))
+    files.check(MODEL, {"image_urls": [good]}, "another")
+    assert all(look.exception(5) for look in looks)
+
+
+def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
+    monkeypatch.setattr("dreamina_ui.media.input_files.MOST_OF_ADDRESS", 3)
+    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(3)]
+    files = make(check_s=2.0)
+    looks = [files.look(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
+    one_more = files.look(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
+    assert isinstance(one_more, InputError)
+    assert one_more.rule == "address_busy"
+    good = host.give("/good.png", Answer(png(), headers=PNG))
+    files.check(MODEL, {"image_urls": [good]}, "a new one", "elsewhere")
+    assert all(look.exception(5) for look in looks)
+
+
+def test_a_look_for_which_there_is_no_thread_is_refused_and_forgotten(
+    make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a small container a visitor would else be told for ever that too many looks are under way."""
+    files, url = make(), host.give("/good.png", Answer(png(), headers=PNG))
+    with monkeypatch.context() as small:
+        small.setattr(threading.Thread, "start", _no_thread)
+        for _ in range(MOST_AT_ONCE + 1):
+            fault = files.look(FIELD, url, "someone", "home").exception(5)
+            assert isinstance(fault, InputError)
+    files.check(MODEL, {"image_urls": [url]}, "someone", "home")
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("language", sorted(languages()))
+def test_every_rule_has_its_words(language: str) -> None:
+    """In each language, and in English for programs."""
+    rules = [key.removeprefix("rule_") for key in languages()["en"] if key.startswith("rule_address_")]
+    assert len(rules) > 15
+    for rule in rules:
+        assert "breaks the rule" not in describe_rule(rule, 1)
+        assert rule_text(InputError("image_urls", rule, 1, "x"), language) == languages()[language][
+            f"rule_{rule}"
+        ].format(limit=1)
+
+
+# --- before money is spent
+
+
+def test_a_bad_file_makes_no_job_and_sends_nothing(scene: Scene, service: Service, make: Make) -> None:
+    """The check stands in front of the row and the POST."""
+    studio = scene.start()
+    studio.given = make()
+    with pytest.raises(InputError) as caught:
+        studio.generate(EDIT, {"prompt": "x", "image_urls": ["http://files.example/a.png"]}, visitor_id="v")
+    assert caught.value.rule == "address_https"
+    assert studio.recent("v") == []
+    assert service.server.requests_for("POST") == []
+
+
+# --- thumbnails
+
+
+def test_a_given_picture_is_shown_by_a_small_copy_of_ours(make: Make, host: FileServer, tmp_path: Path) -> None:
+    """The visitor's browser does not tell a foreign host that it is here."""
+    url = host.give("/large.png", Answer(png((900, 600)), headers=PNG))
+    files = make()
+    digest = files.look(FIELD, url, "someone").result(10)
+    assert digest
+    assert files.shown(url) == digest
+    path = files.thumbnail_path(digest)
+    assert path
+    assert path.stat().st_size < 5000
+    asked = len(host.requests)
+    assert files.look(FIELD, url, "someone").result(10) == digest
+    assert len(host.requests) == asked
+    assert [each.name for each in (tmp_path / "given").iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("digest", ["../ledger", "0" * 31, "g" * 32, ""])
+def test_no_other_file_is_a_thumbnail(make: Make, digest: str) -> None:
+    """Names come from outside."""
+    assert make().thumbnail_path(digest) is None
+
+
+def test_a_damaged_picture_is_no_thumbnail_and_no_refusal(make: Make, host: FileServer) -> None:
+    """Whether the service can read it is the service's to say."""
+    url = host.give("/odd.png", Answer(png()[:60] + bytes(100), headers=PNG))
+    assert make().look(FIELD, url, "someone").result(10) is None
+
+
+def test_a_picture_that_decodes_for_ever_holds_nobody_up(make: Make, host: FileServer) -> None:
+    """Half a megabyte can be a minute of work, on the one thread that makes everybody's thumbnails."""
+    url = host.give("/bomb.jpg", Answer(many_scans(4000), headers={"Content-Type": "image/jpeg"}))
+    assert make(copy_s=0.4).look(FIELD, url, "someone").result(20) is None
+
+
+def many_scans(count: int) -> bytes:
+    """A small progressive JPEG with one of its scans over and over: each is a walk over the whole picture."""
+    file = io.BytesIO()
+    Image.new("L", (2400, 2400), 128).save(file, "JPEG", progressive=True)
+    good = file.getvalue()
+    start = good.rindex(b"\xff\xda")
+    return good[:start] + good[start:-2] * count + good[-2:]
+
+
+def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(scene: Scene, make: Make, tmp_path: Path) -> None:
+    """Each may be 50 MB, and strangers choose how many there are."""
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "partial-0123456789abcdef").write_bytes(b"half a picture")
+    (folder / f"{'a' * 32}.webp").write_bytes(b"kept")
+    scene.studio.given = make()
+    scene.start()
+    assert [each.name for each in folder.iterdir()] == [f"{'a' * 32}.webp"]
+
+
+# --- signed addresses of our own pictures
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> tuple[Job, Output, Path]:
+    path = tmp_path / "original.png"
+    path.write_bytes(png())
+    job = Job(job_id="0" * 32, model_id="m", api_origin="a", inputs={}, created_at=1.0, updated_at=1.0)
+    return job, Output(0, "image", "k" * 32, "kept"), path
+
+
+def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
+    """A link that gets about must not open the library, nor for ever."""
+    clock = Clock()
+    links = SignedLinks("https://studio.example/page", b"s" * 32, clock)
+    url = links.address("f" * 32, "fox.png")
+    place = links.place_of(url)
+    assert place
+    key, left_s = links.file_key(place) or ("", 0.0)
+    assert key == "f" * 32
+    assert LINK_S - 5 < left_s <= LINK_S
+    for changed in (
+        place.replace("f" * 32, "e" * 32),
+        str(int(place.split("/")[0]) + 1) + place[place.index("/") :],
+        "x" + place,
+        place + "?",
+        place.rpartition("/")[0],
+    ):
+        assert links.file_key(changed) is None
+    assert SignedLinks("https://studio.example/page", b"t" * 32, clock).file_key(place) is None
+    clock.advance(LINK_S + 1)
+    assert (links.file_key(place) or ("", 1.0))[1] < 0
+
+
+def test_the_secret_is_kept_and_for_its_owner_only(tmp_path: Path) -> None:
+    """Addresses outlive a restart, and nobody else on the machine can sign."""
+    path = tmp_path / "links.secret"
+    secret = read_secret(path)
+    assert len(secret) == 32
+    assert read_secret(path) == secret
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_bytes(b"cut")
+    assert len(read_secret(path)) == 32
+
+
+def test_our_own_pictures_are_checked_without_a_request(make: Make, kept: tuple[Job, Output, Path]) -> None:
+    """The page's public name may not be reachable from behind its own router."""
+    files = make(found=kept)
+    url = files._links.address("k" * 32, "fox.png")
+    files.check(MODEL, {"image_urls": [url]}, "someone")
+    assert files.shown(url) == kept[:2]
+    assert refusal(files, url.replace("k" * 32, "l" * 32)).rule == "address_expired"
+    assert refusal(make(found=None), url).rule == "address_expired"

@@ -1,0 +1,82 @@
+"""The log: one line for each event, and no key and no prompt in any of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dreamina_ui.ledger.job import new_id
+from dreamina_ui.ops.log_format import JsonLines, Seldom, TextLines
+from tests.support.harness import Scene, Service
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What the program logs at INFO as JSON lines."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("dreamina_ui")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield stream
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_each_change_of_state_is_one_line_without_prompt_or_key(
+    scene: Scene, service: Service, lines: io.StringIO
+) -> None:
+    """A log can be searched for a request, and who reads it can neither cancel a job nor read along."""
+    service.status("in_queue", "in_progress", "completed")
+    service.completes()
+    scene.start()
+    job = scene.generate(prompt="a secret wish")
+    scene.wait(job.job_id, "done")
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    states = [line for line in told if "state" in line]
+    assert {line["job"] for line in states} == {job.job_id[:8]}
+    assert [line["state"] for line in states][:2] == ["submitting", "queued"]
+    assert states[-1]["state"] == "done"
+    assert states[-1]["request_id"] == service.request_id
+    assert job.job_id not in lines.getvalue()
+    assert "secret wish" not in lines.getvalue()
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
+def test_a_key_is_shortened_wherever_it_stands(formatter: logging.Formatter) -> None:
+    """Libraries and tracebacks tell of paths and addresses too; the service's own id stays whole."""
+    key, request_id = new_id(), new_id()
+    try:
+        raise OSError(f"/data/media/{key[:2]}/{key}/0/original.png")
+    except OSError as fault:
+        record = logging.getLogger("x").makeRecord(
+            "x", logging.WARNING, "f", 1, "GET /dreamina/jobs/%s\n2026 INFO forged", (key,),
+            (type(fault), fault, fault.__traceback__), extra={"request_id": request_id, "state": request_id},
+        )  # fmt: skip
+    text = formatter.format(record)
+    assert key[8:] not in text
+    assert text.count(key[:8]) == 2
+    assert "\n2026" not in text
+    if isinstance(formatter, JsonLines):
+        line: dict[str, Any] = json.loads(text)
+        assert line["request_id"] == request_id
+        assert "OSError" in line["trace"]
+
+
+def test_a_server_without_room_for_a_connection_says_so_once_a_minute() -> None:
+    """Python says it two thousand times a second: a crowd would fill the disk."""
+    seldom = Seldom("no room")
+
+    def tells(text: str, at_s: float) -> bool:
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), None)
+        record.created = at_s
+        return bool(seldom.filter(record))
+
+    assert [tells("no room: 24", at_s) for at_s in (0.0, 0.5, 59.0, 60.0)] == [True, False, False, True]
+    assert tells("another matter", 0.5)

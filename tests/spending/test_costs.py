@@ -1,0 +1,115 @@
+"""What jobs cost, added up: every dollar once, in the right purse, and nothing that is unknown taken for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from dreamina_ui.ledger.job import SANDBOX_ORIGIN
+from dreamina_ui.spending.costs import Costs, Sum
+from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
+from tests.support.browser import AppProcess, Visitor
+from tests.support.harness import MODEL_ID
+from tests.support.library_rows import NOON, Shelf, add_rows, make_job
+
+DAY_S = 86400.0
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    made = Shelf(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+def costs(shelf: Shelf) -> Costs:
+    return Costs(shelf.ledger)
+
+
+def test_costs_are_added_by_day_month_and_model(shelf: Shelf, costs: Costs) -> None:
+    """Who pays every day wants to see where it goes; days begin at midnight UTC."""
+    midnight = NOON - NOON % DAY_S
+    other = "google/nano-banana-2-lite/text-to-image"
+    add_rows(
+        shelf.path,
+        [
+            make_job(cost_usd=0.25, created_at=midnight - 0.001),
+            make_job(cost_usd=0.5, created_at=midnight),
+            make_job(cost_usd=1.0, created_at=midnight + DAY_S - 0.001, model_id=other),
+            make_job(cost_usd=2.0, created_at=midnight - 40 * DAY_S),
+        ],
+    )
+    purse = costs.read("v", all_of_owner=False)["money"]
+    assert purse.total == Sum(3.75, 4, 0)
+    assert purse.days == {"2026-10-09": Sum(2.0, 1), "2026-11-17": Sum(0.25, 1), "2026-11-18": Sum(1.5, 2)}
+    assert purse.months == {"2026-10": Sum(2.0, 1), "2026-11": Sum(1.75, 3)}
+    assert purse.models == {MODEL_ID: Sum(2.75, 3), other: Sum(1.0, 1)}
+
+
+def test_a_cost_that_was_not_told_is_unknown_and_not_zero(shelf: Shelf, costs: Costs) -> None:
+    """A sum that leaves something out says so; what was refused or taken back cost nothing and is not in it."""
+    add_rows(
+        shelf.path,
+        [
+            make_job(cost_usd=0.5, request_id="a"),
+            make_job(cost_usd=0.0, request_id="b"),
+            make_job(request_id="c"),
+            make_job(state="failed", request_id="d"),
+            make_job(state="submit_unclear"),
+            make_job(state="running", request_id="e"),
+            make_job(state="failed"),
+            make_job(state="cancelled", request_id="f"),
+        ],
+    )
+    assert costs.read("v", all_of_owner=False)["money"].total == Sum(0.5, 2, 4)
+
+
+def test_play_money_is_kept_apart(shelf: Shelf, costs: Costs) -> None:
+    """The sandbox's prices were paid by nobody."""
+    add_rows(shelf.path, [make_job(cost_usd=9.0, api_origin=SANDBOX_ORIGIN), make_job(cost_usd=1.0)])
+    purses = costs.read("v", all_of_owner=False)
+    assert (purses["money"].total.usd, purses["play"].total.usd) == (1.0, 9.0)
+
+
+def test_each_sees_what_is_theirs(shelf: Shelf, costs: Costs) -> None:
+    """A visitor sees no other's spending; the owner sees what the owner pays, and not what visitors pay themselves."""
+    add_rows(
+        shelf.path,
+        [
+            make_job(cost_usd=1.0, visitor_id="alice"),
+            make_job(cost_usd=2.0, visitor_id="alice", key_mark="k"),
+            make_job(cost_usd=4.0, visitor_id="bob", key_mark="l"),
+            make_job(cost_usd=8.0, visitor_id=None),
+            make_job(cost_usd=16.0, visitor_id="owner", key_mark="m"),
+        ],
+    )
+
+    def read(visitor: str | None, *, is_owner: bool) -> tuple[float, float]:
+        purse = costs.read(visitor, all_of_owner=is_owner)["money"]
+        return purse.total.usd, purse.own_key.usd
+
+    assert read("alice", is_owner=False) == (3.0, 2.0)
+    assert read("bob", is_owner=False) == (4.0, 4.0)
+    assert read(None, is_owner=False) == (0.0, 0.0)
+    assert read("owner", is_owner=True) == (25.0, 16.0), "an owner who gave a key of their own pays with it, too"
+
+
+def test_a_shared_page_tells_strangers_nothing(shared: AppProcess) -> None:
+    """What the owner spends is the owner's business."""
+    alice, bob = Visitor(shared), Visitor(shared)
+    me = visitor_id(f"{COOKIE}={alice.http.cookies[COOKIE]}")
+    add_rows(shared.data / "ledger.sqlite3", [make_job(cost_usd=7.0, visitor_id=me)])
+
+    def ask(http: requests.Session) -> dict[str, object]:
+        answer = http.get(f"{shared.url}/dreamina/costs", timeout=10).json()
+        return {"is_owner": answer["is_owner"], "usd": answer["money"]["total"]["usd"]}
+
+    assert ask(alice.http) == {"is_owner": False, "usd": 7.0}
+    assert ask(bob.http) == {"is_owner": False, "usd": 0.0}
+    assert ask(requests.Session()) == {"is_owner": False, "usd": 0.0}
+    foreign = alice.http.get(f"{shared.url}/dreamina/costs", headers={"Sec-Fetch-Site": "cross-site"}, timeout=10)
+    assert foreign.status_code == 403

@@ -1,0 +1,144 @@
+"""The owner's overview adds up: what it says is what the limits count and what the service told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamina_ui.spending.dashboard import MOST_ADDRESSES, MOST_FAULTS, MOST_VISITORS, Overview, Spending, read_overview
+from dreamina_ui.spending.limits import Limits, MoneyGuard
+from dreamina_ui.spending.moderation import Controls
+from tests.support.harness import MODEL_ID
+from tests.support.library_rows import NOON, ORIGIN, Shelf, add_rows, make_job
+
+DAY_S = 86_400
+A, B, HOME, WORK = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)
+
+
+class Books:
+    """A ledger that a test fills, and the overview of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shelf = Shelf(folder)
+        self.controls = Controls(self.shelf.ledger, self.shelf.clock)
+        self.guard = MoneyGuard(Limits(), ORIGIN)
+
+    def add(self, count: int = 1, **fields: Any) -> None:
+        add_rows(self.shelf.path, [make_job(**fields) for _ in range(count)])
+
+    def read(self) -> Overview:
+        with self.shelf.ledger.reading() as connection:
+            return read_overview(connection, self.guard, self.controls.rules(connection), [MODEL_ID], NOON)
+
+    def used(self) -> dict[str, float]:
+        return {limit.name: limit.used for limit in self.read().limits}
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    made = Books(tmp_path)
+    yield made
+    made.shelf.ledger.close()
+
+
+def test_an_empty_ledger_has_an_overview(books: Books) -> None:
+    """The owner looks on the first day too."""
+    found = books.read()
+    assert found.today == found.month == Spending(0, 0, 0.0, 0.0, 0, 0.0, 0)
+    assert (found.guests, found.troubles, found.visitors, found.states) == ((), (), 0, {})
+    assert {limit.used for limit in found.limits} == {0}
+
+
+def test_money_is_told_as_billed_expected_and_unknown(books: Books) -> None:
+    """An owner who reads only one sum does not know how true it is."""
+    books.add(2, cost_usd=0.03, reserved_usd=0.12)
+    books.add(1, reserved_usd=0.12, state="running")
+    books.add(1)
+    books.add(1, cost_usd=0.5, created_at=NOON - 2 * DAY_S)
+    books.add(1, cost_usd=9.0, created_at=NOON - 40 * DAY_S)
+    books.add(1, reserved_usd=0.12, state="cancelled")
+    books.add(1, reserved_usd=0.12, state="failed")
+    found = books.read()
+    assert found.today == Spending(
+        jobs=4, billed_jobs=2, billed_usd=pytest.approx(0.06), foreseen_usd=pytest.approx(0.24),
+        open_jobs=1, open_usd=pytest.approx(0.12), unknown_jobs=1,
+    )  # fmt: skip
+    assert (found.month.jobs, found.month.billed_usd) == (5, pytest.approx(0.56))
+    with books.shelf.ledger.reading() as connection:
+        spent = books.guard.spent_usd(connection, NOON - 3 * DAY_S)
+    assert books.used()["usd_per_month"] == pytest.approx(spent), "the page and the guard count alike"
+
+
+def test_each_limit_tells_what_is_used_of_it(books: Books) -> None:
+    """Of visitors and addresses, whoever used the most: that is who is stopped next."""
+    books.guard.limits = Limits(per_day=20, at_once=5)
+    books.controls.change_limits({"per_day": 7})
+    books.add(3, visitor_id=A, address=HOME)
+    books.add(2, visitor_id=A, address=WORK, state="queued", request_id=None)
+    books.add(1, visitor_id=B, address=HOME, state="running")
+    books.add(5, visitor_id=B, address=HOME, created_at=NOON - 3 * DAY_S)
+    used = books.used()
+    assert (used["visitor_per_day"], used["visitor_at_once"]) == (5, 2)
+    assert (used["address_per_day"], used["address_at_once"]) == (4, 2)
+    assert (used["per_day"], used["at_once"]) == (6, 3)
+    limits = {limit.name: (limit.most, limit.at_start) for limit in books.read().limits}
+    assert (limits["per_day"], limits["at_once"], limits["usd_per_day"]) == ((7, 20), (5, 5), (None, None))
+
+
+def test_visitors_stand_with_their_jobs_money_and_addresses(books: Books) -> None:
+    """To shut somebody out, the owner must see who it is; programs without a cookie count too."""
+    books.add(2, visitor_id=A, address=HOME, cost_usd=0.03, created_at=NOON - 2 * DAY_S)
+    books.add(1, visitor_id=A, address=WORK, reserved_usd=0.12)
+    books.add(3, visitor_id=None, address=HOME, created_at=NOON - 60)
+    first, second = books.read().guests
+    assert (first.visitor_id, first.jobs, first.jobs_today, first.usd) == (A, 3, 1, pytest.approx(0.18))
+    assert (first.last_at, first.addresses) == (NOON, (WORK, HOME))
+    assert (second.visitor_id, second.jobs, second.addresses) == (None, 3, (HOME,))
+    assert books.read().visitors == 1
+
+
+def test_jobs_on_a_visitors_own_key_are_seen_and_cost_the_owner_nothing(books: Books) -> None:
+    """They count for no limit; but who misuses the page is seen."""
+    books.add(2, visitor_id=A, cost_usd=5.0, key_mark="m", problem="auth")
+    found = books.read()
+    assert (found.today.jobs, books.used()["per_day"]) == (0, 0)
+    assert (found.guests[0].jobs, found.guests[0].usd, found.states) == (2, 0.0, {"done": 2})
+    assert len(found.troubles) == 2
+
+
+def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books) -> None:
+    """The whole job_id is a key, and a prompt is its visitor's."""
+    failed = {"prompt": "a secret wish", "state": "failed", "problem": "refused"}
+    moments = range(MOST_FAULTS + 5)
+    add_rows(books.shelf.path, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
+    books.add(1, prompt="a secret wish")
+    troubles = books.read().troubles
+    assert [trouble.detail for trouble in troubles][:2] == [f"no {MOST_FAULTS + 4}", f"no {MOST_FAULTS + 3}"]
+    assert len(troubles) == MOST_FAULTS
+    assert {len(trouble.job) for trouble in troubles} == {8}
+    assert "secret" not in repr(books.read())
+
+
+def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
+    """A page with ten thousand visitors helps nobody, and takes long."""
+    crowd = [
+        make_job(visitor_id=f"{number % 150:032x}", address=f"{number:032x}", created_at=NOON - number)
+        for number in range(1500)
+    ]
+    add_rows(books.shelf.path, crowd)
+    found = books.read()
+    assert found.visitors == 150
+    assert [guest.visitor_id for guest in found.guests] == [f"{number:032x}" for number in range(MOST_VISITORS)]
+    assert {len(guest.addresses) for guest in found.guests} == {MOST_ADDRESSES}
+
+
+def test_a_limit_in_money_that_cannot_hold_is_told(books: Books) -> None:
+    """Until a price is known, or the limit is gone."""
+    assert not books.read().price_is_missing
+    books.controls.change_limits({"usd_per_day": 5})
+    assert books.read().price_is_missing
+    books.guard.learn_price(MODEL_ID, 0.03, None)
+    assert not books.read().price_is_missing

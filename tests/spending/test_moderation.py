@@ -1,0 +1,352 @@
+"""The owner's controls: what the owner says holds for the next row, and a restart forgets none of it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dreamina_ui.errors import ForbiddenWordError, InputError, LimitError, ShutOutError, StoppedError
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.spending.limits import Limits
+from dreamina_ui.spending.moderation import MAX_WORDS, holds_word, plain
+from dreamina_ui.web.auth.visitor import person_id
+from tests.support.bad_server import Answer, json_answer
+from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
+
+VISITOR, HOME = "a" * 32, "b" * 32
+REVOKED = json_answer({"error_code": 401001, "message": "who?"}, 401)
+NO_BALANCE = json_answer({"error_code": 400002, "message": "no balance"}, 402)
+
+_numbers = itertools.count()
+
+
+def press(scene: Scene, prompt: str = "", **more: str) -> Job:
+    """Press Generate; without a prompt, with one that is new: the same one at once would be a double click."""
+    return scene.studio.generate(MODEL_ID, INPUTS | {"prompt": prompt or f"prompt {next(_numbers)}"}, **more)
+
+
+def reasons(scene: Scene) -> list[str]:
+    """Why new jobs are stopped."""
+    with scene.ledger.reading() as connection:
+        return [stop.reason for stop in scene.studio.controls.rules(connection).stops]
+
+
+@pytest.fixture
+def quiet(scene: Scene, service: Service) -> Scene:
+    """A started studio whose submits get no answer."""
+    service.accept(Answer(silent=True))
+    scene.start()
+    return scene
+
+
+# --- the stop
+
+
+def test_a_stop_holds_at_once_and_until_the_owner_says_so(quiet: Scene) -> None:
+    """The owner who sees something wrong has one switch, and it is no wish."""
+    quiet.studio.controls.stop()
+    with pytest.raises(StoppedError, match="Nothing was submitted"):
+        press(quiet)
+    quiet.restart()
+    with pytest.raises(StoppedError):
+        press(quiet)
+    quiet.studio.controls.resume()
+    press(quiet)
+
+
+def test_a_stop_leaves_no_row_behind_it(quiet: Scene) -> None:
+    """Also for presses under way: after the switch no job is written any more, and none that was is taken back."""
+    made: list[Job] = []
+    refused: list[StoppedError] = []
+    written_at_stop: list[int] = []
+    gate = threading.Barrier(41)
+
+    def one(number: int) -> None:
+        gate.wait()
+        try:
+            made.append(press(quiet, visitor_id=f"v{number}"))
+        except StoppedError as fault:
+            refused.append(fault)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    gate.wait()
+    quiet.studio.controls.stop()
+    written_at_stop.append(len(quiet.ledger.unfinished(quiet.origin)))
+    for thread in threads:
+        thread.join()
+    assert len(made) + len(refused) == 40
+    assert len(quiet.ledger.unfinished(quiet.origin)) == written_at_stop[0] == len(made)
+
+
+def test_submitting_again_is_stopped_too(scene: Scene, service: Service) -> None:
+    """There is no way around the switch."""
+    service.accept(Answer(hang_up=True))
+    scene.start()
+    job = scene.wait(press(scene).job_id, "submit_unclear")
+    scene.studio.controls.stop()
+    with pytest.raises(StoppedError):
+        scene.studio.submit_again(job.job_id)
+    assert scene.studio.job(job.job_id).put_aside_at is None, "it still waits for its decision"
+    assert service.posts == 1
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(REVOKED, "auth"), (NO_BALANCE, "balance")])
+def test_one_refused_submit_stops_all_that_follow(scene: Scene, service: Service, answer: Answer, reason: str) -> None:
+    """Instead of failing visitor after visitor."""
+    service.accept(answer)
+    scene.start()
+    scene.wait(press(scene).job_id, "failed")
+    for _ in range(3):
+        with pytest.raises(StoppedError, match="The owner has been told"):
+            press(scene)
+    assert (reasons(scene), service.posts) == ([reason], 1)
+    service.accept(json_answer({"request_id": "r-2"}))
+    scene.studio.controls.resume()
+    press(scene)
+
+
+def test_the_owner_is_told_in_the_log(scene: Scene, service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """Who runs it on a server reads the log, not the page."""
+    service.accept(REVOKED)
+    scene.start()
+    with caplog.at_level(logging.WARNING, "dreamina_ui.spending.moderation"):
+        scene.wait(press(scene).job_id, "failed")
+    assert ["New jobs are stopped" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_token_refused_while_jobs_run_stops_new_ones_and_no_other(scene: Scene, service: Service) -> None:
+    """What is paid for goes on as soon as the token is good again; new jobs wait for the owner."""
+    service.status(json_answer({"error_code": 401001}, 401))
+    scene.start()
+    job = press(scene)
+    scene.wait(job.job_id, lambda job: job.problem == "auth")
+    with pytest.raises(StoppedError):
+        press(scene)
+    service.completes()
+    assert scene.wait(job.job_id).state == "done"
+    assert reasons(scene) == ["auth"], "the owner lets them go on, not a look that went well"
+
+
+@pytest.mark.parametrize(
+    "answer", [json_answer({"error_code": 403001}, 403), Answer(403)], ids=["foreign request", "403 without a code"]
+)
+def test_a_request_of_another_account_stops_nobody(scene: Scene, service: Service, answer: Answer) -> None:
+    """One wrong request id must not close the page."""
+    service.status(answer)
+    scene.start()
+    job = press(scene)
+    scene.wait(job.job_id, lambda job: job.problem is not None)
+    assert reasons(scene) == []
+
+
+def test_a_refused_prompt_stops_nobody(scene: Scene, service: Service) -> None:
+    """Firewalls before a service answer 403 to some words; no stranger must close the page with one of them."""
+    service.accept(Answer(403, b"<html>blocked</html>"))
+    scene.start()
+    scene.wait(press(scene, "<script>").job_id, "failed")
+    assert reasons(scene) == []
+
+
+def test_a_restart_tries_the_token_anew_but_not_the_empty_account(scene: Scene, service: Service) -> None:
+    """A token is read at start only, so it may be another; a balance is filled without a restart."""
+    service.accept(REVOKED)
+    scene.start()
+    scene.wait(press(scene).job_id, "failed")
+    scene.restart()
+    assert reasons(scene) == []
+    service.accept(NO_BALANCE)
+    scene.wait(press(scene).job_id, "failed")
+    scene.restart()
+    assert reasons(scene) == ["balance"]
+
+
+def test_an_empty_account_does_not_stop_another_api(scene: Scene, service: Service) -> None:
+    """Without the token, the same folder runs on the sandbox, which costs nothing."""
+    service.accept(NO_BALANCE)
+    scene.start()
+    scene.wait(press(scene).job_id, "failed")
+    scene.origin = "sandbox"
+    service.accept(Answer(silent=True))
+    scene.restart()
+    press(scene)
+
+
+# --- limits
+
+
+def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Scene) -> None:
+    """What the owner sets at run time holds like what was set at start, and wins over it."""
+    quiet.studio.guard.limits = Limits(per_day=150)
+    quiet.studio.controls.change_limits({"per_day": 13})
+    outcomes: list[float | None] = []
+    gate = threading.Barrier(200)
+
+    def one(number: int) -> None:
+        gate.wait()
+        try:
+            press(quiet, visitor_id=f"v{number}")
+            outcomes.append(None)
+        except LimitError as fault:
+            outcomes.append(fault.most)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (outcomes.count(None), outcomes.count(13)) == (13, 187)
+
+
+def test_a_changed_limit_survives_a_restart_and_can_be_given_back(quiet: Scene) -> None:
+    """The environment's word counts again as soon as the owner wants it."""
+    quiet.studio.controls.change_limits({"visitor_per_day": 0, "usd_per_day": 2.5})
+    quiet.restart()
+    assert quiet.studio.limits() == Limits(visitor_per_day=0, usd_per_day=2.5)
+    assert quiet.studio.left(VISITOR).jobs_today == 0
+    quiet.studio.controls.change_limits({"visitor_per_day": None})
+    assert quiet.studio.limits() == Limits(usd_per_day=2.5)
+    assert quiet.studio.left(VISITOR).jobs_today is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("per_day", -1), ("per_day", 1.5), ("per_day", "7"), ("per_day", True), ("per_day", float("nan")),
+        ("usd_per_day", float("inf")), ("usd_per_month", 1e10), ("per_year", 1), ("described", 1), ("per_day", [1]),
+    ],
+)  # fmt: skip
+def test_an_impossible_limit_is_refused_by_name_and_changes_nothing(quiet: Scene, name: str, value: Any) -> None:
+    """A slip of the finger must not open the purse."""
+    with pytest.raises(InputError) as caught:
+        quiet.studio.controls.change_limits({"at_once": 1, name: value})
+    assert caught.value.field == name
+    assert quiet.studio.limits() == Limits()
+
+
+def test_a_limit_in_money_set_at_run_time_asks_for_the_price(scene: Scene, service: Service) -> None:
+    """Without a price it could not hold."""
+    scene.start()
+    scene.studio.controls.change_limits({"usd_per_day": 1})
+    service.price(json_answer({"base_price_usd": 0.05}))
+    scene.studio.learn_price_soon()
+    while not scene.studio.guard.prices:
+        threading.Event().wait(0.002)
+    assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+
+
+@pytest.mark.parametrize("answer", [json_answer({"price_unit": "image"}), Answer(404)], ids=["none told", "no answer"])
+def test_a_limit_in_money_without_a_price_is_told_at_start(
+    scene: Scene, service: Service, answer: Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The owner must not sleep on a limit that cannot hold."""
+    scene.studio.guard.limits = Limits(usd_per_day=1.0)
+    service.price(answer)
+    scene.start()
+    while "limits in USD cannot hold" not in caplog.text:
+        threading.Event().wait(0.002)
+    assert "DREAMINA_PRICE_USD" in caplog.text
+
+
+def test_a_price_that_was_not_told_at_start_is_asked_for_again(scene: Scene, service: Service) -> None:
+    """A service that is down for a minute must not leave the purse open until the next restart."""
+    scene.studio.guard.limits = Limits(usd_per_day=1.0)
+    service.price(*[Answer(503)] * 6, json_answer({"base_price_usd": 0.05}))
+    scene.start()
+    while not scene.studio.guard.prices:
+        threading.Event().wait(0.002)
+    assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+
+
+# --- who is shut out
+
+
+def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
+    """The owner can end it with one guest without ending it with all."""
+    controls = quiet.studio.controls
+    controls.shut_out("visitor", VISITOR, out=True)
+    controls.shut_out("address", HOME, out=True)
+    quiet.restart()
+    controls = quiet.studio.controls
+    with pytest.raises(ShutOutError):
+        press(quiet, visitor_id=VISITOR)
+    with pytest.raises(ShutOutError):
+        press(quiet, address=HOME)
+    press(quiet, visitor_id="c" * 32, address="d" * 32)
+    press(quiet, visitor_id=HOME, address=VISITOR)
+    controls.shut_out("visitor", VISITOR, out=False)
+    press(quiet, visitor_id=VISITOR)
+    controls.shut_out("visitor", person_id("login", "bob"), out=True)
+    with pytest.raises(ShutOutError):
+        press(quiet, visitor_id=person_id("login", "bob"))
+
+
+@pytest.mark.parametrize(("kind", "name"), [("visitor", ""), ("visitor", "A" * 32), ("word", VISITOR), ("stop", HOME)])
+def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, name: str) -> None:
+    """What comes from a request writes no other control."""
+    with pytest.raises(InputError):
+        quiet.studio.controls.shut_out(kind, name, out=True)
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("fox", "A Red FOX, in snow"), ("FOX", "fox"), ("fox", "snow_fox"), ("fox", "ｆｏｘ in full width"),
+        ("fox", "f\u200bo\u00adx unseen"), ("red fox", "a red\n  fox"), ("straße", "STRASSE"), ("café", "cafe\u0301"),
+        ("fox", "f\ufe0fo\u115f\u3164x unseen"), ("café", "cafe\u034f\u0301"),
+        ("狐", "雪の中の赤い狐が走る"), ("キツネ", "赤いｷﾂﾈです"), ("fox", "赤いfoxが走る"), ("여우", "붉은 여우를"),
+        ("#fox", "see #fox"), ("c++", "c++ code"), ("ﬁg", "a fig"),
+    ],
+)  # fmt: skip
+def test_a_forbidden_word_is_found(quiet: Scene, word: str, text: str) -> None:
+    """However it is written."""
+    quiet.studio.controls.forbid(["unrelated", word])
+    with pytest.raises(ForbiddenWordError) as caught:
+        press(quiet, prompt=text)
+    assert caught.value.word == word
+    assert "unrelated" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("word", "text"), [("fox", "a foxglove"), ("fox", "firefox"), ("fox", "fox2")])
+def test_a_part_of_a_word_is_no_word(quiet: Scene, word: str, text: str) -> None:
+    """Who forbids "ass" has nothing against grass."""
+    quiet.studio.controls.forbid([word])
+    press(quiet, prompt=text)
+
+
+@given(st.text(min_size=1, max_size=20), st.text(max_size=20))
+def test_every_word_is_found_between_spaces(word: str, text: str) -> None:
+    """No word can be set that is never found."""
+    if plain(word):
+        assert holds_word(plain(f"{text} {word} {text}"), plain(word))
+
+
+def test_words_take_the_place_of_those_before(quiet: Scene) -> None:
+    """The list on the owner's page is the list that holds; what means the same stands once."""
+    controls = quiet.studio.controls
+    controls.forbid(["fox", "狐"])
+    controls.forbid(["  Two   words ", "two words", "", "\u200b"])
+    with quiet.ledger.reading() as connection:
+        assert controls.rules(connection).words == ("Two words",)
+    press(quiet, prompt="fox")
+
+
+@pytest.mark.parametrize("words", [[7], ["\ud800"], ["x" * 101], ["x"] * (MAX_WORDS + 1), [None]])
+def test_what_is_no_word_is_refused(quiet: Scene, words: list[Any]) -> None:
+    """Nothing half."""
+    quiet.studio.controls.forbid(["stays"])
+    with pytest.raises(InputError) as caught:
+        quiet.studio.controls.forbid(words)
+    assert caught.value.field == "words"
+    with quiet.ledger.reading() as connection:
+        assert quiet.studio.controls.rules(connection).words == ("stays",)

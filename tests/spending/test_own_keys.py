@@ -1,0 +1,379 @@
+"""A visitor's own key: used for that visitor's jobs only, kept nowhere, and never anybody else's cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from dreamina_ui.api.client import RunComfy
+from dreamina_ui.errors import AuthError, InputError, KeyNeededError, LimitError, SettingsError, StoppedError
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.settings import Settings
+from dreamina_ui.spending import accounts as accounts_module
+from dreamina_ui.spending.limits import OWN_KEY_AT_ONCE, Limits, MoneyGuard
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.sessions import FREE_TRIES
+from dreamina_ui.web.routes.api_key import build_key_routes
+from dreamina_ui.wiring import limits as limits_of
+from tests.support.bad_server import Answer, Misbehaving, Recorded, json_answer
+from tests.support.harness import INPUTS, MODEL_ID, SUBMIT, TOKEN, Scene, Service
+
+KEY, OTHER_KEY = "visitor-key-AAAA", "visitor-key-BBBB"
+SESSION = "a-session"
+
+
+def press(scene: Scene, session: str | None = SESSION, visitor: str = "v", **inputs: object) -> Job:
+    account = scene.studio.accounts.account(session)
+    return scene.studio.generate(MODEL_ID, INPUTS | inputs, visitor_id=visitor, account=account)
+
+
+def calls_to(server: Misbehaving) -> list[Recorded]:
+    """All that was asked, oldest first, but for the prices, which are asked by themselves."""
+    return [seen for seen in list(server.requests) if seen.method != "GET" or not seen.path.startswith("/v1/models/")]
+
+
+def keys_of(server: Misbehaving) -> list[str]:
+    """Whose token each of these requests carried."""
+    return [(seen.header("authorization") or "").removeprefix("Bearer ") for seen in calls_to(server)]
+
+
+@pytest.fixture
+def keyed(scene: Scene, service: Service) -> Iterator[Scene]:
+    """A started studio with one visitor's key, whose job stays in the queue until the test says more."""
+    service.status("in_queue")
+    scene.start()
+    scene.studio.give_key(KEY, SESSION)
+    return scene
+
+
+# --- whose token is sent
+
+
+def test_every_call_about_a_job_carries_the_key_it_was_made_with(keyed: Scene, service: Service) -> None:
+    """The owner's token must not pay for, nor look at, what a visitor pays for."""
+    service.completes()
+    done = keyed.wait(press(keyed).job_id)
+    assert done.state == "done"
+    asked = [seen for seen in calls_to(service.server) if seen.path.startswith("/v1/")]
+    assert len(asked) >= 3
+    assert {seen.header("authorization") for seen in asked} == {f"Bearer {KEY}"}
+    assert [seen.header("authorization") for seen in service.server.requests if "/files/" in seen.path] == [None]
+
+
+def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Scene, server: Misbehaving) -> None:
+    """Whoever pressed pays, and is asked for nobody else's job."""
+    keyed.studio.give_key(OTHER_KEY, "other")
+    payers = {SESSION: KEY, "other": OTHER_KEY, None: TOKEN}
+    requests = {key: Service(server, f"r-{key}") for key in payers.values()}
+    for session, key in payers.items():
+        requests[key].accept()
+        requests[key].completes()
+        job = keyed.wait(press(keyed, session, prompt=key).job_id)
+        assert (job.state, job.request_id) == ("done", f"r-{key}")
+        assert (job.key_mark is None) == (session is None)
+    for key in payers.values():
+        about = [seen for seen in server.requests if f"/r-{key}/" in seen.path]
+        assert {seen.header("authorization") for seen in about} == {f"Bearer {key}"}
+
+
+# --- a key that is not there
+
+
+def test_after_a_restart_a_job_waits_for_its_key_and_is_posted_once(keyed: Scene, service: Service) -> None:
+    """A key is not written down, so nothing can go on without it; and nothing is lost or paid twice."""
+    job = keyed.wait(press(keyed).job_id, "queued")
+    keyed.studio.stop(timeout_s=0.0)
+    service.completes()
+    calls = len(calls_to(service.server))
+    keyed.restart()
+    waiting = keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
+    assert (waiting.state, keyed.studio.is_active(waiting)) == ("queued", False)
+    assert len(calls_to(service.server)) == calls, "it must not be asked of the owner's account"
+    keyed.studio.give_key(KEY, "a-new-session")
+    assert keyed.wait(job.job_id).state == "done"
+    assert service.posts == 1
+    assert TOKEN not in keys_of(service.server)
+
+
+def test_another_key_does_not_wake_it(keyed: Scene, service: Service) -> None:
+    """One account's request must not be asked of another account."""
+    job = keyed.wait(press(keyed).job_id, "queued")
+    keyed.restart()
+    keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
+    calls = len(calls_to(service.server))
+    keyed.studio.give_key(OTHER_KEY, SESSION)
+    assert not keyed.studio.is_active(keyed.studio.job(job.job_id))
+    assert len(calls_to(service.server)) == calls
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "unused"])
+def test_a_job_waits_when_its_key_is_gone(keyed: Scene, service: Service, how: str) -> None:
+    """It is not failed, and goes on by itself when the key is back."""
+    job = keyed.wait(press(keyed).job_id, "queued")
+    if how == "removed":
+        keyed.studio.take_key(SESSION)
+    elif how == "replaced":
+        keyed.studio.give_key(OTHER_KEY, SESSION)
+    else:
+        keyed.clock.advance(accounts_module.KEPT_S + 60)
+        keyed.studio.accounts.tidy()
+    waiting = keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
+    assert waiting.state == "queued"
+    service.completes()
+    keyed.studio.give_key(KEY, SESSION)
+    done = keyed.wait(job.job_id)
+    assert (done.state, done.problem, service.posts) == ("done", None, 1)
+
+
+def test_without_the_key_a_cancel_is_unconfirmed_and_asked_later(keyed: Scene, service: Service) -> None:
+    """Nothing was asked, so nothing may be claimed; the wish is kept."""
+    job = keyed.wait(press(keyed).job_id, "queued")
+    keyed.studio.take_key(SESSION)
+    keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
+    assert keyed.studio.cancel(job.job_id).outcome == "unconfirmed"
+    assert service.asked("cancel") == 0
+    service.cancel({"outcome": "cancelled", "status": "cancelled"})
+    service.status("in_queue", "cancelled")
+    keyed.studio.give_key(KEY, SESSION)
+    assert keyed.wait(job.job_id).state == "cancelled"
+
+
+def test_fetch_again_and_attach_ask_for_the_key(keyed: Scene, service: Service) -> None:
+    """A person reads what is missing instead of a silent wait."""
+    service.accept(Answer(hang_up=True))
+    unclear = keyed.wait(press(keyed).job_id, "submit_unclear")
+    keyed.studio.take_key(SESSION)
+    with pytest.raises(KeyNeededError):
+        keyed.studio.attach("r-1", job_id=unclear.job_id)
+    keyed.studio.give_key(KEY, SESSION)
+    service.status("failed")
+    failed = keyed.wait(keyed.studio.attach("r-1", job_id=unclear.job_id).job_id, "failed")
+    keyed.studio.take_key(SESSION)
+    with pytest.raises(KeyNeededError):
+        keyed.studio.fetch_again(failed.job_id)
+    assert keyed.studio.job(failed.job_id).state == "failed"
+    assert set(keys_of(service.server)) == {KEY}
+
+
+def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Scene, service: Service) -> None:
+    """It would be sent with the owner's token, and told in a message; people paste now and then what is in hand."""
+    calls = len(calls_to(service.server))
+    with pytest.raises(InputError) as caught:
+        keyed.studio.attach(f" {KEY} ")
+    assert KEY not in str(caught.value)
+    assert len(calls_to(service.server)) == calls
+
+
+def test_submit_again_is_paid_by_who_presses(keyed: Scene, service: Service) -> None:
+    """The key that is given now is the one that the person means."""
+    service.accept(Answer(hang_up=True), json_answer({"request_id": "r-2"}))
+    unclear = keyed.wait(press(keyed).job_id, "submit_unclear")
+    keyed.studio.give_key(OTHER_KEY, SESSION)
+    account = keyed.studio.accounts.account(SESSION)
+    again = keyed.studio.submit_again(unclear.job_id, visitor_id="v", account=account)
+    keyed.wait(again.job_id, "queued")
+    assert [seen.header("authorization") for seen in service.server.requests_for("POST", SUBMIT)] == [
+        f"Bearer {KEY}",
+        f"Bearer {OTHER_KEY}",
+    ]
+
+
+def test_a_refused_key_stops_only_its_own_job(keyed: Scene, service: Service) -> None:
+    """A stranger with a bad key must not stop the page for everyone."""
+    service.accept(json_answer({"error_code": 401001, "message": "no"}, 401), json_answer({"request_id": "r-1"}))
+    service.completes()
+    assert keyed.wait(press(keyed).job_id).problem == "auth"
+    with keyed.ledger.reading() as connection:
+        assert keyed.studio.controls.rules(connection).stops == ()
+    assert keyed.wait(press(keyed, None).job_id).state == "done"
+
+
+def test_the_owners_refused_token_stops_no_own_key(keyed: Scene, service: Service) -> None:
+    """Who pays for themselves need not wait for the owner; only the owner's own switch stops everybody."""
+    service.accept(json_answer({"error_code": 401001, "message": "no"}, 401), json_answer({"request_id": "r-1"}))
+    service.completes()
+    assert keyed.wait(press(keyed, None).job_id).problem == "auth"
+    with pytest.raises(StoppedError):
+        press(keyed, None, prompt="another")
+    assert keyed.wait(press(keyed).job_id).state == "done"
+    keyed.studio.controls.stop()
+    with pytest.raises(StoppedError):
+        press(keyed, prompt="another")
+
+
+def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Scene, service: Service) -> None:
+    """One visitor's crowded account must not make the others wait."""
+    service.status(Answer(429, b"{}", {"Retry-After": "300"}))
+    crowded = keyed.wait(press(keyed).job_id, "queued")
+    while not service.asked("status"):
+        threading.Event().wait(0.002)
+    other = Service(service.server, "r-2")
+    other.completes()
+    assert keyed.wait(press(keyed, None).job_id, timeout_s=5).state == "done"
+    assert keyed.studio.job(crowded.job_id).state == "queued"
+
+
+# --- nobody's limit
+
+
+def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Scene, service: Service) -> None:
+    """It costs the owner nothing, so it uses up nothing; and it is never refused for others' use."""
+    keyed.studio.guard = MoneyGuard(Limits(visitor_per_day=1, per_day=1, usd_per_day=0.1), keyed.origin, price_usd=0.1)
+    service.accept(Answer(silent=True))
+    for number in range(3):
+        assert press(keyed, prompt=str(number)).reserved_usd is None
+    assert keyed.studio.left("v", SESSION).jobs_today is None
+    assert keyed.studio.left("v").jobs_today == 1
+    with keyed.ledger.reading() as connection:
+        assert keyed.studio.guard.spent_usd(connection, 0.0) == 0.0
+    press(keyed, None, prompt="4", force_single=True)
+    with pytest.raises(LimitError):
+        press(keyed, None, prompt="5")
+    press(keyed, prompt="6")
+
+
+def test_one_key_keeps_nobody_waiting(keyed: Scene, service: Service) -> None:
+    """Who pays may make many jobs; but the threads that submit are everybody's, and an empty account costs nothing."""
+    service.accept(Answer(silent=True))
+    for number in range(OWN_KEY_AT_ONCE):
+        press(keyed, prompt=str(number))
+    with pytest.raises(LimitError, match="own_key_at_once"):
+        press(keyed, prompt="one more")
+    keyed.studio.give_key(OTHER_KEY, "other")
+    press(keyed, "other", prompt="somebody else's")
+
+
+def test_the_owner_can_require_own_keys(tmp_path: Path, service: Service) -> None:
+    """With no owner who pays there is nothing to limit, and nothing to send without a key."""
+    scene = Scene(tmp_path / "data", service.server.url, token="")
+    scene.start()
+    with pytest.raises(KeyNeededError):
+        scene.generate()
+    assert service.server.requests == []
+    scene.studio.give_key(KEY, SESSION)
+    service.completes()
+    assert scene.wait(press(scene).job_id).state == "done"
+    scene.close()
+
+
+def test_required_keys_need_no_owners_token_and_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hosted page without any secret of its owner."""
+    monkeypatch.setenv("DREAMINA_REQUIRE_OWN_KEY", "1")
+    monkeypatch.setenv("DREAMINA_SHARED", "1")
+    assert not Settings().uses_sandbox
+    assert limits_of(Settings()) == Limits()
+
+
+def test_beside_the_sandbox_a_key_makes_real_pictures(tmp_path: Path, server: Misbehaving) -> None:
+    """Try it free, then paste a key; and what is under way goes on where it belongs, each to its own API."""
+    scene = Scene(tmp_path / "data", server.url, origin="sandbox")
+    scene.start()
+    scene.studio.give_key(KEY, SESSION)
+    free, paid = Service(server, "r-free"), Service(server, "r-paid")
+    jobs = {}
+    for service, session in ((free, None), (paid, SESSION)):
+        service.accept()
+        service.status("in_queue")
+        jobs[service] = scene.wait(press(scene, session, prompt=service.request_id).job_id, "queued")
+    assert [job.api_origin for job in jobs.values()] == ["sandbox", server.url]
+    scene.restart()
+    scene.studio.give_key(KEY, "a-new-session")
+    for service, job in jobs.items():
+        service.completes(service.picture(f"{service.request_id}.png"))
+        assert scene.wait(job.job_id).state == "done"
+    for service, token in ((free, TOKEN), (paid, KEY)):
+        asked = [seen for seen in server.requests if f"/{service.request_id}/" in seen.path]
+        assert {seen.header("authorization") for seen in asked} == {f"Bearer {token}"}
+    scene.close()
+
+
+# --- what is kept
+
+
+def test_the_ledger_knows_a_key_again_and_does_not_hold_it(keyed: Scene, tmp_path: Path) -> None:
+    """Who gets the data folder gets no key; and another installation's mark of the same key is another."""
+    job = press(keyed)
+    keyed.wait(job.job_id, "queued")
+    for path in keyed.folder.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
+    elsewhere = Scene(tmp_path / "elsewhere", keyed.base_url)
+    assert elsewhere.studio.accounts.keep(KEY, None)[0].key_mark != job.key_mark
+    assert keyed.studio.accounts.keep(KEY, None)[0].key_mark == job.key_mark
+    elsewhere.close()
+
+
+def test_only_so_many_keys_are_kept(keyed: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strangers must not fill the memory; the key that was not used the longest goes first."""
+    monkeypatch.setattr(accounts_module, "MOST_KEYS", 3)
+    monkeypatch.setattr(accounts_module, "MOST_SESSIONS", 2)
+    accounts = keyed.studio.accounts
+    for number in range(5):
+        keyed.clock.advance(1)
+        accounts.hint(SESSION)  # it is in use
+        keyed.clock.advance(1)
+        accounts.keep(f"key-{number}", f"s{number}")
+    assert [accounts.hint(f"s{number}") for number in range(5)] == [None, None, None, "ey-3", "ey-4"]
+    assert accounts.hint(SESSION) == "AAAA"
+    for number in range(3):
+        accounts.keep(KEY, f"more-{number}")
+    assert [accounts.hint(session) for session in (SESSION, "more-0", "more-1", "more-2")] == [
+        None, None, "AAAA", "AAAA",
+    ]  # fmt: skip
+
+
+def test_the_same_key_in_two_browsers_stays_until_both_took_it_back(keyed: Scene) -> None:
+    """A removal on the phone must not stop the jobs of the laptop."""
+    accounts = keyed.studio.accounts
+    keyed.studio.give_key(KEY, "phone")
+    keyed.studio.take_key("phone")
+    assert (accounts.hint("phone"), accounts.hint(SESSION)) == (None, "AAAA")
+    keyed.studio.take_key(SESSION)
+    with pytest.raises(KeyNeededError):
+        accounts.client(Job("j", MODEL_ID, keyed.origin, {}, 0.0, 0.0, key_mark="another"))
+
+
+# --- a try that costs nothing
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_checked"),
+    [
+        (json_answer({"error_code": 404001, "message": "unknown"}, 404), True),
+        (json_answer({"error_code": 403001, "message": "another account's"}, 403), True),
+        (json_answer({"message": "forbidden"}, 403), True),
+        (Answer(503), False),
+        (Answer(hang_up=True), False),
+    ],
+)
+def test_a_key_is_tried_with_a_call_that_costs_nothing(
+    scene: Scene, server: Misbehaving, answer: Answer, is_checked: bool
+) -> None:
+    """A good key is never turned away because of a bad day of the service."""
+    server.default = answer
+    assert scene.studio.accounts.check(KEY) is is_checked
+    assert [seen.method for seen in server.requests] == ["GET"]
+
+
+def test_a_wrong_key_is_told_at_once(scene: Scene, server: Misbehaving) -> None:
+    """Not only after a press."""
+    server.default = json_answer({"error_code": 401001, "message": f"bad token {KEY}"}, 401)
+    with pytest.raises(AuthError) as caught:
+        scene.studio.accounts.check(KEY)
+    assert KEY not in str(caught.value)
+    with pytest.raises(SettingsError):
+        scene.studio.accounts.check("with a space")
+    assert KEY not in repr(RunComfy(scene.base_url, KEY))
+
+
+def test_keys_that_could_not_be_tried_run_out(scene: Scene, server: Misbehaving) -> None:
+    """While the service is away, nobody may push out everybody's keys with invented ones."""
+    server.default = Answer(503)
+    app = Starlette(routes=build_key_routes(scene.studio, Access(is_shared=True)))
+    with TestClient(app, client=("198.51.100.1", 50000)) as client:
+        codes = [client.post("/dreamina/key", json={"key": f"rc-{n}"}).status_code for n in range(FREE_TRIES + 1)]
+    assert codes == [200] * FREE_TRIES + [429]

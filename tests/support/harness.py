@@ -1,0 +1,183 @@
+"""What the tests of the studio and of the page share: a studio at full speed, and a scripted service beside it."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from dreamina_ui.api.client import RunComfy
+from dreamina_ui.api.pacing import Pace
+from dreamina_ui.jobs.service import Studio
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.store import MediaStore
+from dreamina_ui.models.schema import load_models
+from dreamina_ui.spending.accounts import Accounts
+from tests.support.bad_server import Answer, Misbehaving, json_answer
+
+MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
+SUBMIT = f"/v1/models/{MODEL_ID}"
+FAST = Pace(shortest_s=0.005, longest_s=0.02, fault_longest_s=0.03)
+TOKEN = "token-of-the-tests"
+INPUTS = {"prompt": "a red fox"}
+
+
+def no_pause(_seconds: float) -> None:
+    """Stands in for `time.sleep` where a part waits before it tries again."""
+
+
+class Clock:
+    """A clock that goes with the real one and can be moved ahead."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self._ahead_s
+
+    def advance(self, seconds: float) -> None:
+        self._ahead_s += seconds
+
+
+class Scene:
+    """A studio in a folder, against a base URL; it can be stopped and opened again as after a crash."""
+
+    def __init__(self, folder: Path, base_url: str, *, token: str = TOKEN, origin: str | None = None) -> None:
+        self.folder = folder
+        self.base_url = base_url
+        self.token = token
+        self.origin = origin or base_url
+        self.clock = Clock()
+        self.client_options: dict[str, Any] = {"pause": no_pause, "attempts": 2}
+        self.ledger_options: dict[str, Any] = {}
+        self.pace = FAST
+        self.studio = self._build()
+
+    def _build(self) -> Studio:
+        self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
+        self.media = MediaStore(
+            self.folder / "media", AddressGuard(exempt_origin=self.base_url), attempts=2, pause=no_pause
+        )
+        return Studio(
+            accounts=Accounts(
+                RunComfy(self.base_url, self.token, **self.client_options) if self.token else None,
+                self.origin,
+                secret=self.ledger.secret("key_marks"),
+                connect=lambda key: RunComfy(self.base_url, key, **self.client_options),
+                key_origin=self.base_url,
+                clock=self.clock,
+            ),
+            models=load_models(),
+            ledger=self.ledger,
+            media=self.media,
+            pace=self.pace,
+            clock=self.clock,
+        )
+
+    def start(self) -> Studio:
+        self.studio.start()
+        return self.studio
+
+    def restart(self) -> Studio:
+        """Stop without a farewell and begin anew on the same folder."""
+        self.studio.stop(timeout_s=0.0)
+        self.studio = self._build()
+        return self.start()
+
+    def generate(self, **inputs: Any) -> Job:
+        return self.studio.generate(MODEL_ID, INPUTS | inputs)
+
+    def wait(self, job_id: str, until: Callable[[Job], bool] | str = "rest", timeout_s: float = 10.0) -> Job:
+        """Wait for a job to be at rest, in a named state, or as a condition says."""
+
+        def condition(job: Job) -> bool:
+            if callable(until):
+                return until(job)
+            return job.at_rest if until == "rest" else job.state == until
+
+        changed = threading.Event()
+        stop = self.studio.changes.subscribe(job_id, lambda _: changed.set())
+        deadline = time.monotonic() + timeout_s
+        try:
+            while not condition(job := self.studio.job(job_id)):
+                assert changed.wait(max(0.0, deadline - time.monotonic())), f"still waiting, the job is {job}"
+                changed.clear()
+            return job
+        finally:
+            stop()
+
+    def close(self) -> None:
+        self.studio.stop(timeout_s=0.0)
+        self.ledger.close()
+
+
+class Service:
+    """A scripted Model API with one request, and a file host on the same origin."""
+
+    def __init__(self, server: Misbehaving, request_id: str = "r-1") -> None:
+        self.server = server
+        self.request_id = request_id
+        self.accept()
+        self.price(json_answer({}))
+
+    @property
+    def posts(self) -> int:
+        """How many submits arrived."""
+        return len(self.server.requests_for("POST", SUBMIT))
+
+    def accept(self, *answers: Answer) -> None:
+        self.server.script(f"POST {SUBMIT}", *(answers or (json_answer({"request_id": self.request_id}),)))
+
+    def price(self, *answers: Answer) -> None:
+        self.server.script(f"GET {SUBMIT}", *answers)
+
+    def status(self, *answers: Answer | str | dict[str, Any]) -> None:
+        self._script("status", *answers)
+
+    def result(self, *answers: Answer | str | dict[str, Any]) -> None:
+        self._script("result", *answers)
+
+    def cancel(self, *answers: Answer | str | dict[str, Any]) -> None:
+        self._script("cancel", *answers)
+
+    def asked(self, verb: str) -> int:
+        return sum(seen.path == f"/v1/requests/{self.request_id}/{verb}" for seen in list(self.server.requests))
+
+    def file(self, name: str, *answers: Answer) -> str:
+        """Script a file of the service; returns its address."""
+        self.server.script(f"/files/{name}", *answers)
+        return f"{self.server.url}/files/{name}"
+
+    def picture(self, name: str = "one.png", size: tuple[int, int] = (64, 48)) -> str:
+        return self.file(name, Answer(200, png(size), {"Content-Type": "image/png"}))
+
+    def completes(self, *urls: str) -> None:
+        """Say completed, with these pictures (one of its own if none is given)."""
+        self.status("completed")
+        self.result({"status": "completed", "cost": 0.03, "output": {"images": list(urls) or [self.picture()]}})
+
+    def _script(self, verb: str, *answers: Answer | str | dict[str, Any]) -> None:
+        bodies = [{"status": answer} if isinstance(answer, str) else answer for answer in answers]
+        made = [body if isinstance(body, Answer) else json_answer(body) for body in bodies]
+        self.server.script(f"/v1/requests/{self.request_id}/{verb}", *made)
+
+
+def png(size: tuple[int, int] = (64, 48), color: str = "tomato") -> bytes:
+    """A small PNG."""
+    file = io.BytesIO()
+    Image.new("RGB", size, color).save(file, "PNG")
+    return file.getvalue()
+
+
+def body_of(server: Misbehaving) -> dict[str, Any]:
+    """The JSON body of the newest submit."""
+    found: dict[str, Any] = json.loads(server.requests_for("POST", SUBMIT)[-1].body)
+    return found

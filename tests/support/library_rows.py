@@ -1,0 +1,139 @@
+"""A library that a test fills by hand: rows in the ledger, small files where the media store looks for them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from PIL import Image
+
+from dreamina_ui.ledger.job import AT_REST, Job, Output, new_id
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.migrations import search_text
+from dreamina_ui.ledger.tables import jobs as job_rows
+from dreamina_ui.ledger.tables import outputs as output_rows
+from dreamina_ui.library.library import Entry, Library, Shown
+from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.store import MediaStore
+from tests.support.harness import MODEL_ID, png
+
+ORIGIN = "https://model-api.runcomfy.net"
+NOON = 1_795_000_000.0
+SIZE = "1024x1024(1:1)"
+
+
+class SetClock:
+    """A clock that only the test moves."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Shelf:
+    """A ledger, a media store and the library over them, in one folder."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] | None = None) -> None:
+        self.clock = clock or SetClock()
+        self.path = folder / "ledger.sqlite3"
+        self.media_folder = folder / "media"
+        self.ledger = Ledger(self.path, clock=self.clock)
+        self.media = MediaStore(self.media_folder, AddressGuard())
+        self.library = Library(self.ledger, self.media)
+
+    def add(self, prompt: str = "a red fox", *, files: int | Iterable[bytes] = 1, **fields: Any) -> Job:
+        """Write a job, done unless said otherwise, with originals of this content or so many small pictures."""
+        made = make_job(prompt, **{"created_at": self.clock()} | fields)
+        contents = [png((8 + index, 8)) for index in range(files)] if isinstance(files, int) else list(files)
+        made = replace(made, outputs=tuple(kept(index, content) for index, content in enumerate(contents)))
+        add_rows(self.path, [made])
+        for output, content in zip(made.outputs, contents, strict=True):
+            folder = self.folder_of(made, output)
+            folder.mkdir(parents=True)
+            (folder / "original.png").write_bytes(content)
+            (folder / "preview.webp").write_bytes(webp((64, 48)))
+            (folder / "thumbnail.webp").write_bytes(webp((32, 24)))
+        return self.ledger.job(made.job_id)
+
+    def folder_of(self, job: Job, output: Output) -> Path:
+        """Where the copies of one file lie."""
+        return self.media_folder / job.job_id[:2] / job.job_id / str(output.index)
+
+    def files(self) -> list[str]:
+        """The names of all files on disk."""
+        return sorted(path.name for path in self.media_folder.rglob("*") if path.is_file())
+
+    def wall(self, **shown: Any) -> list[Entry]:
+        """Everything that is shown, by pages of three."""
+        return walk(self.library, Shown(**shown), limit=3)
+
+    def prompts(self, **shown: Any) -> list[str]:
+        """The prompts on the wall, each once, newest first."""
+        return list(dict.fromkeys(str(entry.job.inputs["prompt"]) for entry in self.wall(**shown)))
+
+
+def walk(library: Library, shown: Shown, limit: int, between: Callable[[], object] = lambda: None) -> list[Entry]:
+    """Read page by page to the end, with something that happens between two pages."""
+    found: list[Entry] = []
+    while page := library.page(shown, found[-1].place if found else "", limit):
+        found += page
+        between()
+    return found
+
+
+def webp(size: tuple[int, int]) -> bytes:
+    """A small WebP."""
+    file = io.BytesIO()
+    Image.new("RGB", size, "tomato").save(file, "WEBP")
+    return file.getvalue()
+
+
+def make_job(prompt: str = "a red fox", **fields: Any) -> Job:
+    """A job that is done; it is in no ledger yet."""
+    size = fields.get("size", SIZE)
+    made = Job(
+        job_id=new_id(),
+        model_id=MODEL_ID,
+        api_origin=ORIGIN,
+        inputs={"prompt": prompt, "width×height": size, "scale": 0.5, "force_single": True},
+        created_at=NOON,
+        updated_at=NOON,
+        size=size,
+        state="done",
+        visitor_id="v",
+    )
+    made = replace(made, **fields)
+    return replace(made, finished_at=made.created_at + 9) if made.state in AT_REST else made
+
+
+def kept(index: int, content: bytes) -> Output:
+    """A kept picture with this original."""
+    return Output(
+        index, "image", new_id(), "kept", "original.png", "image/png", "PNG", 8 + index, 8,
+        len(content), hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+
+
+def add_rows(path: Path, made: Iterable[Job]) -> None:
+    """Write many jobs into a ledger at once, as another process would."""
+    rows, files = [], []
+    for job in made:
+        facts = {column.name: getattr(job, column.name, None) for column in job_rows.columns}
+        rows.append(facts | {"inputs": json.dumps(dict(job.inputs)), "search_text": search_text(job.inputs)})
+        for output in job.outputs:
+            values = asdict(output)
+            files.append({"job_id": job.job_id, "output_index": values.pop("index"), **values})
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    with engine.begin() as connection:
+        connection.execute(job_rows.insert(), rows)
+        if files:
+            connection.execute(output_rows.insert(), files)
+    engine.dispose()

@@ -1,0 +1,167 @@
+"""The owner's view: nobody else gets in, every control does what it says, and the page has a button for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import expect
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from dreamina_ui.errors import ForbiddenWordError, LimitError, ShutOutError, StoppedError
+from dreamina_ui.spending.limits import Limits
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.routes.admin import build_owner_routes
+from tests.support.bad_server import Answer
+from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
+from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
+from tests.web.gradio_page import test_page
+from tests.web.gradio_page.test_page import OpenPage
+
+browser, open_page = test_page.browser, test_page.open_page
+CONTROLS: dict[str, Any] = {
+    "switch": {"stopped": True},
+    "limits": {"per_day": 1},
+    "shut-out": {"kind": "visitor", "name": "a" * 32, "out": True},
+    "words": {"words": ["fox"]},
+}
+
+
+@pytest.fixture
+def owner(scene: Scene, service: Service) -> Iterator[TestClient]:
+    """The owner, at the machine itself, without a page."""
+    service.accept(Answer(silent=True))
+    scene.start()
+    routes = build_owner_routes(scene.studio, Access(is_shared=False), can_sign_in=False)
+    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
+        yield client
+
+
+def test_each_control_does_what_it_says(owner: TestClient, scene: Scene) -> None:
+    """The answer is the overview afterwards: what the page shows is what holds."""
+
+    def change(control: str, **body: Any) -> Any:
+        answer = owner.post(f"/dreamina/owner/{control}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def press() -> None:
+        scene.studio.generate(MODEL_ID, INPUTS, visitor_id="a" * 32)
+
+    assert change("words", words=["fox"])["rules"]["words"] == ["fox"]
+    with pytest.raises(ForbiddenWordError):
+        press()
+    assert change("shut-out", **CONTROLS["shut-out"])["rules"]["shut_out"][0]["name"] == "a" * 32
+    with pytest.raises(ShutOutError):
+        press()
+    assert change("switch", stopped=True)["rules"]["stops"][0]["reason"] == "owner"
+    with pytest.raises(StoppedError):
+        press()
+    change("switch", stopped=False)
+    change("words", words=[])
+    change("shut-out", kind="visitor", name="a" * 32, out=False)
+    assert [limit["most"] for limit in change("limits", per_day=0)["limits"] if limit["name"] == "per_day"] == [0]
+    with pytest.raises(LimitError):
+        press()
+    change("limits", per_day=None)
+    press()
+
+
+@pytest.mark.parametrize(
+    ("control", "body", "field"),
+    [
+        ("switch", {}, "stopped"), ("switch", {"stopped": "yes"}, "stopped"), ("limits", {"per_day": -1}, "per_day"),
+        ("limits", {"per_day": []}, "per_day"), ("limits", {"x": 1}, "x"), ("words", {}, "words"),
+        ("words", {"words": [1]}, "words"), ("shut-out", {"kind": "visitor", "name": "x", "out": True}, "visitor"),
+        ("shut-out", {"kind": "stop", "name": "a" * 32, "out": True}, "kind"),
+        ("shut-out", {"kind": "visitor", "name": "a" * 32}, "out"), ("else", {}, "control"),
+    ],
+)  # fmt: skip
+def test_a_wrong_wish_is_named_and_changes_nothing(
+    owner: TestClient, scene: Scene, control: str, body: Any, field: str
+) -> None:
+    """A slip is told, not guessed at."""
+    answer = owner.post(f"/dreamina/owner/{control}", json=body)
+    assert answer.status_code == 422
+    assert field in answer.json()["message"]
+    overview = scene.studio.overview()
+    assert overview.rules == type(overview.rules)((), (), ())
+    assert scene.studio.limits() == Limits()
+
+
+def test_another_sites_page_presses_no_switch(owner: TestClient, scene: Scene) -> None:
+    """The owner's browser may be on any site."""
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    assert owner.get("/dreamina/owner/overview", headers=elsewhere).status_code == 403
+    for control, body in CONTROLS.items():
+        assert owner.post(f"/dreamina/owner/{control}", json=body, headers=elsewhere).status_code == 403
+    assert scene.studio.overview().rules.stops == ()
+
+
+def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
+    """Who has the link is a guest; the way in is the sign-in, and it leads back."""
+    stranger = Visitor(shared).http
+    opened = stranger.get(f"{shared.url}/dreamina/owner", timeout=10, allow_redirects=False)
+    assert (opened.status_code, opened.headers["location"]) == (303, "sign-in?next=owner")
+    told = [stranger.get(f"{shared.url}/dreamina/owner/overview", timeout=10)]
+    told += [
+        stranger.post(f"{shared.url}/dreamina/owner/{path}", json=body, timeout=10) for path, body in CONTROLS.items()
+    ]
+    assert [answer.status_code for answer in told] == [403] * 5
+    assert {tuple(answer.json()) for answer in told} == {("message",)}
+    assert stranger.get(f"{shared.url}/dreamina/left", timeout=10).json()["is_owner"] is False
+    assert Visitor(shared).press()["success"]
+    wrong = {"Host": "pictures.example"}
+    assert requests.get(f"{shared.url}/dreamina/owner/overview", headers=wrong, timeout=10).status_code == 403
+
+
+def test_without_a_password_there_is_no_way_in(scene: Scene) -> None:
+    """And none is promised."""
+    routes = build_owner_routes(scene.studio, Access(is_shared=True), can_sign_in=False)
+    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
+        assert client.get("/dreamina/owner").status_code == 403
+
+
+def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: OpenPage, tmp_path: Path) -> None:
+    """The switch, pressed in a browser, is felt by a visitor at the next press and named to them; and then lifted."""
+    visitor = Visitor(shared)
+    page = open_page(shared)
+    page.goto(f"{shared.url}/dreamina/owner")
+    page.locator("input[type=password]").fill(OWNER_PASSWORD)
+    page.get_by_role("button", name=say("en", "sign_in")).click()
+    try:
+        page.get_by_role("button", name=say("en", "owner_stop")).click()
+        expect(page.locator(".switch")).to_contain_text(say("en", "owner_stop_owner"))
+        refused = visitor.press(prompt="while it is stopped")
+        assert not refused["success"]
+        assert refused["message"] == say("en", "error_stopped_owner")
+        left = f"{shared.url}/dreamina/left?language=ja"
+        assert visitor.http.get(left, timeout=10).json()["stopped"] == say("ja", "error_stopped_owner")
+        page.get_by_role("button", name=say("en", "owner_resume")).click()
+        expect(page.get_by_role("button", name=say("en", "owner_stop"))).to_be_visible()
+        assert visitor.press(prompt="as it goes on")["success"]
+        assert visitor.http.get(left, timeout=10).json()["stopped"] == ""
+        limit = page.get_by_role("textbox", name=say("en", "owner_limit_per_day"))
+        limit.fill("0")
+        limit.press("Enter")
+        expect(page.get_by_role("status")).to_have_text(say("en", "owner_saved"))
+        assert not visitor.press(prompt="beyond the limit")["success"]
+        limit.fill("many")
+        limit.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text(say("en", "owner_limit_per_day"))
+        limit.fill("")
+        limit.press("Enter")
+        expect(page.get_by_role("status")).to_have_text(say("en", "owner_saved"))
+        assert visitor.press(prompt="within the limit")["success"]
+        page.get_by_role("link", name=say("en", "sign_in_back")).click()
+        expect(page.locator("#owner-link")).to_have_text(say("en", "open_owner"))
+    finally:
+        http = requests.Session()
+        http.post(f"{shared.url}/dreamina/sign-in", data={"password": OWNER_PASSWORD}, timeout=10)
+        http.post(f"{shared.url}/dreamina/owner/switch", json={"stopped": False}, timeout=10)
+        http.post(f"{shared.url}/dreamina/owner/limits", json={"per_day": None}, timeout=10)

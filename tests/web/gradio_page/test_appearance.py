@@ -1,0 +1,211 @@
+"""The page's look: everybody can read, reach and use it, and its states are designed, not left over."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page, expect
+
+from dreamina_ui.web.i18n.translate import say
+from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox
+from tests.web.gradio_page import test_page
+from tests.web.gradio_page.test_page import (
+    FIELDS,
+    OpenPage,
+    await_form,
+    cancel_all,
+    cancel_button,
+    expect_state,
+    press_generate,
+    prompt_box,
+)
+
+browser, open_page = test_page.browser, test_page.open_page
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+ASK_AXE = """async () => {
+    const ends = () => document.getAnimations()
+        .filter(each => each.playState === "running" && each.effect.getTiming().iterations !== Infinity);
+    await new Promise(requestAnimationFrame);
+    // What fades is pale for a moment; a fade that another one replaces ends at once, and a bar moves every second.
+    for (let turn = 0, left; turn < 4 && (left = ends()).length; turn += 1)
+        await Promise.allSettled(left.map(each => each.finished));
+    return (await axe.run(document, {resultTypes: ["violations"]})).violations
+    .filter(found => ["serious", "critical"].includes(found.impact))
+    .flatMap(found => found.nodes.map(node => [found.id, node.target.join(" "), node.failureSummary].join(" | ")));
+}"""
+GROUNDS: dict[Literal["light", "dark"], str] = {"light": "rgb(246, 247, 245)", "dark": "rgb(16, 20, 19)"}
+FIRST_VISIT_BYTES = 900_000
+COLLECT = """() => { window.said = []; const live = document.getElementById("job-status");
+    new MutationObserver(() => said.push(live.textContent)).observe(live, {childList: true, characterData: true}); }"""
+
+
+def expect_no_findings(page: Page) -> None:
+    """axe-core finds nothing serious or critical in what the page shows now, light and dark. No rule is left out."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    for scheme, ground in GROUNDS.items():
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("body")).to_have_css("background-color", ground)
+        assert page.evaluate(ASK_AXE) == []
+
+
+def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenPage) -> None:
+    """Who sees little, hears the page or uses no mouse makes pictures here, too."""
+    page = open_page(app, reduced_motion="reduce")
+    dialog, close = page.get_by_role("dialog"), page.get_by_role("button", name=say("en", "close"))
+    expect(page.locator("#examples button")).to_have_count(6)
+    expect_no_findings(page)
+    expect_state(press_generate(page, "looked at"), "done")
+    page.get_by_label(FIELDS["size"].title).click()
+    expect_no_findings(page)
+    page.keyboard.press("Escape")
+    for box in page.locator("#form summary").all():
+        box.click()
+    page.get_by_role("button", name=say("en", "batch_table")).click()
+    expect(dialog).to_be_visible()
+    expect_no_findings(page)
+    close.click()
+    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    page.get_by_text(say("en", "costs"), exact=True).click()
+    expect(page.locator(".costs-purse")).to_be_visible()
+    tile = page.locator("#library .tile").first
+    expect(tile).to_be_visible()
+    expect_no_findings(page)
+    tile.click()
+    expect(dialog.get_by_role("button", name=say("en", "close"))).to_be_focused()
+    expect_no_findings(page)
+
+
+def test_axe_finds_nothing_serious_on_the_owners_pages(shared: AppProcess, open_page: OpenPage) -> None:
+    """The owner may be one of them."""
+    page = open_page(shared)
+    page.goto(f"{shared.url}/dreamina/sign-in?next=owner")
+    expect_no_findings(page)
+    page.locator("input[type=password]").fill(OWNER_PASSWORD)
+    page.get_by_role("button", name=say("en", "sign_in")).click()
+    expect(page.locator(".switch")).to_be_visible()
+    expect_no_findings(page)
+
+
+def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPage) -> None:
+    """An empty page teaches nothing; a press fills in the form and costs nothing, and all of it loads quickly."""
+    sizes: list[int] = []
+
+    def count_bytes(page: Page) -> None:
+        tool = page.context.new_cdp_session(page)
+        tool.send("Network.enable")
+        tool.on("Network.loadingFinished", lambda told: sizes.append(told["encodedDataLength"]))
+
+    page = open_page(held.app, count_bytes, locale="ja-JP")
+    presses = page.locator("#examples button")
+    expect(presses).to_have_count(6)
+    expect(page.locator("#examples")).to_contain_text(say("ja", "examples_about"))
+    for place, picture in enumerate(page.locator("#examples img").all(), start=1):
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+        expect(presses.nth(place - 1)).to_have_text(say("ja", f"example_{place}"))
+    assert sum(sizes) < FIRST_VISIT_BYTES
+    presses.nth(2).focus()
+    page.keyboard.press("Enter")
+    expect(prompt_box(page)).to_have_value(say("ja", "example_3"))
+    expect(page.locator("#dreamina-note")).to_contain_text(say("ja", "settings_taken"))
+    assert say("ja", "example_3") not in [each["inputs"]["prompt"] for each in held.requests()]
+    press_generate(page, "もう始めた人")
+    expect(page.locator("#examples")).to_be_hidden()
+    page.get_by_role("button", name=say("ja", "examples")).click()
+    expect(presses).to_have_count(6)
+    cancel_all_in_japanese(page)
+
+
+def cancel_all_in_japanese(page: Page) -> None:
+    for job in page.locator("li.job").all():
+        cancel_button(job, "ja").click()
+        expect_state(job, "cancelled", "ja")
+
+
+def test_the_form_gets_out_of_the_way_and_stays_there(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Who looks at pictures has the whole width for them, tomorrow as well; nothing is bought out of sight."""
+    page = open_page(held.app)
+    press = page.locator("#toggle-form")
+    expect(press).to_have_attribute("aria-expanded", "true")
+    press.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#form")).to_be_hidden()
+    page.reload()
+    expect(press).to_have_text(say("en", "show_form"))
+    expect(page.locator("#form")).to_be_hidden()
+    page.keyboard.press("Control+Enter")
+    press.click()
+    await_form(page)
+    expect(page.locator("#form")).to_be_visible()
+    expect(page.locator("li.job")).to_have_count(0)
+    prompt_box(page).focus()
+    expect(prompt_box(page)).to_have_css("outline-style", "solid")
+
+
+def test_on_a_phone_generate_is_always_at_hand_and_covers_nothing(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The pictures are below the form: nobody scrolls back up for the next one."""
+    phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+    page = open_page(held.app, **phone)
+    job = press_generate(page, "far down")
+    expect_state(job, "queued")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.locator("#generate").click(trial=True)
+    bar, last = page.locator("#press").bounding_box(), job.bounding_box()
+    assert bar
+    assert last
+    assert bar["y"] + bar["height"] == pytest.approx(844, abs=1)
+    assert last["y"] + last["height"] <= bar["y"]
+    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    expect(page.locator("#press")).to_be_hidden()
+    page.get_by_role("tab", name=say("en", "tab_create")).click()
+    cancel_all(page)
+
+
+def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Who hears the page is told what happened, and not each step of a place in the queue or of a bar."""
+    page = open_page(held.app, reduced_motion="reduce")
+    older = press_generate(page, "the one before")
+    expect_state(older, "queued")
+    page.evaluate(COLLECT)
+    job = press_generate(page, "listened to")
+    words = job.locator(".state > span").first
+    expect(words).to_have_text(re.compile(say("en", "queue_position", position=r"\d+")))
+    place = words.inner_text()
+    cancel_button(older).click()
+    expect(words).not_to_have_text(place)
+    held.begin()
+    expect_state(job, "running")
+    assert job.locator(".outputs").evaluate("node => parseFloat(getComputedStyle(node).animationDuration)") < 0.01
+    held.finish()
+    expect_state(job, "done")
+    said = [text for text in page.evaluate("said") if text.startswith("listened to")]
+    for state in ("queued", "running", "done"):
+        assert sum(say("en", f"state_{state}") in text for text in said) == 1, said
+    assert len(said) <= 5, said
+
+
+def test_a_browser_without_a_network_is_told_calmly(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The work goes on at the server; the page says so on every tab and finds back by itself."""
+    page = open_page(held.app)
+    note = page.get_by_text(say("en", "offline"))
+    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    page.context.set_offline(True)
+    expect(note).to_be_in_viewport()
+    page.context.set_offline(False)
+    expect(note).to_be_hidden()
+
+
+def test_who_has_nothing_left_reads_it_before_the_press(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Nobody writes a long prompt for a refusal: the form says at once when there is room again, or who stopped it."""
+    left = {"jobs_today": 0, "renewed_at": 1_800_000_000, "stopped": "", "is_owner": False}
+    page = open_page(held.app, lambda page: page.route("**/dreamina/left*", lambda route: route.fulfill(json=left)))
+    note = page.locator("#left-today.stopped")
+    expect(note).to_contain_text("0")
+    assert note.evaluate("node => getComputedStyle(node).backgroundColor") != "rgba(0, 0, 0, 0)"
+    left |= {"stopped": say("en", "error_stopped_owner")}
+    page.reload()
+    expect(note).to_have_text(say("en", "error_stopped_owner"))

@@ -1,0 +1,593 @@
+"""The library's promises, in a real Chromium on a real app."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Locator, Page, Request, Route, expect
+
+from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
+from dreamina_ui.web.i18n.translate import say
+from tests.support.bad_server import Answer
+from tests.support.browser import AppProcess, ScriptedApp, Visitor, wait_for
+from tests.support.harness import png
+from tests.support.library_rows import NOON, Shelf
+from tests.web.gradio_page import test_page
+from tests.web.gradio_page.test_appearance import expect_no_findings
+from tests.web.gradio_page.test_page import card, expect_state, press_generate, prompt_box, wait_on
+
+browser, open_page = test_page.browser, test_page.open_page
+OpenPage = Callable[..., Page]
+DARK_CARD = "rgb(25, 31, 29)"
+DROP = """([text, name]) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], name, { type: "image/png" }));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+@pytest.fixture
+def open_library(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> OpenPage:
+    """Opens the library as a new visitor at this machine."""
+
+    def open_one(**context: Any) -> Page:
+        page = open_page(stocked.app, **context)
+        go_to_library(page, context.get("locale", "en-US")[:2])
+        return page
+
+    return open_one
+
+
+def go_to_library(page: Page, language: str = "en") -> None:
+    page.get_by_role("tab", name=say(language, "tab_library")).click()
+    expect(page.locator("#library .usage")).not_to_be_empty()
+
+
+def tile(page: Page, prompt: str, number: int = 1) -> Locator:
+    return page.get_by_role("button", name=say("en", "picture_alt", number=number, prompt=prompt), exact=True)
+
+
+def tiles(page: Page) -> Locator:
+    return page.locator("#library .wall button.tile")
+
+
+def filter_by(page: Page, key: str, language: str = "en") -> Locator:
+    label = page.locator("#library .filters label").filter(has=page.get_by_text(say(language, key), exact=True))
+    return label.locator("input, select")
+
+
+def tool(page: Page, key: str, **values: Any) -> Locator:
+    return page.locator("#library").get_by_role("button", name=say("en", key, **values), exact=True)
+
+
+def dialog_button(page: Page, key: str, language: str = "en") -> Locator:
+    return page.locator("dialog.large").get_by_role("button", name=say(language, key), exact=True)
+
+
+def note(page: Page) -> Locator:
+    return page.locator("#dreamina-note")
+
+
+# --- the wall
+
+
+def test_the_wall_shows_thumbnails_newest_first(shelf: Shelf, open_library: OpenPage) -> None:
+    """Everything made here is found in one place, and costs a phone's data plan little."""
+    shelf.add("the older one", files=2, created_at=NOON)
+    shelf.add("a failure", files=0, state="failed", created_at=NOON + 1)
+    shelf.add("the newer one", created_at=NOON + 2)
+    page = open_library()
+    labels = [one.get_attribute("aria-label") for one in tiles(page).all()]
+    assert labels == [
+        "Picture 1: the newer one", "Failed: a failure", "Picture 1: the older one", "Picture 2: the older one",
+    ]  # fmt: skip
+    for image in page.locator("#library .wall img").all():
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+        assert "/thumbnail/" in (image.get_attribute("src") or "")
+    expect(page.locator("#library .usage")).to_contain_text("3 files")
+
+
+def test_more_pages_come_while_one_scrolls(shelf: Shelf, open_library: OpenPage) -> None:
+    """A hundred pictures are not loaded to see the first ones, and none is missing at the end."""
+    for number in range(20):
+        shelf.add(f"number {number}", files=5, created_at=NOON + number)
+    page = open_library()
+    expect(tiles(page).first).to_be_visible()
+    assert tiles(page).count() < 100
+    while tiles(page).count() < 100:
+        before = tiles(page).count()
+        tiles(page).last.scroll_into_view_if_needed()
+        wait_on(page, lambda before=before: tiles(page).count() > before)  # type: ignore[misc]
+    labels = [one.get_attribute("aria-label") for one in tiles(page).all()]
+    assert labels == [f"Picture {index}: number {number}" for number in range(19, -1, -1) for index in range(1, 6)]
+    expect(tool(page, "library_more")).to_be_hidden()
+
+
+def test_a_server_that_is_away_is_asked_once(shelf: Shelf, open_library: OpenPage) -> None:
+    """A page that cannot come is told, and not asked for again and again."""
+    for number in range(10):
+        shelf.add(f"number {number}", files=3)
+    page = open_library()
+    expect(tiles(page)).to_have_count(24)
+    asked: list[Route] = []
+    page.route("**/dreamina/library?*", lambda route: asked.append(route) or route.abort())  # type: ignore[func-returns-value]
+    tool(page, "library_more").scroll_into_view_if_needed()
+    expect(note(page)).to_contain_text(say("en", "library_failed"))
+    page.wait_for_timeout(100)
+    assert len(asked) == 1
+    page.unroute("**/dreamina/library?*")
+    tool(page, "library_more").click()
+    expect(tiles(page)).to_have_count(30)
+
+
+def test_a_library_that_is_opened_early_fills_itself(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> None:
+    """On a slow line one presses the tab before its script is there, and does not know to press again."""
+    shelf.add("a red fox")
+    held: list[Route] = []
+    page = open_page(stocked.app, prepare=lambda one: one.route("**/library.js", lambda route: held.append(route)))
+    wait_on(page, lambda: bool(held))
+    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    expect(page.locator("#library")).to_be_attached()
+    held[0].continue_()
+    expect(tile(page, "a red fox")).to_be_visible()
+
+
+def test_search_and_filters_narrow_the_wall(shelf: Shelf, open_library: OpenPage) -> None:
+    """One picture of thousands is found by what was asked for."""
+    shelf.add("A Red Fox")
+    shelf.add("a blue whale", size="2048x2048(1:1)")
+    shelf.add("a grey fox", files=0, state="failed")
+    page = open_library()
+    expect(tiles(page)).to_have_count(3)
+    filter_by(page, "library_search").fill("FOX")
+    expect(tiles(page)).to_have_count(2)
+    filter_by(page, "library_state").select_option("failed")
+    expect(tiles(page)).to_have_count(1)
+    filter_by(page, "library_search").fill("100%")
+    expect(page.locator("#library .empty")).to_be_visible()
+    filter_by(page, "library_search").fill("")
+    filter_by(page, "library_state").select_option("")
+    filter_by(page, "library_size").select_option("2048x2048(1:1)")
+    expect(tiles(page)).to_have_count(1)
+    expect(tile(page, "a blue whale")).to_be_visible()
+
+
+def test_one_day_can_be_chosen(shelf: Shelf, open_library: OpenPage) -> None:
+    """`Last Tuesday` is a day of the person, from midnight to midnight, written as the page's language writes it."""
+    for prompt, created_at in (("before", NOON - 86_400), ("that day", NOON), ("after", NOON + 86_400)):
+        shelf.add(prompt, created_at=created_at)
+    page = open_library(timezone_id="Asia/Tokyo", locale="de-DE")
+    expect(tiles(page)).to_have_count(3)
+    since, until = filter_by(page, "library_since", "de"), filter_by(page, "library_until", "de")
+    expect(since).to_have_attribute("placeholder", "31.12.2026")
+    since.fill("18.11.2026")
+    until.fill("2026-11-18")
+    expect(tiles(page)).to_have_count(1)
+    expect(page.get_by_role("button", name=say("de", "picture_alt", number=1, prompt="that day"))).to_be_visible()
+    problem = page.locator("#library .day .problem").last
+    for wrong in ("31.11.2026", "morgen"):
+        until.fill(wrong)
+        until.blur()
+        expect(problem).to_have_text(say("de", "day_form", example="31.12.2026"))
+        expect(tiles(page)).to_have_count(2)
+    with page.expect_request(lambda request: "until=" in request.url):
+        page.locator("#library .day > input").last.fill("2026-11-18")
+    expect(until).to_have_value("18.11.2026")
+    expect(problem).to_be_empty()
+    expect(tiles(page)).to_have_count(1)
+
+
+# --- one picture large
+
+
+def test_the_keyboard_walks_through_large_pictures(shelf: Shelf, open_library: OpenPage) -> None:
+    """Looking through a day's work needs two keys; originals of many megabytes are loaded only when asked for."""
+    shelf.add("second", created_at=NOON)
+    shelf.add("first", files=2, created_at=NOON + 1)
+    page = open_library()
+    asked: list[str] = []
+    page.context.on("request", lambda request: asked.append(request.url))
+    tile(page, "first").focus()
+    page.keyboard.press("Enter")
+    dialog = page.locator("dialog.large")
+    prompt = dialog.locator(".large-prompt")
+    expect(prompt).to_have_text("first")
+    image = dialog.locator(".large-picture img")
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    for key, shown in (("ArrowRight", "Picture 2: first"), ("ArrowRight", "Picture 1: second"),
+                       ("ArrowRight", "Picture 1: second"), ("ArrowLeft", "Picture 2: first")):  # fmt: skip
+        page.keyboard.press(key)
+        expect(dialog).to_have_attribute("aria-label", shown)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(tile(page, "first", 2)).to_be_focused()
+    assert any("/preview/" in url for url in asked)
+    assert [url for url in asked if "/original/" in url] == []
+    page.keyboard.press("Enter")
+    with page.expect_popup() as opened:
+        dialog.get_by_role("link", name=say("en", "open_original")).click()
+    opened.value.wait_for_load_state()
+    assert "/original/" in opened.value.url
+    opened.value.close()
+
+
+def test_a_large_picture_tells_its_facts(shelf: Shelf, open_library: OpenPage) -> None:
+    """What it cost, which request it was, and the digest of its file."""
+    job = shelf.add("a red fox", request_id="r-77", cost_usd=0.03)
+    page = open_library()
+    tile(page, "a red fox").click()
+    for fact in ("r-77", "$0.03", job.outputs[0].sha256, "8 × 8 · PNG", "1024 × 1024"):
+        expect(page.locator("dialog.large")).to_contain_text(str(fact))
+
+
+def test_settings_are_taken_over_and_nothing_starts(stocked: ScriptedApp, shelf: Shelf, open_library: OpenPage) -> None:
+    """Trying a variation begins with the same settings; only Generate costs money."""
+    shelf.add("a fox to vary", size="3024x1296(21:9)")
+    page = open_library()
+    before, posts = stocked.app.count_jobs(), len(stocked.server.requests_for("POST"))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method) if "/dreamina/" in request.url else None)
+    tile(page, "a fox to vary").click()
+    dialog_button(page, "again").click()
+    expect(page.locator("#generate")).to_be_focused()
+    expect(page.locator("#generate")).to_be_focused()
+    expect_settings(page, "a fox to vary", "21:9")
+    expect(note(page)).to_contain_text(say("en", "settings_taken"))
+    assert (stocked.app.count_jobs(), len(stocked.server.requests_for("POST"))) == (before, posts)
+    assert set(sent) <= {"GET"}
+
+
+def expect_settings(page: Page, prompt: str, ratio: str) -> None:
+    expect(prompt_box(page)).to_have_value(prompt)
+    expect(prompt_box(page)).to_be_visible()
+    assert ratio in page.locator("#field-size input").input_value()
+    expect(page.locator("#field-scale input[type=number]")).to_have_value("0.5")
+
+
+# --- favourites, deletion, many at once
+
+
+def test_a_favourite_is_marked_and_found(shelf: Shelf, open_library: OpenPage) -> None:
+    """The good ones are one click away."""
+    shelf.add("good")
+    shelf.add("not so good")
+    page = open_library()
+    tile(page, "good").click()
+    dialog_button(page, "favourite").click()
+    expect(dialog_button(page, "unfavourite")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#library .star:visible")).to_have_count(1)
+    filter_by(page, "library_favourites").check()
+    expect(tiles(page)).to_have_count(1)
+    expect(tile(page, "good")).to_be_visible()
+    tile(page, "good").click()
+    dialog_button(page, "unfavourite").click()
+    expect(dialog_button(page, "favourite")).to_be_visible()
+    assert shelf.wall(favourites=True) == []
+
+
+def test_a_deletion_can_be_taken_back(shelf: Shelf, open_library: OpenPage) -> None:
+    """A slip costs nothing, and the note says so in time."""
+    job = shelf.add("deleted by mistake")
+    shelf.add("another")
+    page = open_library()
+    tile(page, "deleted by mistake").click()
+    dialog_button(page, "delete").click()
+    expect(tiles(page)).to_have_count(1)
+    expect(page.locator("dialog.large")).to_have_count(0)
+    expect(note(page)).to_contain_text(say("en", "deleted", count=1))
+    expect(page.locator("#library .usage")).to_contain_text("1 file,")
+    assert shelf.ledger.job(job.job_id).outputs[0].deleted_at is not None
+    note(page).get_by_role("button", name=say("en", "undo")).click()
+    expect(tiles(page)).to_have_count(2)
+    expect(page.locator("#library .usage")).to_contain_text("2 files")
+    assert shelf.ledger.job(job.job_id).outputs == job.outputs
+
+
+def test_chosen_pictures_come_as_one_zip(shelf: Shelf, open_library: OpenPage) -> None:
+    """A project's pictures are handed on in one file, with what is known about them."""
+    shelf.add("kept out")
+    contents = [png() + os.urandom(100), png() + os.urandom(200)]
+    job = shelf.add("chosen", files=contents, request_id="r-9", cost_usd=0.06)
+    page = open_library()
+    tool(page, "library_select").click()
+    tile(page, "chosen", 1).click()
+    tile(page, "kept out").click()
+    tile(page, "kept out").click()
+    tile(page, "chosen", 2).press("Space")
+    expect(tile(page, "chosen", 2)).to_have_attribute("aria-pressed", "true")
+    expect(tile(page, "kept out")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#library .selection")).to_contain_text(say("en", "library_selected", count=2))
+    with page.expect_download() as download:
+        tool(page, "library_zip").click()
+    archive, manifest = read_zip(download.value.path().read_bytes())
+    assert sorted(archive.read(entry["file"]) for entry in manifest) == sorted(contents)
+    assert {(entry["job_id"], entry["request_id"], entry["cost_usd"]) for entry in manifest} == {
+        (job.job_id, "r-9", 0.06)
+    }
+    expect(tiles(page)).to_have_count(3)
+
+
+def read_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert archive.testzip() is None
+    return archive, json.loads(archive.read("manifest.json"))
+
+
+def test_all_that_is_shown_comes_as_one_zip(shelf: Shelf, open_library: OpenPage) -> None:
+    """`Download all` means what is on the wall now."""
+    shelf.add("a red fox", files=2)
+    shelf.add("a whale")
+    page = open_library()
+    filter_by(page, "library_search").fill("fox")
+    expect(tiles(page)).to_have_count(2)
+    with page.expect_download() as download:
+        page.get_by_role("link", name=say("en", "library_zip_all")).click()
+    _, manifest = read_zip(download.value.path().read_bytes())
+    assert [entry["prompt"] for entry in manifest] == ["a red fox"] * 2
+
+
+def test_several_are_deleted_and_brought_back_at_once(shelf: Shelf, open_library: OpenPage) -> None:
+    """Tidying up takes one press, and so does thinking again."""
+    shelf.add("one", files=3)
+    shelf.add("two")
+    page = open_library()
+    tool(page, "library_select").click()
+    for number in (1, 2, 3):
+        tile(page, "one", number).click()
+    tool(page, "delete").click()
+    expect(tiles(page)).to_have_count(1)
+    expect(note(page)).to_contain_text(say("en", "deleted", count=3))
+    note(page).get_by_role("button", name=say("en", "undo")).click()
+    expect(tiles(page)).to_have_count(4)
+
+
+# --- a picture dropped onto the page
+
+
+def test_a_dropped_picture_brings_its_settings_back(shelf: Shelf, open_library: OpenPage) -> None:
+    """The file alone is enough to go on from it; it is read in the browser and never sent."""
+    content = png() + os.urandom(300_000)
+    shelf.add("from a file", files=[content], size="3024x1296(21:9)")
+    page = open_library()
+    sent: list[tuple[str, int]] = []
+    page.on("request", lambda request: sent.append((request.url, size_of(request))))
+    page.evaluate(DROP, [b64encode(content).decode(), "renamed by me.png"])
+    expect(note(page)).to_contain_text(say("en", "settings_taken"))
+    expect_settings(page, "from a file", "21:9")
+    assert [url for url, _ in sent if "/library/find" in url]
+    assert max(size for _, size in sent) < 2000
+    assert hashlib.sha256(content).hexdigest() == shelf.wall()[0].job.outputs[0].sha256
+
+
+def size_of(request: Request) -> int:
+    """Bytes of a request's body."""
+    return len(request.post_data_buffer or b"")
+
+
+def test_a_foreign_picture_is_said_to_be_one(shelf: Shelf, open_library: OpenPage) -> None:
+    """Nothing happens to the form, and the person knows why."""
+    page = open_library()
+    before = prompt_box(page).input_value()
+    page.evaluate(DROP, [b64encode(png((3, 3))).decode(), "holiday.png"])
+    expect(note(page)).to_contain_text(say("en", "settings_unknown"))
+    assert prompt_box(page).input_value() == before
+
+
+# --- a job whose answer was lost
+
+
+@pytest.fixture
+def lost(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> tuple[Page, Locator, Any]:
+    """A page, the card of a job whose submit was answered by a 502, and its service."""
+    service = stocked.service()
+    service.accept(Answer(502, b"bad gateway"))
+    page = open_page(stocked.app)
+    job = press_generate(page, "lost on the way")
+    expect_state(job, "submit_unclear")
+    return page, job, service
+
+
+def test_a_lost_answer_is_looked_up(lost: tuple[Page, Locator, Any]) -> None:
+    """The first way: the request id from RunComfy's site brings the pictures, without a second submit."""
+    page, job, service = lost
+    posts = service.posts
+    job.get_by_label(say("en", "attach_label")).fill("no-such-request")
+    look_up = job.get_by_role("button", name=say("en", "attach"), exact=True)
+    look_up.click()
+    expect(note(page)).to_contain_text("no-such-request")
+    expect_state(job, "submit_unclear")
+    service.completes()
+    field = job.get_by_label(say("en", "attach_label"))
+    expect_no_findings(page)  # light, and then dark
+    expect(field).to_have_css("background-color", DARK_CARD)
+    field.fill(f" {service.request_id} ")
+    look_up.click()
+    expect_state(job, "done")
+    expect(job.locator("img")).to_have_count(1)
+    assert service.posts == posts
+
+
+def test_a_lost_submit_is_sent_again_only_by_a_second_yes(lost: tuple[Page, Locator, Any]) -> None:
+    """The second way: it may charge twice, and the person has read that before it does."""
+    page, job, service = lost
+    posts = service.posts
+    service.accept()
+    service.completes()
+    again = job.get_by_role("button", name=say("en", "submit_again"), exact=True)
+    again.click()
+    sure = job.get_by_role("button", name=say("en", "submit_again_sure"), exact=True)
+    expect(sure).to_be_visible()
+    assert "charge twice" in sure.inner_text()
+    expect(job.get_by_role("button", name=say("en", "keep_waiting"), exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(again).to_be_focused()
+    assert service.posts == posts
+    again.click()
+    sure.click()
+    done = page.locator('li.job[data-state="done"]')
+    expect(done.locator("img")).to_have_count(1)
+    expect(page.locator('li.job[data-state="submit_unclear"]:visible')).to_have_count(0)
+    assert service.posts == posts + 1
+
+
+def test_a_lost_job_is_put_aside_and_found_again(lost: tuple[Page, Locator, Any]) -> None:
+    """The third way: out of sight, but not lost."""
+    page, job, _ = lost
+    job.get_by_role("button", name=say("en", "put_aside"), exact=True).click()
+    expect(job).to_be_hidden()
+    go_to_library(page)
+    expect(page.locator("#library .empty")).to_be_visible()
+    filter_by(page, "library_put_aside").check()
+    expect(tiles(page)).to_have_count(1)
+    tiles(page).click()
+    dialog_button(page, "bring_back").click()
+    expect(page.locator("#library .empty")).to_be_visible()
+    filter_by(page, "library_put_aside").uncheck()
+    expect(tiles(page)).to_have_count(1)
+
+
+def test_a_request_made_elsewhere_is_added(stocked: ScriptedApp, shelf: Shelf, open_library: OpenPage) -> None:
+    """What was made on RunComfy's own site joins the library."""
+    service = stocked.service()
+    service.completes()
+    page = open_library()
+    page.get_by_text(say("en", "add_request")).click()
+    page.locator("#library").get_by_label(say("en", "attach_label")).fill(service.request_id)
+    page.locator("#library .add-request").get_by_role("button").click()
+    expect(note(page)).to_contain_text(service.request_id)
+    wait_for(lambda: shelf.library.usage().files == 1)
+    page.get_by_role("tab", name=say("en", "tab_create")).click()
+    expect_state(card(page, service.request_id), "done")
+    go_to_library(page)
+    expect(tile(page, service.request_id)).to_be_visible()
+
+
+# --- screens, languages, any text
+
+
+def test_the_library_fits_a_phone(shelf: Shelf, open_library: OpenPage) -> None:
+    """Half of all people hold a phone: nothing sticks out, in the wall, the choice and the large picture."""
+    shelf.add("x" * 300, files=5, request_id="r" * 100)
+    shelf.add("y" * 300, files=0, state="submit_unclear", problem="submit_unclear", detail="z" * 200)
+    page = open_library(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    expect(tiles(page)).to_have_count(6)
+    expect_no_overflow(page)
+    tool(page, "library_select").tap()
+    tiles(page).nth(1).tap()
+    expect_no_overflow(page)
+    tool(page, "library_done").tap()
+    for number in (0, 1):
+        tiles(page).nth(number).tap()
+        expect(page.locator("dialog.large .large-prompt")).to_be_visible()
+        expect_no_overflow(page)
+        box = page.locator("dialog.large").bounding_box()
+        assert box
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
+        assert page.locator("dialog.large").evaluate("node => node.scrollWidth <= node.clientWidth")
+        dialog_button(page, "close").tap()
+
+
+def expect_no_overflow(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_japanese_visitor_reads_a_japanese_library(shelf: Shelf, open_library: OpenPage) -> None:
+    """Filters, buttons, facts and notes speak the visitor's language."""
+    shelf.add("桜と山と湖")
+    page = open_library(locale="ja-JP")
+    for key in ("library_search", "library_state", "library_size", "library_favourites"):
+        expect(filter_by(page, key, "ja")).to_be_visible()
+    filter_by(page, "library_search", "ja").fill("山と湖")
+    page.get_by_role("button", name=say("ja", "picture_alt", number=1, prompt="桜と山と湖")).click()
+    expect(page.locator("dialog.large")).to_contain_text(say("ja", "state_done"))
+    dialog_button(page, "delete", "ja").click()
+    expect(note(page)).to_contain_text(say("ja", "deleted", count=1))
+    expect(note(page).get_by_role("button")).to_have_text(say("ja", "undo"))
+
+
+# --- whose library it is
+
+
+class Drawer:
+    """What one visitor reaches by HTTP alone."""
+
+    def __init__(self, app: AppProcess, **headers: str) -> None:
+        visitor = Visitor(app)
+        cookie = f"{COOKIE}={visitor.http.cookies[COOKIE]}"
+        self.visitor_id = visitor_id(cookie)
+        self._address = f"{app.url}/dreamina"
+        self._headers = {"Cookie": cookie, **headers}
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"{self._address}/{path}", headers=self._headers, timeout=10)
+
+    def post(self, path: str, **body: Any) -> requests.Response:
+        return requests.post(f"{self._address}/{path}", headers=self._headers, timeout=10, **body)
+
+    def prompts(self) -> list[str]:
+        return [entry["prompt"] for entry in self.get("library").json()["entries"]]
+
+
+def test_on_a_shared_page_each_visitor_has_a_library(shared: AppProcess) -> None:
+    """A shared link is not a shared drawer: not to see, not to delete, not to download, not to look up."""
+    shelf = Shelf(shared.data)
+    one, other = Drawer(shared), Drawer(shared)
+    mine = shelf.add("mine alone", visitor_id=one.visitor_id, request_id="shared-1")
+    shelf.add("theirs alone", visitor_id=other.visitor_id)
+    assert (one.prompts(), other.prompts()) == (["mine alone"], ["theirs alone"])
+    assert requests.get(f"{shared.url}/dreamina/library", timeout=10).json()["entries"] == []
+    key, sha256 = mine.outputs[0].file_key, mine.outputs[0].sha256
+    assert other.post("library/mark", json={"files": [key], "deleted": True}).json()["count"] == 0
+    assert other.post("library/zip", data={"files": key}).status_code == 404
+    assert [entry["prompt"] for entry in read_zip(other.get("library/zip").content)[1]] == ["theirs alone"]
+    assert other.post("library/find", json={"sha256": sha256}).json()["prompt"] == "theirs alone"  # the same pixels
+    assert other.get(f"jobs/{mine.job_id}").status_code == 404
+    assert other.post(f"jobs/{mine.job_id}/put-aside", json={}).status_code == 404
+    assert other.get("library/usage").json()["files"] == 1
+    assert other.post("attach", json={"request_id": "shared-1"}).status_code == 409
+    assert one.prompts() == ["mine alone"]
+    shelf.ledger.close()
+
+
+@pytest.mark.parametrize("headers", [{"Host": "pictures.example"}, {"X-Forwarded-For": "203.0.113.9"}], ids=str)
+def test_through_a_tunnel_each_visitor_has_a_library(
+    stocked: ScriptedApp, shelf: Shelf, headers: dict[str, str]
+) -> None:
+    """Who forgets to say that the page is shared has not given everything away."""
+    visitor, stranger, owner = (
+        Drawer(stocked.app, **headers), Drawer(stocked.app, **headers), Drawer(stocked.app)
+    )  # fmt: skip
+    shelf.add("the owner's", visitor_id=owner.visitor_id, created_at=NOON)
+    shelf.add("the visitor's", visitor_id=visitor.visitor_id, created_at=NOON + 1)
+    assert owner.prompts() == ["the visitor's", "the owner's"]
+    assert visitor.prompts() == ["the visitor's"]
+    assert stranger.prompts() == []
+
+
+def test_another_sites_page_cannot_touch_the_library(stocked: ScriptedApp, shelf: Shelf) -> None:
+    """A page that the owner visits must not delete or read anything here."""
+    key = shelf.add("untouched").outputs[0].file_key
+    for method, path, body in (
+        ("GET", "library", None), ("GET", "library/usage", None), ("GET", "library/zip", None),
+        ("POST", "library/mark", {"files": [key], "deleted": True}), ("POST", "library/find", {"sha256": "0" * 64}),
+    ):  # fmt: skip
+        answer = requests.request(
+            method,
+            f"{stocked.app.url}/dreamina/{path}",
+            json=body,
+            headers={"Sec-Fetch-Site": "cross-site"},
+            timeout=10,
+        )
+        assert answer.status_code == 403, path
+    assert shelf.prompts() == ["untouched"]

@@ -1,0 +1,303 @@
+"""Several models on one page, pictures as inputs, and the price beside Generate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from dreamina_ui.library.library import Library
+from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.signed_urls import LINK_S, SignedLinks
+from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.models.schema import MODELS_FOLDER, load_models
+from dreamina_ui.sandbox.service import Service as SandboxService
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Access
+from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
+from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.presenters import job_card
+from dreamina_ui.web.routes.form import build_form_routes
+from tests.support.bad_server import json_answer
+from tests.support.browser import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Visitor, wait_for
+from tests.support.harness import MODEL_ID, SUBMIT, Clock, Scene, Service
+from tests.support.library_rows import Shelf
+from tests.web.gradio_page import test_page
+from tests.web.gradio_page.test_page import OpenPage, await_form, card, expect_state, press_generate, prompt_box
+
+browser, open_page = test_page.browser, test_page.open_page
+EDIT = "bytedance/dreamina-4-0/edit"
+NANO = "google/nano-banana-2-lite/text-to-image"
+EXAMPLES = ROOT / "examples" / "models"
+VIEWPORTS = {"desktop": (1280, 900), "phone": (390, 844)}
+ME = "m" * 40
+
+
+def choose_model(page: Page, title: str) -> None:
+    page.get_by_label(say("en", "model"), exact=True).click()
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+# --- the model at the top
+
+
+@pytest.mark.parametrize("screen", VIEWPORTS)
+def test_the_form_follows_the_model_and_words_go_along(held: HeldSandbox, open_page: OpenPage, screen: str) -> None:
+    """Who has written a prompt does not write it twice, and waits for no server."""
+    width, height = VIEWPORTS[screen]
+    page = open_page(held.app, viewport={"width": width, "height": height})
+    prompt_box(page).fill("a fox")
+    expect(page.locator("#field-prompt .counter")).to_contain_text("5")
+    page.locator("#batch summary").click()
+    several = page.locator("#batch fieldset")
+    expect(several).to_have_count(1)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    choose_model(page, "Dreamina 4.0 Edit")
+    expect(page.locator("#field1-prompt textarea")).to_have_value("a fox")
+    expect(page.locator("#field1-image_urls textarea")).to_be_visible()
+    expect(page.locator("#field-size")).to_be_hidden()
+    expect(several).to_have_count(0)
+    assert asked == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("#field1-prompt textarea").fill("the fox at night")
+    page.reload()
+    expect(page.locator("#field1-prompt textarea")).to_have_value("the fox at night")
+    choose_model(page, "Dreamina 4.0")
+    expect(prompt_box(page)).to_have_value("a fox")
+    expect(page.locator("#field1-prompt")).to_be_hidden()
+
+
+def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: OpenPage) -> None:
+    """From one picture to its edit with one press; both are shown small."""
+    page = open_page(held.app)
+    job = press_generate(page, "a fox to edit")
+    expect_state(job, "queued")
+    held.begin()
+    held.finish()
+    expect_state(job, "done")
+    job.get_by_role("button", name=f"{say('en', 'use_as_input')}: 1").click()
+    box = page.locator("#field1-image_urls textarea")
+    expect(box).to_have_value(re.compile(re.escape(f"{PUBLIC_URL}/dreamina/inputs/")))
+    expect(page.locator("#field1-image_urls .given img")).to_be_visible()
+    expect(page.locator("#field1-prompt textarea")).to_be_focused()
+    address = box.input_value()
+    answer = requests.get(address.replace(PUBLIC_URL, held.app.url), timeout=10)
+    assert (answer.status_code, answer.headers["content-type"], answer.content[:4]) == (200, "image/png", b"\x89PNG")
+    assert "set-cookie" not in answer.headers
+    page.locator("#field1-prompt textarea").fill("at night")
+    page.locator("#generate").click()
+    expect_state(card(page, "at night"), "queued")
+    expect(card(page, "at night").locator(".given img")).to_have_count(1)
+    sent = held.requests()[-1]
+    assert (sent["model_id"], sent["inputs"]) == (EDIT, {"prompt": "at night", "image_urls": [address]})
+    page.reload()
+    await_form(page, "#field1-prompt")
+    cancel_button = card(page, "at night").get_by_role("button", name=say("en", "cancel"), exact=True)
+    cancel_button.click()
+    expect_state(card(page, "at night"), "cancelled")
+
+
+def test_a_bad_address_is_told_beside_its_field_and_by_the_press(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Before anything is paid, and in words."""
+    page = open_page(held.app)
+    choose_model(page, "Dreamina 4.0 Edit")
+    page.locator("#field1-prompt textarea").fill("x")
+    page.locator("#field1-image_urls textarea").fill("http://example.com/a.png")
+    expect(page.locator("#field1-image_urls .refused")).to_contain_text(say("en", "rule_address_https"))
+    before = held.app.count_jobs()
+    page.locator("#generate").click()
+    expect(page.locator("#press-problem")).to_contain_text(say("en", "rule_address_https"))
+    assert held.app.count_jobs() == before
+
+
+def test_without_a_public_address_the_page_says_why_not(app: AppProcess, open_page: OpenPage) -> None:
+    """A button that does nothing is worse than none."""
+    page = open_page(app)
+    job = press_generate(page, "never an input")
+    expect_state(job, "done")
+    job.get_by_role("button", name=f"{say('en', 'use_as_input')}: 1").click()
+    expect(page.locator("#dreamina-note")).to_contain_text(say("en", "error_no_public_url"))
+    expect(page.locator("#price")).to_contain_text("$0.03")
+    expect(page.locator("#price")).to_contain_text(say("en", "price_play", price=""))
+    page.get_by_label("Force Single Image").uncheck()
+    expect(page.locator("#price")).to_contain_text(say("en", "price_most", price="$0.12", count=4))
+
+
+# --- model files
+
+
+def test_a_press_with_a_model_that_is_not_there_is_refused(held: HeldSandbox) -> None:
+    """The dropdown's value comes from outside."""
+    visitor = Visitor(held.app)
+    for model_id in ("no/such/model", None, ["x"], {"a": 1}):
+        told = visitor.press(model=model_id)
+        assert told["success"] is False
+        assert "model_id" in told["message"]
+
+
+def test_a_folder_of_more_models_adds_and_replaces(tmp_path: Path) -> None:
+    """An owner adds a model without touching the program."""
+    models = load_models(MODELS_FOLDER, EXAMPLES)
+    assert list(models) == [EDIT, MODEL_ID, NANO]
+    ratio = next(field for field in models[NANO].fields if field.key == "aspect_ratio")
+    assert (ratio.kind, ratio.default, len(ratio.choices)) == ("choice", "auto", 11)
+    text = (EXAMPLES / "nano-banana-2-lite-text-to-image.json").read_text().replace(NANO, EDIT)
+    (tmp_path / "edit.json").write_text(text)
+    assert load_models(MODELS_FOLDER, tmp_path)[EDIT].title == "Nano Banana 2 Lite"
+
+
+def test_the_sandbox_serves_every_model(tmp_path: Path) -> None:
+    """A rehearsal is whole."""
+    service = SandboxService(tmp_path, load_models(MODELS_FOLDER, EXAMPLES), clock=Clock())
+    edit = service.submit(EDIT, {"prompt": "a fox", "image_urls": ["https://example.com/a.png"]})
+    wide = service.submit(NANO, {"prompt": "a fox", "aspect_ratio": "21:9"})
+    assert (edit.count, edit.prompt, wide.count) == (1, "a fox", 1)
+    assert wide.size[0] / wide.size[1] == pytest.approx(21 / 9, rel=0.01)
+    service.close()
+
+
+def test_a_job_of_a_model_that_is_gone_is_still_shown(scene: Scene, shelf: Shelf) -> None:
+    """Taking a file away takes no picture away."""
+    job = shelf.add("old", model_id="gone/model")
+    shown = job_card(scene.studio, job, "en", 1.0)
+    assert (shown["model"], shown["prompt"], shown["given"]) == ("gone/model", "old", [])
+
+
+# --- the price
+
+
+def test_the_price_is_known_or_said_to_be_unknown(scene: Scene, client: TestClient) -> None:
+    """Never zero where nobody knows; a price for something else than a picture is not multiplied."""
+    assert client.get("/dreamina/prices").json()["models"] == {MODEL_ID: None, EDIT: None}
+    scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
+    scene.studio.guard.learn_price(EDIT, 0.5, "Second")
+    assert client.get("/dreamina/prices").json() == {
+        "play_money": False,
+        "models": {
+            MODEL_ID: {
+                "one_usd": 0.03, "unit": "image", "switch": "force_single", "most_usd": 0.12, "most_files": 4,
+            },
+            EDIT: {"one_usd": 0.5, "unit": "second"},
+        },
+    }  # fmt: skip
+
+
+def test_the_price_beside_an_own_key_is_what_that_key_pays(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox is free and a key is not: "nothing is billed" beside a button that bills would be a lie."""
+    monkeypatch.setattr("dreamina_ui.spending.prices.ASK_AGAIN_S", 0.0)
+    service.price(json_answer({"error_code": 401001}, 401), json_answer({"base_price_usd": 0.07}))
+    scene = Scene(tmp_path / "data", service.server.url, origin="sandbox")
+    scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
+    links = SignedLinks(None, b"s" * 32, scene.clock)
+    access = Access(is_shared=True)
+    routes = build_form_routes(scene.studio, Library(scene.ledger, scene.media), links, access, uses_sandbox=True)
+
+    def told(cookies: dict[str, str]) -> tuple[bool, Any]:
+        answer = TestClient(Starlette(routes=routes), "https://studio.example", cookies=cookies).get("/dreamina/prices")
+        price = answer.json()["models"][MODEL_ID]
+        return answer.json()["play_money"], price and price["one_usd"]
+
+    with_key = {KEY_COOKIE: "k" * 40}
+    assert (told({}), told(with_key)) == ((True, 0.03), (False, None))
+
+    def asked() -> list[str | None]:
+        return [seen.header("authorization") for seen in service.server.requests_for("GET") if seen.path == SUBMIT]
+
+    scene.studio.give_key("revoked-key-0000", "first")
+    wait_for(lambda: len(asked()) == 1)
+    scene.studio.give_key("visitor-key-AAAA", "second")
+    wait_for(lambda: told(with_key) == (False, 0.07))
+    assert told({}) == (True, 0.03)
+    account, prices = scene.studio.accounts.account("second"), scene.studio.prices
+    prices.ask_with(account.client, account.api_origin)
+    asked_before = asked()
+    prices.ask_with(account.client, account.api_origin)
+    assert asked() == asked_before, "one answer is enough for all"
+    assert asked_before[:2] == ["Bearer revoked-key-0000", "Bearer visitor-key-AAAA"]
+    scene.close()
+
+
+# --- the routes of the form
+
+
+@pytest.fixture
+def shelf(scene: Scene) -> Iterator[Shelf]:
+    made = Shelf(scene.folder)
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+def client(scene: Scene, shelf: Shelf) -> TestClient:
+    """The routes on a public address, asked by a visitor from elsewhere."""
+    links = SignedLinks("https://studio.example", b"s" * 32, scene.clock)
+    scene.studio.given = InputFiles(scene.folder / "given", AddressGuard(), links, shelf.library.picture)
+    routes = build_form_routes(scene.studio, shelf.library, links, Access(is_shared=True), uses_sandbox=False)
+    return TestClient(Starlette(routes=routes), "https://studio.example", cookies={COOKIE: ME})
+
+
+def link(client: TestClient, shelf: Shelf, **fields: Any) -> str:
+    job = shelf.add("mine", visitor_id=visitor_id(f"{COOKIE}={ME}"), **fields)
+    answer = client.post("/dreamina/given/link", json={"file": job.outputs[0].file_key})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["address"])
+
+
+def test_a_signed_address_gives_one_original_for_a_day(scene: Scene, client: TestClient, shelf: Shelf) -> None:
+    """The service needs no login there; and nobody gets more than was signed."""
+    address, other = link(client, shelf), shelf.add("other").outputs[0]
+    key = address.split("/")[-2]
+    stranger = TestClient(client.app, "https://studio.example")
+    answer = stranger.get(address)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    for changed in (address.replace(key, other.file_key), address.replace("/inputs/", "/inputs/1"), address + "/x"):
+        assert stranger.get(changed).status_code == 404
+    scene.clock.advance(LINK_S + 1)
+    assert stranger.get(address).status_code == 404
+
+
+def test_a_deleted_picture_has_no_signed_address_any_more(scene: Scene, client: TestClient, shelf: Shelf) -> None:
+    """Deleted means that nobody can fetch it."""
+    address = link(client, shelf)
+    shelf.library.mark([address.split("/")[-2]], deleted_at=1.0)
+    assert client.get(address).status_code == 404
+
+
+def test_nobody_signs_another_visitors_picture(client: TestClient, shelf: Shelf) -> None:
+    """Who knows a file's address must not make a public one of it."""
+    theirs = shelf.add("theirs", visitor_id="somebody else").outputs[0]
+    for file_key in (theirs.file_key, "x", None, 5):
+        assert client.post("/dreamina/given/link", json={"file": file_key}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"model_id": EDIT, "field": "image_urls", "address": "https://10.0.0.1/a.png"}, 422),
+        ({"model_id": EDIT, "field": "prompt", "address": "https://example.com/a.png"}, 400),
+        ({"model_id": "x", "field": "image_urls", "address": "https://example.com/a.png"}, 400),
+        ({"model_id": EDIT, "field": ["x"], "address": 5}, 400),
+        ([], 400),
+    ],
+)
+def test_a_look_answers_anything_and_needs_a_visitor(client: TestClient, body: Any, status: int) -> None:
+    """It makes the server ask other hosts: not for everybody, and not for everything."""
+    assert client.post("/dreamina/given/look", json=body).status_code == status
+    stranger = TestClient(client.app, "https://studio.example")
+    assert stranger.post("/dreamina/given/look", json=body).status_code == 403
+
+
+def test_the_thumbnail_of_our_own_picture_is_its_own(client: TestClient, shelf: Shelf) -> None:
+    """No copy is made of what is here already."""
+    body = {"model_id": EDIT, "field": "image_urls", "address": link(client, shelf)}
+    thumbnail = client.post("/dreamina/given/look", json=body).json()["thumbnail"]
+    assert re.fullmatch(r"files/[0-9a-f]+/thumbnail/.*\.webp", thumbnail)

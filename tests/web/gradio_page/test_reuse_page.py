@@ -1,0 +1,233 @@
+"""What one does with pictures that are there: what they cost, compare two, go on from one; in a real Chromium."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from urllib.parse import urlencode
+
+from playwright.sync_api import Page, expect
+
+from dreamina_ui.web.i18n.translate import say
+from tests.support.browser import AppProcess, HeldSandbox
+from tests.support.harness import MODEL_ID, png
+from tests.support.library_rows import Shelf
+from tests.web.gradio_page import test_library_page, test_page
+from tests.web.gradio_page.test_appearance import expect_no_findings
+from tests.web.gradio_page.test_library_page import note, tile, tool
+from tests.web.gradio_page.test_page import await_form, card, expect_state, press_generate, prompt_box, wait_on
+
+browser, open_page, open_library = test_page.browser, test_page.open_page, test_library_page.open_library
+OpenPage = Callable[..., Page]
+LOOK = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+GROUND = "node => getComputedStyle(node).backgroundColor"
+RECORD = """window.__notified = [];
+    window.Notification = class extends Notification {
+        constructor(title, options) { super(title, options); window.__notified.push(`${title}: ${options.body}`); }
+    };"""
+
+
+# --- what it cost
+
+
+def test_the_costs_are_shown_as_bars_and_as_a_table(shelf: Shelf, open_library: OpenPage) -> None:
+    """Whoever pays sees where it goes, with ears or eyes; what is unknown is said to be, and play money is no money."""
+    now = time.time()
+    shelf.add("told", cost_usd=0.5, created_at=now)
+    shelf.add("told, too", cost_usd=0.25, created_at=now - 40 * 86400)
+    shelf.add("not told", created_at=now)
+    shelf.add("not told, and nothing else that day", created_at=now - 5 * 86400)
+    shelf.add("played", cost_usd=0.03, created_at=now, api_origin="sandbox")
+    page = open_library()
+    page.get_by_text(say("en", "costs"), exact=True).click()
+    money, play = page.locator("[data-purse=money]"), page.locator("[data-purse=play]")
+    unknown = say("en", "costs_unknown", count=2)
+    expect(money.locator(".costs-total")).to_have_text(f"{say('en', 'costs_total', usd='$0.75', jobs=2)} · {unknown}")
+    expect(play).to_contain_text(say("en", "costs_play"))
+    expect(play.locator(".costs-total")).to_contain_text("$0.03")
+    expect(money.locator(".costs-slot")).to_have_count(30)
+    assert money.locator(".costs-bar").last.evaluate("bar => bar.offsetHeight > 50")
+    expect(money.locator(".costs-slot").last).to_contain_text("?")
+    quiet = money.locator(".costs-slot").nth(24).get_attribute("title") or ""
+    assert say("en", "costs_unknown", count=1) in quiet
+    assert "$0" not in quiet, "what nobody knows is not nothing"
+    money.get_by_text(say("en", "costs_table")).click()
+    day = f"{datetime.fromtimestamp(now, timezone.utc):%b} {datetime.fromtimestamp(now, timezone.utc).day}"
+    expect(money.get_by_role("row", name=f"{day} $0.50 2 1")).to_be_visible()
+    money.get_by_role("button", name=say("en", "costs_months")).click()
+    expect(money.locator(".costs-slot")).to_have_count(12)
+    assert sum(money.locator(".costs-bar").evaluate_all("bars => bars.map(bar => bar.offsetHeight > 20)")) == 2
+    page.emulate_media(forced_colors="active")
+    assert money.locator(".costs-bar").last.evaluate(GROUND) != money.evaluate(GROUND)
+
+
+# --- two pictures compared
+
+
+def test_two_pictures_are_compared_by_keyboard(shelf: Shelf, open_library: OpenPage) -> None:
+    """Which one is better shows when one lies over the other; hands stay on the keys, and find back."""
+    shelf.add("broad", files=[png((64, 32))])
+    shelf.add("square")
+    page = open_library(viewport={"width": 390, "height": 844})
+    tool(page, "library_select").press("Enter")
+    compare = tool(page, "compare")
+    tile(page, "square").press("Enter")
+    compare.press("Enter")
+    expect(note(page)).to_have_text(say("en", "compare_two"))
+    tile(page, "broad").press("Space")
+    compare.press("Enter")
+    dialog = page.get_by_role("dialog", name=say("en", "compare_title"))
+    line = dialog.get_by_role("slider", name=say("en", "compare_line"))
+    expect(line).to_be_focused()
+    expect_no_findings(page)
+    cut = "node => getComputedStyle(node).clipPath"
+    top = dialog.locator(".compare-pane").last
+    assert "50%" in top.evaluate(cut)
+    for key in ("End", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(line).to_have_attribute("aria-valuetext", "99%")
+    page.emulate_media(forced_colors="active")
+    stage = dialog.locator(".compare-stage")
+    assert stage.evaluate("node => getComputedStyle(node, '::after').backgroundColor") == "rgb(255, 255, 255)"
+    page.emulate_media(forced_colors="none")
+    assert "99%" in top.evaluate(cut)
+    assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth && node.getBoundingClientRect().right <= 390")
+    images = dialog.locator("img")
+    assert all("/preview/" in (image.get_attribute("src") or "") for image in images.all())
+    dialog.get_by_role("button", name=say("en", "compare_full")).press("Enter")
+    assert all("/original/" in (image.get_attribute("src") or "") for image in images.all())
+    dialog.get_by_role("button", name=say("en", "compare_beside")).press("Enter")
+    expect(line).to_be_hidden()
+    assert top.evaluate(cut) == "none"
+    expect_no_findings(page)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(compare).to_be_focused()
+
+
+# --- from one job to the next
+
+
+def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage) -> None:
+    """Again, another size, a link for a friend: each is one press, and only Generate costs money."""
+    page = open_page(app, permissions=["clipboard-read", "clipboard-write"])
+    first = press_generate(page, "a fox & <b>a hen</b>")
+    second = press_generate(page, "another fox")
+    expect_state(first, "done")
+    expect_state(second, "done")
+    before = app.count_jobs()
+    first.locator("figure").evaluate("node => { node.style.width = '140px'; }")  # as one of four, on a phone
+    rows = first.locator("figcaption :is(a, button)").evaluate_all("nodes => nodes.map(node => node.offsetTop)")
+    assert len(rows) == 5
+    assert len(set(rows)) == 1
+
+    def press(key: str) -> None:
+        first.locator(".go-on").get_by_role("button", name=say("en", key), exact=True).click()
+
+    prompt_box(page).fill("half a thought")
+    press("again")
+    expect(page.locator("#generate")).to_be_focused()
+    expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
+    undo = note(page).get_by_role("button", name=say("en", "undo"))
+    assert undo.evaluate("node => getComputedStyle(node).backgroundColor") == "rgba(0, 0, 0, 0)", "it can be read"
+    undo.click()
+    expect(prompt_box(page)).to_have_value("half a thought")
+    press("another_size")
+    expect(page.locator("#field-size input")).to_be_focused()
+    expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
+    star = first.get_by_role("button", name=f"{say('en', 'favourite')}: 1")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    for one in (first, second):
+        one.get_by_role("button", name=f"{say('en', 'compare')}: 1").click()
+    expect(page.locator("dialog.compare img")).to_have_count(2)
+    page.keyboard.press("Escape")
+    press("copy_link")
+    expect(note(page)).to_have_text(say("en", "link_copied"))
+    link = page.evaluate("navigator.clipboard.readText()")
+    page.reload()
+    await_form(page)
+    expect(star).to_have_attribute("aria-pressed", "true")
+    prompt_box(page).fill("typed since")
+    page.goto(link)
+    expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
+    assert app.count_jobs() == before
+
+
+def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Anybody can write a link: it starts nothing, runs nothing, and takes away nothing that was typed."""
+    page = open_page(held.app)
+    before = held.app.count_jobs()
+    prompt_box(page).fill("what I had typed")
+    markup = "<img src=x onerror='window.__pwned=1'>"
+    wishes = {"model": MODEL_ID, "prompt": markup + "🦊" * 800, "size": markup, "scale": "7", "force_single": "false"}
+    page.goto(f"{held.app.url}/#{urlencode(wishes | {markup: '1'})}")
+    told = page.locator("#link-note")
+    for text in (
+        say("en", "link_cut", field="prompt", limit=800),
+        say("en", "link_refused", field="size", value=markup),
+        say("en", "link_refused", field="scale", value="7"),
+        say("en", "link_ignored", names=markup),
+    ):
+        expect(told).to_contain_text(text)
+    expect(prompt_box(page)).to_have_value((markup + "🦊" * 800)[:800])
+    expect(page.get_by_label(test_page.FIELDS["force_single"].title)).not_to_be_checked()
+    expect(page.locator("#field-scale input[type=number]")).to_have_value("0.5")
+    expect(page.locator("img[src=x]")).to_have_count(0)
+    assert "#" not in page.url
+    page.reload()
+    told.get_by_role("button", name=say("en", "link_restore")).click()
+    expect(prompt_box(page)).to_have_value("what I had typed")
+    expect(told).to_have_count(0)
+    page.goto(f"{held.app.url}/#model=nobody/has-it&prompt=x")
+    expect(note(page)).to_contain_text("nobody/has-it")
+    page.goto(f"{held.app.url}/?prompt=a+plain+one")
+    expect(prompt_box(page)).to_have_value("a plain one")
+    assert held.app.count_jobs() == before
+
+
+# --- who looks elsewhere
+
+
+def test_the_title_and_one_notification_tell_that_a_job_is_done(held: HeldSandbox, open_page: OpenPage) -> None:
+    """One looks elsewhere while a picture is made; two open tabs do not tell it twice."""
+    page = open_page(held.app, permissions=["notifications"], prepare=lambda one: one.context.add_init_script(RECORD))
+    expect_state(press_generate(page, "seen by nobody"), "queued")
+    expect(page).to_have_title("(1) Dreamina UI")
+    page.get_by_label(say("en", "notify")).check()
+    other = page.context.new_page()
+    other.goto(held.app.url)
+    expect_state(card(other, "seen by nobody"), "queued")
+    for one in (page, other):
+        one.evaluate(LOOK, True)
+    held.begin()
+    held.finish()
+
+    def is_told() -> bool:
+        for one in (page, other):
+            one.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            one.wait_for_timeout(100)
+        return all("seen by nobody" in one.title() for one in (page, other))
+
+    wait_on(page, is_told)
+    assert page.title() == f"✓ {say('en', 'state_done')} - seen by nobody"
+    wait_on(page, lambda: bool(notified(page) + notified(other)))
+    page.wait_for_timeout(400)
+    assert notified(page) + notified(other) == [f"{say('en', 'state_done')}: seen by nobody"]
+    page.evaluate(LOOK, False)
+    expect(page).to_have_title("Dreamina UI")
+    expect_state(press_generate(page, "seen by me"), "queued")
+    held.begin()
+    held.finish()
+    expect_state(card(page, "seen by me"), "done")
+    assert len(notified(page) + notified(other)) == 1
+    other.close()
+
+
+def notified(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("window.__notified")
+    return found

@@ -1,0 +1,472 @@
+"""What a stranger finds when they leave the page and talk to the server themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+import requests
+import uvicorn
+from fastapi import FastAPI
+from gradio.data_classes import PredictBodyInternal
+
+from dreamina_ui.web.auth.visitor import VisitorCookie, address_of, visitor_id
+from dreamina_ui.web.middleware import request_limits as doors
+from dreamina_ui.web.middleware.proxy_headers import Proxies
+from dreamina_ui.web.middleware.request_limits import Doors
+from dreamina_ui.web.middleware.security_headers import SafeHeaders
+from tests.support.browser import AppProcess, HeldSandbox, Visitor, wait_for
+
+EVIL = "https://evil.example"
+A_MEGABYTE = {"data": ["x" * 1_100_000]}
+Ask = Callable[[str], requests.Response]
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[str]:
+    """The address of a plain Gradio app, as its documentation teaches it: every door of it is open."""
+
+    def generate(prompt: str) -> str:
+        return prompt
+
+    def job(job_id: str) -> str:
+        raise ValueError(f"a secret about {job_id}")
+
+    with gr.Blocks() as page:
+        gr.api(generate, api_name="generate")
+        gr.api(job, api_name="job")
+    mounted = gr.mount_gradio_app(FastAPI(), page, path="/")
+    server = uvicorn.Server(uvicorn.Config(mounted, port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_for(lambda: server.started)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def get(path: str, **headers: str) -> Ask:
+    return lambda url: requests.get(url + path, headers=headers, timeout=10)
+
+
+def post(path: str, **given: Any) -> Ask:
+    return lambda url: requests.post(url + path, **given, timeout=10)
+
+
+def join(session: str) -> Ask:
+    """Join the queue with the first event that there is, as a session of this name."""
+
+    def ask(url: str) -> requests.Response:
+        event = requests.get(f"{url}/config", timeout=10).json()["dependencies"][0]
+        body = {"data": [None] * len(event["inputs"]), "fn_index": event["id"], "session_hash": session}
+        return requests.post(f"{url}/gradio_api/queue/join", json=body, timeout=10)
+
+    return ask
+
+
+DOORS: dict[str, Ask] = {
+    "an upload without limit": post("/gradio_api/upload", files={"files": b"x" * 2_000_000}),
+    "a run past the queue": post("/gradio_api/run/generate", json={"data": ["x"]}),
+    "a run past the queue, by its old name": post("/gradio_api/api/generate", json={"data": ["x"]}),
+    "the end of anyone's event": post("/gradio_api/cancel", json={"session_hash": "s", "fn_index": 0, "event_id": "e"}),
+    "a body without limit": post("/gradio_api/call/generate", json=A_MEGABYTE),
+    "a body that a session keeps": post("/gradio_api/call/generate", json={"data": ["x" * 110_000]}),
+    "a session with a name without limit": join("s" * 90_000),
+    "the monitoring summary": get("/monitoring/summary"),
+    "the history of runs": get("/gradio_api/runs"),
+    "what a visitor typed, for all": get("/gradio_api/deep_link?session_hash=x"),
+    "answers for another site": get("/config", Host="studio.example", Origin=EVIL),
+    "answers for a sandboxed frame": get("/config", Host="studio.example", Origin="null"),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_that_gradio_leaves_open_is_shut(plain: str, app: AppProcess, door: str) -> None:
+    """Nobody uploads, reads along or goes past the queue through a page that makes pictures."""
+    assert DOORS[door](plain).status_code == 200
+    assert DOORS[door](app.url).status_code in (400, 403, 404, 413)
+
+
+def test_no_file_of_gradios_cache_is_served_to_anyone(plain: str, app: AppProcess) -> None:
+    """A file has an owner; and `file=` fetches foreign addresses too."""
+    theirs = DOORS["an upload without limit"](plain).json()[0]
+    assert requests.get(f"{plain}/gradio_api/file={theirs}", timeout=10).status_code == 200
+    assert requests.get(f"{plain}/gradio_api/file=https://example.com/a.png", timeout=10).status_code != 404
+    assert requests.get(f"{plain}/gradio_api/proxy=https://a.hf.space/", timeout=10).status_code != 404
+    for path in (f"file={theirs}", "file=/etc/passwd", "file=https://example.com/a.png", "proxy=https://a.hf.space/"):
+        assert requests.get(f"{app.url}/gradio_api/{path}", timeout=10).status_code == 404, path
+
+
+def test_no_origin_is_reflected(plain: str, app: AppProcess) -> None:
+    """Gradio lets every site read every answer with the visitor's cookie."""
+    asked = {"Host": "studio.example", "Origin": EVIL}
+    preflight = asked | {"Access-Control-Request-Method": "POST"}
+
+    def told(url: str) -> set[str]:
+        answers = [requests.get(url, headers=asked, timeout=10), requests.options(url, headers=preflight, timeout=10)]
+        return {name.lower() for answer in answers for name in answer.headers if "access-control" in name.lower()}
+
+    assert "access-control-allow-origin" in told(f"{plain}/config")
+    for path in ("/config", "/", "/gradio_api/call/generate", "/dreamina/jobs", "/nothing"):
+        assert told(app.url + path) == set(), path
+
+
+def test_what_breaks_inside_is_not_told(plain: str, app: AppProcess) -> None:
+    """An error's text may hold what is nobody's business; what is meant for people is told."""
+
+    def error(url: str, body: dict[str, Any]) -> str:
+        event = requests.post(f"{url}/gradio_api/call/job", json=body, timeout=10).json()["event_id"]
+        return requests.get(f"{url}/gradio_api/call/job/{event}", timeout=10).text
+
+    assert "a secret" in error(plain, {"data": ["x"]})
+    assert "handler" in error(plain, {"data": []})
+    assert "handler" not in error(app.url, {"data": []})
+
+
+def test_what_nobody_fetches_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio keeps each session whose events nobody reads, and a stranger makes thousands of them in a minute."""
+    monkeypatch.setattr(doors, "MAX_SESSIONS", 3)
+
+    async def kept(sessions: int, *, is_bounded: bool) -> int:
+        with gr.Blocks() as page:
+            gr.Button().click(lambda: None)
+        page.queue()
+        if is_bounded:
+            doors.bound_queue(page._queue)
+        for number in range(sessions):
+            body = PredictBodyInternal(data=[], fn_index=0, session_hash=f"s{number}", request=None)
+            assert (await page._queue.push(body, None, None))[0]
+        return len(page._queue.pending_event_ids_session)
+
+    assert asyncio.run(kept(5, is_bounded=False)) == 5
+    assert asyncio.run(kept(5, is_bounded=True)) == 3
+
+
+def test_an_event_that_does_not_exist_is_no_server_error(plain: str, app: AppProcess) -> None:
+    """Gradio itself answers this with a 500."""
+    ask = post("/gradio_api/queue/join", json={"data": [], "fn_index": 9999, "session_hash": "s"})
+    assert ask(plain).status_code == 500
+    assert ask(app.url).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"Sec-Fetch-Site": "cross-site", "Origin": EVIL}, {"Sec-Fetch-Site": "same-site"}, {"Origin": EVIL}],
+    ids=["a new browser", "a neighbour", "an old browser"],
+)
+def test_another_sites_page_may_open_ours_and_no_more(app: AppProcess, elsewhere: dict[str, str]) -> None:
+    """A stranger's site must not press buttons in a visitor's name."""
+    for path in ("/config", "/gradio_api/info", "/dreamina/jobs", "/dreamina/library"):
+        assert requests.get(app.url + path, headers=elsewhere, timeout=10).status_code == 403, path
+    posted = requests.post(app.url + "/gradio_api/call/generate", json={"data": ["x"]}, headers=elsewhere, timeout=10)
+    assert posted.status_code == 403
+    opened = requests.get(app.url, headers=elsewhere | {"Sec-Fetch-Mode": "navigate"}, timeout=10)
+    assert opened.status_code == 200
+
+
+def test_the_pages_own_origin_is_welcome(app: AppProcess) -> None:
+    """Browsers send an Origin with every POST of the page itself."""
+    own = {"Origin": app.url}
+    answer = requests.post(f"{app.url}/dreamina/library/mark", json={}, headers=own, timeout=10)
+    assert answer.status_code == 400
+
+
+def test_a_key_of_a_file_that_is_no_text_is_no_server_error(app: AppProcess) -> None:
+    """The ledger cannot be asked for half a character, and that is no fault of the ledger's."""
+    answer = requests.post(f"{app.url}/dreamina/library/mark", json={"files": ["\ud800"], "deleted": True}, timeout=10)
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_large_body_is_not_read(app: AppProcess, is_chunked: bool) -> None:
+    """Memory is the owner's too."""
+    for path in ("/gradio_api/call/generate", "/dreamina/attach"):
+        body: Any = iter([b"x" * 500_000] * 4) if is_chunked else b"x" * 2_000_000
+        try:
+            answer = requests.post(app.url + path, data=body, timeout=10)
+        except requests.ConnectionError:
+            continue  # cut off while still sending: refused as well
+        assert answer.status_code == 413, answer.text
+
+
+def test_the_same_fault_is_traced_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A stranger who repeats it would fill the disk with traces; that it happened is told each time."""
+
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError(scope["path"])
+
+    here = Doors(breaks)
+    with caplog.at_level("INFO"):
+        assert [ask(here, path=f"/{number}").status for number in range(3)] == [422] * 3
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False, False]
+    assert all("ValueError" in record.message for record in caplog.records)
+
+
+# --- headers
+
+
+def test_security_headers_are_on_every_answer(app: AppProcess) -> None:
+    """Source: OWASP Secure Headers Project."""
+    for path in ("/", "/config", "/dreamina/jobs", "/nothing", "/gradio_api/upload"):
+        answer = requests.get(app.url + path, timeout=10)
+        assert answer.headers["x-content-type-options"] == "nosniff", path
+        assert answer.headers["referrer-policy"] == "same-origin", path
+        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"], path
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin", path
+        assert "strict-transport-security" not in answer.headers, path
+
+
+def test_the_server_does_not_tell_what_it_is(app: AppProcess) -> None:
+    """A name and a version are where an attack begins. It takes up to a second after the start."""
+    wait_for(lambda: "server" not in requests.get(f"{app.url}/config", timeout=10).headers)
+
+
+def test_the_page_runs_only_the_scripts_that_it_came_with(app: AppProcess) -> None:
+    """Markup that gets into the page from somewhere stays without force."""
+    policy = requests.get(app.url, timeout=10).headers["content-security-policy"]
+    scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+    assert "'unsafe-inline'" not in scripts
+    assert scripts.count("'sha256-") >= 3
+    assert "http" not in policy
+
+
+async def _hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+    await send({"type": "http.response.body", "body": b"<script>1</script>", "more_body": True})
+    await send({"type": "http.response.body", "body": b"<script src=x></script>"})
+
+
+def test_a_space_may_show_the_page_in_its_frame() -> None:
+    """Hugging Face shows every Space in a frame."""
+    answer = ask(SafeHeaders(_hello, ["https://huggingface.co"]))
+    assert answer.headers["content-security-policy"].endswith("frame-ancestors 'self' https://huggingface.co")
+    assert answer.body == b"<script>1</script><script src=x></script>"
+
+
+def test_https_is_remembered() -> None:
+    """A browser that once came by https never comes by http again."""
+    assert "max-age" in ask(SafeHeaders(_hello), scheme="https").headers["strict-transport-security"]
+
+
+# --- one layer alone, without a server
+
+
+class Answer:
+    """What an ASGI application sent."""
+
+    def __init__(self, sent: list[Any]) -> None:
+        starts = [each for each in sent if each["type"] == "http.response.start"]
+        self.status = starts[0]["status"] if starts else None
+        self.headers = {k.decode().lower(): v.decode() for each in starts for k, v in each["headers"]}
+        self.body = b"".join(each.get("body", b"") for each in sent)
+
+
+async def answer_of(
+    app: Any,
+    *,
+    method: str = "GET",
+    path: str = "/",
+    client: str = "203.0.113.7",
+    scheme: str = "http",
+    receive: Callable[[], Awaitable[Any]] | None = None,
+    send: Callable[[Any], Awaitable[None]] | None = None,
+    **headers: str,
+) -> Answer:
+    """Ask an ASGI application; header names with `_` for `-`."""
+    sent: list[Any] = []
+
+    async def nothing() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def keep(message: Any) -> None:
+        sent.append(message)
+
+    named = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": named, "client": (client, 1), "scheme": scheme}
+    await app(scope, receive or nothing, send or keep)
+    return Answer(sent)
+
+
+def ask(app: Any, **given: Any) -> Answer:
+    return asyncio.run(answer_of(app, **given))
+
+
+def never() -> Any:
+    return asyncio.Event().wait()
+
+
+# --- cookies
+
+
+def test_a_cookie_that_is_slow_to_read_delays_nobody(app: AppProcess) -> None:
+    """Python before 3.11.10 takes ten seconds to read this one, and everybody waits meanwhile."""
+    cookie = 'a="' + "\\" * 60_000 + '"'
+    assert requests.get(f"{app.url}/dreamina/jobs", headers={"Cookie": cookie}, timeout=4).status_code == 200
+
+
+@pytest.mark.parametrize("other", ['theirs={"a": 1}', "theirs=a,b c", "bad name=x", 'theirs="', "=;;"])
+def test_other_peoples_cookies_do_not_hide_ours(other: str) -> None:
+    """Every program on a machine gets the cookies of all others there; a visitor would lose their library."""
+    ours = f"dreamina_visitor={'x' * 43}"
+    assert visitor_id(f"{other}; {ours}") == visitor_id(ours) is not None
+
+
+# --- proxies
+
+
+async def _who(scope: Any, receive: Any, send: Any) -> None:
+    headers = [(name, value) for name, value in scope["headers"] if name.startswith(b"x-")]
+    headers += [(b"client", scope["client"][0].encode()), (b"scheme", scope["scheme"].encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+FORGED = {"X_Forwarded_For": "198.51.100.1", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "evil.example"}
+
+
+def test_a_forged_address_does_not_count() -> None:
+    """Otherwise a limit for each address is a limit for nobody."""
+    told = ask(Proxies(_who, ["10.0.0.0/8"]), **FORGED).headers
+    assert (told["client"], told["scheme"]) == ("203.0.113.7", "http")
+    assert "x-forwarded-host" not in told
+
+
+def test_that_a_proxy_stands_between_is_still_seen() -> None:
+    """Behind a proxy that nobody named, everyone would look like the person at the machine, who sees everything."""
+    told = ask(Proxies(_who), client="127.0.0.1", **FORGED).headers
+    assert [name for name in told if name.startswith("x-forwarded")] == ["x-forwarded-untrusted"]
+
+
+@pytest.mark.parametrize("proxy", ["10.1.2.3", "192.0.2.5"])
+@pytest.mark.parametrize("named", ["198.51.100.1", "6.6.6.6, 198.51.100.1", "6.6.6.6, 198.51.100.1:4711, 10.9.9.9"])
+def test_a_named_proxy_is_believed_and_only_what_it_added(proxy: str, named: str) -> None:
+    """A client may put anything in front; the last address that is no proxy's own is where it came from."""
+    told = ask(Proxies(_who, ["10.0.0.0/8", "192.0.2.5/32"]), client=proxy, X_Forwarded_For=named).headers
+    assert told["client"] == "198.51.100.1"
+
+
+@pytest.mark.parametrize("scheme", ["https", "https,http"])
+def test_a_named_proxy_makes_the_cookie_secure(scheme: str) -> None:
+    """An identity does not travel in the clear; some proxies tell the scheme of each step."""
+    app = Proxies(VisitorCookie(_hello), ["10.0.0.0/8"])
+    assert "Secure" in ask(app, client="10.0.0.1", X_Forwarded_Proto=scheme).headers["set-cookie"]
+    assert "Secure" not in ask(app, client="203.0.113.7", X_Forwarded_Proto=scheme).headers["set-cookie"]
+
+
+@pytest.mark.parametrize(("told", "same"), [("::ffff:198.51.100.1", True), ("::ffff:198.51.100.2", False)])
+def test_an_ipv4_address_is_one_in_every_spelling(told: str, same: bool) -> None:
+    """Some proxies write it as IPv6, where all of them together would share one limit."""
+    assert (address_of(told) == address_of("198.51.100.1")) is same
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"X-Forwarded-For": "203.0.113.9"}], ids=str)
+def test_nobody_spends_through_a_tunnel_that_was_not_declared(held: HeldSandbox, headers: dict[str, str]) -> None:
+    """No limits hold there; and any site may let its name lead to this machine, and press with the owner's browser."""
+    here, elsewhere = Visitor(held.app), Visitor(held.app)
+    elsewhere.http.headers.update(headers)
+    rows = held.app.count_jobs()
+    told = elsewhere.http.post(f"{held.app.url}/gradio_api/call/generate", json={"data": ["a fox"]}, timeout=10)
+    assert (told.status_code, "DREAMINA_SHARED=1" in told.json()["detail"]) == (403, True)
+    assert held.app.count_jobs() == rows
+    assert here.press()["success"]
+
+
+# --- slow and silent clients
+
+
+async def _reads(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await _hello(scope, receive, send)
+
+
+async def _lasts(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await asyncio.Event().wait()
+
+
+def test_a_body_that_never_ends_is_given_up() -> None:
+    """A client that sends a byte now and then would hold its place for ever."""
+
+    async def trickle() -> Any:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    assert ask(Doors(_reads, body_s=0.05), method="POST", receive=trickle).status == 408
+    assert ask(Doors(_reads, body_s=0.05), method="POST", receive=never).status == 408
+
+
+def test_a_client_that_reads_nothing_is_given_up() -> None:
+    """It costs a coroutine for a minute, not for ever."""
+
+    async def unread(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    asyncio.run(asyncio.wait_for(answer_of(Doors(_hello, read_s=0.05), send=unread), 5))
+
+
+@pytest.mark.parametrize(
+    ("limit", "headers", "stranger"),
+    [
+        (doors.VISITOR_AT_ONCE, {"Cookie": f"dreamina_visitor={'v' * 43}"}, {}),
+        (doors.ADDRESS_AT_ONCE, {}, {"client": "203.0.113.8"}),
+    ],
+    ids=["visitor", "address"],
+)
+def test_open_streams_are_bounded(limit: int, headers: dict[str, str], stranger: dict[str, str]) -> None:
+    """Nobody opens all the streams there are; who closes one may open another, and others notice nothing."""
+
+    async def story() -> None:
+        here = Doors(_lasts)
+        path = "/dreamina/events"
+        begun = [asyncio.create_task(answer_of(here, path=path, **headers)) for _ in range(limit)]
+        await asyncio.sleep(0)
+        assert (await answer_of(here, path=path, **headers)).status == 429
+        assert (await answer_of(Doors(_hello), path="/", **headers)).status == 200
+        other = asyncio.create_task(answer_of(here, path="/gradio_api/queue/data", **stranger))
+        begun.pop().cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        again = asyncio.create_task(answer_of(here, path=path, **headers))
+        await asyncio.sleep(0.01)
+        assert not other.done()
+        assert not again.done()
+        for task in [*begun, other, again]:
+            task.cancel()
+
+    asyncio.run(story())
+
+
+def test_three_hundred_silent_clients_delay_nobody(held: HeldSandbox) -> None:
+    """Each costs a coroutine at most, never a thread; who presses meanwhile is served as if alone."""
+    app = held.app
+    openings = (
+        b"",
+        b"POST /gradio_api/call/generate HTTP/1.1\r\nHost: ",
+        b"POST /gradio_api/call/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{",
+        b"POST /dreamina/library/zip HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+        b"GET /gradio_api/heartbeat/s HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /dreamina/events HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    threads = count_threads(app)
+    with ExitStack() as stack:
+        for number in range(300):
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", app.port), timeout=10))
+            silent.sendall(openings[number % len(openings)])
+        visitor = Visitor(app)
+        begun_at = time.monotonic()
+        assert visitor.press(prompt="in spite of them")["success"]
+        assert time.monotonic() - begun_at < 3
+        assert count_threads(app) - threads < 50
+    assert len(visitor.jobs()) == 1
+
+
+def count_threads(app: AppProcess) -> int:
+    return len(list(Path(f"/proc/{app.process.pid}/task").iterdir()))

@@ -1,0 +1,173 @@
+"""A batch over HTTP: the table first, one start, nobody else's business; and the real program killed in the middle."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+import requests
+
+from dreamina_ui.batches.expansion import MOST_JOBS
+from dreamina_ui.web.i18n.translate import languages, say
+from tests.support.bad_server import json_answer
+from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
+from tests.support.harness import MODEL_ID, SUBMIT
+
+COMMON = {"prompt": "not this", "width×height": SMALL, "scale": 0.5, "force_single": True}
+
+
+def wishes(text: str, **more: Any) -> dict[str, Any]:
+    return {"model_id": MODEL_ID, "inputs": COMMON, "text": text, "repeats": 1} | more
+
+
+def post(visitor: Visitor, path: str, body: Any, **headers: str) -> requests.Response:
+    return visitor.http.post(f"{visitor.app.url}/dreamina/{path}", json=body, headers=headers, timeout=20)
+
+
+def plan(visitor: Visitor, text: str, **more: Any) -> dict[str, Any]:
+    answer = post(visitor, "batch/plan", wishes(text, **more))
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def start(visitor: Visitor, text: str, token: str = "a-token-of-one-start", **more: Any) -> dict[str, Any]:
+    """See the table, then start it."""
+    body = wishes(text, **more) | {"digest": plan(visitor, text, **more)["digest"], "token": token}
+    answer = post(visitor, "batches", body)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def act(visitor: Visitor, batch: dict[str, Any], action: str) -> requests.Response:
+    return post(visitor, f"batches/{batch['batch_id']}/{action}", {})
+
+
+def batches(visitor: Visitor) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = visitor.http.get(f"{visitor.app.url}/dreamina/batches", timeout=10).json()
+    return found
+
+
+def test_the_table_shows_every_job_and_writes_nothing(held: HeldSandbox) -> None:
+    """How many and at what price is known before a cent is spent."""
+    visitor, before = Visitor(held.app), held.app.count_jobs()
+    found = plan(visitor, "a {red|blue} fox\n\na bear", values={"scale": [0.2, 0.8]}, repeats=2)
+    assert (found["count"], len(found["jobs"])) == (12, 12)
+    assert [job["prompt"] for job in found["jobs"][::4]] == ["a red fox", "a blue fox", "a bear"]
+    assert "0.2" in found["jobs"][0]["settings"]
+    assert found["jobs"][0]["inputs"] == COMMON | {"prompt": "a red fox", "scale": 0.2}
+    prices = {job["expected_usd"] for job in found["jobs"]}
+    assert prices == {None} or found["expected_usd"] == pytest.approx(12 * prices.pop())
+    assert (None in prices) == (found["expected_usd"] is None), "what is not known is not nothing"
+    assert (held.app.count_jobs(), batches(visitor)) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (wishes("a {red fox"), "error_plan_unclosed"),
+        (wishes(" "), "error_plan_empty"),
+        (wishes("{a|b}" * 1000), "error_plan_many"),
+        (wishes("a", values={"scale": [7]}), "rule_maximum"),
+        (wishes("a", values={"scale": {}}), None),
+        (wishes("a", values=5, inputs=5, repeats={}), "rule_type"),
+        (wishes("a") | {"model_id": ["x"]}, "rule_enum"),
+        ([], "rule_enum"),
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_what_cannot_be_planned_is_told(held: HeldSandbox, body: Any, key: str | None, language: str) -> None:
+    """In the reader's language, with the line; and nothing of it is sent."""
+    answer = post(Visitor(held.app), f"batch/plan?language={language}", body)
+    assert answer.status_code in (200, 422)
+    if key:
+        assert (
+            say(language, key, limit=1 if key == "rule_maximum" else "integer", most=MOST_JOBS)
+            in answer.json()["message"]
+        )
+
+
+def test_only_the_table_that_was_seen_can_be_started_and_only_once(held: HeldSandbox) -> None:
+    """A double click, a resend and a changed mind on the way must not cost more than was shown."""
+    visitor, before = Visitor(held.app), len(held.requests())
+    digest = plan(visitor, "one\ntwo\nthree")["digest"]
+    body = wishes("one\ntwo\nthree") | {"digest": digest, "token": "a-token-of-one-start"}
+    other = post(visitor, "batches", body | {"text": "one\ntwo\nthree\nfour"})
+    assert (other.status_code, other.json()["message"]) == (422, languages()["en"]["error_plan_changed"])
+    assert post(visitor, "batches", body | {"token": "short"}).status_code == 422
+    assert post(visitor, "batches", body, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    found: list[requests.Response] = []
+    threads = [threading.Thread(target=lambda: found.append(post(visitor, "batches", body))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {answer.status_code for answer in found} == {200}
+    assert len({answer.json()["batch_id"] for answer in found}) == 1
+    [mine] = batches(visitor)
+    assert (mine["total"], mine["active"], mine["state"]) == (3, True, "running")
+    wait_for(lambda: len(held.requests()) == before + 2)
+    assert act(visitor, mine, "cancel").json()["not_sent"] == 1
+    [end] = batches(visitor)
+    assert (end["state"], end["counts"]["cancelled"], end["counts"]["running"]) == ("ended", 1, 2)
+    assert act(visitor, mine, "explode").status_code == 422
+
+
+def test_a_browser_without_an_identity_starts_nothing(held: HeldSandbox) -> None:
+    """Nobody could pause or find it again."""
+    body = wishes("one") | {"digest": plan(Visitor(held.app), "one")["digest"], "token": "a-token-of-one-start"}
+    answer = requests.post(f"{held.app.url}/dreamina/batches", json=body, timeout=10)
+    assert (answer.status_code, answer.json()["message"]) == (403, languages()["en"]["error_no_cookie"])
+
+
+def test_a_batch_is_its_visitors_alone(shared: AppProcess) -> None:
+    """On a shared page a stranger neither sees, nor stops, nor drives another's batch."""
+    mine, stranger = Visitor(shared), Visitor(shared)
+    batch = start(mine, "\n".join(f"mine {number}" for number in range(5)))
+    assert batches(stranger) == []
+    for action in ("pause", "resume", "cancel"):
+        assert act(stranger, batch, action).status_code == 404
+    assert batches(mine)[0]["state"] == "running"
+    paused = act(mine, batch, "pause").json()
+    assert (paused["state"], paused["message"]) == ("paused", languages()["en"]["batch_paused"])
+    assert act(mine, batch, "cancel").json()["state"] == "ended"
+
+
+def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(
+    scripted: ScriptedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power goes while a batch is under way: what was paid is not paid again, and the rest still comes."""
+    prompts = [f"press {number}" for number in range(12)]
+    app, server, service = scripted.app, scripted.server, scripted.service()
+    monkeypatch.setattr(server, "default", json_answer({"status": "completed"}))
+    server.script(f"POST {SUBMIT}", *(json_answer({"request_id": f"r-{n}"}) for n in range(40)))
+    result = json_answer({"status": "completed", "output": {"image": service.picture()}})
+    for number in range(40):
+        server.script(f"/v1/requests/r-{number}/result", result)
+
+    def sent() -> list[str]:
+        posts = server.requests_for("POST", SUBMIT)
+        return [each for seen in posts for each in prompts if f'"{each}"' in seen.body.decode()]
+
+    visitor = Visitor(app)
+    batch = start(visitor, "\n".join(prompts))
+    paused = start(visitor, "paused 1\npaused 2\npaused 3", "another-token-of-a-start")
+    act(visitor, paused, "pause")
+    wait_for(lambda: len(sent()) >= 4)
+    app.process.kill()
+    app.process.wait()
+    count = len(sent())
+    app.start()
+    wait_for(lambda: {each["batch_id"]: each for each in batches(visitor)}[batch["batch_id"]]["active"] is False)
+    after = {each["batch_id"]: each for each in batches(visitor)}
+    assert 4 <= count < len(prompts), "it was killed in the middle"
+    twice = {prompt for prompt, times in Counter(sent()).items() if times > 1}
+    assert twice == set()
+    unclear = after[batch["batch_id"]]["counts"]["unclear"]  # under way at the kill: never sent by itself again
+    assert len(set(prompts) - set(sent())) <= unclear <= 2
+    assert after[batch["batch_id"]]["counts"]["done"] == len(prompts) - unclear
+    still = after[paused["batch_id"]]
+    assert (still["state"], sum(still["counts"].values())) == ("paused", 3)

@@ -1,0 +1,49 @@
+"""On a Hugging Face Space: what is kept there, and that people are told when nothing is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from dreamina_ui.models.schema import load_models
+from dreamina_ui.settings import is_kept_by_space, read_settings
+from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.gradio_page.page import build_page
+from dreamina_ui.web.i18n.translate import languages, say
+from tests.support.harness import MODEL_ID, Scene
+
+ACCESS = Access(is_shared=False)
+
+
+def test_only_a_spaces_own_storage_is_kept(tmp_path: Path) -> None:
+    """An image may have a folder of the same name; it is gone at the next restart all the same."""
+    assert not is_kept_by_space(tmp_path / "data", storage=tmp_path)
+    assert not is_kept_by_space(tmp_path / "data", storage=Path("/proc"))
+    assert is_kept_by_space(Path("/proc/data"), storage=Path("/proc"))
+
+
+def test_only_a_space_is_said_to_forget(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A warning that is wrong is soon a warning that nobody reads."""
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.setenv("DREAMINA_DATA_DIR", str(tmp_path))
+    assert read_settings().keeps_data
+    monkeypatch.setenv("SPACE_ID", "somebody/pictures")
+    assert not read_settings().keeps_data
+
+
+def test_a_page_that_forgets_says_so(scene: Scene) -> None:
+    """Who is told beforehand downloads in time."""
+    model = load_models()[MODEL_ID]
+    page, launch = build_page(scene.studio, model, ACCESS, uses_sandbox=False, keeps_data=False)
+    assert "forgetful-banner" in _ids(page)
+    for language in languages():
+        told = launch["i18n"].translations[language]["ui_forgetful_banner"]
+        assert told == say(language, "forgetful_banner")
+    page, _ = build_page(scene.studio, model, ACCESS, uses_sandbox=False)
+    assert "forgetful-banner" not in _ids(page)
+
+
+def _ids(page: gr.Blocks) -> list[str | None]:
+    return [getattr(block, "elem_id", None) for block in page.blocks.values()]
