@@ -16,15 +16,15 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # telemetry is the o
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100000000")  # else each event tabulates all past events
 
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.file_limits import allow_many
 from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
 from dreamina_ui.settings import forget_secrets, read_settings
 from dreamina_ui.web.gradio_page.import_patch import without_stubs
-from dreamina_ui.wiring import build_parts
+from dreamina_ui.wiring import build_services
 
 with without_stubs():
-    from dreamina_ui.web.app import build_site
+    from dreamina_ui.web.app import build_app
 
 log = logging.getLogger("dreamina_ui")
 
@@ -42,15 +42,15 @@ def main() -> None:
         forget_secrets()  # programs that Gradio starts, such as the end of its tunnel, need none
         logs_json = settings.log_format == "json"
         set_up_logging(settings.log_level, as_json=logs_json)
-        folder = DataFolder(settings.data_dir)
-        parts = build_parts(settings, folder)
-        page, launch = build_site(settings, parts)
+        folder = DataDir(settings.data_dir)
+        parts = build_services(settings, folder)
+        page, launch = build_app(settings, parts)
         parts.start()
         page.launch(quiet=logs_json, prevent_thread_lock=True, **launch)
         take_over_uvicorn()
         page.server.config.encoded_headers = []  # strangers need not know the server by name
-    except (DreaminaError, OSError) as fault:
-        print(f"Dreamina UI cannot start.\n{fault}", file=sys.stderr, flush=True)
+    except (DreaminaError, OSError) as exc:
+        print(f"Dreamina UI cannot start.\n{exc}", file=sys.stderr, flush=True)
         os._exit(1)  # a sandbox or a worker may be running already
     if logs_json:  # Gradio prints it otherwise
         log.info("The page is at %s", page.share_url or page.local_url)

@@ -16,11 +16,11 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import AppProcess, Visitor, wait_for
 
 FOLDER = Path(__file__).parent / "screenshots"
-MOST_BYTES = 120_000
+MAX_BYTES = 120_000
 PATIENCE_S = 60.0
 """How long one job may take on a busy machine."""
 
@@ -87,15 +87,15 @@ def open_page(browser: Browser, app: AppProcess, visitor: Visitor, viewport: Any
 
 
 def open_library(page: Page) -> Page:
-    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    page.get_by_role("tab", name=translate("en", "tab_library")).click()
     expect(page.locator("#library img").first).to_be_visible()
     return page
 
 
 def open_batch(page: Page) -> Page:
     page.locator("#batch summary").click()
-    page.get_by_label(say("en", "batch_prompts")).fill(BATCH)
-    page.get_by_role("button", name=say("en", "batch_table")).click()
+    page.get_by_label(translate("en", "batch_prompts")).fill(BATCH)
+    page.get_by_role("button", name=translate("en", "batch_table")).click()
     expect(page.get_by_role("dialog").get_by_role("row").last).to_be_visible()
     return page
 
@@ -107,7 +107,7 @@ def take(page: Page, name: str, *, quality: int = 80) -> None:
     with Image.open(io.BytesIO(page.screenshot())) as picture:
         picture.save(path, "WEBP", quality=quality, method=6)
     print(f"{path.name}: {path.stat().st_size} bytes")
-    assert path.stat().st_size < MOST_BYTES, f"{name} is too large for a README"
+    assert path.stat().st_size < MAX_BYTES, f"{name} is too large for a README"
 
 
 if __name__ == "__main__":

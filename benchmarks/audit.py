@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dreamina_ui.ledger.job import AT_REST
+from dreamina_ui.ledger.job import SETTLED
 
 
 class Audit:
@@ -61,7 +61,7 @@ class Audit:
         for move, following in zip(self._moves, [*self._moves[1:], None], strict=True):
             until = following["changed_at"] if following and following["job_id"] == move["job_id"] else float("inf")
             found[move["state"]] += sum(move["changed_at"] <= moment < until for moment in moments)
-        return Counter({state: number for state, number in found.items() if state not in AT_REST})
+        return Counter({state: number for state, number in found.items() if state not in SETTLED})
 
     def broken(self) -> list[str]:
         """One line for each broken promise."""
@@ -71,7 +71,7 @@ class Audit:
         if self._ledger_flaws != ["ok"]:
             yield f"The ledger is damaged: {self._ledger_flaws}."
         for job in self._jobs.values():
-            if job["state"] not in AT_REST:
+            if job["state"] not in SETTLED:
                 yield f"Job {job['job_id']} is forgotten: {job['state']}."
         for job_id in sorted(self._told - set(self._jobs)):
             yield f"Job {job_id} was told to somebody and is not in the ledger."

@@ -9,15 +9,15 @@ import json
 import os
 import sys
 
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.settings import read_settings
-from dreamina_ui.wiring import build_parts
+from dreamina_ui.wiring import build_services
 
 
 def main() -> None:
     """Wire the parts from the environment as `app.py` does, then press what comes."""
     settings = read_settings()
-    parts = build_parts(settings, DataFolder(settings.data_dir))
+    parts = build_services(settings, DataDir(settings.data_dir))
     studio = parts.studio
     studio.start()
     print("ready", flush=True)

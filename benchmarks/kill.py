@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.audit import Audit, read_rows
 from benchmarks.programs import App, BareStudio, SandboxProgram, Studio
-from dreamina_ui.ledger.job import AT_REST
+from dreamina_ui.ledger.job import SETTLED
 
 SLOWER_START_S = 2.0
 """How much longer a start after a kill may take than a normal one."""
@@ -165,7 +165,7 @@ class _Killer:
         before: Any = None
         while time.monotonic() - changed_s < STUCK_S:
             jobs = read_rows(self._data, "SELECT state, version FROM jobs")
-            if all(job["state"] in AT_REST for job in jobs):
+            if all(job["state"] in SETTLED for job in jobs):
                 break
             if jobs != before:
                 before, changed_s = jobs, time.monotonic()

@@ -112,7 +112,7 @@ class _Shelf:
         self.figures.start_s = self.app.wait_ready()
         return self
 
-    def __exit__(self, *fault: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.app.kill()
 
     def ask(self, name: str, *, counts: bool) -> None:

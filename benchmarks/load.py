@@ -33,7 +33,7 @@ import requests
 
 from benchmarks.audit import read_rows
 from benchmarks.programs import TOKEN, App, Program
-from dreamina_ui.ledger.job import AT_REST
+from dreamina_ui.ledger.job import SETTLED
 
 WARM_UP_JOBS = 30
 WARM_UP_S = 3.0
@@ -142,8 +142,8 @@ class Crowd:
         prompt = f"press {next(self._numbers)}"
         try:
             return await asyncio.wait_for(self._press_and_watch(cookie, prompt), PATIENCE_S)
-        except (OSError, asyncio.TimeoutError) as fault:
-            return Heard(prompt, type(fault).__name__, time.time())
+        except (OSError, asyncio.TimeoutError) as exc:
+            return Heard(prompt, type(exc).__name__, time.time())
 
     async def _press_and_watch(self, cookie: str, prompt: str) -> Heard:
         body = {"model_id": MODEL_ID, "inputs": INPUTS | {"prompt": prompt}}
@@ -153,7 +153,7 @@ class Crowd:
             return Heard(prompt, f"refused: {told}", time.time())
         async with aclosing(self._events("/dreamina/events", cookie)) as stream:
             async for cards in stream:
-                if cards and cards[0]["state"] in AT_REST:
+                if cards and cards[0]["state"] in SETTLED:
                     return Heard(prompt, cards[0]["state"], time.time())
         return Heard(prompt, "stream broken", time.time())
 
@@ -228,11 +228,11 @@ def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str])
         cookies = crowd.open(jobs)
         began = _Use.of(app.pid)
         calls_before = sum(service.counts()["answered"].values())
-        heard = crowd.press(cookies, ARRIVALS_S)
+        handled = crowd.press(cookies, ARRIVALS_S)
         ended = _Use.of(app.pid)
         counts = service.counts()
         figures = {
-            **_lateness(folder / "data", heard, counts["requests"]),
+            **_lateness(folder / "data", handled, counts["requests"]),
             "status calls per job": (sum(counts["answered"].values()) - calls_before) / jobs,
             "CPU, cores": ended.cores_since(began),
             "memory before, MB": before_s,
@@ -240,19 +240,19 @@ def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str])
             **_refusals({int(second): number for second, number in counts["refused"].items()}),
         }
         app.stop()
-    figures |= _lost_and_double(folder / "data", heard, counts["requests"])
+    figures |= _lost_and_double(folder / "data", handled, counts["requests"])
     figures |= {"took, s": ended.at - began.at, "load of the machine before": load_before}
     return {label: round(value, 3) for label, value in figures.items()}
 
 
-def _lateness(data: Path, heard: Sequence[Heard], accepted: dict[str, Any]) -> dict[str, float]:
+def _lateness(data: Path, handled: Sequence[Heard], accepted: dict[str, Any]) -> dict[str, float]:
     """From `completed` at the service to the stream's last message, and where that time went."""
     completed_at = {facts["prompt"]: facts["completed_at"] for facts in accepted.values()}
     rows = {
         json.loads(row["inputs"])["prompt"]: row
         for row in read_rows(data, "SELECT inputs, completed_at, finished_at FROM jobs WHERE state = 'done'")
     }
-    done = [each for each in heard if each.state == "done"]
+    done = [each for each in handled if each.state == "done"]
     spans: dict[str, list[float]] = {
         "lateness": [each.at - completed_at[each.prompt] for each in done],
         "  until noticed": [rows[each.prompt]["completed_at"] - completed_at[each.prompt] for each in done],
@@ -278,12 +278,12 @@ def _refusals(refused: dict[int, int]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _lost_and_double(data: Path, heard: Sequence[Heard], accepted: dict[str, Any]) -> dict[str, float]:
+def _lost_and_double(data: Path, handled: Sequence[Heard], accepted: dict[str, Any]) -> dict[str, float]:
     """Visitors who did not get their picture, and jobs that are there twice: at the service, or in the ledger."""
     submits = Counter(facts["prompt"] for facts in accepted.values())
     rows = Counter(json.loads(row["inputs"])["prompt"] for row in read_rows(data, "SELECT inputs FROM jobs"))
     done = read_rows(data, "SELECT request_id FROM jobs WHERE state = 'done'")
-    not_heard = sum(each.state != "done" for each in heard)
+    not_heard = sum(each.state != "done" for each in handled)
     not_done = len(accepted) - len({row["request_id"] for row in done} & set(accepted))
     return {
         "lost": max(not_heard, not_done),

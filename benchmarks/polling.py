@@ -19,7 +19,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dreamina_ui.api.pacing import DurationLaw, Pace
+from dreamina_ui.api.pacing import Pace, RunTimeModel
 
 STEP_S = 0.02
 MEDIANS_S = (8.0, 20.0, 40.0)
@@ -30,7 +30,7 @@ LOOK_COSTS_S = (0.03, 0.06, 0.12, 0.25, 0.5)
 class Law:
     """A law on a grid of `STEP_S`: survival at each point, up to where hardly any run is left."""
 
-    def __init__(self, law: DurationLaw) -> None:
+    def __init__(self, law: RunTimeModel) -> None:
         self.law = law
         self.end = int(law.median_s * math.exp(4.2 * law.sigma) / STEP_S) + 1
         self.survival = np.array([law.survival(k * STEP_S) for k in range(self.end + 1)])
@@ -96,12 +96,12 @@ def measure() -> list[dict[str, float]]:
     """One row for each law and price of a look."""
     rows = []
     for median_s, sigma in product(MEDIANS_S, SIGMAS):
-        law = Law(DurationLaw(median_s, sigma))
+        law = Law(RunTimeModel(median_s, sigma))
         # The optimum between two numbers of calls is found by its own price: a curve of calls and lateness.
         curve = sorted(law.judge(best(law, cost_s)) for cost_s in np.geomspace(0.005, 4.0, 24))
         calls_known, late_known = zip(*curve, strict=True)
         for cost_s in LOOK_COSTS_S:
-            pace = replace(Pace(), look_cost_s=cost_s, shortest_s=STEP_S)
+            pace = replace(Pace(), look_cost_s=cost_s, min_s=STEP_S)
             calls, late_s = law.judge(ours(law, pace))
             best_s = float(np.exp(np.interp(calls, calls_known, np.log(late_known))))
             fixed_s = fixed(law, calls)
@@ -118,7 +118,7 @@ def well_estimated() -> dict[float, tuple[float, float]]:
     """By sigma, the share of runs whose estimate at half time is within 25 %: ours, and one best number for all."""
     found = {}
     for sigma in (0.17, *SIGMAS):
-        law = DurationLaw(20.0, sigma)
+        law = RunTimeModel(20.0, sigma)
         runs_s = [20.0 * math.exp(sigma * NormalDist().inv_cdf((number + 0.5) / 2000)) for number in range(2000)]
         best_s = 20.0 * math.sqrt(0.75 * 1.25)
         found[sigma] = (

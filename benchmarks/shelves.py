@@ -112,7 +112,7 @@ def _jobs(job_count: int, visitor_id: str, api_origin: str, painted: Sequence[Pa
                     facts[(number + index) % len(facts)],
                     index=index,
                     file_key=f"{random.getrandbits(128):032x}",
-                    favourite_at=created_at + 60 if random.random() < 0.1 else None,
+                    favorite_at=created_at + 60 if random.random() < 0.1 else None,
                 )
                 for index in range(PICTURES_PER_JOB)
             ),
@@ -128,7 +128,7 @@ def _facts(original: Path) -> Output:
 
 
 def _row(job: Job) -> dict[str, object]:
-    facts = {column.name: getattr(job, column.name, None) for column in jobs.columns}
+    facts = {column.key: getattr(job, column.key, None) for column in jobs.columns}
     return facts | {"inputs": json.dumps(dict(job.inputs)), "search_text": search_text(job.inputs)}
 
 

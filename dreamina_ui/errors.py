@@ -85,7 +85,7 @@ class StoppedError(DreaminaError):
         super().__init__(f"{why.get(reason, 'The owner has stopped new jobs.')} Nothing was submitted.")
 
 
-class ShutOutError(DreaminaError):
+class BlockedError(DreaminaError):
     """The owner lets this visitor or address start no job; there is no job and nothing was sent."""
 
     kind = "shut_out"
@@ -94,7 +94,7 @@ class ShutOutError(DreaminaError):
         super().__init__("The owner does not let you start jobs here. Nothing was submitted.")
 
 
-class ForbiddenWordError(DreaminaError):
+class BlockedWordError(DreaminaError):
     """A text holds a word that the owner forbids; there is no job and nothing was sent.
 
     Attributes:
@@ -108,7 +108,7 @@ class ForbiddenWordError(DreaminaError):
         super().__init__(f"The owner does not allow the word {word!r} here. Nothing was submitted.")
 
 
-class PlanError(DreaminaError):
+class BatchError(DreaminaError):
     """No batch can be made of what was written; there is no job and nothing was sent.
 
     Attributes:
@@ -122,12 +122,12 @@ class PlanError(DreaminaError):
     kind = "plan"
 
     def __init__(
-        self, rule: str, *, line: int | None = None, most: int | None = None, fault: InputError | None = None
+        self, rule: str, *, line: int | None = None, most: int | None = None, exc: InputError | None = None
     ) -> None:
         self.rule = rule
         self.line = line
         self.most = most
-        self.fault = fault
+        self.exc = exc
         texts = {
             "unclosed": "A brace is not closed; write \\{ for a brace that is one",
             "nested": "Braces within braces are not understood; write \\{ for a brace that is one",
@@ -137,10 +137,10 @@ class PlanError(DreaminaError):
             "changed": "The jobs or their price are no longer those of the table",
         }
         where = f"Line {line}: " if line else ""
-        super().__init__(f"{where}{fault}" if fault else f"{where}{texts[rule]}. Nothing was submitted.")
+        super().__init__(f"{where}{exc}" if exc else f"{where}{texts[rule]}. Nothing was submitted.")
 
 
-class SendingError(DreaminaError):
+class DispatchError(DreaminaError):
     """Jobs of a batch could not be sent, or their outcome is unknown; their rows tell why."""
 
     kind = "sending"
@@ -164,7 +164,7 @@ class JobNotFoundError(DreaminaError):
     kind = "job_not_found"
 
 
-class MoveError(DreaminaError):
+class StateError(DreaminaError):
     """A job cannot do this in its present state."""
 
     kind = "move"
@@ -289,7 +289,7 @@ class MediaError(DreaminaError):
     kind = "media"
 
 
-class AddressError(MediaError):
+class UrlError(MediaError):
     """An address that must not be fetched: not https, not public, not in the allowed hosts.
 
     Attributes:

@@ -224,9 +224,9 @@ def read_settings() -> Settings:
     """
     try:
         return Settings()
-    except ValidationError as fault:
+    except ValidationError as exc:
         lines = []
-        for error in fault.errors(include_input=False, include_url=False, include_context=False):
+        for error in exc.errors(include_input=False, include_url=False, include_context=False):
             name = str(error["loc"][0])
             names = " or ".join(TOKEN_VARIABLES) if name in TOKEN_VARIABLES else name
             lines.append(f"{names}: {error['msg'].removeprefix('Value error, ')}")

@@ -10,33 +10,33 @@ from functools import partial
 
 from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.api.client import RunComfy
-from dreamina_ui.batches.dispatcher import Sender
-from dreamina_ui.batches.store import Batches
+from dreamina_ui.batches.dispatcher import Dispatcher
+from dreamina_ui.batches.store import BatchStore
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
-from dreamina_ui.library.retention import Housekeeping
+from dreamina_ui.library.retention import Retention
 from dreamina_ui.media.input_files import InputFiles
-from dreamina_ui.media.signed_urls import SignedLinks, read_secret
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.signed_urls import SignedUrls, read_secret
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.health import Health
 from dreamina_ui.ops.metrics import Metrics
 from dreamina_ui.sandbox.server import Sandbox
 from dreamina_ui.settings import Settings
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.spending.costs import Costs
-from dreamina_ui.spending.limits import CAUTIOUS, Limits, MoneyGuard
+from dreamina_ui.spending.limits import CAUTIOUS, Limits, SpendingGuard
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Parts:
+class Services:
     """Everything below the page.
 
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
@@ -46,10 +46,10 @@ class Parts:
     model: Model
     library: Library
     costs: Costs
-    batches: Batches
-    sender: Sender
-    links: SignedLinks
-    housekeeping: Housekeeping
+    batches: BatchStore
+    sender: Dispatcher
+    links: SignedUrls
+    housekeeping: Retention
     health: Health
     metrics: Metrics | None
     sandbox: Sandbox | None
@@ -73,7 +73,7 @@ class Parts:
             self.sandbox.stop()
 
 
-def build_parts(settings: Settings, folder: DataFolder) -> Parts:
+def build_services(settings: Settings, folder: DataDir) -> Services:
     """Wire the parts; without any token to come, with a sandbox in place of RunComfy.
 
     Raises:
@@ -102,13 +102,13 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
     elif settings.api_token is not None:
         owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.note)
     ledger = Ledger(folder.ledger)
-    media = MediaStore(folder.media, AddressGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
+    media = MediaStore(folder.media, UrlGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
     library = Library(ledger, media)
-    links = SignedLinks(settings.public_url, read_secret(folder.links_secret), time.time)
+    links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
     # The allowed hosts are for results: what people give may lie anywhere that is public.
     given = InputFiles(
         folder.given,
-        AddressGuard(exempt_origin=[origin for origin in exempt if origin.startswith("http:")]),
+        UrlGuard(exempt_origin=[origin for origin in exempt if origin.startswith("http:")]),
         links,
         library.picture,
     )
@@ -118,20 +118,22 @@ def build_parts(settings: Settings, folder: DataFolder) -> Parts:
         models=models,
         ledger=ledger,
         media=media,
-        guard=MoneyGuard(limits(settings), origin, settings.price_usd),
+        guard=SpendingGuard(limits(settings), origin, settings.price_usd),
         given=given,
     )
-    batches = Batches(ledger, studio.controls, studio.now)
+    batches = BatchStore(ledger, studio.controls, studio.now)
     log.info("Limits: %s", studio.limits().described())
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
-    housekeeping = Housekeeping(library, max_bytes=max_bytes, keep_days=settings.keep_days)
+    housekeeping = Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days)
     model = models[settings.model_id]
     # Whether the API is there can be asked without a key that it takes.
     asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.note)
     health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
     metrics = Metrics(ledger, studio.guard, calls) if settings.wants_metrics else None
-    sender = Sender(studio, batches, studio.now)
-    return Parts(studio, model, library, Costs(ledger), batches, sender, links, housekeeping, health, metrics, sandbox)
+    sender = Dispatcher(studio, batches, studio.now)
+    return Services(
+        studio, model, library, Costs(ledger), batches, sender, links, housekeeping, health, metrics, sandbox
+    )
 
 
 def limits(settings: Settings) -> Limits:

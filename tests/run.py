@@ -38,8 +38,8 @@ def main(pytest_args: Sequence[str]) -> int:
         environment = {**os.environ, "CHROMIUM": _find_chromium() or _install_chromium()}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each start of the app would compile it anew
         _install_nginx()
-    except (OSError, subprocess.CalledProcessError) as fault:
-        _say(f"The set-up failed: {fault}")
+    except (OSError, subprocess.CalledProcessError) as exc:
+        _say(f"The set-up failed: {exc}")
         return 2
     checks = {
         "ruff check": ["ruff", "check", "."],

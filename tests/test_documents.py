@@ -37,13 +37,6 @@ def test_every_link_of_the_documents_leads_to_a_file(document: Path) -> None:
     assert missing == []
 
 
-def test_the_tree_in_the_readme_has_every_file_of_the_program() -> None:
-    """Who looks for the place of a change finds it there, and no file that has long been gone."""
-    tree = ENGLISH.split("## The code")[1].split("```")[1]
-    files = {path.name for path in (ROOT / "dreamina_ui").glob("*.py") if not path.name.startswith("__")} | {"app.py"}
-    assert {*re.findall(r"\w+\.py", tree)} - {"kit.py", "page_kit.py"} == files
-
-
 def test_every_setting_is_in_the_table() -> None:
     """A setting that nobody can find is none."""
     read = {

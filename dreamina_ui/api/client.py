@@ -49,7 +49,7 @@ _BASE_URL = re.compile(
 
 
 @dataclass(frozen=True)
-class StatusReply:
+class StatusResponse:
     """How far a request has come; `status` is as the service spells it, also one nobody has heard of."""
 
     status: str
@@ -58,7 +58,7 @@ class StatusReply:
 
 
 @dataclass(frozen=True)
-class ResultReply:
+class ResultResponse:
     """What a request has come to; what the service does not say is None."""
 
     status: str | None
@@ -70,7 +70,7 @@ class ResultReply:
 
 
 @dataclass(frozen=True)
-class CancelReply:
+class CancelResponse:
     """What came of a wish to cancel; `outcome` is `cancelled` or `not_cancellable`, or None if it is not said."""
 
     outcome: str | None = None
@@ -162,9 +162,9 @@ class RunComfy:
         call = _Call("POST", f"/v1/models/{_model_path(model_id)}", f"the submit to {model_id}", "submit", advice="")
         try:
             payload = _Payload(json.dumps(dict(inputs), ensure_ascii=False, allow_nan=False).encode())
-        except (TypeError, ValueError, RecursionError) as fault:
-            raise errors.InputError("inputs", "format", "JSON object", type(fault).__name__) from fault
-        with self._heard(call):
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise errors.InputError("inputs", "format", "JSON object", type(exc).__name__) from exc
+        with self._handled(call):
             return self._submit_once(call, payload)
 
     def _submit_once(self, call: _Call, payload: _Payload) -> str:
@@ -188,18 +188,18 @@ class RunComfy:
         said = self._said(answer.reply) or "no request_id that can be used"
         raise self._unclear(call, f"The answer was HTTP {answer.status_code}: {said}.", request_id) from answer.flaw
 
-    def status(self, request_id: str, *, attempts: int | None = None) -> StatusReply:
+    def status(self, request_id: str, *, attempts: int | None = None) -> StatusResponse:
         """Ask how far one request has come; a status that nobody has heard of is returned as it came."""
         call = self._request_call("GET", request_id, "status")
         reply = self._ask(call, attempts)
         status = self._text(reply.get("status"), 60)
         if status is None or not isinstance(reply["status"], str):
             raise self._odd(call, "no status")
-        return StatusReply(
+        return StatusResponse(
             status, answers.count(reply.get("queue_position")), self._text(reply.get("instance_id"), 200)
         )
 
-    def result(self, request_id: str, *, attempts: int | None = None) -> ResultReply:
+    def result(self, request_id: str, *, attempts: int | None = None) -> ResultResponse:
         """Fetch what one request has come to; for an unfinished one its present status, and no output.
 
         A request that failed may be told with an `error_code`. Then that is the request's own error and stands in
@@ -213,7 +213,7 @@ class RunComfy:
             error = self._said(reply) or f"error {self._text(reply['error_code'], 60)}"
         if not isinstance(output, dict | None) or (output is None and status is None and error is None):
             raise self._odd(call, "neither status nor output" if output is None else "an output that is no object")
-        return ResultReply(
+        return ResultResponse(
             status=status,
             output=output,
             cost_usd=answers.usd(reply.get("cost", reply.get("cost_usd"))),
@@ -222,13 +222,13 @@ class RunComfy:
             error=error,
         )
 
-    def cancel(self, request_id: str, *, attempts: int | None = None) -> CancelReply:
+    def cancel(self, request_id: str, *, attempts: int | None = None) -> CancelResponse:
         """Ask the service to drop a request that waits in the queue; a running one cannot be cancelled.
 
         Asking twice does no harm. After any error the request may be cancelled or not: ask for its status.
         """
         reply = self._ask(self._request_call("POST", request_id, "cancel"), attempts)
-        return CancelReply(self._text(reply.get("outcome"), 60), self._text(reply.get("status"), 60))
+        return CancelResponse(self._text(reply.get("outcome"), 60), self._text(reply.get("status"), 60))
 
     def price(self, model_id: str, *, attempts: int | None = None) -> Price:
         """Ask what a model costs, in USD."""
@@ -245,13 +245,13 @@ class RunComfy:
         while True:
             left -= 1
             try:
-                with self._heard(call):
+                with self._handled(call):
                     return self._ask_once(call)
-            except errors.ApiError as fault:
-                final = isinstance(fault, errors.ResponseError) and fault.status_code != 425
-                if left == 0 or (final and not isinstance(fault, errors.RateLimitError)):
+            except errors.ApiError as exc:
+                final = isinstance(exc, errors.ResponseError) and exc.status_code != 425
+                if left == 0 or (final and not isinstance(exc, errors.RateLimitError)):
                     raise
-                asked_s = fault.retry_after_s or 0.0 if isinstance(fault, errors.RateLimitError) else 0.0
+                asked_s = exc.retry_after_s or 0.0 if isinstance(exc, errors.RateLimitError) else 0.0
             self._pause(max(pause_s * (0.5 + self._random() / 2), min(asked_s, 60.0)))
             pause_s = min(pause_s * 2, 8.0)
 
@@ -266,13 +266,13 @@ class RunComfy:
         return answer.reply
 
     @contextmanager
-    def _heard(self, call: _Call) -> Iterator[None]:
+    def _handled(self, call: _Call) -> Iterator[None]:
         outcome = "broken"
         try:
             yield
             outcome = "ok"
-        except errors.ApiError as fault:
-            outcome = fault.kind
+        except errors.ApiError as exc:
+            outcome = exc.kind
             raise
         finally:
             self._on_call(call.name, outcome)
@@ -300,13 +300,13 @@ class RunComfy:
                 body = answers.read_body(response, time.monotonic() + (timeout.read_timeout or 0.0))
                 return Answer.parse(status_code, response.headers.get("Retry-After"), body)
         except Exception as caught:  # noqa: BLE001 - whatever a library raises once a submit is sent, it is unclear
-            fault = caught
+            exc = caught
         finally:
             spent_ms = (time.monotonic() - began) * 1000
             _log.debug("%s %s %d %.0f ms", call.verb, self._redact(call.path), status_code, spent_ms)
-        text = self._redact(f"There was no usable answer about {call.what} ({type(fault).__name__}).{call.advice}")
+        text = self._redact(f"There was no usable answer about {call.what} ({type(exc).__name__}).{call.advice}")
         # The libraries quote a garbled answer, and it may echo the token.
-        cause = None if self._token in "".join(traceback.format_exception(fault)) else fault
+        cause = None if self._token in "".join(traceback.format_exception(exc)) else exc
         raise errors.TransportError(text, request_id=call.request_id) from cause
 
     def _refusal(self, answer: Answer, call: _Call) -> errors.ApiError | None:

@@ -18,7 +18,7 @@ _CATCH_UP_S = 0.05
 
 
 @dataclass(frozen=True)
-class DurationLaw:
+class RunTimeModel:
     """A log-normal law of run times.
 
     Attributes:
@@ -62,11 +62,11 @@ class DurationLaw:
         return high
 
 
-PRIOR = DurationLaw(median_s=20.0, sigma=0.8)
+PRIOR = RunTimeModel(median_s=20.0, sigma=0.8)
 PRIOR_WEIGHT = 3.0
 
 
-def learn(durations_s: Sequence[float], prior: DurationLaw = PRIOR, weight: float = PRIOR_WEIGHT) -> DurationLaw:
+def learn(durations_s: Sequence[float], prior: RunTimeModel = PRIOR, weight: float = PRIOR_WEIGHT) -> RunTimeModel:
     """The law that finished runs suggest; the prior counts as `weight` runs.
 
     Args:
@@ -80,7 +80,7 @@ def learn(durations_s: Sequence[float], prior: DurationLaw = PRIOR, weight: floa
         weight = 1.0
         total = len(logs) + weight
     spread = sum((value - mean) ** 2 for value in logs) + weight * prior.sigma**2
-    return DurationLaw(math.exp(mean), min(max(math.sqrt(spread / total), 0.08), 1.5))
+    return RunTimeModel(math.exp(mean), min(max(math.sqrt(spread / total), 0.08), 1.5))
 
 
 @dataclass(frozen=True)
@@ -95,22 +95,22 @@ class Pace:
         adopt_s: pause between two looks into the ledger for jobs that another process wrote.
     """
 
-    shortest_s: float = 0.4
-    longest_s: float = 30.0
+    min_s: float = 0.4
+    max_s: float = 30.0
     queue_longest_s: float = 8.0
     look_cost_s: float = 0.06
-    fault_longest_s: float = 30.0
+    error_max_s: float = 30.0
     adopt_s: float = 10.0
 
     def queue_pause_s(self, position: int | None) -> float:
         """Seconds to the next look at a request in the queue; the front is watched more closely."""
-        grown = max(0.5 * (1 + (2 if position is None else position)), self.shortest_s)
-        return min(grown, self.queue_longest_s, self.longest_s)
+        grown = max(0.5 * (1 + (2 if position is None else position)), self.min_s)
+        return min(grown, self.queue_longest_s, self.max_s)
 
-    def run_pause_s(self, law: DurationLaw, elapsed_s: float) -> float:
+    def run_pause_s(self, law: RunTimeModel, elapsed_s: float) -> float:
         """Seconds to the next look at a request that has run for `elapsed_s` seconds."""
         looks, pause = 0.0, 0.0
-        while pause < self.longest_s:
+        while pause < self.max_s:
             step = max(_STEP, 0.1 * pause)
             more = step * math.sqrt(law.hazard(elapsed_s + pause + step / 2) / (2 * self.look_cost_s))
             if looks + more >= 1:
@@ -118,14 +118,14 @@ class Pace:
                 break
             looks += more
             pause += step
-        return min(max(pause, self.shortest_s), self.longest_s)
+        return min(max(pause, self.min_s), self.max_s)
 
     def fault_pause_s(self, faults: int, jitter: float, retry_after_s: float | None = None) -> float:
         """Seconds to wait after the `faults`-th failed call in a row; `jitter` is random in [0, 1).
 
         A wait that the service asked for is kept, up to five minutes.
         """
-        grown = min(self.shortest_s * 2.0 ** min(faults, 16), self.fault_longest_s) * (0.5 + jitter / 2)
+        grown = min(self.min_s * 2.0 ** min(faults, 16), self.error_max_s) * (0.5 + jitter / 2)
         return max(grown, min(retry_after_s or 0.0, 300.0))
 
 

@@ -15,17 +15,17 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from dreamina_ui.batches.store import Batch, Batches, Next
+from dreamina_ui.batches.store import Batch, BatchStore, QueuedItem
 from dreamina_ui.errors import (
+    BlockedError,
+    BlockedWordError,
+    DispatchError,
     DreaminaError,
-    ForbiddenWordError,
     InputError,
     KeyNeededError,
     LimitError,
-    MoveError,
     PriceError,
-    SendingError,
-    ShutOutError,
+    StateError,
     StoppedError,
 )
 from dreamina_ui.jobs.service import Studio
@@ -47,14 +47,14 @@ RETRY_S = 30.0
 """How long to wait where no news will come, such as from a disk that is full."""
 
 
-class Sender:
+class Dispatcher:
     """Sends what `batches` holds through a studio.
 
     Args:
         clock: gives the time, in seconds since 1970.
     """
 
-    def __init__(self, studio: Studio, batches: Batches, clock: Callable[[], float]) -> None:
+    def __init__(self, studio: Studio, batches: BatchStore, clock: Callable[[], float]) -> None:
         self._studio = studio
         self._batches = batches
         self._clock = clock
@@ -70,7 +70,7 @@ class Sender:
     def start(self) -> None:
         """Go on with every running batch; call it when the studio has started."""
         self._since = self._clock()
-        self._leave = self._studio.changes.subscribe(EVERY_JOB, self._hear)
+        self._leave = self._studio.changes.subscribe(EVERY_JOB, self._on_change)
         self._batches.news.set()
         threading.Thread(target=self._run, name="batches", daemon=True).start()
 
@@ -85,8 +85,8 @@ class Sender:
             going_on = list(self._sending.values())
         wait(going_on, timeout_s)
 
-    def _hear(self, job: Job | None) -> None:
-        if job is not None and job.at_rest:
+    def _on_change(self, job: Job | None) -> None:
+        if job is not None and job.is_settled:
             self._room += 1
             if self._has_plans:
                 self._batches.news.set()
@@ -98,9 +98,9 @@ class Sender:
             self._batches.news.clear()
             try:
                 self._take_turns()
-            except Exception as fault:
-                known = isinstance(fault, DreaminaError)
-                log.warning("The batches will be looked at again: %s", fault, exc_info=not known)
+            except Exception as exc:
+                known = isinstance(exc, DreaminaError)
+                log.warning("The batches will be looked at again: %s", exc, exc_info=not known)
 
     def _take_turns(self) -> None:
         """Begin to send one job for each visitor who has room; who had their turn last comes last."""
@@ -108,18 +108,18 @@ class Sender:
         nexts = self._batches.next_ones(self._since)
         self._has_plans = bool(nexts)
         under_way: dict[str, int] = {}
-        turns: dict[str, Next] = {}
+        turns: dict[str, QueuedItem] = {}
         for each in nexts:
             visitor = each.batch.visitor_id
             under_way[visitor] = under_way.get(visitor, 0) + each.under_way
             if each.in_trouble:
-                self._batches.pause(each.batch.batch_id, SendingError("Jobs of this batch could not be sent."))
+                self._batches.pause(each.batch.batch_id, DispatchError("Jobs of this batch could not be sent."))
             elif self.is_here(each.batch):
                 turns.setdefault(visitor, each)
         self._served = {visitor: turn for visitor, turn in self._served.items() if visitor in under_way}
         is_full = False
         for visitor in sorted(turns, key=lambda one: self._served.get(one, 0)):
-            if is_full and turns[visitor].batch.key_mark is None:
+            if is_full and turns[visitor].batch.key_fingerprint is None:
                 continue  # the next free place is that of those before; one's own key needs none
             with self._lock:
                 if visitor in self._sending or under_way[visitor] >= AT_ONCE or self._stopping.is_set():
@@ -131,10 +131,10 @@ class Sender:
     def is_here(self, batch: Batch) -> bool:
         """Whether the batch's jobs can be made by this program as it runs now."""
         accounts = self._studio.accounts
-        origin = accounts.api_origin if batch.key_mark is None else accounts.key_origin
+        origin = accounts.api_origin if batch.key_fingerprint is None else accounts.key_origin
         return batch.api_origin == origin and batch.model_id in self._studio.models
 
-    def _send(self, what: Next) -> bool:
+    def _send(self, what: QueuedItem) -> bool:
         """Make one job, or note why it cannot be.
 
         Returns:
@@ -145,11 +145,11 @@ class Sender:
         try:
             self._try(what)
             goes_on = True
-        except LimitError as fault:
-            return fault.limit == "at_once"
-        except Exception as fault:
-            known = isinstance(fault, DreaminaError)
-            log.warning("Batch %s waits: %s", what.batch.batch_id[:8], fault, exc_info=not known)
+        except LimitError as exc:
+            return exc.limit == "at_once"
+        except Exception as exc:
+            known = isinstance(exc, DreaminaError)
+            log.warning("Batch %s waits: %s", what.batch.batch_id[:8], exc, exc_info=not known)
         finally:
             with self._lock:
                 self._sending.pop(visitor, None)
@@ -158,7 +158,7 @@ class Sender:
                 self._batches.news.set()
         return False
 
-    def _try(self, what: Next) -> None:
+    def _try(self, what: QueuedItem) -> None:
         """Make one job or note why not; raises what passes by itself: a limit on jobs at once, a disk that is full."""
         batch, batches = what.batch, self._batches
         try:
@@ -168,26 +168,26 @@ class Sender:
                 what.inputs,
                 visitor_id=batch.visitor_id,
                 address=batch.address,
-                account=self._studio.accounts.of_mark(batch.key_mark),
+                account=self._studio.accounts.of_mark(batch.key_fingerprint),
                 is_click=False,
                 also=partial(self._mark_sent, what),
             )
-        except LimitError as fault:
-            if fault.until is None:
+        except LimitError as exc:
+            if exc.until is None:
                 raise
-            batches.pause(batch.batch_id, fault)
-        except (StoppedError, ShutOutError, KeyNeededError, PriceError) as fault:
-            batches.pause(batch.batch_id, fault)
-        except (InputError, ForbiddenWordError) as fault:
-            rule = getattr(fault, "rule", "")
+            batches.pause(batch.batch_id, exc)
+        except (StoppedError, BlockedError, KeyNeededError, PriceError) as exc:
+            batches.pause(batch.batch_id, exc)
+        except (InputError, BlockedWordError) as exc:
+            rule = getattr(exc, "rule", "")
             if rule == "address_busy":
                 raise
             if rule.startswith("address_"):  # a given file: all jobs of the batch need it
-                batches.pause(batch.batch_id, fault)
+                batches.pause(batch.batch_id, exc)
             else:
-                batches.refuse(what, fault)
-        except MoveError as fault:
-            log.debug("It was paused or cancelled meanwhile, or the program stops: %s", fault)
+                batches.refuse(what, exc)
+        except StateError as exc:
+            log.debug("It was paused or cancelled meanwhile, or the program stops: %s", exc)
         else:
             self._turn += 1
             self._served[batch.visitor_id] = self._turn
@@ -200,7 +200,7 @@ class Sender:
             left_usd = sum(guard.expected_usd(model_id, inputs, origin) or 0.0 for inputs in waiting)
             raise PriceError(batch.price_usd, now_usd, left_usd)
 
-    def _mark_sent(self, what: Next, connection: sa.Connection, job: Job) -> None:
+    def _mark_sent(self, what: QueuedItem, connection: sa.Connection, job: Job) -> None:
         if self._stopping.is_set():
-            raise MoveError("The program is stopping.")
+            raise StateError("The program is stopping.")
         self._batches.mark_sent(connection, what, job)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from dreamina_ui.errors import InputError, PlanError
+from dreamina_ui.errors import BatchError, InputError
 from dreamina_ui.models.schema import Field, Model
 
-MOST_JOBS = 200
+MAX_JOBS = 200
 """How many jobs one batch may have."""
 
-MOST_CHARACTERS = 20_000
+MAX_CHARACTERS = 20_000
 """How long the inputs of one job of a batch may be as JSON: two hundred long texts could fill the disk."""
 
 VARIED_KINDS = ("choice", "number", "integer")
@@ -30,7 +30,7 @@ _PIECE = re.compile(r"\\[\\{|}]|[{|}]|[^\\{|}]+|\\")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class BatchRequest:
     """What a person asks of a batch.
 
     Attributes:
@@ -52,7 +52,7 @@ def prompt_field(model: Model) -> Field | None:
     return next((field for field in texts if field.required), texts[0] if texts else None)
 
 
-def expand(model: Model, wishes: Wishes) -> list[dict[str, Any]]:
+def expand(model: Model, wishes: BatchRequest) -> list[dict[str, Any]]:
     """All jobs that are asked for, each as checked inputs: line by line, then by the fields' values, then repeats.
 
     Raises:
@@ -74,11 +74,11 @@ def expand(model: Model, wishes: Wishes) -> list[dict[str, Any]]:
         if line.strip():
             parts = _parts(line, number)
             total += _count(each, parts)
-            if total > MOST_JOBS:
-                raise PlanError("many", most=MOST_JOBS)
+            if total > MAX_JOBS:
+                raise BatchError("many", most=MAX_JOBS)
             lines.append((number, parts))
     if not lines:
-        raise PlanError("empty")
+        raise BatchError("empty")
     found: list[dict[str, Any]] = []
     for number, parts in lines:
         for words in product(*parts):
@@ -87,17 +87,17 @@ def expand(model: Model, wishes: Wishes) -> list[dict[str, Any]]:
                 try:
                     checked = model.check(inputs)
                     _check_length(checked)
-                except InputError as fault:
-                    raise PlanError("input", line=number, fault=fault) from fault
+                except InputError as exc:
+                    raise BatchError("input", line=number, exc=exc) from exc
                 found.extend(dict(checked) for _ in range(wishes.repeats))
     return found
 
 
 def _check_length(inputs: Mapping[str, Any]) -> None:
     lengths = {key: len(json.dumps(value)) for key, value in inputs.items()}
-    if sum(lengths.values()) > MOST_CHARACTERS:
+    if sum(lengths.values()) > MAX_CHARACTERS:
         longest = max(lengths, key=lambda key: lengths[key])
-        raise InputError(longest, "maxLength", MOST_CHARACTERS, inputs[longest])
+        raise InputError(longest, "maxLength", MAX_CHARACTERS, inputs[longest])
 
 
 def _axes(model: Model, values: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
@@ -108,16 +108,16 @@ def _axes(model: Model, values: Mapping[str, Sequence[Any]]) -> dict[str, list[A
             raise InputError(key, "unknown", None, given)
         if not isinstance(given, list | tuple) or any(not isinstance(value, str | int | float) for value in given):
             raise InputError(key, "type", "list of values", given)
-        if len(given) > MOST_JOBS:
-            raise PlanError("many", most=MOST_JOBS)
+        if len(given) > MAX_JOBS:
+            raise BatchError("many", most=MAX_JOBS)
     return {field.key: list(dict.fromkeys(values[field.key])) for field in model.fields if values.get(field.key)}
 
 
 def _count(count: int, factors: Any) -> int:
     """A product that stops growing once it is too much: exact numbers of this kind could fill the memory."""
     for factor in factors:
-        count = min(count * len(factor), MOST_JOBS + 1)
-    return min(count, MOST_JOBS + 1)
+        count = min(count * len(factor), MAX_JOBS + 1)
+    return min(count, MAX_JOBS + 1)
 
 
 def _parts(line: str, number: int) -> list[Sequence[str]]:
@@ -128,7 +128,7 @@ def _parts(line: str, number: int) -> list[Sequence[str]]:
     for piece in _PIECE.findall(line):
         if piece == "{":
             if choices is not None:
-                raise PlanError("nested", line=number)
+                raise BatchError("nested", line=number)
             parts.append(("".join(text),))
             choices, text = [], []
         elif piece == "|" and choices is not None:
@@ -140,5 +140,5 @@ def _parts(line: str, number: int) -> list[Sequence[str]]:
         else:
             text.append(piece[1:] if len(piece) == 2 and piece[0] == "\\" else piece)
     if choices is not None:
-        raise PlanError("unclosed", line=number)
+        raise BatchError("unclosed", line=number)
     return [*parts, ("".join(text),)]

@@ -15,29 +15,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dreamina_ui.batches.expansion import MOST_JOBS
+from dreamina_ui.batches.expansion import MAX_JOBS
 from dreamina_ui.errors import (
+    BatchError,
+    BlockedError,
+    BlockedWordError,
+    DispatchError,
     DreaminaError,
-    ForbiddenWordError,
     InputError,
     JobNotFoundError,
     KeyNeededError,
     LimitError,
-    MoveError,
-    PlanError,
     PriceError,
-    SendingError,
-    ShutOutError,
+    StateError,
     StoppedError,
 )
-from dreamina_ui.ledger.job import AT_REST, Job
+from dreamina_ui.ledger.job import SETTLED, Job
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.tables import batch_items as items
 from dreamina_ui.ledger.tables import batches, jobs
 from dreamina_ui.spending.accounts import Account
-from dreamina_ui.spending.moderation import Controls
+from dreamina_ui.spending.moderation import Moderation
 
-MOST_WAITING = {"visitor_id": MOST_JOBS, "address": 5 * MOST_JOBS}
+MAX_WAITING = {"visitor_id": MAX_JOBS, "address": 5 * MAX_JOBS}
 """How many jobs of one visitor, and from one client address, may wait to be sent: strangers cannot fill the disk."""
 
 KEPT_EMPTY = 30
@@ -46,13 +46,13 @@ KEPT_EMPTY = 30
 _FACTS: dict[type[DreaminaError], tuple[str, ...]] = {
     LimitError: ("limit", "most", "until"),
     StoppedError: ("reason",),
-    ShutOutError: (),
-    ForbiddenWordError: ("word",),
+    BlockedError: (),
+    BlockedWordError: ("word",),
     InputError: ("field", "rule", "limit", "value"),
     PriceError: ("was_usd", "now_usd", "left_usd"),
 }
 """What to keep of an error, so that it can be told in any language later; of others only their text."""
-_TEXT_ONLY: tuple[type[DreaminaError], ...] = (KeyNeededError, SendingError, DreaminaError)
+_TEXT_ONLY: tuple[type[DreaminaError], ...] = (KeyNeededError, DispatchError, DreaminaError)
 
 _NOT_SENT = (jobs.c.state == "failed") & jobs.c.request_id.is_(None) & jobs.c.problem.not_in(("refused", "input"))
 _TROUBLE = (jobs.c.state == "submit_unclear") | _NOT_SENT
@@ -74,7 +74,7 @@ class Batch:
     Attributes:
         state: `running`, `paused`, or `ended` once nothing waits to be sent.
         problem: why the program paused it; None if a person did.
-        key_mark: as of a job: whose key pays.
+        key_fingerprint: as of a job: whose key pays.
         created_at, changed_at: seconds since 1970; `changed_at` is that of its state.
         price_usd: what a person agreed that one file may cost; None if nobody knew.
         counts: how many jobs are `waiting`, `running`, `done`, `failed`, `unclear`, `cancelled`, `refused`; cancelled
@@ -87,7 +87,7 @@ class Batch:
     address: str | None
     model_id: str
     api_origin: str
-    key_mark: str | None
+    key_fingerprint: str | None
     state: str
     problem: DreaminaError | None
     created_at: float
@@ -98,7 +98,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Next:
+class QueuedItem:
     """The next job to be of a running batch.
 
     Attributes:
@@ -113,7 +113,7 @@ class Next:
     in_trouble: bool
 
 
-class Batches:
+class BatchStore:
     """Keeps batches; every method may raise LedgerError, and then nothing has changed.
 
     Args:
@@ -124,7 +124,7 @@ class Batches:
         news: set when there may be something to send.
     """
 
-    def __init__(self, ledger: Ledger, controls: Controls, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, controls: Moderation, clock: Callable[[], float]) -> None:
         self.news = threading.Event()
         self._ledger = ledger
         self._controls = controls
@@ -157,14 +157,14 @@ class Batches:
         now = self._clock()
         batch_id = hashlib.sha256(json.dumps([visitor_id, token]).encode()).hexdigest()[:32]
         row: dict[str, Any] = {"visitor_id": visitor_id, "address": address, "model_id": model_id}
-        row |= {"api_origin": account.api_origin, "key_mark": account.key_mark}
+        row |= {"api_origin": account.api_origin, "key_fingerprint": account.key_fingerprint}
         with self._ledger.writing() as connection:
             if not connection.execute(_one(batch_id)).first():
                 first = Job(job_id="", inputs=planned[0], created_at=now, updated_at=now, **row)
                 self._controls.check(connection, first)
-                for name, most in MOST_WAITING.items():
+                for name, most in MAX_WAITING.items():
                     if _waiting(connection, name, row[name]) + len(planned) > most:
-                        raise PlanError("waiting", most=most)
+                        raise BatchError("waiting", most=most)
                     _forget_empty(connection, name, row[name])
                 times = {"created_at": now, "changed_at": now}
                 row |= {"batch_id": batch_id, "state": "running", "price_usd": price_usd}
@@ -211,7 +211,7 @@ class Batches:
             self._end_if_done(connection, batch_id)
         return count
 
-    def refuse(self, what: Next, problem: DreaminaError) -> None:
+    def refuse(self, what: QueuedItem, problem: DreaminaError) -> None:
         """Note that a planned job cannot become one; the others may."""
         with self._ledger.writing() as connection:
             connection.execute(_planned(what).values(state="refused", problem=_pack(problem)))
@@ -224,7 +224,7 @@ class Batches:
             rows = connection.execute(sa.select(items.c.inputs).where(mine).order_by(items.c.position)).scalars()
             return [json.loads(inputs) for inputs in rows]
 
-    def mark_sent(self, connection: sa.Connection, what: Next, job: Job) -> None:
+    def mark_sent(self, connection: sa.Connection, what: QueuedItem, job: Job) -> None:
         """Note that a planned job becomes this one; call it in the transaction that writes the job's row.
 
         Raises:
@@ -233,10 +233,10 @@ class Batches:
         batch_id = what.batch.batch_id
         running = connection.execute(_one(batch_id).where(batches.c.state == "running")).first()
         if not running or not connection.execute(_planned(what).values(state="sent", job_id=job.job_id)).rowcount:
-            raise MoveError(f"Batch {batch_id[:8]} does not send its job {what.position} now.")
+            raise StateError(f"Batch {batch_id[:8]} does not send its job {what.position} now.")
         self._end_if_done(connection, batch_id)
 
-    def next_ones(self, since: float) -> list[Next]:
+    def next_ones(self, since: float) -> list[QueuedItem]:
         """The next job to be of every running batch, the oldest batch first.
 
         Args:
@@ -255,7 +255,7 @@ class Batches:
         sent = (
             sa.select(
                 batches.c.batch_id,
-                sa.func.sum(sa.cast(jobs.c.state.not_in(AT_REST), sa.Integer)).label("under_way"),
+                sa.func.sum(sa.cast(jobs.c.state.not_in(SETTLED), sa.Integer)).label("under_way"),
                 sa.func.sum(sa.cast(is_new & _TROUBLE, sa.Integer)).label("in_trouble"),
             )
             .join(items, items.c.batch_id == batches.c.batch_id)
@@ -267,7 +267,7 @@ class Batches:
             rows = connection.execute(query).mappings().all()
             seen = {row.batch_id: row for row in connection.execute(sent)} if rows else {}
         return [
-            Next(
+            QueuedItem(
                 _batch_of(row),
                 row["position"],
                 json.loads(row["inputs"]),
@@ -321,7 +321,7 @@ def _one(batch_id: str) -> sa.Select[Any]:
     return sa.select(batches.c.batch_id).where(batches.c.batch_id == batch_id)
 
 
-def _planned(what: Next) -> sa.Update:
+def _planned(what: QueuedItem) -> sa.Update:
     here = (items.c.batch_id == what.batch.batch_id) & (items.c.position == what.position)
     return items.update().where(here, items.c.state == "planned")
 
@@ -357,13 +357,15 @@ def _batch_of(
 ) -> Batch:
     names = [name for name in Batch.__dataclass_fields__ if name not in ("problem", "counts", "refusals")]
     problem = _unpack(row["problem"]) if row["problem"] else None
-    return Batch(**{name: row[name] for name in names}, problem=problem, counts=counts or {}, refusals=refusals)
+    return Batch(
+        **{name: row[batches.c[name].name] for name in names}, problem=problem, counts=counts or {}, refusals=refusals
+    )
 
 
-def _pack(fault: DreaminaError) -> str:
-    names = _FACTS.get(type(fault))
-    facts = [str(fault)] if names is None else [getattr(fault, name) for name in names]
-    return json.dumps({"kind": fault.kind, "facts": facts})
+def _pack(exc: DreaminaError) -> str:
+    names = _FACTS.get(type(exc))
+    facts = [str(exc)] if names is None else [getattr(exc, name) for name in names]
+    return json.dumps({"kind": exc.kind, "facts": facts})
 
 
 def _unpack(text: str) -> DreaminaError:

@@ -25,14 +25,14 @@ from dreamina_ui.cli.data_dir_reader import Records, every_job, find_job, open_r
 from dreamina_ui.cli.verify import verify as verify_records
 from dreamina_ui.errors import DreaminaError, SettingsError
 from dreamina_ui.jobs.service import Studio
-from dreamina_ui.ledger.job import MOVES, Job, iso
+from dreamina_ui.ledger.job import TRANSITIONS, Job, iso
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.library.library import Library, Shown
+from dreamina_ui.library.library import Library, LibraryFilter
 from dreamina_ui.library.naming import prompt_of
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import load_models
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import hash_password
 from dreamina_ui.settings import TOKEN_VARIABLES, Settings, read_settings
 from dreamina_ui.spending.accounts import Accounts
@@ -49,8 +49,8 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:  # `| head` has enough: no failure to tell of
             raise
-        except (DreaminaError, OSError) as fault:
-            _say(" ".join(str(fault).split()), err=True)
+        except (DreaminaError, OSError) as exc:
+            _say(" ".join(str(exc).split()), err=True)
             raise typer.Exit(1) from None
 
 
@@ -66,13 +66,13 @@ app = typer.Typer(
 
 
 def _check_state(state: str) -> str:
-    if state and state not in MOVES:
-        raise typer.BadParameter(f"must be one of {', '.join(MOVES)}")
+    if state and state not in TRANSITIONS:
+        raise typer.BadParameter(f"must be one of {', '.join(TRANSITIONS)}")
     return state
 
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-DataDir = Annotated[
+DataDirOption = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="The data folder. Without it: DREAMINA_DATA_DIR, or else data.")
 ]
 State = Annotated[str, typer.Option(callback=_check_state, help="Only jobs in this state, such as done.")]
@@ -86,7 +86,7 @@ def list_jobs(
     text: Text = "",
     limit: Annotated[int, typer.Option(min=0, help="How many jobs at most; 0 for all.")] = 20,
     as_json: AsJson = False,
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """List jobs, newest first, also those that the page no longer shows.
 
@@ -106,7 +106,7 @@ def list_jobs(
 def show(
     name: Annotated[str, typer.Argument(metavar="JOB", help="A job_id, its first 6 or more digits, or a request_id.")],
     as_json: AsJson = False,
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Show one job: every field, its states with their times, its files."""
     with open_records(_settings(data_dir).data_dir) as records:
@@ -127,7 +127,7 @@ def show(
 @app.command()
 def attach(
     request_id: Annotated[str, typer.Argument(help="As RunComfy names it.")],
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Bring in any request of your RunComfy account.
 
@@ -141,9 +141,9 @@ def attach(
         )
     token = settings.api_token.get_secret_value()
     try:
-        folder = DataFolder(settings.data_dir)
-    except SettingsError as fault:
-        if not isinstance(fault.__context__, Timeout):  # it cannot be written
+        folder = DataDir(settings.data_dir)
+    except SettingsError as exc:
+        if not isinstance(exc.__context__, Timeout):  # it cannot be written
             raise
         with open_records(settings.data_dir) as records:
             _attach_beside(_studio(settings, token, records), request_id)
@@ -165,23 +165,23 @@ def export(
     target: Annotated[Path, typer.Argument(metavar="FOLDER_OR_ZIP", help="A folder, or a name that ends in .zip.")],
     text: Text = "",
     state: State = "",
-    favourites: Annotated[bool, typer.Option("--favourites", help="Only favourites.")] = False,
+    favorites: Annotated[bool, typer.Option("--favourites", help="Only favourites.")] = False,
     since: Annotated[
         datetime | None, typer.Option(formats=_DATES, metavar="DATE", help="Only jobs made then or later.")
     ] = None,
     until: Annotated[
         datetime | None, typer.Option(formats=_DATES, metavar="DATE", help="Only jobs made before.")
     ] = None,
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Copy originals with a manifest into a folder or a new ZIP.
 
     Takes what the library shows: nothing deleted, nothing put aside. Overwrites no picture; what a folder has already,
     byte for byte, is not copied again. A DATE is such as 2026-11-22 or 2026-11-22T12:30, in UTC.
     """
-    shown = Shown(text=text, state=state, favourites=favourites, since=_moment(since), until=_moment(until))
+    shown = LibraryFilter(text=text, state=state, favorites=favorites, since=_moment(since), until=_moment(until))
     with open_records(_settings(data_dir).data_dir) as records:
-        entries = Library(records.ledger, MediaStore(records.media, AddressGuard())).entries(shown)
+        entries = Library(records.ledger, MediaStore(records.media, UrlGuard())).entries(shown)
         as_zip = target.suffix.lower() == ".zip"
         copied = (copies.export_zip if as_zip else copies.export_folder)(records, entries, target)
     if not copied.files and not copied.missing:
@@ -193,7 +193,7 @@ def export(
 @app.command()
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Compare sizes, not SHA-256.")] = False,
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Compare every row with every file.
 
@@ -214,7 +214,7 @@ def verify(
 def backup(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The ZIP to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Write the ledger and all its files into one ZIP.
 
@@ -234,7 +234,7 @@ def _settings(data_dir: Path | None) -> Settings:
 
 def _studio(settings: Settings, token: str, records: Records) -> Studio:
     connect = partial(RunComfy, settings.api_base_url)
-    guard = AddressGuard(exempt_origin=settings.api_base_url, allowed_hosts=settings.media_hosts)
+    guard = UrlGuard(exempt_origin=settings.api_base_url, allowed_hosts=settings.media_hosts)
     return Studio(
         accounts=Accounts(connect(token), settings.api_base_url, secret=b"", connect=connect),  # no visitor comes here
         models=load_models(),
@@ -249,7 +249,7 @@ def _attach_beside(studio: Studio, request_id: str) -> None:
         job = studio.attach(request_id)
     finally:
         studio.stop(timeout_s=0.0)
-    if job.at_rest:
+    if job.is_settled:
         _say(f"Request {job.request_id} is job {job.job_id} already: {job.state}.")
         return
     _say(
@@ -264,7 +264,7 @@ def _attach_alone(studio: Studio, request_id: str) -> Job:
     try:
         job = studio.attach(request_id)
         studio.changes.subscribe(job.job_id, lambda _: moved.set())
-        if not job.at_rest:
+        if not job.is_settled:
             studio.start()
         told: tuple[str, str | None] | None = None
         while True:
@@ -272,7 +272,7 @@ def _attach_alone(studio: Studio, request_id: str) -> Job:
             job = studio.job(job.job_id)
             if told != (told := (job.state, job.detail)):
                 _say(f"Job {job.job_id}: {job.state}. {job.detail or ''}".rstrip())
-            if job.at_rest:
+            if job.is_settled:
                 return job
             moved.wait(1.0)  # with an end, so that Ctrl+C gets through everywhere
     finally:

@@ -197,8 +197,8 @@ def _old_manifest(path: Path) -> dict[str, dict[str, Any]]:
         return {entry["file"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError) as fault:
-        raise DiskError(f"{path} is not the manifest of an export. Choose another folder.") from fault
+    except (OSError, ValueError, TypeError, KeyError) as exc:
+        raise DiskError(f"{path} is not the manifest of an export. Choose another folder.") from exc
 
 
 @contextmanager
@@ -213,8 +213,8 @@ def _whole(target: Path, *, force: bool = False) -> Iterator[Path]:
                 os.fsync(file.fileno())
             _refuse_existing(target, force)
             whole.replace(target)
-    except OSError as fault:
-        raise DiskError(f"{target} could not be written: {fault}.") from fault
+    except OSError as exc:
+        raise DiskError(f"{target} could not be written: {exc}.") from exc
 
 
 def _refuse_existing(target: Path, force: bool = False) -> None:

@@ -84,8 +84,8 @@ def verify(records: Records, *, quick: bool = False, pause: Callable[[float], ob
 def _check(records: Records, job: Job, quick: bool) -> list[Finding]:
     try:
         return list(_flaws(records, job, quick))
-    except OSError as fault:
-        return [_unreadable(fault, records.job_folder(job.job_id))]
+    except OSError as exc:
+        return [_unreadable(exc, records.job_folder(job.job_id))]
 
 
 def _flaws(records: Records, job: Job, quick: bool) -> Iterator[Finding]:
@@ -96,7 +96,7 @@ def _flaws(records: Records, job: Job, quick: bool) -> Iterator[Finding]:
             expected += [original, *small]
             yield from _original_flaws(original, output, quick)
             yield from (Finding("missing", path) for path in small if not path.is_file())
-    if job.at_rest:  # in other states, files come and go
+    if job.is_settled:  # in other states, files come and go
         yield from _extras(records.job_folder(job.job_id), job, set(expected))
 
 
@@ -145,8 +145,8 @@ def _look_at_stranger(records: Records, path: Path, quick: bool) -> list[Finding
         return []
     try:
         is_empty = path.is_dir() and not _children(path)
-    except OSError as fault:
-        return [_unreadable(fault, path)]
+    except OSError as exc:
+        return [_unreadable(exc, path)]
     return [Finding("leftover" if is_empty else "orphaned", path, "no row of the ledger names it")]
 
 
@@ -165,6 +165,6 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _unreadable(fault: OSError, folder: Path) -> Finding:
-    path = Path(fault.filename) if isinstance(fault.filename, str) else folder
-    return Finding("unreadable", path, fault.strerror or type(fault).__name__)
+def _unreadable(exc: OSError, folder: Path) -> Finding:
+    path = Path(exc.filename) if isinstance(exc.filename, str) else folder
+    return Finding("unreadable", path, exc.strerror or type(exc).__name__)

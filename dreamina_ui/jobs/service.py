@@ -21,26 +21,26 @@ from typing import Any
 import sqlalchemy as sa
 
 from dreamina_ui.api.client import RunComfy
-from dreamina_ui.api.pacing import DurationLaw, Pace
+from dreamina_ui.api.pacing import Pace, RunTimeModel
 from dreamina_ui.errors import (
     ApiError,
     InputError,
     KeyNeededError,
     LedgerError,
-    MoveError,
+    StateError,
     SubmitUnclearError,
 )
 from dreamina_ui.jobs.worker import Worker
-from dreamina_ui.ledger.events import Changes
-from dreamina_ui.ledger.job import AT_REST, Job, Outcome, Output, State, iso, new_id
+from dreamina_ui.ledger.events import JobEvents
+from dreamina_ui.ledger.job import SETTLED, Job, Outcome, Output, State, iso, new_id
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
-from dreamina_ui.media.input_files import InputFiles, given_addresses
+from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model, parse_size
 from dreamina_ui.spending.accounts import Account, Accounts
-from dreamina_ui.spending.dashboard import Overview, read_overview
-from dreamina_ui.spending.limits import Left, Limits, MoneyGuard, day_end
-from dreamina_ui.spending.moderation import Controls
+from dreamina_ui.spending.dashboard import Dashboard, read_dashboard
+from dreamina_ui.spending.limits import Limits, Quota, SpendingGuard, day_end
+from dreamina_ui.spending.moderation import Moderation
 from dreamina_ui.spending.prices import Prices
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Studio:
         models: Mapping[str, Model],
         ledger: Ledger,
         media: MediaStore,
-        guard: MoneyGuard | None = None,
+        guard: SpendingGuard | None = None,
         given: InputFiles | None = None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
@@ -86,10 +86,10 @@ class Studio:
         self._ledger = ledger
         self._media = media
         self.given = given
-        self.guard = guard or MoneyGuard(Limits(), accounts.api_origin)
+        self.guard = guard or SpendingGuard(Limits(), accounts.api_origin)
         self._pace = pace or Pace()
         self._clock = clock
-        self.controls = Controls(ledger, clock)
+        self.controls = Moderation(ledger, clock)
         self._worker = Worker(
             accounts=accounts,
             ledger=ledger,
@@ -108,7 +108,7 @@ class Studio:
         self._pressers = ThreadPoolExecutor(64, "press")
 
     @property
-    def changes(self) -> Changes:
+    def changes(self) -> JobEvents:
         """Every change of every job, for whoever subscribes."""
         return self._ledger.changes
 
@@ -184,10 +184,10 @@ class Studio:
         account = account or self.accounts.account(None)
         checked = self._check_inputs(model_id, inputs, visitor_id, address)
         if self._stopping.is_set():
-            raise MoveError("The program is stopping; nothing was submitted. Try again in a moment.")
+            raise StateError("The program is stopping; nothing was submitted. Try again in a moment.")
         job = self._prepare(model_id, checked, visitor_id, address, account, pressed_at)
         since = pressed_at - DOUBLE_CLICK_S if is_click and visitor_id else None
-        return self._begin(job, account, twin_since=since, also=also)
+        return self._begin(job, account, duplicate_since=since, also=also)
 
     def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
         """`generate` on a thread of its own pool: looking at given files may take seconds."""
@@ -195,14 +195,14 @@ class Studio:
 
         def press() -> Job:
             if is_refused.is_set():
-                raise MoveError("This press was refused.")
+                raise StateError("This press was refused.")
             return self.generate(model_id, inputs, **more)
 
         try:
             return self._pressers.submit(press)
-        except RuntimeError as fault:  # no thread, and the pool keeps the work all the same; or the program stops
+        except RuntimeError as exc:  # no thread, and the pool keeps the work all the same; or the program stops
             is_refused.set()
-            raise MoveError("This cannot be done now; nothing was submitted. Try again in a moment.") from fault
+            raise StateError("This cannot be done now; nothing was submitted. Try again in a moment.") from exc
 
     def _check_inputs(
         self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None
@@ -211,7 +211,7 @@ class Studio:
             raise InputError("model_id", "enum", sorted(self.models), model_id)
         model = self.models[model_id]
         checked = model.check(inputs)
-        if self.given and any(given_addresses(model, checked)):
+        if self.given and any(given_urls(model, checked)):
             self.given.check(model, checked, visitor_id, address)
         return checked
 
@@ -229,10 +229,10 @@ class Studio:
             job_id=new_id(),
             visitor_id=visitor_id,
             address=address,
-            reserved_usd=None if account.key_mark else self.guard.expected_usd(model_id, checked),
+            reserved_usd=None if account.key_fingerprint else self.guard.expected_usd(model_id, checked),
             model_id=model_id,
             api_origin=account.api_origin,
-            key_mark=account.key_mark,
+            key_fingerprint=account.key_fingerprint,
             inputs=checked,
             size=next((str(checked[key]) for key in self._choices(model_id) if parse_size(checked.get(key))), None),
             created_at=now,
@@ -245,7 +245,7 @@ class Studio:
         self,
         job: Job,
         account: Account,
-        twin_since: float | None = None,
+        duplicate_since: float | None = None,
         also: Callable[[sa.Connection, Job], None] | None = None,
     ) -> Job:
         """Write a prepared job's row and have it submitted; the twin of a job is neither written nor sent."""
@@ -254,7 +254,7 @@ class Studio:
         self._submits[job.job_id] = sending
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         try:
-            added = self._ledger.add(job, partial(self._check, also), twin_since=twin_since)
+            added = self._ledger.add(job, partial(self._check, also), duplicate_since=duplicate_since)
         except BaseException:
             sending.set_result(None)
             self._media.discard(job.job_id)
@@ -292,7 +292,7 @@ class Studio:
             LedgerError: the wish could not be written.
         """
         job = self._ledger.job(job_id)
-        if not job.at_rest:
+        if not job.is_settled:
             job = self._ledger.change(job_id, cancel_requested_at=job.cancel_requested_at or self._clock())
         if sending := self._submits.get(job_id):
             wait([sending])
@@ -301,11 +301,11 @@ class Studio:
         if not confirmed:
             try:
                 job, confirmed = self._worker.ask_cancel(job)
-            except KeyNeededError as fault:
-                log.info("Job %s: the cancel was not asked: %s", job_id[:8], fault)
+            except KeyNeededError as exc:
+                log.info("Job %s: the cancel was not asked: %s", job_id[:8], exc)
         outcome = _outcome(job.state) if confirmed or job.state == "cancelled" else "unconfirmed"
         log.info("Job %s: cancel asked, %s", job_id[:8], outcome)
-        return CancelVerdict(outcome, job if job.at_rest else self._ledger.change(job_id, cancel_outcome=outcome))
+        return CancelVerdict(outcome, job if job.is_settled else self._ledger.change(job_id, cancel_outcome=outcome))
 
     def cancel_soon(self, job_id: str) -> Future[CancelVerdict]:
         """`cancel` on a thread of its own pool."""
@@ -322,7 +322,7 @@ class Studio:
         """
         job = self._ledger.job(job_id)
         if not job.request_id:
-            raise MoveError(f"Job {job_id[:8]} has no request_id: the service never accepted it.")
+            raise StateError(f"Job {job_id[:8]} has no request_id: the service never accepted it.")
         self._client(job)
         job = self._ledger.change(job_id, "saving", only_in=("failed",), problem=None, detail=None)
         self._worker.put(job_id, 0.0)
@@ -360,20 +360,20 @@ class Studio:
             raise InputError("request_id", "format", "request id", "***")
         old = self._ledger.job(job_id) if job_id is not None else None
         if old is not None:
-            account = Account(self._client(old), old.api_origin, old.key_mark)
+            account = Account(self._client(old), old.api_origin, old.key_fingerprint)
         account = account or self.accounts.account(None)
         if known := self._ledger.by_request(account.api_origin, request_id):
             if job_id not in (None, known.job_id):
-                raise MoveError(f"Request {request_id} belongs to job {known.job_id[:8]} already.")
+                raise StateError(f"Request {request_id} belongs to job {known.job_id[:8]} already.")
             return known
         if old is not None and old.state != "submit_unclear":
-            raise MoveError(f"Job {old.job_id[:8]} is not waiting for its request.")
+            raise StateError(f"Job {old.job_id[:8]} is not waiting for its request.")
         status = account.client.status(request_id, attempts=2)
         now = self._clock()
         fields: dict[str, Any] = {"request_id": request_id, "status": status.status, "accepted_at": now}
         try:
             if job_id is not None:
-                fields |= {"problem": None, "detail": None, "put_aside_at": None}
+                fields |= {"problem": None, "detail": None, "archived_at": None}
                 job = self._ledger.change(job_id, "queued", only_in=("submit_unclear",), **fields)
             else:
                 job = Job(
@@ -381,7 +381,7 @@ class Studio:
                     visitor_id=visitor_id,
                     model_id="",  # the service does not say which
                     api_origin=account.api_origin,
-                    key_mark=account.key_mark,
+                    key_fingerprint=account.key_fingerprint,
                     inputs={},
                     state="queued",
                     created_at=now,
@@ -390,14 +390,14 @@ class Studio:
                 )
                 self._media.prepare(job.job_id)
                 self._ledger.add(job)
-        except LedgerError as fault:
-            if not is_request_taken(fault):
+        except LedgerError as exc:
+            if not is_request_taken(exc):
                 raise
             return self.attach(request_id, job_id=job_id, account=account)  # somebody else was quicker
         self._worker.put(job.job_id, 0.0)
         return job
 
-    def put_aside(self, job_id: str, *, back: bool = False) -> Job:
+    def archive(self, job_id: str, *, back: bool = False) -> Job:
         """Put a job at rest out of sight, or `back` into it; it is kept and can be found.
 
         Raises:
@@ -405,7 +405,7 @@ class Studio:
             MoveError: it is not at rest.
             LedgerError: not written.
         """
-        return self._ledger.change(job_id, only_in=tuple(AT_REST), put_aside_at=None if back else self._clock())
+        return self._ledger.change(job_id, only_in=tuple(SETTLED), archived_at=None if back else self._clock())
 
     def job(self, job_id: str) -> Job:
         """Read one job; raises JobNotFoundError."""
@@ -417,9 +417,11 @@ class Studio:
 
     def is_active(self, job: Job) -> bool:
         """Whether anything will happen to the job without a person: it is not at rest, of our API, and has its key."""
-        return not job.at_rest and self.accounts.is_ours(job) and (job.state == "submitting" or self.accounts.has(job))
+        return (
+            not job.is_settled and self.accounts.is_ours(job) and (job.state == "submitting" or self.accounts.has(job))
+        )
 
-    def law(self, job: Job) -> DurationLaw:
+    def law(self, job: Job) -> RunTimeModel:
         """How long runs such as this one take, as last learned; nothing is read."""
         return self._worker.law(job)
 
@@ -446,15 +448,15 @@ class Studio:
             job = self._prepare(old.model_id, checked, visitor_id, address, account, self._clock())
             new = self._begin(job, account)
             try:
-                self._ledger.change(job_id, put_aside_at=self._clock())
-            except LedgerError as fault:  # the new one is on its way: an error would have it sent once more
-                log.warning("Job %s could not be put aside: %s", job_id[:8], fault)
+                self._ledger.change(job_id, archived_at=self._clock())
+            except LedgerError as exc:  # the new one is on its way: an error would have it sent once more
+                log.warning("Job %s could not be put aside: %s", job_id[:8], exc)
         return new
 
     def _waiting(self, job_id: str) -> Job:
         job = self._ledger.job(job_id)
-        if job.state != "submit_unclear" or job.put_aside_at is not None:
-            raise MoveError(f"Job {job_id[:8]} is not waiting for a decision: it is {job.state} or put aside.")
+        if job.state != "submit_unclear" or job.archived_at is not None:
+            raise StateError(f"Job {job_id[:8]} is not waiting for a decision: it is {job.state} or put aside.")
         return job
 
     def limits(self) -> Limits:
@@ -477,7 +479,7 @@ class Studio:
             LedgerError: the jobs that wait for it could not be read.
         """
         account, older = self.accounts.keep(token, session)
-        for mark in filter(None, (account.key_mark, older)):
+        for mark in filter(None, (account.key_fingerprint, older)):
             self._wake(mark)
         if self.accounts.owner is None or account.api_origin != self.accounts.api_origin:
             with suppress(RuntimeError):  # the program stops
@@ -492,7 +494,7 @@ class Studio:
     def _wake(self, mark: str) -> None:
         """Look at all jobs of a key at once: they go on, or it is written down that they wait."""
         for job in self._unfinished():
-            if job.key_mark == mark and job.request_id:
+            if job.key_fingerprint == mark and job.request_id:
                 if job.problem == KeyNeededError.kind and self.accounts.has(job):
                     self._ledger.change(job.job_id, durable=False, problem=None)
                 self._worker.put(job.job_id, 0.0)
@@ -504,21 +506,21 @@ class Studio:
     def _client(self, job: Job) -> RunComfy:
         if not self.accounts.is_ours(job):
             here = self.accounts.origin_of(job)
-            raise MoveError(f"Job {job.job_id[:8]} belongs to {job.api_origin}, and this program runs on {here}.")
+            raise StateError(f"Job {job.job_id[:8]} belongs to {job.api_origin}, and this program runs on {here}.")
         return self.accounts.client(job)
 
-    def overview(self) -> Overview:
+    def overview(self) -> Dashboard:
         """What the owner wants to know at a glance; raises LedgerError."""
         with self._ledger.reading() as connection:
             rules = self.controls.rules(connection)
-            return read_overview(connection, self.guard, rules, self.models, self._clock())
+            return read_dashboard(connection, self.guard, rules, self.models, self._clock())
 
-    def left(self, visitor_id: str, session: str | None = None) -> Left:
+    def left(self, visitor_id: str, session: str | None = None) -> Quota:
         """What a visitor may still do today, at the owner's cost; raises LedgerError."""
         own_key = self.accounts.requires_own_key or session is not None
         with self._ledger.reading() as connection:
             now = self._clock()
-            left = Left(None, day_end(now)) if own_key else self.guard.left(connection, visitor_id, now)
+            left = Quota(None, day_end(now)) if own_key else self.guard.left(connection, visitor_id, now)
             stopped = self.controls.stopped(connection, None if own_key else self.accounts.api_origin)
             return replace(left, stopped=stopped)
 
@@ -558,20 +560,20 @@ class Studio:
             else:
                 request_id = client.submit(job.model_id, job.inputs)
                 state, fields = "queued", {"request_id": request_id, "accepted_at": self._clock()}
-        except SubmitUnclearError as fault:
-            state, fields = "submit_unclear", {"problem": fault.kind, "detail": str(fault)}
-        except (ApiError, InputError) as fault:
-            state, fields = "failed", {"problem": fault.kind, "detail": str(fault)}
-            if isinstance(fault, ApiError):
-                self.controls.heed(job, fault)
-        except LedgerError as fault:  # raised by the read before the POST: nothing was sent
-            state, fields = "failed", {"problem": "not_sent", "detail": str(fault)}
-        except Exception as fault:
+        except SubmitUnclearError as exc:
+            state, fields = "submit_unclear", {"problem": exc.kind, "detail": str(exc)}
+        except (ApiError, InputError) as exc:
+            state, fields = "failed", {"problem": exc.kind, "detail": str(exc)}
+            if isinstance(exc, ApiError):
+                self.controls.on_refusal(job, exc)
+        except LedgerError as exc:  # raised by the read before the POST: nothing was sent
+            state, fields = "failed", {"problem": "not_sent", "detail": str(exc)}
+        except Exception as exc:
             log.exception("Job %s: the submit broke", job.job_id[:8])
-            state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(fault).__name__}
+            state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(exc).__name__}
         self._write_answer(job, state, fields)
         if state == "queued":
-            self._worker.put(job.job_id, self._pace.shortest_s)
+            self._worker.put(job.job_id, self._pace.min_s)
 
     def _write_answer(self, job: Job, state: State, fields: dict[str, Any]) -> None:
         """Write a submit's outcome, however long the ledger refuses: a request_id exists nowhere else."""
@@ -580,8 +582,8 @@ class Studio:
             try:
                 self._ledger.change(job, state, **fields)
                 return
-            except LedgerError as fault:
-                if is_request_taken(fault):
+            except LedgerError as exc:
+                if is_request_taken(exc):
                     fields = {
                         "problem": "submit_unclear",
                         "detail": f"The service answered with request {fields.pop('request_id')}, "
@@ -592,7 +594,7 @@ class Studio:
                 faults += 1
                 log.error(
                     "Job %s: the ledger refuses its answer (state %s, request_id %s): %s",
-                    job.job_id[:8], state, fields.get("request_id"), fault,
+                    job.job_id[:8], state, fields.get("request_id"), exc,
                 )  # fmt: skip
                 if self._stopping.wait(self._pace.fault_pause_s(faults, random())):
                     return

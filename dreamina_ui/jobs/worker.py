@@ -15,8 +15,8 @@ from functools import partial
 from random import random
 from typing import Any, TypeAlias
 
-from dreamina_ui.api.client import CancelReply, ResultReply, StatusReply
-from dreamina_ui.api.pacing import PRIOR, DurationLaw, Pace, learn
+from dreamina_ui.api.client import CancelResponse, ResultResponse, StatusResponse
+from dreamina_ui.api.pacing import PRIOR, Pace, RunTimeModel, learn
 from dreamina_ui.errors import (
     ApiError,
     AuthError,
@@ -26,10 +26,10 @@ from dreamina_ui.errors import (
     KeyNeededError,
     LedgerError,
     MediaError,
-    MoveError,
     RateLimitError,
     RequestNotFoundError,
     ResponseError,
+    StateError,
 )
 from dreamina_ui.jobs.scheduler import Schedule
 from dreamina_ui.ledger.events import EVERY_JOB
@@ -37,7 +37,7 @@ from dreamina_ui.ledger.job import TERMINAL, Job, Output, State, new_id, state_o
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.spending.accounts import Accounts
-from dreamina_ui.spending.moderation import Controls
+from dreamina_ui.spending.moderation import Moderation
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class _Watch:
     faults: int = 0
     missing_since: float | None = None
     saving: bool = False
-    completed: StatusReply | None = None  # noticed at `completed_at`, and not yet written down
+    completed: StatusResponse | None = None  # noticed at `completed_at`, and not yet written down
     completed_at: float | None = None
 
 
@@ -85,7 +85,7 @@ class Worker:
         accounts: Accounts,
         ledger: Ledger,
         media: MediaStore,
-        controls: Controls,
+        controls: Moderation,
         pace: Pace,
         clock: Callable[[], float],
     ) -> None:
@@ -96,11 +96,11 @@ class Worker:
         self._controls = controls
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
-        self._laws: dict[tuple[str, str | None], tuple[DurationLaw, float]] = {}
+        self._laws: dict[tuple[str, str | None], tuple[RunTimeModel, float]] = {}
         self._stopping = threading.Event()
         self._noting = threading.Lock()
         ledger.changes.subscribe(EVERY_JOB, self._note)
-        self._schedule = Schedule(self._look_soon)
+        self._schedule = Schedule(self._poll_soon)
         # One pool for each kind of waiting, so that a slow download never holds up a status.
         self._lookers = ThreadPoolExecutor(24, "look")
         self._savers = ThreadPoolExecutor(64, "save")
@@ -108,9 +108,9 @@ class Worker:
 
     def start(self) -> None:
         """Take up every accepted job that is not at rest, and begin to look at what was put and what will be."""
-        self._adopt()
+        self._pick_up()
         self._schedule.start()
-        threading.Thread(target=self._adopt_now_and_then, name="adopt", daemon=True).start()
+        threading.Thread(target=self._pick_up_periodically, name="adopt", daemon=True).start()
 
     def stop(self) -> None:
         """Start no further step; what is going on ends by itself or with the program."""
@@ -123,7 +123,7 @@ class Worker:
         """Look at a job in `pause_s` seconds, or earlier if that is planned already."""
         self._schedule.put(job_id, pause_s)
 
-    def _adopt(self) -> None:
+    def _pick_up(self) -> None:
         accounts = self._accounts
         for job in self._ledger.unfinished(accounts.api_origin, accounts.key_origin):
             self._note(job)
@@ -132,21 +132,21 @@ class Worker:
             if job.request_id and job.job_id not in self._watches and accounts.is_ours(job) and not waits:
                 self._schedule.put(job.job_id, 0.0)
 
-    def _adopt_now_and_then(self) -> None:
+    def _pick_up_periodically(self) -> None:
         """Take up what another process wrote into the ledger, such as the command line's `attach`."""
         while not self._stopping.wait(self.pace.adopt_s):
             self._accounts.tidy()
             try:
-                self._adopt()
-            except LedgerError as fault:
-                log.warning("The ledger could not be read for new jobs: %s", fault)
+                self._pick_up()
+            except LedgerError as exc:
+                log.warning("The ledger could not be read for new jobs: %s", exc)
 
-    def law(self, job: Job) -> DurationLaw:
+    def law(self, job: Job) -> RunTimeModel:
         """How long runs of this model and size take, as last learned; nothing is read."""
         law, _ = self._laws.get((job.model_id, job.size), (PRIOR, 0.0))
         return law
 
-    def _learn(self, job: Job) -> DurationLaw:
+    def _learn(self, job: Job) -> RunTimeModel:
         """How long runs of this model and size take, learned from the ledger a moment ago."""
         law, learned_at = self._laws.get((job.model_id, job.size), (None, 0.0))
         if law is None or self._clock() - learned_at > LAW_S:
@@ -162,7 +162,7 @@ class Worker:
                 if watch.job is None or watch.job.version < job.version:
                     watch.job = job
 
-    def _look_soon(self, job_id: str) -> None:
+    def _poll_soon(self, job_id: str) -> None:
         watch = self._watches.setdefault(job_id, _Watch())
         pool, step = (self._savers, self._save) if watch.saving else (self._lookers, self._look)
         if not self._stopping.is_set():
@@ -177,19 +177,19 @@ class Worker:
             if watch.job is None:
                 self._note(self._ledger.job(job_id))
             job = watch.job or self._ledger.job(job_id)
-            if not job.at_rest and self._accounts.is_ours(job) and job.request_id:
+            if not job.is_settled and self._accounts.is_ours(job) and job.request_id:
                 pause_s = self._try(job, watch, step)
-        except MoveError:  # it moved on while we looked, by a cancel for instance: look again
-            watch.job, pause_s = None, self.pace.shortest_s
+        except StateError:  # it moved on while we looked, by a cancel for instance: look again
+            watch.job, pause_s = None, self.pace.min_s
         except JobNotFoundError:
             log.warning("Job %s is gone from the ledger", job_id[:8])
-        except Exception as fault:
+        except Exception as exc:
             if self._stopping.is_set():
                 return
             watch.faults += 1
             pause_s = self.pace.fault_pause_s(watch.faults, random())
-            foreseen = isinstance(fault, DreaminaError)
-            log.warning("Job %s: will be looked at again: %s", job_id[:8], fault, exc_info=not foreseen)
+            foreseen = isinstance(exc, DreaminaError)
+            log.warning("Job %s: will be looked at again: %s", job_id[:8], exc, exc_info=not foreseen)
         if pause_s is None:
             self._watches.pop(job_id, None)
         self._schedule.finish(job_id, pause_s)
@@ -198,8 +198,8 @@ class Worker:
         """Take a step, or write down that the job waits for its key; when that is given again, the job is put again."""
         try:
             return step(job, watch)
-        except KeyNeededError as fault:
-            self._ledger.change(job, problem=fault.kind, detail=None)
+        except KeyNeededError as exc:
+            self._ledger.change(job, problem=exc.kind, detail=None)
             return None
 
     def _look(self, job: Job, watch: _Watch) -> float | None:
@@ -207,8 +207,8 @@ class Worker:
         if job.state != "saving":
             try:
                 reply = self._accounts.client(job).status(job.request_id or "", attempts=1)
-            except ApiError as fault:
-                return self._after_fault(job, watch, fault)
+            except ApiError as exc:
+                return self._after_fault(job, watch, exc)
             watch.faults, watch.missing_since = 0, None
             if state_of(reply.status) == "saving":  # written down together with what is to be saved
                 watch.completed, watch.completed_at, watch.saving = reply, self._clock(), True
@@ -223,13 +223,13 @@ class Worker:
         watch.saving = job.state == "saving"
         if watch.saving:
             return 0.0
-        if job.at_rest:
+        if job.is_settled:
             return None
         if job.state == "queued":
             return self.pace.queue_pause_s(job.queue_position)
         return self.pace.run_pause_s(self._learn(job), self._clock() - (job.started_at or job.created_at))
 
-    def _apply_status(self, job: Job, reply: StatusReply) -> Job:
+    def _apply_status(self, job: Job, reply: StatusResponse) -> Job:
         """Write what the service said; an unheard-of status is kept and shown, and the state stays."""
         state, fields = _news_of(job, reply, self._clock())
         if state == "failed":
@@ -244,35 +244,37 @@ class Worker:
         fields: dict[str, Any] = {"problem": "failed_at_service", "detail": None}
         try:
             result = self._accounts.client(job).result(job.request_id or "", attempts=2)
-        except ApiError as fault:
-            return fields | {"detail": str(fault)}
+        except ApiError as exc:
+            return fields | {"detail": str(exc)}
         return fields | {"detail": result.error, "cost_usd": result.cost_usd}
 
-    def _after_fault(self, job: Job, watch: _Watch, fault: ApiError) -> float | None:
+    def _after_fault(self, job: Job, watch: _Watch, exc: ApiError) -> float | None:
         """Keep a job whose status or result could not be read; give up only where the service says there is nothing."""
         watch.faults += 1
-        self._controls.heed(job, fault)
-        if isinstance(fault, RequestNotFoundError):
+        self._controls.on_refusal(job, exc)
+        if isinstance(exc, RequestNotFoundError):
             watch.missing_since = watch.missing_since or self._clock()
             if self._clock() - watch.missing_since >= MISSING_GRACE_S:
-                self._ledger.change(job, "failed", problem=fault.kind, detail=str(fault))
+                self._ledger.change(job, "failed", problem=exc.kind, detail=str(exc))
                 return None
             return min(self.pace.fault_pause_s(watch.faults, random()), MISSING_GRACE_S / 4)
         watch.missing_since = None
-        if isinstance(fault, ResponseError) and fault.error_code == 403001:
-            self._ledger.change(job, "failed", problem="foreign", detail=str(fault))
+        if isinstance(exc, ResponseError) and exc.error_code == 403001:
+            self._ledger.change(job, "failed", problem="foreign", detail=str(exc))
             return None
         if (
             watch.faults >= 3
-            or (watch.faults >= 2 and not isinstance(fault, RateLimitError))
-            or isinstance(fault, AuthError)
+            or (watch.faults >= 2 and not isinstance(exc, RateLimitError))
+            or isinstance(exc, AuthError)
         ):
-            self._ledger.change(job, problem=fault.kind, detail=str(fault))
-        if isinstance(fault, RateLimitError) and job.key_mark is not None:  # another account: only its jobs slow down
-            return self.pace.fault_pause_s(watch.faults, random(), fault.retry_after_s)
-        if isinstance(fault, RateLimitError):  # all jobs together slow down; each one keeps its place
-            self._schedule.slow_down(fault.retry_after_s)
-            return self.pace.shortest_s
+            self._ledger.change(job, problem=exc.kind, detail=str(exc))
+        if (
+            isinstance(exc, RateLimitError) and job.key_fingerprint is not None
+        ):  # another account: only its jobs slow down
+            return self.pace.fault_pause_s(watch.faults, random(), exc.retry_after_s)
+        if isinstance(exc, RateLimitError):  # all jobs together slow down; each one keeps its place
+            self._schedule.slow_down(exc.retry_after_s)
+            return self.pace.min_s
         return self.pace.fault_pause_s(watch.faults, random())
 
     def _save(self, job: Job, watch: _Watch) -> float | None:
@@ -294,8 +296,8 @@ class Worker:
 
         try:
             result = self._accounts.client(job).result(job.request_id or "", attempts=2)
-        except ApiError as fault:
-            return self._after_fault(write("saving"), watch, fault)
+        except ApiError as exc:
+            return self._after_fault(write("saving"), watch, exc)
         watch.missing_since = None
         news |= {} if result.cost_usd is None else {"cost_usd": result.cost_usd}
         files = _files_of(result)
@@ -309,14 +311,14 @@ class Worker:
         finally:
             wait(fetches)  # if that broke, no other step may fetch them at the same time
 
-    def _after_no_files(self, job: Job, watch: _Watch, result: ResultReply) -> float | None:
+    def _after_no_files(self, job: Job, watch: _Watch, result: ResultResponse) -> float | None:
         """A result without files: not finished after all, failed, or late; never an empty gallery."""
         status = result.status or job.status
         state = state_of(result.status)
         if state in ("queued", "running"):
             watch.saving = False
             self._ledger.change(job, state, status=status, completed_at=None)
-            return self.pace.shortest_s
+            return self.pace.min_s
         if state == "cancelled":
             self._ledger.change(job, state, status=status)
         elif state == "failed" or result.error:
@@ -353,14 +355,14 @@ class Worker:
         patience_s: float | None = SAVING_S
         while waiting:
             ended, waiting = wait(waiting, patience_s, FIRST_COMPLETED)
-            for output, fault in (fetch.result() for fetch in ended):
-                faults += [fault] if fault else []
+            for output, exc in (fetch.result() for fetch in ended):
+                faults += [exc] if exc else []
                 outputs[output.index] = unwritten[output.index] = output
             if waiting:
                 write("saving", unwritten.values())
                 unwritten, patience_s = {}, None
         end = partial(write, outputs=unwritten.values(), durable=True)
-        full = next((fault for fault in faults if isinstance(fault, DiskError)), None)
+        full = next((exc for exc in faults if isinstance(exc, DiskError)), None)
         if full:
             watch.faults += 1
             end("saving", problem=full.kind, detail=str(full))
@@ -397,30 +399,30 @@ class Worker:
         """
         request_id = job.request_id or ""
         client = self._accounts.client(job)
-        reply = CancelReply(None, None)
+        reply = CancelResponse(None, None)
         try:
             reply = client.cancel(request_id, attempts=1)
-        except ApiError as fault:
-            log.info("Job %s: the cancel was not answered: %s", job.job_id[:8], fault)
-        status: StatusReply | None = None
+        except ApiError as exc:
+            log.info("Job %s: the cancel was not answered: %s", job.job_id[:8], exc)
+        status: StatusResponse | None = None
         try:
             status = client.status(request_id, attempts=2)
         except RequestNotFoundError:
             if reply.outcome == "cancelled":
-                status = StatusReply("cancelled", None, None)
+                status = StatusResponse("cancelled", None, None)
         except ApiError:
             if reply.outcome == "not_cancellable" and reply.status:
-                status = StatusReply(reply.status, None, None)
+                status = StatusResponse(reply.status, None, None)
         try:
             job = self._apply_status(job, status) if status else job
-        except MoveError:  # a look was quicker: what it wrote is the truth
+        except StateError:  # a look was quicker: what it wrote is the truth
             job = self._ledger.job(job.job_id)
-        if not job.at_rest:
-            self._schedule.put(job.job_id, self.pace.shortest_s)
+        if not job.is_settled:
+            self._schedule.put(job.job_id, self.pace.min_s)
         return job, status is not None
 
 
-def _news_of(job: Job, reply: StatusReply, now: float) -> tuple[State | None, dict[str, Any]]:
+def _news_of(job: Job, reply: StatusResponse, now: float) -> tuple[State | None, dict[str, Any]]:
     """The state that a status means, None for one that nobody has heard of, and what it says of a job's fields."""
     state = state_of(reply.status)
     fields: dict[str, Any] = {"status": reply.status, "queue_position": reply.queue_position}
@@ -436,7 +438,7 @@ def _news_of(job: Job, reply: StatusReply, now: float) -> tuple[State | None, di
     return state, fields
 
 
-def _files_of(result: ResultReply) -> list[tuple[str, str]]:
+def _files_of(result: ResultResponse) -> list[tuple[str, str]]:
     """`(kind, url)` of every file in a result, pictures first, each address once."""
     found: dict[str, str] = {}
     for key, kind in _OUTPUT_KINDS:

@@ -16,7 +16,7 @@ EVERY_JOB = "every job"
 Listener = Callable[[Job | None], object]
 
 
-class Changes:
+class JobEvents:
     """Subscriptions by topic: a job_id, a visitor_id for all jobs of one visitor, or `EVERY_JOB`."""
 
     def __init__(self) -> None:
@@ -49,16 +49,16 @@ class Changes:
                 if topic
                 for listener in self._listeners.get(topic, {}).values()
             ]
-        _tell(listeners, job)
+        _publish(listeners, job)
 
     def close(self) -> None:
         """Tell every listener that the program stops: open streams end, instead of being cut off."""
         with self._lock:
             listeners = [listener for topic in self._listeners.values() for listener in topic.values()]
-        _tell(listeners, None)
+        _publish(listeners, None)
 
 
-def _tell(listeners: list[Listener], job: Job | None) -> None:
+def _publish(listeners: list[Listener], job: Job | None) -> None:
     for listener in listeners:
         try:
             listener(job)

@@ -18,7 +18,7 @@ SANDBOX_ORIGIN = "sandbox"
 State = Literal["submitting", "submit_unclear", "queued", "running", "saving", "done", "failed", "cancelled"]
 Outcome = Literal["cancelled", "too_late", "unconfirmed"]
 
-MOVES: Mapping[str, frozenset[str]] = {
+TRANSITIONS: Mapping[str, frozenset[str]] = {
     "submitting": frozenset({"queued", "submit_unclear", "failed", "cancelled"}),
     "submit_unclear": frozenset({"queued"}),
     "queued": frozenset({"running", "saving", "failed", "cancelled"}),
@@ -32,7 +32,7 @@ MOVES: Mapping[str, frozenset[str]] = {
 its `completed`. A job may always move to the state it is in: that changes its fields only."""
 
 TERMINAL = frozenset({"done", "failed", "cancelled"})
-AT_REST = TERMINAL | {"submit_unclear"}
+SETTLED = TERMINAL | {"submit_unclear"}
 """States in which nothing happens until a person acts: streams end here."""
 
 _STATUS_STATES: Mapping[str, State] = {
@@ -85,7 +85,7 @@ class Output:
     size_bytes: int | None = None
     sha256: str | None = None
     note: str | None = None
-    favourite_at: float | None = None
+    favorite_at: float | None = None
     deleted_at: float | None = None
 
 
@@ -102,9 +102,9 @@ class Job:
         detail: that error's text, in English, or None.
         reserved_usd: what the job was expected to cost at most when it was made; None if nobody knew.
         address: a hash of the client's address, for limits; None if it is not known.
-        key_mark: by which the visitor's own key that pays for the job is known again; None if the owner pays.
+        key_fingerprint: by which the visitor's own key that pays for the job is known again; None if the owner pays.
         cancel_outcome: the last answer to a press of Cancel, or None.
-        put_aside_at: when a person put the job out of sight; it is kept.
+        archived_at: when a person put the job out of sight; it is kept.
         version: grows with each change.
     """
 
@@ -125,26 +125,26 @@ class Job:
     cost_usd: float | None = None
     reserved_usd: float | None = None
     address: str | None = None
-    key_mark: str | None = None
+    key_fingerprint: str | None = None
     cancel_requested_at: float | None = None
     cancel_outcome: Outcome | None = None
     accepted_at: float | None = None
     started_at: float | None = None
     completed_at: float | None = None
     finished_at: float | None = None
-    put_aside_at: float | None = None
+    archived_at: float | None = None
     version: int = 1
     outputs: tuple[Output, ...] = field(default=())
 
     @property
-    def at_rest(self) -> bool:
-        return self.state in AT_REST
+    def is_settled(self) -> bool:
+        return self.state in SETTLED
 
     @property
     def cost_is_unknown(self) -> bool:
         """Whether the job has ended and may have cost something, and the service did not say what."""
         is_refused = self.state == "failed" and self.request_id is None
-        return self.at_rest and self.cost_usd is None and not is_refused and self.state != "cancelled"
+        return self.is_settled and self.cost_usd is None and not is_refused and self.state != "cancelled"
 
     def elapsed_s(self, now: float) -> float:
         """Seconds from the press of Generate to the end, or until `now`."""

@@ -25,9 +25,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 
-from dreamina_ui.errors import JobNotFoundError, LedgerError, MoveError
-from dreamina_ui.ledger.events import Changes
-from dreamina_ui.ledger.job import AT_REST, MOVES, TERMINAL, Job, Output, State
+from dreamina_ui.errors import JobNotFoundError, LedgerError, StateError
+from dreamina_ui.ledger.events import JobEvents
+from dreamina_ui.ledger.job import SETTLED, TERMINAL, TRANSITIONS, Job, Output, State
 from dreamina_ui.ledger.migrations import MIGRATIONS, search_text
 from dreamina_ui.ledger.tables import find_damage, jobs, ledger_version, open_sqlite, outputs, state_changes
 from dreamina_ui.ledger.tables import secrets as secrets_table
@@ -51,21 +51,21 @@ _CHANGE_OUTPUT = outputs.update().where(
 )
 _NOTE_STATE = state_changes.insert()
 _NEWEST_FIRST = (jobs.c.created_at.desc(), jobs.c.job_id.desc())
-_TWIN = (
+_DUPLICATE = (
     sa.select(jobs)
     .where(
         jobs.c.visitor_id == sa.bindparam("visitor_id"),
         jobs.c.created_at >= sa.bindparam("since"),
         jobs.c.model_id == sa.bindparam("model_id"),
         jobs.c.inputs == sa.bindparam("inputs"),
-        jobs.c.key_mark.is_not_distinct_from(sa.bindparam("key_mark")),
+        jobs.c.key_fingerprint.is_not_distinct_from(sa.bindparam("key_fingerprint")),
     )
     .order_by(*_NEWEST_FIRST)
     .limit(1)
 )
 _MINE = sa.select(jobs).where(jobs.c.visitor_id == sa.bindparam("visitor_id")).order_by(*_NEWEST_FIRST)
 _MY_NEWEST = _MINE.limit(sa.bindparam("most"))
-_MINE_GOING_ON = _MINE.where(jobs.c.state.not_in(AT_REST))
+_MINE_UNSETTLED = _MINE.where(jobs.c.state.not_in(SETTLED))
 _OUTPUTS_OF_SEVERAL = (
     sa.select(outputs)
     .where(outputs.c.job_id.in_(sa.bindparam("job_ids", expanding=True)))
@@ -100,7 +100,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = 10.0) -> None:
-        self.changes = Changes()
+        self.changes = JobEvents()
         self._path = path
         self._told_path = path
         self._clock = clock
@@ -130,7 +130,7 @@ class Ledger:
         job: Job,
         check: Callable[[sa.Connection, Job], None] | None = None,
         *,
-        twin_since: float | None = None,
+        duplicate_since: float | None = None,
     ) -> Job:
         """Write a new job; when this returns, the row is on disk.
 
@@ -148,8 +148,8 @@ class Ledger:
         row |= {"inputs": json.dumps(dict(job.inputs)), "search_text": search_text(job.inputs)}
 
         def write(connection: sa.Connection) -> Job:
-            if twin_since is not None and (twin := _find_twin(connection, job, twin_since)):
-                return twin
+            if duplicate_since is not None and (duplicate := _find_duplicate(connection, job, duplicate_since)):
+                return duplicate
             if check is not None:
                 check(connection, job)
             connection.execute(_ADD_JOB, row)
@@ -158,7 +158,7 @@ class Ledger:
 
         added = self._write(write)
         if added is job:
-            self._tell(job, moved=True)
+            self._publish(job, moved=True)
         return added
 
     def change(
@@ -191,7 +191,7 @@ class Ledger:
         change = partial(self._change, moves=moves, only_in=only_in, outputs=outputs, durable=durable, fields=fields)
         job_id = job if isinstance(job, str) else job.job_id
         if isinstance(job, Job):
-            with suppress(MoveError):  # what it was refused for may be no longer so
+            with suppress(StateError):  # what it was refused for may be no longer so
                 changed = change(job)
                 if changed is not None and changed is not job:
                     return changed
@@ -211,14 +211,14 @@ class Ledger:
     ) -> Job | None:
         """Change a job that was just read, if there is something to change; None if it is no longer as it was read."""
         if only_in is not None and job.state not in only_in:
-            raise MoveError(f"Job {job.job_id[:8]} is {job.state}.")
+            raise StateError(f"Job {job.job_id[:8]} is {job.state}.")
         now, stages = self._clock(), [job]
         for state, at in moves:
             before = stages[-1]
             if state == before.state:
                 continue
-            if state not in MOVES[before.state]:
-                raise MoveError(f"Job {job.job_id[:8]} is {before.state} and cannot become {state}.")
+            if state not in TRANSITIONS[before.state]:
+                raise StateError(f"Job {job.job_id[:8]} is {before.state} and cannot become {state}.")
             ended_at = now if state in TERMINAL else None
             version = before.version + 1
             stages.append(replace(before, state=state, version=version, updated_at=at or now, finished_at=ended_at))
@@ -245,14 +245,14 @@ class Ledger:
 
     def unfinished(self, *api_origins: str) -> list[Job]:
         """All jobs of these APIs that are not at rest, oldest first."""
-        return self._select(jobs.c.api_origin.in_(api_origins) & jobs.c.state.not_in(AT_REST), newest_first=False)
+        return self._select(jobs.c.api_origin.in_(api_origins) & jobs.c.state.not_in(SETTLED), newest_first=False)
 
     def recent(self, visitor_id: str, limit: int) -> list[Job]:
         """A visitor's newest jobs, and every one of theirs that is not at rest; newest first."""
         with self.reading() as connection:
             newest = _jobs_of(connection, _MY_NEWEST, {"visitor_id": visitor_id, "most": limit})
             known = {job.job_id for job in newest}
-            going_on = _jobs_of(connection, _MINE_GOING_ON, {"visitor_id": visitor_id})
+            going_on = _jobs_of(connection, _MINE_UNSETTLED, {"visitor_id": visitor_id})
         return newest + [job for job in going_on if job.job_id not in known]
 
     def by_request(self, api_origin: str, request_id: str) -> Job | None:
@@ -339,10 +339,10 @@ class Ledger:
         if not self._write(write, durable=durable):
             return False
         for stage in stages:
-            self._tell(stage, moved=stage in moves)
+            self._publish(stage, moved=stage in moves)
         return True
 
-    def _tell(self, job: Job, *, moved: bool) -> None:
+    def _publish(self, job: Job, *, moved: bool) -> None:
         if moved:
             facts = {"job": job.job_id[:8], "state": job.state, "request_id": job.request_id}
             log.info("Job %(job)s: %(state)s (request %(request_id)s)", facts, extra=facts)
@@ -394,13 +394,13 @@ class Ledger:
             with self.writing(durable=any(piece.durable for piece in pieces)) as connection:
                 has_begun = True
                 found = [piece.work(connection) for piece in pieces]
-        except BaseException as fault:  # noqa: BLE001 - whatever it was, whoever waits must be told
+        except BaseException as exc:  # noqa: BLE001 - whatever it was, whoever waits must be told
             if len(pieces) == 1:
-                pieces[0].outcome.set_exception(fault)
+                pieces[0].outcome.set_exception(exc)
                 return
             if not has_begun:  # a locked ledger: one after the other, each would wait for the lock anew
                 for piece in pieces:
-                    piece.outcome.set_exception(LedgerError(str(fault)))
+                    piece.outcome.set_exception(LedgerError(str(exc)))
                 return
             for piece in pieces:  # one of them broke the transaction of all
                 self._write_together([piece])
@@ -421,8 +421,8 @@ class Ledger:
                         f"The ledger {self._told_path} was moved, deleted or replaced while this program runs. "
                         "Stop the program, put the ledger back, and start again."
                     )
-        except _FAULTS as fault:
-            raise _ledger_error("written", self._told_path, fault) from fault
+        except _FAULTS as exc:
+            raise _ledger_error("written", self._told_path, exc) from exc
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -430,8 +430,8 @@ class Ledger:
         try:
             with self._reader.connect() as connection:
                 yield connection
-        except _FAULTS as fault:
-            raise _ledger_error("read", self._told_path, fault) from fault
+        except _FAULTS as exc:
+            raise _ledger_error("read", self._told_path, exc) from exc
 
     def _migrate(self) -> None:
         with self.writing() as connection:
@@ -453,15 +453,19 @@ class Ledger:
                 connection.execute(ledger_version.insert().values(version=len(MIGRATIONS)))
 
 
-def is_request_taken(fault: LedgerError) -> bool:
+def is_request_taken(exc: LedgerError) -> bool:
     """Whether a write failed because another job already holds that request."""
-    return isinstance(fault.__cause__, IntegrityError)
+    return isinstance(exc.__cause__, IntegrityError)
 
 
-def _find_twin(connection: sa.Connection, job: Job, since: float) -> Job | None:
-    same: dict[str, Any] = {"visitor_id": job.visitor_id, "model_id": job.model_id, "key_mark": job.key_mark}
+def _find_duplicate(connection: sa.Connection, job: Job, since: float) -> Job | None:
+    same: dict[str, Any] = {
+        "visitor_id": job.visitor_id,
+        "model_id": job.model_id,
+        "key_fingerprint": job.key_fingerprint,
+    }
     same |= {"inputs": json.dumps(dict(job.inputs)), "since": since}
-    return next(iter(_jobs_of(connection, _TWIN, same)), None)
+    return next(iter(_jobs_of(connection, _DUPLICATE, same)), None)
 
 
 def _write_output(connection: sa.Connection, job: Job, output: Output) -> None:
@@ -500,18 +504,18 @@ def with_outputs(connection: sa.Connection, rows: Sequence[Mapping[Any, Any]]) -
 
 
 def _job_of(row: Mapping[Any, Any], its_outputs: Iterable[Output]) -> Job:
-    values = {name: row[name] for name in _JOB_COLUMNS}
+    values = {name: row[jobs.c[name].name] for name in _JOB_COLUMNS}
     return Job(**values, inputs=json.loads(row["inputs"]), outputs=tuple(its_outputs))
 
 
 def _output_of(row: Mapping[Any, Any]) -> Output:
-    values = {name: row[name] for name in Output.__dataclass_fields__ if name != "index"}
+    values = {name: row[outputs.c[name].name] for name in Output.__dataclass_fields__ if name != "index"}
     return Output(index=row["output_index"], **values)
 
 
-def _ledger_error(verb: str, path: Path, fault: Exception) -> LedgerError:
-    reason = str(getattr(fault, "orig", None) or fault)
-    if type(fault) is DatabaseError:  # its kinds, such as OperationalError, tell of a lock or of the disk
+def _ledger_error(verb: str, path: Path, exc: Exception) -> LedgerError:
+    reason = str(getattr(exc, "orig", None) or exc)
+    if type(exc) is DatabaseError:  # its kinds, such as OperationalError, tell of a lock or of the disk
         return _damaged(path, reason)
     return LedgerError(f"The ledger {path} could not be {verb}: {reason}.")
 

@@ -12,12 +12,21 @@ import sqlalchemy as sa
 from dreamina_ui.errors import LedgerError
 
 metadata = sa.MetaData()
+
+_KEYS = {"put_aside_at": "archived_at", "favourite_at": "favorite_at", "key_mark": "key_fingerprint"}
+"""What the code calls columns that are named otherwise on disk."""
+
+
+def _column(name: str, kind: type[sa.types.TypeEngine[Any]]) -> sa.Column[Any]:
+    return sa.Column(name, kind, key=_KEYS.get(name, name))
+
+
 jobs = sa.Table(
     "jobs",
     metadata,
     sa.Column("job_id", sa.String, primary_key=True),
     *(
-        sa.Column(name, kind)
+        _column(name, kind)
         for kind, names in {
             sa.String: "visitor_id model_id api_origin inputs size state status request_id problem detail "
             "cancel_outcome search_text address key_mark",
@@ -34,7 +43,7 @@ outputs = sa.Table(
     sa.Column("job_id", sa.String, primary_key=True),
     sa.Column("output_index", sa.Integer, primary_key=True),
     *(
-        sa.Column(name, kind)
+        _column(name, kind)
         for kind, names in {
             sa.String: "kind file_key state file_name media_type format sha256 note",
             sa.Integer: "width height size_bytes",
@@ -65,7 +74,7 @@ batches = sa.Table(
     metadata,
     sa.Column("batch_id", sa.String, primary_key=True),
     *(
-        sa.Column(name, kind)
+        _column(name, kind)
         for kind, names in {
             sa.String: "visitor_id address model_id api_origin key_mark state problem",
             sa.Float: "created_at changed_at price_usd",
@@ -97,8 +106,8 @@ def find_damage(path: Path) -> str | None:
             answer = str(file.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:  # not there, or it cannot be opened: opening it for good will tell
         return None
-    except sqlite3.DatabaseError as fault:
-        return str(fault)
+    except sqlite3.DatabaseError as exc:
+        return str(exc)
     return None if answer == "ok" else answer
 
 
@@ -111,8 +120,8 @@ def open_sqlite(path: Path, busy_timeout_s: float, *, writes: bool = True, durab
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise LedgerError(f"The folder of the ledger, {path.parent}, cannot be made: {fault}") from fault
+    except OSError as exc:
+        raise LedgerError(f"The folder of the ledger, {path.parent}, cannot be made: {exc}") from exc
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
@@ -144,8 +153,8 @@ def copy_sqlite(path: Path, target: Path) -> None:
     try:
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
             source.backup(copy)
-    except sqlite3.Error as fault:
-        raise LedgerError(f"The ledger {path} could not be copied to {target}: {fault}.") from fault
+    except sqlite3.Error as exc:
+        raise LedgerError(f"The ledger {path} could not be copied to {target}: {exc}.") from exc
 
 
 def _size_bytes(path: Path) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dreamina_ui.errors import InputError
-from dreamina_ui.ledger.job import AT_REST, Job, Output
+from dreamina_ui.ledger.job import SETTLED, Job, Output
 from dreamina_ui.ledger.ledger import Ledger, with_outputs
 from dreamina_ui.ledger.tables import jobs, outputs
 from dreamina_ui.media.store import MediaStore
@@ -26,7 +26,7 @@ PAGE_ENTRIES = 24
 
 
 @dataclass(frozen=True)
-class Shown:
+class LibraryFilter:
     """Which part of the library to show; the defaults show all that is not put aside.
 
     Attributes:
@@ -34,19 +34,19 @@ class Shown:
         text: words that must all be in the prompt, in any case.
         state: a job's state, or "" for every one.
         size: a size choice, such as `2048x2048(1:1)`, or "" for every one.
-        favourites: only favourites.
+        favorites: only favourites.
         since, until: made at `since` or later and before `until`, in seconds since 1970.
-        put_aside: only what was put aside, instead of all the rest.
+        archive: only what was put aside, instead of all the rest.
     """
 
     visitor_id: str | None = None
     text: str = ""
     state: str = ""
     size: str = ""
-    favourites: bool = False
+    favorites: bool = False
     since: float | None = None
     until: float | None = None
-    put_aside: bool = False
+    archive: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Library:
         self._ledger = ledger
         self._media = media
 
-    def page(self, shown: Shown, after: str = "", limit: int = PAGE_ENTRIES) -> list[Entry]:
+    def page(self, shown: LibraryFilter, after: str = "", limit: int = PAGE_ENTRIES) -> list[Entry]:
         """One page, newest first.
 
         Args:
@@ -101,7 +101,7 @@ class Library:
             found = {job.job_id: job for job in with_outputs(connection, _unique_jobs(rows))}
         return [_entry(found[row["job_id"]], row["shown_index"]) for row in rows]
 
-    def entries(self, shown: Shown) -> Iterator[Entry]:
+    def entries(self, shown: LibraryFilter) -> Iterator[Entry]:
         """Every entry, page by page, so that memory stays flat."""
         after = ""
         while page := self.page(shown, after, limit=500):
@@ -141,7 +141,7 @@ class Library:
         return (*found, path) if path else None
 
     def mark(self, file_keys: Sequence[str], visitor_id: str | None = None, **marks: float | None) -> int:
-        """Set `favourite_at` or `deleted_at` of files, or take it back with None; returns how many there were."""
+        """Set `favorite_at` or `deleted_at` of files, or take it back with None; returns how many there were."""
         count = 0
         for file_key in dict.fromkeys(file_keys):
             found = self._ledger.output_by_key(file_key)
@@ -167,10 +167,10 @@ class Library:
 
     def oldest(self, *, before: float | None = None, limit: int = 100) -> list[tuple[Job, Output]]:
         """Kept files in the order in which a limit removes them: oldest first, favourites last."""
-        where = (outputs.c.state == "kept") & outputs.c.deleted_at.is_(None) & jobs.c.state.in_(AT_REST)
+        where = (outputs.c.state == "kept") & outputs.c.deleted_at.is_(None) & jobs.c.state.in_(SETTLED)
         if before is not None:
-            where &= (jobs.c.created_at < before) & outputs.c.favourite_at.is_(None)
-        return self._files(where, outputs.c.favourite_at.is_not(None), jobs.c.created_at, limit=limit)
+            where &= (jobs.c.created_at < before) & outputs.c.favorite_at.is_(None)
+        return self._files(where, outputs.c.favorite_at.is_not(None), jobs.c.created_at, limit=limit)
 
     def _files(
         self, where: sa.ColumnElement[bool], *order: sa.ColumnElement[Any], limit: int
@@ -183,14 +183,14 @@ class Library:
         entries = [_entry(found[row["job_id"]], row["shown_index"]) for row in rows]
         return [(entry.job, entry.output) for entry in entries if entry.output]
 
-    def _query(self, shown: Shown) -> sa.Select[Any]:
+    def _query(self, shown: LibraryFilter) -> sa.Select[Any]:
         on_wall = (outputs.c.state == "kept") & outputs.c.deleted_at.is_(None)
         query = sa.select(*jobs.columns, outputs.c.output_index.label("shown_index")).select_from(
             jobs.outerjoin(outputs, (outputs.c.job_id == jobs.c.job_id) & on_wall)
         )
         # A job that is done and shows no file had them deleted: nothing of it is left to show.
         query = query.where(outputs.c.job_id.is_not(None) | (jobs.c.state != "done"))
-        query = query.where(jobs.c.put_aside_at.is_not(None) if shown.put_aside else jobs.c.put_aside_at.is_(None))
+        query = query.where(jobs.c.archived_at.is_not(None) if shown.archive else jobs.c.archived_at.is_(None))
         for column, value in (
             (jobs.c.visitor_id, shown.visitor_id),
             (jobs.c.state, shown.state),
@@ -200,8 +200,8 @@ class Library:
                 query = query.where(column == value)
         for word in shown.text.casefold().split():
             query = query.where(jobs.c.search_text.contains(word, autoescape=True))
-        if shown.favourites:
-            query = query.where(outputs.c.favourite_at.is_not(None))
+        if shown.favorites:
+            query = query.where(outputs.c.favorite_at.is_not(None))
         if shown.since is not None:
             query = query.where(jobs.c.created_at >= shown.since)
         if shown.until is not None:
@@ -216,8 +216,8 @@ def _is_behind(place: str) -> sa.ColumnElement[bool]:
         if not math.isfinite(created_at) or not -1 <= index < 1 << 31:
             raise ValueError(place)
         job_id.encode()
-    except ValueError as fault:
-        raise InputError("after", "format", "place in the library", place) from fault
+    except ValueError as exc:
+        raise InputError("after", "format", "place in the library", place) from exc
     later_job = (jobs.c.created_at < created_at) | ((jobs.c.created_at == created_at) & (jobs.c.job_id < job_id))
     # The bound on created_at alone lets the database walk its index to the place at once.
     return (jobs.c.created_at <= created_at) & (

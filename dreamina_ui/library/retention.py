@@ -16,7 +16,7 @@ PAUSE_S = 60.0
 _DAY_S = 86_400.0
 
 
-class Housekeeping:
+class Retention:
     """Tidies the library once a minute.
 
     Args:
@@ -88,7 +88,7 @@ class Housekeeping:
         while True:
             try:
                 self.tidy()
-            except DreaminaError as fault:
-                log.warning("The library could not be tidied: %s", fault)
+            except DreaminaError as exc:
+                log.warning("The library could not be tidied: %s", exc)
             if self._stopping.wait(PAUSE_S):
                 return

@@ -22,8 +22,8 @@ import requests
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 from urllib3.util import parse_url
 
-from dreamina_ui.errors import AddressError
-from dreamina_ui.media.ssrf_guard import AddressGuard, GuardedSession
+from dreamina_ui.errors import UrlError
+from dreamina_ui.media.ssrf_guard import GuardedSession, UrlGuard
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _UNWATCHED_S = 10.0
 """How long the thread that watches deadlines waits for the next one."""
 
 
-class DownloadFault(Exception):
+class DownloadError(Exception):
     """This try brought no whole file; another one may.
 
     Attributes:
@@ -61,7 +61,7 @@ class Downloader:
 
     def __init__(
         self,
-        guard: AddressGuard,
+        guard: UrlGuard,
         *,
         max_bytes: int,
         connect_timeout_s: float,
@@ -86,7 +86,7 @@ class Downloader:
         with contextlib.suppress(requests.ConnectionError):
             self._guard.check(url)
         if came_from is not None and self._guard.is_exempt(url) and not self._guard.is_exempt(came_from):
-            raise AddressError(
+            raise UrlError(
                 f"{host_of(came_from)} redirects into the Model API's own origin; this is not followed.", "public"
             )
 
@@ -112,7 +112,7 @@ class Downloader:
                 size_bytes += len(chunk)
                 head += chunk[: max(0, _HEAD_BYTES - len(head))]
                 if size_bytes > self._max_bytes:
-                    raise DownloadFault(f"the file was larger than {self._max_bytes} bytes", "size")
+                    raise DownloadError(f"the file was larger than {self._max_bytes} bytes", "size")
                 if length is not None and len(head) == _HEAD_BYTES:
                     return head, length
         return head, size_bytes
@@ -140,11 +140,11 @@ class Downloader:
                     size_bytes += len(chunk)
                     if size_bytes > self._max_bytes:
                         file.truncate(0)
-                        raise DownloadFault(f"the file was larger than {self._max_bytes} bytes", "size")
+                        raise DownloadError(f"the file was larger than {self._max_bytes} bytes", "size")
                     digest.update(chunk)
                     file.write(chunk)
         if not size_bytes:
-            raise DownloadFault("the file was empty")
+            raise DownloadError("the file was empty")
         return size_bytes, digest.hexdigest()
 
     @contextlib.contextmanager
@@ -155,11 +155,11 @@ class Downloader:
                 with self._deadlines.at(deadline_s, session.hang_up), self._ask(session, url) as response:
                     yield response
                     if time.monotonic() >= deadline_s:
-                        raise DownloadFault("the file came too slowly", "slow")
-            except DownloadFault as fault:
+                        raise DownloadError("the file came too slowly", "slow")
+            except DownloadError as exc:
                 if time.monotonic() < deadline_s:
                     raise
-                raise DownloadFault("the file came too slowly", "slow") from fault
+                raise DownloadError("the file came too slowly", "slow") from exc
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[GuardedSession]:
@@ -203,10 +203,10 @@ class Downloader:
             try:
                 target = urljoin(url, target)
             except ValueError:
-                raise AddressError(f"{host_of(url)} redirects to an address that cannot be read.") from None
+                raise UrlError(f"{host_of(url)} redirects to an address that cannot be read.") from None
             self.check(target, came_from=url)
             url = target
-        raise DownloadFault(f"the file was behind more than {_MAX_REDIRECTS} redirects", "redirect")
+        raise DownloadError(f"the file was behind more than {_MAX_REDIRECTS} redirects", "redirect")
 
     def _next_chunk(self, response: requests.Response) -> bytes:
         with self._network_faults():
@@ -219,9 +219,9 @@ class Downloader:
         try:
             yield
         # OSError too: bare ones come out of sockets. No disk is touched in here.
-        except (requests.RequestException, HTTPError, http.client.HTTPException, ValueError, OSError) as fault:
+        except (requests.RequestException, HTTPError, http.client.HTTPException, ValueError, OSError) as exc:
             # Not `from fault`: its text holds the whole address, query included, and would stand in every traceback.
-            raise DownloadFault(*_network_reason(fault, self._timeouts_s)) from None
+            raise DownloadError(*_network_reason(exc, self._timeouts_s)) from None
 
 
 class _Deadlines:
@@ -282,13 +282,13 @@ def _refuse_by_head(response: requests.Response, max_bytes: int) -> None:
         elif status in (401, 403):
             said, rule = f"it refused the file ({status}); such addresses run out after a while", "login"
         retry_after_s = _retry_after_s(response) if status in (429, 503) else 0
-        raise DownloadFault(said, rule, retry_after_s=retry_after_s, status_code=status)
+        raise DownloadError(said, rule, retry_after_s=retry_after_s, status_code=status)
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
-        raise DownloadFault("the file came compressed, so that its own bytes cannot be kept", "compressed")
+        raise DownloadError("the file came compressed, so that its own bytes cannot be kept", "compressed")
     length = response.raw.length_remaining
     if length is not None and length > max_bytes:
-        raise DownloadFault(f"the file was larger than {max_bytes} bytes", "size")
+        raise DownloadError(f"the file was larger than {max_bytes} bytes", "size")
 
 
 def _retry_after_s(response: requests.Response) -> float:
@@ -301,15 +301,15 @@ def _retry_after_s(response: requests.Response) -> float:
     return 0
 
 
-def _network_reason(fault: Exception, timeouts_s: tuple[float, float]) -> tuple[str, str]:
+def _network_reason(exc: Exception, timeouts_s: tuple[float, float]) -> tuple[str, str]:
     """What happened on the network: as text, and as a rule."""
-    if isinstance(fault, requests.ConnectTimeout):
+    if isinstance(exc, requests.ConnectTimeout):
         return f"it could not be reached within {timeouts_s[0]:g} seconds", "unreachable"
-    if isinstance(fault, (requests.ReadTimeout, ReadTimeoutError)):
+    if isinstance(exc, (requests.ReadTimeout, ReadTimeoutError)):
         return f"it fell silent for {timeouts_s[1]:g} seconds", "slow"
-    if isinstance(fault, (ProtocolError, http.client.HTTPException)):
+    if isinstance(exc, (ProtocolError, http.client.HTTPException)):
         return "the file was cut off", "cut"
-    if isinstance(fault, requests.exceptions.SSLError):
+    if isinstance(exc, requests.exceptions.SSLError):
         return "its certificate was not accepted", "certificate"
-    rule = "unknown" if "does not resolve" in str(fault) else "unreachable"
-    return f"the connection failed ({type(fault).__name__})", rule
+    rule = "unknown" if "does not resolve" in str(exc) else "unreachable"
+    return f"the connection failed ({type(exc).__name__})", rule

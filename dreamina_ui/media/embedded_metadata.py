@@ -29,9 +29,9 @@ from dreamina_ui.errors import DiskError, MediaError
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KEYWORD = b"dreamina\0"
 _XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
-_LONGEST_PACKET = 65_502  # What one JPEG segment holds; one rule for all formats is easier to keep in mind.
-_LONGEST = 60_000  # Of settings and prompt, so that a new packet always has room for them.
-_MOST_PARTS = 1024  # Far more than a picture has before its pixels, and soon walked.
+_MAX_PACKET_BYTES = 65_502  # What one JPEG segment holds; one rule for all formats is easier to keep in mind.
+_MAX_CHUNK_BYTES = 60_000  # Of settings and prompt, so that a new packet always has room for them.
+_MAX_PARTS = 1024  # Far more than a picture has before its pixels, and soon walked.
 _NAMESPACE = "urn:dreamina-ui:1.0:"
 _PROPERTY = f"{{{_NAMESPACE}}}settings"
 _XMLNS = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"'
@@ -106,16 +106,16 @@ def _plan(original: Path, settings: Mapping[str, Any]) -> list[_Piece]:
     length = len(escape(text + prompt).encode())
     try:
         with _opened(original) as file:
-            if length > _LONGEST:
-                raise _Unfit(f"they are too long, {length} bytes where {_LONGEST} fit")
+            if length > _MAX_CHUNK_BYTES:
+                raise _Unfit(f"they are too long, {length} bytes where {_MAX_CHUNK_BYTES} fit")
             plan = {"PNG": _plan_png, "JPEG": _plan_jpeg, "WEBP": _plan_webp}.get(_recognise(file))
             if not plan:
                 raise _Unfit("only PNG, JPEG and WebP pictures have a place for them here")
             return plan(file, text, prompt)
-    except _Unfit as fault:
+    except _Unfit as exc:
         raise MediaError(
-            f"The settings cannot be put into a copy of {original.name}: {fault}. Download the original instead."
-        ) from fault
+            f"The settings cannot be put into a copy of {original.name}: {exc}. Download the original instead."
+        ) from exc
 
 
 def _stream(original: Path, pieces: list[_Piece], chunk_bytes: int) -> Iterator[bytes]:
@@ -137,8 +137,8 @@ def _opened(original: Path) -> Iterator[BinaryIO]:
     try:
         with original.open("rb") as file:
             yield file
-    except OSError as fault:
-        raise DiskError(f"The disk refuses {original.name} ({fault.strerror}). Mend it, download again.") from fault
+    except OSError as exc:
+        raise DiskError(f"The disk refuses {original.name} ({exc.strerror}). Mend it, download again.") from exc
 
 
 def _recognise(file: BinaryIO) -> str:
@@ -213,7 +213,7 @@ def _packet(file: BinaryIO, parts: list[_Part], text: str, prompt: str, at: int)
         + f"<dreamina:settings>{escape(text)}</dreamina:settings></rdf:Description>"
     )
     packet = before + entry.encode() + end_tag + after
-    if not end_tag or len(packet) > _LONGEST_PACKET or _json_in(packet) != text:
+    if not end_tag or len(packet) > _MAX_PACKET_BYTES or _json_in(packet) != text:
         raise _Unfit("nothing can be added to the XMP that it already has")
     return packet, range(old.begin, old.end) if old else range(at, at)
 
@@ -248,7 +248,7 @@ def _chunks(file: BinaryIO) -> Iterator[_Part]:
     """Walk the chunks of a PNG up to its pixels, or all of a WebP."""
     is_png = _recognise(file) == "PNG"
     at = len(_PNG) if is_png else 12
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         head = _read(file, at, 8)
         kind, number = (head[4:], head[:4]) if is_png else (head[:4], head[4:])
         if len(head) < 8 or kind == b"IDAT" or not (is_png or at < _riff_end(file)):
@@ -266,7 +266,7 @@ def _riff_end(file: BinaryIO) -> int:
 def _jpeg_parts(file: BinaryIO) -> Iterator[_Part]:
     """Walk the segments up to the first scan; `kind` is the marker, or `EXIF` or `XMP ` for what an APP1 holds."""
     at = 2
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         head = _read(file, at, 4)
         if head[:2] == b"\xff\xff":  # Any number of these may come before a marker.
             at += 1

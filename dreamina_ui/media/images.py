@@ -61,7 +61,7 @@ FORMATS = (
 _BY_NAME = {form.name: form for form in FORMATS}
 
 
-class PictureFault(Exception):
+class ImageError(Exception):
     """The file is not the good picture it should be."""
 
 
@@ -100,7 +100,7 @@ def make_previews(path: Path, form: Format, max_pixels: int, deadline_s: float =
         with Image.open(file, formats=(form.name,)) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise PictureFault(f"the picture has {width} x {height} pixels, too many to open")
+                raise ImageError(f"the picture has {width} x {height} pixels, too many to open")
             if form.name == "PNG":
                 image.verify()  # Decoding skips the check sums.
         # In small steps ISA-L is slower than Pillow alone.
@@ -154,7 +154,7 @@ class _Hurried(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if time.monotonic() > self._deadline_s:
-            raise PictureFault("the picture takes too long to open")
+            raise ImageError("the picture takes too long to open")
         return super().read(-1 if size is None else size)
 
 
@@ -208,12 +208,12 @@ def recognise(head: bytes) -> Format | None:
 def _picture_faults() -> Iterator[None]:
     try:
         yield
-    except PictureFault:
+    except ImageError:
         raise
-    except Exception as fault:
+    except Exception as exc:
         # Pillow, too, raises OSError for bad pictures, but only the system's own have a number. EINVAL is the one that
         # a bad picture can cause: a length in it makes Pillow seek to before the beginning.
-        if isinstance(fault, OSError) and fault.errno not in (None, errno.EINVAL):
+        if isinstance(exc, OSError) and exc.errno not in (None, errno.EINVAL):
             raise
-        text = "" if isinstance(fault, UnidentifiedImageError) else f" ({fault})"
-        raise PictureFault(f"the picture was damaged{text}") from fault
+        text = "" if isinstance(exc, UnidentifiedImageError) else f" ({exc})"
+        raise ImageError(f"the picture was damaged{text}") from exc

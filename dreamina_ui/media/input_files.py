@@ -21,13 +21,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dreamina_ui.errors import AddressError, InputError
+from dreamina_ui.errors import InputError, UrlError
 from dreamina_ui.ledger.job import Job, Output
-from dreamina_ui.media.download import Downloader, DownloadFault
-from dreamina_ui.media.images import FORMATS, PictureFault, make_previews, recognise
-from dreamina_ui.media.signed_urls import SignedLinks
-from dreamina_ui.media.ssrf_guard import AddressGuard
-from dreamina_ui.models.schema import ADDRESS_KINDS, Field, Model
+from dreamina_ui.media.download import Downloader, DownloadError
+from dreamina_ui.media.images import FORMATS, ImageError, make_previews, recognise
+from dreamina_ui.media.signed_urls import SignedUrls
+from dreamina_ui.media.ssrf_guard import UrlGuard
+from dreamina_ui.models.schema import URL_KINDS, Field, Model
 
 CHECK_S = 8.0
 """How long a press waits for all of its files to be looked at."""
@@ -36,8 +36,8 @@ COPY_S = 20.0
 """How long a thumbnail may take to make: a JPEG of a megabyte can hold scans for a minute of decoding."""
 
 MAX_MB = {"image": 50, "video": 100, None: 100}
-MOST_AT_ONCE = 12
-MOST_OF_ADDRESS = 24
+MAX_AT_ONCE = 12
+MAX_OF_ADDRESS = 24
 """How many files of one visitor, and of one client address, are looked at at the same time: cleared cookies make new
 visitors, and there are 64 threads for all."""
 
@@ -45,7 +45,7 @@ KEEP_THUMBNAILS = 2000
 MAX_PIXELS = 40_000_000
 """A larger picture is shown by its address only: decoding it would take 200 MB."""
 
-LEAST_LINK_S = 900.0
+MIN_LINK_S = 900.0
 """A signed address of ours must be good for so long still: the job may wait in the queue."""
 
 _PARTIAL = "partial-"
@@ -67,8 +67,8 @@ class InputFiles:
     def __init__(
         self,
         folder: Path,
-        guard: AddressGuard,
-        links: SignedLinks,
+        guard: UrlGuard,
+        links: SignedUrls,
         find: Callable[[str], tuple[Job, Output, Path] | None],
         *,
         check_s: float = CHECK_S,
@@ -108,7 +108,7 @@ class InputFiles:
         Raises:
             InputError: the first rule that is broken, as `address_` and its name.
         """
-        given = list(given_addresses(model, inputs))
+        given = list(given_urls(model, inputs))
         looks = {url: field for field, _, url in given}
         deadline_s = time.monotonic() + self._check_s
         under_way = {url: self._start(visitor_id, address, self._look, looks[url], url, deadline_s) for url in looks}
@@ -116,11 +116,11 @@ class InputFiles:
         done, _ = wait([look for look in under_way.values() if look], self._check_s + 0.5)
         for _, place, url in given:
             look = under_way[url]
-            fault = look.exception() if look in done else _Broken("slow" if look else "busy", self._check_s)
-            if isinstance(fault, _Broken):
-                raise InputError(place, f"address_{fault.rule}", fault.limit, url)
-            if fault:
-                raise fault
+            exc = look.exception() if look in done else _Broken("slow" if look else "busy", self._check_s)
+            if isinstance(exc, _Broken):
+                raise InputError(place, f"address_{exc.rule}", exc.limit, url)
+            if exc:
+                raise exc
 
     def look(self, field: Field, url: str, visitor_id: str | None, address: str | None = None) -> Future[str | None]:
         """Look at one file and make its thumbnail, in the background.
@@ -132,8 +132,8 @@ class InputFiles:
         def make() -> str | None:
             try:
                 return self._thumbnail(field, url)
-            except _Broken as fault:
-                raise InputError(field.key, f"address_{fault.rule}", fault.limit, url) from fault
+            except _Broken as exc:
+                raise InputError(field.key, f"address_{exc.rule}", exc.limit, url) from exc
 
         started = self._start(visitor_id, address, make)
         if started is None:
@@ -160,8 +160,8 @@ class InputFiles:
         self, visitor_id: str | None, address: str | None, function: Callable[..., Any], *args: Any
     ) -> Future[Any] | None:
         """Begin something on a thread of the pool; None if who asks keeps too many busy, or there is no thread."""
-        limits = {f"visitor {visitor_id}": MOST_AT_ONCE} if visitor_id else {}
-        limits |= {f"address {address}": MOST_OF_ADDRESS} if address else {}
+        limits = {f"visitor {visitor_id}": MAX_AT_ONCE} if visitor_id else {}
+        limits |= {f"address {address}": MAX_OF_ADDRESS} if address else {}
         with self._lock:
             if any(self._under_way[name] >= most for name, most in limits.items()):
                 return None
@@ -186,11 +186,11 @@ class InputFiles:
             return self._look_at_ours(field, place)
         try:
             head, _ = self._downloaders[field.file_kind].look(url, deadline_s)
-        except AddressError as fault:
-            raise _Broken(fault.rule) from None
-        except DownloadFault as fault:
-            limits = {"status": fault.status_code, "size": MAX_MB[field.file_kind], "slow": self._check_s}
-            raise _Broken(fault.rule, limits.get(fault.rule)) from None
+        except UrlError as exc:
+            raise _Broken(exc.rule) from None
+        except DownloadError as exc:
+            limits = {"status": exc.status_code, "size": MAX_MB[field.file_kind], "slow": self._check_s}
+            raise _Broken(exc.rule, limits.get(exc.rule)) from None
         if head.lstrip()[:1] == b"<":
             raise _Broken("page")
         form = recognise(head)
@@ -200,7 +200,7 @@ class InputFiles:
     def _look_at_ours(self, field: Field, place: str) -> None:
         signed = self._links.file_key(place)
         found = self._find(signed[0]) if signed else None
-        if signed is None or found is None or signed[1] < LEAST_LINK_S:
+        if signed is None or found is None or signed[1] < MIN_LINK_S:
             raise _Broken("expired")
         _, output, path = found
         if field.file_kind not in (None, output.kind):
@@ -225,8 +225,8 @@ class InputFiles:
             partial.replace(self._path(digest))
             for old in self._by_age()[:-KEEP_THUMBNAILS]:
                 old.unlink(missing_ok=True)
-        except (AddressError, DownloadFault, PictureFault, OSError) as fault:
-            log.info("No thumbnail of a given file: %s", type(fault).__name__)
+        except (UrlError, DownloadError, ImageError, OSError) as exc:
+            log.info("No thumbnail of a given file: %s", type(exc).__name__)
             return None
         finally:
             partial.unlink(missing_ok=True)
@@ -239,11 +239,11 @@ class InputFiles:
         return self._folder / f"{digest}.webp"
 
 
-def given_addresses(model: Model, inputs: Mapping[str, Any]) -> Iterator[tuple[Field, str, str]]:
+def given_urls(model: Model, inputs: Mapping[str, Any]) -> Iterator[tuple[Field, str, str]]:
     """Every address among some inputs: its field, its place such as `image_urls.0`, and itself."""
     for field in model.fields:
         value = inputs.get(field.key)
-        if field.kind not in ADDRESS_KINDS or not value:
+        if field.kind not in URL_KINDS or not value:
             continue
         if isinstance(value, str):
             yield field, field.key, value
@@ -269,5 +269,5 @@ def _shrink(path: Path, deadline_s: float) -> bytes:
     with path.open("rb") as file:
         form = recognise(file.read(64))
     if form is None or form.kind != "image":
-        raise PictureFault("it is no picture")
+        raise ImageError("it is no picture")
     return make_previews(path, form, MAX_PIXELS, deadline_s).thumbnail

@@ -24,7 +24,7 @@ SECRET_BYTES = 32
 _PLACE = re.compile(r"([0-9]{1,12})/([0-9a-f]{64})/([^/?#]{1,100})/[^/?#]*")
 
 
-class SignedLinks:
+class SignedUrls:
     """Makes and checks signed addresses.
 
     Args:

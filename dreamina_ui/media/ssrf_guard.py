@@ -23,12 +23,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util import parse_url
 
-from dreamina_ui.errors import AddressError, shorten
+from dreamina_ui.errors import UrlError, shorten
 
 Resolver = Callable[..., Sequence[tuple[Any, ...]]]
 
 _MAX_URL_CHARACTERS = 8192
-_MOST_HANDLES = 4
+_MAX_HANDLES = 4
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
@@ -47,7 +47,7 @@ class _Origin(NamedTuple):
     port: int
 
 
-class AddressGuard:
+class UrlGuard:
     """Says which addresses may be fetched, and opens connections to those only.
 
     Args:
@@ -70,8 +70,8 @@ class AddressGuard:
         try:
             several = [exempt_origin] if isinstance(exempt_origin, str) else exempt_origin
             self._exempt = frozenset(map(_read, several))
-        except AddressError as fault:
-            raise ValueError(f"The exempt origin is no address: {fault}") from fault
+        except UrlError as exc:
+            raise ValueError(f"The exempt origin is no address: {exc}") from exc
         self._allowed_hosts = frozenset(_canonical(host.lstrip(".")) for host in allowed_hosts)
         self._resolve = resolve
 
@@ -85,8 +85,8 @@ class AddressGuard:
         origin = _read(url)
         try:
             self.vetted(*origin)
-        except OSError as fault:
-            raise requests.ConnectionError(f"The name {shorten(origin.host)} does not resolve now.") from fault
+        except OSError as exc:
+            raise requests.ConnectionError(f"The name {shorten(origin.host)} does not resolve now.") from exc
 
     def is_exempt(self, url: str) -> bool:
         """Whether an address lies at an exempt origin.
@@ -137,7 +137,7 @@ class AddressGuard:
         return session
 
 
-class _Leash:
+class _ConnectionRegistry:
     """A second handle of every connection of a session, so that another thread can end it wherever it waits."""
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class _Leash:
     @property
     def is_worn(self) -> bool:
         """Whether it was cut, or holds so many that most are of connections that ended."""
-        return self._is_cut or len(self._handles) > _MOST_HANDLES
+        return self._is_cut or len(self._handles) > _MAX_HANDLES
 
     def cut(self) -> None:
         with self._lock:
@@ -175,9 +175,9 @@ class _Leash:
 class GuardedSession(requests.Session):
     """What `AddressGuard.session` opens."""
 
-    def __init__(self, guard: AddressGuard) -> None:
+    def __init__(self, guard: UrlGuard) -> None:
         super().__init__()
-        self._leash = _Leash()
+        self._leash = _ConnectionRegistry()
         adapter = _GuardedAdapter(guard, self._leash)
         for prefix in ("http://", "https://"):
             self.mount(prefix, adapter)
@@ -202,7 +202,7 @@ class GuardedSession(requests.Session):
 
 
 class _GuardedAdapter(HTTPAdapter):
-    def __init__(self, guard: AddressGuard, leash: _Leash) -> None:
+    def __init__(self, guard: UrlGuard, leash: _ConnectionRegistry) -> None:
         super().__init__()
         self.poolmanager.pool_classes_by_scheme = _guarded_pools(guard, leash)
 
@@ -211,15 +211,15 @@ class _GuardedAdapter(HTTPAdapter):
 
 
 class _GuardedConnection(HTTPConnection):
-    guard: ClassVar[AddressGuard]
+    guard: ClassVar[UrlGuard]
     scheme: ClassVar[str]
-    leash: ClassVar[_Leash]
+    leash: ClassVar[_ConnectionRegistry]
 
     def _new_conn(self) -> socket.socket:
         try:
             *others, last = self.guard.vetted(self.scheme, self._dns_host, self.port)
-        except OSError as fault:
-            raise NewConnectionError(self, "the name does not resolve") from fault
+        except OSError as exc:
+            raise NewConnectionError(self, "the name does not resolve") from exc
         for address in others:
             with contextlib.suppress(HTTPError):
                 return self._dial(address)
@@ -237,7 +237,7 @@ class _GuardedConnection(HTTPConnection):
         return connection
 
 
-def _guarded_pools(its_guard: AddressGuard, its_leash: _Leash) -> dict[str, type[HTTPConnectionPool]]:
+def _guarded_pools(its_guard: UrlGuard, its_leash: _ConnectionRegistry) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(_GuardedConnection):
         guard = its_guard
         scheme = "http"
@@ -260,17 +260,17 @@ def _guarded_pools(its_guard: AddressGuard, its_leash: _Leash) -> dict[str, type
 def _read(url: Any) -> _Origin:
     """Read the origin of an address with the parser that will fetch it; AddressError if it cannot be clean."""
     if not isinstance(url, str):
-        raise AddressError(f"An address must be a text, not {type(url).__name__}.")
+        raise UrlError(f"An address must be a text, not {type(url).__name__}.")
     if len(url) > _MAX_URL_CHARACTERS:
-        raise AddressError(f"An address of {len(url)} characters is too long.")
+        raise UrlError(f"An address of {len(url)} characters is too long.")
     if not url.isprintable() or "\\" in url or " " in url:
-        raise AddressError("An address must not hold spaces, backslashes or control characters.")
+        raise UrlError("An address must not hold spaces, backslashes or control characters.")
     try:
         parts = parse_url(url)
     except (ValueError, HTTPError):
         parts = None
     if parts is None or parts.scheme not in _PORTS or not parts.host:
-        raise AddressError("An address must look like https://host/path.")
+        raise UrlError("An address must look like https://host/path.")
     if parts.auth is not None:
         _refuse(parts.host, "it holds a user name")
     port = _PORTS[parts.scheme] if parts.port is None else parts.port
@@ -314,4 +314,4 @@ def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def _refuse(host: str, reason: str, rule: str = "shape") -> NoReturn:
-    raise AddressError(f"The address at {shorten(host)} is not fetched: {reason}.", rule)
+    raise UrlError(f"The address at {shorten(host)} is not fetched: {reason}.", rule)

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamina_ui.errors import DiskError, MediaError
-from dreamina_ui.media.download import CHUNK_BYTES, Downloader, DownloadFault, host_of
-from dreamina_ui.media.images import FORMATS, Format, PictureFault, make_previews, read_size, recognise
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.download import CHUNK_BYTES, Downloader, DownloadError, host_of
+from dreamina_ui.media.images import FORMATS, Format, ImageError, make_previews, read_size, recognise
+from dreamina_ui.media.ssrf_guard import UrlGuard
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _KINDS = ("image", "video")
@@ -73,7 +73,7 @@ class MediaStore:
     def __init__(
         self,
         folder: Path,
-        guard: AddressGuard,
+        guard: UrlGuard,
         *,
         max_bytes: int = 200 * 1024**2,
         max_pixels: int = 80_000_000,
@@ -144,9 +144,9 @@ class MediaStore:
             tries += 1
             try:
                 facts = self._keep_once(folder, kind, url, deadline_s)
-            except (DownloadFault, PictureFault) as fault:
-                reason = str(fault)
-                retry_after_s = fault.retry_after_s if isinstance(fault, DownloadFault) else 0
+            except (DownloadError, ImageError) as exc:
+                reason = str(exc)
+                retry_after_s = exc.retry_after_s if isinstance(exc, DownloadError) else 0
                 pause_s = max(retry_after_s, 2 ** (tries - 1) * random.SystemRandom().uniform(0.5, 1.5))
             else:
                 took = f"{facts.size_bytes} bytes in {(time.monotonic() - started_s) * 1000:.0f} ms"
@@ -182,7 +182,7 @@ class MediaStore:
                     size_bytes += len(chunk)
             try:
                 size = read_size(original, form) if form.kind == "image" else (None, None)
-            except PictureFault:
+            except ImageError:
                 return None
         return _facts(form, size, size_bytes, digest.hexdigest())
 
@@ -257,7 +257,7 @@ class MediaStore:
                     size_bytes, sha256 = self._downloader.fetch(url, raw, deadline_s)
                     form = _recognise_as(kind, raw)
                     size = self._flush_with_previews(raw, form)
-                except (DownloadFault, PictureFault):
+                except (DownloadError, ImageError):
                     _set_aside(raw, folder)
                     raise
                 raw.rename(partial / f"original.{form.extension}")
@@ -306,7 +306,7 @@ def _recognise_as(kind: str, raw: Path) -> Format:
     if form is None or form.kind != kind:
         wanted = "a picture" if kind == "image" else "a video"
         came = "a web page" if head.lstrip().startswith(b"<") else form.name if form else "something unknown"
-        raise PictureFault(f"{came} came instead of {wanted}")
+        raise ImageError(f"{came} came instead of {wanted}")
     return form
 
 
@@ -314,9 +314,9 @@ def _recognise_as(kind: str, raw: Path) -> Format:
 def _disk_faults(what: str) -> Iterator[None]:
     try:
         yield
-    except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
-        raise DiskError(f"The disk refuses {what}: {reason}. Make room or mend it, then try again.") from fault
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise DiskError(f"The disk refuses {what}: {reason}. Make room or mend it, then try again.") from exc
 
 
 def _make_job_folder(folder: Path) -> None:

@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from dreamina_ui.errors import InputError, SettingsError
 
 MODELS_FOLDER = Path(__file__).parent
-ADDRESS_KINDS = ("address", "addresses")
+URL_KINDS = ("address", "addresses")
 _MAX_DEPTH = 64
 
 
@@ -97,10 +97,10 @@ class Model:
                 fields=fields,
                 _validator=Draft202012Validator(strict, format_checker=_FORMATS),
             )
-        except Exception as fault:
+        except Exception as exc:
             name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
-            what = f"it has no {fault}" if isinstance(fault, KeyError) else f"{type(fault).__name__}: {fault}"
-            raise SettingsError(f"The model file of {name} cannot be used: {what}") from fault
+            what = f"it has no {exc}" if isinstance(exc, KeyError) else f"{type(exc).__name__}: {exc}"
+            raise SettingsError(f"The model file of {name} cannot be used: {what}") from exc
 
     @property
     def json_schema(self) -> Mapping[str, Any]:
@@ -156,12 +156,12 @@ def _load_folder(folder: Path) -> dict[str, Model]:
     for path in sorted(folder.glob("*.json")):
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as fault:
-            raise SettingsError(f"The model file {path.name} cannot be read: {fault}") from fault
+        except (OSError, ValueError, RecursionError) as exc:
+            raise SettingsError(f"The model file {path.name} cannot be read: {exc}") from exc
         try:
             model = Model.from_json(data)
-        except SettingsError as fault:
-            raise SettingsError(f"{path.name}: {fault}") from fault
+        except SettingsError as exc:
+            raise SettingsError(f"{path.name}: {exc}") from exc
         models[model.model_id] = model
     if not models:
         raise SettingsError(f"There is no model file in {folder}.")
@@ -214,7 +214,7 @@ def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: b
         minimum=prop.get("minimum"),
         maximum=prop.get("maximum"),
         max_length=prop.get("maxLength"),
-        file_kind=file_kinds[0] if kind in ADDRESS_KINDS and len(file_kinds) == 1 else None,
+        file_kind=file_kinds[0] if kind in URL_KINDS and len(file_kinds) == 1 else None,
     )
 
 

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from dreamina_ui.errors import SettingsError
 
 
-class DataFolder:
+class DataDir:
     """The folder that holds everything worth keeping, held by this process.
 
     Args:
@@ -34,11 +34,11 @@ class DataFolder:
                 f"The data folder {self.path} is held by another server, process {pid}. "
                 "Stop that one, or give this one another DREAMINA_DATA_DIR."
             ) from None
-        except OSError as fault:
+        except OSError as exc:
             raise SettingsError(
-                f"The data folder {self.path} cannot be written: {fault.strerror or fault}. "
+                f"The data folder {self.path} cannot be written: {exc.strerror or exc}. "
                 "Choose another with DREAMINA_DATA_DIR."
-            ) from fault
+            ) from exc
 
     @property
     def ledger(self) -> Path:

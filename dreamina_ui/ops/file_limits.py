@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-MOST = 65_536
+MAX_OPEN_FILES = 65_536
 
 
 def allow_many() -> None:
@@ -17,6 +17,6 @@ def allow_many() -> None:
         import resource
 
         now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = MOST if most == resource.RLIM_INFINITY else min(MOST, most)
+        wanted = MAX_OPEN_FILES if most == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, most)
         if now != resource.RLIM_INFINITY and now < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

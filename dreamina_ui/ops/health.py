@@ -18,7 +18,7 @@ from dreamina_ui.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-LEAST_FREE_BYTES = 100_000_000
+MIN_FREE_BYTES = 100_000_000
 """With less room than this the disk is full: the files of one job may need as much."""
 
 KEPT_S = 1.0
@@ -49,14 +49,14 @@ class Health:
         calls: ApiCalls,
         probe: Callable[[], object],
         *,
-        least_free_bytes: int = LEAST_FREE_BYTES,
+        min_free_bytes: int = MIN_FREE_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
         self._calls = calls
         self._probe = probe
-        self._least_free_bytes = least_free_bytes
+        self._least_free_bytes = min_free_bytes
         self._clock = clock
         self._one_look = threading.Lock()
         self._looked_at: float | None = None
@@ -76,16 +76,16 @@ class Health:
     def _ledger_is_ready(self) -> bool:
         try:
             self._ledger.check_writable()
-        except LedgerError as fault:
-            log.warning("Not ready: %s", fault)
+        except LedgerError as exc:
+            log.warning("Not ready: %s", exc)
             return False
         return True
 
     def _disk_has_room(self) -> bool:
         try:
             return shutil.disk_usage(self._folder).free >= self._least_free_bytes
-        except OSError as fault:
-            log.warning("Not ready: %s", fault)
+        except OSError as exc:
+            log.warning("Not ready: %s", exc)
             return False
 
     def _api_answers(self) -> bool:
@@ -104,5 +104,5 @@ class Health:
     def _ask(self) -> None:
         try:
             self._probe()
-        except ApiError as fault:
-            log.info("The API was asked whether it is there: %s", fault)
+        except ApiError as exc:
+            log.info("The API was asked whether it is there: %s", exc)

@@ -33,7 +33,7 @@ def set_up_logging(level: str, *, as_json: bool) -> None:
     logging.basicConfig(level=level, handlers=[handler])
     for noisy in ("httpx", "urllib3", "PIL", "asyncio"):  # urllib3 would log the signed addresses of files
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("asyncio").addFilter(Seldom("socket.accept() out of system resource"))
+    logging.getLogger("asyncio").addFilter(RepeatedWarningFilter("socket.accept() out of system resource"))
 
 
 def take_over_uvicorn() -> None:
@@ -44,7 +44,7 @@ def take_over_uvicorn() -> None:
         logger.propagate = True
 
 
-class Seldom(logging.Filter):
+class RepeatedWarningFilter(logging.Filter):
     """Lets a message through once a minute.
 
     Where no connection can be accepted any more, Python (3.11) says so two thousand times a second, with a trace each

@@ -20,10 +20,10 @@ from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import Job, State
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.tables import jobs
-from dreamina_ui.spending.limits import MoneyGuard, day_start, month_start
+from dreamina_ui.spending.limits import SpendingGuard, day_start, month_start
 
 BUCKETS_S = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1800.0)
-MOST_WATCHED = 10_000
+MAX_WATCHED = 10_000
 
 
 class Metrics(Collector):
@@ -34,7 +34,7 @@ class Metrics(Collector):
     """
 
     def __init__(
-        self, ledger: Ledger, guard: MoneyGuard, calls: ApiCalls, *, clock: Callable[[], float] = time.time
+        self, ledger: Ledger, guard: SpendingGuard, calls: ApiCalls, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._ledger = ledger
         self._guard = guard
@@ -51,7 +51,7 @@ class Metrics(Collector):
             buckets=BUCKETS_S,
             registry=self._registry,
         )
-        ledger.changes.subscribe(EVERY_JOB, self._hear)
+        ledger.changes.subscribe(EVERY_JOB, self._on_change)
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format.
@@ -80,7 +80,7 @@ class Metrics(Collector):
             calls.add_metric(labels, count)
         yield calls
 
-    def _hear(self, job: Job | None) -> None:
+    def _on_change(self, job: Job | None) -> None:
         if job is None:
             return
         with self._lock:
@@ -90,9 +90,9 @@ class Metrics(Collector):
             if before is not None:
                 self._state_seconds.labels(before.state).observe(max(0.0, job.updated_at - before.updated_at))
             self._watched.pop(job.job_id, None)
-            if not job.at_rest:
+            if not job.is_settled:
                 self._watched[job.job_id] = job
-            if len(self._watched) > MOST_WATCHED:
+            if len(self._watched) > MAX_WATCHED:
                 del self._watched[next(iter(self._watched))]
 
 

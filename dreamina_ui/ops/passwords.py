@@ -60,8 +60,8 @@ def read_logins(names_and_passwords: str, file: Path | None) -> Logins:
         add("DREAMINA_AUTH", place, name, password and hash_password(password, QUICK))
     try:
         lines = file.read_text(encoding="utf-8").splitlines() if file else []
-    except (OSError, UnicodeDecodeError) as fault:
-        raise SettingsError(f"DREAMINA_AUTH_FILE: {file} cannot be read: {fault}") from fault
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"DREAMINA_AUTH_FILE: {file} cannot be read: {exc}") from exc
     for place, line in enumerate(lines, 1):
         if line.strip() and not line.startswith("#"):
             name, _, kept = (part.strip() for part in line.partition(":"))

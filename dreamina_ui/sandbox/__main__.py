@@ -43,8 +43,8 @@ def main() -> None:
             port=options.port,
         )
         base_url = sandbox.start()
-    except DreaminaError as fault:
-        parser.exit(1, f"{fault}\n")
+    except DreaminaError as exc:
+        parser.exit(1, f"{exc}\n")
     print(f"The sandbox answers at {base_url}. Point the app at it with", flush=True)
     print(f"RUNCOMFY_API_BASE_URL={base_url} RUNCOMFY_API_TOKEN={options.token} python app.py", flush=True)
     leave.wait()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dreamina_ui.sandbox.scene import Colour, Light
+from dreamina_ui.sandbox.scene import Color, Light
 
 Array = NDArray[np.float32]
 
@@ -29,14 +29,14 @@ class Canvas:
         self.rows: Array = np.arange(height, dtype=np.float32)[:, None]
         self.columns: Array = np.arange(width, dtype=np.float32)[None, :]
 
-    def cover(self, mask: NDArray[Any], colour: Colour | NDArray[Any], top: int = 0) -> None:
+    def cover(self, mask: NDArray[Any], color: Color | NDArray[Any], top: int = 0) -> None:
         """Paint a colour over the rows from `top` on, as far as `mask` (0 to 1) says."""
         rows = self.pixels[top : top + len(mask)]
-        rows += (np.asarray(colour, np.float32) - rows) * mask[..., None]
+        rows += (np.asarray(color, np.float32) - rows) * mask[..., None]
 
-    def shine(self, mask: Array, colour: Colour) -> None:
+    def shine(self, mask: Array, color: Color) -> None:
         """Add light (screen): bright places stay below white."""
-        self.pixels += (1 - self.pixels) * mask[..., None] * np.asarray(colour, np.float32)
+        self.pixels += (1 - self.pixels) * mask[..., None] * np.asarray(color, np.float32)
 
     def noise(self, cells: float, octaves: int = 4, stretch: float = 1.0, rows: int | None = None) -> Array:
         """Clouds of 0 to 1, `cells` to the shorter side, `stretch` times as long as high."""
@@ -79,15 +79,15 @@ def ease(values: NDArray[Any], low: float, high: float) -> Array:
 
 
 def ridge(
-    canvas: Canvas, crest: Array, near: Colour, far: Colour, span: float, texture: float = 0.0
+    canvas: Canvas, crest: Array, near: Color, far: Color, span: float, texture: float = 0.0
 ) -> tuple[int, Array]:
     """Land below a crest line, fading into the haze at its foot; returns its first row and its mask from there."""
     top = int(np.clip(crest.min() - 2, 0, canvas.height - 1))
     below = canvas.rows[top:] - crest[None, :]
     mask = np.clip(below + 0.5, 0, 1)
     haze = ease(below, 0.0, span)[..., None]
-    colour = np.asarray(near, np.float32) * (1 - haze) + np.asarray(far, np.float32) * haze
+    color = np.asarray(near, np.float32) * (1 - haze) + np.asarray(far, np.float32) * haze
     if texture:
-        colour = colour * (1 + texture * (canvas.noise(14, 4, rows=canvas.height - top)[..., None] - 0.5))
-    canvas.cover(mask, colour, top)
+        color = color * (1 + texture * (canvas.noise(14, 4, rows=canvas.height - top)[..., None] - 0.5))
+    canvas.cover(mask, color, top)
     return top, mask

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dreamina_ui.sandbox.canvas import Array, Canvas
-from dreamina_ui.sandbox.scene import WHITE, Colour, Scene, mix
+from dreamina_ui.sandbox.scene import WHITE, Color, Scene, mix
 
 Box = tuple[float, float, float, float]
 """Left, top, right, foot."""
@@ -140,11 +140,11 @@ _OUTLINES: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
 }
 
 
-def stand(canvas: Canvas, name: str, x: float, foot: float, tall: float, colour: Colour, night: bool) -> None:
+def stand(canvas: Canvas, name: str, x: float, foot: float, tall: float, color: Color, night: bool) -> None:
     """Put a person, a cat, a fox or a house on the ground, facing the middle of the picture."""
     turn = 1 if x < canvas.width / 2 else -1
     if name == "house":
-        _house(canvas, x, foot, tall, colour)
+        _house(canvas, x, foot, tall, color)
         return
 
     def draw(pen: ImageDraw.ImageDraw) -> None:
@@ -155,7 +155,7 @@ def stand(canvas: Canvas, name: str, x: float, foot: float, tall: float, colour:
     shape = canvas.stencil(draw)
     shift = max(1, round(tall * 0.012))
     rim = np.clip(shape - np.roll(shape, (shift, -turn * shift), (0, 1)), 0, 1)
-    canvas.cover(shape, colour)
+    canvas.cover(shape, color)
     canvas.cover(rim * (0.35 if night else 0.4), canvas.light.glow)
 
 
@@ -170,7 +170,7 @@ def _smooth(points: NDArray[np.float64], steps: int = 6) -> NDArray[np.float64]:
     return np.asarray(curve.reshape(-1, 2))
 
 
-def _house(canvas: Canvas, x: float, foot: float, tall: float, colour: Colour) -> None:
+def _house(canvas: Canvas, x: float, foot: float, tall: float, color: Color) -> None:
     wide = tall * 0.62
 
     def walls(pen: ImageDraw.ImageDraw) -> None:
@@ -186,7 +186,7 @@ def _house(canvas: Canvas, x: float, foot: float, tall: float, colour: Colour) -
             place = [x + wide * left, foot - tall * 0.4, x + wide * (left + 0.42), foot - tall * 0.16]
             pen.rectangle([2 * side for side in place], 255)
 
-    canvas.cover(canvas.stencil(walls), colour)
+    canvas.cover(canvas.stencil(walls), color)
     canvas.cover(canvas.stencil(panes) * 0.95, (1.0, 0.82, 0.45))
     away = np.hypot(canvas.rows - foot + tall * 0.28, canvas.columns - x) / tall
     canvas.shine((0.3 * np.exp(-away / 0.9)).astype(np.float32), (1.0, 0.72, 0.35))
@@ -258,7 +258,7 @@ def birds(canvas: Canvas, x: float, y: float) -> None:
     canvas.cover(canvas.stencil(draw) * 0.8, mix(canvas.light.land, canvas.light.top, 0.2))
 
 
-def grass(canvas: Canvas, crest: Array, colour: Colour) -> None:
+def grass(canvas: Canvas, crest: Array, color: Color) -> None:
     """Blades along a crest line."""
     random, unit = canvas.random, canvas.unit
     places = random.uniform(0, canvas.width, int(canvas.width * 0.9))
@@ -270,7 +270,7 @@ def grass(canvas: Canvas, crest: Array, colour: Colour) -> None:
             lean = random.normal(0, 0.35) * tip
             pen.polygon([(2 * x - 2, 2 * foot), (2 * x + 2, 2 * foot), (2 * (x + lean), 2 * (foot - tip))], 255)
 
-    canvas.cover(canvas.stencil(draw), colour)
+    canvas.cover(canvas.stencil(draw), color)
 
 
 def flowers(canvas: Canvas, crest: Array, scene: Scene) -> None:
@@ -297,17 +297,17 @@ def flowers(canvas: Canvas, crest: Array, scene: Scene) -> None:
 
 
 def _flower(
-    pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, colour: Colour, random: np.random.Generator
+    pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, color: Color, random: np.random.Generator
 ) -> None:
     turn = random.uniform(0, 6.28)
     for petal in range(5):
-        shade = mix(colour, WHITE, 0.12 * (petal % 3))
+        shade = mix(color, WHITE, 0.12 * (petal % 3))
         angle = turn + petal * 1.2566
         px, py = x + np.cos(angle) * radius * 0.62, y + np.sin(angle) * radius * 0.5
         reach = radius * 0.55
         pen.ellipse([px - reach, py - reach * 0.85, px + reach, py + reach * 0.85], _paint(shade))
     core = radius * 0.3
-    pen.ellipse([x - core, y - core, x + core, y + core], _paint(mix((0.98, 0.78, 0.25), colour, 0.25)))
+    pen.ellipse([x - core, y - core, x + core, y + core], _paint(mix((0.98, 0.78, 0.25), color, 0.25)))
 
 
 def sakura(canvas: Canvas, side: int) -> None:
@@ -338,7 +338,7 @@ def sakura(canvas: Canvas, side: int) -> None:
     corner = 0.0 if side > 0 else float(canvas.width)
     for start, lean, long in ((0.02, 0.42, 0.27), (0.16, 0.1, 0.23), (0.36, -0.12, 0.16)):
         grow(corner, canvas.height * start, lean if side > 0 else np.pi - lean, unit * long, unit * 0.026)
-    petals = [mix(colour, canvas.light.land, dim) for colour in ((1.0, 0.8, 0.87), (0.98, 0.7, 0.8), (1.0, 0.9, 0.94))]
+    petals = [mix(color, canvas.light.land, dim) for color in ((1.0, 0.8, 0.87), (0.98, 0.7, 0.8), (1.0, 0.9, 0.94))]
     for x, y in twigs:
         for _ in range(2):
             px, py = x + random.normal(0, 0.013) * unit, y + random.normal(0, 0.013) * unit
@@ -378,6 +378,6 @@ def rain(canvas: Canvas) -> None:
     canvas.cover(canvas.stencil(draw), mix(canvas.light.low, WHITE, 0.6))
 
 
-def _paint(colour: Colour) -> tuple[int, int, int, int]:
-    red, green, blue = (int(255 * min(max(part, 0.0), 1.0)) for part in colour)
+def _paint(color: Color) -> tuple[int, int, int, int]:
+    red, green, blue = (int(255 * min(max(part, 0.0), 1.0)) for part in color)
     return red, green, blue, 255

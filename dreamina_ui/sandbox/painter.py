@@ -23,7 +23,7 @@ SMALL_SIDE_PX = 1400
 GRAIN = 1.6
 """Standard deviation of the grain, in levels of 255: hides the steps of enlarged gradients."""
 
-_LEAST_PX = 240
+_MIN_PX = 240
 """Smaller than this a landscape has no room for its parts; it is painted larger and shrunk."""
 
 _ROWS = 128
@@ -42,7 +42,7 @@ def paint(prompt: str, width: int, height: int, *, seed: int, index: int = 0, co
         An RGB image of exactly this size.
     """
     shrink = min(1.0, SMALL_SIDE_PX / max(width, height))
-    small = max(_LEAST_PX, round(width * shrink)), max(_LEAST_PX, round(height * shrink))
+    small = max(_MIN_PX, round(width * shrink)), max(_MIN_PX, round(height * shrink))
     random = np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, index])
     pixels = scenery.paint(read(prompt, seed, index), *small, random, index)
     picture = Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8))

@@ -6,10 +6,10 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 """sRGB, 0 to 1."""
 
-WHITE: Colour = (1.0, 1.0, 1.0)
+WHITE: Color = (1.0, 1.0, 1.0)
 
 # English words stand for themselves and their plural; Japanese and Chinese ones are found anywhere in the prompt.
 _THINGS = {
@@ -65,14 +65,14 @@ class Light:
     """The colours of an hour: the sky from top to horizon, what shines in it, and the land nearest to us."""
 
     hour: str
-    top: Colour
-    middle: Colour
-    low: Colour
-    glow: Colour
-    land: Colour
+    top: Color
+    middle: Color
+    low: Color
+    glow: Color
+    land: Color
 
 
-def _rgb(code: str) -> Colour:
+def _rgb(code: str) -> Color:
     return int(code[:2], 16) / 255, int(code[2:4], 16) / 255, int(code[4:], 16) / 255
 
 
@@ -126,18 +126,18 @@ def read(prompt: str, seed: int, index: int) -> Scene:
     return Scene(frozenset(things), light)
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
+def mix(one: Color, other: Color, share: float) -> Color:
     """One colour with a share (0 to 1) of another."""
     red, green, blue = (a + (b - a) * share for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
-def _tinted(light: Light, colour: Colour) -> Light:
-    shade = mix(colour, (0.0, 0.0, 0.0), 0.75)
+def _tinted(light: Light, color: Color) -> Light:
+    shade = mix(color, (0.0, 0.0, 0.0), 0.75)
     return replace(
         light,
-        top=mix(light.top, mix(colour, light.top, 0.5), 0.6),
-        middle=mix(light.middle, colour, 0.4 if light.hour == "night" else 0.6),
-        low=mix(light.low, mix(colour, (1.0, 1.0, 1.0), 0.35), 0.45),
+        top=mix(light.top, mix(color, light.top, 0.5), 0.6),
+        middle=mix(light.middle, color, 0.4 if light.hour == "night" else 0.6),
+        low=mix(light.low, mix(color, (1.0, 1.0, 1.0), 0.35), 0.45),
         land=mix(light.land, shade, 0.5),
     )

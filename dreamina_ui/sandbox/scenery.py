@@ -92,12 +92,12 @@ def _stars(canvas: Canvas, horizon: float, milky: bool) -> None:
 
 
 def _aurora(canvas: Canvas, horizon: float) -> None:
-    for number, colour in enumerate(((0.25, 1.0, 0.6), (0.2, 0.8, 0.9), (0.7, 0.35, 0.95))):
+    for number, color in enumerate(((0.25, 1.0, 0.6), (0.2, 0.8, 0.9), (0.7, 0.35, 0.95))):
         base = horizon * (0.72 - 0.16 * number) + (canvas.line(1.4, 2, smooth=True) - 0.5) * canvas.unit * 0.35
         rays = 0.35 + 0.65 * canvas.line(22, 3)
         up = (base[None, :] - canvas.rows) / canvas.unit
         curtain = np.exp(np.minimum(up, 0) / 0.02 - np.maximum(up, 0) / (0.08 + 0.2 * rays[None, :]))
-        canvas.shine((curtain * rays[None, :] * 0.6).astype(np.float32), colour)
+        canvas.shine((curtain * rays[None, :] * 0.6).astype(np.float32), color)
 
 
 def _sun(canvas: Canvas, x: float, y: float, moon: bool) -> None:
@@ -119,9 +119,9 @@ def _clouds(canvas: Canvas, horizon: float, cover: float) -> None:
     step = max(2, canvas.unit // 60)
     lit = np.clip((shape - np.roll(shape, -step, axis=0)) * 5 + 0.5, 0, 1)[..., None]
     bright, dim = mix(canvas.light.glow, WHITE, 0.3), mix(canvas.light.middle, canvas.light.top, 0.35)
-    colour = np.asarray(dim, np.float32) * (1 - lit) + np.asarray(bright, np.float32) * lit
+    color = np.asarray(dim, np.float32) * (1 - lit) + np.asarray(bright, np.float32) * lit
     height = canvas.rows / max(horizon, 1)
-    canvas.cover(thick * (0.75 * (1 - ease(height, 0.55, 1.0))).astype(np.float32), colour)
+    canvas.cover(thick * (0.75 * (1 - ease(height, 0.55, 1.0))).astype(np.float32), color)
 
 
 def _mountains(canvas: Canvas, horizon: float, snow: bool, layers: int) -> None:
@@ -197,13 +197,13 @@ def _forest(canvas: Canvas, horizon: float, snow: bool, open_to_water: bool) -> 
             edge = np.abs(canvas.columns[0] / canvas.width - 0.5) * 2
             base = base + unit * 0.5 * (1 - ease(edge, 0.35, 0.95))
         tall = unit * (0.07 + 0.2 * depth**1.4)
-        colour = mix(haze, mix(light.land, (0.02, 0.09, 0.07), 0.35), 0.25 + 0.72 * depth)
+        color = mix(haze, mix(light.land, (0.02, 0.09, 0.07), 0.35), 0.25 + 0.72 * depth)
         gaps = tall * random.uniform(0.16, 0.3, int(canvas.width / (tall * 0.16)) + 2)
         places = np.cumsum(gaps) - tall
         trees = [(x, float(base[int(np.clip(x, 0, canvas.width - 1))])) for x in places if x < canvas.width + tall]
         mask = figures.conifers(canvas, trees, tall)
-        canvas.cover(mask, mix(colour, mix(light.low, WHITE, 0.5), 0.22) if snow else colour)
-        ridge(canvas, base, colour, mix(colour, haze, 0.75 * (1 - depth) + 0.12), unit * 0.2)
+        canvas.cover(mask, mix(color, mix(light.low, WHITE, 0.5), 0.22) if snow else color)
+        ridge(canvas, base, color, mix(color, haze, 0.75 * (1 - depth) + 0.12), unit * 0.2)
 
 
 def _city(canvas: Canvas, horizon: float, street: bool, centre: float) -> None:
@@ -231,10 +231,10 @@ def _city(canvas: Canvas, horizon: float, street: bool, centre: float) -> None:
                     mast = x + wide * random.uniform(0.3, 0.7)
                     boxes.append((mast - 1, house[1] - unit * 0.05, mast + 1, foot))
             x += wide * random.uniform(1.0, 1.25)
-        colour = mix(haze, light.land, 0.2 + 0.68 * depth)
+        color = mix(haze, light.land, 0.2 + 0.68 * depth)
         mask = figures.boxes(canvas, boxes)
         fade = 1 - 0.9 * ease(canvas.rows, ground - unit * 0.34, ground) * (1 - depth)
-        canvas.cover(mask * fade.astype(np.float32), colour)
+        canvas.cover(mask * fade.astype(np.float32), color)
         lit = [box for box in windows if random.random() < (0.42 if night else 0.1)]
         panes = figures.boxes(canvas, lit)
         panes *= fade.astype(np.float32)

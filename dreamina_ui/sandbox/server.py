@@ -97,11 +97,9 @@ class Sandbox:
             self._service = Service(
                 self._folder, self._models, clock=self._clock, parallel=self._parallel, **self._times
             )
-        except Exception as fault:
+        except Exception as exc:
             self._socket.close()
-            raise SettingsError(
-                f"The sandbox cannot start on port {self._port} with {self._folder}: {fault}"
-            ) from fault
+            raise SettingsError(f"The sandbox cannot start on port {self._port} with {self._folder}: {exc}") from exc
         self._pictures = pictures
         config = uvicorn.Config(
             Api(self._service, pictures, self._token).app(),
@@ -310,20 +308,20 @@ async def _json_body(http: HttpRequest) -> Any:
         raise Refusal(413, None, f"The body is larger than {BODY_LIMIT_BYTES} bytes.")
     try:
         return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as fault:
+    except (ValueError, RecursionError) as exc:
         detail = {"loc": ["body"], "msg": "must be valid JSON", "type": "json"}
-        raise Refusal(422, 422001, "The body is not valid JSON.", detail=[detail]) from fault
+        raise Refusal(422, 422001, "The body is not valid JSON.", detail=[detail]) from exc
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-async def _refuse(_http: HttpRequest, fault: Exception) -> Response:
-    if isinstance(fault, Refusal):
-        return JSONResponse(fault.body, fault.status_code)
-    assert isinstance(fault, HTTPException)
-    return JSONResponse({"error_message": fault.detail}, fault.status_code, fault.headers)
+async def _refuse(_http: HttpRequest, exc: Exception) -> Response:
+    if isinstance(exc, Refusal):
+        return JSONResponse(exc.body, exc.status_code)
+    assert isinstance(exc, HTTPException)
+    return JSONResponse({"error_message": exc.detail}, exc.status_code, exc.headers)
 
 
 async def _break_down(_http: HttpRequest, _fault: Exception) -> Response:

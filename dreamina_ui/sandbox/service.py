@@ -171,9 +171,9 @@ class Service:
         model = self.model(model_id)
         try:
             checked = model.check(inputs)
-        except InputError as fault:
-            detail = {"loc": ["body", fault.field], "msg": describe_rule(fault.rule, fault.limit), "type": fault.rule}
-            raise Refusal(422, 422001, "The inputs do not fit the model's schema.", detail=[detail]) from fault
+        except InputError as exc:
+            detail = {"loc": ["body", exc.field], "msg": describe_rule(exc.rule, exc.limit), "type": exc.rule}
+            raise Refusal(422, 422001, "The inputs do not fit the model's schema.", detail=[detail]) from exc
         now = self.clock()
         request_id = str(uuid.uuid4())
         count = picture_count(checked, request_id)

@@ -21,18 +21,18 @@ from dreamina_ui.ledger.job import Job
 KEPT_S = 8 * 3600.0
 """How long a key is kept without use; a look at a job that was made with it is use."""
 
-MOST_KEYS = 500
-MOST_SESSIONS = 20
+MAX_KEYS = 500
+MAX_SESSIONS = 20
 """How many keys are kept, and browser sessions for one key; beyond, what was not used the longest is forgotten."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who pays for a job; `key_mark` is None for the owner."""
+    """Who pays for a job; `key_fingerprint` is None for the owner."""
 
     client: RunComfy
     api_origin: str
-    key_mark: str | None = None
+    key_fingerprint: str | None = None
 
 
 @dataclass
@@ -102,35 +102,35 @@ class Accounts:
         Raises:
             KeyNeededError: that key is not here.
         """
-        if job.key_mark is None:
+        if job.key_fingerprint is None:
             if self.owner is not None:
                 return self.owner
         else:
             with self._lock:
-                if job.key_mark in self._keys:
-                    return self._use(job.key_mark).client
+                if job.key_fingerprint in self._keys:
+                    return self._use(job.key_fingerprint).client
         raise KeyNeededError(f"Job {job.job_id[:8]} waits for the RunComfy key that it was made with.")
 
-    def of_mark(self, key_mark: str | None) -> Account:
+    def of_mark(self, key_fingerprint: str | None) -> Account:
         """Who pays for a job to be, by the mark that was kept of it; None for the owner.
 
         Raises:
             KeyNeededError: that key is not here, or the owner does not pay.
         """
-        if key_mark is None:
+        if key_fingerprint is None:
             return self.account(None)
         with self._lock:
-            if key_mark in self._keys:
-                return Account(self._use(key_mark).client, self.key_origin, key_mark)
+            if key_fingerprint in self._keys:
+                return Account(self._use(key_fingerprint).client, self.key_origin, key_fingerprint)
         raise KeyNeededError("This waits for the RunComfy key that it was begun with. Nothing was submitted.")
 
     def has(self, job: Job) -> bool:
         """Whether a job can be asked about now."""
-        return self.owner is not None if job.key_mark is None else job.key_mark in self._keys
+        return self.owner is not None if job.key_fingerprint is None else job.key_fingerprint in self._keys
 
     def origin_of(self, job: Job) -> str:
         """The API that a job of its kind must belong to, to go on here."""
-        return self.api_origin if job.key_mark is None else self.key_origin
+        return self.api_origin if job.key_fingerprint is None else self.key_origin
 
     def is_ours(self, job: Job) -> bool:
         """Whether the job's API is one that this program speaks to."""
@@ -148,12 +148,12 @@ class Accounts:
         """
         try:
             self._connect(token).status(f"key-check-{secrets.token_hex(8)}", attempts=1)
-        except AuthError as fault:
+        except AuthError as exc:
             # Only what is documented of a bad token counts; a bare 403 may mean the unknown request.
-            if fault.status_code == 401 or fault.error_code in (400004, 401001):
+            if exc.status_code == 401 or exc.error_code in (400004, 401001):
                 raise
-        except ApiError as fault:
-            return fault.kind not in ("transport", "protocol", "rate_limit")
+        except ApiError as exc:
+            return exc.kind not in ("transport", "protocol", "rate_limit")
         return True
 
     def knows(self, token: str) -> bool:
@@ -175,14 +175,14 @@ class Accounts:
             older = self._marks.get(session or "")
             older = self._forget(session) if session and older != mark else None
             if mark not in self._keys:
-                if len(self._keys) >= MOST_KEYS:
+                if len(self._keys) >= MAX_KEYS:
                     self._drop(min(self._keys, key=self._worth))
                 self._keys[mark] = _Key(client, token[-4:], self._clock())
             key = self._use(mark)
             if session is not None:
                 self._marks[session] = mark
                 key.sessions[session] = None
-                if len(key.sessions) > MOST_SESSIONS:
+                if len(key.sessions) > MAX_SESSIONS:
                     first = next(iter(key.sessions))
                     del key.sessions[first], self._marks[first]
             return Account(key.client, self.key_origin, mark), older

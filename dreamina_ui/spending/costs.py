@@ -20,7 +20,7 @@ DAY_S = 86400
 
 
 @dataclass
-class Sum:
+class CostTotal:
     """What some jobs cost.
 
     Attributes:
@@ -40,7 +40,7 @@ class Sum:
 
 
 @dataclass
-class Purse:
+class CostReport:
     """What one kind of money was spent on.
 
     Attributes:
@@ -49,16 +49,16 @@ class Purse:
         models: by model_id.
     """
 
-    total: Sum = field(default_factory=Sum)
-    own_key: Sum = field(default_factory=Sum)
-    days: dict[str, Sum] = field(default_factory=dict)
-    months: dict[str, Sum] = field(default_factory=dict)
-    models: dict[str, Sum] = field(default_factory=dict)
+    total: CostTotal = field(default_factory=CostTotal)
+    own_key: CostTotal = field(default_factory=CostTotal)
+    days: dict[str, CostTotal] = field(default_factory=dict)
+    months: dict[str, CostTotal] = field(default_factory=dict)
+    models: dict[str, CostTotal] = field(default_factory=dict)
 
     def add(self, day: str, model_id: str, is_own_key: bool, *amounts: float) -> None:
         usd, told, unknown = amounts[0], int(amounts[1]), int(amounts[2])
-        sums = [self.total, self.days.setdefault(day, Sum()), self.months.setdefault(day[:7], Sum())]
-        sums.append(self.models.setdefault(model_id, Sum()))
+        sums = [self.total, self.days.setdefault(day, CostTotal()), self.months.setdefault(day[:7], CostTotal())]
+        sums.append(self.models.setdefault(model_id, CostTotal()))
         for each in [*sums, self.own_key] if is_own_key else sums:
             each.add(usd, told, unknown)
 
@@ -73,7 +73,7 @@ class Costs:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def read(self, visitor_id: str | None, *, all_of_owner: bool) -> dict[str, Purse]:
+    def read(self, visitor_id: str | None, *, all_of_owner: bool) -> dict[str, CostReport]:
         """What a visitor's jobs cost, whoever paid; for the owner, all that the owner's token paid for besides.
 
         What other visitors pay with keys of their own is nobody else's business.
@@ -86,18 +86,18 @@ class Costs:
         """
         whose = jobs.c.visitor_id == visitor_id if visitor_id is not None else sa.false()
         if all_of_owner:
-            whose |= jobs.c.key_mark.is_(None)
+            whose |= jobs.c.key_fingerprint.is_(None)
         groups = (
             sa.cast(jobs.c.created_at / DAY_S, sa.Integer),
             jobs.c.model_id,
             jobs.c.api_origin == SANDBOX_ORIGIN,
-            jobs.c.key_mark.is_not(None),
+            jobs.c.key_fingerprint.is_not(None),
         )
         told = sa.func.count(jobs.c.cost_usd)
         usd = sa.func.coalesce(sa.func.sum(jobs.c.cost_usd), 0.0)
         query = sa.select(*groups, usd, told, sa.func.count() - told).select_from(jobs)
         query = query.where(whose, counts_since(0.0)).group_by(*groups).order_by(groups[0])
-        purses = {"money": Purse(), "play": Purse()}
+        purses = {"money": CostReport(), "play": CostReport()}
         with self._ledger.reading() as connection:
             for day, model_id, is_play, is_own_key, *amounts in connection.execute(query):
                 date = datetime.fromtimestamp(day * DAY_S, timezone.utc)

@@ -12,18 +12,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.job import AT_REST
+from dreamina_ui.ledger.job import SETTLED
 from dreamina_ui.ledger.tables import jobs
-from dreamina_ui.spending.limits import Limits, MoneyGuard, counts_since, day_start, month_start
+from dreamina_ui.spending.limits import Limits, SpendingGuard, counts_since, day_start, month_start
 from dreamina_ui.spending.moderation import Rules
 
-MOST_VISITORS = 100
-MOST_ADDRESSES = 4
-MOST_FAULTS = 20
+MAX_VISITORS = 100
+MAX_ADDRESSES = 4
+MAX_FAULTS = 20
 
 
 @dataclass(frozen=True)
-class Use:
+class BudgetUsage:
     """A limit and how much of it is used; that of a visitor or address by whoever used it most.
 
     Attributes:
@@ -59,7 +59,7 @@ class Spending:
 
 
 @dataclass(frozen=True)
-class Guest:
+class VisitorSummary:
     """A visitor; or, without a `visitor_id`, all programs together.
 
     Attributes:
@@ -77,7 +77,7 @@ class Guest:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RecentError:
     """A job with a problem: a short name of it, since the whole one is a key."""
 
     job: str
@@ -88,7 +88,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Overview:
+class Dashboard:
     """All of it.
 
     Attributes:
@@ -98,29 +98,29 @@ class Overview:
     """
 
     rules: Rules
-    limits: tuple[Use, ...]
+    limits: tuple[BudgetUsage, ...]
     price_is_missing: bool
     today: Spending
     month: Spending
     states: Mapping[str, int]
     visitors: int
-    guests: tuple[Guest, ...]
-    troubles: tuple[Trouble, ...]
+    guests: tuple[VisitorSummary, ...]
+    troubles: tuple[RecentError, ...]
 
 
-def read_overview(
-    connection: sa.Connection, guard: MoneyGuard, rules: Rules, model_ids: Iterable[str], now: float
-) -> Overview:
+def read_dashboard(
+    connection: sa.Connection, guard: SpendingGuard, rules: Rules, model_ids: Iterable[str], now: float
+) -> Dashboard:
     """Read everything; a few queries, whatever the number of visitors."""
-    ours, every = guard.ours, guard.ours | jobs.c.key_mark.is_not(None)
+    ours, every = guard.ours, guard.ours | jobs.c.key_fingerprint.is_not(None)
     today, month = (_spending(connection, ours & counts_since(since)) for since in (day_start(now), month_start(now)))
     limits = guard.limits_now(connection)
     used = _used(connection, ours, now, today, month)
     state_counts = sa.select(jobs.c.state, sa.func.count()).where(every).group_by(jobs.c.state)
-    return Overview(
+    return Dashboard(
         rules=rules,
         limits=tuple(
-            Use(name, getattr(limits, name), getattr(guard.limits, name), used[name])
+            BudgetUsage(name, getattr(limits, name), getattr(guard.limits, name), used[name])
             for name in Limits.__dataclass_fields__
         ),
         price_is_missing=limits.in_usd and any(guard.expected_usd(model_id, {}) is None for model_id in model_ids),
@@ -136,7 +136,7 @@ def read_overview(
 def _used(
     connection: sa.Connection, ours: sa.ColumnElement[bool], now: float, today: Spending, month: Spending
 ) -> dict[str, float]:
-    wheres = {"at_once": jobs.c.state.not_in(AT_REST), "per_day": counts_since(day_start(now))}
+    wheres = {"at_once": jobs.c.state.not_in(SETTLED), "per_day": counts_since(day_start(now))}
     found: dict[str, float] = {
         "usd_per_day": today.billed_usd + today.open_usd,
         "usd_per_month": month.billed_usd + month.open_usd,
@@ -168,7 +168,7 @@ def _spending(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Spend
 
 def _guests(
     connection: sa.Connection, ours: sa.ColumnElement[bool], every: sa.ColumnElement[bool], now: float
-) -> Iterable[Guest]:
+) -> Iterable[VisitorSummary]:
     amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
     last_at = sa.func.max(jobs.c.created_at)
     query = (
@@ -182,7 +182,7 @@ def _guests(
         .where(every)
         .group_by(jobs.c.visitor_id)
         .order_by(last_at.desc())
-        .limit(MOST_VISITORS)
+        .limit(MAX_VISITORS)
     )
     rows = connection.execute(query).all()
     is_one = jobs.c.visitor_id.in_([row[0] for row in rows]) | jobs.c.visitor_id.is_(None)
@@ -193,16 +193,16 @@ def _guests(
     ):
         addresses.setdefault(visitor_id, []).append(address)
     return [
-        Guest(visitor_id, count, count_today, usd, last, tuple(addresses.get(visitor_id, [])[:MOST_ADDRESSES]))
+        VisitorSummary(visitor_id, count, count_today, usd, last, tuple(addresses.get(visitor_id, [])[:MAX_ADDRESSES]))
         for visitor_id, count, count_today, usd, last in rows
     ]
 
 
-def _troubles(connection: sa.Connection, every: sa.ColumnElement[bool]) -> Iterable[Trouble]:
+def _troubles(connection: sa.Connection, every: sa.ColumnElement[bool]) -> Iterable[RecentError]:
     columns = (jobs.c.job_id, jobs.c.state, jobs.c.problem, jobs.c.detail, jobs.c.updated_at)
     query = sa.select(*columns).where(every, jobs.c.problem.is_not(None)).order_by(jobs.c.updated_at.desc())
-    rows = connection.execute(query.limit(MOST_FAULTS))
-    return [Trouble(job_id[:8], *rest) for job_id, *rest in rows]
+    rows = connection.execute(query.limit(MAX_FAULTS))
+    return [RecentError(job_id[:8], *rest) for job_id, *rest in rows]
 
 
 def _sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:

@@ -15,11 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from dreamina_ui.errors import LimitError
-from dreamina_ui.ledger.job import AT_REST, Job
+from dreamina_ui.ledger.job import SETTLED, Job
 from dreamina_ui.ledger.tables import controls, jobs
 
 IN_USD = ("usd_per_day", "usd_per_month")
-MOST_FILES = 4
+MAX_FILES = 4
 """How many files a job is expected to cost at most that does not ask for a single one; the service tells no number."""
 
 
@@ -82,7 +82,7 @@ CAUTIOUS = Limits(
 
 
 @dataclass(frozen=True)
-class Left:
+class Quota:
     """What a visitor may still do today.
 
     Attributes:
@@ -96,7 +96,7 @@ class Left:
     stopped: str | None = None
 
 
-class MoneyGuard:
+class SpendingGuard:
     """Checks limits.
 
     Args:
@@ -143,7 +143,7 @@ class MoneyGuard:
         Without it limits in USD cannot hold.
         """
         price = self.price(model_id, api_origin)
-        files = 1 if inputs.get(SINGLE_KEY) is True else MOST_FILES
+        files = 1 if inputs.get(SINGLE_KEY) is True else MAX_FILES
         return None if price is None else price[0] * files
 
     def check(self, connection: sa.Connection, job: Job, *, spare: int = 0) -> None:
@@ -155,8 +155,11 @@ class MoneyGuard:
         Raises:
             LimitError: which limit, and when to come back.
         """
-        if job.key_mark is not None:
-            if connection.execute(_OF_KEY_GOING_ON, {"key_mark": job.key_mark}).scalar_one() >= OWN_KEY_AT_ONCE:
+        if job.key_fingerprint is not None:
+            if (
+                connection.execute(_OF_KEY_GOING_ON, {"key_fingerprint": job.key_fingerprint}).scalar_one()
+                >= OWN_KEY_AT_ONCE
+            ):
                 raise LimitError("own_key_at_once", OWN_KEY_AT_ONCE, None)
             return
         limits, now = self.limits_now(connection), job.created_at
@@ -168,7 +171,7 @@ class MoneyGuard:
         for prefix, owner, at_once, per_day in purses:
             if owner is None:
                 continue
-            if at_once is not None and self._count(connection, _GOING_ON[prefix], owner) >= (
+            if at_once is not None and self._count(connection, _ACTIVE[prefix], owner) >= (
                 max(at_once - spare, min(at_once, 1))
             ):
                 raise LimitError(f"{prefix}at_once", at_once, None)
@@ -194,18 +197,18 @@ class MoneyGuard:
         query = sa.select(sa.func.coalesce(sa.func.sum(amount), 0.0)).where(counts_since(since), self.ours)
         return float(connection.execute(query).scalar_one())
 
-    def left(self, connection: sa.Connection, visitor_id: str, now: float) -> Left:
+    def left(self, connection: sa.Connection, visitor_id: str, now: float) -> Quota:
         """What a visitor may still do today."""
         most = self.limits_now(connection).visitor_per_day
         if most is None:
-            return Left(None, day_end(now))
+            return Quota(None, day_end(now))
         made = self._count(connection, _MADE["visitor_"], visitor_id, day_start(now))
-        return Left(max(0, most - made), day_end(now))
+        return Quota(max(0, most - made), day_end(now))
 
     @property
     def ours(self) -> sa.ColumnElement[bool]:
         """Jobs that the owner pays for."""
-        return (jobs.c.api_origin == self._api_origin) & jobs.c.key_mark.is_(None)
+        return (jobs.c.api_origin == self._api_origin) & jobs.c.key_fingerprint.is_(None)
 
     def _count(self, connection: sa.Connection, query: sa.Select[Any], owner: str, since: float | None = None) -> int:
         values = {"api_origin": self._api_origin, "owner": owner} | ({} if since is None else {"since": since})
@@ -225,15 +228,17 @@ def _counting(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 # Built once: they stand between every press and the ledger's one writer.
 _CHANGED_LIMITS = sa.select(controls.c.name, controls.c.value).where(controls.c.kind == "limit")
-_OF_KEY_GOING_ON = _counting(jobs.c.key_mark == sa.bindparam("key_mark"), jobs.c.state.not_in(AT_REST))
+_OF_KEY_GOING_ON = _counting(jobs.c.key_fingerprint == sa.bindparam("key_fingerprint"), jobs.c.state.not_in(SETTLED))
 _PURSES = {"visitor_": jobs.c.visitor_id, "address_": jobs.c.address, "": jobs.c.api_origin}
 _OF_PURSE = {
     prefix: _counting(
-        jobs.c.api_origin == sa.bindparam("api_origin"), jobs.c.key_mark.is_(None), column == sa.bindparam("owner")
+        jobs.c.api_origin == sa.bindparam("api_origin"),
+        jobs.c.key_fingerprint.is_(None),
+        column == sa.bindparam("owner"),
     )
     for prefix, column in _PURSES.items()
 }
-_GOING_ON = {prefix: query.where(jobs.c.state.not_in(AT_REST)) for prefix, query in _OF_PURSE.items()}
+_ACTIVE = {prefix: query.where(jobs.c.state.not_in(SETTLED)) for prefix, query in _OF_PURSE.items()}
 _PRESSED = {prefix: query.where(jobs.c.created_at >= sa.bindparam("since")) for prefix, query in _OF_PURSE.items()}
 _MADE = {prefix: query.where(counts_since(sa.bindparam("since"))) for prefix, query in _OF_PURSE.items()}
 

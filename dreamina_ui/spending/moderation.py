@@ -21,10 +21,10 @@ from dreamina_ui.errors import (
     ApiError,
     AuthError,
     BalanceError,
-    ForbiddenWordError,
+    BlockedError,
+    BlockedWordError,
     InputError,
     LedgerError,
-    ShutOutError,
     StoppedError,
 )
 from dreamina_ui.ledger.job import Job
@@ -75,7 +75,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class ShutOut:
+class Block:
     """A visitor or an address, by the hash that the ledger knows it by, that may start no job."""
 
     kind: Literal["visitor", "address"]
@@ -88,11 +88,11 @@ class Rules:
     """All that the owner changed, and the stops that the program made."""
 
     stops: tuple[Stop, ...]
-    shut_out: tuple[ShutOut, ...]
+    block: tuple[Block, ...]
     words: tuple[str, ...]
 
 
-class Controls:
+class Moderation:
     """Keeps the owner's changes and checks jobs against them; the limits are checked by `limits.MoneyGuard`.
 
     Args:
@@ -119,11 +119,11 @@ class Controls:
             if row.kind == "stop":
                 raise StoppedError(row.value)
         if any(row.kind != "word" for row in rows):
-            raise ShutOutError
+            raise BlockedError
         texts = [plain(text) for text in _texts(job.inputs)]
         for row in rows:
             if any(holds_word(text, plain(row.name)) for text in texts):
-                raise ForbiddenWordError(row.name)
+                raise BlockedWordError(row.name)
 
     def stopped(self, connection: sa.Connection, api_origin: str | None) -> str | None:
         """Why no new job is taken, as `Stop.reason`; None if jobs are taken.
@@ -140,9 +140,7 @@ class Controls:
         rows = connection.execute(sa.select(controls).order_by(controls.c.set_at, controls.c.name)).all()
         return Rules(
             stops=tuple(Stop(row.value, row.set_at) for row in rows if row.kind == "stop"),
-            shut_out=tuple(
-                ShutOut(row.kind, row.name, row.set_at) for row in rows if row.kind in ("visitor", "address")
-            ),
+            block=tuple(Block(row.kind, row.name, row.set_at) for row in rows if row.kind in ("visitor", "address")),
             words=tuple(row.name for row in rows if row.kind == "word"),
         )
 
@@ -157,22 +155,22 @@ class Controls:
             connection.execute(controls.delete().where(controls.c.kind == "stop"))
         log.warning("New jobs are taken again")
 
-    def heed(self, job: Job, fault: ApiError) -> None:
+    def on_refusal(self, job: Job, exc: ApiError) -> None:
         """Stop new jobs at the owner's expense if the service refuses the owner's token, or has no balance left.
 
         Args:
             job: what was submitted or asked for.
             fault: how the service answered.
         """
-        if not isinstance(fault, AuthError | BalanceError) or not _is_on_owners_token(job) or _is_of_one_request(fault):
+        if not isinstance(exc, AuthError | BalanceError) or not _is_on_owners_token(job) or _is_of_one_request(exc):
             return
         try:
             with self._ledger.reading() as connection:
                 known = connection.execute(_one("stop", job.api_origin)).first()
-            if known is None and self._put("stop", job.api_origin, fault.kind):
-                log.warning("New jobs are stopped until the owner lets them go on: %s", fault)
+            if known is None and self._put("stop", job.api_origin, exc.kind):
+                log.warning("New jobs are stopped until the owner lets them go on: %s", exc)
         except LedgerError as refused:
-            log.error("New jobs should stop (%s), and that could not be written: %s", fault, refused)
+            log.error("New jobs should stop (%s), and that could not be written: %s", exc, refused)
 
     def forget_refused_token(self, api_origin: str) -> None:
         """Lift a stop because of a refused token: the token is read at start only, so it may be another one now."""
@@ -196,7 +194,7 @@ class Controls:
                     connection.execute(controls.insert().values(**row))
         log.info("Limits changed by the owner: %s", dict(changes))
 
-    def shut_out(self, kind: str, name: str, *, out: bool) -> None:
+    def block(self, kind: str, name: str, *, out: bool) -> None:
         """Let a visitor or an address start no job any more, or again.
 
         Args:
@@ -217,7 +215,7 @@ class Controls:
                 connection.execute(controls.delete().where(controls.c.kind == kind, controls.c.name == name))
         log.info("%s %s is %s by the owner", kind.capitalize(), name[:-24], "shut out" if out else "let in")
 
-    def forbid(self, words: Sequence[Any]) -> None:
+    def block_words(self, words: Sequence[Any]) -> None:
         """Let no text of a job hold any of these words; they take the place of those before.
 
         Raises:
@@ -293,10 +291,10 @@ def _one(kind: str, name: str) -> sa.Select[Any]:
 
 def _is_on_owners_token(job: Job) -> bool:
     """Whether the owner pays for a job: only such a one can tell of the owner's token, and is stopped with it."""
-    return job.key_mark is None
+    return job.key_fingerprint is None
 
 
-def _is_of_one_request(fault: AuthError | BalanceError) -> bool:
+def _is_of_one_request(exc: AuthError | BalanceError) -> bool:
     """Whether a refusal may concern this request alone: a 403 may.
 
     It can be one of another account, or one whose words a firewall before the service does not like: no stranger's
@@ -304,7 +302,7 @@ def _is_of_one_request(fault: AuthError | BalanceError) -> bool:
 
     Source: RunComfy Model API documentation, errors: 401001 and 400004 speak of the token and the account.
     """
-    return (fault.error_code or fault.status_code * 1000) // 1000 == 403
+    return (exc.error_code or exc.status_code * 1000) // 1000 == 403
 
 
 def _check_limit(name: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from random import random
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import ApiError, InputError, RateLimitError, TransportError
-from dreamina_ui.spending.limits import MoneyGuard
+from dreamina_ui.spending.limits import SpendingGuard
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Prices:
         were_asked: set once all prices were asked for in the owner's name, whatever came of it.
     """
 
-    def __init__(self, model_ids: Collection[str], guard: Callable[[], MoneyGuard], pace: Pace) -> None:
+    def __init__(self, model_ids: Collection[str], guard: Callable[[], SpendingGuard], pace: Pace) -> None:
         self._model_ids = model_ids
         self._guard = guard
         self._pace = pace
@@ -95,8 +95,8 @@ class Prices:
             price = client.price(model_id)
             if price.base_price_usd is not None:
                 guard.learn_price(model_id, price.base_price_usd, price.price_unit, api_origin)
-        except (ApiError, InputError) as fault:
-            reason, is_silent = str(fault), isinstance(fault, TransportError | RateLimitError)
+        except (ApiError, InputError) as exc:
+            reason, is_silent = str(exc), isinstance(exc, TransportError | RateLimitError)
         if warns and self._are_needed and guard.expected_usd(model_id, {}) is None:
             log.warning(
                 "The price of %s is not known: limits in USD cannot hold without DREAMINA_PRICE_USD (%s)",

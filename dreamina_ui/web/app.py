@@ -9,15 +9,15 @@ from starlette.middleware import Middleware
 
 from dreamina_ui.ops.passwords import read_logins
 from dreamina_ui.settings import Settings
-from dreamina_ui.web.auth.login_wall import Gate, Wall
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.login_wall import Authenticator, LoginWall
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
 from dreamina_ui.web.middleware.head_script import PageHead
-from dreamina_ui.web.middleware.proxy_headers import Proxies
-from dreamina_ui.web.middleware.request_limits import Doors, without_cors
-from dreamina_ui.web.middleware.security_headers import SafeHeaders
+from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
+from dreamina_ui.web.middleware.request_limits import RequestLimits, without_cors
+from dreamina_ui.web.middleware.security_headers import SecurityHeaders
 from dreamina_ui.web.routes.admin import build_owner_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.web.routes.batches import build_batch_routes
@@ -27,10 +27,10 @@ from dreamina_ui.web.routes.jobs import build_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_sign_in_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
-from dreamina_ui.wiring import Parts
+from dreamina_ui.wiring import Services
 
 
-def build_site(settings: Settings, parts: Parts) -> tuple[gr.Blocks, dict[str, Any]]:
+def build_app(settings: Settings, parts: Services) -> tuple[gr.Blocks, dict[str, Any]]:
     """Wire the page to the parts below it.
 
     Returns:
@@ -40,12 +40,12 @@ def build_site(settings: Settings, parts: Parts) -> tuple[gr.Blocks, dict[str, A
         SettingsError: the names and passwords cannot be read, or a package that is asked for is missing.
     """
     logins = read_logins(settings.auth.get_secret_value(), settings.auth_file)
-    access = Access(
+    access = Permissions(
         is_shared=settings.is_shared,
         owners=settings.owners,
         uses_hugging_face=settings.offers_hugging_face and not logins,  # one kind of names: two might clash
     )
-    gate = Gate(access, logins, settings.owner_password)
+    gate = Authenticator(access, logins, settings.owner_password)
     page, launch = build_page(
         parts.studio,
         parts.model,
@@ -69,10 +69,10 @@ def build_site(settings: Settings, parts: Parts) -> tuple[gr.Blocks, dict[str, A
         routes += build_tool_routes(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
     middleware = [
         Middleware(PageCompression),  # outside of what reads the page as it passes
-        Middleware(Proxies, settings.believed_proxies),
-        Middleware(SafeHeaders, settings.frame_sites),
-        Middleware(Doors, is_private=not settings.is_shared and not settings.uses_sandbox),
-        *([Middleware(Wall, gate)] if gate.is_closed else []),
+        Middleware(ProxyHeaders, settings.believed_proxies),
+        Middleware(SecurityHeaders, settings.frame_sites),
+        Middleware(RequestLimits, is_private=not settings.is_shared and not settings.uses_sandbox),
+        *([Middleware(LoginWall, gate)] if gate.is_closed else []),
         Middleware(VisitorCookie),
         Middleware(PageHead),
     ]

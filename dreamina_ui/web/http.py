@@ -10,21 +10,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dreamina_ui.errors import (
+    BlockedError,
+    BlockedWordError,
     DreaminaError,
-    ForbiddenWordError,
     InputError,
     JobNotFoundError,
     KeyNeededError,
     LedgerError,
     LimitError,
-    ShutOutError,
     StoppedError,
 )
 from dreamina_ui.web.auth.visitor import cookie_of, is_cross_site
 from dreamina_ui.web.i18n.translate import error_text, languages, pick_language
 
 IMMUTABLE = "private, max-age=31536000, immutable"
-FOR_EVERYBODY = "public, max-age=31536000, immutable"
+PUBLIC_IMMUTABLE = "public, max-age=31536000, immutable"
 MAX_BODY_BYTES = 1_000_000
 LANGUAGE_COOKIE = "dreamina_language"
 """The language that was chosen on the page, which writes it: the owner's view and the sign-in page follow it, too."""
@@ -63,12 +63,12 @@ async def read_json(request: Request) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def refusal(fault: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> Response:
+def refusal(exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that failed: `{"message": str}`.
 
     Args:
         titles: names of fields as the form shows them, by schema key.
     """
     codes = {JobNotFoundError: 404, LimitError: 429, InputError: 422, LedgerError: 503}
-    codes |= {StoppedError: 503, ShutOutError: 403, ForbiddenWordError: 422, KeyNeededError: 403}
-    return JSONResponse({"message": error_text(fault, language, titles)}, codes.get(type(fault), 409))
+    codes |= {StoppedError: 503, BlockedError: 403, BlockedWordError: 422, KeyNeededError: 403}
+    return JSONResponse({"message": error_text(exc, language, titles)}, codes.get(type(exc), 409))

@@ -22,15 +22,15 @@ from starlette.types import Receive, Scope, Send
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.models.schema import Model
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.endpoints import KEY_HEADER, Endpoints, endpoint_name
 
 try:
     from mcp.server.lowlevel import Server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
-except ImportError as fault:
-    raise SettingsError('GRADIO_MCP_SERVER needs one more package: pip install "mcp>=1.21,<2"') from fault
+except ImportError as exc:
+    raise SettingsError('GRADIO_MCP_SERVER needs one more package: pip install "mcp>=1.21,<2"') from exc
 
 PATH = "/gradio_api/mcp"
 WAIT_S = 45.0
@@ -45,7 +45,7 @@ INSTRUCTIONS = (
 log = logging.getLogger(__name__)
 
 
-def build_tool_routes(studio: Studio, model: Model, access: Access, *, uses_sandbox: bool) -> list[BaseRoute]:
+def build_tool_routes(studio: Studio, model: Model, access: Permissions, *, uses_sandbox: bool) -> list[BaseRoute]:
     """The address that MCP clients speak to, by streamable HTTP and without sessions.
 
     Args:
@@ -142,8 +142,8 @@ class _Tools:
             if name not in tools:
                 raise gr.Error("There is no such tool; there are: " + ", ".join(tools))
             found = await tools[name](arguments, request)
-        except gr.Error as fault:
-            return CallToolResult(content=[TextContent(type="text", text=fault.message)], isError=True)
+        except gr.Error as exc:
+            return CallToolResult(content=[TextContent(type="text", text=exc.message)], isError=True)
         except Exception:
             log.exception("A tool broke")
             text = "Something went wrong here; it is in the log."

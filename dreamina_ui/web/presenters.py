@@ -10,9 +10,9 @@ from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
-from dreamina_ui.media.input_files import InputFiles, given_addresses
+from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.models.schema import choice_label
-from dreamina_ui.web.i18n.translate import file_size, message, number, say, state_text
+from dreamina_ui.web.i18n.translate import file_size, message, number, state_text, translate
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
 
 
@@ -76,8 +76,8 @@ def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, A
         "cost_usd": job.cost_usd,
         "cost_is_unknown": job.cost_is_unknown,
         "is_play": job.api_origin == SANDBOX_ORIGIN,
-        "own_key": job.key_mark is not None,
-        "put_aside": job.put_aside_at is not None,
+        "own_key": job.key_fingerprint is not None,
+        "put_aside": job.archived_at is not None,
         "is_unclear": job.state == "submit_unclear" and studio.accounts.is_ours(job),
         "outputs": [
             _output_card(job, output, prompt, language)
@@ -109,7 +109,7 @@ def wall_entry(entry: Entry, language: str) -> dict[str, Any]:
     job, output = entry.job, entry.output
     found: dict[str, Any] = {"job_id": job.job_id, "state": job.state, "prompt": prompt_of(job)[:120]}
     if output is None:
-        return found | {"state_text": state_text(job, language), "put_aside": job.put_aside_at is not None}
+        return found | {"state_text": state_text(job, language), "put_aside": job.archived_at is not None}
     tier = "thumbnail" if output.kind == "image" else "original"
     key = "picture_alt" if output.kind == "image" else "video_label"
     return found | {
@@ -117,8 +117,8 @@ def wall_entry(entry: Entry, language: str) -> dict[str, Any]:
         "index": output.index,
         "kind": output.kind,
         "address": _address(job, output, tier),
-        "alt": say(language, key, number=output.index + 1, prompt=prompt_of(job)[:120]),
-        "favourite": output.favourite_at is not None,
+        "alt": translate(language, key, number=output.index + 1, prompt=prompt_of(job)[:120]),
+        "favourite": output.favorite_at is not None,
         "width": output.width,
         "height": output.height,
     }
@@ -130,7 +130,7 @@ def settings_of(studio: Studio, job: Job, language: str) -> str:
     parts = []
     for field in model.fields if model else ():
         value = job.inputs.get(field.key)
-        title = say(language, f"field_{field.parameter}_title") or field.title
+        title = translate(language, f"field_{field.parameter}_title") or field.title
         if field.kind == "choice" and value is not None:
             parts.append(choice_label(value))
         elif field.kind in ("number", "integer") and value is not None:
@@ -167,7 +167,7 @@ def _given(studio: Studio, job: Job) -> Iterator[tuple[InputFiles, str]]:
     """The addresses that a job was given, each with who knows their files."""
     model, given = studio.models.get(job.model_id), studio.given
     if model is not None and given is not None:
-        yield from ((given, url) for _, _, url in given_addresses(model, job.inputs))
+        yield from ((given, url) for _, _, url in given_urls(model, job.inputs))
 
 
 def given_thumbnail(given: InputFiles, url: str) -> str | None:
@@ -202,7 +202,7 @@ def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
 
 def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
     card: dict[str, Any] = {"index": output.index, "kind": output.kind, "state": output.state}
-    card |= {"file_key": output.file_key, "favourite": output.favourite_at is not None, "sha256": output.sha256}
+    card |= {"file_key": output.file_key, "favourite": output.favorite_at is not None, "sha256": output.sha256}
     place = output.index + 1
     if output.state == "kept":
         key = "picture_alt" if output.kind == "image" else "video_label"
@@ -212,9 +212,9 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
         card |= {tier: _address(job, output, tier) for tier in tiers}
         if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
             card["with_settings"] = _address(job, output, WITH_SETTINGS)
-        card |= {"alt": say(language, key, number=place, prompt=prompt), "facts": " · ".join(filter(None, facts))}
+        card |= {"alt": translate(language, key, number=place, prompt=prompt), "facts": " · ".join(filter(None, facts))}
         card |= {"width": output.width, "height": output.height}
     else:
-        card["alt"] = say(language, f"{output.state}_output", number=place)
+        card["alt"] = translate(language, f"{output.state}_output", number=place)
         card["facts"] = output.note or ""
     return card

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dreamina_ui import errors
-from dreamina_ui.api.client import CancelReply, Price, ResultReply, RunComfy, StatusReply
+from dreamina_ui.api.client import CancelResponse, Price, ResultResponse, RunComfy, StatusResponse
 from tests.support.bad_server import Answer, Misbehaving, closed_port, json_answer
 
 TOKEN = "tok-3f9c2a7be1d84c55"  # not a real one
@@ -52,13 +52,13 @@ def raised(call: Callable[[], object]) -> errors.DreaminaError:
     """The error of ours that a call ends with; neither it nor what led to it may hold the token."""
     with pytest.raises(errors.DreaminaError) as caught:
         call()
-    fault = caught.value
-    chain: list[BaseException] = [fault]
+    exc = caught.value
+    chain: list[BaseException] = [exc]
     for link in chain:
         chain.extend(more for more in (link.__cause__, link.__context__) if more is not None and more not in chain)
         assert TOKEN not in f"{link} {link!r} {link.args} {getattr(link, 'detail', '')}"
-    assert TOKEN not in "".join(traceback.format_exception(fault))
-    return fault
+    assert TOKEN not in "".join(traceback.format_exception(exc))
+    return exc
 
 
 class TlsServer:
@@ -131,8 +131,8 @@ def test_replies_carry_what_the_service_said(server: Misbehaving, client: Client
     )
     server.script(CANCEL, json_answer({"outcome": "cancelled", "status": "cancelled"}))
     server.script(SUBMIT, json_answer({"base_price_usd": 0.03, "price_unit": "image", "pricing_note": "each"}))
-    assert client.status("r-1") == StatusReply("in_queue", 3, None)
-    assert client.result("r-1") == ResultReply(
+    assert client.status("r-1") == StatusResponse("in_queue", 3, None)
+    assert client.result("r-1") == ResultResponse(
         "completed",
         {"images": ["https://files.example/1.png"]},
         0.03,
@@ -140,7 +140,7 @@ def test_replies_carry_what_the_service_said(server: Misbehaving, client: Client
         "2025-01-01T00:00:09Z",
         None,
     )
-    assert client.cancel("r-1") == CancelReply("cancelled", "cancelled")
+    assert client.cancel("r-1") == CancelResponse("cancelled", "cancelled")
     assert client.price(MODEL) == Price(0.03, "image", "each")
     assert [seen.target for seen in server.requests] == [STATUS, RESULT + "?include_cost=true", CANCEL, SUBMIT]
 
@@ -208,9 +208,9 @@ def test_a_proxy_on_the_way_out_never_sees_the_token(server: Misbehaving, monkey
     """A company's proxy may be needed to get out, and may only carry what it cannot read."""
     monkeypatch.setenv("HTTPS_PROXY", server.url)
     monkeypatch.setenv("NO_PROXY", "")
-    fault = raised(lambda: Client("https://h.example").submit(MODEL, INPUTS))
-    assert type(fault) is errors.TransportError
-    assert "Nothing was sent" in str(fault)
+    exc = raised(lambda: Client("https://h.example").submit(MODEL, INPUTS))
+    assert type(exc) is errors.TransportError
+    assert "Nothing was sent" in str(exc)
     (seen,) = server.requests
     assert seen.method == "CONNECT"
     assert TOKEN not in str(seen.headers)
@@ -266,9 +266,9 @@ def test_good_addresses_are_taken(base_url: str) -> None:
 )
 def test_an_address_that_could_leak_the_token_is_refused(base_url: str) -> None:
     """A token sent over plain http, or to a host that only looks right, is a token given away."""
-    fault = raised(lambda: RunComfy(base_url, TOKEN))
-    assert isinstance(fault, errors.SettingsError)
-    assert "pw" not in str(fault)
+    exc = raised(lambda: RunComfy(base_url, TOKEN))
+    assert isinstance(exc, errors.SettingsError)
+    assert "pw" not in str(exc)
 
 
 @pytest.mark.parametrize("token", ["", f" {TOKEN}", f"{TOKEN}\n", f"{TOKEN}é", f"a {TOKEN}", f"{TOKEN}\x00"])
@@ -290,9 +290,9 @@ def test_a_pasted_id_that_is_none_is_refused_unsent(
     server: Misbehaving, client: Client, word: str, request_id: str
 ) -> None:
     """An id with a slash in it could reach another call of the API, with the owner's token."""
-    fault = raised(lambda: getattr(client, word)(request_id))
-    assert isinstance(fault, errors.InputError)
-    assert fault.field == "request_id"
+    exc = raised(lambda: getattr(client, word)(request_id))
+    assert isinstance(exc, errors.InputError)
+    assert exc.field == "request_id"
     assert server.requests == []
 
 
@@ -372,9 +372,9 @@ UNCLEAR = {
 def test_a_lost_answer_is_unclear_and_never_sent_again(server: Misbehaving, client: Client, answer: Answer) -> None:
     """A second POST is a second bill, and calling a lost answer a failure invites the person to press again."""
     server.script(SUBMIT, answer)
-    fault = raised(lambda: client.submit(MODEL, INPUTS))
-    assert isinstance(fault, errors.SubmitUnclearError)
-    assert "billed" in str(fault)
+    exc = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(exc, errors.SubmitUnclearError)
+    assert "billed" in str(exc)
     assert len(server.requests) == 1
     assert client.pauses == []
 
@@ -382,10 +382,10 @@ def test_a_lost_answer_is_unclear_and_never_sent_again(server: Misbehaving, clie
 def test_an_unclear_submit_keeps_the_id_it_was_told(server: Misbehaving, client: Client) -> None:
     """With the id, the request can be looked up in place of being paid for twice."""
     server.script(SUBMIT, json_answer({"error_code": 500001, "request_id": "r-9"}))
-    fault = raised(lambda: client.submit(MODEL, INPUTS))
-    assert isinstance(fault, errors.SubmitUnclearError)
-    assert fault.request_id == "r-9"
-    assert "r-9" in str(fault)
+    exc = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(exc, errors.SubmitUnclearError)
+    assert exc.request_id == "r-9"
+    assert "r-9" in str(exc)
 
 
 @pytest.mark.parametrize(
@@ -403,17 +403,17 @@ def test_a_submit_that_takes_too_long_is_unclear(server: Misbehaving, answer: An
 def test_without_a_connection_nothing_was_sent(scheme: str) -> None:
     """A person may press again at once when it is certain that nothing runs."""
     client = Client(f"{scheme}://127.0.0.1:{closed_port()}")
-    fault = raised(lambda: client.submit(MODEL, INPUTS))
-    assert type(fault) is errors.TransportError
-    assert "Nothing was sent" in str(fault)
+    exc = raised(lambda: client.submit(MODEL, INPUTS))
+    assert type(exc) is errors.TransportError
+    assert "Nothing was sent" in str(exc)
 
 
 def test_without_a_tls_handshake_nothing_was_sent(server: Misbehaving) -> None:
     """A refused certificate is found out before the first byte of the inputs."""
     client = Client(server.url.replace("http:", "https:"))
-    fault = raised(lambda: client.submit(MODEL, INPUTS))
-    assert type(fault) is errors.TransportError
-    assert "Nothing was sent" in str(fault)
+    exc = raised(lambda: client.submit(MODEL, INPUTS))
+    assert type(exc) is errors.TransportError
+    assert "Nothing was sent" in str(exc)
     assert server.requests == []
 
 
@@ -463,8 +463,8 @@ def test_a_refused_submit_says_so(
 ) -> None:
     """A clear no costs nothing, and the kind of it tells the person what to change."""
     server.script(SUBMIT, answer)
-    fault = raised(lambda: client.submit(MODEL, INPUTS))
-    assert type(fault) is kind
+    exc = raised(lambda: client.submit(MODEL, INPUTS))
+    assert type(exc) is kind
     assert len(server.requests) == 1
 
 
@@ -475,10 +475,10 @@ def test_a_refused_question_says_so_and_keeps_the_id(
 ) -> None:
     """The same no means the same for every call."""
     server.script(f"/v1/requests/r-1/{word}", answer)
-    fault = raised(lambda: getattr(client, word)("r-1"))
-    assert type(fault) is kind
-    assert isinstance(fault, errors.ApiError)
-    assert fault.request_id == "r-1"
+    exc = raised(lambda: getattr(client, word)("r-1"))
+    assert type(exc) is kind
+    assert isinstance(exc, errors.ApiError)
+    assert exc.request_id == "r-1"
     repeated = kind is errors.RateLimitError or answer.status == 425
     assert len(server.requests) == (4 if repeated else 1)
 
@@ -499,13 +499,13 @@ def test_a_refusal_carries_the_services_words_without_the_token(server: Misbehav
     words = f"bad\x1b[31m\nkey {TOKEN} " + "y" * 5000
     detail = [{"loc": ["scale"], "msg": f"got {TOKEN}", TOKEN: {"a": [TOKEN]}}]
     server.script(SUBMIT, json_answer({"error_code": 422001, "error_message": words, "detail": detail}, 422))
-    fault = raised(lambda: client.submit(MODEL, INPUTS))
-    assert isinstance(fault, errors.ResponseError)
-    assert (fault.status_code, fault.error_code) == (422, 422001)
-    assert fault.detail == [{"loc": ["scale"], "msg": "got ***", "***": {"a": ["***"]}}]
-    assert "key ***" in str(fault)
-    assert len(str(fault)) < 500
-    assert str(fault).isprintable()
+    exc = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(exc, errors.ResponseError)
+    assert (exc.status_code, exc.error_code) == (422, 422001)
+    assert exc.detail == [{"loc": ["scale"], "msg": "got ***", "***": {"a": ["***"]}}]
+    assert "key ***" in str(exc)
+    assert len(str(exc)) < 500
+    assert str(exc).isprintable()
 
 
 def test_a_token_with_a_quote_is_hidden_too(server: Misbehaving) -> None:
@@ -522,11 +522,11 @@ def test_a_flood_of_detail_is_cut(server: Misbehaving, client: Client) -> None:
     """A refusal is kept in memory and on disk; megabytes of it help nobody."""
     flood = {"error_code": 10**2000, "message": "m" * 100_000, "detail": [TOKEN + "z" * 100] * 1000}
     server.script(SUBMIT, json_answer(flood, 422))
-    fault = raised(lambda: client.submit(MODEL, INPUTS))
-    assert isinstance(fault, errors.ResponseError)
-    assert isinstance(fault.detail, str)
-    assert len(fault.detail) <= 4000
-    assert len(str(fault)) < 500
+    exc = raised(lambda: client.submit(MODEL, INPUTS))
+    assert isinstance(exc, errors.ResponseError)
+    assert isinstance(exc.detail, str)
+    assert len(exc.detail) <= 4000
+    assert len(str(exc)) < 500
 
 
 # Reads are repeated
@@ -552,11 +552,11 @@ def test_a_read_survives_a_broken_answer(server: Misbehaving, client: Client, an
 def test_a_read_gives_up_after_its_attempts(server: Misbehaving, client: Client, answer: Answer) -> None:
     """The caller has a timetable of its own, and must get its thread back."""
     server.script(STATUS, answer)
-    fault = raised(lambda: client.status("r-1", attempts=2))
-    assert isinstance(fault, errors.TransportError | errors.ProtocolError)
-    assert fault.request_id == "r-1"
-    assert "r-1" in str(fault)
-    assert "Ask again" in str(fault)
+    exc = raised(lambda: client.status("r-1", attempts=2))
+    assert isinstance(exc, errors.TransportError | errors.ProtocolError)
+    assert exc.request_id == "r-1"
+    assert "r-1" in str(exc)
+    assert "Ask again" in str(exc)
     assert len(server.requests) == 2
 
 
@@ -588,18 +588,18 @@ def test_a_wish_for_patience_is_honoured(server: Misbehaving, header: str, told:
     """Coming back too soon is refused again; waiting an hour would look like a hang."""
     server.script(STATUS, Answer(429, headers={"Retry-After": header}))
     client = Client(server.url, attempts=2)
-    fault = raised(lambda: client.status("r-1"))
-    assert isinstance(fault, errors.RateLimitError)
-    assert fault.retry_after_s == told
+    exc = raised(lambda: client.status("r-1"))
+    assert isinstance(exc, errors.RateLimitError)
+    assert exc.retry_after_s == told
     assert client.pauses == [paused]
 
 
 def test_a_wish_for_patience_may_be_a_date(server: Misbehaving, client: Client) -> None:
     """HTTP allows both forms, and a gateway in between may choose."""
     server.script(STATUS, Answer(429, headers={"Retry-After": formatdate(time.time() + 30, usegmt=True)}))
-    fault = raised(lambda: client.status("r-1", attempts=1))
-    assert isinstance(fault, errors.RateLimitError)
-    assert fault.retry_after_s == pytest.approx(30, abs=5)
+    exc = raised(lambda: client.status("r-1", attempts=1))
+    assert isinstance(exc, errors.RateLimitError)
+    assert exc.retry_after_s == pytest.approx(30, abs=5)
 
 
 def test_no_redirect_is_followed(server: Misbehaving, client: Client) -> None:
@@ -607,9 +607,9 @@ def test_no_redirect_is_followed(server: Misbehaving, client: Client) -> None:
     with Misbehaving() as stranger:
         for code in (301, 302, 303, 307, 308):
             server.script(STATUS, Answer(code, b"x" * 100, {"Location": f"{stranger.url}/steal"}))
-            fault = raised(lambda: client.status("r-1", attempts=1))
-            assert isinstance(fault, errors.ProtocolError)
-            assert "redirect" in str(fault)
+            exc = raised(lambda: client.status("r-1", attempts=1))
+            assert isinstance(exc, errors.ProtocolError)
+            assert "redirect" in str(exc)
         server.script(STATUS, Answer(302, b"x" * 5_000_000, {"Location": f"{stranger.url}/steal"}))
         assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
         assert stranger.connections == 0
@@ -657,7 +657,7 @@ def test_an_unknown_status_is_kept(server: Misbehaving, client: Client, status: 
     server.script(STATUS, json_answer({"status": status}))
     server.script(RESULT, json_answer({"status": status}))
     assert client.status("r-1").status == status
-    assert client.result("r-1") == ResultReply(status)
+    assert client.result("r-1") == ResultResponse(status)
 
 
 def test_a_status_is_safe_to_show(server: Misbehaving, client: Client) -> None:
@@ -722,7 +722,7 @@ def test_a_cost_is_money_or_nothing(server: Misbehaving, client: Client, cost: s
     server.script(
         RESULT, Answer(body=b'{"status": "completed", "output": {"x": NaN, "y": -1e999}, "cost": %s}' % cost.encode())
     )
-    assert client.result("r-1") == ResultReply("completed", {"x": None, "y": None}, usd)
+    assert client.result("r-1") == ResultResponse("completed", {"x": None, "y": None}, usd)
     server.script(RESULT, Answer(body=b'{"status": "completed", "cost_usd": %s}' % cost.encode()))
     assert client.result("r-1").cost_usd == usd
 
@@ -745,8 +745,8 @@ def test_a_failed_request_tells_its_own_error(
     """An `error_code` beside `failed` is the end of the request, not a fault of the call to be asked again."""
     for path in (RESULT, STATUS):
         server.script(path, json_answer({"status": "failed", "output": None, **reply}))
-    assert client.result("r-1") == ResultReply("failed", error=text)
-    assert client.status("r-1") == StatusReply("failed")
+    assert client.result("r-1") == ResultResponse("failed", error=text)
+    assert client.status("r-1") == StatusResponse("failed")
 
 
 def test_a_server_error_does_not_fail_the_request(server: Misbehaving, client: Client) -> None:
@@ -777,7 +777,7 @@ def test_a_fault_of_ours_does_not_fail_the_request(
 def test_a_cancel_may_say_little_or_no(server: Misbehaving, client: Client) -> None:
     """The page has three answers to a cancel: done, too late, not confirmed."""
     server.script(CANCEL, json_answer({}), json_answer({"message": "not cancellable"}, 409))
-    assert client.cancel("r-1") == CancelReply(None, None)
+    assert client.cancel("r-1") == CancelResponse(None, None)
     assert type(raised(lambda: client.cancel("r-1"))) is errors.ResponseError
     assert [seen.body for seen in server.requests] == [b"", b""]
 
@@ -833,14 +833,14 @@ def test_whatever_comes_it_is_a_reply_or_one_of_our_errors(steady: Misbehaving, 
         assert 200 <= code < 300
     except errors.TransportError:
         pytest.fail("the inputs were sent")
-    except (errors.ResponseError, errors.SubmitUnclearError) as fault:
-        assert TOKEN not in f"{fault} {getattr(fault, 'detail', '')}"  # noqa: PT017 - both ends are good here
+    except (errors.ResponseError, errors.SubmitUnclearError) as exc:
+        assert TOKEN not in f"{exc} {getattr(exc, 'detail', '')}"  # noqa: PT017 - both ends are good here
     assert len(steady.requests) == 1
     for call in (client.status, client.result, client.cancel):
         try:
             reply = call("r-1")
-        except errors.ApiError as fault:
-            assert fault.request_id == "r-1"  # noqa: PT017
+        except errors.ApiError as exc:
+            assert exc.request_id == "r-1"  # noqa: PT017
         else:
             json.dumps(vars(reply), ensure_ascii=False, allow_nan=False).encode()
     client.close()

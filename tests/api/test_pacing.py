@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamina_ui.api.pacing import PRIOR, DurationLaw, Pace, learn
+from dreamina_ui.api.pacing import PRIOR, Pace, RunTimeModel, learn
 
 RELAXED = settings(deadline=None, derandomize=True)
-LAWS = st.builds(DurationLaw, st.floats(0.01, 5000), st.floats(0.08, 1.5))
+LAWS = st.builds(RunTimeModel, st.floats(0.01, 5000), st.floats(0.08, 1.5))
 SECONDS = st.floats(0, 1e7)
 PACE = Pace()
 
@@ -23,7 +23,7 @@ PACE = Pace()
 
 @RELAXED
 @given(LAWS, st.floats(0.02, 20))
-def test_the_hazard_is_how_fast_survival_falls(law: DurationLaw, share: float) -> None:
+def test_the_hazard_is_how_fast_survival_falls(law: RunTimeModel, share: float) -> None:
     """The two are written by hand; one wrong factor would ask at the wrong times for ever."""
     t_s = law.median_s * share
     if law.survival(t_s) < 1e-8:
@@ -35,7 +35,7 @@ def test_the_hazard_is_how_fast_survival_falls(law: DurationLaw, share: float) -
 
 @RELAXED
 @given(LAWS, SECONDS, SECONDS)
-def test_survival_only_falls(law: DurationLaw, one_s: float, other_s: float) -> None:
+def test_survival_only_falls(law: RunTimeModel, one_s: float, other_s: float) -> None:
     """It is a chance, from 1 at the start to 0 in the end."""
     early, late = sorted((one_s, other_s))
     assert 1 >= law.survival(early) >= law.survival(late) >= 0
@@ -46,7 +46,7 @@ def test_survival_only_falls(law: DurationLaw, one_s: float, other_s: float) -> 
 @pytest.mark.parametrize("sigma", [0.08, 0.3, 1.5])
 def test_the_hazard_has_no_jump_where_its_formula_changes(sigma: float) -> None:
     """Far out both factors underflow; the formula that takes over there must fit."""
-    law = DurationLaw(20.0, sigma)
+    law = RunTimeModel(20.0, sigma)
     border_s = 20.0 * math.exp(6 * sigma)
     assert law.hazard(border_s * 1.0001) == pytest.approx(law.hazard(border_s * 0.9999), rel=0.04)
     assert math.isfinite(law.hazard(border_s * 1e6))
@@ -54,7 +54,7 @@ def test_the_hazard_has_no_jump_where_its_formula_changes(sigma: float) -> None:
 
 @RELAXED
 @given(LAWS, st.floats(-100, 1e7))
-def test_a_run_is_never_expected_to_have_ended_already(law: DurationLaw, elapsed_s: float) -> None:
+def test_a_run_is_never_expected_to_have_ended_already(law: RunTimeModel, elapsed_s: float) -> None:
     """A progress bar that stands at 110 % is worse than none."""
     total_s = law.expected_total_s(elapsed_s)
     assert math.isfinite(total_s)
@@ -63,7 +63,7 @@ def test_a_run_is_never_expected_to_have_ended_already(law: DurationLaw, elapsed
 
 @RELAXED
 @given(LAWS)
-def test_at_the_start_the_median_is_expected(law: DurationLaw) -> None:
+def test_at_the_start_the_median_is_expected(law: RunTimeModel) -> None:
     """The bar is full when half of such runs are done."""
     assert law.expected_total_s(0.0) == pytest.approx(law.median_s, rel=1e-3, abs=1e-3)
 
@@ -124,16 +124,16 @@ def test_any_run_times_give_a_usable_law(durations_s: list[float]) -> None:
 
 @RELAXED
 @given(LAWS, st.floats(-1e6, 1e9))
-def test_a_pause_while_running_keeps_its_bounds(law: DurationLaw, elapsed_s: float) -> None:
+def test_a_pause_while_running_keeps_its_bounds(law: RunTimeModel, elapsed_s: float) -> None:
     """Neither a flood of calls nor a job that is forgotten."""
-    assert PACE.shortest_s <= PACE.run_pause_s(law, elapsed_s) <= PACE.longest_s
+    assert PACE.min_s <= PACE.run_pause_s(law, elapsed_s) <= PACE.max_s
 
 
 @RELAXED
 @given(st.none() | st.integers())
 def test_a_pause_in_the_queue_keeps_its_bounds(position: int | None) -> None:
     """The service may say any position."""
-    assert PACE.shortest_s <= PACE.queue_pause_s(position) <= PACE.longest_s
+    assert PACE.min_s <= PACE.queue_pause_s(position) <= PACE.max_s
 
 
 def test_the_front_of_the_queue_is_watched_more_closely() -> None:
@@ -171,7 +171,7 @@ def test_pauses_grow_with_faults_and_jitter_spreads_them() -> None:
 
 def test_looks_are_dense_where_the_end_is_likely() -> None:
     """Calls are spent where they save waiting."""
-    law = DurationLaw(20.0, 0.2)
+    law = RunTimeModel(20.0, 0.2)
     at_start, at_median = PACE.run_pause_s(law, 0.0), PACE.run_pause_s(law, 20.0)
     assert at_start > 3 * at_median
     dear = Pace(look_cost_s=1.0)
@@ -179,8 +179,8 @@ def test_looks_are_dense_where_the_end_is_likely() -> None:
 
 
 @RELAXED
-@given(st.builds(DurationLaw, st.floats(5, 60), st.floats(0.1, 1.0)), st.floats(0, 3))
-def test_a_pause_ends_where_one_look_is_due(law: DurationLaw, share: float) -> None:
+@given(st.builds(RunTimeModel, st.floats(5, 60), st.floats(0.1, 1.0)), st.floats(0, 3))
+def test_a_pause_ends_where_one_look_is_due(law: RunTimeModel, share: float) -> None:
     """It is reckoned in large steps, as it is reckoned thousands of times a minute; they must not lead it astray."""
     elapsed_s = share * law.median_s
     pause_s = PACE.run_pause_s(law, elapsed_s)
@@ -189,9 +189,9 @@ def test_a_pause_ends_where_one_look_is_due(law: DurationLaw, share: float) -> N
         math.sqrt(law.hazard(elapsed_s + (place + 0.5) * step_s) / (2 * PACE.look_cost_s)) for place in range(2000)
     ]
     looks_due = sum(densities) * step_s
-    if pause_s == PACE.shortest_s:
+    if pause_s == PACE.min_s:
         assert looks_due > 0.92
-    elif pause_s == PACE.longest_s:
+    elif pause_s == PACE.max_s:
         assert looks_due < 1.08
     else:
         assert looks_due == pytest.approx(1.0, abs=0.08)
@@ -200,7 +200,7 @@ def test_a_pause_ends_where_one_look_is_due(law: DurationLaw, share: float) -> N
 # --- what it is worth
 
 
-def looks(law: DurationLaw, duration_s: float) -> tuple[int, float]:
+def looks(law: RunTimeModel, duration_s: float) -> tuple[int, float]:
     """Follow one run by pure arithmetic: how many calls, and how late its end is seen, in seconds."""
     now_s, calls = 0.0, 0
     while now_s < duration_s:

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dreamina_ui.batches.dispatcher import AT_ONCE, Sender
-from dreamina_ui.batches.store import MOST_WAITING, Batch, Batches
+from dreamina_ui.batches.dispatcher import AT_ONCE, Dispatcher
+from dreamina_ui.batches.store import MAX_WAITING, Batch, BatchStore
 from dreamina_ui.errors import (
-    ForbiddenWordError,
+    BatchError,
+    BlockedError,
+    BlockedWordError,
+    DispatchError,
     InputError,
     JobNotFoundError,
     KeyNeededError,
     LedgerError,
     LimitError,
-    MoveError,
-    PlanError,
     PriceError,
-    SendingError,
-    ShutOutError,
+    StateError,
     StoppedError,
 )
 from dreamina_ui.ledger.job import Job
@@ -51,8 +51,8 @@ class Desk:
 
     def _open(self) -> None:
         studio = self.scene.studio
-        self.batches = Batches(self.scene.ledger, studio.controls, studio.now)
-        self.sender = Sender(studio, self.batches, studio.now)
+        self.batches = BatchStore(self.scene.ledger, studio.controls, studio.now)
+        self.sender = Dispatcher(studio, self.batches, studio.now)
 
     def start(self) -> None:
         self.scene.studio.start()
@@ -268,13 +268,13 @@ def test_what_the_owner_forbids_pauses_it_and_takes_no_new_one(desk: Desk, held:
     batch = desk.begin(4, visitor)
     wait_for(lambda: len(held.prompts()) == 2)
     controls = desk.scene.studio.controls
-    controls.stop() if how == "stop" else controls.shut_out("visitor", visitor, out=True)
+    controls.stop() if how == "stop" else controls.block("visitor", visitor, out=True)
     held.finish()
-    assert isinstance(desk.paused(batch).problem, StoppedError if how == "stop" else ShutOutError)
-    with pytest.raises(StoppedError if how == "stop" else ShutOutError):
+    assert isinstance(desk.paused(batch).problem, StoppedError if how == "stop" else BlockedError)
+    with pytest.raises(StoppedError if how == "stop" else BlockedError):
         desk.begin(1, visitor, token="another")
     assert len(held.prompts()) == 2
-    controls.resume() if how == "stop" else controls.shut_out("visitor", visitor, out=False)
+    controls.resume() if how == "stop" else controls.block("visitor", visitor, out=False)
     desk.batches.resume(batch.batch_id)
     wait_for(lambda: len(held.prompts()) == 4)
 
@@ -283,13 +283,13 @@ def test_a_forbidden_word_refuses_its_job_and_the_others_go_out(desk: Desk, held
     """One bad line of fifty is told, and costs the others nothing."""
     batch = desk.begin(4)
     wait_for(lambda: len(held.prompts()) == 2)
-    desk.scene.studio.controls.forbid(["v2"])
+    desk.scene.studio.controls.block_words(["v2"])
     held.finish()
     wait_for(lambda: "v3" in held.prompts())
     held.finish()
     end = desk.wait(batch, lambda now: now.counts.get("done") == 3)
     assert dict(end.counts) == {"done": 3, "refused": 1}
-    assert [(each.inputs["prompt"], type(each.problem)) for each in end.refusals] == [("v2", ForbiddenWordError)]
+    assert [(each.inputs["prompt"], type(each.problem)) for each in end.refusals] == [("v2", BlockedWordError)]
 
 
 def test_it_pauses_when_its_own_key_is_gone_and_goes_on_with_it(scripted: Desk, service: Service) -> None:
@@ -316,7 +316,7 @@ def test_trouble_with_the_service_pauses_it_before_all_is_spent(
     service.accept(answer)
     batch = scripted.begin(20)
     paused = scripted.paused(batch)
-    assert isinstance(paused.problem, SendingError | StoppedError)
+    assert isinstance(paused.problem, DispatchError | StoppedError)
     assert service.posts <= AT_ONCE
     service.status("in_queue")
     service.accept(*(json_answer({"request_id": f"r-{number}"}) for number in range(3)))
@@ -340,18 +340,18 @@ def test_inputs_that_the_service_refuses_concern_one_job(scripted: Desk, service
 class Given:
     """Says of every given file what a test wants."""
 
-    fault: InputError | None = None
+    exc: InputError | None = None
 
     def check(self, *_asked: object) -> None:
-        if self.fault:
-            raise self.fault
+        if self.exc:
+            raise self.exc
 
 
 def test_a_given_file_that_is_gone_pauses_it_instead_of_refusing_every_job(desk: Desk, held: Held) -> None:
     """All jobs of a batch need the same files; their host may be back in a minute."""
     studio, edit = desk.scene.studio, "bytedance/dreamina-4-0/edit"
     given = studio.given = Given()  # type: ignore[assignment]
-    given.fault = InputError("image_urls.0", "address_gone", None, "https://a.example/x.png")
+    given.exc = InputError("image_urls.0", "address_gone", None, "https://a.example/x.png")
     inputs = {"prompt": "a hat on it", "image_urls": ["https://a.example/x.png"]}
     account = studio.accounts.account(None)
     batch = desk.batches.begin(edit, [inputs] * 2, visitor_id="v", account=account, token="t")
@@ -359,7 +359,7 @@ def test_a_given_file_that_is_gone_pauses_it_instead_of_refusing_every_job(desk:
     assert (dict(paused.counts), getattr(paused.problem, "rule", "")) == ({"waiting": 2}, "address_gone")
     text = pause_text(InputError("image_urls.0", "address_gone", None, "https://a.example/x.png"), "en", {})
     assert "https://a.example/x.png" in text
-    given.fault = None
+    given.exc = None
     desk.batches.resume(batch.batch_id)
     desk.wait(batch, lambda now: now.counts.get("waiting", 0) < 2)
 
@@ -401,7 +401,7 @@ def test_a_batch_that_is_paused_or_cancelled_at_the_last_moment_makes_no_job(des
         lambda: desk.batches.resume(batch.batch_id),
     ):
         stop()
-        with pytest.raises(MoveError):
+        with pytest.raises(StateError):
             studio.generate(
                 MODEL_ID, chosen.inputs, visitor_id="v",
                 also=lambda connection, job: desk.batches.mark_sent(connection, chosen, job),
@@ -424,8 +424,8 @@ def test_many_threads_cannot_send_one_job_twice(desk: Desk, held: Held) -> None:
                 MODEL_ID, chosen.inputs, visitor_id="v", is_click=False,
                 also=lambda connection, job: desk.batches.mark_sent(connection, chosen, job),
             )  # fmt: skip
-        except MoveError as fault:
-            faults.append(fault)
+        except StateError as exc:
+            faults.append(exc)
 
     threads = [threading.Thread(target=press) for _ in range(6)]
     for thread in threads:
@@ -466,14 +466,14 @@ def test_one_start_sent_twice_is_one_batch(desk: Desk, held: Held) -> None:
 def test_so_much_may_wait_and_no_more(desk: Desk) -> None:
     """A stranger cannot fill the disk with plans."""
     desk.sender.stop()
-    desk.begin(MOST_WAITING["visitor_id"] - 1, address="home")
+    desk.begin(MAX_WAITING["visitor_id"] - 1, address="home")
     desk.begin(1, token="last", address="home")
-    with pytest.raises(PlanError) as told:
+    with pytest.raises(BatchError) as told:
         desk.begin(1, token="too much", address="home")
     assert told.value.rule == "waiting"
     for number in range(4):
         desk.begin(200, f"w{number}", address="home")
-    with pytest.raises(PlanError):
+    with pytest.raises(BatchError):
         desk.begin(1, "one more", address="home")
     desk.begin(1, "elsewhere", address="away")
     desk.begin(1, "nowhere")
@@ -554,21 +554,22 @@ def test_a_batch_of_another_api_waits_for_it(desk: Desk, held: Held) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault",
+    "exc",
     [
-        LimitError("per_day", 3, 5.0), StoppedError("auth"), ShutOutError(), ForbiddenWordError("x"),
-        KeyNeededError("give it"), SendingError("trouble"), InputError("scale", "maximum", 1, [2]), LedgerError("full"),
+        LimitError("per_day", 3, 5.0), StoppedError("auth"), BlockedError(), BlockedWordError("x"),
+        KeyNeededError("give it"), DispatchError("trouble"), InputError("scale", "maximum", 1, [2]),
+        LedgerError("full"),
         PriceError(0.03, 0.05, 1.5),
     ],
 )  # fmt: skip
-def test_a_reason_is_kept_as_it_was(desk: Desk, fault: Any) -> None:
+def test_a_reason_is_kept_as_it_was(desk: Desk, exc: Any) -> None:
     """It is told in the reader's language, also after a restart."""
     desk.sender.stop()
     batch = desk.begin(2)
-    desk.batches.pause(batch.batch_id, fault)
+    desk.batches.pause(batch.batch_id, exc)
     found = desk.batches.batch(batch.batch_id).problem
-    assert str(found) == str(fault)
-    assert isinstance(fault, LedgerError) or (type(found), vars(found)) == (type(fault), vars(fault))
+    assert str(found) == str(exc)
+    assert isinstance(exc, LedgerError) or (type(found), vars(found)) == (type(exc), vars(exc))
 
 
 def test_a_refused_ledger_leaves_the_plan_as_it_was(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

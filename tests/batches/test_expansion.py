@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamina_ui.batches.expansion import MOST_JOBS, VARIED_KINDS, Wishes, expand, prompt_field
-from dreamina_ui.errors import InputError, PlanError
+from dreamina_ui.batches.expansion import MAX_JOBS, VARIED_KINDS, BatchRequest, expand, prompt_field
+from dreamina_ui.errors import BatchError, InputError
 from dreamina_ui.models.schema import Model, load_models
 from tests.support.harness import MODEL_ID
 
@@ -19,7 +19,7 @@ SIZES = next(field for field in MODEL.fields if field.kind == "choice")
 
 
 def prompts(text: str, **more: Any) -> list[str]:
-    return [inputs["prompt"] for inputs in expand(MODEL, Wishes(text, **more))]
+    return [inputs["prompt"] for inputs in expand(MODEL, BatchRequest(text, **more))]
 
 
 def test_each_line_with_each_alternative_is_one_job_in_reading_order() -> None:
@@ -40,7 +40,9 @@ def test_values_and_repeats_multiply_in_the_schemas_order() -> None:
     small, large = SIZES.choices[0], SIZES.choices[6]
     found = expand(
         MODEL,
-        Wishes("a\nb", inputs={"force_single": True}, values={"scale": [0.1, 1], SIZES.key: [small, large]}, repeats=2),
+        BatchRequest(
+            "a\nb", inputs={"force_single": True}, values={"scale": [0.1, 1], SIZES.key: [small, large]}, repeats=2
+        ),
     )
     assert len(found) == 2 * 2 * 2 * 2
     assert [(job["prompt"], job[SIZES.key], job["scale"]) for job in found[:8:2]] == [
@@ -52,7 +54,7 @@ def test_values_and_repeats_multiply_in_the_schemas_order() -> None:
 
 def test_every_job_is_checked_and_filled_in_like_a_press() -> None:
     """What the table shows is what is sent."""
-    assert expand(MODEL, Wishes(" a ")) == [MODEL.check({"prompt": "a"})]
+    assert expand(MODEL, BatchRequest(" a ")) == [MODEL.check({"prompt": "a"})]
     assert prompts("a\na", values={"scale": []}) == ["a", "a"], "no value chosen is as in the form"
     assert len(prompts("a", values={"scale": [0.5, 0.5]})) == 1, "one value given twice is one value"
 
@@ -71,10 +73,10 @@ def test_every_job_is_checked_and_filled_in_like_a_press() -> None:
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, rule: str, line: int | None) -> None:
     """Who pasted fifty lines must not search."""
-    with pytest.raises(PlanError) as told:
+    with pytest.raises(BatchError) as told:
         prompts(text)
     assert (told.value.rule, told.value.line) == (rule, line)
-    assert (told.value.fault is not None) == (rule == "input")
+    assert (told.value.exc is not None) == (rule == "input")
     assert line is None or f"Line {line}" in str(told.value)
 
 
@@ -86,7 +88,7 @@ def test_what_is_wrong_is_told_with_its_line(text: str, rule: str, line: int | N
 def test_a_bomb_is_refused_before_it_goes_off(text: str) -> None:
     """A stranger's text must not fill the memory; most of this time is reading a megabyte."""
     began_s = time.process_time()
-    with pytest.raises(PlanError) as told:
+    with pytest.raises(BatchError) as told:
         prompts(text, values={"scale": [0.1, 0.2]}, repeats=3)
     assert told.value.rule == "many"
     assert time.process_time() - began_s < 2
@@ -96,19 +98,19 @@ def test_a_few_characters_do_not_become_hundreds_of_megabytes() -> None:
     """A model may set no bound on its prompt, and each repeat of a megabyte would be shown and written once more."""
     model = load_models()["bytedance/dreamina-4-0/edit"]
     common = {"image_urls": ["https://files.example/a.png"]}
-    with pytest.raises(PlanError) as told:
-        expand(model, Wishes("fox\n" + "x" * 900_000, common, repeats=100))
+    with pytest.raises(BatchError) as told:
+        expand(model, BatchRequest("fox\n" + "x" * 900_000, common, repeats=100))
     assert told.value.line == 2
-    assert told.value.fault is not None
-    assert (told.value.fault.field, told.value.fault.rule) == ("prompt", "maxLength")
-    assert len(expand(model, Wishes("x" * 19_000, common, repeats=3))) == 3
+    assert told.value.exc is not None
+    assert (told.value.exc.field, told.value.exc.rule) == ("prompt", "maxLength")
+    assert len(expand(model, BatchRequest("x" * 19_000, common, repeats=3))) == 3
 
 
 def test_the_most_is_allowed_and_one_more_is_not() -> None:
     """A bound that is off by one is found by the first person who counts."""
-    assert len(prompts("fox", repeats=MOST_JOBS)) == MOST_JOBS
-    for repeats in (MOST_JOBS + 1, 10**30):
-        with pytest.raises(PlanError):
+    assert len(prompts("fox", repeats=MAX_JOBS)) == MAX_JOBS
+    for repeats in (MAX_JOBS + 1, 10**30):
+        with pytest.raises(BatchError):
             prompts("fox", repeats=repeats)
 
 
@@ -128,8 +130,8 @@ def test_only_choices_and_numbers_have_several_values(values: Any) -> None:
     """The form offers no others, and a program reads why."""
     with pytest.raises(InputError):
         prompts("fox", values=values)
-    with pytest.raises(PlanError):
-        prompts("fox", values={"scale": [0.5] * (MOST_JOBS + 1)})
+    with pytest.raises(BatchError):
+        prompts("fox", values={"scale": [0.5] * (MAX_JOBS + 1)})
 
 
 def test_the_lines_go_into_the_text_that_must_be_given() -> None:
@@ -140,13 +142,13 @@ def test_the_lines_go_into_the_text_that_must_be_given() -> None:
     schema["required"] = ["words"]
     data = {"model_id": "m", "title": "M", "input_schema": schema, "output_schema": {}}
     model = Model.from_json(data)
-    assert expand(model, Wishes("a\nb", values={"n": [1, 2]})) == [
+    assert expand(model, BatchRequest("a\nb", values={"n": [1, 2]})) == [
         {"words": "a", "n": 1}, {"words": "a", "n": 2}, {"words": "b", "n": 1}, {"words": "b", "n": 2},
     ]  # fmt: skip
     without = Model.from_json(data | {"input_schema": {"properties": {"n": {"enum": [1]}}}})
     assert prompt_field(without) is None
     with pytest.raises(InputError):
-        expand(without, Wishes("a"))
+        expand(without, BatchRequest("a"))
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
@@ -154,10 +156,10 @@ def test_the_lines_go_into_the_text_that_must_be_given() -> None:
 def test_any_text_is_a_list_of_checked_jobs_or_a_named_error(text: str, repeats: int) -> None:
     """Text comes from outside; whatever it is, it is planned as a whole or not at all."""
     try:
-        found = expand(MODEL, Wishes(text, repeats=repeats))
-    except (PlanError, InputError):
+        found = expand(MODEL, BatchRequest(text, repeats=repeats))
+    except (BatchError, InputError):
         return
-    assert 0 < len(found) <= MOST_JOBS
+    assert 0 < len(found) <= MAX_JOBS
     assert len(found) % repeats == 0
     assert all(MODEL.check(job) == job for job in found)
 
@@ -185,4 +187,4 @@ def test_every_kind_that_varies_is_offered_for_every_model() -> None:
             values = list(field.choices[:2]) or [field.minimum or 0, field.maximum or 1]
             text = prompt_field(model)
             if text is not None and not any(other.required for other in model.fields if other is not text):
-                assert len(expand(model, Wishes("fox", values={field.key: values}))) == 2
+                assert len(expand(model, BatchRequest("fox", values={field.key: values}))) == 2

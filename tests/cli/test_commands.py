@@ -26,7 +26,7 @@ from dreamina_ui.cli.export import backup
 from dreamina_ui.cli.verify import Report, verify
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import read_logins
 from tests.support.bad_server import json_answer
 from tests.support.browser import OURS, ROOT, wait_for
@@ -129,7 +129,7 @@ def token(monkeypatch: pytest.MonkeyPatch, service: Service) -> str:
 
 def test_a_list_names_every_job_newest_first(run: Run, shelf: Shelf) -> None:
     """An operator who looks for a job sees it, also when the page shows it no longer."""
-    old = shelf.add("an old\nfox", cost_usd=0.03, put_aside_at=NOON)
+    old = shelf.add("an old\nfox", cost_usd=0.03, archived_at=NOON)
     gone = shelf.add("a deleted fox", files=0, created_at=NOON + 1)
     new = shelf.add("x" * 300, files=2, created_at=NOON + 2, state="failed")
     header, *lines = run("list").out.splitlines()
@@ -224,7 +224,7 @@ def test_a_request_comes_in_without_a_server(
     assert ended.out.splitlines()[-2:] == [f"Job {job.job_id}: done.", f"kept: {path}"]
     assert token not in ended.out + ended.err
     assert service.posts == 0
-    DataFolder(tmp_path / "data").release()
+    DataDir(tmp_path / "data").release()
 
 
 def test_a_request_that_failed_is_told_and_is_a_failure(run: Run, service: Service, token: str) -> None:
@@ -246,7 +246,7 @@ def test_a_running_server_fetches_what_was_attached(
     job = running.ledger.by_request(service.server.url, "r-1")
     assert job
     assert ended.out.startswith(f"Job {job.job_id} follows request r-1: queued.")
-    done = wait_for(lambda: (now := running.ledger.job(job.job_id)).at_rest and now)
+    done = wait_for(lambda: (now := running.ledger.job(job.job_id)).is_settled and now)
     assert (done.state, done.outputs[0].sha256) == ("done", hashlib.sha256(png()).hexdigest())
     assert run("attach", "r-1").out == f"Request r-1 is job {job.job_id} already: done.\n"
     assert run("verify").code == 0
@@ -303,10 +303,10 @@ def test_an_export_takes_what_was_asked_for(run: Run, shelf: Shelf, tmp_path: Pa
     """The pictures of one week about foxes, and nothing that was deleted or put aside."""
     day = 86_400.0
     fox, *_ = [shelf.add(text, created_at=NOON + n * day) for n, text in enumerate(["fox", "hen", "fox"])]
-    shelf.add("fox aside", put_aside_at=NOON)
+    shelf.add("fox aside", archived_at=NOON)
     deleted = shelf.add("fox deleted")
     shelf.ledger.change(deleted.job_id, outputs=[replace(deleted.outputs[0], deleted_at=NOON)])
-    shelf.ledger.change(fox.job_id, outputs=[replace(fox.outputs[0], favourite_at=NOON)])
+    shelf.ledger.change(fox.job_id, outputs=[replace(fox.outputs[0], favorite_at=NOON)])
     assert _exported(run, tmp_path) == ["fox", "fox", "hen"]
     assert _exported(run, tmp_path, "--text", "fox") == ["fox", "fox"]
     assert _exported(run, tmp_path, "--favourites") == ["fox"]

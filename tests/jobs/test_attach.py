@@ -13,9 +13,9 @@ from dreamina_ui.errors import (
     InputError,
     JobNotFoundError,
     LedgerError,
-    MoveError,
     RequestNotFoundError,
     ResponseError,
+    StateError,
     TransportError,
 )
 from dreamina_ui.jobs.service import DOUBLE_CLICK_S
@@ -88,7 +88,7 @@ def test_only_a_job_without_an_answer_can_be_given_one(scene: Scene, service: Se
     done = scene.wait(scene.generate().job_id, "done")
     other = Service(service.server, "r-2")
     other.status("in_queue")
-    with pytest.raises(MoveError):
+    with pytest.raises(StateError):
         scene.studio.attach("r-2", job_id=done.job_id)
     with pytest.raises(JobNotFoundError):
         scene.studio.attach("r-2", job_id=new_id())
@@ -99,7 +99,7 @@ def test_a_request_of_one_job_is_not_given_to_another(scene: Scene, service: Ser
     """Two jobs would show one picture, and one bill would look like two."""
     service.completes()
     taken = scene.studio.attach("r-1")
-    with pytest.raises(MoveError, match=taken.job_id[:8]):
+    with pytest.raises(StateError, match=taken.job_id[:8]):
         scene.studio.attach("r-1", job_id=unclear.job_id)
     assert scene.studio.job(unclear.job_id).state == "submit_unclear"
 
@@ -196,7 +196,7 @@ def test_submitting_again_is_one_new_submit(scene: Scene, service: Service, uncl
     assert service.posts == 2
     old = scene.studio.job(unclear.job_id)
     assert old.state == "submit_unclear"
-    assert old.put_aside_at is not None
+    assert old.archived_at is not None
 
 
 def test_submit_again_is_no_error_once_it_is_sent(scene: Scene, unclear: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_submit_again_is_no_error_once_it_is_sent(scene: Scene, unclear: Job, mo
     change = scene.ledger.change
 
     def refuse(job_id: str, *args: Any, **fields: Any) -> Job:
-        if "put_aside_at" in fields:
+        if "archived_at" in fields:
             raise LedgerError("disk full")
         return change(job_id, *args, **fields)
 
@@ -217,7 +217,7 @@ def test_a_double_click_on_submit_again_is_one_submit(scene: Scene, service: Ser
     service.accept()
     service.status("in_queue")
     new = scene.studio.submit_again(unclear.job_id, visitor_id="v")
-    with pytest.raises(MoveError):
+    with pytest.raises(StateError):
         scene.studio.submit_again(unclear.job_id, visitor_id="v")
     scene.wait(new.job_id, "queued")
     assert service.posts == 2
@@ -240,17 +240,17 @@ def test_only_a_lost_answer_is_submitted_again(scene: Scene, service: Service) -
     service.status("in_queue")
     studio = scene.start()
     job = scene.wait(scene.generate().job_id, "queued")
-    with pytest.raises(MoveError):
+    with pytest.raises(StateError):
         studio.submit_again(job.job_id)
     assert service.posts == 1
 
 
 def test_put_aside_and_back(scene: Scene, service: Service, unclear: Job) -> None:
     """Out of sight is not out of the ledger."""
-    aside = scene.studio.put_aside(unclear.job_id)
-    assert aside.put_aside_at == pytest.approx(scene.clock(), abs=5)
+    aside = scene.studio.archive(unclear.job_id)
+    assert aside.archived_at == pytest.approx(scene.clock(), abs=5)
     assert aside.state == "submit_unclear"
-    assert scene.studio.put_aside(unclear.job_id, back=True).put_aside_at is None
+    assert scene.studio.archive(unclear.job_id, back=True).archived_at is None
 
 
 def test_what_goes_on_cannot_be_put_aside(scene: Scene, service: Service) -> None:
@@ -258,13 +258,13 @@ def test_what_goes_on_cannot_be_put_aside(scene: Scene, service: Service) -> Non
     service.status("in_queue")
     studio = scene.start()
     job = scene.wait(scene.generate().job_id, "queued")
-    with pytest.raises(MoveError):
-        studio.put_aside(job.job_id)
+    with pytest.raises(StateError):
+        studio.archive(job.job_id)
 
 
 def test_a_found_answer_brings_a_job_back_into_sight(scene: Scene, service: Service, unclear: Job) -> None:
     """Who put it aside and finds it later sees its pictures."""
     service.completes()
-    scene.studio.put_aside(unclear.job_id)
+    scene.studio.archive(unclear.job_id)
     scene.studio.attach("r-1", job_id=unclear.job_id)
-    assert scene.wait(unclear.job_id, "done").put_aside_at is None
+    assert scene.wait(unclear.job_id, "done").archived_at is None

@@ -17,7 +17,7 @@ from PIL import Image
 from dreamina_ui.errors import DiskError, LedgerError, SettingsError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 from tests.support.bad_server import Answer, json_answer
 from tests.support.full_disk import TightDisk, read_only
 from tests.support.harness import Scene, Service, png
@@ -299,7 +299,7 @@ def test_a_data_folder_that_cannot_be_written_stops_the_start(tmp_path: Path) ->
     """Better no program than one that cannot keep what it buys."""
     (tmp_path / "data").mkdir()
     with read_only(tmp_path / "data"), pytest.raises(SettingsError, match="cannot be written"):
-        DataFolder(tmp_path / "data")
+        DataDir(tmp_path / "data")
 
 
 def _job(number: int, **inputs: str) -> Job:

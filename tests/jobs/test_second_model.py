@@ -14,11 +14,11 @@ from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import InputError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model, load_models
 from dreamina_ui.spending.accounts import Accounts
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.form import build_form, read_form
 from dreamina_ui.web.gradio_page.page import build_page
 from tests.support.bad_server import Misbehaving, json_answer
@@ -109,7 +109,7 @@ def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
         accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
-        media=MediaStore(tmp_path / "media", AddressGuard(exempt_origin=server.url), pause=no_pause),
+        media=MediaStore(tmp_path / "media", UrlGuard(exempt_origin=server.url), pause=no_pause),
         pace=FAST,
     )
     studio.start()
@@ -151,9 +151,9 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
         accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
-        media=MediaStore(tmp_path / "media", AddressGuard()),
+        media=MediaStore(tmp_path / "media", UrlGuard()),
     )
-    page, _ = build_page(studio, model, Access(is_shared=False), uses_sandbox=False)
+    page, _ = build_page(studio, model, Permissions(is_shared=False), uses_sandbox=False)
     generate = next(each.fn for each in page.fns.values() if each.api_name == "generate")
     parameters = [(each.name, each.default) for each in inspect.signature(generate).parameters.values()][1:]
     empty = inspect.Parameter.empty

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dreamina_ui.api.pacing import PRIOR
-from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, MoveError
+from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, StateError
 from dreamina_ui.jobs.service import DOUBLE_CLICK_S
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
 from dreamina_ui.ledger.events import EVERY_JOB
@@ -396,12 +396,12 @@ def test_files_that_come_at_once_are_written_together_with_the_end(
     """With many jobs at a time the ledger and the streams are what everybody waits for."""
     monkeypatch.setattr("dreamina_ui.jobs.worker.SAVING_S", 60.0)
     service.completes(service.picture("one.png"))
-    heard: list[tuple[str, str]] = []
+    handled: list[tuple[str, str]] = []
     is_told = threading.Event()
 
     def hear(job: Job | None) -> None:
         if job:
-            heard.append((job.state, scene.ledger.job(job.job_id).state))
+            handled.append((job.state, scene.ledger.job(job.job_id).state))
             if job.state == "done":
                 is_told.set()
 
@@ -409,7 +409,7 @@ def test_files_that_come_at_once_are_written_together_with_the_end(
     scene.start()
     job = scene.wait(scene.generate().job_id)
     assert is_told.wait(10)
-    assert heard[-2:] == [("saving", "done"), ("done", "done")]
+    assert handled[-2:] == [("saving", "done"), ("done", "done")]
     moves = dict(scene.ledger.state_changes(job.job_id))
     assert moves["saving"] == job.completed_at
     assert moves["saving"] <= moves["done"] == job.finished_at
@@ -623,7 +623,7 @@ def test_fetch_again_is_only_for_what_failed_at_the_files(scene: Scene, service:
     service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
     scene.start()
     refused = scene.wait(scene.generate().job_id)
-    with pytest.raises(MoveError, match="never accepted"):
+    with pytest.raises(StateError, match="never accepted"):
         scene.studio.fetch_again(refused.job_id)
 
 
@@ -631,7 +631,7 @@ def test_a_stopping_program_sends_nothing_new(scene: Scene, service: Service) ->
     """Between SIGTERM and the end no money is spent."""
     scene.start()
     scene.studio.stop(timeout_s=0.0)
-    with pytest.raises(MoveError, match="nothing was submitted"):
+    with pytest.raises(StateError, match="nothing was submitted"):
         scene.generate()
     assert service.posts == 0
 
@@ -681,7 +681,7 @@ def test_a_press_that_got_no_thread_is_not_made_later(
     service.completes()
     scene.start()
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(MoveError, match="nothing was submitted"):
+    with pytest.raises(StateError, match="nothing was submitted"):
         scene.studio.generate_soon(MODEL_ID, INPUTS)
     again = scene.studio.generate_soon(MODEL_ID, INPUTS).result(10)
     assert scene.wait(again.job_id).state == "done"

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from dreamina_ui.errors import DiskError
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
-from dreamina_ui.ledger.job import MOVES, TERMINAL, Job
+from dreamina_ui.ledger.job import TERMINAL, TRANSITIONS, Job
 from tests.support.bad_server import Answer, Misbehaving, json_answer
 from tests.support.harness import SUBMIT, Scene, Service, png
 
@@ -111,7 +111,7 @@ class Stage:
 
     def play(self, step: Says | Happens) -> None:
         if isinstance(step, Says):
-            self.say(step)
+            self.translate(step)
         elif step.what == "restart":
             restart(self.scene)
         elif step.what == "cancel":
@@ -120,7 +120,7 @@ class Stage:
             self.scene.clock.advance(MISSING_GRACE_S + 1)
         assert self.job.request_id == "r-1"
 
-    def say(self, step: Says) -> None:
+    def translate(self, step: Says) -> None:
         if step.what in FILES:
             self.service.file(step.what, *(answer or _whole(step.what) for answer in step.answers))
             return
@@ -140,7 +140,7 @@ class Stage:
     def let_look(self, times: int) -> None:
         """Wait until the job was looked at so often; one that is not at rest always is."""
         before = self._looks()
-        wait_for(lambda: self._looks() >= before + times or self.job.at_rest)
+        wait_for(lambda: self._looks() >= before + times or self.job.is_settled)
 
     def end(self, how: str) -> Job:
         """The service becomes honest and comes to its end."""
@@ -202,7 +202,7 @@ def check_history(scene: Scene, job: Job) -> None:
     states = [state for state, _ in scene.ledger.state_changes(job.job_id)]
     assert states[0] == "submitting"
     assert states[-1] == job.state
-    assert all(after in MOVES[before] for before, after in pairwise(states)), states
+    assert all(after in TRANSITIONS[before] for before, after in pairwise(states)), states
 
 
 def check_files(scene: Scene, job: Job) -> None:

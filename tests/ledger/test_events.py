@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dreamina_ui.ledger.events import Changes
+from dreamina_ui.ledger.events import JobEvents
 from dreamina_ui.ledger.job import Job
 
 JOB = Job(job_id="j1", model_id="m", api_origin="o", inputs={}, created_at=1.0, updated_at=1.0, visitor_id="v1")
@@ -15,28 +15,28 @@ JOB = Job(job_id="j1", model_id="m", api_origin="o", inputs={}, created_at=1.0, 
 
 def test_news_go_to_those_who_follow_the_job_or_its_visitor() -> None:
     """One person's page must not hear of another one's prompts."""
-    changes = Changes()
-    heard: list[tuple[str, Job]] = []
+    changes = JobEvents()
+    handled: list[tuple[str, Job]] = []
     for topic in ("j1", "v1", "j2", "v2"):
-        changes.subscribe(topic, lambda job, topic=topic: heard.append((topic, job)))  # type: ignore[misc]
+        changes.subscribe(topic, lambda job, topic=topic: handled.append((topic, job)))  # type: ignore[misc]
     changes.publish(JOB)
-    assert sorted(topic for topic, _ in heard) == ["j1", "v1"]
-    assert all(job is JOB for _, job in heard)
+    assert sorted(topic for topic, _ in handled) == ["j1", "v1"]
+    assert all(job is JOB for _, job in handled)
 
 
 def test_a_job_without_a_visitor_is_nobodys_news() -> None:
     """Jobs of programs appear on no page."""
-    changes = Changes()
-    heard: list[Job] = []
-    changes.subscribe("", heard.append)
+    changes = JobEvents()
+    handled: list[Job] = []
+    changes.subscribe("", handled.append)
     changes.publish(replace(JOB, visitor_id=None))
     changes.publish(replace(JOB, visitor_id=""))
-    assert heard == []
+    assert handled == []
 
 
 def test_who_leaves_hears_no_more_and_the_others_do() -> None:
     """A closed page costs nothing."""
-    changes = Changes()
+    changes = JobEvents()
     first: list[Job] = []
     second: list[Job] = []
     leave = changes.subscribe("j1", first.append)
@@ -49,51 +49,51 @@ def test_who_leaves_hears_no_more_and_the_others_do() -> None:
 
 def test_leaving_twice_is_leaving_once() -> None:
     """A stream may end in two ways at the same moment."""
-    changes = Changes()
-    heard: list[Job] = []
-    leave = changes.subscribe("j1", heard.append)
-    changes.subscribe("j1", heard.append)
+    changes = JobEvents()
+    handled: list[Job] = []
+    leave = changes.subscribe("j1", handled.append)
+    changes.subscribe("j1", handled.append)
     leave()
     leave()
     changes.publish(JOB)
-    assert len(heard) == 1
+    assert len(handled) == 1
 
 
 def test_one_broken_listener_keeps_the_news_from_nobody(caplog: pytest.LogCaptureFixture) -> None:
     """The loop of a page that is gone refuses; the other pages still hear."""
-    changes = Changes()
-    heard: list[Job] = []
+    changes = JobEvents()
+    handled: list[Job] = []
 
     def broken(_job: Job) -> None:
         raise RuntimeError("Event loop is closed")
 
     changes.subscribe("j1", broken)
-    changes.subscribe("j1", heard.append)
+    changes.subscribe("j1", handled.append)
     changes.publish(JOB)
-    assert heard == [JOB]
+    assert handled == [JOB]
     assert "listener" in caplog.text
 
 
 def test_a_listener_may_come_and_go_while_it_is_told() -> None:
     """A stream ends when it hears of the end: that must not lock up."""
-    changes = Changes()
-    heard: list[Job] = []
+    changes = JobEvents()
+    handled: list[Job] = []
 
     def once(job: Job) -> None:
         leave()
-        changes.subscribe("j1", heard.append)
+        changes.subscribe("j1", handled.append)
         changes.publish(replace(job, version=2))
 
     leave = changes.subscribe("j1", once)
     changes.publish(JOB)
-    assert [job.version for job in heard] == [2]
+    assert [job.version for job in handled] == [2]
 
 
 def test_many_threads_may_come_go_and_tell() -> None:
     """Pages open and close while the workers publish."""
-    changes = Changes()
-    heard: list[Job] = []
-    changes.subscribe("v1", heard.append)
+    changes = JobEvents()
+    handled: list[Job] = []
+    changes.subscribe("v1", handled.append)
     gate = threading.Barrier(8)
 
     def busy() -> None:
@@ -108,12 +108,12 @@ def test_many_threads_may_come_go_and_tell() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(heard) == 8 * 50
+    assert len(handled) == 8 * 50
 
 
 def test_everyone_is_told_when_the_program_stops() -> None:
     """An open stream that ends by itself keeps the stop short and the log clean."""
-    changes, told = Changes(), []
+    changes, told = JobEvents(), []
     changes.subscribe("a", told.append)
     changes.subscribe("b", told.append)
     changes.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamina_ui.ledger.job import AT_REST, MOVES, TERMINAL, Job, State, iso, new_id, state_of
+from dreamina_ui.ledger.job import SETTLED, TERMINAL, TRANSITIONS, Job, State, iso, new_id, state_of
 
 STATES = set(get_args(State))
 JOB = Job(job_id="j", model_id="m", api_origin="o", inputs={}, created_at=100.0, updated_at=100.0)
@@ -23,36 +23,36 @@ SPELLINGS = {
 
 def test_every_move_leads_to_a_known_state() -> None:
     """A state without a row in the table would be a trap without a way out."""
-    assert set(MOVES) == STATES
-    assert all(targets <= STATES - {state} for state, targets in MOVES.items())
+    assert set(TRANSITIONS) == STATES
+    assert all(targets <= STATES - {state} for state, targets in TRANSITIONS.items())
 
 
 def test_an_end_is_an_end() -> None:
     """What is done stays done and what is cancelled stays cancelled; a failure can only be fetched again."""
     ends = {"done": set(), "failed": {"saving"}, "cancelled": set()}
     assert set(ends) == TERMINAL
-    assert {state: set(MOVES[state]) for state in ends} == ends
+    assert {state: set(TRANSITIONS[state]) for state in ends} == ends
 
 
 def test_nothing_goes_back_to_the_submit() -> None:
     """A submit costs money: no road in the table leads to a second one."""
-    assert all("submitting" not in targets for targets in MOVES.values())
-    assert {state for state, targets in MOVES.items() if "submit_unclear" in targets} == {"submitting"}
+    assert all("submitting" not in targets for targets in TRANSITIONS.values())
+    assert {state for state, targets in TRANSITIONS.items() if "submit_unclear" in targets} == {"submitting"}
 
 
 def test_every_state_can_be_reached_and_can_come_to_rest() -> None:
     """No job waits for ever by design."""
     reached, edge = {"submitting"}, {"submitting"}
     while edge:
-        edge = set().union(*(MOVES[state] for state in edge)) - reached
+        edge = set().union(*(TRANSITIONS[state] for state in edge)) - reached
         reached |= edge
     assert reached == STATES
-    assert all(MOVES[state] & AT_REST for state in STATES - AT_REST)
+    assert all(TRANSITIONS[state] & SETTLED for state in STATES - SETTLED)
 
 
 def test_a_job_is_at_rest_where_only_a_person_can_act() -> None:
     """Streams end there, and a job with an unknown outcome is not asked about for ever."""
-    assert {state for state in STATES if replace(JOB, state=state).at_rest} == TERMINAL | {"submit_unclear"}
+    assert {state for state in STATES if replace(JOB, state=state).is_settled} == TERMINAL | {"submit_unclear"}
 
 
 @pytest.mark.parametrize(("status", "state"), SPELLINGS.items())

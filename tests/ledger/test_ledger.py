@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
-from dreamina_ui.errors import JobNotFoundError, LedgerError, LimitError, MoveError
+from dreamina_ui.errors import JobNotFoundError, LedgerError, LimitError, StateError
 from dreamina_ui.ledger import tables
-from dreamina_ui.ledger.job import AT_REST, MOVES, TERMINAL, Job, Output, State, new_id
+from dreamina_ui.ledger.job import SETTLED, TERMINAL, TRANSITIONS, Job, Output, State, new_id
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
 from dreamina_ui.ledger.migrations import MIGRATIONS
 
@@ -113,7 +113,7 @@ def test_every_fact_of_a_job_comes_back(ledger: Ledger) -> None:
     job = make_job(
         visitor_id="v", size="2048x2048(1:1)", status="in_queue", queue_position=3, request_id="r", problem="auth",
         detail="no", cost_usd=0.03, cancel_requested_at=2.5, cancel_outcome="unconfirmed", accepted_at=1.5,
-        started_at=2.0, completed_at=3.0, finished_at=4.0, put_aside_at=5.0,
+        started_at=2.0, completed_at=3.0, finished_at=4.0, archived_at=5.0,
     )  # fmt: skip
     ledger.add(job)
     assert ledger.job(job.job_id) == job
@@ -125,7 +125,7 @@ def test_every_fact_of_an_output_comes_back_in_order(ledger: Ledger) -> None:
     outputs = tuple(
         Output(
             number, "image", f"k{number}", "kept", "1.png", "image/png", "PNG", 64, 48, 2**40, "ab", "note",
-            favourite_at=1.0, deleted_at=2.0,
+            favorite_at=1.0, deleted_at=2.0,
         )
         for number in range(3)
     )  # fmt: skip
@@ -191,13 +191,13 @@ def test_states_gone_through_unwritten_are_kept_and_told_with_their_times(ledger
     """Files that come at once cost one transaction, and what happened is told all the same."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "queued")
-    heard: list[Job | None] = []
-    ledger.changes.subscribe("j", heard.append)
+    handled: list[Job | None] = []
+    ledger.changes.subscribe("j", handled.append)
     clock.now += 5
     done = ledger.change(before, "done", via={"saving": 1003.0}, cost_usd=0.03, outputs=[Output(0, "image", "k")])
     assert ledger.state_changes("j")[-2:] == [("saving", 1003.0), ("done", 1005.0)]
     assert ledger.job("j") == done
-    saving, told = heard
+    saving, told = handled
     assert told == done
     assert saving is not None
     assert (saving.state, saving.updated_at, saving.finished_at) == ("saving", 1003.0, None)
@@ -217,7 +217,7 @@ def test_of_several_moves_all_must_be_allowed(ledger: Ledger) -> None:
     """A late answer must not lead a cancelled job on by a detour."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "cancelled")
-    with pytest.raises(MoveError, match="cancelled and cannot become saving"):
+    with pytest.raises(StateError, match="cancelled and cannot become saving"):
         ledger.change("j", "done", via={"saving": 1003.0})
     assert ledger.job("j") == before
 
@@ -237,21 +237,21 @@ def test_a_refused_move_changes_nothing(ledger: Ledger) -> None:
     ledger.add(make_job("j", visitor_id="v"))
     ledger.change("j", "cancelled", detail="by hand")
     before = ledger.job("j")
-    heard: list[Job] = []
-    ledger.changes.subscribe("v", heard.append)
-    with pytest.raises(MoveError, match="cancelled and cannot become done"):
+    handled: list[Job] = []
+    ledger.changes.subscribe("v", handled.append)
+    with pytest.raises(StateError, match="cancelled and cannot become done"):
         ledger.change("j", "done", detail="too late")
     assert ledger.job("j") == before
-    assert heard == []
+    assert handled == []
     assert [state for state, _ in ledger.state_changes("j")] == ["submitting", "cancelled"]
 
 
 def test_a_change_can_be_bound_to_a_state(ledger: Ledger) -> None:
     """What was read a moment ago may be over; then the write must not happen."""
     ledger.add(make_job("j"))
-    with pytest.raises(MoveError):
+    with pytest.raises(StateError):
         ledger.change("j", status="in_queue", only_in=("queued", "running"))
-    with pytest.raises(MoveError):
+    with pytest.raises(StateError):
         ledger.change("j", only_in=())
     ledger.change("j", "queued", only_in=("submitting",))
     assert ledger.change("j", status="in_queue", only_in=("queued",)).status == "in_queue"
@@ -261,13 +261,13 @@ def test_a_change_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path
     """A job that waits for an hour is asked about a thousand times; the disk and the pages need not know."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "queued", status="in_queue", queue_position=3)
-    heard: list[Job] = []
+    handled: list[Job] = []
     stored = read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes()
-    ledger.changes.subscribe("j", heard.append)
+    ledger.changes.subscribe("j", handled.append)
     clock.now += 10
     assert ledger.change("j", "queued", status="in_queue", queue_position=3) == before
     assert ledger.change("j") == before
-    assert heard == []
+    assert handled == []
     assert stored == (read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes())
 
 
@@ -291,13 +291,13 @@ def test_whatever_is_tried_only_allowed_moves_happen(ledger: Ledger, wishes: lis
     job_id = ledger.add(make_job()).job_id
     state, history = "submitting", ["submitting"]
     for wish in wishes:
-        if wish == state or wish in MOVES[state]:
+        if wish == state or wish in TRANSITIONS[state]:
             changed = ledger.change(job_id, wish)
             history += [wish] if wish != state else []
             state = wish
             assert (changed.finished_at is not None) == (state in TERMINAL)
         else:
-            with pytest.raises(MoveError):
+            with pytest.raises(StateError):
                 ledger.change(job_id, wish)
         assert ledger.job(job_id).state == state
     assert [each for each, _ in ledger.state_changes(job_id)] == history
@@ -327,13 +327,13 @@ def test_news_are_told_when_they_are_on_disk(ledger: Ledger, path: Path) -> None
 def test_what_was_not_written_is_not_told(ledger: Ledger, path: Path) -> None:
     """News of a write that failed would be a lie."""
     ledger.add(make_job("j"))
-    heard: list[Job] = []
-    ledger.changes.subscribe("j", heard.append)
+    handled: list[Job] = []
+    ledger.changes.subscribe("j", handled.append)
     with locked(path), pytest.raises(LedgerError):
         ledger.change("j", "queued")
     with pytest.raises(LedgerError):
         ledger.add(make_job("j"))
-    assert heard == []
+    assert handled == []
 
 
 # --- questions
@@ -345,7 +345,7 @@ def test_unfinished_jobs_are_those_of_one_api_oldest_first(ledger: Ledger) -> No
         ledger.add(make_job(state, state=state, created_at=100.0 - number))
     ledger.add(make_job("other", state="running", api_origin="sandbox"))
     found = [job.job_id for job in ledger.unfinished(ORIGIN)]
-    assert set(found) == set(get_args(State)) - AT_REST
+    assert set(found) == set(get_args(State)) - SETTLED
     assert found == sorted(found, key=lambda state: ledger.job(state).created_at)
     assert [job.job_id for job in ledger.unfinished("sandbox")] == ["other"]
 
@@ -378,7 +378,7 @@ def test_a_twin_has_the_same_visitor_model_and_inputs_and_is_fresh(ledger: Ledge
         job = make_job(
             fields.pop("job_id", "again"), **{"visitor_id": "v", "inputs": inputs, "created_at": 1.0} | fields
         )
-        return ledger.add(job, twin_since=since).job_id
+        return ledger.add(job, duplicate_since=since).job_id
 
     assert add(5.0) == "new"
     assert add(20.0) == "new"
@@ -503,7 +503,7 @@ def test_of_many_racing_moves_one_wins(ledger: Ledger) -> None:
         try:
             ledger.change("j", to, only_in=("queued",), detail=str(place))
             won.append(str(place))
-        except MoveError:
+        except StateError:
             pass
 
     in_threads(16, work)
@@ -645,9 +645,9 @@ def test_tables_in_the_code_and_on_disk_have_the_same_columns(ledger: Ledger, pa
         name: {column[1] for column in read_from_outside(path, f"PRAGMA table_info({name})")}
         for (name,) in read_from_outside(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
     }
-    assert on_disk == {table.name: set(table.columns.keys()) for table in tables.metadata.sorted_tables}
-    assert set(Job.__dataclass_fields__) - {"outputs"} <= on_disk["jobs"]
-    assert set(Output.__dataclass_fields__) - {"index"} <= on_disk["outputs"]
+    assert on_disk == {table.name: {column.name for column in table.columns} for table in tables.metadata.sorted_tables}
+    assert set(Job.__dataclass_fields__) - {"outputs"} <= set(tables.jobs.columns.keys())
+    assert set(Output.__dataclass_fields__) - {"index"} <= set(tables.outputs.columns.keys())
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
@@ -677,8 +677,8 @@ def test_opening_twice_migrates_once(path: Path) -> None:
     def work(_place: int) -> None:
         try:
             Ledger(path).close()
-        except LedgerError as fault:
-            faults.append(fault)
+        except LedgerError as exc:
+            faults.append(exc)
 
     in_threads(4, work)
     assert faults == []
@@ -710,7 +710,7 @@ def test_every_statement_can_be_said_to_postgresql(tmp_path: Path) -> None:
             ledger.change("j", outputs=[Output(0, "image", "k", "kept")])
             ledger.unfinished(ORIGIN)
             ledger.recent("v", 5)
-            ledger.add(make_job("twin", visitor_id="v"), twin_since=0.0)
+            ledger.add(make_job("twin", visitor_id="v"), duplicate_since=0.0)
             ledger.by_request(ORIGIN, "r")
             ledger.output_by_key("k")
             ledger.run_times("m", None)

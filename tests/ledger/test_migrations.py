@@ -13,7 +13,7 @@ import pytest
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.migrations import MIGRATIONS
 from dreamina_ui.ledger.tables import jobs, outputs, state_changes
-from dreamina_ui.library.library import Library, Shown
+from dreamina_ui.library.library import Library, LibraryFilter
 from tests.support.library_rows import ORIGIN, Shelf
 
 FIRST = Path(__file__).parent / "fixtures" / "ledger-1.sqlite3"
@@ -84,11 +84,11 @@ def test_old_prompts_can_be_searched(path: Path) -> None:
 def test_old_jobs_read_like_new_ones(path: Path) -> None:
     """Nothing old is put aside, favourite or deleted; what went on goes on."""
     ledger = Ledger(path)
-    entries = Library(ledger, Shelf(path.parent).media).page(Shown())
+    entries = Library(ledger, Shelf(path.parent).media).page(LibraryFilter())
     assert [entry.job.job_id[-1] for entry in entries] == list("76543210")
     done = entries[2]
     assert done.output is not None
-    assert (done.output.file_key, done.output.favourite_at, done.output.deleted_at) == ("5" + "0" * 31, None, None)
+    assert (done.output.file_key, done.output.favorite_at, done.output.deleted_at) == ("5" + "0" * 31, None, None)
     assert [job.state for job in ledger.unfinished("sandbox")] == ["submitting", "queued", "running", "saving"]
     assert ledger.unfinished(ORIGIN) == []
     ledger.close()

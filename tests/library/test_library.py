@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import Job, new_id
-from dreamina_ui.library.library import UNDO_S, Entry, Library, Shown, Usage
-from dreamina_ui.library.retention import Housekeeping
+from dreamina_ui.library.library import UNDO_S, Entry, Library, LibraryFilter, Usage
+from dreamina_ui.library.retention import Retention
 from dreamina_ui.web.presenters import job_object
 from tests.support.harness import Scene, Service, png
 from tests.support.library_rows import NOON, SetClock, Shelf, add_rows, kept, make_job, walk
@@ -82,7 +82,9 @@ def test_every_page_goes_on_where_the_last_one_ended(
 
     mine = write(before, NOON)
     news = iter(arriving)
-    seen = places(walk(shelf.library, Shown(visitor_id=visitor), limit, lambda: write(next(news, []), NOON + 4 / 3)))
+    seen = places(
+        walk(shelf.library, LibraryFilter(visitor_id=visitor), limit, lambda: write(next(news, []), NOON + 4 / 3))
+    )
     ordered = sorted(mine, key=lambda job: (job.created_at, job.job_id), reverse=True)
     wanted = [(job.job_id, index) for job in ordered for index in (range(len(job.outputs)) if job.outputs else (None,))]
     known = {job.job_id for job in mine}
@@ -93,7 +95,7 @@ def test_every_page_goes_on_where_the_last_one_ended(
 def test_files_that_come_between_two_pages_are_not_passed_over(shelf: Shelf, library: Library) -> None:
     """A job that was running on one page may be done on the next: its pictures belong to the walk."""
     job = shelf.add("running", files=0, state="running")
-    page = library.page(Shown(), limit=1)
+    page = library.page(LibraryFilter(), limit=1)
     assert places(page) == [(job.job_id, None)]
     for index in range(3):
         shelf.ledger.change(job.job_id, outputs=[kept(index, b"")])
@@ -101,7 +103,7 @@ def test_files_that_come_between_two_pages_are_not_passed_over(shelf: Shelf, lib
 
 
 def walk_on(library: Library, page: list[Entry]) -> list[Entry]:
-    return library.page(Shown(), page[-1].place)
+    return library.page(LibraryFilter(), page[-1].place)
 
 
 def test_the_whole_library_can_be_walked_at_once(shelf: Shelf, library: Library) -> None:
@@ -109,7 +111,7 @@ def test_the_whole_library_can_be_walked_at_once(shelf: Shelf, library: Library)
     jobs = [make_job(created_at=NOON + number // 7, outputs=(kept(0, b""), kept(1, b""))) for number in range(700)]
     random.Random(1).shuffle(jobs)
     add_rows(shelf.path, jobs)
-    assert len(set(places(list(library.entries(Shown()))))) == 1400
+    assert len(set(places(list(library.entries(LibraryFilter()))))) == 1400
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_the_whole_library_can_be_walked_at_once(shelf: Shelf, library: Library)
 def test_a_place_that_is_none_is_refused(library: Library, after: str) -> None:
     """A broken link says so, instead of showing an empty library."""
     with pytest.raises(InputError) as refused:
-        library.page(Shown(), after)
+        library.page(LibraryFilter(), after)
     assert refused.value.field == "after"
 
 
@@ -167,7 +169,7 @@ def test_any_piece_of_any_prompt_finds_it(shelf: Shelf, prompt: str, data: st.Da
     wanted = data.draw(st.lists(st.sampled_from(words), max_size=4)) if words else []
     job = make_job(prompt, visitor_id=visitor, outputs=(kept(0, b""),))
     add_rows(shelf.path, [job])
-    shown = Shown(visitor_id=visitor, text=" ".join(wanted))
+    shown = LibraryFilter(visitor_id=visitor, text=" ".join(wanted))
     assert [entry.job.job_id for entry in shelf.library.page(shown)] == [job.job_id]
 
 
@@ -179,12 +181,12 @@ def test_any_piece_of_any_prompt_finds_it(shelf: Shelf, prompt: str, data: st.Da
         ({"state": "submit_unclear"}, ["unclear"]),
         ({"state": "no such state"}, []),
         ({"size": "2048x2048(1:1)"}, ["large"]),
-        ({"favourites": True}, ["favourite"]),
+        ({"favorites": True}, ["favourite"]),
         ({"since": NOON + 1}, ["running", "unclear", "failed", "large", "favourite"]),
         ({"until": NOON + 1}, ["old"]),
         ({"since": NOON + 1, "until": NOON + 3}, ["large", "favourite"]),
-        ({"put_aside": True}, ["aside"]),
-        ({"put_aside": True, "text": "old"}, []),
+        ({"archive": True}, ["aside"]),
+        ({"archive": True, "text": "old"}, []),
         ({"visitor_id": "w"}, ["large"]),
         ({"visitor_id": "nobody"}, []),
         ({"text": "a", "state": "done", "since": NOON + 2}, ["large"]),
@@ -193,24 +195,24 @@ def test_any_piece_of_any_prompt_finds_it(shelf: Shelf, prompt: str, data: st.Da
 def test_each_filter_shows_what_it_names(shelf: Shelf, shown: dict[str, Any], wanted: list[str]) -> None:
     """A filter that hides a paid picture loses it."""
     shelf.add("old", created_at=NOON)
-    favourite = shelf.add("favourite", files=2, created_at=NOON + 1)
+    favorite = shelf.add("favourite", files=2, created_at=NOON + 1)
     shelf.add("large", created_at=NOON + 2, size="2048x2048(1:1)", visitor_id="w")
     shelf.add("failed", created_at=NOON + 3, state="failed", files=0)
     shelf.add("unclear", created_at=NOON + 4, state="submit_unclear", files=0)
     shelf.add("running", created_at=NOON + 5, state="running", files=0)
-    shelf.add("aside", created_at=NOON + 6, state="failed", files=0, put_aside_at=NOON + 7)
-    shelf.library.mark([favourite.outputs[1].file_key], favourite_at=NOON)
+    shelf.add("aside", created_at=NOON + 6, state="failed", files=0, archived_at=NOON + 7)
+    shelf.library.mark([favorite.outputs[1].file_key], favorite_at=NOON)
     assert shelf.prompts(**shown) == wanted
 
 
 def test_only_the_favourite_of_a_job_is_shown_as_one(shelf: Shelf, library: Library) -> None:
     """The mark belongs to a picture, not to all of its job."""
     job = shelf.add(files=3)
-    assert library.mark([job.outputs[1].file_key], favourite_at=5.0) == 1
-    assert places(shelf.wall(favourites=True)) == [(job.job_id, 1)]
+    assert library.mark([job.outputs[1].file_key], favorite_at=5.0) == 1
+    assert places(shelf.wall(favorites=True)) == [(job.job_id, 1)]
     assert len(shelf.wall()) == 3
-    assert library.mark([job.outputs[1].file_key], favourite_at=None) == 1
-    assert shelf.wall(favourites=True) == []
+    assert library.mark([job.outputs[1].file_key], favorite_at=None) == 1
+    assert shelf.wall(favorites=True) == []
 
 
 def test_nobody_marks_what_is_not_theirs(shelf: Shelf, library: Library) -> None:
@@ -232,10 +234,10 @@ def test_a_deletion_can_be_undone_for_a_while(shelf: Shelf, clock: SetClock, lib
     library.mark([key], "v", deleted_at=clock())
     assert places(shelf.wall()) == [(job.job_id, 1)]
     clock.now += UNDO_S - 1
-    assert Housekeeping(library, clock=clock).tidy() == 0
+    assert Retention(library, clock=clock).tidy() == 0
     assert library.mark([key], "v", deleted_at=None) == 1
     clock.now += UNDO_S * 2
-    assert Housekeeping(library, clock=clock).tidy() == 0
+    assert Retention(library, clock=clock).tidy() == 0
     assert shelf.ledger.job(job.job_id).outputs == job.outputs
     assert len(shelf.wall()) == 2
     assert shelf.files().count("original.png") == 2
@@ -246,7 +248,7 @@ def test_a_deleted_picture_is_gone_later_and_its_row_says_so(shelf: Shelf, clock
     job = shelf.add(files=2, cost_usd=0.06, request_id="r-1")
     library.mark([job.outputs[0].file_key], "v", deleted_at=clock())
     clock.now += UNDO_S + 1
-    housekeeping = Housekeeping(library, clock=clock)
+    housekeeping = Retention(library, clock=clock)
     assert (housekeeping.tidy(), housekeeping.tidy()) == (1, 0)
     assert not shelf.folder_of(job, job.outputs[0]).exists()
     assert shelf.files() == ["original.png", "preview.webp", "thumbnail.webp"]
@@ -276,7 +278,7 @@ def test_a_deleted_picture_is_not_told_to_programs(scene: Scene, service: Servic
     library.mark([job.outputs[0].file_key], deleted_at=scene.clock())
     assert job_object(studio, studio.job(job.job_id), "", 0.0)["images"] == []
     scene.clock.advance(UNDO_S + 1)
-    assert Housekeeping(library, clock=scene.clock).tidy() == 1
+    assert Retention(library, clock=scene.clock).tidy() == 1
     service.picture("gone.png")
     asked = len(service.server.requests_for("GET", "/files/a.png"))
     studio.fetch_again(job.job_id)
@@ -314,7 +316,7 @@ def test_usage_counts_what_is_kept(shelf: Shelf, clock: SetClock, library: Libra
     library.mark([mine.outputs[0].file_key], deleted_at=clock())
     assert library.usage() == Usage(files=2, size_bytes=6, removed_by_limit=0)
     clock.now += UNDO_S + 1
-    Housekeeping(library, clock=clock).tidy()
+    Retention(library, clock=clock).tidy()
     assert library.usage() == Usage(files=2, size_bytes=6, removed_by_limit=0)
 
 

@@ -13,7 +13,7 @@ import pytest
 from dreamina_ui.errors import DiskError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.library.library import UNDO_S
-from dreamina_ui.library.retention import Housekeeping
+from dreamina_ui.library.retention import Retention
 from tests.support.library_rows import NOON, SetClock, Shelf
 
 DAY_S = 86_400.0
@@ -37,7 +37,7 @@ def tidy(shelf: Shelf, clock: SetClock) -> Tidy:
     """One round with the owner's limits; gives how many files went."""
 
     def once(**limits: Any) -> int:
-        return Housekeeping(shelf.library, clock=clock, **limits).tidy()
+        return Retention(shelf.library, clock=clock, **limits).tidy()
 
     return once
 
@@ -91,7 +91,7 @@ def test_favourites_go_last_and_never_by_age(shelf: Shelf, clock: SetClock, tidy
     """A mark of love is worth a place, as long as there is any."""
     jobs = add_each(shelf, "a", "b", "c", "d")
     for job, moment in ((jobs[0], NOON + 2), (jobs[2], NOON + 1)):
-        shelf.library.mark([job.outputs[0].file_key], favourite_at=moment)
+        shelf.library.mark([job.outputs[0].file_key], favorite_at=moment)
     assert tidy(max_bytes=300) == 1
     assert shelf.prompts() == ["d", "c", "a"]
     clock.now += 1000 * DAY_S
@@ -157,7 +157,7 @@ def test_it_tidies_by_itself_once_started(shelf: Shelf, clock: SetClock) -> None
     job = add_each(shelf, "a", "b")[0]
     went = threading.Event()
     shelf.ledger.changes.subscribe(job.job_id, lambda _: went.set())
-    housekeeping = Housekeeping(shelf.library, max_bytes=100, clock=clock)
+    housekeeping = Retention(shelf.library, max_bytes=100, clock=clock)
     housekeeping.start()
     assert went.wait(10)
     housekeeping.stop()

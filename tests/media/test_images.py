@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dreamina_ui.media import images as pictures
-from dreamina_ui.media.images import FORMATS, PictureFault, Previews, make_previews
+from dreamina_ui.media.images import FORMATS, ImageError, Previews, make_previews
 from tests.support.png_chunks import SIGNATURE, png_chunk, png_chunks
 
 PNG = next(form for form in FORMATS if form.name == "PNG")
@@ -53,7 +53,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Previ
                 patch.setattr(pictures, "isal_zlib", None)
             try:
                 return make_previews(path, PNG, 1_000_000)
-            except PictureFault:
+            except ImageError:
                 return None
 
     return look

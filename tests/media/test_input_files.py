@@ -15,9 +15,9 @@ from PIL import Image
 
 from dreamina_ui.errors import InputError, describe_rule
 from dreamina_ui.ledger.job import Job, Output
-from dreamina_ui.media.input_files import MOST_AT_ONCE, InputFiles
-from dreamina_ui.media.signed_urls import LINK_S, SignedLinks, read_secret
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.input_files import MAX_AT_ONCE, InputFiles
+from dreamina_ui.media.signed_urls import LINK_S, SignedUrls, read_secret
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.web.i18n.translate import languages, rule_text
 from tests.support.bad_server import Answer as RawAnswer
@@ -47,8 +47,8 @@ def make(tmp_path: Path, host: FileServer) -> Make:
     def make_one(
         *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, Path] | None = None, **more: float
     ) -> InputFiles:
-        guard = AddressGuard(exempt_origin=host.origin, resolve=resolve)
-        links = SignedLinks("https://studio.example/page", b"s" * 32, Clock())
+        guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
+        links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
         return InputFiles(tmp_path / "given", guard, links, lambda key: found, **{"check_s": 4.0, **more})
 
     return make_one
@@ -96,11 +96,11 @@ BAD = {
 def test_each_broken_rule_is_told_by_name_with_the_address(make: Make, host: FileServer, name: str) -> None:
     """Who pays must read what to mend, and where."""
     good, bad = host.give("/good.png", Answer(png(), headers=PNG)), host.give("/bad", BAD[name])
-    fault = refusal(make(), good, bad)
+    exc = refusal(make(), good, bad)
     rules = {"page called a picture": "page", "size told": "size", "empty": "kind"}
-    assert (fault.field, fault.rule, fault.value) == ("image_urls.1", f"address_{rules.get(name, name)}", bad)
-    assert bad in str(fault)
-    assert "Nothing was submitted" in str(fault)
+    assert (exc.field, exc.rule, exc.value) == ("image_urls.1", f"address_{rules.get(name, name)}", bad)
+    assert bad in str(exc)
+    assert "Nothing was submitted" in str(exc)
 
 
 def test_an_endless_file_without_a_length_is_refused_at_the_limit(
@@ -109,8 +109,8 @@ def test_an_endless_file_without_a_length_is_refused_at_the_limit(
     """A host that hides the length does not fill the machine."""
     monkeypatch.setattr("dreamina_ui.media.input_files.MAX_MB", {"image": 1, "video": 2, None: 2})
     url = host.give("/endless", Answer(png() + bytes(100_000), headers=PNG, endless=True))
-    fault = refusal(make(), url)
-    assert (fault.rule, fault.limit) == ("address_size", 1)
+    exc = refusal(make(), url)
+    assert (exc.rule, exc.limit) == ("address_size", 1)
 
 
 @pytest.mark.parametrize(
@@ -166,12 +166,12 @@ def test_a_slow_host_holds_a_press_for_no_longer_than_told(tmp_path: Path, name:
             url = f"{slow.url}/a"
         else:
             threading.Thread(target=_drip, args=(dripping,), daemon=True).start()
-        links = SignedLinks("", b"s" * 32, Clock())
-        guard = AddressGuard(exempt_origin=url)
+        links = SignedUrls("", b"s" * 32, Clock())
+        guard = UrlGuard(exempt_origin=url)
         files = InputFiles(tmp_path, guard, links, lambda key: None, check_s=0.4)
         started = time.monotonic()
-        fault = refusal(files, url)
-        assert (fault.rule, fault.limit) == ("address_slow", 0.4)
+        exc = refusal(files, url)
+        assert (exc.rule, exc.limit) == ("address_slow", 0.4)
         assert time.monotonic() - started < 2
         while files._under_way:
             assert time.monotonic() - started < 3, "a thread is still with the slow host"
@@ -193,7 +193,7 @@ def _drip(listener: socket.socket) -> None:
 
 def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
     """One visitor's slow addresses are not another's wait."""
-    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(MOST_AT_ONCE)]
+    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(MAX_AT_ONCE)]
     files = make(check_s=2.0)
     looks = [files.look(FIELD, url, "one") for url in urls]
     one_more = files.look(FIELD, urls[0] + "?more", "one").exception(5)
@@ -206,7 +206,7 @@ def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
 
 def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
-    monkeypatch.setattr("dreamina_ui.media.input_files.MOST_OF_ADDRESS", 3)
+    monkeypatch.setattr("dreamina_ui.media.input_files.MAX_OF_ADDRESS", 3)
     urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(3)]
     files = make(check_s=2.0)
     looks = [files.look(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
@@ -225,9 +225,9 @@ def test_a_look_for_which_there_is_no_thread_is_refused_and_forgotten(
     files, url = make(), host.give("/good.png", Answer(png(), headers=PNG))
     with monkeypatch.context() as small:
         small.setattr(threading.Thread, "start", _no_thread)
-        for _ in range(MOST_AT_ONCE + 1):
-            fault = files.look(FIELD, url, "someone", "home").exception(5)
-            assert isinstance(fault, InputError)
+        for _ in range(MAX_AT_ONCE + 1):
+            exc = files.look(FIELD, url, "someone", "home").exception(5)
+            assert isinstance(exc, InputError)
     files.check(MODEL, {"image_urls": [url]}, "someone", "home")
 
 
@@ -332,7 +332,7 @@ def kept(tmp_path: Path) -> tuple[Job, Output, Path]:
 def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
     """A link that gets about must not open the library, nor for ever."""
     clock = Clock()
-    links = SignedLinks("https://studio.example/page", b"s" * 32, clock)
+    links = SignedUrls("https://studio.example/page", b"s" * 32, clock)
     url = links.address("f" * 32, "fox.png")
     place = links.place_of(url)
     assert place
@@ -347,7 +347,7 @@ def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
         place.rpartition("/")[0],
     ):
         assert links.file_key(changed) is None
-    assert SignedLinks("https://studio.example/page", b"t" * 32, clock).file_key(place) is None
+    assert SignedUrls("https://studio.example/page", b"t" * 32, clock).file_key(place) is None
     clock.advance(LINK_S + 1)
     assert (links.file_key(place) or ("", 1.0))[1] < 0
 

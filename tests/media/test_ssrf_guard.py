@@ -15,8 +15,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamina_ui.errors import AddressError
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.errors import UrlError
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from tests.support.file_server import Answer, FileServer
 
 PUBLIC = "93.184.216.34"
@@ -77,7 +77,7 @@ def dialled(watch: dict[int, list[str]]) -> Iterator[list[str]]:
 )
 def test_public_https_addresses_pass(url: str) -> None:
     """A guard that refuses real results would lose paid pictures."""
-    AddressGuard(resolve=answering(PUBLIC)).check(url)
+    UrlGuard(resolve=answering(PUBLIC)).check(url)
 
 
 @pytest.mark.parametrize(
@@ -153,15 +153,15 @@ def test_public_https_addresses_pass(url: str) -> None:
 )
 def test_other_addresses_are_refused(url: Any) -> None:
     """Whoever types an address must not make this machine reach into its own network."""
-    with pytest.raises(AddressError):
-        AddressGuard(resolve=answering(PUBLIC)).check(url)
+    with pytest.raises(UrlError):
+        UrlGuard(resolve=answering(PUBLIC)).check(url)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"https?://[^/]{0,40}(/.*)?"), st.binary(), st.none(), st.integers()))
 def test_any_garbage_is_refused_or_passes_and_never_crashes(url: Any) -> None:
     """People paste anything; the guard answers with its own error and no other."""
-    with contextlib.suppress(AddressError):
-        AddressGuard(resolve=answering(PUBLIC)).check(url)
+    with contextlib.suppress(UrlError):
+        UrlGuard(resolve=answering(PUBLIC)).check(url)
 
 
 @given(st.ip_addresses())
@@ -169,72 +169,72 @@ def test_no_special_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IP
     """Hypothesis draws from all the special blocks that the registries list."""
     literal = f"[{ip}]" if ip.version == 6 else str(ip)
     for guard, url in (
-        (AddressGuard(resolve=answering(PUBLIC)), f"https://{literal}/"),
-        (AddressGuard(resolve=answering(PUBLIC, str(ip))), "https://a.example/"),
+        (UrlGuard(resolve=answering(PUBLIC)), f"https://{literal}/"),
+        (UrlGuard(resolve=answering(PUBLIC, str(ip))), "https://a.example/"),
     ):
         if ip.is_private or ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
             mapped = getattr(ip, "ipv4_mapped", None)
             if mapped is not None and mapped.is_global and not mapped.is_multicast:
                 continue
-            with pytest.raises(AddressError):
+            with pytest.raises(UrlError):
                 guard.check(url)
 
 
 def test_one_private_answer_among_public_ones_refuses_the_name() -> None:
     """A name with two answers would otherwise be a coin toss into the own network."""
-    with pytest.raises(AddressError, match=r"a\.example.*10\.0\.0\.1"):
-        AddressGuard(resolve=answering(PUBLIC, "10.0.0.1")).check("https://a.example/")
+    with pytest.raises(UrlError, match=r"a\.example.*10\.0\.0\.1"):
+        UrlGuard(resolve=answering(PUBLIC, "10.0.0.1")).check("https://a.example/")
 
 
 def test_a_name_that_does_not_resolve_now_is_no_verdict() -> None:
     """Name servers fail for a moment, and a paid picture must not be given up for it."""
-    guard = AddressGuard(resolve=unresolvable)
+    guard = UrlGuard(resolve=unresolvable)
     with pytest.raises(requests.ConnectionError):
         guard.check("https://a.example/")
     with guard.session() as session, pytest.raises(requests.ConnectionError):
         session.get("https://a.example/")
     with pytest.raises(requests.ConnectionError):
-        AddressGuard(resolve=answering()).check("https://a.example/")
+        UrlGuard(resolve=answering()).check("https://a.example/")
 
 
 @pytest.mark.parametrize("entry", ["runcomfy.net", ".runcomfy.net", "RunComfy.Net"])
 def test_allowed_hosts_cover_their_subdomains_and_nothing_else(entry: str) -> None:
     """An instance that expects files from one place should fetch from there only."""
-    guard = AddressGuard(allowed_hosts=frozenset({entry}), resolve=answering(PUBLIC))
+    guard = UrlGuard(allowed_hosts=frozenset({entry}), resolve=answering(PUBLIC))
     guard.check("https://runcomfy.net/")
     guard.check("https://a.b.runcomfy.net/")
     for host in ("evilruncomfy.net", "runcomfy.net.evil.example", PUBLIC):
-        with pytest.raises(AddressError, match="allowed hosts"):
+        with pytest.raises(UrlError, match="allowed hosts"):
             guard.check(f"https://{host}/")
 
 
 def test_the_exempt_origin_is_one_scheme_host_and_port(server: FileServer) -> None:
     """The sandbox is on this machine; its neighbours on other ports are none of our business."""
     url = server.give("/a", Answer(b"hello"))
-    guard = AddressGuard(exempt_origin=server.origin + "/v1/models", allowed_hosts=frozenset({"runcomfy.net"}))
+    guard = UrlGuard(exempt_origin=server.origin + "/v1/models", allowed_hosts=frozenset({"runcomfy.net"}))
     guard.check(url)
     with guard.session() as session:
         assert session.get(url).content == b"hello"
     port = server.origin.rpartition(":")[2]
     for other in ("http://127.0.0.1:1/", f"https://127.0.0.1:{port}/", f"http://localhost:{port}/"):
         assert not guard.is_exempt(other)
-        with pytest.raises(AddressError):
+        with pytest.raises(UrlError):
             guard.check(other)
 
 
 def test_an_exempt_origin_that_is_no_address_is_refused_at_once() -> None:
     """A typing error in the settings shows at start, not at the first paid picture."""
     with pytest.raises(ValueError, match="exempt origin"):
-        AddressGuard(exempt_origin="model-api.runcomfy.net")
+        UrlGuard(exempt_origin="model-api.runcomfy.net")
 
 
 def test_a_name_that_changes_its_answer_reaches_nothing(server: FileServer, dialled: list[str]) -> None:
     """DNS rebinding: public for the check, this machine for the connection."""
     answers = [answering(PUBLIC), answering("127.0.0.1")]
-    guard = AddressGuard(resolve=lambda *args: answers.pop(0)(*args))
+    guard = UrlGuard(resolve=lambda *args: answers.pop(0)(*args))
     url = f"https://a.example:{server.origin.rpartition(':')[2]}/secret"
     guard.check(url)
-    with guard.session() as session, pytest.raises(AddressError, match=r"127\.0\.0\.1"):
+    with guard.session() as session, pytest.raises(UrlError, match=r"127\.0\.0\.1"):
         session.get(url)
     assert dialled == []
     assert server.requests == []
@@ -248,7 +248,7 @@ def test_a_connection_dials_exactly_the_addresses_that_were_checked(dialled: lis
         asked.append(host)
         return answering(PUBLIC, "1.1.1.1")(host, *args)
 
-    with AddressGuard(resolve=resolve).session() as session, pytest.raises(requests.ConnectionError):
+    with UrlGuard(resolve=resolve).session() as session, pytest.raises(requests.ConnectionError):
         session.get("https://a.example/")
     assert asked == ["a.example"]
     assert dialled == [PUBLIC, "1.1.1.1"]
@@ -257,7 +257,7 @@ def test_a_connection_dials_exactly_the_addresses_that_were_checked(dialled: lis
 def test_the_host_stays_the_name_though_its_address_is_dialled(server: FileServer) -> None:
     """File hosts serve many names from one address, and a certificate is for the name."""
 
-    class ToThisMachine(AddressGuard):
+    class ToThisMachine(UrlGuard):
         def vetted(self, scheme: str, host: str, port: int) -> list[str]:
             return ["127.0.0.1"]
 
@@ -271,9 +271,9 @@ def test_the_host_stays_the_name_though_its_address_is_dialled(server: FileServe
 def test_the_session_checks_by_itself(server: FileServer) -> None:
     """Code that forgets to call `check` is still kept out of the own network."""
     server.give("/a", Answer(b"secret"))
-    with AddressGuard().session() as session:
+    with UrlGuard().session() as session:
         for url in (server.origin + "/a", "https://127.0.0.1/", "https://localhost/"):
-            with pytest.raises(AddressError):
+            with pytest.raises(UrlError):
                 session.get(url)
     assert server.requests == []
 
@@ -286,7 +286,7 @@ def test_the_session_follows_no_redirect_keeps_no_cookie_and_reads_no_environmen
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     url = server.give("/a", Answer(b"hello", headers={"Set-Cookie": "a=b"}))
     hop = server.give("/hop", Answer(status=302, headers={"Location": "/a"}))
-    with AddressGuard(exempt_origin=server.origin).session() as session:
+    with UrlGuard(exempt_origin=server.origin).session() as session:
         session.get(url)
         session.get(url)
         assert session.get(hop).status_code == 302
@@ -298,7 +298,7 @@ def test_the_session_follows_no_redirect_keeps_no_cookie_and_reads_no_environmen
 
 def test_messages_show_the_host_and_never_the_query() -> None:
     """The query of a pre-signed address is a secret."""
-    with pytest.raises(AddressError) as caught:
-        AddressGuard(resolve=answering("10.0.0.1")).check("https://a.example/x.png?X-Signature=s3cret")
+    with pytest.raises(UrlError) as caught:
+        UrlGuard(resolve=answering("10.0.0.1")).check("https://a.example/x.png?X-Signature=s3cret")
     assert "a.example" in str(caught.value)
     assert "s3cret" not in str(caught.value)

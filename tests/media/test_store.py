@@ -29,9 +29,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFile
 
-from dreamina_ui.errors import AddressError, DiskError, MediaError
-from dreamina_ui.media.download import Downloader, DownloadFault
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.errors import DiskError, MediaError, UrlError
+from dreamina_ui.media.download import Downloader, DownloadError
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import MediaStore
 from tests.support.file_server import Answer, FileServer
 
@@ -73,7 +73,7 @@ def pauses() -> list[float]:
 @pytest.fixture
 def make_store(tmp_path: Path, server: FileServer, pauses: list[float]) -> Callable[..., MediaStore]:
     def make(**options: Any) -> MediaStore:
-        guard = AddressGuard(exempt_origin=server.origin)
+        guard = UrlGuard(exempt_origin=server.origin)
         return MediaStore(tmp_path / "media", guard, **{"pause": pauses.append, **options})
 
     return make
@@ -206,10 +206,10 @@ def test_previews_look_right_in_every_colour_mode(
     """A preview in false colours makes people throw away a good picture."""
     store.keep(JOB, 0, "image", server.give("/a", Answer(body)))
     with opened(store, "preview") as copy:
-        for x, colour in ((10, left), (80, right)):
+        for x, color in ((10, left), (80, right)):
             pixel = copy.convert("RGB").getpixel((x, 30))
             assert isinstance(pixel, tuple)
-            assert colour is None or all(abs(a - b) < 25 for a, b in zip(pixel, colour, strict=True))
+            assert color is None or all(abs(a - b) < 25 for a, b in zip(pixel, color, strict=True))
 
 
 def test_transparency_survives_in_previews(server: FileServer, store: MediaStore) -> None:
@@ -369,12 +369,12 @@ def test_a_trickling_host_is_given_up(server: FileServer, make_store: Callable[.
 
 def test_each_download_ends_at_its_own_deadline(server: FileServer, tmp_path: Path) -> None:
     """One thread minds them all, those that lie closer than the one it waits for, too."""
-    guard = AddressGuard(exempt_origin=server.origin)
+    guard = UrlGuard(exempt_origin=server.origin)
     downloader = Downloader(guard, max_bytes=10**6, connect_timeout_s=5, read_timeout_s=5)
     url = server.give("/a", Answer(trickle_s=0.001))
 
     def fetch(name: str, seconds: float) -> str:
-        with pytest.raises(DownloadFault) as caught:
+        with pytest.raises(DownloadError) as caught:
             downloader.fetch(url, tmp_path / name, time.monotonic() + seconds)
         return caught.value.rule
 
@@ -392,7 +392,7 @@ def test_a_silent_host_is_given_up(make_store: Callable[..., MediaStore], tmp_pa
     """A host that takes the call and says nothing must not hold a worker for ever."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         origin = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        guard = AddressGuard(exempt_origin=origin)
+        guard = UrlGuard(exempt_origin=origin)
         store = MediaStore(tmp_path / "media", guard, read_timeout_s=0.02, pause=lambda _: None)
         with pytest.raises(MediaError, match="silent"):
             _ready(store).keep(JOB, 0, "image", origin + "/a" + QUERY)
@@ -407,7 +407,7 @@ def test_a_name_that_does_not_resolve_is_asked_again(tmp_path: Path, pauses: lis
     def resolve(*_: Any) -> Any:
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
-    store = _ready(MediaStore(tmp_path / "media", AddressGuard(resolve=resolve), pause=pauses.append))
+    store = _ready(MediaStore(tmp_path / "media", UrlGuard(resolve=resolve), pause=pauses.append))
     with pytest.raises(MediaError) as caught:
         store.keep(JOB, 0, "image", "https://files.runcomfy.net/a")
     assert type(caught.value) is MediaError
@@ -417,7 +417,7 @@ def test_a_name_that_does_not_resolve_is_asked_again(tmp_path: Path, pauses: lis
 def test_an_address_that_must_not_be_fetched_is_never_repeated(store: MediaStore, pauses: list[float]) -> None:
     """It would be as wrong the second time."""
     for url in ("https://10.0.0.1/a", "http://127.0.0.1:1/a", "nonsense", "https://a.example:x/"):
-        with pytest.raises(AddressError):
+        with pytest.raises(UrlError):
             store.keep(JOB, 0, "image", url)
     assert pauses == []
 
@@ -440,7 +440,7 @@ def test_redirects_are_followed_and_end(server: FileServer, store: MediaStore) -
 def test_a_redirect_goes_through_the_guard(server: FileServer, store: MediaStore, target: str) -> None:
     """A public host could otherwise send us into our own network."""
     hop = server.give("/hop", Answer(status=302, headers={"Location": target}))
-    with pytest.raises(AddressError):
+    with pytest.raises(UrlError):
         store.keep(JOB, 0, "image", hop)
     assert len(server.requests) == 1
 
@@ -451,12 +451,12 @@ def test_a_foreign_host_cannot_redirect_into_the_exempt_origin(server: FileServe
     with FileServer() as stranger:
         hop = stranger.give("/hop", Answer(status=302, headers={"Location": inner}))
 
-        class BothPass(AddressGuard):
+        class BothPass(UrlGuard):
             def vetted(self, scheme: str, host: str, port: int) -> list[str]:
                 return ["127.0.0.1"]
 
         store = _ready(MediaStore(tmp_path / "media", BothPass(exempt_origin=server.origin), attempts=1))
-        with pytest.raises(AddressError, match="own origin"):
+        with pytest.raises(UrlError, match="own origin"):
             store.keep(JOB, 0, "image", hop)
     assert server.requests == []
 
@@ -637,8 +637,8 @@ def test_any_damage_is_a_media_error_or_a_picture(
     url = server.give("/a", Answer(bytes(body[: cut or None])))
     try:
         facts = _ready(make_store(attempts=1)).keep(JOB, 0, "image", url)
-    except MediaError as fault:
-        kind: type[MediaError] | None = type(fault)
+    except MediaError as exc:
+        kind: type[MediaError] | None = type(exc)
     else:
         kind = None
         assert facts.size_bytes == len(body[: cut or None])

@@ -221,9 +221,9 @@ def test_a_refusal_tells_field_rule_limit_and_value() -> None:
     """A program can act on the parts, and a person on the message."""
     with pytest.raises(InputError) as caught:
         DREAMINA.check({"prompt": "a", "scale": 1.0001})
-    fault = caught.value
-    assert (fault.field, fault.rule, fault.limit, fault.value) == ("scale", "maximum", 1, 1.0001)
-    assert str(fault) == "scale: must be at most 1; got 1.0001. Nothing was submitted."
+    exc = caught.value
+    assert (exc.field, exc.rule, exc.limit, exc.value) == ("scale", "maximum", 1, 1.0001)
+    assert str(exc) == "scale: must be at most 1; got 1.0001. Nothing was submitted."
 
 
 def _nested(depth: int) -> Any:
@@ -405,8 +405,8 @@ def test_whatever_is_given_is_refused_by_name_or_is_valid(inputs: Any) -> None:
     """Anyone may send anything to the public endpoint: it costs an error message, never a crash or a bad submit."""
     try:
         checked = DREAMINA.check(inputs)
-    except InputError as fault:
-        str(fault).encode()
+    except InputError as exc:
+        str(exc).encode()
         return
     Draft202012Validator(PLAIN_SCHEMA).validate(checked)
     assert checked["prompt"].strip()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dreamina_ui.errors import SettingsError
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 
 HOLD = """
 import sys
@@ -47,7 +47,7 @@ def test_a_second_server_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with another_server(folder) as other:
         with pytest.raises(SettingsError) as caught:
-            DataFolder(folder)
+            DataDir(folder)
         assert f"process {other.pid}" in str(caught.value)
         assert str(folder) in str(caught.value)
         assert "DREAMINA_DATA_DIR" in str(caught.value)
@@ -59,23 +59,23 @@ def test_a_killed_server_lets_go(tmp_path: Path) -> None:
     with another_server(tmp_path) as other:
         other.kill()
         other.wait()
-        DataFolder(tmp_path).release()
+        DataDir(tmp_path).release()
 
 
 def test_a_released_folder_can_be_taken_again(tmp_path: Path) -> None:
     """Also by the same process, as a restart in a notebook does."""
-    first = DataFolder(tmp_path)
+    first = DataDir(tmp_path)
     with pytest.raises(SettingsError, match=f"process {os.getpid()}"):
-        DataFolder(tmp_path)
+        DataDir(tmp_path)
     first.release()
-    second = DataFolder(tmp_path)
+    second = DataDir(tmp_path)
     assert (tmp_path / "server.pid").read_text() == f"{os.getpid()}\n"
     second.release()
 
 
 def test_the_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
     """Prompts and pictures are private on a machine with other users."""
-    folder = DataFolder(tmp_path / "deep" / "data")
+    folder = DataDir(tmp_path / "deep" / "data")
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
     assert {folder.ledger.parent, folder.media.parent, folder.sandbox.parent} == {folder.path}
     folder.release()
@@ -84,7 +84,7 @@ def test_the_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
 def test_a_relative_path_stays_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later change of the working directory must not move the pictures."""
     monkeypatch.chdir(tmp_path)
-    folder = DataFolder(Path("data"))
+    folder = DataDir(Path("data"))
     assert folder.path == tmp_path / "data"
     folder.release()
 
@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_used_is_told_before_anything_is_bought(tmp_path
     else:
         (tmp_path / in_the_way).mkdir(parents=True)
     with pytest.raises(SettingsError) as caught:
-        DataFolder(tmp_path / "data")
+        DataDir(tmp_path / "data")
     assert str(tmp_path / "data") in str(caught.value)
     assert "DREAMINA_DATA_DIR" in str(caught.value)
 
@@ -106,13 +106,13 @@ def test_a_folder_below_a_file_is_told_too(tmp_path: Path) -> None:
     """A slip in the path is the commonest fault."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be written"):
-        DataFolder(tmp_path / "file" / "data")
+        DataDir(tmp_path / "file" / "data")
 
 
 def test_after_a_refusal_the_folder_is_free(tmp_path: Path) -> None:
     """Who mends the fault can start at once."""
     (tmp_path / "server.pid").mkdir()
     with pytest.raises(SettingsError):
-        DataFolder(tmp_path)
+        DataDir(tmp_path)
     (tmp_path / "server.pid").rmdir()
-    DataFolder(tmp_path).release()
+    DataDir(tmp_path).release()

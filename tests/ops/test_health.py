@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import LedgerError
-from dreamina_ui.ops.health import LEAST_FREE_BYTES, PROBE_PAUSE_S, Health
+from dreamina_ui.ops.health import MIN_FREE_BYTES, PROBE_PAUSE_S, Health
 from dreamina_ui.ops.metrics import Metrics
 from tests.support.bad_server import Answer, json_answer
 from tests.support.browser import AppProcess
@@ -22,7 +22,7 @@ from tests.support.harness import MODEL_ID, TOKEN, Scene, Service, no_pause
 class Watched:
     """A scene whose calls to the API are noted, and the health of it all."""
 
-    def __init__(self, scene: Scene, least_free_bytes: int = LEAST_FREE_BYTES) -> None:
+    def __init__(self, scene: Scene, min_free_bytes: int = MIN_FREE_BYTES) -> None:
         self.scene = scene
         self.calls = ApiCalls(scene.clock)
         scene.client_options["on_call"] = self.calls.note
@@ -31,7 +31,7 @@ class Watched:
         client = RunComfy(scene.base_url, TOKEN, on_call=self.calls.note, pause=no_pause)
         probe = partial(client.price, MODEL_ID, attempts=1)
         self.health = Health(
-            scene.ledger, scene.folder, self.calls, probe, least_free_bytes=least_free_bytes, clock=scene.clock
+            scene.ledger, scene.folder, self.calls, probe, min_free_bytes=min_free_bytes, clock=scene.clock
         )
 
 
@@ -92,7 +92,7 @@ def test_a_ledger_that_was_taken_away_is_not_ready(watched: Watched) -> None:
 
 def test_a_full_disk_is_not_ready(scene: Scene) -> None:
     """New pictures would have no place."""
-    assert Watched(scene, least_free_bytes=10**18).health.not_ready() == ("disk",)
+    assert Watched(scene, min_free_bytes=10**18).health.not_ready() == ("disk",)
 
 
 def test_the_probes_are_open_and_tell_nothing_else(app: AppProcess) -> None:

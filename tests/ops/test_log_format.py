@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dreamina_ui.ledger.job import new_id
-from dreamina_ui.ops.log_format import JsonLines, Seldom, TextLines
+from dreamina_ui.ops.log_format import JsonLines, RepeatedWarningFilter, TextLines
 from tests.support.harness import Scene, Service
 
 
@@ -54,10 +54,10 @@ def test_a_key_is_shortened_wherever_it_stands(formatter: logging.Formatter) -> 
     key, request_id = new_id(), new_id()
     try:
         raise OSError(f"/data/media/{key[:2]}/{key}/0/original.png")
-    except OSError as fault:
+    except OSError as exc:
         record = logging.getLogger("x").makeRecord(
             "x", logging.WARNING, "f", 1, "GET /dreamina/jobs/%s\n2026 INFO forged", (key,),
-            (type(fault), fault, fault.__traceback__), extra={"request_id": request_id, "state": request_id},
+            (type(exc), exc, exc.__traceback__), extra={"request_id": request_id, "state": request_id},
         )  # fmt: skip
     text = formatter.format(record)
     assert key[8:] not in text
@@ -71,7 +71,7 @@ def test_a_key_is_shortened_wherever_it_stands(formatter: logging.Formatter) -> 
 
 def test_a_server_without_room_for_a_connection_says_so_once_a_minute() -> None:
     """Python says it two thousand times a second: a crowd would fill the disk."""
-    seldom = Seldom("no room")
+    seldom = RepeatedWarningFilter("no room")
 
     def tells(text: str, at_s: float) -> bool:
         record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), None)

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
-from dreamina_ui.spending.costs import Costs, Sum
+from dreamina_ui.spending.costs import Costs, CostTotal
 from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
 from tests.support.browser import AppProcess, Visitor
 from tests.support.harness import MODEL_ID
@@ -44,10 +44,14 @@ def test_costs_are_added_by_day_month_and_model(shelf: Shelf, costs: Costs) -> N
         ],
     )
     purse = costs.read("v", all_of_owner=False)["money"]
-    assert purse.total == Sum(3.75, 4, 0)
-    assert purse.days == {"2026-10-09": Sum(2.0, 1), "2026-11-17": Sum(0.25, 1), "2026-11-18": Sum(1.5, 2)}
-    assert purse.months == {"2026-10": Sum(2.0, 1), "2026-11": Sum(1.75, 3)}
-    assert purse.models == {MODEL_ID: Sum(2.75, 3), other: Sum(1.0, 1)}
+    assert purse.total == CostTotal(3.75, 4, 0)
+    assert purse.days == {
+        "2026-10-09": CostTotal(2.0, 1),
+        "2026-11-17": CostTotal(0.25, 1),
+        "2026-11-18": CostTotal(1.5, 2),
+    }
+    assert purse.months == {"2026-10": CostTotal(2.0, 1), "2026-11": CostTotal(1.75, 3)}
+    assert purse.models == {MODEL_ID: CostTotal(2.75, 3), other: CostTotal(1.0, 1)}
 
 
 def test_a_cost_that_was_not_told_is_unknown_and_not_zero(shelf: Shelf, costs: Costs) -> None:
@@ -65,7 +69,7 @@ def test_a_cost_that_was_not_told_is_unknown_and_not_zero(shelf: Shelf, costs: C
             make_job(state="cancelled", request_id="f"),
         ],
     )
-    assert costs.read("v", all_of_owner=False)["money"].total == Sum(0.5, 2, 4)
+    assert costs.read("v", all_of_owner=False)["money"].total == CostTotal(0.5, 2, 4)
 
 
 def test_play_money_is_kept_apart(shelf: Shelf, costs: Costs) -> None:
@@ -81,10 +85,10 @@ def test_each_sees_what_is_theirs(shelf: Shelf, costs: Costs) -> None:
         shelf.path,
         [
             make_job(cost_usd=1.0, visitor_id="alice"),
-            make_job(cost_usd=2.0, visitor_id="alice", key_mark="k"),
-            make_job(cost_usd=4.0, visitor_id="bob", key_mark="l"),
+            make_job(cost_usd=2.0, visitor_id="alice", key_fingerprint="k"),
+            make_job(cost_usd=4.0, visitor_id="bob", key_fingerprint="l"),
             make_job(cost_usd=8.0, visitor_id=None),
-            make_job(cost_usd=16.0, visitor_id="owner", key_mark="m"),
+            make_job(cost_usd=16.0, visitor_id="owner", key_fingerprint="m"),
         ],
     )
 

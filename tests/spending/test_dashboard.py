@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dreamina_ui.spending.dashboard import MOST_ADDRESSES, MOST_FAULTS, MOST_VISITORS, Overview, Spending, read_overview
-from dreamina_ui.spending.limits import Limits, MoneyGuard
-from dreamina_ui.spending.moderation import Controls
+from dreamina_ui.spending.dashboard import MAX_ADDRESSES, MAX_FAULTS, MAX_VISITORS, Dashboard, Spending, read_dashboard
+from dreamina_ui.spending.limits import Limits, SpendingGuard
+from dreamina_ui.spending.moderation import Moderation
 from tests.support.harness import MODEL_ID
 from tests.support.library_rows import NOON, ORIGIN, Shelf, add_rows, make_job
 
@@ -23,15 +23,15 @@ class Books:
 
     def __init__(self, folder: Path) -> None:
         self.shelf = Shelf(folder)
-        self.controls = Controls(self.shelf.ledger, self.shelf.clock)
-        self.guard = MoneyGuard(Limits(), ORIGIN)
+        self.controls = Moderation(self.shelf.ledger, self.shelf.clock)
+        self.guard = SpendingGuard(Limits(), ORIGIN)
 
     def add(self, count: int = 1, **fields: Any) -> None:
         add_rows(self.shelf.path, [make_job(**fields) for _ in range(count)])
 
-    def read(self) -> Overview:
+    def read(self) -> Dashboard:
         with self.shelf.ledger.reading() as connection:
-            return read_overview(connection, self.guard, self.controls.rules(connection), [MODEL_ID], NOON)
+            return read_dashboard(connection, self.guard, self.controls.rules(connection), [MODEL_ID], NOON)
 
     def used(self) -> dict[str, float]:
         return {limit.name: limit.used for limit in self.read().limits}
@@ -102,7 +102,7 @@ def test_visitors_stand_with_their_jobs_money_and_addresses(books: Books) -> Non
 
 def test_jobs_on_a_visitors_own_key_are_seen_and_cost_the_owner_nothing(books: Books) -> None:
     """They count for no limit; but who misuses the page is seen."""
-    books.add(2, visitor_id=A, cost_usd=5.0, key_mark="m", problem="auth")
+    books.add(2, visitor_id=A, cost_usd=5.0, key_fingerprint="m", problem="auth")
     found = books.read()
     assert (found.today.jobs, books.used()["per_day"]) == (0, 0)
     assert (found.guests[0].jobs, found.guests[0].usd, found.states) == (2, 0.0, {"done": 2})
@@ -112,12 +112,12 @@ def test_jobs_on_a_visitors_own_key_are_seen_and_cost_the_owner_nothing(books: B
 def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books) -> None:
     """The whole job_id is a key, and a prompt is its visitor's."""
     failed = {"prompt": "a secret wish", "state": "failed", "problem": "refused"}
-    moments = range(MOST_FAULTS + 5)
+    moments = range(MAX_FAULTS + 5)
     add_rows(books.shelf.path, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
     books.add(1, prompt="a secret wish")
     troubles = books.read().troubles
-    assert [trouble.detail for trouble in troubles][:2] == [f"no {MOST_FAULTS + 4}", f"no {MOST_FAULTS + 3}"]
-    assert len(troubles) == MOST_FAULTS
+    assert [trouble.detail for trouble in troubles][:2] == [f"no {MAX_FAULTS + 4}", f"no {MAX_FAULTS + 3}"]
+    assert len(troubles) == MAX_FAULTS
     assert {len(trouble.job) for trouble in troubles} == {8}
     assert "secret" not in repr(books.read())
 
@@ -131,8 +131,8 @@ def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
     add_rows(books.shelf.path, crowd)
     found = books.read()
     assert found.visitors == 150
-    assert [guest.visitor_id for guest in found.guests] == [f"{number:032x}" for number in range(MOST_VISITORS)]
-    assert {len(guest.addresses) for guest in found.guests} == {MOST_ADDRESSES}
+    assert [guest.visitor_id for guest in found.guests] == [f"{number:032x}" for number in range(MAX_VISITORS)]
+    assert {len(guest.addresses) for guest in found.guests} == {MAX_ADDRESSES}
 
 
 def test_a_limit_in_money_that_cannot_hold_is_told(books: Books) -> None:

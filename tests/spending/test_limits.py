@@ -13,7 +13,7 @@ import pytest
 from dreamina_ui.errors import LimitError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import Settings
-from dreamina_ui.spending.limits import CAUTIOUS, MOST_FILES, Limits, MoneyGuard, day_end, month_end
+from dreamina_ui.spending.limits import CAUTIOUS, MAX_FILES, Limits, SpendingGuard, day_end, month_end
 from dreamina_ui.wiring import limits as limits_of
 from tests.support.bad_server import Answer, json_answer
 from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
@@ -51,8 +51,8 @@ def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Scene) -
         gate.wait()
         try:
             made.append(limited.studio.generate(MODEL_ID, {"prompt": str(number)}, visitor_id=f"v{number}"))
-        except LimitError as fault:
-            refused.append(fault)
+        except LimitError as exc:
+            refused.append(exc)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(200)]
     for thread in threads:
@@ -154,10 +154,10 @@ def test_an_unclear_job_counts(scene: Scene, service: Service) -> None:
 def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(scene: Scene, service: Service) -> None:
     """Until the service tells the cost, the worst is assumed; then the truth counts."""
     scene.start()
-    scene.studio.guard = MoneyGuard(Limits(usd_per_day=0.2), scene.origin, price_usd=0.03)
+    scene.studio.guard = SpendingGuard(Limits(usd_per_day=0.2), scene.origin, price_usd=0.03)
     service.completes()  # costs 0.03
     job = scene.wait(press(scene)[0].job_id, "done")
-    assert (job.reserved_usd, job.cost_usd) == (pytest.approx(0.03 * MOST_FILES), 0.03)
+    assert (job.reserved_usd, job.cost_usd) == (pytest.approx(0.03 * MAX_FILES), 0.03)
     service.status("in_queue")
     service.accept(Answer(silent=True))
     press(scene, 1, visitor_id="b")  # 0.03 + 0.12
@@ -179,7 +179,7 @@ def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Sc
 
 def test_the_month_has_a_limit_of_its_own(limited: Scene) -> None:
     """Thirty careful days may still be too much."""
-    limited.studio.guard = MoneyGuard(Limits(usd_per_month=0.13), limited.origin, price_usd=0.03)
+    limited.studio.guard = SpendingGuard(Limits(usd_per_month=0.13), limited.origin, price_usd=0.03)
     press(limited)
     with pytest.raises(LimitError) as caught:
         press(limited, 1, visitor_id="b")
@@ -201,7 +201,7 @@ def test_the_price_comes_from_the_api(tmp_path: Path, service: Service) -> None:
 def test_a_sandbox_job_counts_for_no_limit_of_runcomfy(limited: Scene) -> None:
     """Play money is no money."""
     press(limited, 1, visitor_id="a")
-    guard = MoneyGuard(Limits(per_day=1), "https://model-api.runcomfy.net")
+    guard = SpendingGuard(Limits(per_day=1), "https://model-api.runcomfy.net")
     with limited.ledger.reading() as connection:
         job = replace(limited.ledger.unfinished(limited.origin)[0], api_origin="https://model-api.runcomfy.net")
         guard.check(connection, job)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamina_ui.errors import ForbiddenWordError, InputError, LimitError, ShutOutError, StoppedError
+from dreamina_ui.errors import BlockedError, BlockedWordError, InputError, LimitError, StoppedError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.spending.moderation import MAX_WORDS, holds_word, plain
@@ -71,8 +71,8 @@ def test_a_stop_leaves_no_row_behind_it(quiet: Scene) -> None:
         gate.wait()
         try:
             made.append(press(quiet, visitor_id=f"v{number}"))
-        except StoppedError as fault:
-            refused.append(fault)
+        except StoppedError as exc:
+            refused.append(exc)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(40)]
     for thread in threads:
@@ -94,7 +94,7 @@ def test_submitting_again_is_stopped_too(scene: Scene, service: Service) -> None
     scene.studio.controls.stop()
     with pytest.raises(StoppedError):
         scene.studio.submit_again(job.job_id)
-    assert scene.studio.job(job.job_id).put_aside_at is None, "it still waits for its decision"
+    assert scene.studio.job(job.job_id).archived_at is None, "it still waits for its decision"
     assert service.posts == 1
 
 
@@ -194,8 +194,8 @@ def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Sc
         try:
             press(quiet, visitor_id=f"v{number}")
             outcomes.append(None)
-        except LimitError as fault:
-            outcomes.append(fault.most)
+        except LimitError as exc:
+            outcomes.append(exc.most)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(200)]
     for thread in threads:
@@ -271,20 +271,20 @@ def test_a_price_that_was_not_told_at_start_is_asked_for_again(scene: Scene, ser
 def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
     """The owner can end it with one guest without ending it with all."""
     controls = quiet.studio.controls
-    controls.shut_out("visitor", VISITOR, out=True)
-    controls.shut_out("address", HOME, out=True)
+    controls.block("visitor", VISITOR, out=True)
+    controls.block("address", HOME, out=True)
     quiet.restart()
     controls = quiet.studio.controls
-    with pytest.raises(ShutOutError):
+    with pytest.raises(BlockedError):
         press(quiet, visitor_id=VISITOR)
-    with pytest.raises(ShutOutError):
+    with pytest.raises(BlockedError):
         press(quiet, address=HOME)
     press(quiet, visitor_id="c" * 32, address="d" * 32)
     press(quiet, visitor_id=HOME, address=VISITOR)
-    controls.shut_out("visitor", VISITOR, out=False)
+    controls.block("visitor", VISITOR, out=False)
     press(quiet, visitor_id=VISITOR)
-    controls.shut_out("visitor", person_id("login", "bob"), out=True)
-    with pytest.raises(ShutOutError):
+    controls.block("visitor", person_id("login", "bob"), out=True)
+    with pytest.raises(BlockedError):
         press(quiet, visitor_id=person_id("login", "bob"))
 
 
@@ -292,7 +292,7 @@ def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
 def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, name: str) -> None:
     """What comes from a request writes no other control."""
     with pytest.raises(InputError):
-        quiet.studio.controls.shut_out(kind, name, out=True)
+        quiet.studio.controls.block(kind, name, out=True)
 
 
 # --- words
@@ -310,8 +310,8 @@ def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, n
 )  # fmt: skip
 def test_a_forbidden_word_is_found(quiet: Scene, word: str, text: str) -> None:
     """However it is written."""
-    quiet.studio.controls.forbid(["unrelated", word])
-    with pytest.raises(ForbiddenWordError) as caught:
+    quiet.studio.controls.block_words(["unrelated", word])
+    with pytest.raises(BlockedWordError) as caught:
         press(quiet, prompt=text)
     assert caught.value.word == word
     assert "unrelated" not in str(caught.value)
@@ -320,7 +320,7 @@ def test_a_forbidden_word_is_found(quiet: Scene, word: str, text: str) -> None:
 @pytest.mark.parametrize(("word", "text"), [("fox", "a foxglove"), ("fox", "firefox"), ("fox", "fox2")])
 def test_a_part_of_a_word_is_no_word(quiet: Scene, word: str, text: str) -> None:
     """Who forbids "ass" has nothing against grass."""
-    quiet.studio.controls.forbid([word])
+    quiet.studio.controls.block_words([word])
     press(quiet, prompt=text)
 
 
@@ -334,8 +334,8 @@ def test_every_word_is_found_between_spaces(word: str, text: str) -> None:
 def test_words_take_the_place_of_those_before(quiet: Scene) -> None:
     """The list on the owner's page is the list that holds; what means the same stands once."""
     controls = quiet.studio.controls
-    controls.forbid(["fox", "狐"])
-    controls.forbid(["  Two   words ", "two words", "", "\u200b"])
+    controls.block_words(["fox", "狐"])
+    controls.block_words(["  Two   words ", "two words", "", "\u200b"])
     with quiet.ledger.reading() as connection:
         assert controls.rules(connection).words == ("Two words",)
     press(quiet, prompt="fox")
@@ -344,9 +344,9 @@ def test_words_take_the_place_of_those_before(quiet: Scene) -> None:
 @pytest.mark.parametrize("words", [[7], ["\ud800"], ["x" * 101], ["x"] * (MAX_WORDS + 1), [None]])
 def test_what_is_no_word_is_refused(quiet: Scene, words: list[Any]) -> None:
     """Nothing half."""
-    quiet.studio.controls.forbid(["stays"])
+    quiet.studio.controls.block_words(["stays"])
     with pytest.raises(InputError) as caught:
-        quiet.studio.controls.forbid(words)
+        quiet.studio.controls.block_words(words)
     assert caught.value.field == "words"
     with quiet.ledger.reading() as connection:
         assert quiet.studio.controls.rules(connection).words == ("stays",)

@@ -15,8 +15,8 @@ from dreamina_ui.errors import AuthError, InputError, KeyNeededError, LimitError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import Settings
 from dreamina_ui.spending import accounts as accounts_module
-from dreamina_ui.spending.limits import OWN_KEY_AT_ONCE, Limits, MoneyGuard
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.spending.limits import OWN_KEY_AT_ONCE, Limits, SpendingGuard
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.sessions import FREE_TRIES
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.wiring import limits as limits_of
@@ -75,7 +75,7 @@ def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Scene, server: 
         requests[key].completes()
         job = keyed.wait(press(keyed, session, prompt=key).job_id)
         assert (job.state, job.request_id) == ("done", f"r-{key}")
-        assert (job.key_mark is None) == (session is None)
+        assert (job.key_fingerprint is None) == (session is None)
     for key in payers.values():
         about = [seen for seen in server.requests if f"/r-{key}/" in seen.path]
         assert {seen.header("authorization") for seen in about} == {f"Bearer {key}"}
@@ -223,7 +223,9 @@ def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Scene, service:
 
 def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Scene, service: Service) -> None:
     """It costs the owner nothing, so it uses up nothing; and it is never refused for others' use."""
-    keyed.studio.guard = MoneyGuard(Limits(visitor_per_day=1, per_day=1, usd_per_day=0.1), keyed.origin, price_usd=0.1)
+    keyed.studio.guard = SpendingGuard(
+        Limits(visitor_per_day=1, per_day=1, usd_per_day=0.1), keyed.origin, price_usd=0.1
+    )
     service.accept(Answer(silent=True))
     for number in range(3):
         assert press(keyed, prompt=str(number)).reserved_usd is None
@@ -302,15 +304,15 @@ def test_the_ledger_knows_a_key_again_and_does_not_hold_it(keyed: Scene, tmp_pat
     for path in keyed.folder.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
     elsewhere = Scene(tmp_path / "elsewhere", keyed.base_url)
-    assert elsewhere.studio.accounts.keep(KEY, None)[0].key_mark != job.key_mark
-    assert keyed.studio.accounts.keep(KEY, None)[0].key_mark == job.key_mark
+    assert elsewhere.studio.accounts.keep(KEY, None)[0].key_fingerprint != job.key_fingerprint
+    assert keyed.studio.accounts.keep(KEY, None)[0].key_fingerprint == job.key_fingerprint
     elsewhere.close()
 
 
 def test_only_so_many_keys_are_kept(keyed: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strangers must not fill the memory; the key that was not used the longest goes first."""
-    monkeypatch.setattr(accounts_module, "MOST_KEYS", 3)
-    monkeypatch.setattr(accounts_module, "MOST_SESSIONS", 2)
+    monkeypatch.setattr(accounts_module, "MAX_KEYS", 3)
+    monkeypatch.setattr(accounts_module, "MAX_SESSIONS", 2)
     accounts = keyed.studio.accounts
     for number in range(5):
         keyed.clock.advance(1)
@@ -334,7 +336,7 @@ def test_the_same_key_in_two_browsers_stays_until_both_took_it_back(keyed: Scene
     assert (accounts.hint("phone"), accounts.hint(SESSION)) == (None, "AAAA")
     keyed.studio.take_key(SESSION)
     with pytest.raises(KeyNeededError):
-        accounts.client(Job("j", MODEL_ID, keyed.origin, {}, 0.0, 0.0, key_mark="another"))
+        accounts.client(Job("j", MODEL_ID, keyed.origin, {}, 0.0, 0.0, key_fingerprint="another"))
 
 
 # --- a try that costs nothing
@@ -373,7 +375,7 @@ def test_a_wrong_key_is_told_at_once(scene: Scene, server: Misbehaving) -> None:
 def test_keys_that_could_not_be_tried_run_out(scene: Scene, server: Misbehaving) -> None:
     """While the service is away, nobody may push out everybody's keys with invented ones."""
     server.default = Answer(503)
-    app = Starlette(routes=build_key_routes(scene.studio, Access(is_shared=True)))
+    app = Starlette(routes=build_key_routes(scene.studio, Permissions(is_shared=True)))
     with TestClient(app, client=("198.51.100.1", 50000)) as client:
         codes = [client.post("/dreamina/key", json={"key": f"rc-{n}"}).status_code for n in range(FREE_TRIES + 1)]
     assert codes == [200] * FREE_TRIES + [429]

@@ -130,7 +130,7 @@ class Misbehaving:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
         with contextlib.suppress(OSError):

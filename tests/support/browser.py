@@ -99,7 +99,7 @@ class AppProcess:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.kill()
         self.process.wait()
@@ -140,8 +140,8 @@ class HeldSandbox:
         self.app.start()
         return self
 
-    def __exit__(self, *fault: Any) -> None:
-        self.app.__exit__(*fault)
+    def __exit__(self, *exc: Any) -> None:
+        self.app.__exit__(*exc)
         self.sandbox.stop()
 
 
@@ -166,9 +166,9 @@ class ScriptedApp:
         self.app.start()
         return self
 
-    def __exit__(self, *fault: Any) -> None:
-        self.app.__exit__(*fault)
-        self.server.__exit__(*fault)
+    def __exit__(self, *exc: Any) -> None:
+        self.app.__exit__(*exc)
+        self.server.__exit__(*exc)
 
 
 class Visitor:

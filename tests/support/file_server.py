@@ -97,7 +97,7 @@ class FileServer:
         threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True).start()
         return self
 
-    def __exit__(self, *fault: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
 

@@ -17,7 +17,7 @@ from dreamina_ui.api.pacing import Pace
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
@@ -25,7 +25,7 @@ from tests.support.bad_server import Answer, Misbehaving, json_answer
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
 SUBMIT = f"/v1/models/{MODEL_ID}"
-FAST = Pace(shortest_s=0.005, longest_s=0.02, fault_longest_s=0.03)
+FAST = Pace(min_s=0.005, max_s=0.02, error_max_s=0.03)
 TOKEN = "token-of-the-tests"
 INPUTS = {"prompt": "a red fox"}
 
@@ -64,7 +64,7 @@ class Scene:
     def _build(self) -> Studio:
         self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
         self.media = MediaStore(
-            self.folder / "media", AddressGuard(exempt_origin=self.base_url), attempts=2, pause=no_pause
+            self.folder / "media", UrlGuard(exempt_origin=self.base_url), attempts=2, pause=no_pause
         )
         return Studio(
             accounts=Accounts(
@@ -101,7 +101,7 @@ class Scene:
         def condition(job: Job) -> bool:
             if callable(until):
                 return until(job)
-            return job.at_rest if until == "rest" else job.state == until
+            return job.is_settled if until == "rest" else job.state == until
 
         changed = threading.Event()
         stop = self.studio.changes.subscribe(job_id, lambda _: changed.set())

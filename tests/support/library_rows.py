@@ -13,13 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from PIL import Image
 
-from dreamina_ui.ledger.job import AT_REST, Job, Output, new_id
+from dreamina_ui.ledger.job import SETTLED, Job, Output, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.migrations import search_text
 from dreamina_ui.ledger.tables import jobs as job_rows
 from dreamina_ui.ledger.tables import outputs as output_rows
-from dreamina_ui.library.library import Entry, Library, Shown
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.library.library import Entry, Library, LibraryFilter
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import MediaStore
 from tests.support.harness import MODEL_ID, png
 
@@ -46,7 +46,7 @@ class Shelf:
         self.path = folder / "ledger.sqlite3"
         self.media_folder = folder / "media"
         self.ledger = Ledger(self.path, clock=self.clock)
-        self.media = MediaStore(self.media_folder, AddressGuard())
+        self.media = MediaStore(self.media_folder, UrlGuard())
         self.library = Library(self.ledger, self.media)
 
     def add(self, prompt: str = "a red fox", *, files: int | Iterable[bytes] = 1, **fields: Any) -> Job:
@@ -73,14 +73,16 @@ class Shelf:
 
     def wall(self, **shown: Any) -> list[Entry]:
         """Everything that is shown, by pages of three."""
-        return walk(self.library, Shown(**shown), limit=3)
+        return walk(self.library, LibraryFilter(**shown), limit=3)
 
     def prompts(self, **shown: Any) -> list[str]:
         """The prompts on the wall, each once, newest first."""
         return list(dict.fromkeys(str(entry.job.inputs["prompt"]) for entry in self.wall(**shown)))
 
 
-def walk(library: Library, shown: Shown, limit: int, between: Callable[[], object] = lambda: None) -> list[Entry]:
+def walk(
+    library: Library, shown: LibraryFilter, limit: int, between: Callable[[], object] = lambda: None
+) -> list[Entry]:
     """Read page by page to the end, with something that happens between two pages."""
     found: list[Entry] = []
     while page := library.page(shown, found[-1].place if found else "", limit):
@@ -111,7 +113,7 @@ def make_job(prompt: str = "a red fox", **fields: Any) -> Job:
         visitor_id="v",
     )
     made = replace(made, **fields)
-    return replace(made, finished_at=made.created_at + 9) if made.state in AT_REST else made
+    return replace(made, finished_at=made.created_at + 9) if made.state in SETTLED else made
 
 
 def kept(index: int, content: bytes) -> Output:
@@ -126,7 +128,7 @@ def add_rows(path: Path, made: Iterable[Job]) -> None:
     """Write many jobs into a ledger at once, as another process would."""
     rows, files = [], []
     for job in made:
-        facts = {column.name: getattr(job, column.name, None) for column in job_rows.columns}
+        facts = {column.key: getattr(job, column.key, None) for column in job_rows.columns}
         rows.append(facts | {"inputs": json.dumps(dict(job.inputs)), "search_text": search_text(job.inputs)})
         for output in job.outputs:
             values = asdict(output)

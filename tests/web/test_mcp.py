@@ -23,9 +23,9 @@ from dreamina_ui.models.schema import load_models
 from dreamina_ui.ops.passwords import read_logins
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web import mcp as tools
-from dreamina_ui.web.auth.login_wall import Gate, Wall
-from dreamina_ui.web.auth.permissions import Access
-from dreamina_ui.web.auth.visitor import address_of, person_id
+from dreamina_ui.web.auth.login_wall import Authenticator, LoginWall
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.visitor import client_ip_hash, person_id
 from dreamina_ui.web.gradio_page.endpoints import KEY_HEADER, Endpoints
 from tests.support.browser import SMALL, AppProcess, last_event
 from tests.support.harness import MODEL_ID, Scene, Service
@@ -152,15 +152,15 @@ class Assistants:
     """Callers from anywhere, before the tools of a studio."""
 
     def __init__(self, scene: Scene) -> None:
-        access = Access(is_shared=True)
+        access = Permissions(is_shared=True)
         model = load_models()[MODEL_ID]
         self._routes = tools.build_tool_routes(scene.studio, model, access, uses_sandbox=False)
-        self._gate = Gate(access, read_logins("alice:wonderland", None))
+        self._gate = Authenticator(access, read_logins("alice:wonderland", None))
 
     def ask(self, method: str, *, closed: bool = False, address: str = "198.51.100.1", **given: Any) -> Any:
         """The result of one message, or the status of a refusal; `headers` and the message's parameters are given."""
         headers = {"Accept": "application/json, text/event-stream"} | given.pop("headers", {})
-        app = FastAPI(routes=self._routes, middleware=[Middleware(Wall, self._gate)] if closed else [])
+        app = FastAPI(routes=self._routes, middleware=[Middleware(LoginWall, self._gate)] if closed else [])
         auth = given.pop("auth", None)
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": given}
         with TestClient(app, "http://pictures.example", client=(address, 5000)) as client:
@@ -210,7 +210,7 @@ def test_each_assistant_counts_for_its_own_address(assistants: Assistants, scene
     """One of them must neither pass the limit of an address nor use up everybody's."""
     scene.studio.guard.limits = Limits(address_at_once=1)
     first = assistants.call("generate", GENERATE)
-    assert scene.studio.job(first["structuredContent"]["job_id"]).address == address_of("198.51.100.1")
+    assert scene.studio.job(first["structuredContent"]["job_id"]).address == client_ip_hash("198.51.100.1")
     again = assistants.call("generate", GENERATE)
     assert again["isError"]
     assert "limit" in again["content"][0]["text"]
@@ -222,7 +222,7 @@ def test_an_own_key_pays_for_an_assistants_job(assistants: Assistants, scene: Sc
     """The same header as for any other program."""
     answer = assistants.call("generate", GENERATE, headers={KEY_HEADER: "visitor-key-AAAA"})
     job = scene.wait(answer["structuredContent"]["job_id"], "queued")
-    assert job.key_mark is not None
+    assert job.key_fingerprint is not None
     posted = service.server.requests_for("POST", f"/v1/models/{MODEL_ID}")
     assert [seen.header("authorization") for seen in posted] == ["Bearer visitor-key-AAAA"]
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dreamina_ui.web.auth.visitor import address_of
+from dreamina_ui.web.auth.visitor import client_ip_hash
 from tests.support.bad_server import closed_port
 from tests.support.browser import ROOT, SMALL, AppProcess, wait_for
 from tests.web.gradio_page import test_page
@@ -170,7 +170,7 @@ def test_a_forged_address_does_not_count(site: Site, directly: bool) -> None:
     prompt = f"a {'short' if directly else 'long'} way round"
     stream, _ = site.generate(prompt, directly=directly)
     stream.close()
-    assert site.jobs(prompt)[0][2] == address_of(CLIENT)
+    assert site.jobs(prompt)[0][2] == client_ip_hash(CLIENT)
 
 
 def test_a_stream_comes_as_it_is_told(site: Site) -> None:

@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from dreamina_ui.web.auth.visitor import COOKIE
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import Answer, json_answer
 from tests.support.browser import ScriptedApp, Visitor, read_events, wait_for
 from tests.support.harness import SUBMIT, png
@@ -250,7 +250,7 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: ScriptedApp) -> None
     with ThreadPoolExecutor(CROWD) as crowd:
         ends = list(crowd.map(press, range(CROWD)))
     refused = [end["message"] for end in ends if not end["success"]]
-    why = say("en", "error_limit_soon", limit=say("en", "limit_at_once"), most=str(AT_ONCE))
+    why = translate("en", "error_limit_soon", limit=translate("en", "limit_at_once"), most=str(AT_ONCE))
     assert refused == [why] * (CROWD - AT_ONCE)
     wait_for(lambda: len(server.requests_for("POST", SUBMIT)) >= before + AT_ONCE)
     assert requests.get(f"{url}/readyz", timeout=10).status_code == 200

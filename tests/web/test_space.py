@@ -9,12 +9,12 @@ import pytest
 
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.settings import is_kept_by_space, read_settings
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.page import build_page
-from dreamina_ui.web.i18n.translate import languages, say
+from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.harness import MODEL_ID, Scene
 
-ACCESS = Access(is_shared=False)
+ACCESS = Permissions(is_shared=False)
 
 
 def test_only_a_spaces_own_storage_is_kept(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_page_that_forgets_says_so(scene: Scene) -> None:
     assert "forgetful-banner" in _ids(page)
     for language in languages():
         told = launch["i18n"].translations[language]["ui_forgetful_banner"]
-        assert told == say(language, "forgetful_banner")
+        assert told == translate(language, "forgetful_banner")
     page, _ = build_page(scene.studio, model, ACCESS, uses_sandbox=False)
     assert "forgetful-banner" not in _ids(page)
 

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dreamina_ui.media.signed_urls import FOLDER
 from dreamina_ui.ops.passwords import Logins
-from dreamina_ui.web.auth.permissions import Access, basic_credentials, is_direct
-from dreamina_ui.web.auth.sessions import Tries
-from dreamina_ui.web.auth.visitor import address_of, path_of, person_id, visitor_id
+from dreamina_ui.web.auth.permissions import Permissions, basic_credentials, is_direct
+from dreamina_ui.web.auth.sessions import LoginThrottle
+from dreamina_ui.web.auth.visitor import client_ip_hash, path_of, person_id, visitor_id
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.routes.probes import HEALTHZ, METRICS, READYZ
 
@@ -39,7 +39,7 @@ OPEN = (
 """Paths that a closed page answers to everybody; besides the sign-in page's style, and signed addresses of pictures."""
 
 
-class Gate:
+class Authenticator:
     """The names and passwords that are right, and how often they may be guessed.
 
     Args:
@@ -50,17 +50,17 @@ class Gate:
 
     def __init__(
         self,
-        access: Access,
+        access: Permissions,
         logins: Logins | None = None,
         owner_password: SecretStr | None = None,
-        tries: Tries | None = None,
+        tries: LoginThrottle | None = None,
     ) -> None:
         self.access = access
         self.is_closed = bool(logins)
         self.has_owner_password = owner_password is not None
         self._logins = logins or Logins({})
         self._owner_password = owner_password
-        self._tries = tries or Tries()
+        self._tries = tries or LoginThrottle()
         self._known: set[str] = set()
 
     @property
@@ -82,7 +82,7 @@ class Gate:
         visitor = visitor_id(request.headers.get("cookie"))
         browser = f"{visitor} {login}"
         is_here, is_known = is_direct(request), visitor is not None and browser in self._known
-        address = address_of(request.client.host if request.client else None)
+        address = client_ip_hash(request.client.host if request.client else None)
         guesser = f"here {login}" if is_here else browser if is_known else f"address {address} {login}"
         wait_s = self._tries.begin(guesser, is_trusted=is_here or is_known)
         if wait_s:
@@ -104,13 +104,13 @@ class Gate:
         return hmac.compare_digest(password.encode(errors="surrogatepass"), kept.encode())
 
 
-class Wall:
+class LoginWall:
     """ASGI middleware around a closed page: who has not signed in gets the sign-in page, or 401.
 
     Programs may send name and password with each call, as HTTP Basic; they are checked once.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Authenticator) -> None:
         self.app = app
         self._gate = gate
 

@@ -30,7 +30,7 @@ class Profile:
     name: str
 
 
-class Access:
+class Permissions:
     """Who may see what.
 
     Args:

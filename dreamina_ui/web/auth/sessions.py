@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 COOKIE = "dreamina_sign_in"
 LASTS_S = 30 * 86_400.0
-MOST_SESSIONS = 10_000
+MAX_SESSIONS = 10_000
 
 FREE_TRIES = 5
 FIRST_WAIT_S = 5.0
-LONGEST_WAIT_S = 300.0
+MAX_WAIT_S = 300.0
 FORGET_S = 3600.0
-MOST_TRIES_A_MINUTE = 60
+MAX_TRIES_A_MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Sessions:
         """
         now = self._clock()
         self._sessions = {key: each for key, each in self._sessions.items() if each.until > now}
-        while len(self._sessions) >= MOST_SESSIONS:
+        while len(self._sessions) >= MAX_SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
         token = token or secrets.token_urlsafe(32)
         self._sessions[self._hash(token)] = Session(name, until=now + LASTS_S)
@@ -74,7 +74,7 @@ class Sessions:
         return hashlib.blake2b(token.encode(), key=self._key).digest()
 
 
-class Tries:
+class LoginThrottle:
     """How often a password may be guessed: some tries at once, then one after each pause, which grows to minutes.
 
     Untrusted guessers are counted together, too. Trusted ones are counted for themselves alone, so that strangers
@@ -100,10 +100,10 @@ class Tries:
         if now - last > FORGET_S:
             failed = 0
         pause = FIRST_WAIT_S * 2 ** min(failed - FREE_TRIES, 20) if failed >= FREE_TRIES else 0.0
-        wait = last + min(pause, LONGEST_WAIT_S) - now
+        wait = last + min(pause, MAX_WAIT_S) - now
         while self._all and now - self._all[0] >= 60:
             self._all.popleft()
-        if not is_trusted and len(self._all) >= MOST_TRIES_A_MINUTE:
+        if not is_trusted and len(self._all) >= MAX_TRIES_A_MINUTE:
             wait = max(wait, self._all[0] + 60 - now)
         if wait > 0:
             return wait

@@ -58,7 +58,7 @@ def path_of(scope: Scope) -> str:
     return path[len(root) :] if root and (path + "/").startswith(root + "/") else path
 
 
-def address_of(host: str | None) -> str | None:
+def client_ip_hash(host: str | None) -> str | None:
     """A hash of a client's address, for limits; of an IPv6 address only the network counts, as a home has many."""
     try:
         address = ipaddress.ip_address((host or "").partition("%")[0])

@@ -25,9 +25,9 @@ from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Account
-from dreamina_ui.web.auth.permissions import Access
-from dreamina_ui.web.auth.sessions import Tries
-from dreamina_ui.web.auth.visitor import address_of
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.sessions import LoginThrottle
+from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.presenters import job_object
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ _TYPES = {
 Answer = TypeVar("Answer")
 
 
-def add_endpoints(studio: Studio, model: Model, access: Access) -> None:
+def add_endpoints(studio: Studio, model: Model, access: Permissions) -> None:
     """Add the endpoints to the Blocks that are being built."""
     here = Endpoints(studio, access)
     endpoints = {"generate": here.generate(model), "job": here.job, "cancel": here.cancel}
@@ -69,10 +69,10 @@ class Endpoints:
     Everything that a caller is told of as an error is a `gr.Error`.
     """
 
-    def __init__(self, studio: Studio, access: Access) -> None:
+    def __init__(self, studio: Studio, access: Permissions) -> None:
         self._studio = studio
         self._access = access
-        self._tries = Tries()
+        self._tries = LoginThrottle()
 
     def generate(self, model: Model) -> Callable[..., AsyncIterator[dict[str, Any]]]:
         """`/generate` with the parameters of a model's schema, in its order."""
@@ -107,7 +107,7 @@ class Endpoints:
             model.model_id,
             inputs,
             visitor_id=self._access.person(_http(request)),
-            address=address_of(request.client.host),
+            address=client_ip_hash(request.client.host),
             account=await self._account(request),
             is_click=False,
         )
@@ -132,7 +132,7 @@ class Endpoints:
         key = _http(request).headers.get(KEY_HEADER)
         if key is None:
             return None
-        guesser = f"address {address_of(request.client.host)}"
+        guesser = f"address {client_ip_hash(request.client.host)}"
         try:
             if not self._studio.accounts.knows(key):
                 if wait_s := self._tries.begin(guesser):
@@ -140,8 +140,8 @@ class Endpoints:
                 if await asyncio.wrap_future(self._studio.check_key_soon(key)):
                     self._tries.succeeded(guesser)
             return await run_in_threadpool(self._studio.give_key, key, None)
-        except DreaminaError as fault:
-            raise gr.Error(str(fault), print_exception=False) from fault
+        except DreaminaError as exc:
+            raise gr.Error(str(exc), print_exception=False) from exc
 
     async def _changes(self, job_id: str) -> AsyncIterator[Job]:
         """A job and each later version of it, until nothing more will happen without a person."""
@@ -182,11 +182,11 @@ async def _told(answer: Awaitable[Answer]) -> Answer:
     """The studio's answer; what we raise on purpose reaches the caller as text, anything else as a stub."""
     try:
         return await answer
-    except DreaminaError as fault:
-        raise gr.Error(str(fault), print_exception=False) from fault
-    except Exception as fault:
+    except DreaminaError as exc:
+        raise gr.Error(str(exc), print_exception=False) from exc
+    except Exception as exc:
         log.exception("An endpoint broke")
-        raise gr.Error("Something went wrong here; it is in the log.", print_exception=False) from fault
+        raise gr.Error("Something went wrong here; it is in the log.", print_exception=False) from exc
 
 
 def _as_id(job_id: Any) -> str:

@@ -16,7 +16,7 @@ import gradio as gr
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.models.schema import Model
 from dreamina_ui.settings import TOKEN_VARIABLES
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.endpoints import add_endpoints
 from dreamina_ui.web.gradio_page.form import build_form
 from dreamina_ui.web.gradio_page.theme import build_theme
@@ -63,7 +63,7 @@ class _Page(gr.Blocks):
 def build_page(
     studio: Studio,
     model: Model,
-    access: Access,
+    access: Permissions,
     *,
     uses_sandbox: bool,
     keeps_data: bool = True,

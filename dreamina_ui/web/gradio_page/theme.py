@@ -52,7 +52,7 @@ _COLOURS = {
 
 def build_theme() -> gr.themes.Base:
     """The theme; its style sheet, which is there before anything is shown, brings our colours along."""
-    both = {name + suffix: f"var(--{colour})" for name, colour in _COLOURS.items() for suffix in ("", "_dark")}
+    both = {name + suffix: f"var(--{color})" for name, color in _COLOURS.items() for suffix in ("", "_dark")}
     theme = gr.themes.Base(
         primary_hue=_hue(_TEAL),
         secondary_hue=_hue(_TEAL),

@@ -11,18 +11,18 @@ from string import Formatter
 from typing import Any
 
 from dreamina_ui.errors import (
+    BatchError,
+    BlockedError,
+    BlockedWordError,
     DiskError,
     DreaminaError,
-    ForbiddenWordError,
     InputError,
     JobNotFoundError,
     KeyNeededError,
     LedgerError,
     LimitError,
-    MoveError,
-    PlanError,
     PriceError,
-    ShutOutError,
+    StateError,
     StoppedError,
     shorten,
 )
@@ -90,7 +90,7 @@ class _Texts(Formatter):
         return number(self._language, value) if is_number else super().format_field(value, format_spec)
 
 
-def say(language: str, key: str, **values: Any) -> str:
+def translate(language: str, key: str, **values: Any) -> str:
     """The text of a key with its values filled in; English where a language lacks it, `""` where all do."""
     text = languages()[language].get(key) or languages()[FALLBACK].get(key, "")
     return _Texts(language).vformat(text, (), values) if values else text
@@ -100,7 +100,7 @@ def number(language: str, value: float, digits: int | None = None) -> str:
     """A number as the language writes it, such as `0,5`; with as many digits behind the mark as wanted."""
     grouping = "," if abs(value) >= 10_000 else ""  # from here on every one of our languages groups
     text = f"{value:{grouping}{'.10g' if digits is None else f'.{digits}f'}}"
-    return text if say(language, "decimal_mark") == "." else text.translate(_MARKS)
+    return text if translate(language, "decimal_mark") == "." else text.translate(_MARKS)
 
 
 def file_size(language: str, size_bytes: int) -> str:
@@ -115,12 +115,12 @@ _UNITS = ((1e9, "GB", 1), (1e6, "MB", 1), (1e3, "kB", 0), (0, "B", 0))
 
 def state_text(job: Job, language: str) -> str:
     """A job's state in words, such as `In the queue · position 3`."""
-    parts = [say(language, f"state_{job.state}")]
+    parts = [translate(language, f"state_{job.state}")]
     if job.state == "queued" and job.queue_position is not None:
         key = "queue_position" if job.queue_position else "queue_next"
-        parts.append(say(language, key, position=job.queue_position))
+        parts.append(translate(language, key, position=job.queue_position))
     if job.state in ("queued", "running") and job.status and state_of(job.status) is None:
-        parts.append(say(language, "strange_status", status=job.status))
+        parts.append(translate(language, "strange_status", status=job.status))
     return " · ".join(parts)
 
 
@@ -131,23 +131,23 @@ def message(job: Job, api_origin: str, language: str) -> str:
     """
     parts: list[str] = []
     if job.state == "submit_unclear":
-        parts.append(say(language, "message_submit_unclear"))
+        parts.append(translate(language, "message_submit_unclear"))
     elif job.state == "cancelled":
         key = "cancelled_unsent" if not job.request_id else "cancelled" if job.cancel_outcome else "cancelled_elsewhere"
-        parts.append(say(language, f"message_{key}"))
-    elif not job.at_rest and job.api_origin != api_origin:
-        parts.append(say(language, "message_other_api", origin=job.api_origin))
+        parts.append(translate(language, f"message_{key}"))
+    elif not job.is_settled and job.api_origin != api_origin:
+        parts.append(translate(language, "message_other_api", origin=job.api_origin))
     if job.problem and job.state != "submit_unclear":
-        own = say(language, f"own_problem_{job.problem}") if job.key_mark else ""
-        parts.append(own or say(language, f"problem_{job.problem}") or say(language, "problem_api"))
+        own = translate(language, f"own_problem_{job.problem}") if job.key_fingerprint else ""
+        parts.append(own or translate(language, f"problem_{job.problem}") or translate(language, "problem_api"))
     if job.state == "failed" and (kept := sum(output.state == "kept" for output in job.outputs)):
-        parts.append(say(language, "message_partly", kept=kept, total=len(job.outputs)))
+        parts.append(translate(language, "message_partly", kept=kept, total=len(job.outputs)))
     if job.state not in ("cancelled", "submit_unclear") and job.cancel_requested_at:
         answers = {None: "asked", "too_late": "too_late", "unconfirmed": "unconfirmed"}
         ended = job.finished_at is not None and job.finished_at < job.cancel_requested_at
-        waits = job.problem == KeyNeededError.kind and not job.at_rest
+        waits = job.problem == KeyNeededError.kind and not job.is_settled
         key = "too_late_done" if ended else "later" if waits else answers.get(job.cancel_outcome, "asked")
-        parts.append(say(language, f"message_cancel_{key}"))
+        parts.append(translate(language, f"message_cancel_{key}"))
     return " ".join(parts)
 
 
@@ -157,64 +157,64 @@ def field_titles(model: Model, language: str) -> dict[str, str]:
     return {field.key: words.get(f"field_{field.parameter}_title", field.title) for field in model.fields}
 
 
-def rule_text(fault: InputError, language: str) -> str:
+def rule_text(exc: InputError, language: str) -> str:
     """The rule that an input breaks, such as `must be at most 1`."""
-    known = say(language, f"rule_{fault.rule}", limit=fault.limit)
-    return known or say(language, "rule_other", rule=fault.rule, limit=fault.limit)
+    known = translate(language, f"rule_{exc.rule}", limit=exc.limit)
+    return known or translate(language, "rule_other", rule=exc.rule, limit=exc.limit)
 
 
-def error_text(fault: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> str:
+def error_text(exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> str:
     """What to tell a person whose request failed.
 
     Args:
         titles: names of fields as the form shows them, by schema key.
     """
-    if isinstance(fault, InputError):
-        named = fault.field if fault.field in (titles or {}) else fault.field.partition(".")[0]
+    if isinstance(exc, InputError):
+        named = exc.field if exc.field in (titles or {}) else exc.field.partition(".")[0]
         title = (titles or {}).get(named)
-        field = f"{title} ({fault.field})" if title and title != fault.field else fault.field
-        return say(language, "error_input", field=field, rule=rule_text(fault, language), value=shorten(fault.value))
-    if isinstance(fault, LimitError):
-        return say(
-            language, "error_limit_later" if fault.until else "error_limit_soon", **_limit_facts(fault, language)
+        field = f"{title} ({exc.field})" if title and title != exc.field else exc.field
+        return translate(language, "error_input", field=field, rule=rule_text(exc, language), value=shorten(exc.value))
+    if isinstance(exc, LimitError):
+        return translate(
+            language, "error_limit_later" if exc.until else "error_limit_soon", **_limit_facts(exc, language)
         )
-    if isinstance(fault, PlanError):
-        inner = error_text(fault.fault, language, titles) if fault.fault else ""
-        text = inner or say(language, f"error_plan_{fault.rule}", most=fault.most)
-        return say(language, "error_plan_line", line=fault.line, text=text) if fault.line else text
-    if isinstance(fault, StoppedError):
-        return say(language, f"error_stopped_{fault.reason}")
-    if isinstance(fault, ForbiddenWordError):
-        return say(language, "error_forbidden_word", word=fault.word)
-    if isinstance(fault, ShutOutError):
-        return say(language, "error_shut_out")
-    keys = {LedgerError: "ledger", DiskError: "disk", JobNotFoundError: "job_not_found", MoveError: "move"}
+    if isinstance(exc, BatchError):
+        inner = error_text(exc.exc, language, titles) if exc.exc else ""
+        text = inner or translate(language, f"error_plan_{exc.rule}", most=exc.most)
+        return translate(language, "error_plan_line", line=exc.line, text=text) if exc.line else text
+    if isinstance(exc, StoppedError):
+        return translate(language, f"error_stopped_{exc.reason}")
+    if isinstance(exc, BlockedWordError):
+        return translate(language, "error_forbidden_word", word=exc.word)
+    if isinstance(exc, BlockedError):
+        return translate(language, "error_shut_out")
+    keys = {LedgerError: "ledger", DiskError: "disk", JobNotFoundError: "job_not_found", StateError: "move"}
     keys[KeyNeededError] = "key_needed"
-    key = keys.get(type(fault))
-    return say(language, f"error_{key}", detail=str(fault)) if key else str(fault)
+    key = keys.get(type(exc))
+    return translate(language, f"error_{key}", detail=str(exc)) if key else str(exc)
 
 
-def pause_text(fault: DreaminaError, language: str, titles: Mapping[str, str]) -> str:
+def pause_text(exc: DreaminaError, language: str, titles: Mapping[str, str]) -> str:
     """Why the program paused a batch, and what lets it go on; `titles` as for `error_text`."""
-    facts = _limit_facts(fault, language) if isinstance(fault, LimitError) else {}
-    if isinstance(fault, PriceError):
-        amounts = {"was": fault.was_usd, "now": fault.now_usd, "left": fault.left_usd}
+    facts = _limit_facts(exc, language) if isinstance(exc, LimitError) else {}
+    if isinstance(exc, PriceError):
+        amounts = {"was": exc.was_usd, "now": exc.now_usd, "left": exc.left_usd}
         facts = {name: _money(language, amount) for name, amount in amounts.items()}
-    if isinstance(fault, InputError):
-        key = fault.field.partition(".")[0]
-        facts = {"field": titles.get(key, key), "value": shorten(fault.value), "rule": rule_text(fault, language)}
-    return say(language, f"batch_paused_{fault.kind}", **facts) or str(fault)
+    if isinstance(exc, InputError):
+        key = exc.field.partition(".")[0]
+        facts = {"field": titles.get(key, key), "value": shorten(exc.value), "rule": rule_text(exc, language)}
+    return translate(language, f"batch_paused_{exc.kind}", **facts) or str(exc)
 
 
 def _money(language: str, usd: float) -> str:
     """An amount with two digits behind the mark, or as many more as it has, up to four."""
     digits = max(2, len(f"{usd:.4f}".rstrip("0").partition(".")[2]))
-    return say(language, "money", amount=number(language, usd, digits))
+    return translate(language, "money", amount=number(language, usd, digits))
 
 
-def _limit_facts(fault: LimitError, language: str) -> dict[str, str]:
-    until = fault.until and datetime.fromtimestamp(fault.until, timezone.utc)
-    is_money = fault.limit.startswith("usd_")
-    most = _money(language, fault.most) if is_money else number(language, fault.most)
-    when = say(language, "moment", time=until) if until else ""
-    return {"limit": say(language, f"limit_{fault.limit}"), "most": most, "time": when}
+def _limit_facts(exc: LimitError, language: str) -> dict[str, str]:
+    until = exc.until and datetime.fromtimestamp(exc.until, timezone.utc)
+    is_money = exc.limit.startswith("usd_")
+    most = _money(language, exc.most) if is_money else number(language, exc.most)
+    when = translate(language, "moment", time=until) if until else ""
+    return {"limit": translate(language, f"limit_{exc.limit}"), "most": most, "time": when}

@@ -17,7 +17,7 @@ UNTRUSTED = b"x-forwarded-untrusted"
 _TELLING = (b"forwarded", b"x-real-ip", b"x-gradio-server")
 
 
-class Proxies:
+class ProxyHeaders:
     """ASGI middleware that gives a request the client's address and scheme, as far as they can be believed.
 
     Args:

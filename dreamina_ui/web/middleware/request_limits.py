@@ -25,12 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.web.auth.permissions import is_direct
-from dreamina_ui.web.auth.visitor import address_of, path_of, visitor_id
+from dreamina_ui.web.auth.visitor import client_ip_hash, path_of, visitor_id
 from dreamina_ui.web.paths import FILES, PREFIX
 
 log = logging.getLogger(__name__)
 
-SHUT = (
+BLOCKED_ROUTES = (
     "upload",  # takes files of anyone, which nothing here asks for
     "file=",  # serves Gradio's cache without owners, and fetches foreign addresses
     "file/",
@@ -94,7 +94,7 @@ def bound_queue(queue: Queue) -> None:
     queue.push = push_bounded  # type: ignore[method-assign]
 
 
-class Doors:
+class RequestLimits:
     """ASGI middleware around the whole page.
 
     Another site's page may open ours, and nothing else. A client that is slow or silent costs one coroutine, and that
@@ -144,10 +144,10 @@ class Doors:
         exchange = _Exchange(scope, receive, send, self._body_s, self._read_s)
         try:
             await exchange.run(self.app)
-        except Exception as fault:  # noqa: BLE001 - it is logged
+        except Exception as exc:  # noqa: BLE001 - it is logged
             # Gradio breaks on some bodies that it does not understand, such as an event that does not exist. The trace
             # is told once: strangers would fill the disk with it.
-            place = f"{type(fault).__name__} at {traceback.extract_tb(fault.__traceback__)[-1]}"
+            place = f"{type(exc).__name__} at {traceback.extract_tb(exc.__traceback__)[-1]}"
             is_new = place not in self._known_faults
             self._known_faults.add(place)
             told = log.warning if is_new else log.info
@@ -242,14 +242,14 @@ def _names(scope: Scope) -> dict[str, int]:
         names[visitor] = VISITOR_AT_ONCE
     host = scope["client"][0] if scope.get("client") else ""
     if not is_loopback(host):  # a proxy on this machine that is not named would make everyone one address
-        names[f"address {address_of(host)}"] = ADDRESS_AT_ONCE
+        names[f"address {client_ip_hash(host)}"] = ADDRESS_AT_ONCE
     return names
 
 
 def _refusal(scope: Scope) -> tuple[int, str] | None:
     path = scope["path"]
     inner = path.partition("/gradio_api/")[2]
-    if inner.startswith(SHUT) or path_of(scope).startswith("/monitoring"):
+    if inner.startswith(BLOCKED_ROUTES) or path_of(scope).startswith("/monitoring"):
         return 404, "There is nothing here."
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")

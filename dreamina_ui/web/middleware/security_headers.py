@@ -35,7 +35,7 @@ _OTHERS = (
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
-class SafeHeaders:
+class SecurityHeaders:
     """ASGI middleware that adds the headers that an answer does not have.
 
     A page runs its own inline scripts, each named by its hash, and no other.

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import DreaminaError, InputError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.spending.limits import Limits
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import language_of, read_json, same_site
-from dreamina_ui.web.i18n.translate import error_text, languages, say
+from dreamina_ui.web.i18n.translate import error_text, languages, translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
 WORDS = ("owner_", "state_", "problem_", "sign_")
@@ -26,7 +26,7 @@ WORDS = ("owner_", "state_", "problem_", "sign_")
 CONTROLS = ("switch", "limits", "shut-out", "words")
 
 
-def build_owner_routes(studio: Studio, access: Access, *, can_sign_in: bool) -> list[BaseRoute]:
+def build_owner_routes(studio: Studio, access: Permissions, *, can_sign_in: bool) -> list[BaseRoute]:
     """The routes of one studio's owner.
 
     Args:
@@ -42,7 +42,7 @@ def build_owner_routes(studio: Studio, access: Access, *, can_sign_in: bool) -> 
 
 
 class _OwnerRoutes:
-    def __init__(self, studio: Studio, access: Access, can_sign_in: bool) -> None:
+    def __init__(self, studio: Studio, access: Permissions, can_sign_in: bool) -> None:
         self._studio = studio
         self._access = access
         self._can_sign_in = can_sign_in
@@ -56,7 +56,7 @@ class _OwnerRoutes:
         facts = {"language": language, "words": words, "signed_in": self._access.session(request) is not None}
         script = asset_path("owner.js").removeprefix(f"{PREFIX}/")
         page = f"""<!doctype html>
-<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(say(language, "owner_title"))}</title>
+<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(translate(language, "owner_title"))}</title>
 <meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
 {head_links("owner.css")}</head>
 <body><main id="owner"></main>
@@ -69,8 +69,8 @@ class _OwnerRoutes:
             return _not_yours(request)
         try:
             return await self._answer()
-        except DreaminaError as fault:
-            return _refusal(fault, request)
+        except DreaminaError as exc:
+            return _refusal(exc, request)
 
     async def change(self, request: Request) -> Response:
         """Change one control; the answer is the overview afterwards.
@@ -83,8 +83,8 @@ class _OwnerRoutes:
         try:
             await run_in_threadpool(self._change, request.path_params["control"], await read_json(request))
             return await self._answer()
-        except DreaminaError as fault:
-            return _refusal(fault, request)
+        except DreaminaError as exc:
+            return _refusal(exc, request)
 
     def _change(self, control: str, body: dict[str, Any]) -> None:
         controls = self._studio.controls
@@ -97,12 +97,12 @@ class _OwnerRoutes:
             controls.change_limits(body)
             self._studio.learn_price_soon()
         elif control == "shut-out":
-            controls.shut_out(str(body.get("kind")), str(body.get("name")), out=_flag(body, "out"))
+            controls.block(str(body.get("kind")), str(body.get("name")), out=_flag(body, "out"))
         elif control == "words":
             words = body.get("words")
             if not isinstance(words, list):
                 raise InputError("words", "type", "array", words)
-            controls.forbid(words)
+            controls.block_words(words)
         else:
             raise InputError("control", "enum", CONTROLS, control)
 
@@ -118,11 +118,11 @@ def _flag(body: dict[str, Any], name: str) -> bool:
 
 
 def _not_yours(request: Request) -> Response:
-    return JSONResponse({"message": say(language_of(request), "owner_only")}, 403)
+    return JSONResponse({"message": translate(language_of(request), "owner_only")}, 403)
 
 
-def _refusal(fault: DreaminaError, request: Request) -> Response:
+def _refusal(exc: DreaminaError, request: Request) -> Response:
     language = language_of(request)
-    titles = {name: say(language, f"owner_limit_{name}") for name in Limits.__dataclass_fields__}
-    status = 422 if isinstance(fault, InputError) else 503
-    return JSONResponse({"message": error_text(fault, language, titles)}, status)
+    titles = {name: translate(language, f"owner_limit_{name}") for name in Limits.__dataclass_fields__}
+    status = 422 if isinstance(exc, InputError) else 503
+    return JSONResponse({"message": error_text(exc, language, titles)}, status)

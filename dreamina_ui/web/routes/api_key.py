@@ -18,19 +18,19 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import AuthError, DreaminaError, LedgerError, SettingsError
 from dreamina_ui.jobs.service import Studio
-from dreamina_ui.web.auth.permissions import KEY_COOKIE, Access
-from dreamina_ui.web.auth.sessions import Tries
-from dreamina_ui.web.auth.visitor import address_of, set_cookie
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
+from dreamina_ui.web.auth.sessions import LoginThrottle
+from dreamina_ui.web.auth.visitor import client_ip_hash, set_cookie
 from dreamina_ui.web.http import language_of, read_json, same_site
-from dreamina_ui.web.i18n.translate import error_text, say
+from dreamina_ui.web.i18n.translate import error_text, translate
 from dreamina_ui.web.paths import PREFIX
 
 MAX_KEY_CHARACTERS = 500
 
 
-def build_key_routes(studio: Studio, access: Access) -> list[BaseRoute]:
+def build_key_routes(studio: Studio, access: Permissions) -> list[BaseRoute]:
     """The one address to give a key, to see which one is given, and to take it back."""
-    here = _KeyRoutes(studio, access, Tries())
+    here = _KeyRoutes(studio, access, LoginThrottle())
     return [
         Route(f"/{PREFIX}/key", same_site(here.show)),
         Route(f"/{PREFIX}/key", same_site(here.give), methods=["POST"]),
@@ -39,7 +39,7 @@ def build_key_routes(studio: Studio, access: Access) -> list[BaseRoute]:
 
 
 class _KeyRoutes:
-    def __init__(self, studio: Studio, access: Access, tries: Tries) -> None:
+    def __init__(self, studio: Studio, access: Permissions, tries: LoginThrottle) -> None:
         self._studio = studio
         self._access = access
         self._tries = tries
@@ -53,9 +53,9 @@ class _KeyRoutes:
         language = language_of(request)
         key = (await read_json(request)).get("key")
         key = key.strip() if isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS else ""
-        guesser = f"key {address_of(request.client.host if request.client else None)}"
+        guesser = f"key {client_ip_hash(request.client.host if request.client else None)}"
         if wait_s := self._tries.begin(guesser):
-            text = say(language, "sign_in_wait", seconds=math.ceil(wait_s))
+            text = translate(language, "sign_in_wait", seconds=math.ceil(wait_s))
             return JSONResponse({"message": text}, 429, {"Retry-After": str(math.ceil(wait_s))})
         session = secrets.token_urlsafe(32)  # a new one each time: nobody can have planted it
         cookie = set_cookie(request, KEY_COOKIE, session, None)
@@ -66,11 +66,11 @@ class _KeyRoutes:
             if older := self._access.key_session(request):
                 await run_in_threadpool(self._studio.take_key, older)
         except SettingsError:
-            return JSONResponse({"message": say(language, "error_key_shape")}, 422)
+            return JSONResponse({"message": translate(language, "error_key_shape")}, 422)
         except AuthError:
-            return JSONResponse({"message": say(language, "error_key_refused")}, 403)
-        except DreaminaError as fault:
-            return JSONResponse({"message": error_text(fault, language)}, 503)
+            return JSONResponse({"message": translate(language, "error_key_refused")}, 403)
+        except DreaminaError as exc:
+            return JSONResponse({"message": error_text(exc, language)}, 503)
         if is_checked:
             self._tries.succeeded(guesser)
         return self._answer(hashed, cookie, is_checked=is_checked)

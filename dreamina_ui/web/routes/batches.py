@@ -17,20 +17,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.batches.dispatcher import Sender
-from dreamina_ui.batches.expansion import VARIED_KINDS, Wishes, expand, prompt_field
-from dreamina_ui.batches.store import Batch, Batches
-from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, LedgerError, PlanError
+from dreamina_ui.batches.dispatcher import Dispatcher
+from dreamina_ui.batches.expansion import VARIED_KINDS, BatchRequest, expand, prompt_field
+from dreamina_ui.batches.store import Batch, BatchStore
+from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError, LedgerError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.library.naming import prompt_of
 from dreamina_ui.models.schema import Model, choice_label
 from dreamina_ui.spending.accounts import Account
-from dreamina_ui.web.auth.permissions import NOBODY, Access
-from dreamina_ui.web.auth.visitor import address_of
+from dreamina_ui.web.auth.permissions import NOBODY, Permissions
+from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import language_of, read_json, same_site
-from dreamina_ui.web.i18n.translate import error_text, field_titles, pause_text, say
+from dreamina_ui.web.i18n.translate import error_text, field_titles, pause_text, translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import settings_of
 
@@ -41,7 +41,7 @@ MAX_REFUSALS = 10
 
 
 def build_batch_routes(
-    studio: Studio, batches: Batches, sender: Sender, access: Access, *, uses_sandbox: bool = False
+    studio: Studio, batches: BatchStore, sender: Dispatcher, access: Permissions, *, uses_sandbox: bool = False
 ) -> list[BaseRoute]:
     """The routes of one studio's batches; `uses_sandbox` if the owner's jobs cost nothing."""
     here = _BatchRoutes(studio, batches, sender, access, uses_sandbox=uses_sandbox)
@@ -71,12 +71,20 @@ class _Plan:
 
     @property
     def digest(self) -> str:
-        all_of_it = [self.model.model_id, self.inputs, self.prices_usd, self.account.api_origin, self.account.key_mark]
+        all_of_it = [
+            self.model.model_id,
+            self.inputs,
+            self.prices_usd,
+            self.account.api_origin,
+            self.account.key_fingerprint,
+        ]
         return hashlib.sha256(json.dumps(all_of_it).encode()).hexdigest()
 
 
 class _BatchRoutes:
-    def __init__(self, studio: Studio, batches: Batches, sender: Sender, access: Access, *, uses_sandbox: bool) -> None:
+    def __init__(
+        self, studio: Studio, batches: BatchStore, sender: Dispatcher, access: Permissions, *, uses_sandbox: bool
+    ) -> None:
         self._uses_sandbox = uses_sandbox
         self._studio = studio
         self._batches = batches
@@ -88,8 +96,8 @@ class _BatchRoutes:
         language = language_of(request)
         try:
             model = self._model(request.query_params.get("model_id"))
-        except DreaminaError as fault:
-            return _refusal(fault, language)
+        except DreaminaError as exc:
+            return _refusal(exc, language)
         prompt = prompt_field(model)
         titles = field_titles(model, language)
         varied = [
@@ -114,8 +122,8 @@ class _BatchRoutes:
             return {
                 "count": len(plan.inputs),
                 "expected_usd": plan.expected_usd,
-                "play_money": self._uses_sandbox and plan.account.key_mark is None,
-                "own_key": plan.account.key_mark is not None,
+                "play_money": self._uses_sandbox and plan.account.key_fingerprint is None,
+                "own_key": plan.account.key_fingerprint is not None,
                 "jobs_today": self._studio.left(visitor, self._access.key_session(request)).jobs_today,
                 "digest": plan.digest,
                 "jobs": [
@@ -131,8 +139,8 @@ class _BatchRoutes:
         language, body = language_of(request), await read_json(request)
         visitor = self._access.visitor(request)
         if visitor is None:
-            return JSONResponse({"message": say(language, "error_no_cookie")}, 403)
-        address = address_of(request.client.host if request.client else None)
+            return JSONResponse({"message": translate(language, "error_no_cookie")}, 403)
+        address = client_ip_hash(request.client.host if request.client else None)
 
         def answer() -> dict[str, Any]:
             token = body.get("token")
@@ -140,7 +148,7 @@ class _BatchRoutes:
                 raise InputError("token", "minLength", TOKEN_CHARACTERS[0], token)
             plan = self._plan(body, request)
             if body.get("digest") != plan.digest:
-                raise PlanError("changed")
+                raise BatchError("changed")
             batch = self._batches.begin(
                 plan.model.model_id,
                 plan.inputs,
@@ -188,16 +196,16 @@ class _BatchRoutes:
     async def _answer(self, answer: Callable[[], Any], body: dict[str, Any], language: str) -> Response:
         try:
             found = await run_in_threadpool(answer)
-        except DreaminaError as fault:
+        except DreaminaError as exc:
             model = self._studio.models.get(str(body.get("model_id")))
-            return _refusal(fault, language, model)
+            return _refusal(exc, language, model)
         return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
     def _plan(self, body: dict[str, Any], request: Request) -> _Plan:
         model = self._model(body.get("model_id"))
         account = self._studio.accounts.account(self._access.key_session(request))
         given, values, text = body.get("inputs"), body.get("values"), body.get("text")
-        wishes = Wishes(
+        wishes = BatchRequest(
             text=text if isinstance(text, str) else "",
             inputs=read_form(model, given) if isinstance(given, dict) else {},
             values=values if isinstance(values, dict) else {},
@@ -228,9 +236,11 @@ class _BatchRoutes:
         titles = field_titles(model, language) if model else {}
         message = ""
         if batch.state == "paused":
-            message = pause_text(batch.problem, language, titles) if batch.problem else say(language, "batch_paused")
+            message = (
+                pause_text(batch.problem, language, titles) if batch.problem else translate(language, "batch_paused")
+            )
         elif batch.state == "running" and not self._sender.is_here(batch):
-            message = say(language, "batch_elsewhere", origin=batch.api_origin, model=batch.model_id)
+            message = translate(language, "batch_elsewhere", origin=batch.api_origin, model=batch.model_id)
         return {
             "batch_id": batch.batch_id,
             "state": batch.state,
@@ -239,7 +249,7 @@ class _BatchRoutes:
             "total": total,
             "counts": counts,
             "summary": " · ".join(
-                say(language, f"batch_count_{name}", count=counts[name], total=total) for name in told
+                translate(language, f"batch_count_{name}", count=counts[name], total=total) for name in told
             ),
             "message": message,
             "refusals": [
@@ -250,7 +260,7 @@ class _BatchRoutes:
         }
 
 
-def _refusal(fault: DreaminaError, language: str, model: Model | None = None) -> Response:
-    codes: dict[type[DreaminaError], int] = {JobNotFoundError: 404, LedgerError: 503, InputError: 422, PlanError: 422}
+def _refusal(exc: DreaminaError, language: str, model: Model | None = None) -> Response:
+    codes: dict[type[DreaminaError], int] = {JobNotFoundError: 404, LedgerError: 503, InputError: 422, BatchError: 422}
     titles = field_titles(model, language) if model else None
-    return JSONResponse({"message": error_text(fault, language, titles)}, codes.get(type(fault), 409))
+    return JSONResponse({"message": error_text(exc, language, titles)}, codes.get(type(exc), 409))

@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import LedgerError
 from dreamina_ui.spending.costs import Costs
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import language_of, same_site
 from dreamina_ui.web.i18n.translate import error_text
 from dreamina_ui.web.paths import PREFIX
 
 
-def build_cost_routes(costs: Costs, access: Access, clock: Callable[[], float]) -> list[BaseRoute]:
+def build_cost_routes(costs: Costs, access: Permissions, clock: Callable[[], float]) -> list[BaseRoute]:
     """The route `/dreamina/costs`."""
 
     async def read(request: Request) -> Response:
@@ -27,8 +27,8 @@ def build_cost_routes(costs: Costs, access: Access, clock: Callable[[], float]) 
         is_owner = access.is_owner(request)
         try:
             purses = await run_in_threadpool(costs.read, access.visitor(request), all_of_owner=is_owner)
-        except LedgerError as fault:
-            return JSONResponse({"message": error_text(fault, language_of(request))}, 503)
+        except LedgerError as exc:
+            return JSONResponse({"message": error_text(exc, language_of(request))}, 503)
         found = {name: asdict(purse) for name, purse in purses.items()}
         today = f"{datetime.fromtimestamp(clock(), timezone.utc):%Y-%m-%d}"
         return JSONResponse({"today": today, "is_owner": is_owner, **found}, headers={"Cache-Control": "no-store"})

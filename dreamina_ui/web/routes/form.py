@@ -18,14 +18,14 @@ from dreamina_ui.jobs.service import Studio
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.input_files import MAX_MB
-from dreamina_ui.media.signed_urls import FOLDER, SignedLinks
-from dreamina_ui.models.schema import ADDRESS_KINDS, Model
-from dreamina_ui.spending.limits import MOST_FILES, SINGLE_KEY
-from dreamina_ui.web.auth.permissions import Access
-from dreamina_ui.web.auth.visitor import address_of
+from dreamina_ui.media.signed_urls import FOLDER, SignedUrls
+from dreamina_ui.models.schema import URL_KINDS, Model
+from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import IMMUTABLE, language_of, read_json, refusal, same_site
-from dreamina_ui.web.i18n.translate import field_titles, rule_text, say
+from dreamina_ui.web.i18n.translate import field_titles, rule_text, translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
 from dreamina_ui.web.presenters import given_thumbnail, job_card
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def build_form_routes(
-    studio: Studio, library: Library, links: SignedLinks, access: Access, *, uses_sandbox: bool
+    studio: Studio, library: Library, links: SignedUrls, access: Permissions, *, uses_sandbox: bool
 ) -> list[BaseRoute]:
     """The routes of one studio's forms.
 
@@ -52,7 +52,7 @@ def build_form_routes(
 
 class _FormRoutes:
     def __init__(
-        self, studio: Studio, library: Library, links: SignedLinks, access: Access, uses_sandbox: bool
+        self, studio: Studio, library: Library, links: SignedUrls, access: Permissions, uses_sandbox: bool
     ) -> None:
         self._studio = studio
         self._library = library
@@ -69,7 +69,7 @@ class _FormRoutes:
         language, body = language_of(request), await read_json(request)
         visitor = self._access.visitor(request)
         if visitor is None:
-            return JSONResponse({"message": say(language, "error_no_cookie")}, 403)
+            return JSONResponse({"message": translate(language, "error_no_cookie")}, 403)
         model_id, inputs = body.get("model_id"), body.get("inputs")
         model = self._studio.models.get(model_id) if isinstance(model_id, str) else None
         try:
@@ -79,15 +79,15 @@ class _FormRoutes:
                 model.model_id,
                 read_form(model, inputs if isinstance(inputs, dict) else {}),
                 visitor_id=visitor,
-                address=address_of(request.client.host if request.client else None),
+                address=client_ip_hash(request.client.host if request.client else None),
                 account=self._studio.accounts.account(self._access.key_session(request)),
             )
             job = await asyncio.wrap_future(press)
-        except DreaminaError as fault:
-            return refusal(fault, language, field_titles(model, language) if model else None)
+        except DreaminaError as exc:
+            return refusal(exc, language, field_titles(model, language) if model else None)
         except Exception:
             log.exception("A press of Generate broke")
-            return JSONResponse({"message": say(language, "error_unexpected")}, 500)
+            return JSONResponse({"message": translate(language, "error_unexpected")}, 500)
         card = await run_in_threadpool(job_card, self._studio, job, language, time.time())
         return JSONResponse(card, headers={"Cache-Control": "no-store"})
 
@@ -110,7 +110,7 @@ class _FormRoutes:
         found: dict[str, Any] = {"one_usd": price[0], "unit": price[1]}
         switch = next((field.parameter for field in model.fields if field.key == SINGLE_KEY), None)
         if switch:
-            found |= {"switch": switch, "most_usd": guard.expected_usd(model_id, {}, origin), "most_files": MOST_FILES}
+            found |= {"switch": switch, "most_usd": guard.expected_usd(model_id, {}, origin), "most_files": MAX_FILES}
         return found
 
     async def look(self, request: Request) -> Response:
@@ -121,17 +121,17 @@ class _FormRoutes:
         language, body = language_of(request), await read_json(request)
         visitor, given = self._access.visitor(request), self._studio.given
         if visitor is None or given is None:
-            return JSONResponse({"message": say(language, "error_no_cookie")}, 403)
+            return JSONResponse({"message": translate(language, "error_no_cookie")}, 403)
         model, url = self._studio.models.get(str(body.get("model_id"))), body.get("address")
-        fields = {field.key: field for field in model.fields if field.kind in ADDRESS_KINDS} if model else {}
+        fields = {field.key: field for field in model.fields if field.kind in URL_KINDS} if model else {}
         field = fields.get(str(body.get("field")))
         if field is None or not isinstance(url, str):
             return JSONResponse({"message": "model_id, field and address"}, 400)
         try:
-            address = address_of(request.client.host if request.client else None)
+            address = client_ip_hash(request.client.host if request.client else None)
             await asyncio.wrap_future(given.look(field, url, visitor, address))
-        except InputError as fault:
-            return JSONResponse({"message": rule_text(fault, language)}, 422)
+        except InputError as exc:
+            return JSONResponse({"message": rule_text(exc, language)}, 422)
         thumbnail = await run_in_threadpool(given_thumbnail, given, url)
         return JSONResponse({"thumbnail": thumbnail}, headers={"Cache-Control": "no-store"})
 
@@ -148,12 +148,12 @@ class _FormRoutes:
         language, key = language_of(request), (await read_json(request)).get("file")
         found = await run_in_threadpool(self._library.picture, key) if isinstance(key, str) else None
         if found is None or self._access.scope(request) not in (None, found[0].visitor_id):
-            return JSONResponse({"message": say(language, "error_job_not_found")}, 404)
+            return JSONResponse({"message": translate(language, "error_job_not_found")}, 404)
         job, output, path = found
         if not self._links.public_url:
-            return JSONResponse({"message": say(language, "error_no_public_url")}, 409)
+            return JSONResponse({"message": translate(language, "error_no_public_url")}, 409)
         if path.stat().st_size > MAX_MB[output.kind] * 10**6:
-            return JSONResponse({"message": say(language, "rule_address_size", limit=MAX_MB[output.kind])}, 409)
+            return JSONResponse({"message": translate(language, "rule_address_size", limit=MAX_MB[output.kind])}, 409)
         address = self._links.address(output.file_key, quote(file_name(job, output, "original")))
         return JSONResponse({"address": address}, headers={"Cache-Control": "no-store"})
 

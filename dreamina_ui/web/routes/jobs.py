@@ -26,16 +26,16 @@ from dreamina_ui.errors import (
     InputError,
     JobNotFoundError,
     MediaError,
-    MoveError,
+    StateError,
 )
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.embedded_metadata import size_with_settings, with_settings
-from dreamina_ui.web.auth.permissions import NOBODY, Access
-from dreamina_ui.web.auth.visitor import address_of, new_identity
-from dreamina_ui.web.http import FOR_EVERYBODY, IMMUTABLE, language_of, read_json, refusal, same_site
-from dreamina_ui.web.i18n.translate import languages, page_words, say
+from dreamina_ui.web.auth.permissions import NOBODY, Permissions
+from dreamina_ui.web.auth.visitor import client_ip_hash, new_identity
+from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE, language_of, read_json, refusal, same_site
+from dreamina_ui.web.i18n.translate import languages, page_words, translate
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, static_files
 from dreamina_ui.web.presenters import job_card, job_details, settings_object, was_given_files
 
@@ -44,7 +44,7 @@ TIERS = ("original", "preview", "thumbnail")
 ACTIONS = ("cancel", "fetch-again", "put-aside", "attach", "submit-again")
 
 
-def build_routes(studio: Studio, access: Access) -> list[BaseRoute]:
+def build_routes(studio: Studio, access: Permissions) -> list[BaseRoute]:
     """The routes of one studio; the page's addresses are relative, so any root path will do."""
     here = _Routes(studio, access)
     return [
@@ -61,7 +61,7 @@ def build_routes(studio: Studio, access: Access) -> list[BaseRoute]:
 
 
 class _Routes:
-    def __init__(self, studio: Studio, access: Access) -> None:
+    def __init__(self, studio: Studio, access: Permissions) -> None:
         self._studio = studio
         self._access = access
 
@@ -99,7 +99,7 @@ class _Routes:
         """
         visitor = self._access.visitor(request)
         left = await run_in_threadpool(self._studio.left, visitor or NOBODY, self._access.key_session(request))
-        stopped = say(language_of(request), f"error_stopped_{left.stopped}") if left.stopped else ""
+        stopped = translate(language_of(request), f"error_stopped_{left.stopped}") if left.stopped else ""
         told = vars(left) | {"stopped": stopped, "is_owner": self._access.is_owner(request)}
         identity = {} if visitor else {"identity": new_identity()}
         return JSONResponse(told | identity, headers={"Cache-Control": "no-store"})
@@ -140,8 +140,8 @@ class _Routes:
         """Everything there is to know about one job."""
         try:
             job = await self._own(request)
-        except DreaminaError as fault:
-            return refusal(fault, language_of(request))
+        except DreaminaError as exc:
+            return refusal(exc, language_of(request))
         details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
         return JSONResponse(details, headers={"Cache-Control": "no-store"})
 
@@ -149,8 +149,8 @@ class _Routes:
         """Do something with one job; the answer is its card, or that of the job it led to."""
         try:
             job = await self._act(await self._own(request), request)
-        except DreaminaError as fault:
-            return refusal(fault, language_of(request))
+        except DreaminaError as exc:
+            return refusal(exc, language_of(request))
         return JSONResponse((await self._cards(request, [job]))[0])
 
     async def _act(self, job: Job, request: Request) -> Job:
@@ -161,14 +161,14 @@ class _Routes:
         if action == "fetch-again":
             return await run_in_threadpool(studio.fetch_again, job.job_id)
         if action == "put-aside":
-            return await run_in_threadpool(lambda: studio.put_aside(job.job_id, back=body.get("back") is True))
+            return await run_in_threadpool(lambda: studio.archive(job.job_id, back=body.get("back") is True))
         if action == "attach":
             return await run_in_threadpool(lambda: studio.attach(_text(body, "request_id"), job_id=job.job_id))
         if action == "submit-again":
             if body.get("may_charge_twice") is not True:
                 raise InputError("may_charge_twice", "const", True, body.get("may_charge_twice"))
             visitor = self._access.visitor(request)
-            address = address_of(request.client.host if request.client else None)
+            address = client_ip_hash(request.client.host if request.client else None)
             account = studio.accounts.account(self._access.key_session(request))
             return await run_in_threadpool(
                 lambda: studio.submit_again(job.job_id, visitor_id=visitor, address=address, account=account)
@@ -181,12 +181,12 @@ class _Routes:
         visitor = self._access.visitor(request)
         try:
             if self._access.scope(request) is not None:
-                raise MoveError("Only the owner may bring in requests: at the machine itself, or by the command line.")
+                raise StateError("Only the owner may bring in requests: at the machine itself, or by the command line.")
             account = self._studio.accounts.account(self._access.key_session(request))
             attach = partial(self._studio.attach, request_id, visitor_id=visitor, account=account)
             job = await run_in_threadpool(attach)
-        except DreaminaError as fault:
-            return refusal(fault, language_of(request))
+        except DreaminaError as exc:
+            return refusal(exc, language_of(request))
         return JSONResponse((await self._cards(request, [job]))[0])
 
     async def _own(self, request: Request) -> Job:
@@ -201,14 +201,14 @@ class _Routes:
         name = request.path_params["name"]
         if name not in static_files():
             return Response("No such file.", 404)
-        return FileResponse(static_files()[name], headers={"Cache-Control": FOR_EVERYBODY})
+        return FileResponse(static_files()[name], headers={"Cache-Control": PUBLIC_IMMUTABLE})
 
     async def words(self, request: Request) -> Response:
         """What the page's script says in one language: `{key: text}`."""
         language = request.path_params["language"]
         if language not in languages():
             return Response("No such language.", 404)
-        headers = {"Cache-Control": FOR_EVERYBODY}
+        headers = {"Cache-Control": PUBLIC_IMMUTABLE}
         return Response(page_words(language), media_type="application/json", headers=headers)
 
     async def _recent(self, request: Request) -> list[Job]:
@@ -230,8 +230,8 @@ def _copy_with_settings(job: Job, output: Output, path: Path) -> Response:
     settings = settings_object(job)
     try:
         pieces, size_bytes = with_settings(path, settings), size_with_settings(path, settings)
-    except MediaError as fault:
-        return Response(str(fault), 409, media_type="text/plain")
+    except MediaError as exc:
+        return Response(str(exc), 409, media_type="text/plain")
     headers = {
         "Content-Length": str(size_bytes),
         "Content-Disposition": f"attachment; filename*=utf-8''{quote(file_name(job, output, WITH_SETTINGS))}",

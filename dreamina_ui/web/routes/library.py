@@ -16,10 +16,10 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import DreaminaError, InputError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job, Output
-from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Library, Shown
+from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Library, LibraryFilter
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import language_of, read_json, same_site
 from dreamina_ui.web.i18n.translate import error_text, file_size
 from dreamina_ui.web.paths import PREFIX
@@ -29,7 +29,7 @@ MAX_FILES_AT_ONCE = 5000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def build_library_routes(studio: Studio, library: Library, access: Access) -> list[BaseRoute]:
+def build_library_routes(studio: Studio, library: Library, access: Permissions) -> list[BaseRoute]:
     """The routes of one library."""
     here = _LibraryRoutes(studio, library, access)
     prefix = f"/{PREFIX}/library"
@@ -43,7 +43,7 @@ def build_library_routes(studio: Studio, library: Library, access: Access) -> li
 
 
 class _LibraryRoutes:
-    def __init__(self, studio: Studio, library: Library, access: Access) -> None:
+    def __init__(self, studio: Studio, library: Library, access: Permissions) -> None:
         self._studio = studio
         self._library = library
         self._access = access
@@ -54,8 +54,8 @@ class _LibraryRoutes:
         try:
             shown = self._shown(request, request.query_params)
             entries = await run_in_threadpool(self._library.page, shown, request.query_params.get("after", ""))
-        except DreaminaError as fault:
-            return JSONResponse({"message": error_text(fault, language)}, 400 if isinstance(fault, InputError) else 503)
+        except DreaminaError as exc:
+            return JSONResponse({"message": error_text(exc, language)}, 400 if isinstance(exc, InputError) else 503)
         next_place = entries[-1].place if len(entries) == PAGE_ENTRIES else None
         walls = [wall_entry(entry, language) for entry in entries]
         return JSONResponse({"entries": walls, "next": next_place}, headers={"Cache-Control": "no-store"})
@@ -72,14 +72,18 @@ class _LibraryRoutes:
         given = body.get("files")
         files = [key for key in given if isinstance(key, str) and key.isascii()] if isinstance(given, list) else []
         now = self._studio.now()
-        marks = {f"{name}_at": now if body[name] else None for name in ("favourite", "deleted") if name in body}
+        marks = {
+            column: now if body[name] else None
+            for name, column in (("favourite", "favorite_at"), ("deleted", "deleted_at"))
+            if name in body
+        }
         if not files or len(marks) != 1:
             return JSONResponse({"message": "files, and either favourite or deleted"}, 400)
         scope = self._access.scope(request)
         try:
             count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_AT_ONCE], scope, **marks))
-        except DreaminaError as fault:
-            return JSONResponse({"message": error_text(fault, language_of(request))}, 503)
+        except DreaminaError as exc:
+            return JSONResponse({"message": error_text(exc, language_of(request))}, 503)
         return JSONResponse({"count": count, "undo_s": UNDO_S})
 
     async def zip(self, request: Request) -> Response:
@@ -123,16 +127,16 @@ class _LibraryRoutes:
             if found[1].state == "kept" and found[1].deleted_at is None:
                 yield found
 
-    def _shown(self, request: Request, query: QueryParams) -> Shown:
-        return Shown(
+    def _shown(self, request: Request, query: QueryParams) -> LibraryFilter:
+        return LibraryFilter(
             visitor_id=self._access.scope(request),
             text=query.get("text", "")[:200],
             state=query.get("state", "")[:20],
             size=query.get("size", "")[:60],
-            favourites=query.get("favourites") == "1",
+            favorites=query.get("favourites") == "1",
             since=_moment(query.get("since")),
             until=_moment(query.get("until")),
-            put_aside=query.get("put_aside") == "1",
+            archive=query.get("put_aside") == "1",
         )
 
 

@@ -13,19 +13,21 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import LedgerError
-from dreamina_ui.web.auth.login_wall import Gate
+from dreamina_ui.web.auth.login_wall import Authenticator
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, session_token
 from dreamina_ui.web.auth.sessions import COOKIE, LASTS_S
 from dreamina_ui.web.auth.visitor import set_cookie
 from dreamina_ui.web.http import language_of, read_json, same_site
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
 PLACES = {"": "../", "owner": "owner"}
 """Where `next` may lead after signing in, as addresses relative to the sign-in page: nothing else, so no other site."""
 
 
-def build_sign_in_routes(gate: Gate, forget_key: Callable[[str], None] = lambda session: None) -> list[BaseRoute]:
+def build_sign_in_routes(
+    gate: Authenticator, forget_key: Callable[[str], None] = lambda session: None
+) -> list[BaseRoute]:
     """The sign-in page and the way out again; none where nobody can sign in.
 
     Args:
@@ -45,7 +47,7 @@ def build_sign_in_routes(gate: Gate, forget_key: Callable[[str], None] = lambda 
 
 
 class _SignInRoutes:
-    def __init__(self, gate: Gate, forget_key: Callable[[str], None]) -> None:
+    def __init__(self, gate: Authenticator, forget_key: Callable[[str], None]) -> None:
         self._gate = gate
         self._forget_key = forget_key
         self._sessions = gate.access.sessions
@@ -100,7 +102,7 @@ class _SignInRoutes:
     def _refusal(self, request: Request, wait_s: float, following: str = "", *, as_json: bool) -> Response:
         is_early = wait_s < math.inf
         seconds = math.ceil(wait_s) if is_early else 0
-        text = say(language_of(request), "sign_in_wait" if is_early else "sign_in_wrong", seconds=seconds)
+        text = translate(language_of(request), "sign_in_wait" if is_early else "sign_in_wrong", seconds=seconds)
         answer = JSONResponse({"message": text}) if as_json else self._page(request, following, text)
         answer.status_code = 429 if is_early else 401
         if is_early:
@@ -111,7 +113,7 @@ class _SignInRoutes:
         language = language_of(request)
 
         def text(key: str, **values: str) -> str:
-            return html.escape(say(language, key, **values))
+            return html.escape(translate(language, key, **values))
 
         body = ""
         profile = self._gate.access.hugging_face(request)

@@ -16,14 +16,14 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import LedgerError
 from dreamina_ui.ops.health import Health
 from dreamina_ui.ops.metrics import Metrics
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.permissions import Permissions
 
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def build_probe_routes(
-    health: Health, metrics: Metrics | None, access: Access, metrics_token: str | None
+    health: Health, metrics: Metrics | None, access: Permissions, metrics_token: str | None
 ) -> list[BaseRoute]:
     """The routes; without `metrics` there is no `/metrics`.
 

@@ -16,8 +16,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dreamina_ui.settings import read_settings
-from dreamina_ui.web.auth.login_wall import Gate
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.login_wall import Authenticator
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import person_id
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.routes.login import build_sign_in_routes
@@ -37,9 +37,9 @@ def space(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Callable[..., TestCl
     for name, value in provider.items():
         monkeypatch.setattr(gradio.oauth, f"OAUTH_{name}", value)
     monkeypatch.setattr(gradio.oauth, "OPENID_PROVIDER_URL", "https://huggingface.co")
-    access = Access(is_shared=True, owners=["olga"], uses_hugging_face=True)
+    access = Permissions(is_shared=True, owners=["olga"], uses_hugging_face=True)
     page, _ = build_page(scene.studio, scene.studio.models[MODEL_ID], access, uses_sandbox=False)
-    routes = [Route("/who", tell(access)), *build_sign_in_routes(Gate(access))]
+    routes = [Route("/who", tell(access)), *build_sign_in_routes(Authenticator(access))]
     app = App.create_app(page, app_kwargs={"routes": routes})
     assert all(each.fn is None or each.api_name for each in page.fns.values() if each.api_visibility == "public")
 

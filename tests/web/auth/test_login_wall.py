@@ -21,15 +21,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dreamina_ui.batches.dispatcher import Sender
-from dreamina_ui.batches.store import Batches
+from dreamina_ui.batches.dispatcher import Dispatcher
+from dreamina_ui.batches.store import BatchStore
 from dreamina_ui.ops.passwords import hash_password, read_logins
-from dreamina_ui.web.auth.login_wall import OPEN, Gate, Wall
-from dreamina_ui.web.auth.permissions import KEY_COOKIE, Access
-from dreamina_ui.web.auth.sessions import FREE_TRIES, Sessions, Tries
+from dreamina_ui.web.auth.login_wall import OPEN, Authenticator, LoginWall
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
+from dreamina_ui.web.auth.sessions import FREE_TRIES, LoginThrottle, Sessions
 from dreamina_ui.web.auth.visitor import COOKIE, VisitorCookie, person_id, visitor_id
 from dreamina_ui.web.gradio_page.page import build_page
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import asset_path
 from dreamina_ui.web.routes.admin import build_owner_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
@@ -58,15 +58,15 @@ def forgotten_keys() -> list[str]:
 def browse(forgotten_keys: list[str]) -> Browse:
     """A new browser or program at an address, before a closed page that tells at `/` who asks."""
     clock = Clock()
-    access = Access(is_shared=True, owners=["bob"], sessions=Sessions(clock))
+    access = Permissions(is_shared=True, owners=["bob"], sessions=Sessions(clock))
     logins = read_logins("alice:wonderland,bob:builder", None)
-    gate = Gate(access, logins, SecretStr(OWNER_PASSWORD), Tries(clock))
+    gate = Authenticator(access, logins, SecretStr(OWNER_PASSWORD), LoginThrottle(clock))
 
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
 
     routes = [Route("/", tell(access)), WebSocketRoute("/ws", echo), *build_sign_in_routes(gate, forgotten_keys.append)]
-    app = Starlette(routes=routes, middleware=[Middleware(Wall, gate), Middleware(VisitorCookie)])
+    app = Starlette(routes=routes, middleware=[Middleware(LoginWall, gate), Middleware(VisitorCookie)])
 
     def browse(address: str = "198.51.100.1") -> TestClient:
         return TestClient(app, "http://pictures.example", client=(address, 50000), follow_redirects=False)
@@ -189,12 +189,12 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
 
 def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
     """Gradio's own login leaves the heartbeat, `/cancel` and others open; this one nothing but itself."""
-    access = Access(is_shared=True)
+    access = Permissions(is_shared=True)
     page, _ = build_page(scene.studio, scene.studio.models[MODEL_ID], access, uses_sandbox=False)
     shelf = Shelf(scene.folder)
     ours = build_routes(scene.studio, access) + build_library_routes(scene.studio, shelf.library, access)
-    batches = Batches(scene.ledger, scene.studio.controls, scene.studio.now)
-    sender = Sender(scene.studio, batches, scene.studio.now)
+    batches = BatchStore(scene.ledger, scene.studio.controls, scene.studio.now)
+    sender = Dispatcher(scene.studio, batches, scene.studio.now)
     ours += build_batch_routes(scene.studio, batches, sender, access)
     ours += build_key_routes(scene.studio, access) + build_owner_routes(scene.studio, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
@@ -270,14 +270,14 @@ def test_one_person_on_two_devices_beside_another(closed: AppProcess, open_page:
     phone = requests.get(f"{closed.url}/dreamina/jobs", auth=ALICE, timeout=10)
     assert "seen on both" in [job["prompt"] for job in phone.json()]
     desk.locator("#account a").click()
-    desk.get_by_role("button", name=say("en", "sign_out")).click()
-    expect(desk.get_by_label(say("en", "sign_in_password"))).to_be_visible()
+    desk.get_by_role("button", name=translate("en", "sign_out")).click()
+    expect(desk.get_by_label(translate("en", "sign_in_password"))).to_be_visible()
     assert desk.request.get(f"{closed.url}/dreamina/jobs").status == 401
 
 
 def enter(page: Page, app: AppProcess, login: tuple[str, str]) -> None:
     """Fill in the form that a closed page leads to."""
     page.goto(app.url)
-    page.get_by_label(say("en", "sign_in_name")).fill(login[0])
-    page.get_by_label(say("en", "sign_in_password")).fill(login[1])
-    page.get_by_role("button", name=say("en", "sign_in")).click()
+    page.get_by_label(translate("en", "sign_in_name")).fill(login[0])
+    page.get_by_label(translate("en", "sign_in_password")).fill(login[1])
+    page.get_by_role("button", name=translate("en", "sign_in")).click()

@@ -12,10 +12,10 @@ from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dreamina_ui.errors import ForbiddenWordError, LimitError, ShutOutError, StoppedError
+from dreamina_ui.errors import BlockedError, BlockedWordError, LimitError, StoppedError
 from dreamina_ui.spending.limits import Limits
-from dreamina_ui.web.auth.permissions import Access
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.routes.admin import build_owner_routes
 from tests.support.bad_server import Answer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
@@ -37,7 +37,7 @@ def owner(scene: Scene, service: Service) -> Iterator[TestClient]:
     """The owner, at the machine itself, without a page."""
     service.accept(Answer(silent=True))
     scene.start()
-    routes = build_owner_routes(scene.studio, Access(is_shared=False), can_sign_in=False)
+    routes = build_owner_routes(scene.studio, Permissions(is_shared=False), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
@@ -54,10 +54,10 @@ def test_each_control_does_what_it_says(owner: TestClient, scene: Scene) -> None
         scene.studio.generate(MODEL_ID, INPUTS, visitor_id="a" * 32)
 
     assert change("words", words=["fox"])["rules"]["words"] == ["fox"]
-    with pytest.raises(ForbiddenWordError):
+    with pytest.raises(BlockedWordError):
         press()
     assert change("shut-out", **CONTROLS["shut-out"])["rules"]["shut_out"][0]["name"] == "a" * 32
-    with pytest.raises(ShutOutError):
+    with pytest.raises(BlockedError):
         press()
     assert change("switch", stopped=True)["rules"]["stops"][0]["reason"] == "owner"
     with pytest.raises(StoppedError):
@@ -122,7 +122,7 @@ def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
 
 def test_without_a_password_there_is_no_way_in(scene: Scene) -> None:
     """And none is promised."""
-    routes = build_owner_routes(scene.studio, Access(is_shared=True), can_sign_in=False)
+    routes = build_owner_routes(scene.studio, Permissions(is_shared=True), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         assert client.get("/dreamina/owner").status_code == 403
 
@@ -133,33 +133,33 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
     page = open_page(shared)
     page.goto(f"{shared.url}/dreamina/owner")
     page.locator("input[type=password]").fill(OWNER_PASSWORD)
-    page.get_by_role("button", name=say("en", "sign_in")).click()
+    page.get_by_role("button", name=translate("en", "sign_in")).click()
     try:
-        page.get_by_role("button", name=say("en", "owner_stop")).click()
-        expect(page.locator(".switch")).to_contain_text(say("en", "owner_stop_owner"))
+        page.get_by_role("button", name=translate("en", "owner_stop")).click()
+        expect(page.locator(".switch")).to_contain_text(translate("en", "owner_stop_owner"))
         refused = visitor.press(prompt="while it is stopped")
         assert not refused["success"]
-        assert refused["message"] == say("en", "error_stopped_owner")
+        assert refused["message"] == translate("en", "error_stopped_owner")
         left = f"{shared.url}/dreamina/left?language=ja"
-        assert visitor.http.get(left, timeout=10).json()["stopped"] == say("ja", "error_stopped_owner")
-        page.get_by_role("button", name=say("en", "owner_resume")).click()
-        expect(page.get_by_role("button", name=say("en", "owner_stop"))).to_be_visible()
+        assert visitor.http.get(left, timeout=10).json()["stopped"] == translate("ja", "error_stopped_owner")
+        page.get_by_role("button", name=translate("en", "owner_resume")).click()
+        expect(page.get_by_role("button", name=translate("en", "owner_stop"))).to_be_visible()
         assert visitor.press(prompt="as it goes on")["success"]
         assert visitor.http.get(left, timeout=10).json()["stopped"] == ""
-        limit = page.get_by_role("textbox", name=say("en", "owner_limit_per_day"))
+        limit = page.get_by_role("textbox", name=translate("en", "owner_limit_per_day"))
         limit.fill("0")
         limit.press("Enter")
-        expect(page.get_by_role("status")).to_have_text(say("en", "owner_saved"))
+        expect(page.get_by_role("status")).to_have_text(translate("en", "owner_saved"))
         assert not visitor.press(prompt="beyond the limit")["success"]
         limit.fill("many")
         limit.press("Enter")
-        expect(page.get_by_role("status")).to_contain_text(say("en", "owner_limit_per_day"))
+        expect(page.get_by_role("status")).to_contain_text(translate("en", "owner_limit_per_day"))
         limit.fill("")
         limit.press("Enter")
-        expect(page.get_by_role("status")).to_have_text(say("en", "owner_saved"))
+        expect(page.get_by_role("status")).to_have_text(translate("en", "owner_saved"))
         assert visitor.press(prompt="within the limit")["success"]
-        page.get_by_role("link", name=say("en", "sign_in_back")).click()
-        expect(page.locator("#owner-link")).to_have_text(say("en", "open_owner"))
+        page.get_by_role("link", name=translate("en", "sign_in_back")).click()
+        expect(page.locator("#owner-link")).to_have_text(translate("en", "open_owner"))
     finally:
         http = requests.Session()
         http.post(f"{shared.url}/dreamina/sign-in", data={"password": OWNER_PASSWORD}, timeout=10)

@@ -14,7 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from starlette.requests import HTTPConnection
 
-from dreamina_ui.web.auth.permissions import KEY_COOKIE, Access
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import COOKIE as SIGN_IN_COOKIE
 from tests.support.bad_server import Misbehaving, json_answer
 from tests.support.browser import SMALL, AppProcess, Visitor, last_event, wait_for
@@ -146,7 +146,7 @@ def test_the_cookie_of_a_key_ends_with_the_browser_and_is_a_new_one_each_time(ke
 
 def test_a_key_serves_only_the_login_that_gave_it() -> None:
     """Who signs in next on a shared computer must not pay with it."""
-    access = Access(is_shared=True)
+    access = Permissions(is_shared=True)
     cookie = "k" * 43
 
     def session(token: str = "") -> str | None:

@@ -10,7 +10,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect
 
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import (
@@ -56,7 +56,7 @@ def expect_no_findings(page: Page) -> None:
 def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenPage) -> None:
     """Who sees little, hears the page or uses no mouse makes pictures here, too."""
     page = open_page(app, reduced_motion="reduce")
-    dialog, close = page.get_by_role("dialog"), page.get_by_role("button", name=say("en", "close"))
+    dialog, close = page.get_by_role("dialog"), page.get_by_role("button", name=translate("en", "close"))
     expect(page.locator("#examples button")).to_have_count(6)
     expect_no_findings(page)
     expect_state(press_generate(page, "looked at"), "done")
@@ -65,18 +65,18 @@ def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenP
     page.keyboard.press("Escape")
     for box in page.locator("#form summary").all():
         box.click()
-    page.get_by_role("button", name=say("en", "batch_table")).click()
+    page.get_by_role("button", name=translate("en", "batch_table")).click()
     expect(dialog).to_be_visible()
     expect_no_findings(page)
     close.click()
-    page.get_by_role("tab", name=say("en", "tab_library")).click()
-    page.get_by_text(say("en", "costs"), exact=True).click()
+    page.get_by_role("tab", name=translate("en", "tab_library")).click()
+    page.get_by_text(translate("en", "costs"), exact=True).click()
     expect(page.locator(".costs-purse")).to_be_visible()
     tile = page.locator("#library .tile").first
     expect(tile).to_be_visible()
     expect_no_findings(page)
     tile.click()
-    expect(dialog.get_by_role("button", name=say("en", "close"))).to_be_focused()
+    expect(dialog.get_by_role("button", name=translate("en", "close"))).to_be_focused()
     expect_no_findings(page)
 
 
@@ -86,7 +86,7 @@ def test_axe_finds_nothing_serious_on_the_owners_pages(shared: AppProcess, open_
     page.goto(f"{shared.url}/dreamina/sign-in?next=owner")
     expect_no_findings(page)
     page.locator("input[type=password]").fill(OWNER_PASSWORD)
-    page.get_by_role("button", name=say("en", "sign_in")).click()
+    page.get_by_role("button", name=translate("en", "sign_in")).click()
     expect(page.locator(".switch")).to_be_visible()
     expect_no_findings(page)
 
@@ -103,19 +103,19 @@ def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPa
     page = open_page(held.app, count_bytes, locale="ja-JP")
     presses = page.locator("#examples button")
     expect(presses).to_have_count(6)
-    expect(page.locator("#examples")).to_contain_text(say("ja", "examples_about"))
+    expect(page.locator("#examples")).to_contain_text(translate("ja", "examples_about"))
     for place, picture in enumerate(page.locator("#examples img").all(), start=1):
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-        expect(presses.nth(place - 1)).to_have_text(say("ja", f"example_{place}"))
+        expect(presses.nth(place - 1)).to_have_text(translate("ja", f"example_{place}"))
     assert sum(sizes) < FIRST_VISIT_BYTES
     presses.nth(2).focus()
     page.keyboard.press("Enter")
-    expect(prompt_box(page)).to_have_value(say("ja", "example_3"))
-    expect(page.locator("#dreamina-note")).to_contain_text(say("ja", "settings_taken"))
-    assert say("ja", "example_3") not in [each["inputs"]["prompt"] for each in held.requests()]
+    expect(prompt_box(page)).to_have_value(translate("ja", "example_3"))
+    expect(page.locator("#dreamina-note")).to_contain_text(translate("ja", "settings_taken"))
+    assert translate("ja", "example_3") not in [each["inputs"]["prompt"] for each in held.requests()]
     press_generate(page, "もう始めた人")
     expect(page.locator("#examples")).to_be_hidden()
-    page.get_by_role("button", name=say("ja", "examples")).click()
+    page.get_by_role("button", name=translate("ja", "examples")).click()
     expect(presses).to_have_count(6)
     cancel_all_in_japanese(page)
 
@@ -135,7 +135,7 @@ def test_the_form_gets_out_of_the_way_and_stays_there(held: HeldSandbox, open_pa
     page.keyboard.press("Enter")
     expect(page.locator("#form")).to_be_hidden()
     page.reload()
-    expect(press).to_have_text(say("en", "show_form"))
+    expect(press).to_have_text(translate("en", "show_form"))
     expect(page.locator("#form")).to_be_hidden()
     page.keyboard.press("Control+Enter")
     press.click()
@@ -159,9 +159,9 @@ def test_on_a_phone_generate_is_always_at_hand_and_covers_nothing(held: HeldSand
     assert last
     assert bar["y"] + bar["height"] == pytest.approx(844, abs=1)
     assert last["y"] + last["height"] <= bar["y"]
-    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    page.get_by_role("tab", name=translate("en", "tab_library")).click()
     expect(page.locator("#press")).to_be_hidden()
-    page.get_by_role("tab", name=say("en", "tab_create")).click()
+    page.get_by_role("tab", name=translate("en", "tab_create")).click()
     cancel_all(page)
 
 
@@ -173,7 +173,7 @@ def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: Ope
     page.evaluate(COLLECT)
     job = press_generate(page, "listened to")
     words = job.locator(".state > span").first
-    expect(words).to_have_text(re.compile(say("en", "queue_position", position=r"\d+")))
+    expect(words).to_have_text(re.compile(translate("en", "queue_position", position=r"\d+")))
     place = words.inner_text()
     cancel_button(older).click()
     expect(words).not_to_have_text(place)
@@ -184,15 +184,15 @@ def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: Ope
     expect_state(job, "done")
     said = [text for text in page.evaluate("said") if text.startswith("listened to")]
     for state in ("queued", "running", "done"):
-        assert sum(say("en", f"state_{state}") in text for text in said) == 1, said
+        assert sum(translate("en", f"state_{state}") in text for text in said) == 1, said
     assert len(said) <= 5, said
 
 
 def test_a_browser_without_a_network_is_told_calmly(held: HeldSandbox, open_page: OpenPage) -> None:
     """The work goes on at the server; the page says so on every tab and finds back by itself."""
     page = open_page(held.app)
-    note = page.get_by_text(say("en", "offline"))
-    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    note = page.get_by_text(translate("en", "offline"))
+    page.get_by_role("tab", name=translate("en", "tab_library")).click()
     page.context.set_offline(True)
     expect(note).to_be_in_viewport()
     page.context.set_offline(False)
@@ -206,6 +206,6 @@ def test_who_has_nothing_left_reads_it_before_the_press(held: HeldSandbox, open_
     note = page.locator("#left-today.stopped")
     expect(note).to_contain_text("0")
     assert note.evaluate("node => getComputedStyle(node).backgroundColor") != "rgba(0, 0, 0, 0)"
-    left |= {"stopped": say("en", "error_stopped_owner")}
+    left |= {"stopped": translate("en", "error_stopped_owner")}
     page.reload()
-    expect(note).to_have_text(say("en", "error_stopped_owner"))
+    expect(note).to_have_text(translate("en", "error_stopped_owner"))

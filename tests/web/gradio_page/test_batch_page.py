@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import APIResponse, Route, expect
 
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import SMALL, HeldSandbox, wait_for
 from tests.web.gradio_page.test_page import OpenPage, browser, open_page
 
@@ -23,12 +23,12 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     page = open_page(held.app, viewport=PHONE)
     before = len(held.requests())
     page.locator("#batch summary").press("Enter")
-    prompts = page.get_by_label(say("en", "batch_prompts"))
+    prompts = page.get_by_label(translate("en", "batch_prompts"))
     prompts.fill("a {red fox")
-    page.get_by_label(say("en", "batch_repeats")).fill("2")
-    show = page.get_by_role("button", name=say("en", "batch_table"))
+    page.get_by_label(translate("en", "batch_repeats")).fill("2")
+    show = page.get_by_role("button", name=translate("en", "batch_table"))
     show.press("Enter")
-    told = say("en", "error_plan_line", line=1, text=say("en", "error_plan_unclosed"))
+    told = translate("en", "error_plan_line", line=1, text=translate("en", "error_plan_unclosed"))
     expect(page.locator("#batch [role=alert]")).to_have_text(told)
     expect(prompts).to_be_focused()
     prompts.fill("a {red|blue} fox\na bear")
@@ -39,61 +39,61 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     expect(table.get_by_role("row")).to_have_count(1 + 12)
     expect(table.get_by_role("row").nth(12)).to_contain_text("a bear")
     expect(table.get_by_role("row").nth(12)).to_contain_text("0.75")
-    expect(table.get_by_role("heading")).to_contain_text(say("en", "batch_jobs", count=12))
-    expect(table.get_by_role("heading")).to_contain_text(say("en", "batch_price", price="$0.36"))
+    expect(table.get_by_role("heading")).to_contain_text(translate("en", "batch_jobs", count=12))
+    expect(table.get_by_role("heading")).to_contain_text(translate("en", "batch_price", price="$0.36"))
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.keyboard.press("Escape")
     expect(show).to_be_focused()
     assert len(held.requests()) == before, "a look at the table sends nothing"
 
     show.press("Enter")
-    start = table.get_by_role("button", name=say("en", "batch_start", count=12))
+    start = table.get_by_role("button", name=translate("en", "batch_start", count=12))
     expect(start).to_be_focused()
     start.press("Enter")
     strip = page.locator("#batches .batch")
-    expect(strip).to_contain_text(say("en", "batch_count_running", count=2))
-    expect(strip).to_contain_text(say("en", "batch_count_waiting", count=10))
+    expect(strip).to_contain_text(translate("en", "batch_count_running", count=2))
+    expect(strip).to_contain_text(translate("en", "batch_count_waiting", count=10))
     expect(page.locator("li.job").filter(has_text="a red fox")).to_have_count(2)
     sent = held.requests()[before:]
     assert [(each["inputs"]["width×height"], each["inputs"]["scale"]) for each in sent] == [(SMALL, 0.25)] * 2
-    strip.get_by_role("button", name=say("en", "batch_pause"), exact=True).press("Enter")
-    expect(strip).to_contain_text(say("en", "batch_paused"))
-    expect(strip.get_by_role("button", name=say("en", "batch_continue"))).to_be_focused()
+    strip.get_by_role("button", name=translate("en", "batch_pause"), exact=True).press("Enter")
+    expect(strip).to_contain_text(translate("en", "batch_paused"))
+    expect(strip.get_by_role("button", name=translate("en", "batch_continue"))).to_be_focused()
     page.reload()
-    expect(strip).to_contain_text(say("en", "batch_paused"))
-    strip.get_by_role("button", name=say("en", "batch_continue")).click()
-    strip.get_by_role("button", name=say("en", "batch_cancel")).click()
-    strip.get_by_role("button", name=say("en", "batch_cancel_sure", count=10)).click()
-    expect(page.locator("#dreamina-note")).to_have_text(say("en", "batch_not_sent", count=10))
-    expect(strip).to_contain_text(say("en", "batch_count_cancelled", count=10))
+    expect(strip).to_contain_text(translate("en", "batch_paused"))
+    strip.get_by_role("button", name=translate("en", "batch_continue")).click()
+    strip.get_by_role("button", name=translate("en", "batch_cancel")).click()
+    strip.get_by_role("button", name=translate("en", "batch_cancel_sure", count=10)).click()
+    expect(page.locator("#dreamina-note")).to_have_text(translate("en", "batch_not_sent", count=10))
+    expect(strip).to_contain_text(translate("en", "batch_count_cancelled", count=10))
     assert len(held.requests()) == before + 2
-    expect(strip.get_by_role("button", name=say("en", "close"))).to_be_hidden()
+    expect(strip.get_by_role("button", name=translate("en", "close"))).to_be_hidden()
 
 
 def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, open_page: OpenPage) -> None:
     """The button that was pressed would come back, and who works by keyboard would lose the place."""
     page = open_page(held.app)
     page.locator("#batch summary").press("Enter")
-    page.get_by_label(say("en", "batch_prompts")).fill("late\nlater\nlatest")
-    page.get_by_role("button", name=say("en", "batch_table")).press("Enter")
-    page.get_by_role("button", name=say("en", "batch_start", count=3)).press("Enter")
+    page.get_by_label(translate("en", "batch_prompts")).fill("late\nlater\nlatest")
+    page.get_by_role("button", name=translate("en", "batch_table")).press("Enter")
+    page.get_by_role("button", name=translate("en", "batch_start", count=3)).press("Enter")
     strip = page.locator("#batches .batch")
-    expect(strip).to_contain_text(say("en", "batch_count_running", count=2))
+    expect(strip).to_contain_text(translate("en", "batch_count_running", count=2))
 
     late: list[tuple[Route, APIResponse]] = []
     page.route(LOOK, lambda route: late.append((route, route.fetch())), times=1)
     page.evaluate("void dreamina.batch.look()")
     wait_for(lambda: late or page.wait_for_timeout(10))
-    strip.get_by_role("button", name=say("en", "batch_pause"), exact=True).press("Enter")
-    go_on = strip.get_by_role("button", name=say("en", "batch_continue"))
+    strip.get_by_role("button", name=translate("en", "batch_pause"), exact=True).press("Enter")
+    go_on = strip.get_by_role("button", name=translate("en", "batch_continue"))
     expect(go_on).to_be_focused()
     (route, answer) = late[0]
     with page.expect_request_finished(lambda request: bool(LOOK.search(request.url)) and not request.failure):
         route.fulfill(response=answer)
     with page.expect_response(LOOK):
         page.evaluate("void dreamina.batch.look()")
-    expect(strip).to_contain_text(say("en", "batch_paused"))
+    expect(strip).to_contain_text(translate("en", "batch_paused"))
     expect(go_on).to_be_focused()
-    strip.get_by_role("button", name=say("en", "batch_cancel")).click()
-    strip.get_by_role("button", name=say("en", "batch_cancel_sure", count=1)).click()
-    expect(strip).to_contain_text(say("en", "batch_count_cancelled", count=1))
+    strip.get_by_role("button", name=translate("en", "batch_cancel")).click()
+    strip.get_by_role("button", name=translate("en", "batch_cancel_sure", count=1)).click()
+    expect(strip).to_contain_text(translate("en", "batch_count_cancelled", count=1))

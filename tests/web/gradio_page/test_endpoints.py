@@ -16,7 +16,7 @@ from PIL import Image
 
 from dreamina_ui.ledger.job import TERMINAL
 from dreamina_ui.models.schema import load_models
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import (
     SMALL,
     AppProcess,
@@ -273,7 +273,7 @@ def test_a_press_without_a_cookie_is_refused(app: AppProcess) -> None:
     nobody.http.cookies.clear()
     before = app.count_jobs()
     answer = nobody.press()
-    assert (answer["success"], answer["message"]) == (False, say("en", "error_no_cookie"))
+    assert (answer["success"], answer["message"]) == (False, translate("en", "error_no_cookie"))
     assert app.count_jobs() == before
 
 

@@ -15,7 +15,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from dreamina_ui.media.embedded_metadata import with_settings
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import json_answer
 from tests.support.browser import ScriptedApp
 from tests.support.harness import png
@@ -46,7 +46,7 @@ def page(browser: Browser, stocked: ScriptedApp) -> Iterator[Page]:
     query = "&".join(f"{quote(name)}={quote(payload('query'))}" for name in names)
     opened.goto(f"{stocked.app.url}/?{query}#{quote(payload('fragment'))}")
     await_form(opened)
-    expect(opened.locator("#link-note")).to_contain_text(say("en", "link_taken"))
+    expect(opened.locator("#link-note")).to_contain_text(translate("en", "link_taken"))
     expect(prompt_box(opened)).to_have_value(payload("query"))
     yield opened
     assert opened.evaluate("window.hacked") is None
@@ -58,13 +58,13 @@ def test_nothing_on_the_create_tab_becomes_markup(stocked: ScriptedApp, page: Pa
     """Prompts, the service's error texts, statuses, ids and file names, and what a dropped file says of itself."""
     service = stocked.service()
     service.accept(json_answer({"message": payload("message"), "error_code": payload("code")}, 400))
-    expect(press_generate(page, payload("refused")).locator(".state")).to_contain_text(say("en", "state_failed"))
+    expect(press_generate(page, payload("refused")).locator(".state")).to_contain_text(translate("en", "state_failed"))
 
     service = stocked.service()
     service.status({"status": payload("status")}, {"status": "failed", "error": payload("error")})
     service.result({"status": "failed", "error": payload("error"), "message": payload("result")})
     failed = press_generate(page, payload("failed"))
-    expect(failed.locator(".state")).to_contain_text(say("en", "state_failed"))
+    expect(failed.locator(".state")).to_contain_text(translate("en", "state_failed"))
     expect(failed).to_contain_text("class=hacked")
 
     stocked.service().accept(json_answer({"request_id": payload("id")}))
@@ -125,8 +125,8 @@ def test_nothing_in_the_library_becomes_markup(stocked: ScriptedApp, shelf: Shel
     expect(tiles(page)).to_have_count(0)
     filter_by(page, "library_search").fill("")
     expect(tiles(page)).to_have_count(1)
-    page.get_by_text(say("en", "add_request")).click()
-    page.locator("#library").get_by_label(say("en", "attach_label")).fill(payload("request")[:200])
+    page.get_by_text(translate("en", "add_request")).click()
+    page.locator("#library").get_by_label(translate("en", "attach_label")).fill(payload("request")[:200])
     page.locator("#library .add-request").get_by_role("button").click()
     expect(note(page)).to_contain_text("request<img src=x")
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from dreamina_ui.web.http import LANGUAGE_COOKIE
-from dreamina_ui.web.i18n.translate import languages, page_words, say
+from dreamina_ui.web.i18n.translate import languages, page_words, translate
 from dreamina_ui.web.paths import words_path
 from tests.support.browser import HeldSandbox, Visitor
 
@@ -31,14 +31,14 @@ def test_what_was_chosen_comes_before_what_the_browser_asks_for(
     told = re.findall(r'navigator, "language", \{ value: "(.*?)" \}', get(held, "", **options).text)
     assert told == [language]
     message = get(held, "dreamina/jobs/nothing", **options).json()["message"]
-    assert message == say(language, "error_job_not_found")
+    assert message == translate(language, "error_job_not_found")
 
 
 def test_a_press_is_refused_in_the_chosen_language(held: HeldSandbox) -> None:
     """The page sends its language with Gradio's calls, also where a frame is refused every cookie."""
     visitor = Visitor(held.app)
     visitor.http.headers["Accept-Language"] = "ja"
-    assert say("ja", "rule_required") in visitor.press(prompt=" ")["message"]
+    assert translate("ja", "rule_required") in visitor.press(prompt=" ")["message"]
 
 
 @pytest.mark.parametrize("language", list(languages()))

@@ -16,7 +16,7 @@ import requests
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import Answer
 from tests.support.browser import AppProcess, ScriptedApp, Visitor, wait_for
 from tests.support.harness import png
@@ -49,12 +49,12 @@ def open_library(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> Ope
 
 
 def go_to_library(page: Page, language: str = "en") -> None:
-    page.get_by_role("tab", name=say(language, "tab_library")).click()
+    page.get_by_role("tab", name=translate(language, "tab_library")).click()
     expect(page.locator("#library .usage")).not_to_be_empty()
 
 
 def tile(page: Page, prompt: str, number: int = 1) -> Locator:
-    return page.get_by_role("button", name=say("en", "picture_alt", number=number, prompt=prompt), exact=True)
+    return page.get_by_role("button", name=translate("en", "picture_alt", number=number, prompt=prompt), exact=True)
 
 
 def tiles(page: Page) -> Locator:
@@ -62,16 +62,16 @@ def tiles(page: Page) -> Locator:
 
 
 def filter_by(page: Page, key: str, language: str = "en") -> Locator:
-    label = page.locator("#library .filters label").filter(has=page.get_by_text(say(language, key), exact=True))
+    label = page.locator("#library .filters label").filter(has=page.get_by_text(translate(language, key), exact=True))
     return label.locator("input, select")
 
 
 def tool(page: Page, key: str, **values: Any) -> Locator:
-    return page.locator("#library").get_by_role("button", name=say("en", key, **values), exact=True)
+    return page.locator("#library").get_by_role("button", name=translate("en", key, **values), exact=True)
 
 
 def dialog_button(page: Page, key: str, language: str = "en") -> Locator:
-    return page.locator("dialog.large").get_by_role("button", name=say(language, key), exact=True)
+    return page.locator("dialog.large").get_by_role("button", name=translate(language, key), exact=True)
 
 
 def note(page: Page) -> Locator:
@@ -122,7 +122,7 @@ def test_a_server_that_is_away_is_asked_once(shelf: Shelf, open_library: OpenPag
     asked: list[Route] = []
     page.route("**/dreamina/library?*", lambda route: asked.append(route) or route.abort())  # type: ignore[func-returns-value]
     tool(page, "library_more").scroll_into_view_if_needed()
-    expect(note(page)).to_contain_text(say("en", "library_failed"))
+    expect(note(page)).to_contain_text(translate("en", "library_failed"))
     page.wait_for_timeout(100)
     assert len(asked) == 1
     page.unroute("**/dreamina/library?*")
@@ -136,7 +136,7 @@ def test_a_library_that_is_opened_early_fills_itself(stocked: ScriptedApp, shelf
     held: list[Route] = []
     page = open_page(stocked.app, prepare=lambda one: one.route("**/library.js", lambda route: held.append(route)))
     wait_on(page, lambda: bool(held))
-    page.get_by_role("tab", name=say("en", "tab_library")).click()
+    page.get_by_role("tab", name=translate("en", "tab_library")).click()
     expect(page.locator("#library")).to_be_attached()
     held[0].continue_()
     expect(tile(page, "a red fox")).to_be_visible()
@@ -173,12 +173,12 @@ def test_one_day_can_be_chosen(shelf: Shelf, open_library: OpenPage) -> None:
     since.fill("18.11.2026")
     until.fill("2026-11-18")
     expect(tiles(page)).to_have_count(1)
-    expect(page.get_by_role("button", name=say("de", "picture_alt", number=1, prompt="that day"))).to_be_visible()
+    expect(page.get_by_role("button", name=translate("de", "picture_alt", number=1, prompt="that day"))).to_be_visible()
     problem = page.locator("#library .day .problem").last
     for wrong in ("31.11.2026", "morgen"):
         until.fill(wrong)
         until.blur()
-        expect(problem).to_have_text(say("de", "day_form", example="31.12.2026"))
+        expect(problem).to_have_text(translate("de", "day_form", example="31.12.2026"))
         expect(tiles(page)).to_have_count(2)
     with page.expect_request(lambda request: "until=" in request.url):
         page.locator("#library .day > input").last.fill("2026-11-18")
@@ -215,7 +215,7 @@ def test_the_keyboard_walks_through_large_pictures(shelf: Shelf, open_library: O
     assert [url for url in asked if "/original/" in url] == []
     page.keyboard.press("Enter")
     with page.expect_popup() as opened:
-        dialog.get_by_role("link", name=say("en", "open_original")).click()
+        dialog.get_by_role("link", name=translate("en", "open_original")).click()
     opened.value.wait_for_load_state()
     assert "/original/" in opened.value.url
     opened.value.close()
@@ -242,7 +242,7 @@ def test_settings_are_taken_over_and_nothing_starts(stocked: ScriptedApp, shelf:
     expect(page.locator("#generate")).to_be_focused()
     expect(page.locator("#generate")).to_be_focused()
     expect_settings(page, "a fox to vary", "21:9")
-    expect(note(page)).to_contain_text(say("en", "settings_taken"))
+    expect(note(page)).to_contain_text(translate("en", "settings_taken"))
     assert (stocked.app.count_jobs(), len(stocked.server.requests_for("POST"))) == (before, posts)
     assert set(sent) <= {"GET"}
 
@@ -273,7 +273,7 @@ def test_a_favourite_is_marked_and_found(shelf: Shelf, open_library: OpenPage) -
     tile(page, "good").click()
     dialog_button(page, "unfavourite").click()
     expect(dialog_button(page, "favourite")).to_be_visible()
-    assert shelf.wall(favourites=True) == []
+    assert shelf.wall(favorites=True) == []
 
 
 def test_a_deletion_can_be_taken_back(shelf: Shelf, open_library: OpenPage) -> None:
@@ -285,10 +285,10 @@ def test_a_deletion_can_be_taken_back(shelf: Shelf, open_library: OpenPage) -> N
     dialog_button(page, "delete").click()
     expect(tiles(page)).to_have_count(1)
     expect(page.locator("dialog.large")).to_have_count(0)
-    expect(note(page)).to_contain_text(say("en", "deleted", count=1))
+    expect(note(page)).to_contain_text(translate("en", "deleted", count=1))
     expect(page.locator("#library .usage")).to_contain_text("1 file,")
     assert shelf.ledger.job(job.job_id).outputs[0].deleted_at is not None
-    note(page).get_by_role("button", name=say("en", "undo")).click()
+    note(page).get_by_role("button", name=translate("en", "undo")).click()
     expect(tiles(page)).to_have_count(2)
     expect(page.locator("#library .usage")).to_contain_text("2 files")
     assert shelf.ledger.job(job.job_id).outputs == job.outputs
@@ -307,7 +307,7 @@ def test_chosen_pictures_come_as_one_zip(shelf: Shelf, open_library: OpenPage) -
     tile(page, "chosen", 2).press("Space")
     expect(tile(page, "chosen", 2)).to_have_attribute("aria-pressed", "true")
     expect(tile(page, "kept out")).to_have_attribute("aria-pressed", "false")
-    expect(page.locator("#library .selection")).to_contain_text(say("en", "library_selected", count=2))
+    expect(page.locator("#library .selection")).to_contain_text(translate("en", "library_selected", count=2))
     with page.expect_download() as download:
         tool(page, "library_zip").click()
     archive, manifest = read_zip(download.value.path().read_bytes())
@@ -332,7 +332,7 @@ def test_all_that_is_shown_comes_as_one_zip(shelf: Shelf, open_library: OpenPage
     filter_by(page, "library_search").fill("fox")
     expect(tiles(page)).to_have_count(2)
     with page.expect_download() as download:
-        page.get_by_role("link", name=say("en", "library_zip_all")).click()
+        page.get_by_role("link", name=translate("en", "library_zip_all")).click()
     _, manifest = read_zip(download.value.path().read_bytes())
     assert [entry["prompt"] for entry in manifest] == ["a red fox"] * 2
 
@@ -347,8 +347,8 @@ def test_several_are_deleted_and_brought_back_at_once(shelf: Shelf, open_library
         tile(page, "one", number).click()
     tool(page, "delete").click()
     expect(tiles(page)).to_have_count(1)
-    expect(note(page)).to_contain_text(say("en", "deleted", count=3))
-    note(page).get_by_role("button", name=say("en", "undo")).click()
+    expect(note(page)).to_contain_text(translate("en", "deleted", count=3))
+    note(page).get_by_role("button", name=translate("en", "undo")).click()
     expect(tiles(page)).to_have_count(4)
 
 
@@ -363,7 +363,7 @@ def test_a_dropped_picture_brings_its_settings_back(shelf: Shelf, open_library: 
     sent: list[tuple[str, int]] = []
     page.on("request", lambda request: sent.append((request.url, size_of(request))))
     page.evaluate(DROP, [b64encode(content).decode(), "renamed by me.png"])
-    expect(note(page)).to_contain_text(say("en", "settings_taken"))
+    expect(note(page)).to_contain_text(translate("en", "settings_taken"))
     expect_settings(page, "from a file", "21:9")
     assert [url for url, _ in sent if "/library/find" in url]
     assert max(size for _, size in sent) < 2000
@@ -380,7 +380,7 @@ def test_a_foreign_picture_is_said_to_be_one(shelf: Shelf, open_library: OpenPag
     page = open_library()
     before = prompt_box(page).input_value()
     page.evaluate(DROP, [b64encode(png((3, 3))).decode(), "holiday.png"])
-    expect(note(page)).to_contain_text(say("en", "settings_unknown"))
+    expect(note(page)).to_contain_text(translate("en", "settings_unknown"))
     assert prompt_box(page).input_value() == before
 
 
@@ -402,13 +402,13 @@ def test_a_lost_answer_is_looked_up(lost: tuple[Page, Locator, Any]) -> None:
     """The first way: the request id from RunComfy's site brings the pictures, without a second submit."""
     page, job, service = lost
     posts = service.posts
-    job.get_by_label(say("en", "attach_label")).fill("no-such-request")
-    look_up = job.get_by_role("button", name=say("en", "attach"), exact=True)
+    job.get_by_label(translate("en", "attach_label")).fill("no-such-request")
+    look_up = job.get_by_role("button", name=translate("en", "attach"), exact=True)
     look_up.click()
     expect(note(page)).to_contain_text("no-such-request")
     expect_state(job, "submit_unclear")
     service.completes()
-    field = job.get_by_label(say("en", "attach_label"))
+    field = job.get_by_label(translate("en", "attach_label"))
     expect_no_findings(page)  # light, and then dark
     expect(field).to_have_css("background-color", DARK_CARD)
     field.fill(f" {service.request_id} ")
@@ -424,12 +424,12 @@ def test_a_lost_submit_is_sent_again_only_by_a_second_yes(lost: tuple[Page, Loca
     posts = service.posts
     service.accept()
     service.completes()
-    again = job.get_by_role("button", name=say("en", "submit_again"), exact=True)
+    again = job.get_by_role("button", name=translate("en", "submit_again"), exact=True)
     again.click()
-    sure = job.get_by_role("button", name=say("en", "submit_again_sure"), exact=True)
+    sure = job.get_by_role("button", name=translate("en", "submit_again_sure"), exact=True)
     expect(sure).to_be_visible()
     assert "charge twice" in sure.inner_text()
-    expect(job.get_by_role("button", name=say("en", "keep_waiting"), exact=True)).to_be_focused()
+    expect(job.get_by_role("button", name=translate("en", "keep_waiting"), exact=True)).to_be_focused()
     page.keyboard.press("Enter")
     expect(again).to_be_focused()
     assert service.posts == posts
@@ -444,7 +444,7 @@ def test_a_lost_submit_is_sent_again_only_by_a_second_yes(lost: tuple[Page, Loca
 def test_a_lost_job_is_put_aside_and_found_again(lost: tuple[Page, Locator, Any]) -> None:
     """The third way: out of sight, but not lost."""
     page, job, _ = lost
-    job.get_by_role("button", name=say("en", "put_aside"), exact=True).click()
+    job.get_by_role("button", name=translate("en", "put_aside"), exact=True).click()
     expect(job).to_be_hidden()
     go_to_library(page)
     expect(page.locator("#library .empty")).to_be_visible()
@@ -462,12 +462,12 @@ def test_a_request_made_elsewhere_is_added(stocked: ScriptedApp, shelf: Shelf, o
     service = stocked.service()
     service.completes()
     page = open_library()
-    page.get_by_text(say("en", "add_request")).click()
-    page.locator("#library").get_by_label(say("en", "attach_label")).fill(service.request_id)
+    page.get_by_text(translate("en", "add_request")).click()
+    page.locator("#library").get_by_label(translate("en", "attach_label")).fill(service.request_id)
     page.locator("#library .add-request").get_by_role("button").click()
     expect(note(page)).to_contain_text(service.request_id)
     wait_for(lambda: shelf.library.usage().files == 1)
-    page.get_by_role("tab", name=say("en", "tab_create")).click()
+    page.get_by_role("tab", name=translate("en", "tab_create")).click()
     expect_state(card(page, service.request_id), "done")
     go_to_library(page)
     expect(tile(page, service.request_id)).to_be_visible()
@@ -509,11 +509,11 @@ def test_a_japanese_visitor_reads_a_japanese_library(shelf: Shelf, open_library:
     for key in ("library_search", "library_state", "library_size", "library_favourites"):
         expect(filter_by(page, key, "ja")).to_be_visible()
     filter_by(page, "library_search", "ja").fill("山と湖")
-    page.get_by_role("button", name=say("ja", "picture_alt", number=1, prompt="桜と山と湖")).click()
-    expect(page.locator("dialog.large")).to_contain_text(say("ja", "state_done"))
+    page.get_by_role("button", name=translate("ja", "picture_alt", number=1, prompt="桜と山と湖")).click()
+    expect(page.locator("dialog.large")).to_contain_text(translate("ja", "state_done"))
     dialog_button(page, "delete", "ja").click()
-    expect(note(page)).to_contain_text(say("ja", "deleted", count=1))
-    expect(note(page).get_by_role("button")).to_have_text(say("ja", "undo"))
+    expect(note(page)).to_contain_text(translate("ja", "deleted", count=1))
+    expect(note(page).get_by_role("button")).to_have_text(translate("ja", "undo"))
 
 
 # --- whose library it is

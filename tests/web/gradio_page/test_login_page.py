@@ -15,16 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dreamina_ui.web.auth.login_wall import Gate
-from dreamina_ui.web.auth.permissions import Access
+from dreamina_ui.web.auth.login_wall import Authenticator
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.sessions import (
     COOKIE,
     FREE_TRIES,
     LASTS_S,
-    LONGEST_WAIT_S,
-    MOST_TRIES_A_MINUTE,
+    MAX_TRIES_A_MINUTE,
+    MAX_WAIT_S,
+    LoginThrottle,
     Sessions,
-    Tries,
 )
 from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.routes.login import build_sign_in_routes
@@ -40,7 +40,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def tell(access: Access) -> Callable[[Request], Awaitable[Response]]:
+def tell(access: Permissions) -> Callable[[Request], Awaitable[Response]]:
     """A page that tells who asks."""
 
     async def page(request: Request) -> Response:
@@ -52,8 +52,8 @@ def tell(access: Access) -> Callable[[Request], Awaitable[Response]]:
 @pytest.fixture
 def browse(clock: Clock) -> Browse:
     """A new browser at an address, on a shared page that tells at `/` what it may see."""
-    access = Access(is_shared=True, sessions=Sessions(clock))
-    gate = Gate(access, owner_password=SecretStr(OWNER_PASSWORD), tries=Tries(clock))
+    access = Permissions(is_shared=True, sessions=Sessions(clock))
+    gate = Authenticator(access, owner_password=SecretStr(OWNER_PASSWORD), tries=LoginThrottle(clock))
     routes = [Route("/", tell(access)), *build_sign_in_routes(gate)]
     app = Starlette(routes=routes, middleware=[Middleware(VisitorCookie)])
 
@@ -164,7 +164,7 @@ def test_who_guesses_waits_longer_and_longer(browse: Browse, clock: Clock) -> No
         clock.advance(waits[-1])
         assert sign_in(guesser, "x").status_code == 401
     assert waits[:3] == [5, 10, 20]
-    assert waits[-1] == LONGEST_WAIT_S
+    assert waits[-1] == MAX_WAIT_S
     assert sign_in(browse("198.51.100.2")).status_code == 303, "others do not wait"
 
 
@@ -173,8 +173,8 @@ def test_many_guessers_wait_together_and_the_owner_does_not(browse: Browse, cloc
     owner = browse("203.0.113.1")
     owner.get("/")
     assert sign_in(owner).status_code == 303
-    codes = [sign_in(browse(f"198.51.100.{number}"), "x").status_code for number in range(MOST_TRIES_A_MINUTE + 5)]
-    assert codes.count(401) == MOST_TRIES_A_MINUTE - 1
+    codes = [sign_in(browse(f"198.51.100.{number}"), "x").status_code for number in range(MAX_TRIES_A_MINUTE + 5)]
+    assert codes.count(401) == MAX_TRIES_A_MINUTE - 1
     assert codes[-5:] == [429] * 5
     assert sign_in(owner).status_code == 303
     clock.advance(61)

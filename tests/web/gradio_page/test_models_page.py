@@ -15,13 +15,13 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.library.library import Library
 from dreamina_ui.media.input_files import InputFiles
-from dreamina_ui.media.signed_urls import LINK_S, SignedLinks
-from dreamina_ui.media.ssrf_guard import AddressGuard
+from dreamina_ui.media.signed_urls import LINK_S, SignedUrls
+from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import MODELS_FOLDER, load_models
 from dreamina_ui.sandbox.service import Service as SandboxService
-from dreamina_ui.web.auth.permissions import KEY_COOKIE, Access
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.presenters import job_card
 from dreamina_ui.web.routes.form import build_form_routes
 from tests.support.bad_server import json_answer
@@ -40,7 +40,7 @@ ME = "m" * 40
 
 
 def choose_model(page: Page, title: str) -> None:
-    page.get_by_label(say("en", "model"), exact=True).click()
+    page.get_by_label(translate("en", "model"), exact=True).click()
     page.get_by_role("option", name=title, exact=True).click()
 
 
@@ -82,7 +82,7 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     held.begin()
     held.finish()
     expect_state(job, "done")
-    job.get_by_role("button", name=f"{say('en', 'use_as_input')}: 1").click()
+    job.get_by_role("button", name=f"{translate('en', 'use_as_input')}: 1").click()
     box = page.locator("#field1-image_urls textarea")
     expect(box).to_have_value(re.compile(re.escape(f"{PUBLIC_URL}/dreamina/inputs/")))
     expect(page.locator("#field1-image_urls .given img")).to_be_visible()
@@ -99,7 +99,7 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     assert (sent["model_id"], sent["inputs"]) == (EDIT, {"prompt": "at night", "image_urls": [address]})
     page.reload()
     await_form(page, "#field1-prompt")
-    cancel_button = card(page, "at night").get_by_role("button", name=say("en", "cancel"), exact=True)
+    cancel_button = card(page, "at night").get_by_role("button", name=translate("en", "cancel"), exact=True)
     cancel_button.click()
     expect_state(card(page, "at night"), "cancelled")
 
@@ -110,10 +110,10 @@ def test_a_bad_address_is_told_beside_its_field_and_by_the_press(held: HeldSandb
     choose_model(page, "Dreamina 4.0 Edit")
     page.locator("#field1-prompt textarea").fill("x")
     page.locator("#field1-image_urls textarea").fill("http://example.com/a.png")
-    expect(page.locator("#field1-image_urls .refused")).to_contain_text(say("en", "rule_address_https"))
+    expect(page.locator("#field1-image_urls .refused")).to_contain_text(translate("en", "rule_address_https"))
     before = held.app.count_jobs()
     page.locator("#generate").click()
-    expect(page.locator("#press-problem")).to_contain_text(say("en", "rule_address_https"))
+    expect(page.locator("#press-problem")).to_contain_text(translate("en", "rule_address_https"))
     assert held.app.count_jobs() == before
 
 
@@ -122,12 +122,12 @@ def test_without_a_public_address_the_page_says_why_not(app: AppProcess, open_pa
     page = open_page(app)
     job = press_generate(page, "never an input")
     expect_state(job, "done")
-    job.get_by_role("button", name=f"{say('en', 'use_as_input')}: 1").click()
-    expect(page.locator("#dreamina-note")).to_contain_text(say("en", "error_no_public_url"))
+    job.get_by_role("button", name=f"{translate('en', 'use_as_input')}: 1").click()
+    expect(page.locator("#dreamina-note")).to_contain_text(translate("en", "error_no_public_url"))
     expect(page.locator("#price")).to_contain_text("$0.03")
-    expect(page.locator("#price")).to_contain_text(say("en", "price_play", price=""))
+    expect(page.locator("#price")).to_contain_text(translate("en", "price_play", price=""))
     page.get_by_label("Force Single Image").uncheck()
-    expect(page.locator("#price")).to_contain_text(say("en", "price_most", price="$0.12", count=4))
+    expect(page.locator("#price")).to_contain_text(translate("en", "price_most", price="$0.12", count=4))
 
 
 # --- model files
@@ -197,8 +197,8 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     service.price(json_answer({"error_code": 401001}, 401), json_answer({"base_price_usd": 0.07}))
     scene = Scene(tmp_path / "data", service.server.url, origin="sandbox")
     scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
-    links = SignedLinks(None, b"s" * 32, scene.clock)
-    access = Access(is_shared=True)
+    links = SignedUrls(None, b"s" * 32, scene.clock)
+    access = Permissions(is_shared=True)
     routes = build_form_routes(scene.studio, Library(scene.ledger, scene.media), links, access, uses_sandbox=True)
 
     def told(cookies: dict[str, str]) -> tuple[bool, Any]:
@@ -239,9 +239,9 @@ def shelf(scene: Scene) -> Iterator[Shelf]:
 @pytest.fixture
 def client(scene: Scene, shelf: Shelf) -> TestClient:
     """The routes on a public address, asked by a visitor from elsewhere."""
-    links = SignedLinks("https://studio.example", b"s" * 32, scene.clock)
-    scene.studio.given = InputFiles(scene.folder / "given", AddressGuard(), links, shelf.library.picture)
-    routes = build_form_routes(scene.studio, shelf.library, links, Access(is_shared=True), uses_sandbox=False)
+    links = SignedUrls("https://studio.example", b"s" * 32, scene.clock)
+    scene.studio.given = InputFiles(scene.folder / "given", UrlGuard(), links, shelf.library.picture)
+    routes = build_form_routes(scene.studio, shelf.library, links, Permissions(is_shared=True), uses_sandbox=False)
     return TestClient(Starlette(routes=routes), "https://studio.example", cookies={COOKIE: ME})
 
 

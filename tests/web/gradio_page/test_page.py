@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, 
 from dreamina_ui.models.schema import choice_label, load_models
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.web.auth.visitor import COOKIE
-from dreamina_ui.web.i18n.translate import languages, say
+from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.bad_server import Answer
 from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
 from tests.support.harness import MODEL_ID
@@ -91,7 +91,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         visitor.set_default_timeout(20_000)
         visitor.add_init_script(SMALL_DRAFT)
         page = visitor.new_page()
-        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        page.on("pageerror", lambda exc: faults.append(str(exc)))
         page.on("console", lambda said: faults.append(said.text) if "Security Policy" in said.text else None)
         pages.append(page)
         prepare(page)
@@ -130,11 +130,11 @@ def press_generate(page: Page, prompt: str) -> Locator:
 
 
 def expect_state(job: Locator, state: str, language: str = "en") -> None:
-    expect(job.locator(".state")).to_contain_text(say(language, f"state_{state}"))
+    expect(job.locator(".state")).to_contain_text(translate(language, f"state_{state}"))
 
 
 def cancel_button(job: Locator, language: str = "en") -> Locator:
-    return job.get_by_role("button", name=say(language, "cancel"), exact=True)
+    return job.get_by_role("button", name=translate(language, "cancel"), exact=True)
 
 
 # --- from a prompt to pictures
@@ -155,7 +155,7 @@ def test_a_prompt_becomes_pictures_that_can_be_saved(app: AppProcess, open_page:
     expect(thumbnail).to_have_js_property("complete", True)
     assert thumbnail.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     with page.expect_download() as download:
-        job.get_by_role("link", name=say("en", "download")).first.click()
+        job.get_by_role("link", name=translate("en", "download")).first.click()
     job_id = job.get_attribute("data-job-id") or ""
     assert download.value.suggested_filename == f"dreamina-a-lighthouse-above-the-sea-1024x1024-{job_id[:6]}-1.png"
     download.value.save_as(tmp_path / "saved.png")
@@ -171,19 +171,19 @@ def test_the_states_are_told_in_words(held: HeldSandbox, open_page: OpenPage) ->
     held.finish()  # what other tests left in the queue is out of the way
     job = press_generate(page, "a slow river")
     expect_state(job, "queued")
-    expect(job.locator(".state")).to_contain_text(say("en", "queue_next"))
-    progress = page.get_by_role("progressbar", name=say("en", "progress", prompt="a slow river"))
+    expect(job.locator(".state")).to_contain_text(translate("en", "queue_next"))
+    progress = page.get_by_role("progressbar", name=translate("en", "progress", prompt="a slow river"))
     expect(progress).to_be_visible()
     announced = page.locator("#job-status")
     expect(announced).to_have_attribute("role", "status")
-    expect(announced).to_contain_text(say("en", "state_queued"))
+    expect(announced).to_contain_text(translate("en", "state_queued"))
     held.begin()
     expect_state(job, "running")
-    expect(announced).to_contain_text(say("en", "state_running"))
+    expect(announced).to_contain_text(translate("en", "state_running"))
     assert job.evaluate(ANIMATED) == ["transform"], "anything else is painted anew for every frame"
     held.finish()
     expect_state(job, "done")
-    expect(announced).to_contain_text(say("en", "state_done"))
+    expect(announced).to_contain_text(translate("en", "state_done"))
     expect(progress).to_be_hidden()
 
 
@@ -260,7 +260,7 @@ def test_each_job_has_its_own_cancel(held: HeldSandbox, open_page: OpenPage) -> 
     expect_state(older, "queued")
     cancel_button(older).click()
     expect_state(older, "cancelled")
-    expect(older).to_contain_text(say("en", "message_cancelled"))
+    expect(older).to_contain_text(translate("en", "message_cancelled"))
     expect(cancel_button(older)).to_be_hidden()
     expect_state(newer, "queued")
     expect(cancel_button(newer)).to_be_enabled()
@@ -284,7 +284,7 @@ def test_a_press_of_cancel_is_acknowledged_before_the_server_answers(held: HeldS
         }"""
     )
     cancel_button(job).click()
-    busy = job.get_by_role("button", name=say("en", "cancelling"))
+    busy = job.get_by_role("button", name=translate("en", "cancelling"))
     expect(busy).to_be_disabled()
     assert page.evaluate("window.heardAt - window.pressedAt") < 100
     assert len(waiting) == 1
@@ -301,7 +301,7 @@ def test_too_late_to_cancel_is_said_and_the_pictures_come(held: HeldSandbox, ope
     held.begin()
     expect_state(job, "running")
     cancel_button(job).click()
-    expect(job).to_contain_text(say("en", "message_cancel_too_late"))
+    expect(job).to_contain_text(translate("en", "message_cancel_too_late"))
     held.finish()
     expect_state(job, "done")
     expect(job.locator("img")).to_have_count(1)
@@ -333,7 +333,7 @@ def test_what_was_typed_survives_a_reload(held: HeldSandbox, open_page: OpenPage
     page.get_by_role("option", name=choice_label("4992x3328(3:2)")).click()
     page.get_by_label(FIELDS["force_single"].title).uncheck()
     prompt_box(page).fill(text)
-    expect(page.locator("#field-prompt .counter")).to_have_text(say("en", "counter", count=len(text), limit=800))
+    expect(page.locator("#field-prompt .counter")).to_have_text(translate("en", "counter", count=len(text), limit=800))
     page.reload()
     await_form(page)
     expect(prompt_box(page)).to_have_value(text)
@@ -388,7 +388,7 @@ def test_a_lost_server_is_told_and_found_again(held: HeldSandbox, open_page: Ope
     job = press_generate(page, "through a crash")
     expect_state(job, "queued")
     held.app.end(signal.SIGKILL)
-    note = page.get_by_text(say("en", "offline"))
+    note = page.get_by_text(translate("en", "offline"))
     expect(note).to_be_visible()
     expect(job).to_be_visible()
     held.app.start()
@@ -479,7 +479,7 @@ def test_eight_hundred_characters_of_any_kind_are_accepted(held: HeldSandbox, op
     page = open_page(held.app)
     text = "🦊" * 800
     prompt_box(page).fill(text)
-    expect(page.locator("#field-prompt .counter")).to_have_text(say("en", "counter", count=800, limit=800))
+    expect(page.locator("#field-prompt .counter")).to_have_text(translate("en", "counter", count=800, limit=800))
     expect_state(press_generate(page, text), "queued")
     assert held.requests()[-1]["inputs"]["prompt"] == text
     cancel_all(page)
@@ -490,11 +490,11 @@ def test_one_character_too_many_is_refused_by_name(app: AppProcess, open_page: O
     page = open_page(app)
     before = app.count_jobs()
     prompt_box(page).fill("<img src=x onerror='window.__pwned=1'>" + "🦊" * 763)
-    expect(page.locator("#field-prompt .counter")).to_have_text(say("en", "too_long", count=801, limit=800))
+    expect(page.locator("#field-prompt .counter")).to_have_text(translate("en", "too_long", count=801, limit=800))
     page.locator("#generate").click()
     problem = page.locator("#press-problem")
     expect(problem).to_contain_text(languages()["en"].get("field_prompt_title", FIELDS["prompt"].title))
-    expect(problem).to_contain_text(say("en", "rule_maxLength", limit=800))
+    expect(problem).to_contain_text(translate("en", "rule_maxLength", limit=800))
     expect(problem).to_contain_text("<img src=x")
     expect(page.locator("img[src=x]")).to_have_count(0)
     expect(page.locator("li.job")).to_have_count(0)
@@ -531,18 +531,18 @@ def test_a_japanese_visitor_reads_japanese(held: HeldSandbox, open_page: OpenPag
     """Labels, states and refusals speak the visitor's language."""
     page = open_page(held.app, locale="ja-JP")
     expect(page.locator("html")).to_have_attribute("lang", "ja")
-    expect(page.locator("#generate")).to_have_text(re.compile(say("ja", "generate")))
+    expect(page.locator("#generate")).to_have_text(re.compile(translate("ja", "generate")))
     for name in FIELDS:
-        expect(page.get_by_label(say("ja", f"field_{name}_title")).first).to_be_visible()
-    expect(page.locator("#jobs")).to_contain_text(say("ja", "no_jobs"))
+        expect(page.get_by_label(translate("ja", f"field_{name}_title")).first).to_be_visible()
+    expect(page.locator("#jobs")).to_contain_text(translate("ja", "no_jobs"))
     prompt_box(page).fill(" ")
     page.locator("#generate").click()
-    expect(page.locator("#press-problem")).to_contain_text(say("ja", "rule_required"))
+    expect(page.locator("#press-problem")).to_contain_text(translate("ja", "rule_required"))
     job = press_generate(page, "桜と山と湖")
     expect_state(job, "queued", "ja")
     cancel_button(job, "ja").click()
     expect_state(job, "cancelled", "ja")
-    expect(job).to_contain_text(say("ja", "message_cancelled"))
+    expect(job).to_contain_text(translate("ja", "message_cancelled"))
 
 
 def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: OpenPage) -> None:
@@ -554,19 +554,19 @@ def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: O
         page.locator("#language select").select_option(languages()[language]["language_name"])
         expect(page.locator("html")).to_have_attribute("lang", language)
         await_form(page)
-        expect(page.locator("#generate")).to_have_text(re.compile(re.escape(say(language, "generate"))))
-        expect(page.get_by_role("tab", name=say(language, "tab_library"), exact=True)).to_be_visible()
-        expect(page.get_by_label(say(language, "field_scale_title")).first).to_be_visible()
-        expect(page.locator("#jobs")).to_contain_text(say(language, "no_jobs"))
+        expect(page.locator("#generate")).to_have_text(re.compile(re.escape(translate(language, "generate"))))
+        expect(page.get_by_role("tab", name=translate(language, "tab_library"), exact=True)).to_be_visible()
+        expect(page.get_by_label(translate(language, "field_scale_title")).first).to_be_visible()
+        expect(page.locator("#jobs")).to_contain_text(translate(language, "no_jobs"))
         expect(prompt_box(page)).to_have_value("typed before")
-        expect(page.locator("#owner-link")).to_have_text(say(language, "open_owner"))
+        expect(page.locator("#owner-link")).to_have_text(translate(language, "open_owner"))
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         expect_head_in_one_line(page)
         assert not re.search(r"undefined|__i18n__|[{}]", page.locator("body").inner_text())
         written = page.evaluate("`${dreamina.usd(2.5)} and ${dreamina.number(12345.6)}`")
         assert written.replace("\u00a0", " ") == WRITTEN[language]
         for count in (1, 2, 12345):
-            assert page.evaluate("count => dreamina.say('batch_jobs', {count})", count) == say(
+            assert page.evaluate("count => dreamina.say('batch_jobs', {count})", count) == translate(
                 language, "batch_jobs", count=count
             )
     page.reload()
@@ -614,11 +614,11 @@ def test_a_failed_job_says_why_and_can_be_fetched_again(scripted: ScriptedApp, o
     posts = service.posts
     job = press_generate(page, "without files")
     expect_state(job, "failed")
-    expect(job).to_contain_text(say("en", "problem_failed_at_service"))
+    expect(job).to_contain_text(translate("en", "problem_failed_at_service"))
     expect(job).to_contain_text("the painter fell asleep")
-    expect(job).to_contain_text(say("en", "request_id", request_id=service.request_id))
+    expect(job).to_contain_text(translate("en", "request_id", request_id=service.request_id))
     service.completes()
-    job.get_by_role("button", name=say("en", "fetch_again")).click()
+    job.get_by_role("button", name=translate("en", "fetch_again")).click()
     expect_state(job, "done")
     expect(job.locator("img")).to_have_count(1)
     assert service.posts == posts + 1
@@ -632,7 +632,7 @@ def test_a_lost_answer_is_shown_as_outcome_unknown(scripted: ScriptedApp, open_p
     posts = service.posts
     job = press_generate(page, "lost on the way")
     expect_state(job, "submit_unclear")
-    expect(job).to_contain_text(say("en", "message_submit_unclear"))
+    expect(job).to_contain_text(translate("en", "message_submit_unclear"))
     expect(job.locator(".cancel:visible, .fetch-again:visible")).to_have_count(0)
     assert service.posts == posts + 1
 
@@ -687,19 +687,19 @@ def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedA
     service = scripted.service()
     service.status("in_queue")
     hint = "<b>!"  # whatever a key ends with, it is text
-    page.get_by_text(say("en", "own_key"), exact=True).click()
-    field = page.get_by_label(say("en", "own_key_label"))
+    page.get_by_text(translate("en", "own_key"), exact=True).click()
+    field = page.get_by_label(translate("en", "own_key_label"))
     expect(field).to_have_attribute("autocomplete", "new-password")
     field.fill(f"rc-browser-key-{hint}")
     field.press("Enter")
-    expect(page.get_by_text(say("en", "own_key_given", hint=hint))).to_be_visible()
+    expect(page.get_by_text(translate("en", "own_key_given", hint=hint))).to_be_visible()
     expect(page.locator("#own-key-input")).to_have_value("")
     job = press_generate(page, "paid by myself")
     expect_state(job, "queued")
-    expect(job.locator(".facts")).to_contain_text(say("en", "own_key_job"))
+    expect(job.locator(".facts")).to_contain_text(translate("en", "own_key_job"))
     with page.expect_response("**/dreamina/prices"):
-        page.get_by_role("button", name=say("en", "own_key_remove")).click()
-    expect(job.locator(".message")).to_have_text(say("en", "own_problem_key_needed"))
+        page.get_by_role("button", name=translate("en", "own_key_remove")).click()
+    expect(job.locator(".message")).to_have_text(translate("en", "own_problem_key_needed"))
     expect(cancel_button(job)).to_be_hidden()
     kept = page.evaluate(
         "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, document.documentElement.outerHTML])"
@@ -707,9 +707,9 @@ def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedA
     assert "rc-browser" not in kept
     service.completes()
     page.locator("#own-key-input").fill(f"rc-browser-key-{hint}")
-    page.get_by_role("button", name=say("en", "own_key_use")).click()
+    page.get_by_role("button", name=translate("en", "own_key_use")).click()
     expect_state(job, "done")
     page.reload()
-    expect(page.get_by_text(say("en", "own_key_given", hint=hint))).to_be_visible()
+    expect(page.get_by_text(translate("en", "own_key_given", hint=hint))).to_be_visible()
     paid = [seen for seen in scripted.server.requests if service.request_id in seen.path]
     assert {seen.header("authorization") for seen in paid} == {f"Bearer rc-browser-key-{hint}"}

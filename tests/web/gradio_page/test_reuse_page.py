@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Page, expect
 
-from dreamina_ui.web.i18n.translate import say
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import AppProcess, HeldSandbox
 from tests.support.harness import MODEL_ID, png
 from tests.support.library_rows import Shelf
@@ -43,22 +43,24 @@ def test_the_costs_are_shown_as_bars_and_as_a_table(shelf: Shelf, open_library: 
     shelf.add("not told, and nothing else that day", created_at=now - 5 * 86400)
     shelf.add("played", cost_usd=0.03, created_at=now, api_origin="sandbox")
     page = open_library()
-    page.get_by_text(say("en", "costs"), exact=True).click()
+    page.get_by_text(translate("en", "costs"), exact=True).click()
     money, play = page.locator("[data-purse=money]"), page.locator("[data-purse=play]")
-    unknown = say("en", "costs_unknown", count=2)
-    expect(money.locator(".costs-total")).to_have_text(f"{say('en', 'costs_total', usd='$0.75', jobs=2)} · {unknown}")
-    expect(play).to_contain_text(say("en", "costs_play"))
+    unknown = translate("en", "costs_unknown", count=2)
+    expect(money.locator(".costs-total")).to_have_text(
+        f"{translate('en', 'costs_total', usd='$0.75', jobs=2)} · {unknown}"
+    )
+    expect(play).to_contain_text(translate("en", "costs_play"))
     expect(play.locator(".costs-total")).to_contain_text("$0.03")
     expect(money.locator(".costs-slot")).to_have_count(30)
     assert money.locator(".costs-bar").last.evaluate("bar => bar.offsetHeight > 50")
     expect(money.locator(".costs-slot").last).to_contain_text("?")
     quiet = money.locator(".costs-slot").nth(24).get_attribute("title") or ""
-    assert say("en", "costs_unknown", count=1) in quiet
+    assert translate("en", "costs_unknown", count=1) in quiet
     assert "$0" not in quiet, "what nobody knows is not nothing"
-    money.get_by_text(say("en", "costs_table")).click()
+    money.get_by_text(translate("en", "costs_table")).click()
     day = f"{datetime.fromtimestamp(now, timezone.utc):%b} {datetime.fromtimestamp(now, timezone.utc).day}"
     expect(money.get_by_role("row", name=f"{day} $0.50 2 1")).to_be_visible()
-    money.get_by_role("button", name=say("en", "costs_months")).click()
+    money.get_by_role("button", name=translate("en", "costs_months")).click()
     expect(money.locator(".costs-slot")).to_have_count(12)
     assert sum(money.locator(".costs-bar").evaluate_all("bars => bars.map(bar => bar.offsetHeight > 20)")) == 2
     page.emulate_media(forced_colors="active")
@@ -77,11 +79,11 @@ def test_two_pictures_are_compared_by_keyboard(shelf: Shelf, open_library: OpenP
     compare = tool(page, "compare")
     tile(page, "square").press("Enter")
     compare.press("Enter")
-    expect(note(page)).to_have_text(say("en", "compare_two"))
+    expect(note(page)).to_have_text(translate("en", "compare_two"))
     tile(page, "broad").press("Space")
     compare.press("Enter")
-    dialog = page.get_by_role("dialog", name=say("en", "compare_title"))
-    line = dialog.get_by_role("slider", name=say("en", "compare_line"))
+    dialog = page.get_by_role("dialog", name=translate("en", "compare_title"))
+    line = dialog.get_by_role("slider", name=translate("en", "compare_line"))
     expect(line).to_be_focused()
     expect_no_findings(page)
     cut = "node => getComputedStyle(node).clipPath"
@@ -98,9 +100,9 @@ def test_two_pictures_are_compared_by_keyboard(shelf: Shelf, open_library: OpenP
     assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth && node.getBoundingClientRect().right <= 390")
     images = dialog.locator("img")
     assert all("/preview/" in (image.get_attribute("src") or "") for image in images.all())
-    dialog.get_by_role("button", name=say("en", "compare_full")).press("Enter")
+    dialog.get_by_role("button", name=translate("en", "compare_full")).press("Enter")
     assert all("/original/" in (image.get_attribute("src") or "") for image in images.all())
-    dialog.get_by_role("button", name=say("en", "compare_beside")).press("Enter")
+    dialog.get_by_role("button", name=translate("en", "compare_beside")).press("Enter")
     expect(line).to_be_hidden()
     assert top.evaluate(cut) == "none"
     expect_no_findings(page)
@@ -126,28 +128,28 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
     assert len(set(rows)) == 1
 
     def press(key: str) -> None:
-        first.locator(".go-on").get_by_role("button", name=say("en", key), exact=True).click()
+        first.locator(".go-on").get_by_role("button", name=translate("en", key), exact=True).click()
 
     prompt_box(page).fill("half a thought")
     press("again")
     expect(page.locator("#generate")).to_be_focused()
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
-    undo = note(page).get_by_role("button", name=say("en", "undo"))
+    undo = note(page).get_by_role("button", name=translate("en", "undo"))
     assert undo.evaluate("node => getComputedStyle(node).backgroundColor") == "rgba(0, 0, 0, 0)", "it can be read"
     undo.click()
     expect(prompt_box(page)).to_have_value("half a thought")
     press("another_size")
     expect(page.locator("#field-size input")).to_be_focused()
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
-    star = first.get_by_role("button", name=f"{say('en', 'favourite')}: 1")
+    star = first.get_by_role("button", name=f"{translate('en', 'favourite')}: 1")
     star.click()
     expect(star).to_have_attribute("aria-pressed", "true")
     for one in (first, second):
-        one.get_by_role("button", name=f"{say('en', 'compare')}: 1").click()
+        one.get_by_role("button", name=f"{translate('en', 'compare')}: 1").click()
     expect(page.locator("dialog.compare img")).to_have_count(2)
     page.keyboard.press("Escape")
     press("copy_link")
-    expect(note(page)).to_have_text(say("en", "link_copied"))
+    expect(note(page)).to_have_text(translate("en", "link_copied"))
     link = page.evaluate("navigator.clipboard.readText()")
     page.reload()
     await_form(page)
@@ -168,10 +170,10 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
     page.goto(f"{held.app.url}/#{urlencode(wishes | {markup: '1'})}")
     told = page.locator("#link-note")
     for text in (
-        say("en", "link_cut", field="prompt", limit=800),
-        say("en", "link_refused", field="size", value=markup),
-        say("en", "link_refused", field="scale", value="7"),
-        say("en", "link_ignored", names=markup),
+        translate("en", "link_cut", field="prompt", limit=800),
+        translate("en", "link_refused", field="size", value=markup),
+        translate("en", "link_refused", field="scale", value="7"),
+        translate("en", "link_ignored", names=markup),
     ):
         expect(told).to_contain_text(text)
     expect(prompt_box(page)).to_have_value((markup + "🦊" * 800)[:800])
@@ -180,7 +182,7 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
     expect(page.locator("img[src=x]")).to_have_count(0)
     assert "#" not in page.url
     page.reload()
-    told.get_by_role("button", name=say("en", "link_restore")).click()
+    told.get_by_role("button", name=translate("en", "link_restore")).click()
     expect(prompt_box(page)).to_have_value("what I had typed")
     expect(told).to_have_count(0)
     page.goto(f"{held.app.url}/#model=nobody/has-it&prompt=x")
@@ -198,7 +200,7 @@ def test_the_title_and_one_notification_tell_that_a_job_is_done(held: HeldSandbo
     page = open_page(held.app, permissions=["notifications"], prepare=lambda one: one.context.add_init_script(RECORD))
     expect_state(press_generate(page, "seen by nobody"), "queued")
     expect(page).to_have_title("(1) Dreamina UI")
-    page.get_by_label(say("en", "notify")).check()
+    page.get_by_label(translate("en", "notify")).check()
     other = page.context.new_page()
     other.goto(held.app.url)
     expect_state(card(other, "seen by nobody"), "queued")
@@ -214,10 +216,10 @@ def test_the_title_and_one_notification_tell_that_a_job_is_done(held: HeldSandbo
         return all("seen by nobody" in one.title() for one in (page, other))
 
     wait_on(page, is_told)
-    assert page.title() == f"✓ {say('en', 'state_done')} - seen by nobody"
+    assert page.title() == f"✓ {translate('en', 'state_done')} - seen by nobody"
     wait_on(page, lambda: bool(notified(page) + notified(other)))
     page.wait_for_timeout(400)
-    assert notified(page) + notified(other) == [f"{say('en', 'state_done')}: seen by nobody"]
+    assert notified(page) + notified(other) == [f"{translate('en', 'state_done')}: seen by nobody"]
     page.evaluate(LOOK, False)
     expect(page).to_have_title("Dreamina UI")
     expect_state(press_generate(page, "seen by me"), "queued")

@@ -30,8 +30,8 @@ from dreamina_ui.web.i18n.translate import (
     number,
     page_words,
     pick_language,
-    say,
     state_text,
+    translate,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -228,7 +228,7 @@ def test_a_failure_says_how_much_was_kept() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", [errors.LedgerError, errors.DiskError, errors.JobNotFoundError, errors.MoveError])
+@pytest.mark.parametrize("kind", [errors.LedgerError, errors.DiskError, errors.JobNotFoundError, errors.StateError])
 def test_errors_of_a_press_are_told_in_the_readers_language(kind: type[DreaminaError], language: str) -> None:
     """Who pressed must know whether anything was sent."""
     text = error_text(kind("no space {left}"), language)
@@ -237,7 +237,9 @@ def test_errors_of_a_press_are_told_in_the_readers_language(kind: type[DreaminaE
 
 
 def _key(kind: type[DreaminaError]) -> str:
-    return {errors.LedgerError: "ledger", errors.DiskError: "disk", errors.MoveError: "move"}.get(kind, "job_not_found")
+    return {errors.LedgerError: "ledger", errors.DiskError: "disk", errors.StateError: "move"}.get(
+        kind, "job_not_found"
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -249,7 +251,7 @@ def test_every_limit_is_told_with_its_number_and_when_it_ends(language: str) -> 
         later = error_text(LimitError(name, 20, 1795392000.0), language)
         assert languages()[language][f"limit_{name}"] in later
         assert number(language, 20, 2 if name.startswith("usd_") else None) in later
-        assert say(language, "moment", time=datetime.fromtimestamp(1795392000.0, timezone.utc)) in later
+        assert translate(language, "moment", time=datetime.fromtimestamp(1795392000.0, timezone.utc)) in later
         assert error_text(LimitError(name, 20, None), language) != later
 
 
@@ -282,9 +284,9 @@ def test_money_times_and_numbers_are_written_as_the_language_writes_them(
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_one_is_not_told_as_many(language: str) -> None:
     """ "1 jobs" reads as if nobody had looked; Chinese, Japanese and Korean have one form for all."""
-    one, more = (say(language, "batch_jobs", count=count) for count in (1, 2))
+    one, more = (translate(language, "batch_jobs", count=count) for count in (1, 2))
     assert (one.replace("1", "2") == more) == (language in ("ja", "ko", "zh-CN"))
-    assert say(language, "batch_jobs", count=0) == more.replace("2", "0")
+    assert translate(language, "batch_jobs", count=0) == more.replace("2", "0")
     assert not placeholders(one + more)
 
 
@@ -301,7 +303,7 @@ def test_a_rule_speaks_of_one_entry() -> None:
 def test_a_long_number_is_grouped(language: str, written: str) -> None:
     """As the page's scripts write it."""
     assert number(language, 12345.6) == written
-    assert written[:-2] in say(language, "batch_jobs", count=12345)
+    assert written[:-2] in translate(language, "batch_jobs", count=12345)
 
 
 @pytest.mark.parametrize(
@@ -324,11 +326,9 @@ def test_another_error_speaks_for_itself() -> None:
 
 def test_a_refused_input_is_named_as_the_form_names_it() -> None:
     """People know "Scale", programs know `scale`."""
-    fault = InputError("width×height", "enum", ["a", "b"], "{c}")
-    assert error_text(fault, "en", {"width×height": "Size"}).startswith(
-        "Size (width×height): must be one of the choices"
-    )
-    assert "{c}" in error_text(fault, "en")
+    exc = InputError("width×height", "enum", ["a", "b"], "{c}")
+    assert error_text(exc, "en", {"width×height": "Size"}).startswith("Size (width×height): must be one of the choices")
+    assert "{c}" in error_text(exc, "en")
     assert error_text(InputError("scale", "maximum", 1, 2), "ja", {"scale": "スケール"}) == (
         "スケール (scale)：1 以下にしてください。入力値：2。何も送信していません。"
     )
@@ -379,6 +379,6 @@ def test_any_header_gives_a_language(header: str) -> None:
 def test_a_text_without_a_translation_is_english_and_an_unknown_one_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A half-translated page still works."""
     monkeypatch.setattr(wording, "languages", lambda: {"en": {"a": "one {n}", "b": "{raw}"}, "xx": {"a": ""}})
-    assert say("xx", "a", n="{b}") == "one {b}"
-    assert say("xx", "b") == "{raw}"
-    assert say("xx", "c", n=1) == ""
+    assert translate("xx", "a", n="{b}") == "one {b}"
+    assert translate("xx", "b") == "{raw}"
+    assert translate("xx", "c", n=1) == ""

@@ -18,11 +18,11 @@ import uvicorn
 from fastapi import FastAPI
 from gradio.data_classes import PredictBodyInternal
 
-from dreamina_ui.web.auth.visitor import VisitorCookie, address_of, visitor_id
+from dreamina_ui.web.auth.visitor import VisitorCookie, client_ip_hash, visitor_id
 from dreamina_ui.web.middleware import request_limits as doors
-from dreamina_ui.web.middleware.proxy_headers import Proxies
-from dreamina_ui.web.middleware.request_limits import Doors
-from dreamina_ui.web.middleware.security_headers import SafeHeaders
+from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
+from dreamina_ui.web.middleware.request_limits import RequestLimits
+from dreamina_ui.web.middleware.security_headers import SecurityHeaders
 from tests.support.browser import AppProcess, HeldSandbox, Visitor, wait_for
 
 EVIL = "https://evil.example"
@@ -203,7 +203,7 @@ def test_the_same_fault_is_traced_once(caplog: pytest.LogCaptureFixture) -> None
     async def breaks(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError(scope["path"])
 
-    here = Doors(breaks)
+    here = RequestLimits(breaks)
     with caplog.at_level("INFO"):
         assert [ask(here, path=f"/{number}").status for number in range(3)] == [422] * 3
     assert [bool(record.exc_info) for record in caplog.records] == [True, False, False]
@@ -246,14 +246,14 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
 
 def test_a_space_may_show_the_page_in_its_frame() -> None:
     """Hugging Face shows every Space in a frame."""
-    answer = ask(SafeHeaders(_hello, ["https://huggingface.co"]))
+    answer = ask(SecurityHeaders(_hello, ["https://huggingface.co"]))
     assert answer.headers["content-security-policy"].endswith("frame-ancestors 'self' https://huggingface.co")
     assert answer.body == b"<script>1</script><script src=x></script>"
 
 
 def test_https_is_remembered() -> None:
     """A browser that once came by https never comes by http again."""
-    assert "max-age" in ask(SafeHeaders(_hello), scheme="https").headers["strict-transport-security"]
+    assert "max-age" in ask(SecurityHeaders(_hello), scheme="https").headers["strict-transport-security"]
 
 
 # --- one layer alone, without a server
@@ -333,14 +333,14 @@ FORGED = {"X_Forwarded_For": "198.51.100.1", "X_Forwarded_Proto": "https", "X_Fo
 
 def test_a_forged_address_does_not_count() -> None:
     """Otherwise a limit for each address is a limit for nobody."""
-    told = ask(Proxies(_who, ["10.0.0.0/8"]), **FORGED).headers
+    told = ask(ProxyHeaders(_who, ["10.0.0.0/8"]), **FORGED).headers
     assert (told["client"], told["scheme"]) == ("203.0.113.7", "http")
     assert "x-forwarded-host" not in told
 
 
 def test_that_a_proxy_stands_between_is_still_seen() -> None:
     """Behind a proxy that nobody named, everyone would look like the person at the machine, who sees everything."""
-    told = ask(Proxies(_who), client="127.0.0.1", **FORGED).headers
+    told = ask(ProxyHeaders(_who), client="127.0.0.1", **FORGED).headers
     assert [name for name in told if name.startswith("x-forwarded")] == ["x-forwarded-untrusted"]
 
 
@@ -348,14 +348,14 @@ def test_that_a_proxy_stands_between_is_still_seen() -> None:
 @pytest.mark.parametrize("named", ["198.51.100.1", "6.6.6.6, 198.51.100.1", "6.6.6.6, 198.51.100.1:4711, 10.9.9.9"])
 def test_a_named_proxy_is_believed_and_only_what_it_added(proxy: str, named: str) -> None:
     """A client may put anything in front; the last address that is no proxy's own is where it came from."""
-    told = ask(Proxies(_who, ["10.0.0.0/8", "192.0.2.5/32"]), client=proxy, X_Forwarded_For=named).headers
+    told = ask(ProxyHeaders(_who, ["10.0.0.0/8", "192.0.2.5/32"]), client=proxy, X_Forwarded_For=named).headers
     assert told["client"] == "198.51.100.1"
 
 
 @pytest.mark.parametrize("scheme", ["https", "https,http"])
 def test_a_named_proxy_makes_the_cookie_secure(scheme: str) -> None:
     """An identity does not travel in the clear; some proxies tell the scheme of each step."""
-    app = Proxies(VisitorCookie(_hello), ["10.0.0.0/8"])
+    app = ProxyHeaders(VisitorCookie(_hello), ["10.0.0.0/8"])
     assert "Secure" in ask(app, client="10.0.0.1", X_Forwarded_Proto=scheme).headers["set-cookie"]
     assert "Secure" not in ask(app, client="203.0.113.7", X_Forwarded_Proto=scheme).headers["set-cookie"]
 
@@ -363,7 +363,7 @@ def test_a_named_proxy_makes_the_cookie_secure(scheme: str) -> None:
 @pytest.mark.parametrize(("told", "same"), [("::ffff:198.51.100.1", True), ("::ffff:198.51.100.2", False)])
 def test_an_ipv4_address_is_one_in_every_spelling(told: str, same: bool) -> None:
     """Some proxies write it as IPv6, where all of them together would share one limit."""
-    assert (address_of(told) == address_of("198.51.100.1")) is same
+    assert (client_ip_hash(told) == client_ip_hash("198.51.100.1")) is same
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"X-Forwarded-For": "203.0.113.9"}], ids=str)
@@ -399,8 +399,8 @@ def test_a_body_that_never_ends_is_given_up() -> None:
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    assert ask(Doors(_reads, body_s=0.05), method="POST", receive=trickle).status == 408
-    assert ask(Doors(_reads, body_s=0.05), method="POST", receive=never).status == 408
+    assert ask(RequestLimits(_reads, body_s=0.05), method="POST", receive=trickle).status == 408
+    assert ask(RequestLimits(_reads, body_s=0.05), method="POST", receive=never).status == 408
 
 
 def test_a_client_that_reads_nothing_is_given_up() -> None:
@@ -409,7 +409,7 @@ def test_a_client_that_reads_nothing_is_given_up() -> None:
     async def unread(message: Any) -> None:
         await asyncio.Event().wait()
 
-    asyncio.run(asyncio.wait_for(answer_of(Doors(_hello, read_s=0.05), send=unread), 5))
+    asyncio.run(asyncio.wait_for(answer_of(RequestLimits(_hello, read_s=0.05), send=unread), 5))
 
 
 @pytest.mark.parametrize(
@@ -424,12 +424,12 @@ def test_open_streams_are_bounded(limit: int, headers: dict[str, str], stranger:
     """Nobody opens all the streams there are; who closes one may open another, and others notice nothing."""
 
     async def story() -> None:
-        here = Doors(_lasts)
+        here = RequestLimits(_lasts)
         path = "/dreamina/events"
         begun = [asyncio.create_task(answer_of(here, path=path, **headers)) for _ in range(limit)]
         await asyncio.sleep(0)
         assert (await answer_of(here, path=path, **headers)).status == 429
-        assert (await answer_of(Doors(_hello), path="/", **headers)).status == 200
+        assert (await answer_of(RequestLimits(_hello), path="/", **headers)).status == 200
         other = asyncio.create_task(answer_of(here, path="/gradio_api/queue/data", **stranger))
         begun.pop().cancel()
         for _ in range(3):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from dreamina_ui.batches.expansion import MOST_JOBS
-from dreamina_ui.web.i18n.translate import languages, say
+from dreamina_ui.batches.expansion import MAX_JOBS
+from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.bad_server import json_answer
 from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
 from tests.support.harness import MODEL_ID, SUBMIT
@@ -85,7 +85,7 @@ def test_what_cannot_be_planned_is_told(held: HeldSandbox, body: Any, key: str |
     assert answer.status_code in (200, 422)
     if key:
         assert (
-            say(language, key, limit=1 if key == "rule_maximum" else "integer", most=MOST_JOBS)
+            translate(language, key, limit=1 if key == "rule_maximum" else "integer", most=MAX_JOBS)
             in answer.json()["message"]
         )
 
