@@ -14,6 +14,9 @@ WITH_SETTINGS = "with-settings"
 THUMBNAILS = "given"
 """Our own routes begin with `/dreamina/`; those of files with `/dreamina/files/`, of given ones with `given/`."""
 
+HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
+"""What monitoring asks; at the root, and without a login."""
+
 _STATIC = Path(__file__).parent / "static"
 _STATIC_DIRS = (_STATIC, Path(__file__).parents[2] / "assets")
 """An installed package has everything in the first; in a checkout the logo and the examples lie in `assets/`."""

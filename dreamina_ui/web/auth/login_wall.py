@@ -18,8 +18,7 @@ from dreamina_ui.ops.passwords import Logins
 from dreamina_ui.web.auth.permissions import Permissions, basic_credentials, is_direct
 from dreamina_ui.web.auth.sessions import LoginThrottle
 from dreamina_ui.web.auth.visitor import client_ip_hash, path_of, person_id, visitor_id
-from dreamina_ui.web.paths import PREFIX
-from dreamina_ui.web.routes.probes import HEALTHZ, METRICS, READYZ
+from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from dreamina_ui.errors import LedgerError
 from dreamina_ui.ops.health import Health
 from dreamina_ui.ops.metrics import Metrics
 from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.paths import HEALTHZ, METRICS, READYZ
 
-HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
