@@ -173,7 +173,7 @@ class _ConnectionRegistry:
 
 
 class GuardedSession(requests.Session):
-    """What `AddressGuard.session` opens."""
+    """What `UrlGuard.session` opens."""
 
     def __init__(self, guard: UrlGuard) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ MAX_OPEN_FILES = 65_536
 
 
 def allow_many() -> None:
-    """Raise this process's limit as far as the system lets it, up to `MOST`; Windows has none."""
+    """Raise this process's limit as far as the system lets it, up to `MAX_OPEN_FILES`; Windows has none."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 

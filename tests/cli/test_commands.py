@@ -37,9 +37,9 @@ SERVER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from dreamina_ui.ops.data_dir import DataFolder
+from dreamina_ui.ops.data_dir import DataDir
 from tests.support.harness import FAST, Scene
-folder = DataFolder(Path(sys.argv[1]))
+folder = DataDir(Path(sys.argv[1]))
 scene = Scene(folder.path, sys.argv[2])
 scene.pace = replace(FAST, adopt_s=0.02)
 scene.restart()

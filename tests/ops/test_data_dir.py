@@ -18,8 +18,8 @@ from dreamina_ui.ops.data_dir import DataDir
 HOLD = """
 import sys
 from pathlib import Path
-from dreamina_ui.ops.data_dir import DataFolder
-folder = DataFolder(Path(sys.argv[1]))
+from dreamina_ui.ops.data_dir import DataDir
+folder = DataDir(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """

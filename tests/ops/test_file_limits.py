@@ -9,12 +9,12 @@ import pytest
 
 SCRIPT = """
 import resource
-from dreamina_ui.ops.file_limits import MOST, allow_many
+from dreamina_ui.ops.file_limits import MAX_OPEN_FILES, allow_many
 most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
 allow_many()
 now = resource.getrlimit(resource.RLIMIT_NOFILE)
-assert now == (MOST if most == resource.RLIM_INFINITY else min(MOST, most), most), now
+assert now == (MAX_OPEN_FILES if most == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, most), most), now
 """
 
 
