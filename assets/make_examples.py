@@ -50,6 +50,7 @@ def _make(client: RunComfy, model: Model, example: dict[str, Any]) -> bytes:
     while client.status(request_id).status != "completed":
         time.sleep(0.1)
     output = client.result(request_id).output
+    assert output is not None, "the sandbox gives an output with every completed request"
     return requests.get(output["image"], timeout=30).content
 
 

@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,7 @@ def main() -> None:
             visitor = Visitor(app)
             for number, inputs in enumerate(JOBS, start=1):
                 visitor.press(**inputs)
-                done = ["done"] * number
-                wait_for(lambda done=done: [job["state"] for job in visitor.jobs()] == done, PATIENCE_S)
+                wait_for(partial(_are_done, visitor, number), PATIENCE_S)
         with AppProcess(Path(folder), **SLOW) as app, sync_playwright() as tool:
             visitor = Visitor(app, visitor.http)
             visitor.press(**RUNNING)
@@ -72,6 +72,10 @@ def main() -> None:
             take(open_library(open_page(browser, app, visitor, WIDE)), "library")
             take(open_batch(open_page(browser, app, visitor, WIDE)), "batch")
             browser.close()
+
+
+def _are_done(visitor: Visitor, count: int) -> bool:
+    return [job["state"] for job in visitor.jobs()] == ["done"] * count
 
 
 def open_page(browser: Browser, app: AppProcess, visitor: Visitor, viewport: Any, **context: Any) -> Page:

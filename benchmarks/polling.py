@@ -18,6 +18,7 @@ from itertools import product
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from dreamina_ui.api.pacing import Pace, RunTimeModel
 
@@ -25,6 +26,8 @@ STEP_S = 0.02
 MEDIANS_S = (8.0, 20.0, 40.0)
 SIGMAS = (0.2, 0.35, 0.5)
 LOOK_COSTS_S = (0.03, 0.06, 0.12, 0.25, 0.5)
+Steps = npt.NDArray[np.int_]
+Values = npt.NDArray[np.float64]
 
 
 class Law:
@@ -37,10 +40,11 @@ class Law:
         self.survival[-1] = 0.0  # the last look of all finds every run ended
         self.area = np.concatenate([[0.0], np.cumsum((self.survival[1:] + self.survival[:-1]) / 2) * STEP_S])
 
-    def late_s(self, start: int, ends: np.ndarray) -> np.ndarray:
+    def late_s(self, start: int, ends: Steps) -> Values:
         """Expected lateness, times its chance, of runs that end in (start, end] and are seen at `end`."""
         width = (ends - start) * STEP_S
-        return width * self.survival[start] - (self.area[ends] - self.area[start])
+        late: Values = width * self.survival[start] - (self.area[ends] - self.area[start])
+        return late
 
     def judge(self, looks: list[int]) -> tuple[float, float]:
         """`(status calls, seconds of lateness)` per run, for looks at these grid points."""
@@ -60,7 +64,8 @@ def best(law: Law, look_cost_s: float) -> list[int]:
         cost = look_cost_s * law.survival[start] + law.late_s(start, ends) + value[ends]
         pick = int(np.argmin(cost))
         value[start], choice[start] = cost[pick], ends[pick]
-    looks, at = [], 0
+    looks: list[int] = []
+    at = 0
     while at < law.end:
         at = int(choice[at])
         looks.append(at)
@@ -69,7 +74,8 @@ def best(law: Law, look_cost_s: float) -> list[int]:
 
 def ours(law: Law, pace: Pace) -> list[int]:
     """The looks of our pace."""
-    looks, at_s = [], 0.0
+    looks: list[int] = []
+    at_s = 0.0
     while not looks or looks[-1] < law.end:
         at_s += pace.run_pause_s(law.law, at_s)
         looks.append(min(max(round(at_s / STEP_S), looks[-1] + 1 if looks else 1), law.end))

@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: RANKS.get(item.path.stem, len(TOGETHER)))
 
 
-class Groups(LoadFileScheduling):
+class Groups(LoadFileScheduling):  # type: ignore[misc]  # xdist publishes no types
     """Gives each process of xdist whole groups of files: starting an app costs four seconds of processor time."""
 
     def _split_scope(self, nodeid: str) -> str:

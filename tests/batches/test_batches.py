@@ -107,6 +107,10 @@ class Held:
             self._server.script(f"/v1/requests/r-{number}/status", json_answer({"status": "completed"}))
             self._server.script(f"/v1/requests/r-{number}/result", json_answer(self._result))
 
+    def wait_for(self, count: int) -> None:
+        """Wait until so many jobs were submitted."""
+        wait_for(lambda: len(self.prompts()) == count)
+
     def prompts(self) -> list[str]:
         """The prompts of all submits that arrived, oldest first."""
         return [json.loads(seen.body)["prompt"] for seen in self._server.requests_for("POST", SUBMIT)]
@@ -142,7 +146,7 @@ def test_a_batch_goes_out_in_order_a_few_at_a_time_each_job_once(desk: Desk, hel
     """A batch of many must not fill the owner's account with requests."""
     batch = desk.begin(5)
     for sent in (2, 4, 5):
-        wait_for(lambda sent=sent: len(held.prompts()) == sent)
+        held.wait_for(sent)
         assert desk.counts(batch)["running"] <= AT_ONCE
         held.finish()
     end = desk.wait(batch, lambda now: now.counts.get("done") == 5)
@@ -174,7 +178,7 @@ def test_where_there_is_little_room_visitors_take_turns(desk: Desk, held: Held) 
     desk.scene.studio.guard.limits = Limits(at_once=2)  # one of them is left for presses
     first, second = desk.begin(3, "a"), desk.begin(3, "b")
     for count in range(1, 7):
-        wait_for(lambda count=count: len(held.prompts()) == count)
+        held.wait_for(count)
         held.finish()
     for batch in (first, second):
         desk.wait(batch, lambda now: now.counts.get("done") == 3)
@@ -204,7 +208,7 @@ def test_a_limit_at_once_makes_it_wait_and_leaves_room_for_a_press(desk: Desk, h
     assert desk.batches.batch(batch.batch_id).state == "running"
     for count in (3, 4):
         held.finish()
-        wait_for(lambda count=count: len(held.prompts()) == count)
+        held.wait_for(count)
     held.finish()
     assert dict(desk.wait(batch, lambda now: now.counts.get("done") == 3).counts) == {"done": 3}
 
@@ -234,7 +238,7 @@ def test_a_price_that_rises_pauses_it_until_a_person_agrees(desk: Desk, held: He
     held.finish()
     told = desk.paused(batch).problem
     assert isinstance(told, PriceError)
-    assert (told.was_usd, told.now_usd, told.left_usd) == (0.03, 0.05, pytest.approx(0.15))
+    assert (told.was_usd, told.now_usd, told.left_usd) == pytest.approx((0.03, 0.05, 0.15))
     for language in ("en", "de"):
         assert all(amount in pause_text(told, language, {}).replace(",", ".") for amount in ("0.03", "0.05", "0.15"))
     guard.learn_price(MODEL_ID, 0.08, "image")

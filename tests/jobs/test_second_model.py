@@ -155,6 +155,7 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
     )
     page, _ = build_page(studio, model, Permissions(is_shared=False), uses_sandbox=False)
     generate = next(each.fn for each in page.fns.values() if each.api_name == "generate")
+    assert generate is not None
     parameters = [(each.name, each.default) for each in inspect.signature(generate).parameters.values()][1:]
     empty = inspect.Parameter.empty
     assert parameters == [

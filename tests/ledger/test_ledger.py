@@ -237,7 +237,7 @@ def test_a_refused_move_changes_nothing(ledger: Ledger) -> None:
     ledger.add(make_job("j", visitor_id="v"))
     ledger.change("j", "cancelled", detail="by hand")
     before = ledger.job("j")
-    handled: list[Job] = []
+    handled: list[Job | None] = []
     ledger.changes.subscribe("v", handled.append)
     with pytest.raises(StateError, match="cancelled and cannot become done"):
         ledger.change("j", "done", detail="too late")
@@ -261,7 +261,7 @@ def test_a_change_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path
     """A job that waits for an hour is asked about a thousand times; the disk and the pages need not know."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "queued", status="in_queue", queue_position=3)
-    handled: list[Job] = []
+    handled: list[Job | None] = []
     stored = read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes()
     ledger.changes.subscribe("j", handled.append)
     clock.now += 10
@@ -311,7 +311,8 @@ def test_news_are_told_when_they_are_on_disk(ledger: Ledger, path: Path) -> None
     """A page that reads after it was told must find what it was told."""
     seen: list[tuple[str, int, list[Any]]] = []
 
-    def look(job: Job) -> None:
+    def look(job: Job | None) -> None:
+        assert job is not None
         seen.append((job.state, job.version, read_from_outside(path, "SELECT state, version FROM jobs")))
         assert ledger.job(job.job_id) == job  # and the ledger can be asked from within
 
@@ -327,7 +328,7 @@ def test_news_are_told_when_they_are_on_disk(ledger: Ledger, path: Path) -> None
 def test_what_was_not_written_is_not_told(ledger: Ledger, path: Path) -> None:
     """News of a write that failed would be a lie."""
     ledger.add(make_job("j"))
-    handled: list[Job] = []
+    handled: list[Job | None] = []
     ledger.changes.subscribe("j", handled.append)
     with locked(path), pytest.raises(LedgerError):
         ledger.change("j", "queued")
@@ -400,6 +401,9 @@ def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledge
     def refuse(_connection: sa.Connection, _job: Job) -> None:
         raise LimitError("per_day", 1, None)
 
+    def wait_for_all(_connection: sa.Connection, _job: Job) -> None:
+        here.wait()
+
     def work(number: int) -> str:
         here.wait()
         if number % 4:
@@ -410,7 +414,7 @@ def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledge
 
     with ThreadPoolExecutor(41) as pool:
         # The first holds the pen until all others have come.
-        first = pool.submit(ledger.add, make_job("first"), lambda _connection, _job: here.wait() and None)
+        first = pool.submit(ledger.add, make_job("first"), wait_for_all)
         assert [*pool.map(work, range(40))] == ["queued" if number % 4 else "refused" for number in range(40)]
     assert first.result().job_id == "first"
     assert [ledger.job(f"j{number}").request_id for number in (0, 1, 39)] == [None, "r-1", "r-39"]

@@ -524,7 +524,7 @@ def test_a_damaged_copy_upsets_nobody(name: str, at: int, byte: int, cut: int, s
 def survives(data: bytes, store: Store) -> None:
     found = read_back(data)
     assert found is None or isinstance(found, dict)
-    path = store(data)
+    path = store(data, "original.bin")
     try:
         stream = with_settings(path, made_by())
     except MediaError:
@@ -570,13 +570,14 @@ def page() -> Iterator[Page]:
 
 def in_browser(page: Page, files: list[bytes], call: str = "read") -> list[Any]:
     """Call the script for each file."""
-    return page.evaluate(
+    results: list[Any] = page.evaluate(
         """([files, call]) => Promise.all(files.map((text) => {
             const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
             return dreaminaMetadata[call](new Blob([bytes]));
         }))""",
         [[base64.b64encode(data).decode() for data in files], call],
     )
+    return results
 
 
 def test_the_browser_reads_what_was_written(page: Page, store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,11 @@ def test_money_is_told_as_billed_expected_and_unknown(books: Books) -> None:
     books.add(1, reserved_usd=0.12, state="cancelled")
     books.add(1, reserved_usd=0.12, state="failed")
     found = books.read()
-    assert found.today == Spending(
-        jobs=4, billed_jobs=2, billed_usd=pytest.approx(0.06), foreseen_usd=pytest.approx(0.24),
-        open_jobs=1, open_usd=pytest.approx(0.12), unknown_jobs=1,
-    )  # fmt: skip
-    assert (found.month.jobs, found.month.billed_usd) == (5, pytest.approx(0.56))
+    today = Spending(
+        jobs=4, billed_jobs=2, billed_usd=0.06, foreseen_usd=0.24, open_jobs=1, open_usd=0.12, unknown_jobs=1
+    )
+    assert asdict(found.today) == pytest.approx(asdict(today))
+    assert (found.month.jobs, found.month.billed_usd) == pytest.approx((5, 0.56))
     with books.shelf.ledger.reading() as connection:
         spent = books.guard.spent_usd(connection, NOON - 3 * DAY_S)
     assert books.used()["usd_per_month"] == pytest.approx(spent), "the page and the guard count alike"
@@ -94,7 +95,8 @@ def test_visitors_stand_with_their_jobs_money_and_addresses(books: Books) -> Non
     books.add(1, visitor_id=A, address=WORK, reserved_usd=0.12)
     books.add(3, visitor_id=None, address=HOME, created_at=NOON - 60)
     first, second = books.read().guests
-    assert (first.visitor_id, first.jobs, first.jobs_today, first.usd) == (A, 3, 1, pytest.approx(0.18))
+    assert (first.visitor_id, first.jobs, first.jobs_today) == (A, 3, 1)
+    assert first.usd == pytest.approx(0.18)
     assert (first.last_at, first.addresses) == (NOON, (WORK, HOME))
     assert (second.visitor_id, second.jobs, second.addresses) == (None, 3, (HOME,))
     assert books.read().visitors == 1

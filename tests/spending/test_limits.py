@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def limited(tmp_path: Path, service: Service) -> Iterator[Scene]:
 _numbers = itertools.count()
 
 
-def press(scene: Scene, count: int = 1, **more: str) -> list[Job]:
+def press(scene: Scene, count: int = 1, **more: Any) -> list[Job]:
     """Press so often, each time with another prompt: the same one again at once would be a double click."""
     prompts = [f"prompt {next(_numbers)}" for _ in range(count)]
     return [scene.studio.generate(MODEL_ID, INPUTS | {"prompt": prompt}, **more) for prompt in prompts]
@@ -132,13 +133,13 @@ def test_jobs_that_were_given_back_do_not_fill_the_ledger_for_ever(
     scene.start()
     scene.studio.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
     for _ in range(3):
-        scene.wait(press(scene, **{who: "a"})[0].job_id, "failed")
+        scene.wait(press(scene, 1, **{who: "a"})[0].job_id, "failed")
     with pytest.raises(LimitError) as told:
-        press(scene, **{who: "a"})
+        press(scene, 1, **{who: "a"})
     assert told.value.until is not None
-    assert press(scene, **{who: "b"})
+    assert press(scene, 1, **{who: "b"})
     scene.clock.advance(86_400)
-    assert press(scene, **{who: "a"})
+    assert press(scene, 1, **{who: "a"})
 
 
 def test_an_unclear_job_counts(scene: Scene, service: Service) -> None:
@@ -157,7 +158,7 @@ def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(scene:
     scene.studio.guard = SpendingGuard(Limits(usd_per_day=0.2), scene.origin, price_usd=0.03)
     service.completes()  # costs 0.03
     job = scene.wait(press(scene)[0].job_id, "done")
-    assert (job.reserved_usd, job.cost_usd) == (pytest.approx(0.03 * MAX_FILES), 0.03)
+    assert (job.reserved_usd, job.cost_usd) == pytest.approx((0.03 * MAX_FILES, 0.03))
     service.status("in_queue")
     service.accept(Answer(silent=True))
     press(scene, 1, visitor_id="b")  # 0.03 + 0.12

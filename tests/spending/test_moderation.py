@@ -26,7 +26,7 @@ NO_BALANCE = json_answer({"error_code": 400002, "message": "no balance"}, 402)
 _numbers = itertools.count()
 
 
-def press(scene: Scene, prompt: str = "", **more: str) -> Job:
+def press(scene: Scene, prompt: str = "", **more: Any) -> Job:
     """Press Generate; without a prompt, with one that is new: the same one at once would be a double click."""
     return scene.studio.generate(MODEL_ID, INPUTS | {"prompt": prompt or f"prompt {next(_numbers)}"}, **more)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def keys_of(server: Misbehaving) -> list[str]:
 
 
 @pytest.fixture
-def keyed(scene: Scene, service: Service) -> Iterator[Scene]:
+def keyed(scene: Scene, service: Service) -> Scene:
     """A started studio with one visitor's key, whose job stays in the queue until the test says more."""
     service.status("in_queue")
     scene.start()

@@ -195,7 +195,8 @@ class Visitor:
             headers={"Content-Type": "application/json"},
             timeout=60,
         )
-        return {"success": answer.ok} | answer.json()
+        facts: dict[str, Any] = answer.json()
+        return {"success": answer.ok} | facts
 
     def call_event(self, number: int, data: Any) -> dict[str, Any]:
         """Call one of the page's Gradio events by its number; gives its end, `{"success": bool, "output": {...}}`."""

@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ from tests.support.harness import MODEL_ID, Scene, Service
 GENERATE = {"prompt": "a red fox", "size": SMALL, "force_single": True}
 UNDER_WAY = ("submitting", "queued", "running", "saving")
 OTHER = "generate_bytedance_dreamina_4_0_edit"
-ASKED = [
+ASKED: list[tuple[str, dict[str, Any]]] = [
     ("generate", GENERATE),
     ("generate", GENERATE | {"scale": 3}),
     ("generate", {}),
@@ -53,13 +52,13 @@ class Seen:
         asyncio.run(self._ask(f"{app.url}{tools.PATH}/"))
 
     async def _ask(self, url: str) -> None:
-        async def progress(_done: float, _total: float | None, message: str | None) -> None:
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             self.progress.append(message or "")
 
         async with streamablehttp_client(url) as (reading, writing, _), ClientSession(reading, writing) as session:
             self.instructions = (await session.initialize()).instructions
             self.tools = {tool.name: tool for tool in (await session.list_tools()).tools}
-            self.answers = [await session.call_tool(*asked, progress_callback=progress) for asked in ASKED]
+            self.answers = [await session.call_tool(*asked, progress_callback=on_progress) for asked in ASKED]
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +173,7 @@ class Assistants:
 
 
 @pytest.fixture
-def assistants(scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Assistants]:
+def assistants(scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch) -> Assistants:
     """Their jobs stay in the queue until the test says more, and nobody waits for them."""
     monkeypatch.setattr(tools, "WAIT_S", 0.05)
     service.status("in_queue")

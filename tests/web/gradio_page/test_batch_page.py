@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import APIResponse, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
-from tests.support.browser import SMALL, HeldSandbox, wait_for
+from tests.support.browser import SMALL, HeldSandbox
 from tests.web.gradio_page.test_page import OpenPage, browser, open_page
 
 __all__ = ["browser", "open_page"]  # fixtures
@@ -83,7 +83,8 @@ def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, ope
     late: list[tuple[Route, APIResponse]] = []
     page.route(LOOK, lambda route: late.append((route, route.fetch())), times=1)
     page.evaluate("void dreamina.batch.look()")
-    wait_for(lambda: late or page.wait_for_timeout(10))
+    while not late:
+        page.wait_for_timeout(10)
     strip.get_by_role("button", name=translate("en", "batch_pause"), exact=True).press("Enter")
     go_on = strip.get_by_role("button", name=translate("en", "batch_continue"))
     expect(go_on).to_be_focused()

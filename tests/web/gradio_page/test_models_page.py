@@ -197,7 +197,7 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     service.price(json_answer({"error_code": 401001}, 401), json_answer({"base_price_usd": 0.07}))
     scene = Scene(tmp_path / "data", service.server.url, origin="sandbox")
     scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
-    links = SignedUrls(None, b"s" * 32, scene.clock)
+    links = SignedUrls("", b"s" * 32, scene.clock)
     access = Permissions(is_shared=True)
     routes = build_form_routes(scene.studio, Library(scene.ledger, scene.media), links, access, uses_sandbox=True)
 

@@ -17,6 +17,7 @@ import requests
 import uvicorn
 from fastapi import FastAPI
 from gradio.data_classes import PredictBodyInternal
+from gradio.events import api
 
 from dreamina_ui.web.auth.visitor import VisitorCookie, client_ip_hash, visitor_id
 from dreamina_ui.web.middleware import request_limits as doors
@@ -41,8 +42,8 @@ def plain() -> Iterator[str]:
         raise ValueError(f"a secret about {job_id}")
 
     with gr.Blocks() as page:
-        gr.api(generate, api_name="generate")
-        gr.api(job, api_name="job")
+        api(generate, api_name="generate")
+        api(job, api_name="job")
     mounted = gr.mount_gradio_app(FastAPI(), page, path="/")
     server = uvicorn.Server(uvicorn.Config(mounted, port=0, log_level="critical"))
     thread = threading.Thread(target=server.run)
@@ -420,7 +421,7 @@ def test_a_client_that_reads_nothing_is_given_up() -> None:
     ],
     ids=["visitor", "address"],
 )
-def test_open_streams_are_bounded(limit: int, headers: dict[str, str], stranger: dict[str, str]) -> None:
+def test_open_streams_are_bounded(limit: int, headers: dict[str, Any], stranger: dict[str, Any]) -> None:
     """Nobody opens all the streams there are; who closes one may open another, and others notice nothing."""
 
     async def story() -> None:
