@@ -14,16 +14,14 @@ from itertools import product
 from typing import Any
 
 from dreamina_ui.errors import BatchError, InputError
-from dreamina_ui.models.schema import Field, Model
+from dreamina_ui.models.fields import Field
+from dreamina_ui.models.schema import Model
 
 MAX_JOBS = 200
 """How many jobs one batch may have."""
 
 MAX_CHARACTERS = 20_000
 """How long the inputs of one job of a batch may be as JSON: two hundred long texts could fill the disk."""
-
-VARIED_KINDS = ("choice", "number", "integer")
-"""Kinds of fields that can have several values at once."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _PIECE = re.compile(r"\\[\\{|}]|[{|}]|[^\\{|}]+|\\")
@@ -48,7 +46,7 @@ class BatchRequest:
 
 def prompt_field(model: Model) -> Field | None:
     """The field that the lines are for: the first text that must be given, or else the first text."""
-    texts = [field for field in model.fields if field.kind == "text"]
+    texts = [field for field in model.fields if field.kind.is_text]
     return next((field for field in texts if field.required), texts[0] if texts else None)
 
 
@@ -85,7 +83,7 @@ def expand(model: Model, wishes: BatchRequest) -> list[dict[str, Any]]:
             for values in product(*axes.values()):
                 inputs = {**wishes.inputs, **dict(zip(axes, values, strict=True)), prompt.key: "".join(words).strip()}
                 try:
-                    checked = model.check(inputs)
+                    checked = model.validate_inputs(inputs)
                     _check_length(checked)
                 except InputError as exc:
                     raise BatchError("input", line=number, exc=exc) from exc
@@ -102,7 +100,7 @@ def _check_length(inputs: Mapping[str, Any]) -> None:
 
 def _axes(model: Model, values: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """Each field's values, every one once, in schema order; fields with none of their own are left out."""
-    varied = {field.key for field in model.fields if field.kind in VARIED_KINDS}
+    varied = {field.key for field in model.fields if field.kind.can_vary}
     for key, given in values.items():
         if key not in varied:
             raise InputError(key, "unknown", None, given)

@@ -36,7 +36,8 @@ from dreamina_ui.ledger.job import SETTLED, Job, Outcome, Output, State, iso, ne
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
 from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import MediaStore
-from dreamina_ui.models.schema import Model, parse_size
+from dreamina_ui.models.schema import Model
+from dreamina_ui.models.sizes import parse_size
 from dreamina_ui.spending.accounts import Account, Accounts
 from dreamina_ui.spending.dashboard import Dashboard, read_dashboard
 from dreamina_ui.spending.limits import Limits, Quota, SpendingGuard, day_end
@@ -210,7 +211,7 @@ class Studio:
         if model_id not in self.models:
             raise InputError("model_id", "enum", sorted(self.models), model_id)
         model = self.models[model_id]
-        checked = model.check(inputs)
+        checked = model.validate_inputs(inputs)
         if self.given and any(given_urls(model, checked)):
             self.given.check(model, checked, visitor_id, address)
         return checked
@@ -547,7 +548,7 @@ class Studio:
         return (*found, path) if found and path else None
 
     def _choices(self, model_id: str) -> list[str]:
-        return [field.key for field in self.models[model_id].fields if field.kind == "choice"]
+        return [field.key for field in self.models[model_id].fields if field.choices]
 
     def _submit(self, job: Job, client: RunComfy) -> None:
         fields: dict[str, Any]

@@ -27,7 +27,8 @@ from dreamina_ui.media.download import Downloader, DownloadError
 from dreamina_ui.media.images import FORMATS, ImageError, make_previews, recognise
 from dreamina_ui.media.signed_urls import SignedUrls
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.models.schema import URL_KINDS, Field, Model
+from dreamina_ui.models.fields import Field
+from dreamina_ui.models.schema import Model
 
 CHECK_S = 8.0
 """How long a press waits for all of its files to be looked at."""
@@ -240,15 +241,9 @@ class InputFiles:
 
 
 def given_urls(model: Model, inputs: Mapping[str, Any]) -> Iterator[tuple[Field, str, str]]:
-    """Every address among some inputs: its field, its place such as `image_urls.0`, and itself."""
+    """Every URL in some inputs: its field, its path such as `image_urls.0`, and the URL."""
     for field in model.fields:
-        value = inputs.get(field.key)
-        if field.kind not in URL_KINDS or not value:
-            continue
-        if isinstance(value, str):
-            yield field, field.key, value
-        else:
-            yield from ((field, f"{field.key}.{number}", url) for number, url in enumerate(value))
+        yield from ((field, path, url) for path, url in field.kind.urls(field, inputs.get(field.key)))
 
 
 def digest_of(url: str) -> str:

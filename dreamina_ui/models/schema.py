@@ -1,9 +1,9 @@
-"""The input schema is the only list of fields: the form, the check and the submit body all walk it.
+"""Models and their input schemas: the form, the validation and the submit body are all built from the schema.
 
-The check is JSON Schema (draft 2020-12) with these additions:
-- `"type": "float"` is read as `number`, because the service's page writes it so;
-- what JSON cannot say is refused first: NaN would slip through `minimum` and `maximum`, a list in itself has no end;
-- the format `uri` is checked: the validator's own check of it needs one more package;
+Inputs are validated by JSON Schema (draft 2020-12), with these additions:
+- `"type": "float"` means `number`: the service's own pages write it so;
+- values that JSON cannot express are refused first: NaN passes `minimum` and `maximum`, and a list can contain itself;
+- the format `uri` is checked here: the validator's own check needs one more package;
 - a key that the schema does not list is an error, at every depth;
 - a required text must not be blank: a run with an empty prompt costs as much as any other.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -22,47 +22,18 @@ from typing import Any, cast
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from dreamina_ui.errors import InputError, SettingsError
+from dreamina_ui.models.fields import FIELD_KINDS, Field, FieldKind
 
 MODELS_FOLDER = Path(__file__).parent
-URL_KINDS = ("address", "addresses")
 _MAX_DEPTH = 64
 
 
 @dataclass(frozen=True)
-class Field:
-    """One input of a model, as the form shows it.
-
-    Attributes:
-        key: the schema's key; it goes over the wire unchanged.
-        parameter: the same as a Python identifier, for programs.
-        kind: `text`, `choice`, `number`, `integer`, `toggle`, `address` (one URL), `addresses` (a list) or `json`.
-        default: the schema's default; None if it has none.
-        choices: the enum's values, unchanged; empty unless `kind` is `choice`.
-        minimum, maximum: bounds of a number, or None.
-        max_length: the most code points of a text, or None.
-        file_kind: what lies at its addresses, `image` or `video`, as its key says; None if it does not, or has none.
-    """
-
-    key: str
-    parameter: str
-    kind: str
-    title: str
-    help: str
-    required: bool
-    default: Any
-    choices: tuple[Any, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    max_length: int | None = None
-    file_kind: str | None = None
-
-
-@dataclass(frozen=True)
 class Model:
-    """One model: what it is called, what it accepts and what it gives.
+    """One model: its name, its inputs and its outputs.
 
     Built from a JSON object with the keys `model_id`, `title`, `input_schema`, `output_schema` and,
-    where a key of the schema is no Python identifier, `parameter_names` (`{"width×height": "size"}`).
+    where a schema key is not a Python identifier, `parameter_names` (`{"width×height": "size"}`).
     """
 
     model_id: str
@@ -73,20 +44,23 @@ class Model:
     _validator: Draft202012Validator
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Model:
-        """Build a model from its file's content.
+    def from_json(cls, data: Mapping[str, Any], kinds: Sequence[FieldKind] = FIELD_KINDS) -> Model:
+        """Build a model from the content of its file.
+
+        Args:
+            kinds: the kinds that a field can have; the first one that matches is used.
 
         Raises:
-            SettingsError: a key is missing, or the input schema is no schema of an object.
+            SettingsError: a key is missing, or the input schema does not describe an object.
         """
         try:
             names = data.get("parameter_names", {})
             schema = data["input_schema"]
             required = set(schema.get("required", ()))
             fields = tuple(
-                _field(key, prop, names.get(key), key in required) for key, prop in schema["properties"].items()
+                _field(key, prop, names.get(key), key in required, kinds) for key, prop in schema["properties"].items()
             )
-            _check_parameters([field.parameter for field in fields])
+            _require_usable_names([field.parameter for field in fields])
             strict = _strict(schema)
             Draft202012Validator.check_schema(strict)
             return cls(
@@ -99,16 +73,16 @@ class Model:
             )
         except Exception as exc:
             name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
-            what = f"it has no {exc}" if isinstance(exc, KeyError) else f"{type(exc).__name__}: {exc}"
+            what = f"it lacks {exc}" if isinstance(exc, KeyError) else f"{type(exc).__name__}: {exc}"
             raise SettingsError(f"The model file of {name} cannot be used: {what}") from exc
 
     @property
     def json_schema(self) -> Mapping[str, Any]:
-        """What `check` goes by: the input schema, in words that every reader of JSON Schema understands."""
+        """The input schema as standard JSON Schema, the one that `validate_inputs` uses."""
         return cast("Mapping[str, Any]", self._validator.schema)
 
-    def check(self, inputs: Any) -> dict[str, Any]:
-        """Check inputs and fill in the defaults.
+    def validate_inputs(self, inputs: Any) -> dict[str, Any]:
+        """Validate inputs and fill in the defaults.
 
         Args:
             inputs: a mapping from schema key to value, from anywhere.
@@ -117,7 +91,7 @@ class Model:
             A new dict in schema order, defaults included at every depth: the body of a submit.
 
         Raises:
-            InputError: the first rule that is broken, with field, rule, limit and value.
+            InputError: the first rule that is broken, with its field, rule, limit and value.
         """
         if not isinstance(inputs, Mapping):
             raise InputError("inputs", "type", "object", _as_json(inputs, "inputs"))
@@ -128,7 +102,7 @@ class Model:
         filled: dict[str, Any] = _fill(self.input_schema, given)
         for field in self.fields:
             value = filled.get(field.key)
-            if field.required and (value is None or (field.kind == "text" and not str(value).strip())):
+            if field.required and field.kind.is_empty(value):
                 raise InputError(field.key, "required", None, value)
         errors = sorted(self._validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
         for error in errors:
@@ -140,10 +114,11 @@ def load_models(*folders: Path) -> dict[str, Model]:
     """Read every model file of some folders, by model_id, in the order of the file names.
 
     Args:
-        folders: a later one's file replaces an earlier one's of the same model_id; our own folder if none is given.
+        folders: the files of a later folder replace those of an earlier one with the same model_id; without an
+            argument, the folder of the built-in models.
 
     Raises:
-        SettingsError: a file is no JSON or no model, or a folder has none.
+        SettingsError: a file is not JSON or not a model, or a folder has no model file.
     """
     models: dict[str, Model] = {}
     for folder in folders or (MODELS_FOLDER,):
@@ -168,39 +143,17 @@ def _load_folder(folder: Path) -> dict[str, Model]:
     return models
 
 
-_SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})(?:\(([0-9]+:[0-9]+)\))?")
-
-
-def parse_size(choice: Any) -> tuple[int, int] | None:
-    """Read `(width, height)` in pixels out of a choice such as `2048x2048(1:1)`; None if it is no size."""
-    match = _SIZE.fullmatch(choice) if isinstance(choice, str) else None
-    return (int(match[1]), int(match[2])) if match else None
-
-
-def choice_label(choice: Any) -> str:
-    """A label people can read: `2048x2048(1:1)` -> `2048 × 2048 · 1:1 · 4 MP`; other values as they are.
-
-    Whole megapixels need no decimal mark, so the label is the same in every language.
-    """
-    size = parse_size(choice)
-    if size is None:
-        return str(choice)
-    ratio = _SIZE.fullmatch(choice)[3]  # type: ignore[index]
-    megapixels = round(size[0] * size[1] / 1e6)
-    parts = [f"{size[0]} × {size[1]}", ratio, f"{megapixels} MP" if megapixels else None]
-    return " · ".join(filter(None, parts))
-
-
-def _check_parameters(names: list[str]) -> None:
-    """Raise ValueError for a name that a program cannot give an input by; `request` is the endpoints' own."""
+def _require_usable_names(names: list[str]) -> None:
+    """Raise ValueError for a name that cannot be a parameter of an endpoint; `request` is the endpoints' own."""
     for name in names:
         if not name.isidentifier() or iskeyword(name) or name == "request" or names.count(name) > 1:
-            raise ValueError(f"programs cannot use the name {name!r} for an input: give another in parameter_names")
+            raise ValueError(f"programs cannot use {name!r} as the name of an input; choose another in parameter_names")
 
 
-def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: bool) -> Field:
-    choices = tuple(prop.get("enum", ()))
-    kind = _kind(prop)
+def _field(
+    key: str, prop: Mapping[str, Any], parameter: str | None, required: bool, kinds: Sequence[FieldKind]
+) -> Field:
+    kind = next(kind for kind in kinds if kind.matches(prop))
     file_kinds = [name for name in ("image", "video") if name in key.lower()]
     return Field(
         key=key,
@@ -210,23 +163,13 @@ def _field(key: str, prop: Mapping[str, Any], parameter: str | None, required: b
         help=prop.get("description") or "",
         required=required,
         default=prop.get("default"),
-        choices=choices,
+        choices=kind.choices(prop),
         minimum=prop.get("minimum"),
         maximum=prop.get("maximum"),
         max_length=prop.get("maxLength"),
-        file_kind=file_kinds[0] if kind in URL_KINDS and len(file_kinds) == 1 else None,
+        pattern=prop.get("pattern"),
+        file_kind=file_kinds[0] if kind.holds_urls and len(file_kinds) == 1 else None,
     )
-
-
-def _kind(prop: Mapping[str, Any]) -> str:
-    if "enum" in prop:
-        return "choice"
-    kinds = {"string": "text", "number": "number", "float": "number", "integer": "integer", "boolean": "toggle"}
-    if prop.get("type") == "array" and prop.get("items", {}).get("type") == "string":
-        return "addresses"
-    if prop.get("type") == "string" and prop.get("format") == "uri":
-        return "address"
-    return kinds.get(str(prop.get("type")), "json")
 
 
 def _strict(schema: Any) -> Any:
@@ -249,7 +192,7 @@ def _strict(schema: Any) -> Any:
 
 
 def _fill(schema: Mapping[str, Any], given: Any) -> Any:
-    """Fill in defaults that are missing; an optional input given as None counts as not given."""
+    """Fill in missing defaults; an optional input that is None counts as not given."""
     if isinstance(given, list):
         return [_fill(schema.get("items", {}), entry) for entry in given]
     if not isinstance(given, dict) or "properties" not in schema:
@@ -267,7 +210,7 @@ def _fill(schema: Mapping[str, Any], given: Any) -> Any:
 
 
 def _as_json(value: Any, path: str, depth: int = 0) -> Any:
-    """A copy of a value, made of what JSON has and nothing else; raises InputError with the path of what it has not."""
+    """A copy of a value that consists of JSON types only; raises InputError with the path of any other value."""
     if isinstance(value, str):
         if value != _readable(value):
             raise InputError(_readable(path), "unicode", None, _readable(value))
@@ -279,18 +222,18 @@ def _as_json(value: Any, path: str, depth: int = 0) -> Any:
     if isinstance(value, Mapping) and depth < _MAX_DEPTH and all(isinstance(key, str) for key in value):
         return {_as_json(key, path): _as_json(entry, f"{path}.{key}", depth + 1) for key, entry in value.items()}
     if isinstance(value, list | tuple) and depth < _MAX_DEPTH:
-        return [_as_json(entry, f"{path}.{number}", depth + 1) for number, entry in enumerate(value)]
+        return [_as_json(entry, f"{path}.{index}", depth + 1) for index, entry in enumerate(value)]
     shown = repr(value) if isinstance(value, float) else type(value).__name__
     raise InputError(_readable(path), "format", "JSON value", shown)
 
 
 def _readable(text: str) -> str:
-    """The text with each lone surrogate, which no UTF-8 can say, as `?`."""
+    """The text with `?` for each lone surrogate, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _input_error(error: ValidationError) -> InputError:
-    """The validator's error, with the path of the entry that is wrong, also where the rule stands with its object."""
+    """The validator's error with the path of the invalid entry, also for rules that belong to the parent object."""
     path = [str(part) for part in error.absolute_path]
     rule = str(error.validator)
     limit: Any = error.validator_value

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from dreamina_ui.errors import InputError, describe_rule
-from dreamina_ui.models.schema import Model, parse_size
+from dreamina_ui.models.schema import Model
+from dreamina_ui.models.sizes import parse_size
 
 PRICE_USD = 0.03
 """Play money, for one picture."""
@@ -170,7 +171,7 @@ class Service:
         """
         model = self.model(model_id)
         try:
-            checked = model.check(inputs)
+            checked = model.validate_inputs(inputs)
         except InputError as exc:
             detail = {"loc": ["body", exc.field], "msg": describe_rule(exc.rule, exc.limit), "type": exc.rule}
             raise Refusal(422, 422001, "The inputs do not fit the model's schema.", detail=[detail]) from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,6 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
 from dreamina_ui.media.input_files import InputFiles, given_urls
-from dreamina_ui.models.schema import choice_label
 from dreamina_ui.web.i18n.translate import file_size, message, number, state_text, translate
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
 
@@ -131,13 +131,8 @@ def settings_of(studio: Studio, job: Job, language: str) -> str:
     for field in model.fields if model else ():
         value = job.inputs.get(field.key)
         title = translate(language, f"field_{field.parameter}_title") or field.title
-        if field.kind == "choice" and value is not None:
-            parts.append(choice_label(value))
-        elif field.kind in ("number", "integer") and value is not None:
-            parts.append(f"{title} {number(language, value) if isinstance(value, float) else value}")
-        elif field.kind == "toggle" and value:
-            parts.append(title)
-    return ", ".join(parts)
+        parts.append(field.kind.describe(field, value, title, partial(number, language)))
+    return ", ".join(filter(None, parts))
 
 
 def _message(studio: Studio, job: Job, language: str) -> str:

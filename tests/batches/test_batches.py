@@ -68,7 +68,7 @@ class Desk:
     def begin(self, count: int = 6, visitor: str = "v", token: str = "t", **more: Any) -> Batch:
         """A batch of `count` jobs; their prompts are the visitor and a number."""
         model = self.scene.studio.models[MODEL_ID]
-        planned = [model.check({"prompt": f"{visitor}{place}", **SMALL}) for place in range(count)]
+        planned = [model.validate_inputs({"prompt": f"{visitor}{place}", **SMALL}) for place in range(count)]
         account = more.pop("account", None) or self.scene.studio.accounts.account(None)
         return self.batches.begin(MODEL_ID, planned, visitor_id=visitor, account=account, token=token, **more)
 
@@ -156,7 +156,7 @@ def test_a_batch_goes_out_in_order_a_few_at_a_time_each_job_once(desk: Desk, hel
 
 def test_repeats_are_jobs_of_their_own(desk: Desk, held: Held) -> None:
     """Equal inputs within a second are one double click at a button, and two jobs of a batch."""
-    planned = [desk.scene.studio.models[MODEL_ID].check({"prompt": "same"})] * 2
+    planned = [desk.scene.studio.models[MODEL_ID].validate_inputs({"prompt": "same"})] * 2
     account = desk.scene.studio.accounts.account(None)
     desk.batches.begin(MODEL_ID, planned, visitor_id="v", account=account, token="t")
     wait_for(lambda: held.prompts() == ["same", "same"])

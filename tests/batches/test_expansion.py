@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamina_ui.batches.expansion import MAX_JOBS, VARIED_KINDS, BatchRequest, expand, prompt_field
+from dreamina_ui.batches.expansion import MAX_JOBS, BatchRequest, expand, prompt_field
 from dreamina_ui.errors import BatchError, InputError
 from dreamina_ui.models.schema import Model, load_models
 from tests.support.harness import MODEL_ID
 
 MODEL = load_models()[MODEL_ID]
-SIZES = next(field for field in MODEL.fields if field.kind == "choice")
+SIZES = next(field for field in MODEL.fields if field.choices)
 
 
 def prompts(text: str, **more: Any) -> list[str]:
@@ -54,7 +54,7 @@ def test_values_and_repeats_multiply_in_the_schemas_order() -> None:
 
 def test_every_job_is_checked_and_filled_in_like_a_press() -> None:
     """What the table shows is what is sent."""
-    assert expand(MODEL, BatchRequest(" a ")) == [MODEL.check({"prompt": "a"})]
+    assert expand(MODEL, BatchRequest(" a ")) == [MODEL.validate_inputs({"prompt": "a"})]
     assert prompts("a\na", values={"scale": []}) == ["a", "a"], "no value chosen is as in the form"
     assert len(prompts("a", values={"scale": [0.5, 0.5]})) == 1, "one value given twice is one value"
 
@@ -161,7 +161,7 @@ def test_any_text_is_a_list_of_checked_jobs_or_a_named_error(text: str, repeats:
         return
     assert 0 < len(found) <= MAX_JOBS
     assert len(found) % repeats == 0
-    assert all(MODEL.check(job) == job for job in found)
+    assert all(MODEL.validate_inputs(job) == job for job in found)
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
@@ -183,7 +183,7 @@ def test_any_alternatives_can_be_written(choices: list[list[str]]) -> None:
 def test_every_kind_that_varies_is_offered_for_every_model() -> None:
     """A new model's sizes and scales can be varied without a word of code."""
     for model in load_models().values():
-        for field in (field for field in model.fields if field.kind in VARIED_KINDS):
+        for field in (field for field in model.fields if field.kind.can_vary):
             values = list(field.choices[:2]) or [field.minimum or 0, field.maximum or 1]
             text = prompt_field(model)
             if text is not None and not any(other.required for other in model.fields if other is not text):

@@ -140,7 +140,7 @@ def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
 def test_each_broken_rule_names_its_field(model: Model, changed: dict[str, Any], field: str) -> None:
     """Also inside of lists and objects."""
     with pytest.raises(InputError) as caught:
-        model.check({"prompt": "a hat", "image_urls": URLS} | changed)
+        model.validate_inputs({"prompt": "a hat", "image_urls": URLS} | changed)
     assert caught.value.field == field
 
 

@@ -35,15 +35,6 @@ log = logging.getLogger(__name__)
 KEY_HEADER = "x-runcomfy-token"
 """How a program gives its own RunComfy key, with any call."""
 
-_TYPES = {
-    "text": str,
-    "choice": str,
-    "number": float,
-    "integer": int,
-    "toggle": bool,
-    "address": str,
-    "addresses": list[str],
-}
 Answer = TypeVar("Answer")
 
 
@@ -92,7 +83,7 @@ class Endpoints:
             inspect.Parameter(
                 field.parameter,
                 kind,
-                annotation=_TYPES.get(field.kind, dict),
+                annotation=field.kind.annotation,
                 default=inspect.Parameter.empty if field.required else field.default,
             )
             for field in fields

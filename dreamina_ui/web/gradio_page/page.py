@@ -136,7 +136,7 @@ def build_page(
     page._queue.sleep_when_free = QUEUE_PAUSE_S
     bound_queue(page._queue)
     # In single quotes: Gradio sends each escaped double quote as eleven characters. Measured: 41 kB a visit, not 51.
-    facts = html.escape(json.dumps(_page_facts(models), ensure_ascii=False), quote=False).replace("'", "&#39;")
+    facts = html.escape(json.dumps(page_facts(models), ensure_ascii=False), quote=False).replace("'", "&#39;")
     script = f"<script src='{asset_path('page.js')}' data-page='{facts}'></script>"
     icon = f'<link rel="icon" type="image/svg+xml" href="{asset_path("logo.svg")}">'
     launch = {
@@ -193,7 +193,7 @@ def _translations(models: Sequence[Model], uses_sandbox: bool, keeps_data: bool)
     return found
 
 
-def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
+def page_facts(models: Sequence[Model]) -> dict[str, Any]:
     """What the script needs to know: the models' fields in order, and where the words of each language are."""
     return {
         "scripts": [asset_path(name).removeprefix(f"{PREFIX}/") for name in SCRIPTS],
@@ -206,8 +206,9 @@ def _page_facts(models: Sequence[Model]) -> dict[str, Any]:
                         "id": f"{_form_name(place)}-{field.parameter}",
                         "key": field.key,
                         "parameter": field.parameter,
-                        "kind": field.kind,
+                        **field.kind.tags(),
                         "choices": field.choices,
+                        "pattern": field.pattern,
                         "max_length": field.max_length,
                         "minimum": field.minimum,
                         "maximum": field.maximum,

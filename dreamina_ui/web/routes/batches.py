@@ -18,13 +18,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.batches.dispatcher import Dispatcher
-from dreamina_ui.batches.expansion import VARIED_KINDS, BatchRequest, expand, prompt_field
+from dreamina_ui.batches.expansion import BatchRequest, expand, prompt_field
 from dreamina_ui.batches.store import Batch, BatchStore
 from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError, LedgerError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.library.naming import prompt_of
-from dreamina_ui.models.schema import Model, choice_label
+from dreamina_ui.models.schema import Model
+from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash
@@ -104,11 +105,11 @@ class _BatchRoutes:
             {
                 "key": field.key,
                 "title": titles[field.key],
-                "kind": field.kind,
+                "kind": field.kind.name,
                 "choices": [{"value": choice, "label": choice_label(choice)} for choice in field.choices],
             }
             for field in model.fields
-            if field.kind in VARIED_KINDS
+            if field.kind.can_vary
         ]
         return JSONResponse({"prompt": prompt.key if prompt else None, "fields": varied})
 

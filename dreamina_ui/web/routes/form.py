@@ -19,7 +19,7 @@ from dreamina_ui.library.library import Library
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.input_files import MAX_MB
 from dreamina_ui.media.signed_urls import FOLDER, SignedUrls
-from dreamina_ui.models.schema import URL_KINDS, Model
+from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash
@@ -123,7 +123,7 @@ class _FormRoutes:
         if visitor is None or given is None:
             return JSONResponse({"message": translate(language, "error_no_cookie")}, 403)
         model, url = self._studio.models.get(str(body.get("model_id"))), body.get("address")
-        fields = {field.key: field for field in model.fields if field.kind in URL_KINDS} if model else {}
+        fields = {field.key: field for field in model.fields if field.kind.holds_urls} if model else {}
         field = fields.get(str(body.get("field")))
         if field is None or not isinstance(url, str):
             return JSONResponse({"message": "model_id, field and address"}, 400)

@@ -55,7 +55,7 @@ dreamina.batch = (() => {
       if (form.modelId !== modelId) return;
       if (!form.prompts.value.trim() && found.prompt) form.prompts.value = protect(values[found.prompt] || "");
       form.inputs.clear();
-      form.fields.replaceChildren(...found.fields.map((field) => (field.kind === "choice" ? choices(field) : numbers(field))));
+      form.fields.replaceChildren(...found.fields.map((field) => (field.choices.length ? choices(field) : numbers(field))));
     } catch {
       form.modelId = before;
       form.problem.textContent = words.request_failed;

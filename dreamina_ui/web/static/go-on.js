@@ -4,7 +4,6 @@
 dreamina.goOn = (() => {
   const { facts, words, say, element, tell, shorten, onCard, useSettings, bringDraft, formReady, DRAFT } = dreamina;
   const KEPT = `${DRAFT}.before-link`;
-  const IN_LINKS = ["text", "choice", "number", "integer", "toggle"]; // addresses of pictures are nobody else's
   const MOST_LETTERS = 20000;
 
   /* --- buttons */
@@ -22,7 +21,7 @@ dreamina.goOn = (() => {
       leave();
       useSettings(job.model_id, job.parameters, words.settings_taken, focus);
     };
-    const choice = model.fields.find((field) => field.kind === "choice");
+    const choice = model.fields.find((field) => field.choices.length);
     const found = [button(words.again, () => fill(() => document.getElementById("generate")?.focus()))];
     if (choice) found.push(button(words.another_size, () => fill(() => document.querySelector(`#${choice.id} input`)?.focus())));
     found.push(button(words.copy_link, (node) => copy(linkOf(model, job.parameters), node), words.copy_link_help));
@@ -60,7 +59,8 @@ dreamina.goOn = (() => {
   function linkOf(model, parameters) {
     const query = new URLSearchParams({ model: model.model_id });
     for (const field of model.fields) {
-      if (IN_LINKS.includes(field.kind) && field.parameter in parameters) query.set(field.parameter, parameters[field.parameter]);
+      if (!field.in_link || !(field.parameter in parameters)) continue;
+      for (const value of [parameters[field.parameter]].flat()) query.append(field.parameter, value);
     }
     return `${location.origin}${location.pathname}#${query}`;
   }
@@ -88,31 +88,39 @@ dreamina.goOn = (() => {
     if (String(query).length > MOST_LETTERS) return { notes: [words.link_too_long] };
     const parameters = {};
     const notes = [];
-    for (const field of model.fields.filter((one) => query.has(one.parameter) && IN_LINKS.includes(one.kind))) {
-      const text = query.get(field.parameter);
-      const value = valueOf(field, text);
+    for (const field of model.fields.filter((one) => one.in_link && query.has(one.parameter))) {
+      const texts = query.getAll(field.parameter);
+      const text = field.value_type === "array" ? texts.join(", ") : texts[0];
+      const value = field.value_type === "array" ? valuesOf(field, texts) : valueOf(field, text);
       if (value === null) {
         notes.push(say("link_refused", { field: field.parameter, value: shorten(text) }));
         continue;
       }
-      if (field.kind === "text" && value !== text) notes.push(say("link_cut", { field: field.parameter, limit: field.max_length }));
+      if (field.is_text && value !== text) notes.push(say("link_cut", { field: field.parameter, limit: field.max_length }));
       parameters[field.parameter] = value;
     }
-    const known = model.fields.filter((one) => IN_LINKS.includes(one.kind)).map((field) => field.parameter);
+    const known = model.fields.filter((one) => one.in_link).map((field) => field.parameter);
     const unknown = [...new Set(query.keys())].filter((key) => key !== "model" && !known.includes(key));
     if (unknown.length) notes.push(say("link_ignored", { names: unknown.slice(0, 5).map(shorten).join(", ") }));
     return { modelId, parameters, notes };
   }
 
+  // The list that several texts stand for; null where one of them is no value that the field can have.
+  function valuesOf(field, texts) {
+    const values = texts.map((text) => valueOf({ ...field, value_type: "string" }, text));
+    return values.includes(null) ? null : values;
+  }
+
   // The value that a text stands for; null where it is none that the field can have.
   function valueOf(field, text) {
-    if (field.kind === "toggle") return { true: true, false: false }[text] ?? null;
-    if (field.kind === "choice") return field.choices.find((choice) => String(choice) === text) ?? null;
-    if (field.kind === "text") {
+    if (field.choices.length) return field.choices.find((choice) => String(choice) === text) ?? null;
+    if (field.value_type === "boolean") return { true: true, false: false }[text] ?? null;
+    if (field.value_type === "string") {
+      if (field.pattern && !new RegExp(field.pattern, "u").test(text)) return null;
       const letters = [...text];
       return field.max_length && letters.length > field.max_length ? letters.slice(0, field.max_length).join("") : text;
     }
-    const pattern = field.kind === "integer" ? /^-?\d{1,15}$/ : /^-?\d{1,15}(\.\d{1,15})?$/;
+    const pattern = field.value_type === "integer" ? /^-?\d{1,15}$/ : /^-?\d{1,15}(\.\d{1,15})?$/;
     const number = Number(text);
     const isOutside = number < (field.minimum ?? -Infinity) || number > (field.maximum ?? Infinity);
     return pattern.test(text) && !isOutside ? number : null;

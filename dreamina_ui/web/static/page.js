@@ -616,7 +616,7 @@ const dreamina = (() => {
   }
 
   function fits(field, value) {
-    return value !== undefined && (field.kind !== "choice" || field.choices.includes(value));
+    return value !== undefined && (!field.choices.length || [value].flat().every((one) => field.choices.includes(one)));
   }
 
   // Another model was chosen: words go along into a form that has none yet.
@@ -626,8 +626,8 @@ const dreamina = (() => {
     const words = allFields.map((field, place) => {
       const value = values[place + 1];
       const same = allFields.findIndex((one) => one.model === before && one.parameter === field.parameter);
-      const isFree = field.kind === "text" && (value === "" || value === untouched[place + 1]);
-      const goesAlong = same >= 0 && allFields[same].kind === "text" && values[same + 1] !== untouched[same + 1];
+      const isFree = field.is_text && (value === "" || value === untouched[place + 1]);
+      const goesAlong = same >= 0 && allFields[same].is_text && values[same + 1] !== untouched[same + 1];
       return field.model.model_id === values[0] && isFree && goesAlong ? values[same + 1] : value;
     });
     return hold([values[0], ...words]);
@@ -676,8 +676,8 @@ const dreamina = (() => {
 
   // A value as its component holds it.
   function asTyped(field, value) {
-    if (field.kind === "addresses" && Array.isArray(value)) return value.join("\n");
-    return field.kind === "json" && typeof value !== "string" ? JSON.stringify(value) : value;
+    if (field.typed_as === "lines" && Array.isArray(value)) return value.join("\n");
+    return field.typed_as === "json" && typeof value !== "string" ? JSON.stringify(value) : value;
   }
 
   // A button that puts a picture made here into a form; null where no model takes pictures.
@@ -690,10 +690,10 @@ const dreamina = (() => {
       button.closest("dialog")?.close();
       const model = pictureField(chosen) ? chosen : facts.models.find(pictureField);
       const field = pictureField(model);
-      const there = field.kind === "addresses" ? addressesIn(valueOf(model, field)) : [];
-      const value = field.kind === "addresses" ? [...there, answer.address] : answer.address;
+      const isList = field.value_type === "array";
+      const value = isList ? [...addressesIn(valueOf(model, field)), answer.address] : answer.address;
       // What comes next is to write what shall be done with it.
-      const next = model.fields.find((one) => one.kind === "text") || field;
+      const next = model.fields.find((one) => one.is_text) || field;
       const focus = () => document.querySelector(`#${next.id} :is(textarea, input)`)?.focus();
       useSettings(model.model_id, { [field.parameter]: value }, words.input_taken, focus);
     });
@@ -710,7 +710,7 @@ const dreamina = (() => {
   function showGiven() {
     clearTimeout(lookTimer);
     lookTimer = setTimeout(lookAtNext, 500);
-    for (const field of chosen.fields.filter((one) => one.kind.startsWith("address"))) {
+    for (const field of chosen.fields.filter((one) => one.holds_urls)) {
       const node = document.getElementById(field.id);
       if (!node) continue;
       let list = node.querySelector(".given");
@@ -740,7 +740,7 @@ const dreamina = (() => {
 
   // One at a time: the press itself looks at all of them at once.
   async function lookAtNext() {
-    for (const field of chosen.fields.filter((one) => one.kind.startsWith("address"))) {
+    for (const field of chosen.fields.filter((one) => one.holds_urls)) {
       const url = addressesIn(valueOf(chosen, field)).slice(0, 20).find((one) => !looks.has(lookKey(field, one)));
       if (!url) continue;
       const key = lookKey(field, url);

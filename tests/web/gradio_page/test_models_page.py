@@ -147,7 +147,7 @@ def test_a_folder_of_more_models_adds_and_replaces(tmp_path: Path) -> None:
     models = load_models(MODELS_FOLDER, EXAMPLES)
     assert list(models) == [EDIT, MODEL_ID, NANO]
     ratio = next(field for field in models[NANO].fields if field.key == "aspect_ratio")
-    assert (ratio.kind, ratio.default, len(ratio.choices)) == ("choice", "auto", 11)
+    assert (ratio.kind.name, ratio.default, len(ratio.choices)) == ("choice", "auto", 11)
     text = (EXAMPLES / "nano-banana-2-lite-text-to-image.json").read_text().replace(NANO, EDIT)
     (tmp_path / "edit.json").write_text(text)
     assert load_models(MODELS_FOLDER, tmp_path)[EDIT].title == "Nano Banana 2 Lite"

@@ -17,7 +17,8 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, sync_playwright
 
-from dreamina_ui.models.schema import choice_label, load_models
+from dreamina_ui.models.schema import load_models
+from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.web.auth.visitor import COOKIE
 from dreamina_ui.web.i18n.translate import languages, translate
