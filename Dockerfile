@@ -1,9 +1,10 @@
-# One image for any machine that runs containers; README.md tells how to start it.
-FROM python:3.11-slim AS packages
-COPY requirements.txt .
-RUN python -m venv /opt/packages && /opt/packages/bin/pip install --no-cache-dir -r requirements.txt
+# One image for any machine that runs containers. docs/running.md says how to build and start it.
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS packages
+COPY requirements.lock .
+RUN python -m venv /opt/packages \
+    && /opt/packages/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
 
-FROM python:3.11-slim
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 ENV PATH=/opt/packages/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -28,10 +28,18 @@ def test_everything_that_is_copied_is_there_and_sent_to_the_builder() -> None:
     """A build that breaks on a moved file is found on the day of the move."""
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     sources = [line.split()[1] for line in LINES if line.startswith("COPY ") and "--from" not in line]
-    assert {"app.py", "requirements.txt", "assets", "dreamina_ui"} == {*sources}
+    assert {"app.py", "requirements.lock", "assets", "dreamina_ui"} == {*sources}
     for source in sources:
         assert (ROOT / source).exists()
         assert any(fnmatch(source, pattern) for pattern in kept), source
+
+
+def test_the_base_image_and_all_packages_are_pinned_by_hash() -> None:
+    """A build next year installs what was reviewed today."""
+    bases = {line.split()[1] for line in LINES if line.startswith("FROM ")}
+    assert len(bases) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases.pop())
+    assert "pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock" in RECIPE
 
 
 def test_it_runs_as_nobody_special_and_keeps_its_data_in_the_volume() -> None:
