@@ -1,25 +1,78 @@
 """Every error this program raises on purpose, as one tree.
 
-A message says what happened, to which id, and what to do next. No message ever holds the token.
-`kind` is a short stable name: the ledger stores it and `ui/wording.py` finds the text for it.
+    DreaminaError
+    ├─ SettingsError            a missing or impossible setting
+    ├─ InputError               breaks the input schema                    .field .rule .limit .value
+    ├─ LimitError               a limit of the owner's is reached          .limit .most .until
+    ├─ StoppedError             no new job is taken now                    .reason
+    ├─ BlockedError             this visitor or client IP may start no job
+    ├─ BlockedWordError         a text holds a blocked word                .word
+    ├─ BatchError               no batch can be made of what was written   .rule .line .most .exc
+    ├─ DispatchError            jobs of a batch could not be sent
+    ├─ PriceError               costs more than a person agreed to         .was_usd .now_usd .left_usd
+    ├─ KeyNeededError           needs a visitor's own key
+    ├─ LedgerError              the ledger cannot be read or written
+    ├─ JobNotFoundError         no such job
+    ├─ StateError               not possible in the job's present state
+    ├─ ApiError                                                            .request_id
+    │  ├─ TransportError        no response; reading again is safe
+    │  ├─ SubmitUnclearError    sent, and the response lost: it may be running and billed
+    │  ├─ ProtocolError         a response that is not as documented
+    │  └─ ResponseError         refused                                    .scope .status_code .error_code .detail
+    │     ├─ AuthError  ├─ BalanceError  ├─ RequestNotFoundError  ├─ ForeignRequestError
+    │     └─ RateLimitError                                                .retry_after_s
+    ├─ JobFailedError           the service finished the request with an error
+    └─ MediaError               a file that is not what it should be
+       ├─ UrlError              a URL that must not be fetched             .rule
+       └─ DiskError             the disk is full or refuses
+
+A message says what happened, to which id, and what to do next; it is short, technical English for logs and the command
+line. What a visitor reads instead stands in `web/i18n/languages`, found by `kind`. No message ever holds the token.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, ClassVar, Literal
+
+Scope = Literal["token", "balance", "request", "pace"]
+"""What a refusal of the service concerns: the token or account, its balance, this request alone, or our pace."""
 
 
 class DreaminaError(Exception):
-    """Root of the tree: catch this to catch everything we raise on purpose."""
+    """Root of the tree: catch this to catch everything we raise on purpose.
 
-    kind = "error"
+    Attributes:
+        kind: a short stable name; the ledger stores it.
+        http_status: what a route of ours responds with.
+        fact_names: the constructor's arguments, which are attributes, too: what the error is made of.
+        message: what `str` gives.
+    """
+
+    kind: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 409
+    fact_names: ClassVar[tuple[str, ...]] = ("message",)
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+    def to_facts(self) -> dict[str, Any]:
+        """What the error is made of, by name."""
+        return {name: getattr(self, name) for name in self.fact_names}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> DreaminaError:
+        """An error that equals the one which gave these facts."""
+        return cls(**facts)
 
 
 class SettingsError(DreaminaError):
     """A missing or impossible setting."""
 
     kind = "settings"
+    http_status = 422
 
 
 class InputError(DreaminaError):
@@ -33,13 +86,16 @@ class InputError(DreaminaError):
     """
 
     kind = "input"
+    http_status = 422
+    fact_names = ("field", "rule", "limit", "value")
 
     def __init__(self, field: str, rule: str, limit: Any, value: Any) -> None:
         self.field = field
         self.rule = rule
         self.limit = limit
         self.value = value
-        super().__init__(f"{field}: {describe_rule(rule, limit)}; got {shorten(value)}. Nothing was submitted.")
+        asked = rule if limit is None else f"{rule} ({limit})"
+        super().__init__(f"{field}: breaks the rule {asked}; got {shorten(value)}. Nothing was submitted.")
 
 
 class LimitError(DreaminaError):
@@ -52,6 +108,8 @@ class LimitError(DreaminaError):
     """
 
     kind = "limit"
+    http_status = 429
+    fact_names = ("limit", "most", "until")
 
     def __init__(self, limit: str, most: float, until: float | None) -> None:
         self.limit = limit
@@ -75,37 +133,39 @@ class StoppedError(DreaminaError):
     """
 
     kind = "stopped"
+    http_status = 503
+    fact_names = ("reason",)
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        why = {
-            "auth": "The service refuses the owner's token. The owner has been told.",
-            "balance": "The owner's account has no balance left. The owner has been told.",
-        }
-        super().__init__(f"{why.get(reason, 'The owner has stopped new jobs.')} Nothing was submitted.")
+        super().__init__(f"New jobs are stopped (reason: {reason}). Nothing was submitted.")
 
 
 class BlockedError(DreaminaError):
-    """The owner lets this visitor or address start no job; there is no job and nothing was sent."""
+    """This visitor or client IP may start no job; there is no job and nothing was sent."""
 
     kind = "shut_out"
+    http_status = 403
+    fact_names = ()
 
     def __init__(self) -> None:
-        super().__init__("The owner does not let you start jobs here. Nothing was submitted.")
+        super().__init__("This visitor or client IP is blocked. Nothing was submitted.")
 
 
 class BlockedWordError(DreaminaError):
-    """A text holds a word that the owner forbids; there is no job and nothing was sent.
+    """A text holds a blocked word; there is no job and nothing was sent.
 
     Attributes:
         word: as the owner wrote it.
     """
 
     kind = "forbidden_word"
+    http_status = 422
+    fact_names = ("word",)
 
     def __init__(self, word: str) -> None:
         self.word = word
-        super().__init__(f"The owner does not allow the word {word!r} here. Nothing was submitted.")
+        super().__init__(f"The word {word!r} is blocked. Nothing was submitted.")
 
 
 class BatchError(DreaminaError):
@@ -116,10 +176,12 @@ class BatchError(DreaminaError):
             a job that breaks the schema, or `changed` where another table was shown.
         line: which line of the prompts, from 1; None for all of them.
         most: how many jobs are allowed, for `many` and `waiting`.
-        fault: what is wrong with the inputs, for `input`.
+        exc: what is wrong with the inputs, for `input`.
     """
 
     kind = "plan"
+    http_status = 422
+    fact_names = ("rule", "line", "most", "exc")
 
     def __init__(
         self, rule: str, *, line: int | None = None, most: int | None = None, exc: InputError | None = None
@@ -128,136 +190,22 @@ class BatchError(DreaminaError):
         self.line = line
         self.most = most
         self.exc = exc
-        texts = {
-            "unclosed": "A brace is not closed; write \\{ for a brace that is one",
-            "nested": "Braces within braces are not understood; write \\{ for a brace that is one",
-            "empty": "There is no prompt",
-            "many": f"These would be more than {most} jobs",
-            "waiting": f"More than {most} jobs would wait to be sent",
-            "changed": "The jobs or their price are no longer those of the table",
-        }
         where = f"Line {line}: " if line else ""
-        super().__init__(f"{where}{exc}" if exc else f"{where}{texts[rule]}. Nothing was submitted.")
+        limit = f" (at most {most} jobs)" if most else ""
+        super().__init__(f"{where}{exc or f'no batch: {rule}{limit}. Nothing was submitted.'}")
+
+    def to_facts(self) -> dict[str, Any]:
+        return super().to_facts() | {"exc": self.exc and self.exc.to_facts()}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> BatchError:
+        return cls(**{**facts, "exc": InputError(**facts["exc"]) if facts["exc"] else None})
 
 
 class DispatchError(DreaminaError):
     """Jobs of a batch could not be sent, or their outcome is unknown; their rows tell why."""
 
     kind = "sending"
-
-
-class KeyNeededError(DreaminaError):
-    """This needs a visitor's own RunComfy key, and it is not here."""
-
-    kind = "key_needed"
-
-
-class LedgerError(DreaminaError):
-    """The ledger cannot be opened, read or written."""
-
-    kind = "ledger"
-
-
-class JobNotFoundError(DreaminaError):
-    """No job with this id is known here."""
-
-    kind = "job_not_found"
-
-
-class StateError(DreaminaError):
-    """A job cannot do this in its present state."""
-
-    kind = "move"
-
-
-class ApiError(DreaminaError):
-    """Anything that went wrong between us and the Model API.
-
-    Attributes:
-        request_id: the request it happened to, if one is known.
-    """
-
-    kind = "api"
-
-    def __init__(self, message: str, *, request_id: str | None = None) -> None:
-        super().__init__(message)
-        self.request_id = request_id
-
-
-class TransportError(ApiError):
-    """No answer, or a server error without one; reading again is safe."""
-
-    kind = "transport"
-
-
-class SubmitUnclearError(ApiError):
-    """A submit was sent and its answer lost: the request may be running and billed."""
-
-    kind = "submit_unclear"
-
-
-class ProtocolError(ApiError):
-    """An answer that is not as documented."""
-
-    kind = "protocol"
-
-
-class ResponseError(ApiError):
-    """The service refused, and said so.
-
-    Attributes:
-        status_code: the HTTP status code.
-        error_code: the service's own number, such as `422001`, if it gave one.
-        detail: the service's `detail`, as it came, or None.
-    """
-
-    kind = "refused"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int,
-        error_code: int | None = None,
-        detail: Any = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, request_id=request_id)
-        self.status_code = status_code
-        self.error_code = error_code
-        self.detail = detail
-
-
-class AuthError(ResponseError):
-    """The token or account was refused."""
-
-    kind = "auth"
-
-
-class BalanceError(ResponseError):
-    """The account has no balance left."""
-
-    kind = "balance"
-
-
-class RequestNotFoundError(ResponseError):
-    """The service does not know the request, or no longer."""
-
-    kind = "not_found"
-
-
-class RateLimitError(ResponseError):
-    """Too many calls.
-
-    Attributes:
-        retry_after_s: seconds the service asked us to wait, or None.
-    """
-
-    kind = "rate_limit"
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None, **more: Any) -> None:
-        super().__init__(message, **more)
-        self.retry_after_s = retry_after_s
 
 
 class PriceError(DreaminaError):
@@ -269,12 +217,153 @@ class PriceError(DreaminaError):
     """
 
     kind = "price"
+    fact_names = ("was_usd", "now_usd", "left_usd")
 
     def __init__(self, was_usd: float, now_usd: float, left_usd: float) -> None:
         super().__init__(f"One file costs about {now_usd:g} USD now, and cost {was_usd:g} when this was begun.")
         self.was_usd = was_usd
         self.now_usd = now_usd
         self.left_usd = left_usd
+
+
+class KeyNeededError(DreaminaError):
+    """This needs a visitor's own RunComfy key, and it is not here."""
+
+    kind = "key_needed"
+    http_status = 403
+
+
+class LedgerError(DreaminaError):
+    """The ledger cannot be opened, read or written."""
+
+    kind = "ledger"
+    http_status = 503
+
+
+class JobNotFoundError(DreaminaError):
+    """No job with this id is known here."""
+
+    kind = "job_not_found"
+    http_status = 404
+
+
+class StateError(DreaminaError):
+    """A job cannot do this in its present state."""
+
+    kind = "move"
+
+
+class ApiError(DreaminaError):
+    """Anything that went wrong between us and the Model API.
+
+    Its `http_status` is no 502 or 504: proxies put a page of their own in place of such a response.
+
+    Attributes:
+        request_id: the request it happened to, if one is known.
+    """
+
+    kind = "api"
+    fact_names: ClassVar[tuple[str, ...]] = ("message", "request_id")
+
+    def __init__(self, message: str, *, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class TransportError(ApiError):
+    """No response, or a server error without one; reading again is safe."""
+
+    kind = "transport"
+
+
+class SubmitUnclearError(ApiError):
+    """A submit was sent and its response lost: the request may be running and billed."""
+
+    kind = "submit_unclear"
+
+
+class ProtocolError(ApiError):
+    """A response that is not as documented."""
+
+    kind = "protocol"
+
+
+class ResponseError(ApiError):
+    """The service refused, and said so.
+
+    Attributes:
+        scope: what the refusal concerns.
+        status_code: the HTTP status code.
+        error_code: the service's own number, such as `422001`, if it gave one; for people and logs only.
+        detail: the service's `detail`, as it came, or None.
+    """
+
+    kind = "refused"
+    default_scope: ClassVar[Scope] = "request"
+    fact_names: ClassVar[tuple[str, ...]] = ("message", "status_code", "error_code", "detail", "request_id", "scope")
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        error_code: int | None = None,
+        detail: Any = None,
+        request_id: str | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        super().__init__(message, request_id=request_id)
+        self.scope: Scope = scope or self.default_scope
+        self.status_code = status_code
+        self.error_code = error_code
+        self.detail = detail
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> ResponseError:
+        return cls(facts["message"], **{name: facts[name] for name in cls.fact_names if name != "message"})
+
+
+class AuthError(ResponseError):
+    """The token or account was refused; with the scope `request`, perhaps for this request alone."""
+
+    kind = "auth"
+    http_status = 403
+    default_scope = "token"
+
+
+class BalanceError(ResponseError):
+    """The account has no balance left."""
+
+    kind = "balance"
+    default_scope = "balance"
+
+
+class RequestNotFoundError(ResponseError):
+    """The service does not know the request, or no longer."""
+
+    kind = "not_found"
+
+
+class ForeignRequestError(ResponseError):
+    """The request belongs to another account."""
+
+    kind = "foreign"
+
+
+class RateLimitError(ResponseError):
+    """Too many calls.
+
+    Attributes:
+        retry_after_s: seconds the service asked us to wait, or None.
+    """
+
+    kind = "rate_limit"
+    default_scope = "pace"
+    fact_names = (*ResponseError.fact_names, "retry_after_s")
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.retry_after_s = retry_after_s
 
 
 class JobFailedError(DreaminaError):
@@ -290,13 +379,14 @@ class MediaError(DreaminaError):
 
 
 class UrlError(MediaError):
-    """An address that must not be fetched: not https, not public, not in the allowed hosts.
+    """A URL that must not be fetched: not https, not public, not in the allowed hosts.
 
     Attributes:
         rule: which rule it breaks: `shape`, `https`, `public`, `host` or `redirect`.
     """
 
     kind = "address"
+    fact_names = ("message", "rule")
 
     def __init__(self, message: str, rule: str = "shape") -> None:
         super().__init__(message)
@@ -309,45 +399,29 @@ class DiskError(MediaError):
     kind = "disk"
 
 
-def describe_rule(rule: str, limit: Any) -> str:
-    """Say in English what a JSON Schema rule asks for, for example `must be at most 1`."""
-    texts = {
-        "required": "must be given and not be empty",
-        "unknown": "is not an input of this model",
-        "unicode": "must be valid Unicode text",
-        "type": f"must be of type {limit}",
-        "enum": f"must be one of {limit}",
-        "const": f"must be {limit}",
-        "minimum": f"must be at least {limit}",
-        "maximum": f"must be at most {limit}",
-        "exclusiveMinimum": f"must be more than {limit}",
-        "exclusiveMaximum": f"must be less than {limit}",
-        "multipleOf": f"must be a multiple of {limit}",
-        "minLength": f"must have at least {limit} characters",
-        "maxLength": f"must have at most {limit} characters",
-        "minItems": f"must have at least {limit} entries",
-        "maxItems": f"must have at most {limit} entries",
-        "format": f"must be a valid {limit}",
-        "address_shape": "must look like https://host/path, with no user name in it",
-        "address_https": "must begin with https://",
-        "address_public": "must lie on the public internet, also behind its redirects",
-        "address_redirect": "must lead to the file without so many redirects",
-        "address_unknown": "its host's name is not known",
-        "address_unreachable": "its host cannot be reached",
-        "address_certificate": "its host's certificate is not accepted",
-        "address_login": "must need no login; it was refused",
-        "address_gone": "there is no file at it",
-        "address_status": f"must answer with the file, not with the status {limit}",
-        "address_page": "must lead to the file itself; a web page came, perhaps a login",
-        "address_kind": f"must lead to a file of this kind: {limit}",
-        "address_compressed": "must answer with the file as it is, not compressed",
-        "address_cut": "the file broke off",
-        "address_slow": f"must answer within {limit} seconds",
-        "address_size": f"must lead to a file of at most {limit} MB",
-        "address_expired": "this address of a picture made here has run out, or the picture is gone",
-        "address_busy": "too many addresses are being checked; try again in a moment",
-    }
-    return texts.get(rule, f"breaks the rule {rule} ({limit})")
+def pack(exc: DreaminaError) -> dict[str, Any]:
+    """An error as JSON: `{"kind": str, "facts": {name: value}}`."""
+    return {"kind": exc.kind, "facts": exc.to_facts()}
+
+
+def unpack(packed: Mapping[str, Any]) -> DreaminaError:
+    """The error that `pack` was given; of a kind that is no longer known, its root."""
+    kinds: dict[str, type[DreaminaError]] = {}
+    for error_class in _tree(DreaminaError):
+        kinds.setdefault(error_class.kind, error_class)
+    found = kinds.get(packed["kind"])
+    facts = packed["facts"]
+    if isinstance(facts, list):  # as they were written at first; batches that were paused then are still there
+        facts = dict(zip((found or DreaminaError).fact_names, facts, strict=False))
+    if found is None:
+        return DreaminaError(str(facts.get("message", packed["kind"])))
+    return found.from_facts(facts)
+
+
+def _tree(error_class: type[DreaminaError]) -> Iterator[type[DreaminaError]]:
+    yield error_class
+    for child in error_class.__subclasses__():
+        yield from _tree(child)
 
 
 def shorten(value: Any, limit: int = 80) -> str:

@@ -326,7 +326,8 @@ class RunComfy:
             return errors.TransportError(text, request_id=call.request_id)
         kind, advice = _REFUSALS.get(meaning, (errors.ResponseError, "Read the reason and change what was asked."))
         if code == 403001 or (meaning == 404 and not call.request_id):
-            kind, advice = errors.ResponseError, "Check the id and which account it belongs to."
+            kind = errors.ForeignRequestError if call.request_id else errors.ResponseError
+            advice = "Check the id and which account it belongs to."
         detail = answers.map_texts(reply.get("detail"), self._redact)
         if len(json.dumps(detail)) > 4000:
             detail = self._text(detail, 4000)
@@ -336,6 +337,7 @@ class RunComfy:
             error_code=code,
             detail=detail,
             request_id=call.request_id,
+            scope="request" if meaning == 403 else None,  # a firewall's, or another account's: not the token's fault
             **({"retry_after_s": answers.retry_after_s(answer.retry_after)} if kind is errors.RateLimitError else {}),
         )
 

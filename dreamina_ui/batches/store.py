@@ -16,20 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dreamina_ui.batches.expansion import MAX_JOBS
-from dreamina_ui.errors import (
-    BatchError,
-    BlockedError,
-    BlockedWordError,
-    DispatchError,
-    DreaminaError,
-    InputError,
-    JobNotFoundError,
-    KeyNeededError,
-    LimitError,
-    PriceError,
-    StateError,
-    StoppedError,
-)
+from dreamina_ui.errors import BatchError, DreaminaError, JobNotFoundError, PriceError, StateError, pack, unpack
 from dreamina_ui.ledger.job import SETTLED, Job
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.tables import batch_items as items
@@ -42,17 +29,6 @@ MAX_WAITING = {"visitor_id": MAX_JOBS, "address": 5 * MAX_JOBS}
 
 KEPT_EMPTY = 30
 """How many ended batches of one visitor or address are kept from which nothing was sent: they cost nothing to make."""
-
-_FACTS: dict[type[DreaminaError], tuple[str, ...]] = {
-    LimitError: ("limit", "most", "until"),
-    StoppedError: ("reason",),
-    BlockedError: (),
-    BlockedWordError: ("word",),
-    InputError: ("field", "rule", "limit", "value"),
-    PriceError: ("was_usd", "now_usd", "left_usd"),
-}
-"""What to keep of an error, so that it can be told in any language later; of others only their text."""
-_TEXT_ONLY: tuple[type[DreaminaError], ...] = (KeyNeededError, DispatchError, DreaminaError)
 
 _NOT_SENT = (jobs.c.state == "failed") & jobs.c.request_id.is_(None) & jobs.c.problem.not_in(("refused", "input"))
 _TROUBLE = (jobs.c.state == "submit_unclear") | _NOT_SENT
@@ -190,7 +166,7 @@ class BatchStore:
 
     def pause(self, batch_id: str, problem: DreaminaError | None = None) -> None:
         """Send nothing more of a running batch until a person lets it go on; what was sent goes on."""
-        kept = _pack(problem) if problem else None
+        kept = json.dumps(pack(problem)) if problem else None
         with self._ledger.writing() as connection:
             self._move(connection, batch_id, "running", state="paused", problem=kept)
 
@@ -198,7 +174,7 @@ class BatchStore:
         """Let a paused batch go on; if a price paused it, at that price."""
         with self._ledger.writing() as connection:
             kept = connection.execute(sa.select(batches.c.problem).where(batches.c.batch_id == batch_id)).scalar()
-            problem = _unpack(kept) if kept else None
+            problem = unpack(json.loads(kept)) if kept else None
             agreed = {"price_usd": problem.now_usd} if isinstance(problem, PriceError) else {}
             self._move(connection, batch_id, "paused", state="running", problem=None, **agreed)
         self.news.set()
@@ -214,7 +190,7 @@ class BatchStore:
     def refuse(self, what: QueuedItem, problem: DreaminaError) -> None:
         """Note that a planned job cannot become one; the others may."""
         with self._ledger.writing() as connection:
-            connection.execute(_planned(what).values(state="refused", problem=_pack(problem)))
+            connection.execute(_planned(what).values(state="refused", problem=json.dumps(pack(problem))))
             self._end_if_done(connection, what.batch.batch_id)
 
     def waiting(self, batch_id: str) -> list[Mapping[str, Any]]:
@@ -298,7 +274,7 @@ class BatchStore:
             found[batch_id][name] = found[batch_id].get(name, 0) + count
         refusals = {
             row["batch_id"]: tuple(
-                Refusal(json.loads(each["inputs"]), _unpack(each["problem"]))
+                Refusal(json.loads(each["inputs"]), unpack(json.loads(each["problem"])))
                 for each in refused
                 if each["batch_id"] == row["batch_id"]
             )
@@ -356,19 +332,7 @@ def _batch_of(
     row: Mapping[Any, Any], counts: Mapping[str, int] | None = None, refusals: tuple[Refusal, ...] = ()
 ) -> Batch:
     names = [name for name in Batch.__dataclass_fields__ if name not in ("problem", "counts", "refusals")]
-    problem = _unpack(row["problem"]) if row["problem"] else None
+    problem = unpack(json.loads(row["problem"])) if row["problem"] else None
     return Batch(
         **{name: row[batches.c[name].name] for name in names}, problem=problem, counts=counts or {}, refusals=refusals
     )
-
-
-def _pack(exc: DreaminaError) -> str:
-    names = _FACTS.get(type(exc))
-    facts = [str(exc)] if names is None else [getattr(exc, name) for name in names]
-    return json.dumps({"kind": exc.kind, "facts": facts})
-
-
-def _unpack(text: str) -> DreaminaError:
-    kept = json.loads(text)
-    kinds: dict[str, Callable[..., DreaminaError]] = {kind.kind: kind for kind in (*_FACTS, *_TEXT_ONLY)}
-    return kinds.get(kept["kind"], DreaminaError)(*kept["facts"])

@@ -22,13 +22,13 @@ from dreamina_ui.errors import (
     AuthError,
     DiskError,
     DreaminaError,
+    ForeignRequestError,
     JobNotFoundError,
     KeyNeededError,
     LedgerError,
     MediaError,
     RateLimitError,
     RequestNotFoundError,
-    ResponseError,
     StateError,
 )
 from dreamina_ui.jobs.scheduler import Schedule
@@ -259,8 +259,8 @@ class Worker:
                 return None
             return min(self.pace.fault_pause_s(watch.faults, random()), MISSING_GRACE_S / 4)
         watch.missing_since = None
-        if isinstance(exc, ResponseError) and exc.error_code == 403001:
-            self._ledger.change(job, "failed", problem="foreign", detail=str(exc))
+        if isinstance(exc, ForeignRequestError):
+            self._ledger.change(job, "failed", problem=exc.kind, detail=str(exc))
             return None
         if (
             watch.faults >= 3

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dreamina_ui.errors import InputError, describe_rule
+from dreamina_ui.errors import InputError
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
 
@@ -173,7 +173,7 @@ class Service:
         try:
             checked = model.validate_inputs(inputs)
         except InputError as exc:
-            detail = {"loc": ["body", exc.field], "msg": describe_rule(exc.rule, exc.limit), "type": exc.rule}
+            detail = {"loc": ["body", exc.field], "msg": f"Input breaks {exc.rule} ({exc.limit})", "type": exc.rule}
             raise Refusal(422, 422001, "The inputs do not fit the model's schema.", detail=[detail]) from exc
         now = self.clock()
         request_id = str(uuid.uuid4())

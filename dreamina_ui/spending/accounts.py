@@ -149,8 +149,7 @@ class Accounts:
         try:
             self._connect(token).status(f"key-check-{secrets.token_hex(8)}", attempts=1)
         except AuthError as exc:
-            # Only what is documented of a bad token counts; a bare 403 may mean the unknown request.
-            if exc.status_code == 401 or exc.error_code in (400004, 401001):
+            if exc.scope == "token":  # else it may mean the unknown request
                 raise
         except ApiError as exc:
             return exc.kind not in ("transport", "protocol", "rate_limit")

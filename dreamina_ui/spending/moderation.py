@@ -19,12 +19,11 @@ import sqlalchemy as sa
 
 from dreamina_ui.errors import (
     ApiError,
-    AuthError,
-    BalanceError,
     BlockedError,
     BlockedWordError,
     InputError,
     LedgerError,
+    ResponseError,
     StoppedError,
 )
 from dreamina_ui.ledger.job import Job
@@ -162,7 +161,9 @@ class Moderation:
             job: what was submitted or asked for.
             fault: how the service answered.
         """
-        if not isinstance(exc, AuthError | BalanceError) or not _is_on_owners_token(job) or _is_of_one_request(exc):
+        # A refusal of one request alone stops nobody: it may be another account's, or one whose words a firewall before
+        # the service does not like, and no stranger's prompt may stop everybody.
+        if not isinstance(exc, ResponseError) or exc.scope not in ("token", "balance") or not _is_on_owners_token(job):
             return
         try:
             with self._ledger.reading() as connection:
@@ -292,17 +293,6 @@ def _one(kind: str, name: str) -> sa.Select[Any]:
 def _is_on_owners_token(job: Job) -> bool:
     """Whether the owner pays for a job: only such a one can tell of the owner's token, and is stopped with it."""
     return job.key_fingerprint is None
-
-
-def _is_of_one_request(exc: AuthError | BalanceError) -> bool:
-    """Whether a refusal may concern this request alone: a 403 may.
-
-    It can be one of another account, or one whose words a firewall before the service does not like: no stranger's
-    prompt may stop everybody.
-
-    Source: RunComfy Model API documentation, errors: 401001 and 400004 speak of the token and the account.
-    """
-    return (exc.error_code or exc.status_code * 1000) // 1000 == 403
 
 
 def _check_limit(name: str, value: Any) -> None:

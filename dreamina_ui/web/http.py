@@ -9,17 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dreamina_ui.errors import (
-    BlockedError,
-    BlockedWordError,
-    DreaminaError,
-    InputError,
-    JobNotFoundError,
-    KeyNeededError,
-    LedgerError,
-    LimitError,
-    StoppedError,
-)
+from dreamina_ui.errors import DreaminaError
 from dreamina_ui.web.auth.visitor import cookie_of, is_cross_site
 from dreamina_ui.web.i18n.translate import error_text, languages, pick_language
 
@@ -69,6 +59,4 @@ def refusal(exc: DreaminaError, language: str, titles: Mapping[str, str] | None 
     Args:
         titles: names of fields as the form shows them, by schema key.
     """
-    codes = {JobNotFoundError: 404, LimitError: 429, InputError: 422, LedgerError: 503}
-    codes |= {StoppedError: 503, BlockedError: 403, BlockedWordError: 422, KeyNeededError: 403}
-    return JSONResponse({"message": error_text(exc, language, titles)}, codes.get(type(exc), 409))
+    return JSONResponse({"message": error_text(exc, language, titles)}, exc.http_status)

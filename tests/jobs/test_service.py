@@ -87,7 +87,7 @@ def test_pictures_and_videos_come_together_each_once(scene: Scene, service: Serv
 def test_bad_inputs_make_no_job_and_no_submit(scene: Scene, service: Service) -> None:
     """A run that cannot succeed must not be paid for."""
     scene.start()
-    with pytest.raises(InputError, match=r"scale: must be at most 1; got 1\.0001"):
+    with pytest.raises(InputError, match=r"scale: breaks the rule maximum \(1\); got 1\.0001"):
         scene.generate(scale=1.0001)
     assert service.posts == 0
     assert scene.ledger.unfinished(scene.origin) == []

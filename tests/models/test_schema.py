@@ -84,7 +84,7 @@ def refusal(model: Model, inputs: Any) -> tuple[str, str]:
     with pytest.raises(InputError) as caught:
         model.validate_inputs(inputs)
     message = str(caught.value)
-    assert message.startswith(f"{caught.value.field}: must " if caught.value.rule != "unknown" else caught.value.field)
+    assert message.startswith(f"{caught.value.field}: breaks the rule {caught.value.rule}")
     assert message.endswith("Nothing was submitted.")
     message.encode()
     return caught.value.field, caught.value.rule
@@ -223,7 +223,7 @@ def test_a_refusal_tells_field_rule_limit_and_value() -> None:
         DREAMINA.validate_inputs({"prompt": "a", "scale": 1.0001})
     exc = caught.value
     assert (exc.field, exc.rule, exc.limit, exc.value) == ("scale", "maximum", 1, 1.0001)
-    assert str(exc) == "scale: must be at most 1; got 1.0001. Nothing was submitted."
+    assert str(exc) == "scale: breaks the rule maximum (1); got 1.0001. Nothing was submitted."
 
 
 def _nested(depth: int) -> Any:

@@ -105,7 +105,7 @@ def test_one_refused_submit_stops_all_that_follow(scene: Scene, service: Service
     scene.start()
     scene.wait(press(scene).job_id, "failed")
     for _ in range(3):
-        with pytest.raises(StoppedError, match="The owner has been told"):
+        with pytest.raises(StoppedError, match=f"reason: {reason}"):
             press(scene)
     assert (reasons(scene), service.posts) == ([reason], 1)
     service.accept(json_answer({"request_id": "r-2"}))

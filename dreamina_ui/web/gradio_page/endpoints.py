@@ -28,6 +28,7 @@ from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.sessions import LoginThrottle
 from dreamina_ui.web.auth.visitor import client_ip_hash
+from dreamina_ui.web.i18n.translate import program_error_text
 from dreamina_ui.web.presenters import job_object
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Endpoints:
                     self._tries.succeeded(guesser)
             return await run_in_threadpool(self._studio.give_key, key, None)
         except DreaminaError as exc:
-            raise gr.Error(str(exc), print_exception=False) from exc
+            raise gr.Error(program_error_text(exc), print_exception=False) from exc
 
     async def _changes(self, job_id: str) -> AsyncIterator[Job]:
         """A job and each later version of it, until nothing more will happen without a person."""
@@ -174,7 +175,7 @@ async def _told(answer: Awaitable[Answer]) -> Answer:
     try:
         return await answer
     except DreaminaError as exc:
-        raise gr.Error(str(exc), print_exception=False) from exc
+        raise gr.Error(program_error_text(exc), print_exception=False) from exc
     except Exception as exc:
         log.exception("An endpoint broke")
         raise gr.Error("Something went wrong here; it is in the log.", print_exception=False) from exc

@@ -194,6 +194,16 @@ def error_text(exc: DreaminaError, language: str, titles: Mapping[str, str] | No
     return translate(language, f"error_{key}", detail=str(exc)) if key else str(exc)
 
 
+def program_error_text(exc: DreaminaError) -> str:
+    """What to tell a program whose call failed, in English: it sees no form, so it needs the choices and the header."""
+    if isinstance(exc, InputError) and exc.rule == "enum" and isinstance(exc.limit, list | tuple):
+        choices = InputError(exc.field, "enum_choices", ", ".join(map(str, exc.limit)), exc.value)
+        return error_text(choices, FALLBACK)
+    if isinstance(exc, KeyNeededError):
+        return translate(FALLBACK, "error_key_needed_header")
+    return error_text(exc, FALLBACK)
+
+
 def pause_text(exc: DreaminaError, language: str, titles: Mapping[str, str]) -> str:
     """Why the program paused a batch, and what lets it go on; `titles` as for `error_text`."""
     facts = _limit_facts(exc, language) if isinstance(exc, LimitError) else {}

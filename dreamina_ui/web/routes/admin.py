@@ -16,8 +16,8 @@ from dreamina_ui.errors import DreaminaError, InputError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import language_of, read_json, same_site
-from dreamina_ui.web.i18n.translate import error_text, languages, translate
+from dreamina_ui.web.http import language_of, read_json, refusal, same_site
+from dreamina_ui.web.i18n.translate import languages, translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
 WORDS = ("owner_", "state_", "problem_", "sign_")
@@ -124,5 +124,4 @@ def _not_yours(request: Request) -> Response:
 def _refusal(exc: DreaminaError, request: Request) -> Response:
     language = language_of(request)
     titles = {name: translate(language, f"owner_limit_{name}") for name in Limits.__dataclass_fields__}
-    status = 422 if isinstance(exc, InputError) else 503
-    return JSONResponse({"message": error_text(exc, language, titles)}, status)
+    return refusal(exc, language, titles)

@@ -21,8 +21,8 @@ from dreamina_ui.jobs.service import Studio
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import LoginThrottle
 from dreamina_ui.web.auth.visitor import client_ip_hash, set_cookie
-from dreamina_ui.web.http import language_of, read_json, same_site
-from dreamina_ui.web.i18n.translate import error_text, translate
+from dreamina_ui.web.http import language_of, read_json, refusal, same_site
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 
 MAX_KEY_CHARACTERS = 500
@@ -65,12 +65,11 @@ class _KeyRoutes:
             await run_in_threadpool(self._studio.give_key, key, hashed)
             if older := self._access.key_session(request):
                 await run_in_threadpool(self._studio.take_key, older)
-        except SettingsError:
-            return JSONResponse({"message": translate(language, "error_key_shape")}, 422)
-        except AuthError:
-            return JSONResponse({"message": translate(language, "error_key_refused")}, 403)
+        except (SettingsError, AuthError) as exc:
+            key_flaw = "error_key_shape" if isinstance(exc, SettingsError) else "error_key_refused"
+            return JSONResponse({"message": translate(language, key_flaw)}, exc.http_status)
         except DreaminaError as exc:
-            return JSONResponse({"message": error_text(exc, language)}, 503)
+            return refusal(exc, language)
         if is_checked:
             self._tries.succeeded(guesser)
         return self._answer(hashed, cookie, is_checked=is_checked)

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.expansion import BatchRequest, expand, prompt_field
 from dreamina_ui.batches.store import Batch, BatchStore
-from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError, LedgerError
+from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.library.naming import prompt_of
@@ -30,7 +30,7 @@ from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.gradio_page.form import read_form
-from dreamina_ui.web.http import language_of, read_json, same_site
+from dreamina_ui.web.http import language_of, read_json, refusal, same_site
 from dreamina_ui.web.i18n.translate import error_text, field_titles, pause_text, translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import settings_of
@@ -262,6 +262,4 @@ class _BatchRoutes:
 
 
 def _refusal(exc: DreaminaError, language: str, model: Model | None = None) -> Response:
-    codes: dict[type[DreaminaError], int] = {JobNotFoundError: 404, LedgerError: 503, InputError: 422, BatchError: 422}
-    titles = field_titles(model, language) if model else None
-    return JSONResponse({"message": error_text(exc, language, titles)}, codes.get(type(exc), 409))
+    return refusal(exc, language, field_titles(model, language) if model else None)

@@ -14,8 +14,7 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import LedgerError
 from dreamina_ui.spending.costs import Costs
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import language_of, same_site
-from dreamina_ui.web.i18n.translate import error_text
+from dreamina_ui.web.http import language_of, refusal, same_site
 from dreamina_ui.web.paths import PREFIX
 
 
@@ -28,7 +27,7 @@ def build_cost_routes(costs: Costs, access: Permissions, clock: Callable[[], flo
         try:
             purses = await run_in_threadpool(costs.read, access.visitor(request), all_of_owner=is_owner)
         except LedgerError as exc:
-            return JSONResponse({"message": error_text(exc, language_of(request))}, 503)
+            return refusal(exc, language_of(request))
         found = {name: asdict(purse) for name, purse in purses.items()}
         today = f"{datetime.fromtimestamp(clock(), timezone.utc):%Y-%m-%d}"
         return JSONResponse({"today": today, "is_owner": is_owner, **found}, headers={"Cache-Control": "no-store"})

@@ -131,7 +131,7 @@ class _FormRoutes:
             address = client_ip_hash(request.client.host if request.client else None)
             await asyncio.wrap_future(given.look(field, url, visitor, address))
         except InputError as exc:
-            return JSONResponse({"message": rule_text(exc, language)}, 422)
+            return JSONResponse({"message": rule_text(exc, language)}, exc.http_status)
         thumbnail = await run_in_threadpool(given_thumbnail, given, url)
         return JSONResponse({"thumbnail": thumbnail}, headers={"Cache-Control": "no-store"})
 

@@ -231,7 +231,7 @@ def _copy_with_settings(job: Job, output: Output, path: Path) -> Response:
     try:
         pieces, size_bytes = with_settings(path, settings), size_with_settings(path, settings)
     except MediaError as exc:
-        return Response(str(exc), 409, media_type="text/plain")
+        return Response(str(exc), exc.http_status, media_type="text/plain")
     headers = {
         "Content-Length": str(size_bytes),
         "Content-Disposition": f"attachment; filename*=utf-8''{quote(file_name(job, output, WITH_SETTINGS))}",

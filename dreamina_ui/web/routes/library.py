@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DreaminaError, InputError
+from dreamina_ui.errors import DreaminaError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Library, LibraryFilter
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import language_of, read_json, same_site
-from dreamina_ui.web.i18n.translate import error_text, file_size
+from dreamina_ui.web.http import language_of, read_json, refusal, same_site
+from dreamina_ui.web.i18n.translate import file_size
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import job_details, wall_entry
 
@@ -55,7 +55,7 @@ class _LibraryRoutes:
             shown = self._shown(request, request.query_params)
             entries = await run_in_threadpool(self._library.page, shown, request.query_params.get("after", ""))
         except DreaminaError as exc:
-            return JSONResponse({"message": error_text(exc, language)}, 400 if isinstance(exc, InputError) else 503)
+            return refusal(exc, language)
         next_place = entries[-1].place if len(entries) == PAGE_ENTRIES else None
         walls = [wall_entry(entry, language) for entry in entries]
         return JSONResponse({"entries": walls, "next": next_place}, headers={"Cache-Control": "no-store"})
@@ -83,7 +83,7 @@ class _LibraryRoutes:
         try:
             count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_AT_ONCE], scope, **marks))
         except DreaminaError as exc:
-            return JSONResponse({"message": error_text(exc, language_of(request))}, 503)
+            return refusal(exc, language_of(request))
         return JSONResponse({"count": count, "undo_s": UNDO_S})
 
     async def zip(self, request: Request) -> Response:

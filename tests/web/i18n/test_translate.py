@@ -30,6 +30,7 @@ from dreamina_ui.web.i18n.translate import (
     number,
     page_words,
     pick_language,
+    program_error_text,
     state_text,
     translate,
 )
@@ -37,7 +38,7 @@ from dreamina_ui.web.i18n.translate import (
 ROOT = Path(__file__).parents[3]
 HERE = "https://model-api.runcomfy.net"
 JOB = Job(job_id="j", model_id="m", api_origin=HERE, inputs={"prompt": "fox"}, created_at=1.0, updated_at=1.0)
-OWN_PROBLEMS = {"foreign", "no_files", "not_sent"}
+OWN_PROBLEMS = {"no_files", "not_sent"}
 DYNAMIC = (
     "state_", "problem_", "own_problem_", "message_", "error_", "rule_", "field_", "limit_", "owner_limit_",
     "owner_stop_", "batch_count_", "batch_paused_", "example_",
@@ -332,6 +333,16 @@ def test_a_refused_input_is_named_as_the_form_names_it() -> None:
     assert error_text(InputError("scale", "maximum", 1, 2), "ja", {"scale": "スケール"}) == (
         "スケール (scale)：1 以下にしてください。入力値：2。何も送信していません。"
     )
+
+
+def test_a_program_reads_the_choices_and_the_header() -> None:
+    """It sees no form: the list of choices and the name of the header are all it has."""
+    enum = InputError("width×height", "enum", ["2048x2048(1:1)", "4096x4096(1:1)"], "big")
+    assert program_error_text(enum).startswith(
+        "width×height: must be one of: 2048x2048(1:1), 4096x4096(1:1). Given: 'b"
+    )
+    assert "X-RunComfy-Token" in program_error_text(errors.KeyNeededError("Job 12 waits."))
+    assert program_error_text(errors.StoppedError("owner")) == languages()["en"]["error_stopped_owner"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
