@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from dreamina_ui.web.gradio_page.import_patch import without_stubs
+from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import Misbehaving
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
 from tests.support.harness import Scene, Service
@@ -34,7 +34,7 @@ RANKS = {f"test_{name}": rank for rank, group in enumerate(TOGETHER) for name in
 
 def pytest_collection(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):  # a process of xdist imports all test files, and Gradio with them
-        with without_stubs():
+        with skip_stub_files():
             import_module("gradio")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from dreamina_ui.web.gradio_page.import_patch import without_stubs
+from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import closed_port
 from tests.support.browser import AppProcess, Visitor, accepted, read_events, wait_for
 
@@ -77,7 +77,7 @@ def test_a_kill_in_mid_job_loses_nothing_and_pays_once(app_with_token: AppProces
 
 def test_a_page_is_shared_only_if_its_owner_says_so(app_with_token: AppProcess) -> None:
     """In a hosted notebook Gradio would do it by itself, and no limits would hold."""
-    wait_for(lambda: "Pictures are made by" in app_with_token.output)
+    wait_for(lambda: "Jobs go to" in app_with_token.output)
     assert not re.search("hosted Jupyter|public URL", app_with_token.output)
 
 
@@ -148,7 +148,7 @@ def test_no_start_writes_stubs_into_gradios_folder(tmp_path: Path, monkeypatch: 
     for name in ("stubbed", "unstubbed"):
         (tmp_path / f"{name}.py").write_text(code)
     importlib.import_module("stubbed")
-    with without_stubs():
+    with skip_stub_files():
         importlib.import_module("unstubbed")
     assert [path.name for path in tmp_path.glob("*.pyi")] == ["stubbed.pyi"]
-    assert inspect.getfile(AppProcess).endswith("page_kit.py")
+    assert inspect.getfile(AppProcess).endswith("browser.py")

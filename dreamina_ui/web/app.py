@@ -1,4 +1,4 @@
-"""The page and everything around it that a browser meets: routes of our own, and what stands before every request."""
+"""Puts the site together: the page, our own routes, and the middleware around both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from dreamina_ui.ops.passwords import read_logins
 from dreamina_ui.settings import Settings
@@ -14,68 +15,88 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
-from dreamina_ui.web.middleware.head_script import PageHead
+from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, remove_cors
+from dreamina_ui.web.middleware.head_script import HeadScript
+from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
-from dreamina_ui.web.middleware.request_limits import RequestLimits, without_cors
+from dreamina_ui.web.middleware.request_limits import RequestLimits
 from dreamina_ui.web.middleware.security_headers import SecurityHeaders
-from dreamina_ui.web.routes.admin import build_owner_routes
+from dreamina_ui.web.routes.admin import build_admin_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.web.routes.batches import build_batch_routes
 from dreamina_ui.web.routes.costs import build_cost_routes
 from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_routes
 from dreamina_ui.web.routes.library import build_library_routes
-from dreamina_ui.web.routes.login import build_sign_in_routes
+from dreamina_ui.web.routes.login import build_login_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
 from dreamina_ui.wiring import Services
 
 
-def build_app(settings: Settings, parts: Services) -> tuple[gr.Blocks, dict[str, Any]]:
-    """Wire the page to the parts below it.
+def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[str, Any]]:
+    """Build the page, our own routes and the middleware around both.
 
     Returns:
         The Blocks, and keyword arguments for `Blocks.launch`.
 
     Raises:
-        SettingsError: the names and passwords cannot be read, or a package that is asked for is missing.
+        SettingsError: the names and passwords cannot be read, or an optional package is missing.
     """
     logins = read_logins(settings.auth.get_secret_value(), settings.auth_file)
-    access = Permissions(
+    permissions = Permissions(
         is_shared=settings.is_shared,
         owners=settings.owners,
-        uses_hugging_face=settings.offers_hugging_face and not logins,  # one kind of names: two might clash
+        uses_hugging_face=settings.offers_hugging_face and not logins,  # names of two kinds might clash
     )
-    gate = Authenticator(access, logins, settings.owner_password)
+    authenticator = Authenticator(permissions, logins, settings.owner_password)
     page, launch = build_page(
-        parts.studio,
-        parts.model,
-        access,
+        services.studio,
+        services.model,
+        permissions,
         uses_sandbox=settings.uses_sandbox,
         keeps_data=settings.keeps_data,
-        is_closed=gate.is_closed,
+        is_closed=authenticator.is_closed,
     )
-    routes = build_routes(parts.studio, access) + build_library_routes(parts.studio, parts.library, access)
-    routes += build_cost_routes(parts.costs, access, parts.studio.now)
-    routes += build_key_routes(parts.studio, access)
-    routes += build_sign_in_routes(gate, parts.studio.take_key)
-    routes += build_batch_routes(parts.studio, parts.batches, parts.sender, access, uses_sandbox=settings.uses_sandbox)
-    token = settings.metrics_token
-    routes += build_probe_routes(parts.health, parts.metrics, access, token.get_secret_value() if token else None)
-    routes += build_owner_routes(parts.studio, access, can_sign_in=gate.has_sign_in)
-    routes += build_form_routes(parts.studio, parts.library, parts.links, access, uses_sandbox=settings.uses_sandbox)
+    launch["app_kwargs"] = {
+        "routes": _build_routes(settings, services, authenticator),
+        "middleware": _build_middleware(settings, authenticator),
+        "lifespan": remove_cors,
+    }
+    launch["share"] = settings.wants_share_link  # by default Gradio shares a hosted notebook's page by itself
+    return page, launch
+
+
+def _build_routes(settings: Settings, services: Services, authenticator: Authenticator) -> list[BaseRoute]:
+    studio, permissions, uses_sandbox = services.studio, authenticator.permissions, settings.uses_sandbox
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    routes = [
+        *build_routes(studio, permissions),
+        *build_library_routes(studio, services.library, permissions),
+        *build_cost_routes(services.costs, permissions, studio.now),
+        *build_key_routes(studio, permissions),
+        *build_login_routes(authenticator, studio.take_key),
+        *build_batch_routes(studio, services.batches, services.sender, permissions, uses_sandbox=uses_sandbox),
+        *build_probe_routes(services.health, services.metrics, permissions, token),
+        *build_admin_routes(studio, permissions, can_sign_in=authenticator.has_sign_in),
+        *build_form_routes(studio, services.library, services.links, permissions, uses_sandbox=uses_sandbox),
+    ]
     if settings.wants_tools:
         from dreamina_ui.web.mcp import build_tool_routes  # its package is optional, and half a second to load
 
-        routes += build_tool_routes(parts.studio, parts.model, access, uses_sandbox=settings.uses_sandbox)
-    middleware = [
+        routes += build_tool_routes(studio, services.model, permissions, uses_sandbox=uses_sandbox)
+    return routes
+
+
+def _build_middleware(settings: Settings, authenticator: Authenticator) -> list[Middleware]:
+    """The middleware, outermost first."""
+    return [
         Middleware(PageCompression),  # outside of what reads the page as it passes
         Middleware(ProxyHeaders, settings.believed_proxies),
         Middleware(SecurityHeaders, settings.frame_sites),
-        Middleware(RequestLimits, is_private=not settings.is_shared and not settings.uses_sandbox),
-        *([Middleware(LoginWall, gate)] if gate.is_closed else []),
+        Middleware(DisabledRoutes),
+        Middleware(OriginGuard, is_private=not settings.is_shared and not settings.uses_sandbox),
+        Middleware(RequestLimits),
+        *([Middleware(LoginWall, authenticator)] if authenticator.is_closed else []),
         Middleware(VisitorCookie),
-        Middleware(PageHead),
+        Middleware(HeadScript),
     ]
-    launch["app_kwargs"] = {"routes": routes, "middleware": middleware, "lifespan": without_cors}
-    launch["share"] = settings.wants_share_link  # without a word, Gradio shares a hosted notebook's page by itself
-    return page, launch

@@ -1,62 +1,57 @@
-"""What every route of ours needs: the language, a JSON body, the guard against other sites, and a refusal."""
+"""What every route needs: the language, a JSON body, and a refusal as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Send
 
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.web.auth.visitor import cookie_of, is_cross_site
+from dreamina_ui.web.auth.visitor import read_cookie
 from dreamina_ui.web.i18n.translate import error_text, languages, pick_language
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 PUBLIC_IMMUTABLE = "public, max-age=31536000, immutable"
-MAX_BODY_BYTES = 1_000_000
 LANGUAGE_COOKIE = "dreamina_language"
-"""The language that was chosen on the page, which writes it: the owner's view and the sign-in page follow it, too."""
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+"""The language chosen on the page, which writes this cookie; the admin page and the sign-in page follow it, too."""
 
 
 def language_of(request: Request) -> str:
-    """The language that the page asks for, or that was chosen on it, or the browser's."""
-    chosen = cookie_of(request.headers.get("cookie"), LANGUAGE_COOKIE)
-    wishes = (request.query_params.get("language", ""), chosen)
-    found = (wish for wish in wishes if wish in languages())
-    return next(found, None) or pick_language(request.headers.get("accept-language"))
-
-
-def same_site(endpoint: Endpoint) -> Endpoint:
-    """Refuse requests that another site's page makes."""
-
-    async def guarded(request: Request) -> Response:
-        return Response("Not from another site.", 403) if is_cross_site(request.headers) else await endpoint(request)
-
-    return guarded
+    """The language in the query string, or the one chosen on the page, or the browser's."""
+    chosen = read_cookie(request.headers.get("cookie"), LANGUAGE_COOKIE)
+    for language in (request.query_params.get("language", ""), chosen):
+        if language in languages():
+            return language
+    return pick_language(request.headers.get("accept-language"))
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """A request's JSON object; `{}` for anything else, too large or not."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            return {}
+    """A request's JSON object; `{}` for anything else. The middleware bounds its size."""
     try:
-        value = json.loads(body)
+        value = json.loads(await request.body())
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def refusal(exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> Response:
-    """The answer to a request that failed: `{"message": str}`.
+    """The response to a request that failed: `{"message": str}`.
 
     Args:
         titles: names of fields as the form shows them, by schema key.
     """
     return JSONResponse({"message": error_text(exc, language, titles)}, exc.http_status)
+
+
+async def send_refusal(send: Send, status: int, text: str, *, closes_connection: bool = False) -> None:
+    """Refuse a request in a middleware, as `{"message": text, "detail": text}`; Gradio's page shows the second."""
+    body = json.dumps({"message": text, "detail": text}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if closes_connection:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

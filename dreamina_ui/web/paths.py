@@ -1,4 +1,4 @@
-"""The paths of our own routes, and of the files that a browser gets; all of them are relative to the page."""
+"""The paths of our own routes and of the static files; all of them are relative to the page."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ PREFIX = "dreamina"
 FILES = "files"
 WITH_SETTINGS = "with-settings"
 THUMBNAILS = "given"
-"""Our own routes begin with `/dreamina/`; those of files with `/dreamina/files/`, of given ones with `given/`."""
+"""Our own routes begin with `/dreamina/`; those of output files with `/dreamina/files/`, of inputs with `given/`."""
 
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
-"""What monitoring asks; at the root, and without a login."""
+"""What monitoring requests; at the root, and without a login."""
 
 _STATIC = Path(__file__).parent / "static"
 _STATIC_DIRS = (_STATIC, Path(__file__).parents[2] / "assets")
-"""An installed package has everything in the first; in a checkout the logo and the examples lie in `assets/`."""
+"""An installed package has all files in the first; in a checkout the logo and the examples are in `assets/`."""
 
 
 @cache
 def static_files() -> dict[str, Path]:
-    """Every file that a browser may get, by its name, such as `examples/1.webp`."""
-    names = ("*.js", "*.css", "logo.svg", "examples/*.*")
+    """Every file that a browser may load, by its name, such as `examples/1.webp`."""
+    patterns = ("*.js", "*.css", "logo.svg", "examples/*.*")
     return {
         path.relative_to(folder).as_posix(): path
         for folder in reversed(_STATIC_DIRS)
-        for pattern in names
+        for pattern in patterns
         for path in folder.glob(pattern)
     }
 
 
 @cache
 def asset_path(name: str) -> str:
-    """The path of a static file; it changes with the file."""
+    """The path of a static file; it changes with the file's content."""
     return f"{PREFIX}/assets/{hashlib.sha256(static_files()[name].read_bytes()).hexdigest()[:16]}/{name}"
 
 
 def words_path(language: str) -> str:
-    """The path of the words that the page's script says in a language; it changes with them."""
+    """The path of the texts that the page's scripts show in a language; it changes with them."""
     return f"{PREFIX}/words/{hashlib.sha256(page_words(language)).hexdigest()[:16]}/{language}.json"
 
 
 def head_links(style: str) -> str:
-    """The icon, the colors and the style of a page of our own that lies below `/dreamina/`, as HTML."""
-    icon, *styles = (asset_path(name).removeprefix(f"{PREFIX}/") for name in ("logo.svg", "colours.css", style))
-    links = "".join(f'<link rel="stylesheet" href="{each}">' for each in styles)
+    """HTML for the icon, the colors and the style sheet of one of our own pages below `/dreamina/`."""
+    icon, *styles = (asset_path(name).removeprefix(f"{PREFIX}/") for name in ("logo.svg", "colors.css", style))
+    links = "".join(f'<link rel="stylesheet" href="{href}">' for href in styles)
     return f'<link rel="icon" type="image/svg+xml" href="{icon}">{links}'

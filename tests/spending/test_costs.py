@@ -10,7 +10,7 @@ import requests
 
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.spending.costs import Costs, CostTotal
-from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from tests.support.browser import AppProcess, Visitor
 from tests.support.harness import MODEL_ID
 from tests.support.library_rows import NOON, Shelf, add_rows, make_job
@@ -105,7 +105,7 @@ def test_each_sees_what_is_theirs(shelf: Shelf, costs: Costs) -> None:
 def test_a_shared_page_tells_strangers_nothing(shared: AppProcess) -> None:
     """What the owner spends is the owner's business."""
     alice, bob = Visitor(shared), Visitor(shared)
-    me = visitor_id(f"{COOKIE}={alice.http.cookies[COOKIE]}")
+    me = visitor_id(f"{VISITOR_COOKIE}={alice.http.cookies[VISITOR_COOKIE]}")
     add_rows(shared.data / "ledger.sqlite3", [make_job(cost_usd=7.0, visitor_id=me)])
 
     def ask(http: requests.Session) -> dict[str, object]:

@@ -15,8 +15,8 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import Settings
 from dreamina_ui.spending import accounts as accounts_module
 from dreamina_ui.spending.limits import OWN_KEY_AT_ONCE, Limits, SpendingGuard
+from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.sessions import FREE_TRIES
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.wiring import limits as limits_of
 from tests.support.bad_server import Answer, Misbehaving, Recorded, json_answer
@@ -376,5 +376,5 @@ def test_keys_that_could_not_be_tried_run_out(scene: Scene, server: Misbehaving)
     server.default = Answer(503)
     app = Starlette(routes=build_key_routes(scene.studio, Permissions(is_shared=True)))
     with TestClient(app, client=("198.51.100.1", 50000)) as client:
-        codes = [client.post("/dreamina/key", json={"key": f"rc-{n}"}).status_code for n in range(FREE_TRIES + 1)]
-    assert codes == [200] * FREE_TRIES + [429]
+        codes = [client.post("/dreamina/key", json={"key": f"rc-{n}"}).status_code for n in range(FREE_ATTEMPTS + 1)]
+    assert codes == [200] * FREE_ATTEMPTS + [429]

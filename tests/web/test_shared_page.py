@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from dreamina_ui.web.auth.visitor import COOKIE
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import Answer, json_answer
 from tests.support.browser import ScriptedApp, Visitor, read_events, wait_for
@@ -243,7 +243,7 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: ScriptedApp) -> None
     def press(number: int) -> dict[str, Any]:
         visitor = Visitor.__new__(Visitor)  # who has the page open already
         visitor.app, visitor.config, visitor.http = shared.app, template.config, requests.Session()
-        visitor.http.cookies.set(COOKIE, secrets.token_urlsafe(32), domain="127.0.0.1")
+        visitor.http.cookies.set(VISITOR_COOKIE, secrets.token_urlsafe(32), domain="127.0.0.1")
         gate.wait()
         return visitor.press(prompt=f"one of many {number}")
 

@@ -1,4 +1,4 @@
-"""Who gets in: the check of names and passwords, and the wall around a page that is closed to all others."""
+"""Names and passwords, and the wall around a page that only people with a login may see."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dreamina_ui.media.signed_urls import FOLDER
 from dreamina_ui.ops.passwords import Logins
-from dreamina_ui.web.auth.permissions import Permissions, basic_credentials, is_direct
-from dreamina_ui.web.auth.sessions import LoginThrottle
-from dreamina_ui.web.auth.visitor import client_ip_hash, path_of, person_id, visitor_id
+from dreamina_ui.web.auth.login_throttle import LoginThrottle
+from dreamina_ui.web.auth.permissions import Permissions, is_direct, read_basic_credentials
+from dreamina_ui.web.auth.visitor import client_ip_hash, path_below_root, person_id, visitor_id
 from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ
 
 log = logging.getLogger(__name__)
 
-STYLES = ("/sign-in.css", "/colours.css", "/logo.svg")
-"""Ends of the paths of what the sign-in page looks like."""
+SIGN_IN_ASSETS = ("/sign-in.css", "/colors.css", "/logo.svg")
+"""Ends of the paths of the files that the sign-in page loads."""
 
-OPEN = (
+PUBLIC_PATHS = (
     f"/{PREFIX}/sign-in",
     f"/{PREFIX}/sign-out",
     "/login",
@@ -33,65 +33,65 @@ OPEN = (
     HEALTHZ,
     READYZ,
     METRICS,  # asks for its own token
-    "/gradio_api/startup-events",  # Gradio asks this of itself when it starts; it says `true` and nothing else
+    "/gradio_api/startup-events",  # Gradio requests this from itself when it starts; the response is `true`
 )
-"""Paths that a closed page answers to everybody; besides the sign-in page's style, and signed addresses of pictures."""
+"""Paths that need no login; besides them only the sign-in page's assets, and signed URLs of pictures."""
 
 
 class Authenticator:
-    """The names and passwords that are right, and how often they may be guessed.
+    """Verifies names and passwords, and limits how often they may be guessed.
 
     Args:
-        access: gets the sessions of those who sign in.
-        logins: who may sign in by name; any make the page a closed one.
+        permissions: holds the sessions of those who sign in.
+        logins: who may sign in by name; if there are any, nobody else sees the page.
         owner_password: what the owner signs in with, without a name.
     """
 
     def __init__(
         self,
-        access: Permissions,
+        permissions: Permissions,
         logins: Logins | None = None,
         owner_password: SecretStr | None = None,
-        tries: LoginThrottle | None = None,
+        throttle: LoginThrottle | None = None,
     ) -> None:
-        self.access = access
+        self.permissions = permissions
         self.is_closed = bool(logins)
         self.has_owner_password = owner_password is not None
         self._logins = logins or Logins({})
         self._owner_password = owner_password
-        self._tries = tries or LoginThrottle()
-        self._known: set[str] = set()
+        self._throttle = throttle or LoginThrottle()
+        self._known_browsers: set[str] = set()
 
     @property
     def has_sign_in(self) -> bool:
         """Whether there is any way to sign in."""
-        return self.is_closed or self.has_owner_password or self.access.uses_hugging_face
+        return self.is_closed or self.has_owner_password or self.permissions.uses_hugging_face
 
-    async def check(self, request: HTTPConnection, name: str, password: str) -> float:
-        """Check a password.
+    async def verify(self, request: HTTPConnection, name: str, password: str) -> float:
+        """Verify a password.
 
         Args:
             name: `""` for the owner's password.
 
         Returns:
-            0 when it is right, infinity when it is wrong, and else the seconds to wait before a try will be looked at.
+            0 when it is right, infinity when it is wrong, and otherwise the seconds to wait before the next attempt.
         """
-        # Each name is counted for itself: who has one login must not get new tries for another's by signing in.
+        # Each name is counted by itself: signing in with one's own login must not give new attempts for another's.
         login = person_id("login", name)
         visitor = visitor_id(request.headers.get("cookie"))
         browser = f"{visitor} {login}"
-        is_here, is_known = is_direct(request), visitor is not None and browser in self._known
-        address = client_ip_hash(request.client.host if request.client else None)
-        guesser = f"here {login}" if is_here else browser if is_known else f"address {address} {login}"
-        wait_s = self._tries.begin(guesser, is_trusted=is_here or is_known)
+        is_local, is_known = is_direct(request), visitor is not None and browser in self._known_browsers
+        ip_hash = client_ip_hash(request.client.host if request.client else None)
+        client = f"local {login}" if is_local else browser if is_known else f"ip {ip_hash} {login}"
+        wait_s = self._throttle.record_attempt(client, is_trusted=is_local or is_known)
         if wait_s:
             return wait_s
         if not await run_in_threadpool(self._is_right, name, password):
-            log.warning("A wrong name or password was given, from address %s", (address or "unknown")[:8])
+            log.warning("Wrong name or password, from client %s", (ip_hash or "unknown")[:8])
             return math.inf
-        self._tries.succeeded(guesser)
+        self._throttle.reset(client)
         if visitor:
-            self._known.add(browser)
+            self._known_browsers.add(browser)
         return 0.0
 
     def _is_right(self, name: str, password: str) -> bool:
@@ -99,19 +99,19 @@ class Authenticator:
             return self._logins.are_right(name, password)
         if self._owner_password is None:
             return False
-        kept = self._owner_password.get_secret_value()
-        return hmac.compare_digest(password.encode(errors="surrogatepass"), kept.encode())
+        expected = self._owner_password.get_secret_value()
+        return hmac.compare_digest(password.encode(errors="surrogatepass"), expected.encode())
 
 
 class LoginWall:
     """ASGI middleware around a closed page: who has not signed in gets the sign-in page, or 401.
 
-    Programs may send name and password with each call, as HTTP Basic; they are checked once.
+    Programs may send name and password with each call, as HTTP Basic; they are verified once.
     """
 
-    def __init__(self, app: ASGIApp, gate: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self.app = app
-        self._gate = gate
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -119,21 +119,21 @@ class LoginWall:
             await (refusal or self.app)(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-        else:  # nothing here speaks over a WebSocket
+        else:  # this site has no WebSocket
             await send({"type": "websocket.close", "code": 1008})
 
     async def _refusal(self, request: HTTPConnection) -> Response | None:
-        path, access = path_of(request.scope), self._gate.access
-        is_signed = path.startswith(f"/{FOLDER}/")  # the service fetches pictures there; the signature opens
-        is_style = path.startswith(f"/{PREFIX}/assets/") and path.endswith(STYLES)
-        if path in OPEN or is_style or is_signed or access.session(request):
+        path, permissions = path_below_root(request.scope), self._authenticator.permissions
+        is_signed = path.startswith(f"/{FOLDER}/")  # RunComfy fetches pictures there; the signature is the permission
+        is_asset = path.startswith(f"/{PREFIX}/assets/") and path.endswith(SIGN_IN_ASSETS)
+        if path in PUBLIC_PATHS or is_asset or is_signed or permissions.session(request):
             return None
-        credentials = basic_credentials(request)
+        credentials = read_basic_credentials(request)
         if credentials:
-            name, password = _read_basic(credentials)
-            wait_s = await self._gate.check(request, name, password)
+            name, password = _decode_basic(credentials)
+            wait_s = await self._authenticator.verify(request, name, password)
             if not wait_s:
-                access.sessions.begin(name or None, credentials)
+                permissions.sessions.create(name or None, credentials)
                 return None
             if wait_s < math.inf:
                 return JSONResponse({"message": "Too early."}, 429, {"Retry-After": str(math.ceil(wait_s))})
@@ -146,7 +146,7 @@ class LoginWall:
         return JSONResponse({"message": "Sign in first."}, 401, headers | {"Cache-Control": "no-store"})
 
 
-def _read_basic(credentials: str) -> tuple[str, str]:
+def _decode_basic(credentials: str) -> tuple[str, str]:
     try:
         text = base64.b64decode(credentials.partition(" ")[2], validate=True).decode()
     except ValueError:

@@ -1,7 +1,7 @@
-"""Who is asking, and whose jobs they may see: the one place that answers both, for every route and every press.
+"""Who sends a request, and whose jobs they may see: every route and endpoint asks this module.
 
-A visitor sees their own jobs; the owner sees everything, and so does whoever sits at an installation that nobody else
-reaches.
+A visitor sees their own jobs. The owner sees everything; at an installation that nobody else reaches, whoever sits at
+the machine is the owner.
 """
 
 from __future__ import annotations
@@ -15,8 +15,14 @@ from starlette.requests import HTTPConnection
 
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import is_loopback
-from dreamina_ui.web.auth.sessions import COOKIE, Session, Sessions
-from dreamina_ui.web.auth.visitor import cookie_of, person_id, stored_visitor_id, visitor_id
+from dreamina_ui.web.auth.sessions import SESSION_COOKIE, Session, Sessions
+from dreamina_ui.web.auth.visitor import (
+    MIN_SECRET_LENGTH,
+    person_id,
+    read_cookie,
+    visitor_id,
+    visitor_id_without_cookie,
+)
 
 NOBODY = "nobody"
 KEY_COOKIE = "dreamina_key"
@@ -24,7 +30,12 @@ KEY_COOKIE = "dreamina_key"
 
 @dataclass(frozen=True)
 class Profile:
-    """Somebody at Hugging Face: a number that stays, and a name that may pass to somebody else."""
+    """Somebody at Hugging Face.
+
+    Attributes:
+        number: stays the same.
+        name: may pass to somebody else.
+    """
 
     number: str
     name: str
@@ -36,7 +47,7 @@ class Permissions:
     Args:
         is_shared: whether others than the person at this machine may reach the page.
         owners: which logins, or names at Hugging Face, are the owner's.
-        uses_hugging_face: whether people sign in there; then Gradio keeps who they are in a session that it signs.
+        uses_hugging_face: whether people sign in there; Gradio then stores who they are in a session that it signs.
         sessions: who has signed in.
     """
 
@@ -55,10 +66,10 @@ class Permissions:
 
     def session(self, request: HTTPConnection) -> Session | None:
         """The session of a browser or program that has signed in."""
-        return self.sessions.find(session_token(request)) or self.sessions.find(basic_credentials(request))
+        return self.sessions.find(read_session_cookie(request)) or self.sessions.find(read_basic_credentials(request))
 
     def person(self, request: HTTPConnection) -> str | None:
-        """The visitor_id of somebody whose name is known, the same on every device."""
+        """The visitor_id of somebody who signed in by name, the same on every device."""
         session = self.session(request)
         if session and session.name:
             return person_id("login", session.name)
@@ -66,29 +77,34 @@ class Permissions:
         return person_id("hugging face", profile.number) if profile else None
 
     def hugging_face(self, request: HTTPConnection) -> Profile | None:
-        """Who has signed in at Hugging Face, from the session that Gradio signs and checks."""
+        """Who has signed in at Hugging Face, from the session that Gradio signs and verifies."""
         info = request.scope.get("session", {}).get("oauth_info") if self.uses_hugging_face else None
         if not info or info.get("expires_at", 0) <= time.time():
             return None
         return Profile(number=info["userinfo"]["sub"], name=info["userinfo"]["preferred_username"])
 
     def visitor(self, request: HTTPConnection) -> str | None:
-        """The visitor_id of who asks; None for a program, and for a browser that keeps no identity."""
-        return self.person(request) or visitor_id(request.headers.get("cookie")) or stored_visitor_id(request)
+        """The visitor_id of the sender; None for a program, and for a browser that stores no identity."""
+        return self.person(request) or visitor_id(request.headers.get("cookie")) or visitor_id_without_cookie(request)
 
     def key_session(self, request: HTTPConnection, cookie: str = "") -> str | None:
-        """The session of a browser that gave a RunComfy key, whether the key is still here or not; None without.
+        """The session under which a browser's RunComfy key is stored, whether it is still there or not.
 
-        It is that of the login, too: whoever signs in next on this browser does not pay with this key.
+        The login is part of it: whoever signs in next on this browser does not pay with this key.
 
         Args:
             cookie: the value that the browser is about to get.
+
+        Returns:
+            A hash; None for a browser that gave no key.
         """
-        value = cookie or cookie_of(request.headers.get("cookie"), KEY_COOKIE)
-        return hashlib.sha256(f"{self.person(request)} {value}".encode()).hexdigest() if len(value) >= 32 else None
+        value = cookie or read_cookie(request.headers.get("cookie"), KEY_COOKIE)
+        if len(value) < MIN_SECRET_LENGTH:
+            return None
+        return hashlib.sha256(f"{self.person(request)} {value}".encode()).hexdigest()
 
     def is_owner(self, request: HTTPConnection) -> bool:
-        """Whether the owner asks: signed in, or at an installation that nobody else reaches."""
+        """Whether the owner sends this: signed in, or at an installation that nobody else reaches."""
         if not self._is_shared and is_direct(request):
             return True
         if session := self.session(request):
@@ -106,9 +122,9 @@ class Permissions:
         return scope is None or job.visitor_id == scope
 
     def may_fetch(self, request: HTTPConnection, job: Job) -> bool:
-        """Whether a request that knows the unguessable address of a job's file may have it.
+        """Whether a request that knows the unguessable URL of a job's file may have the file.
 
-        A picture in a browser without an identity, and a program, have nothing but that address.
+        A browser without an identity, and a program, have nothing but that URL.
         """
         return job.visitor_id is None or self.visitor(request) is None or self.may_see(request, job)
 
@@ -116,20 +132,20 @@ class Permissions:
 def is_direct(request: HTTPConnection) -> bool:
     """Whether a request comes straight from this machine.
 
-    A tunnel or proxy on this machine shows in the name that the browser asked for, or in its headers; who asks from
-    another machine may give any name.
+    A tunnel or proxy on this machine shows in the host name that the browser asked for, or in its headers. The client's
+    IP address is needed too: another machine may send any host name.
     """
     host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-    is_here = request.client is not None and is_loopback(request.client.host)
-    return is_here and is_loopback(host) and not any(name.startswith("x-forwarded") for name in request.headers)
+    is_local = request.client is not None and is_loopback(request.client.host)
+    return is_local and is_loopback(host) and not any(name.startswith("x-forwarded") for name in request.headers)
 
 
-def session_token(request: HTTPConnection) -> str:
-    """The token of a browser that signed in; `""` without."""
-    return cookie_of(request.headers.get("cookie"), COOKIE)
+def read_session_cookie(request: HTTPConnection) -> str:
+    """The token of a browser that signed in; `""` if there is none."""
+    return read_cookie(request.headers.get("cookie"), SESSION_COOKIE)
 
 
-def basic_credentials(request: HTTPConnection) -> str:
-    """A program's HTTP Basic credentials as they came; `""` without."""
+def read_basic_credentials(request: HTTPConnection) -> str:
+    """A program's HTTP Basic credentials as they came; `""` if there are none."""
     header = request.headers.get("authorization", "")
     return header if header[:6].lower() == "basic " else ""

@@ -25,8 +25,8 @@ from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Account
+from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.sessions import LoginThrottle
 from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.i18n.translate import program_error_text
 from dreamina_ui.web.presenters import job_object
@@ -124,13 +124,13 @@ class Endpoints:
         key = _http(request).headers.get(KEY_HEADER)
         if key is None:
             return None
-        guesser = f"address {client_ip_hash(request.client.host)}"
+        client = f"address {client_ip_hash(request.client.host)}"
         try:
             if not self._studio.accounts.knows(key):
-                if wait_s := self._tries.begin(guesser):
+                if wait_s := self._tries.record_attempt(client):
                     raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
                 if await asyncio.wrap_future(self._studio.check_key_soon(key)):
-                    self._tries.succeeded(guesser)
+                    self._tries.reset(client)
             return await run_in_threadpool(self._studio.give_key, key, None)
         except DreaminaError as exc:
             raise gr.Error(program_error_text(exc), print_exception=False) from exc

@@ -1,4 +1,4 @@
-"""Gradio is imported without the stubs for editors that it would write into its own folder at each start."""
+"""Imports Gradio without the stub files for editors that it would write into its own folder at each start."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import Any
 
 
 @contextmanager
-def without_stubs() -> Iterator[None]:
-    """Let components of Gradio be defined without stubs; around the first import of Gradio.
+def skip_stub_files() -> Iterator[None]:
+    """Define Gradio's components without writing stub files; use it around the first import of Gradio.
 
-    Making them is two fifths of that import (measured: 4.8 s of processor time with them, 2.9 s without), and a folder
-    that cannot be written is none the worse. Gradio leaves them out where it finds no source; a setting of its own for
-    that would let us delete this.
+    Writing them takes two fifths of that import, and Gradio's folder may be read-only. Gradio skips them where it finds
+    no source; can be deleted when Gradio has a setting for it.
     """
-    find = inspect.getfile
+    original = inspect.getfile
 
-    def find_no_component(of: Any) -> str:
+    def hide_components(of: Any) -> str:
         if isinstance(of, type) and type(of).__name__ == "ComponentMeta":
-            raise OSError("not looked for")
-        return find(of)
+            raise OSError("hidden, so that no stub file is written")
+        return original(of)
 
-    inspect.getfile = find_no_component  # type: ignore[assignment]
+    inspect.getfile = hide_components  # type: ignore[assignment]
     try:
         yield
     finally:
-        inspect.getfile = find
+        inspect.getfile = original

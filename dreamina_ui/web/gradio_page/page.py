@@ -1,6 +1,6 @@
-"""The page: a form from each model's input schema, and the visitor's jobs beside it.
+"""The Gradio page: a form for each model, built from its input schema, and the visitor's jobs beside it.
 
-The page keeps only ids; all else is read back from the ledger, so that a reload or a closed laptop costs nothing.
+The page stores only ids and reads everything else back from the ledger, so that a reload loses nothing.
 """
 
 from __future__ import annotations
@@ -21,39 +21,38 @@ from dreamina_ui.web.gradio_page.endpoints import add_endpoints
 from dreamina_ui.web.gradio_page.form import build_form
 from dreamina_ui.web.gradio_page.theme import build_theme
 from dreamina_ui.web.i18n.translate import languages
-from dreamina_ui.web.middleware.request_limits import bound_queue
+from dreamina_ui.web.middleware.gradio_patches import limit_queue_memory
 from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 
-QUEUE_PAUSE_S = 0.02
-"""How long Gradio's queue sleeps before it looks for a program's call again, in seconds. By itself it looks a thousand
-times a second; on Windows, 20 times."""
+QUEUE_POLL_INTERVAL_S = 0.02
+"""How often Gradio's queue looks for new calls. Its own default, 1 ms, wastes CPU time."""
 
 MAX_STREAMS = 1000
-"""Gradio runs this many events at once over all users; each followed `/generate` is one."""
+"""How many events Gradio runs at once for all users; each open `/generate` stream is one."""
 
 SCRIPTS = (
     "metadata.js", "days.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js",
     "notices.js", "layout.js", "examples.js",
 )  # fmt: skip
-"""What builds on `page.js`, in the order in which it is added."""
+"""Scripts that depend on `page.js`, in loading order."""
 
 _BRAND = '<header><img src="{logo}" alt="" width="28" height="28"><h1>Dreamina UI</h1></header>'
 
-PAGE_WORDS = ("generate", "model", "tab_create", "tab_library")
-"""Words of Gradio's own components."""
+COMPONENT_TEXTS = ("generate", "model", "tab_create", "tab_library")
+"""Keys of the texts of Gradio's components."""
 
 
 class _Page(gr.Blocks):
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Refuse a call of an endpoint with values too few or too many, and say which it takes.
+        """Refuse an endpoint call with too few or too many values, and list the expected ones.
 
-        Gradio's own check (6.31) answers too few without a reason, and drops what is too many.
+        Gradio's own check (6.31) refuses too few without a reason, and drops surplus values.
         """
         if block_fn.api_visibility == "public" and len(inputs) != len(block_fn.inputs):
             name = block_fn.api_name
-            names = ", ".join(each for each in inspect.signature(block_fn.fn).parameters if each != "request")
+            parameters = [key for key in inspect.signature(block_fn.fn).parameters if key != "request"]
             raise gr.Error(
-                f"/{name} takes exactly these values: {names}; it got {len(inputs)}. "
+                f"/{name} takes exactly these values: {', '.join(parameters)}; it got {len(inputs)}. "
                 f"POST to /gradio_api/call/v2/{name} to give only some, by name.",
                 print_exception=False,
             )
@@ -63,28 +62,28 @@ class _Page(gr.Blocks):
 def build_page(
     studio: Studio,
     model: Model,
-    access: Permissions,
+    permissions: Permissions,
     *,
     uses_sandbox: bool,
     keeps_data: bool = True,
     is_closed: bool = False,
 ) -> tuple[gr.Blocks, dict[str, Any]]:
-    """The page of a studio's models, and what `launch` needs besides.
+    """Build the page of a studio's models.
 
     Args:
         model: the one that is shown first, and that `/generate` runs.
-        uses_sandbox: say that the pictures are the sandbox's.
-        keeps_data: whether pictures are still there after a restart; if not, say so.
-        is_closed: whether people sign in to see it; then it leads them out, too.
+        uses_sandbox: whether a banner says that the pictures come from the sandbox.
+        keeps_data: whether pictures survive a restart; a banner says so if they do not.
+        is_closed: whether people must sign in to see the page; it then has a link to sign out.
 
     Returns:
         The Blocks, and keyword arguments for `Blocks.launch`.
     """
-    models = [model, *(each for each in studio.models.values() if each is not model)]
+    models = [model, *(other for other in studio.models.values() if other is not model)]
     texts = gr.I18n(**_translations(models, uses_sandbox, keeps_data))
-    # Gradio offers its OAuth to a page that has this button. Ours is seen by nobody: the sign-in page has the link, in
-    # each language. Made outside of the page it has no events.
-    hugging_face = gr.LoginButton(visible=False) if access.uses_hugging_face else None
+    # Gradio enables OAuth for a page that has this button. It stays invisible: the sign-in page has the link, in each
+    # language. Created outside of the page it has no events.
+    login_button = gr.LoginButton(visible=False) if permissions.uses_hugging_face else None
     with _Page(title="Dreamina UI", fill_width=True, analytics_enabled=False) as page:
         if uses_sandbox:
             gr.HTML(texts("ui_sandbox_banner"), elem_id="sandbox-banner", elem_classes="banner")
@@ -93,15 +92,15 @@ def build_page(
         with gr.Row(elem_id="top"):
             gr.HTML(_BRAND.format(logo=asset_path("logo.svg")), elem_id="brand", apply_default_css=False)
             gr.HTML('<div id="language"></div>', elem_id="language-frame", apply_default_css=False)
-            if is_closed or hugging_face:
+            if is_closed or login_button:
                 gr.HTML(texts("ui_account"), elem_id="account", apply_default_css=False)
-        if hugging_face:
-            hugging_face.render()  # type: ignore[no-untyped-call]
+        if login_button:
+            login_button.render()  # type: ignore[no-untyped-call]
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):
-                    chosen = gr.Dropdown(
-                        [(each.title, each.model_id) for each in models],
+                    model_choice = gr.Dropdown(
+                        [(choice.title, choice.model_id) for choice in models],
                         value=model.model_id,
                         label=texts("ui_model"),
                         elem_id="model",
@@ -109,33 +108,33 @@ def build_page(
                         visible=len(models) > 1,
                     )
                     forms: dict[str, dict[str, gr.components.Component]] = {}
-                    for place, each in enumerate(models):
-                        with gr.Column(elem_id=f"form-{place}", elem_classes="model-form"):
-                            forms[each.model_id] = build_form(each, texts, _form_name(place))
+                    for index, shown in enumerate(models):
+                        with gr.Column(elem_id=f"form-{index}", elem_classes="model-form"):
+                            forms[shown.model_id] = build_form(shown, texts, _form_prefix(index))
                     with gr.Column(elem_id="press"):
                         generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
                     gr.HTML('<div id="batch"></div>', elem_id="batch-frame", apply_default_css=False)
                     gr.HTML('<div id="own-key"></div>', elem_id="own-key-frame", apply_default_css=False)
                 with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
                     gr.HTML('<div id="tools"></div>', elem_id="tools-frame", apply_default_css=False)
-                    places = '<div id="batches"></div><div id="jobs"></div>'
-                    gr.HTML(places, elem_id="jobs-frame", apply_default_css=False)
+                    lists = '<div id="batches"></div><div id="jobs"></div>'
+                    gr.HTML(lists, elem_id="jobs-frame", apply_default_css=False)
             with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
                 gr.HTML('<div id="library"></div>', elem_id="library-frame", apply_default_css=False)
         library.select(None, js="() => window.dreamina?.library?.open()", api_visibility="private")
-        held = [chosen, *(component for form in forms.values() for component in form.values())]
+        inputs = [model_choice, *(component for form in forms.values() for component in form.values())]
         settings = gr.Button(visible="hidden", elem_id="take-settings")
-        settings.click(None, held, held, js="(...v) => dreamina.takeSettings(v)", api_visibility="private")
-        chosen.change(None, held, held, js="(...v) => dreamina.changeModel(v)", api_visibility="private")
-        # To a route of ours: for each new visitor Gradio's queue copies all of the page's components first, on the
-        # event loop. Measured with 500 visitors: pages heard ten seconds late.
-        generate.click(None, held, [], js="(...v) => dreamina.press(v)", api_visibility="private")
-        _keep_draft(page, held)
-        add_endpoints(studio, model, access)
+        settings.click(None, inputs, inputs, js="(...v) => dreamina.takeSettings(v)", api_visibility="private")
+        model_choice.change(None, inputs, inputs, js="(...v) => dreamina.changeModel(v)", api_visibility="private")
+        # The script sends the job to a route of our own: for each new visitor Gradio's queue copies all of the page's
+        # components on the event loop, and a crowd would wait for seconds.
+        generate.click(None, inputs, [], js="(...v) => dreamina.press(v)", api_visibility="private")
+        _store_draft(page, inputs)
+        add_endpoints(studio, model, permissions)
     page.queue(api_open=False, default_concurrency_limit=None)
-    page._queue.sleep_when_free = QUEUE_PAUSE_S
-    bound_queue(page._queue)
-    # In single quotes: Gradio sends each escaped double quote as eleven characters. Measured: 41 kB a visit, not 51.
+    page._queue.sleep_when_free = QUEUE_POLL_INTERVAL_S
+    limit_queue_memory(page._queue)
+    # In single quotes: Gradio sends each escaped double quote as eleven characters.
     facts = html.escape(json.dumps(page_facts(models), ensure_ascii=False), quote=False).replace("'", "&#39;")
     script = f"<script src='{asset_path('page.js')}' data-page='{facts}'></script>"
     icon = f'<link rel="icon" type="image/svg+xml" href="{asset_path("logo.svg")}">'
@@ -146,22 +145,22 @@ def build_page(
         "favicon_path": static_files()["logo.svg"],
         "footer_links": [],
         "run_history": False,
-        "mcp_server": False,  # ours is in ui/tools.py
+        "mcp_server": False,  # web/mcp.py has our own
         "enable_monitoring": False,
         "show_error": False,
         "max_threads": MAX_STREAMS,
         "state_session_capacity": 500,
-        "max_file_size": "1mb",  # nothing here takes an upload
+        "max_file_size": "1mb",  # the page accepts no upload
         "ssr_mode": False,
     }
     return page, launch
 
 
-def _keep_draft(page: gr.Blocks, components: list[gr.components.Component]) -> None:
-    """Keep what was typed in the browser: Gradio reloads the page when its connection breaks, and forgets."""
+def _store_draft(page: gr.Blocks, components: list[gr.components.Component]) -> None:
+    """Store what was typed in the browser: Gradio reloads the page when its connection breaks, and loses it."""
     script = "(...values) => window.dreamina?.keepDraft(values)"
-    gr.on([c.change for c in components], None, inputs=components, js=script, api_visibility="private")  # type: ignore[attr-defined]
-    # Gradio adds our script at run time: it may come after this event.
+    gr.on([component.change for component in components], None, inputs=components, js=script, api_visibility="private")  # type: ignore[attr-defined]
+    # Gradio adds our script at run time, perhaps after this event.
     restore = """async (...values) => {
         while (!window.dreamina) await new Promise((wait) => setTimeout(wait, 20));
         return dreamina.restoreDraft(values);
@@ -169,32 +168,32 @@ def _keep_draft(page: gr.Blocks, components: list[gr.components.Component]) -> N
     page.load(None, components, components, js=restore, api_visibility="private")
 
 
-def _form_name(place: int) -> str:
-    """The beginning of the ids of a form's components; the first one's are short."""
-    return f"field{place or ''}"
+def _form_prefix(index: int) -> str:
+    """The beginning of the ids of a form's components."""
+    return f"field{index or ''}"
 
 
 def _translations(models: Sequence[Model], uses_sandbox: bool, keeps_data: bool) -> dict[str, dict[str, str]]:
-    """Texts of Gradio's components in each language; a field without a translation keeps the schema's words."""
-    found: dict[str, dict[str, str]] = {}
+    """Texts of Gradio's components in each language; a field without a translation has the schema's own texts."""
+    translations: dict[str, dict[str, str]] = {}
     for language, words in languages().items():
-        texts = {f"ui_{key}": words[key] for key in PAGE_WORDS}
+        texts = {f"ui_{key}": words[key] for key in COMPONENT_TEXTS}
         if uses_sandbox:
             texts["ui_sandbox_banner"] = words["sandbox_banner"].format(variable=f"<code>{TOKEN_VARIABLES[0]}</code>")
         if not keeps_data:
             texts["ui_forgetful_banner"] = words["forgetful_banner"]
         texts["ui_account"] = f'<a href="{PREFIX}/sign-in">{words["account"]}</a>'
-        for place, model in enumerate(models):
+        for index, model in enumerate(models):
             for field in model.fields:
                 for part, own in (("title", field.title), ("help", field.help)):
                     key = f"{field.parameter}_{part}"
-                    texts[f"{_form_name(place)}_{key}"] = words.get(f"field_{key}", own)
-        found[language] = texts
-    return found
+                    texts[f"{_form_prefix(index)}_{key}"] = words.get(f"field_{key}", own)
+        translations[language] = texts
+    return translations
 
 
 def page_facts(models: Sequence[Model]) -> dict[str, Any]:
-    """What the script needs to know: the models' fields in order, and where the words of each language are."""
+    """What the page's script needs: the models' fields in order, and the URLs of the texts of each language."""
     return {
         "scripts": [asset_path(name).removeprefix(f"{PREFIX}/") for name in SCRIPTS],
         "models": [
@@ -203,7 +202,7 @@ def page_facts(models: Sequence[Model]) -> dict[str, Any]:
                 "title": model.title,
                 "fields": [
                     {
-                        "id": f"{_form_name(place)}-{field.parameter}",
+                        "id": f"{_form_prefix(index)}-{field.parameter}",
                         "key": field.key,
                         "parameter": field.parameter,
                         **field.kind.tags(),
@@ -217,7 +216,7 @@ def page_facts(models: Sequence[Model]) -> dict[str, Any]:
                     for field in model.fields
                 ],
             }
-            for place, model in enumerate(models)
+            for index, model in enumerate(models)
         ],
         "examples": _examples(models),
         "languages": {
@@ -228,11 +227,11 @@ def page_facts(models: Sequence[Model]) -> dict[str, Any]:
 
 
 def _examples(models: Sequence[Model]) -> list[dict[str, Any]]:
-    """What the page suggests: a model's inputs by parameter, and the address of the picture that goes with them."""
+    """The examples on the page: a model's inputs by parameter, and the URL of the picture that they made."""
     examples = json.loads(static_files()["examples/examples.json"].read_text(encoding="utf-8"))
-    offered = {model.model_id for model in models}
+    available = {model.model_id for model in models}
     return [
-        each | {"file": asset_path(f"examples/{each['file']}").removeprefix(f"{PREFIX}/")}
-        for each in examples
-        if each["model_id"] in offered
+        example | {"file": asset_path(f"examples/{example['file']}").removeprefix(f"{PREFIX}/")}
+        for example in examples
+        if example["model_id"] in available
     ]

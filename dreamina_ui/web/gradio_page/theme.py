@@ -1,4 +1,4 @@
-"""The page's own look for Gradio's components: the colours of `assets/colours.css`, and the fonts of the system."""
+"""The theme of Gradio's components: the colors of `static/colors.css`, and the system's fonts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STEPS = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800",
 _TEAL = "e9f6f3 cdebe4 9fd8cc 6cc3b2 3ea998 1f8d7d 127266 0e5c53 0d4a43 0b3d38 062622"
 _STONE = "f6f7f5 eef0ed dde2de c9cfca 98a29d 6d7873 535e59 3c4642 272f2c 191f1d 101413"
 
-_COLOURS = {
+_COLORS = {
     "body_text_color_subdued": "soft",
     "background_fill_primary": "card",
     "background_fill_secondary": "sunken",
@@ -47,12 +47,12 @@ _COLOURS = {
     "button_secondary_border_color": "line",
     "button_secondary_text_color": "text",
 }
-"""Which colour of ours each of Gradio's has, in light and dark."""
+"""Our color for each of Gradio's variables, in light and dark."""
 
 
 def build_theme() -> gr.themes.Base:
-    """The theme; its style sheet, which is there before anything is shown, brings our colours along."""
-    both = {name + suffix: f"var(--{color})" for name, color in _COLOURS.items() for suffix in ("", "_dark")}
+    """The theme; its style sheet, which loads before anything is shown, includes our colors."""
+    both = {name + suffix: f"var(--{color})" for name, color in _COLORS.items() for suffix in ("", "_dark")}
     theme = gr.themes.Base(
         primary_hue=_hue(_TEAL),
         secondary_hue=_hue(_TEAL),
@@ -81,7 +81,7 @@ def build_theme() -> gr.themes.Base:
         button_secondary_shadow="none",
         **both,
     )
-    theme.custom_css = static_files()["colours.css"].read_text(encoding="utf-8")
+    theme.custom_css = static_files()["colors.css"].read_text(encoding="utf-8")
     return theme
 
 

@@ -1,6 +1,6 @@
-"""Which proxies are believed: what the headers `X-Forwarded-*` say of a client counts only when one of them says it.
+"""Trusts the `X-Forwarded-*` headers of named proxies only.
 
-Anybody can send such headers; a limit for each address would otherwise be a limit for nobody.
+Anybody can send such headers; with them believed, a limit per client would be no limit.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 UNTRUSTED = b"x-forwarded-untrusted"
-"""Stands for the headers of a proxy that is not believed: something stands between, and that is all we know."""
+"""Replaces the headers of a proxy that is not trusted: a proxy stands between, and that is all we know."""
 
-_TELLING = (b"forwarded", b"x-real-ip", b"x-gradio-server")
+_PROXY_HEADERS = (b"forwarded", b"x-real-ip", b"x-gradio-server")
 
 
 class ProxyHeaders:
-    """ASGI middleware that gives a request the client's address and scheme, as far as they can be believed.
+    """ASGI middleware that sets a request's client IP address and scheme, as far as the headers can be trusted.
 
     Args:
-        trusted: addresses and networks, such as `127.0.0.1` or `10.0.0.0/8`. Of the addresses that a proxy among them
-            names, the last one that is not itself among them is the client.
+        trusted: IP addresses and networks, such as `127.0.0.1` or `10.0.0.0/8`. Of the addresses that a trusted proxy
+            lists, the last one that is not itself trusted is the client's.
     """
 
     def __init__(self, app: ASGIApp, trusted: Iterable[str] = ()) -> None:
         names = sorted(trusted)
         self._networks = [ipaddress.ip_network(name) for name in names]
         self._app = app
-        self._behind_proxy: ASGIApp = ProxyHeadersMiddleware(app, names)  # type: ignore[assignment,arg-type]
+        self._app_behind_proxy: ASGIApp = ProxyHeadersMiddleware(app, names)  # type: ignore[assignment,arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        told = {name for name, _ in scope["headers"] if name.startswith(b"x-forwarded") or name in _TELLING}
         if self._is_trusted(scope):
-            # Some proxies tell the scheme of each step; the first is the one that the person sees.
+            # Some proxies list the scheme of each hop; the first one is what the browser shows.
             scope["headers"] = [
                 (name, value.split(b",")[0].strip() if name == b"x-forwarded-proto" else value)
                 for name, value in scope["headers"]
-                if name not in _TELLING
+                if name not in _PROXY_HEADERS
             ]
-            await self._behind_proxy(scope, receive, send)
+            await self._app_behind_proxy(scope, receive, send)
             return
-        if told:
-            scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in told] + [(UNTRUSTED, b"1")]
+        forged = {name for name, _ in scope["headers"] if name.startswith(b"x-forwarded") or name in _PROXY_HEADERS}
+        if forged:
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in forged] + [(UNTRUSTED, b"1")]
         await self._app(scope, receive, send)
 
     def _is_trusted(self, scope: Scope) -> bool:

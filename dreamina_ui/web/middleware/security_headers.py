@@ -1,4 +1,4 @@
-"""What browsers are told about every answer, so that a fault elsewhere does less harm.
+"""Security headers on every response, so that a mistake elsewhere does less harm.
 
 Source: OWASP Secure Headers Project.
 """
@@ -23,20 +23,20 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _YEAR_S = 31_536_000
-# Gradio builds functions from text and sets styles on elements; it needs no script that is not named here.
-_PAGE = (
+# Gradio compiles functions from strings and sets styles on elements.
+_PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-eval'{hashes}; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {frames}"
 )
-_OTHERS = (
+_DEFAULT_POLICY = (
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors {frames}"
 )
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds the headers that an answer does not have.
+    """ASGI middleware that adds the headers that a response does not have.
 
     A page runs its own inline scripts, each named by its hash, and no other.
 
@@ -52,7 +52,7 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        held: list[Message] = []  # a page is held back until it is whole, for the hashes of its scripts
+        held: list[Message] = []  # a page is held back until it is complete, for the hashes of its scripts
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -62,17 +62,17 @@ class SecurityHeaders:
                     held.append(message)
                     return
                 if headers.get("content-type", "").startswith("text/event-stream"):
-                    headers.setdefault("X-Accel-Buffering", "no")  # nginx would keep a stream until it is long
-                headers.setdefault("Content-Security-Policy", _OTHERS.format(frames=self._frames))
+                    headers.setdefault("X-Accel-Buffering", "no")  # without it nginx holds a stream back
+                headers.setdefault("Content-Security-Policy", _DEFAULT_POLICY.format(frames=self._frames))
             elif held:
                 held.append(message)
                 if not message.get("more_body"):
-                    page = b"".join(each["body"] for each in held[1:])
+                    page = b"".join(part["body"] for part in held[1:])
                     headers = MutableHeaders(scope=held[0])
-                    policy = _PAGE.format(hashes=_hashes(page), frames=self._frames)
+                    policy = _PAGE_POLICY.format(hashes=_script_hashes(page), frames=self._frames)
                     headers.setdefault("Content-Security-Policy", policy)
-                    for each in held:
-                        await send(each)
+                    for part in held:
+                        await send(part)
                     held.clear()
                 return
             await send(message)
@@ -82,12 +82,12 @@ class SecurityHeaders:
     def _add_to(self, headers: MutableHeaders, scope: Scope) -> None:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
-        is_file = f"/{PREFIX}/{FILES}/" in scope["path"]  # other sites may show a picture whose address they were given
+        is_file = f"/{PREFIX}/{FILES}/" in scope["path"]  # other sites may show a picture whose URL they were given
         headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if is_file else "same-origin")
         if scope["scheme"] == "https":
             headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
 
 
-def _hashes(page: bytes) -> str:
+def _script_hashes(page: bytes) -> str:
     digests = [hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(page)]
     return "".join(f" 'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -1,4 +1,4 @@
-"""The owner's view: a small page of its own, the overview behind it, and the controls; nobody else gets an answer."""
+"""The admin page, its data, and its controls, for the owner only."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from dreamina_ui.errors import DreaminaError, InputError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import language_of, read_json, refusal, same_site
+from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import languages, translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
 WORDS = ("owner_", "state_", "problem_", "sign_")
-"""Beginnings of the words that the page's script gets."""
+"""Beginnings of the keys of the texts that the page's script gets."""
 
 CONTROLS = ("switch", "limits", "shut-out", "words")
 
 
-def build_owner_routes(studio: Studio, access: Permissions, *, can_sign_in: bool) -> list[BaseRoute]:
-    """The routes of one studio's owner.
+def build_admin_routes(studio: Studio, permissions: Permissions, *, can_sign_in: bool) -> list[BaseRoute]:
+    """The routes of the admin page.
 
     Args:
-        can_sign_in: whether there is a sign-in page to lead strangers to.
+        can_sign_in: whether there is a sign-in page to redirect strangers to.
     """
-    here = _OwnerRoutes(studio, access, can_sign_in)
+    handlers = _AdminRoutes(studio, permissions, can_sign_in)
     prefix = f"/{PREFIX}/owner"
     return [
-        Route(prefix, here.page),
-        Route(f"{prefix}/overview", same_site(here.overview)),
-        Route(f"{prefix}/{{control}}", same_site(here.change), methods=["POST"]),
+        Route(prefix, handlers.page),
+        Route(f"{prefix}/overview", handlers.overview),
+        Route(f"{prefix}/{{control}}", handlers.change, methods=["POST"]),
     ]
 
 
-class _OwnerRoutes:
-    def __init__(self, studio: Studio, access: Permissions, can_sign_in: bool) -> None:
+class _AdminRoutes:
+    def __init__(self, studio: Studio, permissions: Permissions, can_sign_in: bool) -> None:
         self._studio = studio
-        self._access = access
+        self._permissions = permissions
         self._can_sign_in = can_sign_in
 
     async def page(self, request: Request) -> Response:
-        """The page; who is not the owner is led to the sign-in."""
-        if not self._access.is_owner(request):
-            return RedirectResponse("sign-in?next=owner", 303) if self._can_sign_in else _not_yours(request)
+        """The page; whoever is not the owner is redirected to the sign-in page."""
+        if not self._permissions.is_owner(request):
+            return RedirectResponse("sign-in?next=owner", 303) if self._can_sign_in else _owner_only(request)
         language = language_of(request)
         words = {key: text for key, text in languages()[language].items() if key.startswith(WORDS)}
-        facts = {"language": language, "words": words, "signed_in": self._access.session(request) is not None}
+        facts = {"language": language, "words": words, "signed_in": self._permissions.session(request) is not None}
         script = asset_path("owner.js").removeprefix(f"{PREFIX}/")
         page = f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(translate(language, "owner_title"))}</title>
@@ -64,27 +64,30 @@ class _OwnerRoutes:
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def overview(self, request: Request) -> Response:
-        """Everything that the page shows, as `overview.Overview`."""
-        if not self._access.is_owner(request):
-            return _not_yours(request)
+        """Everything that the page shows, as `dashboard.Overview`."""
+        if not self._permissions.is_owner(request):
+            return _owner_only(request)
         try:
-            return await self._answer()
+            return await self._respond()
         except DreaminaError as exc:
-            return _refusal(exc, request)
+            return _refuse(exc, request)
 
     async def change(self, request: Request) -> Response:
-        """Change one control; the answer is the overview afterwards.
+        """Change one control and return the overview afterwards.
 
-        `switch`: `{"stopped": bool}`. `limits`: numbers by the names of `limits.Limits`, null for what the environment
-        says. `shut-out`: `{"kind": "visitor" | "address", "name": hash, "out": bool}`. `words`: `{"words": [str]}`.
+        The body depends on the control:
+            switch: `{"stopped": bool}`.
+            limits: numbers by the names of `limits.Limits`, null for the value from the environment.
+            shut-out: `{"kind": "visitor" | "address", "name": hash, "out": bool}`.
+            words: `{"words": [str]}`.
         """
-        if not self._access.is_owner(request):
-            return _not_yours(request)
+        if not self._permissions.is_owner(request):
+            return _owner_only(request)
         try:
             await run_in_threadpool(self._change, request.path_params["control"], await read_json(request))
-            return await self._answer()
+            return await self._respond()
         except DreaminaError as exc:
-            return _refusal(exc, request)
+            return _refuse(exc, request)
 
     def _change(self, control: str, body: dict[str, Any]) -> None:
         controls = self._studio.controls
@@ -106,7 +109,7 @@ class _OwnerRoutes:
         else:
             raise InputError("control", "enum", CONTROLS, control)
 
-    async def _answer(self) -> Response:
+    async def _respond(self) -> Response:
         overview = await run_in_threadpool(self._studio.overview)
         return JSONResponse(asdict(overview), headers={"Cache-Control": "no-store"})
 
@@ -117,11 +120,11 @@ def _flag(body: dict[str, Any], name: str) -> bool:
     return body[name] is True
 
 
-def _not_yours(request: Request) -> Response:
+def _owner_only(request: Request) -> Response:
     return JSONResponse({"message": translate(language_of(request), "owner_only")}, 403)
 
 
-def _refusal(exc: DreaminaError, request: Request) -> Response:
+def _refuse(exc: DreaminaError, request: Request) -> Response:
     language = language_of(request)
     titles = {name: translate(language, f"owner_limit_{name}") for name in Limits.__dataclass_fields__}
     return refusal(exc, language, titles)

@@ -18,10 +18,10 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import AuthError, DreaminaError, LedgerError, SettingsError
 from dreamina_ui.jobs.service import Studio
+from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
-from dreamina_ui.web.auth.sessions import LoginThrottle
 from dreamina_ui.web.auth.visitor import client_ip_hash, set_cookie
-from dreamina_ui.web.http import language_of, read_json, refusal, same_site
+from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 
@@ -32,9 +32,9 @@ def build_key_routes(studio: Studio, access: Permissions) -> list[BaseRoute]:
     """The one address to give a key, to see which one is given, and to take it back."""
     here = _KeyRoutes(studio, access, LoginThrottle())
     return [
-        Route(f"/{PREFIX}/key", same_site(here.show)),
-        Route(f"/{PREFIX}/key", same_site(here.give), methods=["POST"]),
-        Route(f"/{PREFIX}/key", same_site(here.take_back), methods=["DELETE"]),
+        Route(f"/{PREFIX}/key", here.show),
+        Route(f"/{PREFIX}/key", here.give, methods=["POST"]),
+        Route(f"/{PREFIX}/key", here.take_back, methods=["DELETE"]),
     ]
 
 
@@ -53,8 +53,8 @@ class _KeyRoutes:
         language = language_of(request)
         key = (await read_json(request)).get("key")
         key = key.strip() if isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS else ""
-        guesser = f"key {client_ip_hash(request.client.host if request.client else None)}"
-        if wait_s := self._tries.begin(guesser):
+        client = f"key {client_ip_hash(request.client.host if request.client else None)}"
+        if wait_s := self._tries.record_attempt(client):
             text = translate(language, "sign_in_wait", seconds=math.ceil(wait_s))
             return JSONResponse({"message": text}, 429, {"Retry-After": str(math.ceil(wait_s))})
         session = secrets.token_urlsafe(32)  # a new one each time: nobody can have planted it
@@ -71,7 +71,7 @@ class _KeyRoutes:
         except DreaminaError as exc:
             return refusal(exc, language)
         if is_checked:
-            self._tries.succeeded(guesser)
+            self._tries.reset(client)
         return self._answer(hashed, cookie, is_checked=is_checked)
 
     async def take_back(self, request: Request) -> Response:

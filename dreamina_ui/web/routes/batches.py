@@ -30,7 +30,7 @@ from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.gradio_page.form import read_form
-from dreamina_ui.web.http import language_of, read_json, refusal, same_site
+from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import error_text, field_titles, pause_text, translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import settings_of
@@ -47,11 +47,11 @@ def build_batch_routes(
     """The routes of one studio's batches; `uses_sandbox` if the owner's jobs cost nothing."""
     here = _BatchRoutes(studio, batches, sender, access, uses_sandbox=uses_sandbox)
     return [
-        Route(f"/{PREFIX}/batch/fields", same_site(here.fields)),
-        Route(f"/{PREFIX}/batch/plan", same_site(here.plan), methods=["POST"]),
-        Route(f"/{PREFIX}/batches", same_site(here.list)),
-        Route(f"/{PREFIX}/batches", same_site(here.begin), methods=["POST"]),
-        Route(f"/{PREFIX}/batches/{{batch_id}}/{{action}}", same_site(here.act), methods=["POST"]),
+        Route(f"/{PREFIX}/batch/fields", here.fields),
+        Route(f"/{PREFIX}/batch/plan", here.plan, methods=["POST"]),
+        Route(f"/{PREFIX}/batches", here.list),
+        Route(f"/{PREFIX}/batches", here.begin, methods=["POST"]),
+        Route(f"/{PREFIX}/batches/{{batch_id}}/{{action}}", here.act, methods=["POST"]),
     ]
 
 

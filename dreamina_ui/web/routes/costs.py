@@ -1,4 +1,4 @@
-"""The HTTP route of what jobs cost."""
+"""The HTTP route of the spending totals."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import LedgerError
 from dreamina_ui.spending.costs import Costs
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import language_of, refusal, same_site
+from dreamina_ui.web.http import language_of, refusal
 from dreamina_ui.web.paths import PREFIX
 
 
-def build_cost_routes(costs: Costs, access: Permissions, clock: Callable[[], float]) -> list[BaseRoute]:
+def build_cost_routes(costs: Costs, permissions: Permissions, clock: Callable[[], float]) -> list[BaseRoute]:
     """The route `/dreamina/costs`."""
 
     async def read(request: Request) -> Response:
         """`{"today": "2026-11-23", "is_owner": bool, "money": Purse, "play": Purse}`; see `costs`."""
-        is_owner = access.is_owner(request)
+        is_owner = permissions.is_owner(request)
         try:
-            purses = await run_in_threadpool(costs.read, access.visitor(request), all_of_owner=is_owner)
+            purses = await run_in_threadpool(costs.read, permissions.visitor(request), all_of_owner=is_owner)
         except LedgerError as exc:
             return refusal(exc, language_of(request))
-        found = {name: asdict(purse) for name, purse in purses.items()}
+        totals = {name: asdict(purse) for name, purse in purses.items()}
         today = f"{datetime.fromtimestamp(clock(), timezone.utc):%Y-%m-%d}"
-        return JSONResponse({"today": today, "is_owner": is_owner, **found}, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"today": today, "is_owner": is_owner, **totals}, headers={"Cache-Control": "no-store"})
 
-    return [Route(f"/{PREFIX}/costs", same_site(read))]
+    return [Route(f"/{PREFIX}/costs", read)]

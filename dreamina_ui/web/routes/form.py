@@ -24,7 +24,7 @@ from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.gradio_page.form import read_form
-from dreamina_ui.web.http import IMMUTABLE, language_of, read_json, refusal, same_site
+from dreamina_ui.web.http import IMMUTABLE, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import field_titles, rule_text, translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
 from dreamina_ui.web.presenters import given_thumbnail, job_card
@@ -41,10 +41,10 @@ def build_form_routes(
     """
     here = _FormRoutes(studio, library, links, access, uses_sandbox)
     return [
-        Route(f"/{PREFIX}/generate", same_site(here.generate), methods=["POST"]),
-        Route(f"/{PREFIX}/prices", same_site(here.prices)),
-        Route(f"/{PREFIX}/{THUMBNAILS}/look", same_site(here.look), methods=["POST"]),
-        Route(f"/{PREFIX}/{THUMBNAILS}/link", same_site(here.link), methods=["POST"]),
+        Route(f"/{PREFIX}/generate", here.generate, methods=["POST"]),
+        Route(f"/{PREFIX}/prices", here.prices),
+        Route(f"/{PREFIX}/{THUMBNAILS}/look", here.look, methods=["POST"]),
+        Route(f"/{PREFIX}/{THUMBNAILS}/link", here.link, methods=["POST"]),
         Route(f"/{PREFIX}/{THUMBNAILS}/{{digest}}.webp", here.thumbnail),
         Route(f"/{FOLDER}/{{place:path}}", here.signed),
     ]

@@ -33,8 +33,8 @@ from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.embedded_metadata import size_with_settings, with_settings
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
-from dreamina_ui.web.auth.visitor import client_ip_hash, new_identity
-from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE, language_of, read_json, refusal, same_site
+from dreamina_ui.web.auth.visitor import client_ip_hash, new_visitor_secret
+from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import languages, page_words, translate
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, static_files
 from dreamina_ui.web.presenters import job_card, job_details, settings_object, was_given_files
@@ -49,12 +49,12 @@ def build_routes(studio: Studio, access: Permissions) -> list[BaseRoute]:
     here = _Routes(studio, access)
     return [
         Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", here.file),
-        Route(f"/{PREFIX}/jobs", same_site(here.jobs)),
-        Route(f"/{PREFIX}/left", same_site(here.left)),
-        Route(f"/{PREFIX}/events", same_site(here.events)),
-        Route(f"/{PREFIX}/jobs/{{job_id}}", same_site(here.job)),
-        Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", same_site(here.act), methods=["POST"]),
-        Route(f"/{PREFIX}/attach", same_site(here.attach), methods=["POST"]),
+        Route(f"/{PREFIX}/jobs", here.jobs),
+        Route(f"/{PREFIX}/left", here.left),
+        Route(f"/{PREFIX}/events", here.events),
+        Route(f"/{PREFIX}/jobs/{{job_id}}", here.job),
+        Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", here.act, methods=["POST"]),
+        Route(f"/{PREFIX}/attach", here.attach, methods=["POST"]),
         Route(f"/{PREFIX}/assets/{{digest}}/{{name:path}}", here.asset),
         Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", here.words),
     ]
@@ -101,7 +101,7 @@ class _Routes:
         left = await run_in_threadpool(self._studio.left, visitor or NOBODY, self._access.key_session(request))
         stopped = translate(language_of(request), f"error_stopped_{left.stopped}") if left.stopped else ""
         told = vars(left) | {"stopped": stopped, "is_owner": self._access.is_owner(request)}
-        identity = {} if visitor else {"identity": new_identity()}
+        identity = {} if visitor else {"identity": new_visitor_secret()}
         return JSONResponse(told | identity, headers={"Cache-Control": "no-store"})
 
     async def events(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The library's HTTP routes: pages of the wall, favourites, delete and undo, ZIP, settings by picture."""
+"""The library's HTTP routes: its pages, favorites, delete and undo, ZIP, and settings by picture."""
 
 from __future__ import annotations
 
@@ -20,57 +20,57 @@ from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Library, LibraryFi
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import language_of, read_json, refusal, same_site
+from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import file_size
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import job_details, wall_entry
 
-MAX_FILES_AT_ONCE = 5000
+MAX_FILES_PER_REQUEST = 5000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def build_library_routes(studio: Studio, library: Library, access: Permissions) -> list[BaseRoute]:
+def build_library_routes(studio: Studio, library: Library, permissions: Permissions) -> list[BaseRoute]:
     """The routes of one library."""
-    here = _LibraryRoutes(studio, library, access)
+    handlers = _LibraryRoutes(studio, library, permissions)
     prefix = f"/{PREFIX}/library"
     return [
-        Route(prefix, same_site(here.page)),
-        Route(f"{prefix}/usage", same_site(here.usage)),
-        Route(f"{prefix}/mark", same_site(here.mark), methods=["POST"]),
-        Route(f"{prefix}/zip", same_site(here.zip), methods=["GET", "POST"]),
-        Route(f"{prefix}/find", same_site(here.find), methods=["POST"]),
+        Route(prefix, handlers.page),
+        Route(f"{prefix}/usage", handlers.usage),
+        Route(f"{prefix}/mark", handlers.mark, methods=["POST"]),
+        Route(f"{prefix}/zip", handlers.zip, methods=["GET", "POST"]),
+        Route(f"{prefix}/find", handlers.find, methods=["POST"]),
     ]
 
 
 class _LibraryRoutes:
-    def __init__(self, studio: Studio, library: Library, access: Permissions) -> None:
+    def __init__(self, studio: Studio, library: Library, permissions: Permissions) -> None:
         self._studio = studio
         self._library = library
-        self._access = access
+        self._permissions = permissions
 
     async def page(self, request: Request) -> Response:
-        """One page of the wall: `{"entries": [...], "next": str | null}`."""
+        """One page of entries: `{"entries": [...], "next": str | null}`; `next` is the cursor of the next page."""
         language = language_of(request)
         try:
-            shown = self._shown(request, request.query_params)
-            entries = await run_in_threadpool(self._library.page, shown, request.query_params.get("after", ""))
+            query = self._filter(request, request.query_params)
+            entries = await run_in_threadpool(self._library.page, query, request.query_params.get("after", ""))
         except DreaminaError as exc:
             return refusal(exc, language)
-        next_place = entries[-1].place if len(entries) == PAGE_ENTRIES else None
-        walls = [wall_entry(entry, language) for entry in entries]
-        return JSONResponse({"entries": walls, "next": next_place}, headers={"Cache-Control": "no-store"})
+        next_cursor = entries[-1].place if len(entries) == PAGE_ENTRIES else None
+        shown = [wall_entry(entry, language) for entry in entries]
+        return JSONResponse({"entries": shown, "next": next_cursor}, headers={"Cache-Control": "no-store"})
 
     async def usage(self, request: Request) -> Response:
-        """What the library holds: its counts, and `size`, how large it is in the visitor's language."""
-        usage = await run_in_threadpool(self._library.usage, self._access.scope(request))
-        told = vars(usage) | {"size": file_size(language_of(request), usage.size_bytes)}
-        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+        """The library's counts, and its `size` in the visitor's language."""
+        usage = await run_in_threadpool(self._library.usage, self._permissions.scope(request))
+        totals = vars(usage) | {"size": file_size(language_of(request), usage.size_bytes)}
+        return JSONResponse(totals, headers={"Cache-Control": "no-store"})
 
     async def mark(self, request: Request) -> Response:
         """Mark files: `{"files": [file_key], "favourite": bool}` or `{"files": [...], "deleted": bool}`."""
         body = await read_json(request)
-        given = body.get("files")
-        files = [key for key in given if isinstance(key, str) and key.isascii()] if isinstance(given, list) else []
+        keys = body.get("files")
+        files = [key for key in keys if isinstance(key, str) and key.isascii()] if isinstance(keys, list) else []
         now = self._studio.now()
         marks = {
             column: now if body[name] else None
@@ -79,29 +79,29 @@ class _LibraryRoutes:
         }
         if not files or len(marks) != 1:
             return JSONResponse({"message": "files, and either favourite or deleted"}, 400)
-        scope = self._access.scope(request)
+        scope = self._permissions.scope(request)
         try:
-            count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_AT_ONCE], scope, **marks))
+            count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_PER_REQUEST], scope, **marks))
         except DreaminaError as exc:
             return refusal(exc, language_of(request))
         return JSONResponse({"count": count, "undo_s": UNDO_S})
 
     async def zip(self, request: Request) -> Response:
-        """Originals as one ZIP: those whose keys are given in the form, or all that the query shows."""
+        """Originals as one ZIP: those whose keys the form has, or all that match the query."""
         if request.method == "POST":
-            async with request.form(max_fields=4, max_part_size=MAX_FILES_AT_ONCE * 40) as form:
-                keys = str(form.get("files", "")).split(",")[:MAX_FILES_AT_ONCE]
-            entries = self._chosen(keys, self._access.scope(request))
+            async with request.form(max_fields=4, max_part_size=MAX_FILES_PER_REQUEST * 40) as form:
+                keys = str(form.get("files", "")).split(",")[:MAX_FILES_PER_REQUEST]
+            entries = self._selected(keys, self._permissions.scope(request))
         else:
-            shown = self._library.entries(self._shown(request, request.query_params))
-            entries = ((entry.job, entry.output) for entry in shown if entry.output)
+            matches = self._library.entries(self._filter(request, request.query_params))
+            entries = ((entry.job, entry.output) for entry in matches if entry.output)
         files = (
             (job, output, self._studio.original(job, output), file_name(job, output, "original"))
             for job, output in entries
         )
         first = await run_in_threadpool(next, files, None)
         if first is None:
-            return Response("No picture is there.", 404)
+            return Response("No picture is thandlers.", 404)
         name = f"dreamina-{datetime.now(timezone.utc):%Y-%m-%d}.zip"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         pieces = iterate_in_threadpool(stream_zip(chain([first], files)))
@@ -112,24 +112,24 @@ class _LibraryRoutes:
         sha256 = (await read_json(request)).get("sha256")
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             return JSONResponse({"message": "sha256"}, 400)
-        scope = self._access.scope(request)
+        scope = self._permissions.scope(request)
         job = await run_in_threadpool(self._library.by_sha256, sha256, scope)
         if job is None:
             return JSONResponse({"message": "unknown"}, 404)
         details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
         return JSONResponse(details)
 
-    def _chosen(self, keys: list[str], scope: str | None) -> Iterator[tuple[Job, Output]]:
+    def _selected(self, keys: list[str], scope: str | None) -> Iterator[tuple[Job, Output]]:
         for key in dict.fromkeys(keys):
-            found = self._studio.output(key)
-            if found is None or scope not in (None, found[0].visitor_id):
+            match = self._studio.output(key)
+            if match is None or scope not in (None, match[0].visitor_id):
                 continue
-            if found[1].state == "kept" and found[1].deleted_at is None:
-                yield found
+            if match[1].state == "kept" and match[1].deleted_at is None:
+                yield match
 
-    def _shown(self, request: Request, query: QueryParams) -> LibraryFilter:
+    def _filter(self, request: Request, query: QueryParams) -> LibraryFilter:
         return LibraryFilter(
-            visitor_id=self._access.scope(request),
+            visitor_id=self._permissions.scope(request),
             text=query.get("text", "")[:200],
             state=query.get("state", "")[:20],
             size=query.get("size", "")[:60],
@@ -141,7 +141,7 @@ class _LibraryRoutes:
 
 
 def _moment(text: str | None) -> float | None:
-    """Seconds since 1970 as text, the way a script gives them; None for anything else."""
+    """Parse seconds since 1970, as the page's script sends them; None for anything else."""
     try:
         moment = float(text or "nan")
     except ValueError:

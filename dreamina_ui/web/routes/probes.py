@@ -1,6 +1,6 @@
-"""Addresses for the machines that look after this one: `/healthz`, `/readyz` and, if the owner wants it, `/metrics`.
+"""Routes for monitoring: `/healthz`, `/readyz` and, if the owner wants it, `/metrics`.
 
-They stand at the root and need no login. The first two tell strangers nothing but which part is not ready.
+They are at the root and need no login. The first two tell strangers nothing but which part is not ready.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def build_probe_routes(
-    health: Health, metrics: Metrics | None, access: Permissions, metrics_token: str | None
+    health: Health, metrics: Metrics | None, permissions: Permissions, metrics_token: str | None
 ) -> list[BaseRoute]:
     """The routes; without `metrics` there is no `/metrics`.
 
     Args:
-        metrics_token: the bearer token that `/metrics` asks for; without one only the owner may read it.
+        metrics_token: the bearer token that `/metrics` requires; without one only the owner may read it.
     """
 
     async def healthz(request: Request) -> Response:
@@ -36,16 +36,16 @@ def build_probe_routes(
 
     async def readyz(request: Request) -> Response:
         missing = await run_in_threadpool(health.not_ready)
-        answer = {"ready": not missing, "not_ready": missing}
-        return JSONResponse(answer, 503 if missing else 200, headers=_NO_STORE)
+        status = {"ready": not missing, "not_ready": missing}
+        return JSONResponse(status, 503 if missing else 200, headers=_NO_STORE)
 
     async def show_metrics(request: Request) -> Response:
         assert metrics is not None
         if metrics_token is None:
-            allowed = access.is_owner(request)
+            allowed = permissions.is_owner(request)
         else:
-            given = request.headers.get("authorization", "").encode("latin-1")
-            allowed = hmac.compare_digest(given, f"Bearer {metrics_token}".encode())
+            header = request.headers.get("authorization", "").encode("latin-1")
+            allowed = hmac.compare_digest(header, f"Bearer {metrics_token}".encode())
         if not allowed:
             return PlainTextResponse("Not without the token.\n", 401, headers={"WWW-Authenticate": "Bearer"})
         try:

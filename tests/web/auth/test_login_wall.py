@@ -24,19 +24,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
 from dreamina_ui.ops.passwords import hash_password, read_logins
-from dreamina_ui.web.auth.login_wall import OPEN, Authenticator, LoginWall
+from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS, LoginThrottle
+from dreamina_ui.web.auth.login_wall import PUBLIC_PATHS, Authenticator, LoginWall
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
-from dreamina_ui.web.auth.sessions import FREE_TRIES, LoginThrottle, Sessions
-from dreamina_ui.web.auth.visitor import COOKIE, VisitorCookie, person_id, visitor_id
+from dreamina_ui.web.auth.sessions import Sessions
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, VisitorCookie, person_id, visitor_id
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import asset_path
-from dreamina_ui.web.routes.admin import build_owner_routes
+from dreamina_ui.web.routes.admin import build_admin_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.web.routes.batches import build_batch_routes
 from dreamina_ui.web.routes.jobs import build_routes
 from dreamina_ui.web.routes.library import build_library_routes
-from dreamina_ui.web.routes.login import build_sign_in_routes
+from dreamina_ui.web.routes.login import build_login_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
 from tests.support.harness import MODEL_ID, Clock, Scene
 from tests.support.library_rows import Shelf
@@ -60,13 +61,17 @@ def browse(forgotten_keys: list[str]) -> Browse:
     clock = Clock()
     access = Permissions(is_shared=True, owners=["bob"], sessions=Sessions(clock))
     logins = read_logins("alice:wonderland,bob:builder", None)
-    gate = Authenticator(access, logins, SecretStr(OWNER_PASSWORD), LoginThrottle(clock))
+    authenticator = Authenticator(access, logins, SecretStr(OWNER_PASSWORD), LoginThrottle(clock))
 
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
 
-    routes = [Route("/", tell(access)), WebSocketRoute("/ws", echo), *build_sign_in_routes(gate, forgotten_keys.append)]
-    app = Starlette(routes=routes, middleware=[Middleware(LoginWall, gate), Middleware(VisitorCookie)])
+    routes = [
+        Route("/", tell(access)),
+        WebSocketRoute("/ws", echo),
+        *build_login_routes(authenticator, forgotten_keys.append),
+    ]
+    app = Starlette(routes=routes, middleware=[Middleware(LoginWall, authenticator), Middleware(VisitorCookie)])
 
     def browse(address: str = "198.51.100.1") -> TestClient:
         return TestClient(app, "http://pictures.example", client=(address, 50000), follow_redirects=False)
@@ -130,7 +135,7 @@ def test_the_owners_password_opens_a_closed_page(browse: Browse) -> None:
 @pytest.mark.parametrize("value", ["login alice".ljust(40, "x"), person_id("login", "alice"), "person-".ljust(40)])
 def test_a_made_up_cookie_is_never_a_person(value: str) -> None:
     """What a person is in the ledger follows from the name; knowing it must open nothing."""
-    made_up = SimpleCookie({COOKIE: value}).output(header="").strip()
+    made_up = SimpleCookie({VISITOR_COOKIE: value}).output(header="").strip()
     assert not str(visitor_id(made_up)).startswith("person-")
 
 
@@ -139,35 +144,35 @@ def test_a_program_may_send_its_password_with_each_call(browse: Browse) -> None:
     program = browse()
     assert program.get("/x").headers["www-authenticate"].startswith("Basic")
     assert "www-authenticate" not in program.get("/x", headers={"Sec-Fetch-Site": "same-origin"}).headers
-    for _ in range(2 * FREE_TRIES):
+    for _ in range(2 * FREE_ATTEMPTS):
         assert program.get("/", auth=ALICE).json()["visitor"] == person_id("login", "alice")
     for broken in ("Basic", "Basic %%%", "Basic " + base64.b64encode(b"\xff").decode()):
         assert program.get("/x", headers={"Authorization": broken}).status_code == 401
-    codes = [program.get("/x", auth=("alice", str(number))).status_code for number in range(FREE_TRIES + 1)]
+    codes = [program.get("/x", auth=("alice", str(number))).status_code for number in range(FREE_ATTEMPTS + 1)]
     assert codes[-1] == 429
     assert program.get("/", auth=ALICE).status_code == 200
 
 
-def test_gradios_own_door_counts_tries(browse: Browse) -> None:
+def test_gradios_own_login_route_counts_attempts(browse: Browse) -> None:
     """Else a guesser goes around the form."""
     guesser = browse()
     codes = [guesser.post("/login", data={"username": "alice", "password": "x"}).status_code for _ in range(20)]
-    assert codes == [401] * FREE_TRIES + [429] * (20 - FREE_TRIES)
+    assert codes == [401] * FREE_ATTEMPTS + [429] * (20 - FREE_ATTEMPTS)
     assert sign_in(guesser, ALICE) == 429
 
 
 @pytest.mark.parametrize("keeps_cookies", [True, False])
-def test_signing_in_gives_no_new_tries_for_another_login(browse: Browse, keeps_cookies: bool) -> None:
+def test_signing_in_gives_no_new_attempts_for_another_login(browse: Browse, keeps_cookies: bool) -> None:
     """Who has any login could otherwise find the owner's password, one sign-in after every fourth guess."""
     guesser = browse()
     if keeps_cookies:
         guesser.get("/dreamina/sign-in")
-        guesser.cookies.set(COOKIE, "x" * 43)
+        guesser.cookies.set(VISITOR_COOKIE, "x" * 43)
     codes = []
-    for number in range(FREE_TRIES + 1):
+    for number in range(FREE_ATTEMPTS + 1):
         assert sign_in(guesser, ALICE) == 303
         codes.append(sign_in(guesser, ("", f"guess {number}")))
-    assert codes == [401] * FREE_TRIES + [429]
+    assert codes == [401] * FREE_ATTEMPTS + [429]
 
 
 def test_a_websocket_is_closed_too(browse: Browse) -> None:
@@ -196,7 +201,7 @@ def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
     batches = BatchStore(scene.ledger, scene.studio.controls, scene.studio.now)
     sender = Dispatcher(scene.studio, batches, scene.studio.now)
     ours += build_batch_routes(scene.studio, batches, sender, access)
-    ours += build_key_routes(scene.studio, access) + build_owner_routes(scene.studio, access, can_sign_in=True)
+    ours += build_key_routes(scene.studio, access) + build_admin_routes(scene.studio, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
     found: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}
     for route in walk(routes):
@@ -205,7 +210,7 @@ def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
     assert len(found) > 60
     session = requests.Session()
     for method, path in sorted(found):
-        if path not in OPEN:
+        if path not in PUBLIC_PATHS:
             answer = session.request(method, closed.url + path, timeout=10, allow_redirects=False)
             gone = path.startswith(("/gradio_api/", "/monitoring")) and answer.status_code == 404  # shut for all
             expected = 303 if (method, path) in (("GET", "/"), ("GET", "/dreamina/owner")) else 401

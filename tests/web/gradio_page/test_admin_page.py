@@ -16,7 +16,7 @@ from dreamina_ui.errors import BlockedError, BlockedWordError, LimitError, Stopp
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.i18n.translate import translate
-from dreamina_ui.web.routes.admin import build_owner_routes
+from dreamina_ui.web.routes.admin import build_admin_routes
 from tests.support.bad_server import Answer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
 from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
@@ -37,7 +37,7 @@ def owner(scene: Scene, service: Service) -> Iterator[TestClient]:
     """The owner, at the machine itself, without a page."""
     service.accept(Answer(silent=True))
     scene.start()
-    routes = build_owner_routes(scene.studio, Permissions(is_shared=False), can_sign_in=False)
+    routes = build_admin_routes(scene.studio, Permissions(is_shared=False), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
@@ -122,7 +122,7 @@ def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
 
 def test_without_a_password_there_is_no_way_in(scene: Scene) -> None:
     """And none is promised."""
-    routes = build_owner_routes(scene.studio, Permissions(is_shared=True), can_sign_in=False)
+    routes = build_admin_routes(scene.studio, Permissions(is_shared=True), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         assert client.get("/dreamina/owner").status_code == 403
 

@@ -15,7 +15,7 @@ from gradio_client.exceptions import AppError
 from starlette.requests import HTTPConnection
 
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
-from dreamina_ui.web.auth.sessions import COOKIE as SIGN_IN_COOKIE
+from dreamina_ui.web.auth.sessions import SESSION_COOKIE
 from tests.support.bad_server import Misbehaving, json_answer
 from tests.support.browser import SMALL, AppProcess, Visitor, last_event, wait_for
 from tests.support.harness import MODEL_ID, SUBMIT, Service
@@ -150,12 +150,12 @@ def test_a_key_serves_only_the_login_that_gave_it() -> None:
     cookie = "k" * 43
 
     def session(token: str = "") -> str | None:
-        cookies = f"{KEY_COOKIE}={cookie}; {SIGN_IN_COOKIE}={token}".encode()
+        cookies = f"{KEY_COOKIE}={cookie}; {SESSION_COOKIE}={token}".encode()
         return access.key_session(HTTPConnection({"type": "http", "headers": [(b"cookie", cookies)]}))
 
-    ann, bob = access.sessions.begin("ann"), access.sessions.begin("bob")
+    ann, bob = access.sessions.create("ann"), access.sessions.create("bob")
     assert len({session(), session(ann), session(bob), None}) == 4
-    assert session(ann) == session(access.sessions.begin("ann"))
+    assert session(ann) == session(access.sessions.create("ann"))
 
 
 def test_a_program_gives_its_key_with_the_call(keyed_app: AppProcess, server: Misbehaving) -> None:

@@ -15,7 +15,7 @@ import pytest
 import requests
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
-from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import Answer
 from tests.support.browser import AppProcess, ScriptedApp, Visitor, wait_for
@@ -524,7 +524,7 @@ class Drawer:
 
     def __init__(self, app: AppProcess, **headers: str) -> None:
         visitor = Visitor(app)
-        cookie = f"{COOKIE}={visitor.http.cookies[COOKIE]}"
+        cookie = f"{VISITOR_COOKIE}={visitor.http.cookies[VISITOR_COOKIE]}"
         self.visitor_id = visitor_id(cookie)
         self._address = f"{app.url}/dreamina"
         self._headers = {"Cookie": cookie, **headers}

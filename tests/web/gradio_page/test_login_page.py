@@ -15,19 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS, MAX_ATTEMPTS_PER_MINUTE, MAX_DELAY_S, LoginThrottle
 from dreamina_ui.web.auth.login_wall import Authenticator
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.sessions import (
-    COOKIE,
-    FREE_TRIES,
-    LASTS_S,
-    MAX_TRIES_A_MINUTE,
-    MAX_WAIT_S,
-    LoginThrottle,
-    Sessions,
-)
+from dreamina_ui.web.auth.sessions import SESSION_COOKIE, SESSION_TTL_S, Sessions
 from dreamina_ui.web.auth.visitor import VisitorCookie
-from dreamina_ui.web.routes.login import build_sign_in_routes
+from dreamina_ui.web.middleware.origin_guard import OriginGuard
+from dreamina_ui.web.routes.login import build_login_routes
 from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
 from tests.support.harness import Clock
 from tests.support.library_rows import Shelf
@@ -53,9 +47,9 @@ def tell(access: Permissions) -> Callable[[Request], Awaitable[Response]]:
 def browse(clock: Clock) -> Browse:
     """A new browser at an address, on a shared page that tells at `/` what it may see."""
     access = Permissions(is_shared=True, sessions=Sessions(clock))
-    gate = Authenticator(access, owner_password=SecretStr(OWNER_PASSWORD), tries=LoginThrottle(clock))
-    routes = [Route("/", tell(access)), *build_sign_in_routes(gate)]
-    app = Starlette(routes=routes, middleware=[Middleware(VisitorCookie)])
+    authenticator = Authenticator(access, owner_password=SecretStr(OWNER_PASSWORD), throttle=LoginThrottle(clock))
+    routes = [Route("/", tell(access)), *build_login_routes(authenticator)]
+    app = Starlette(routes=routes, middleware=[Middleware(OriginGuard), Middleware(VisitorCookie)])
 
     def browse(address: str = "198.51.100.1", base_url: str = "http://pictures.example") -> TestClient:
         return TestClient(app, base_url, client=(address, 50000), follow_redirects=False)
@@ -96,7 +90,7 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(browse: Browse) ->
     """A copy of the cookie that somebody took is worth nothing afterwards."""
     owner, thief = browse(), browse()
     sign_in(owner)
-    thief.cookies.set(COOKIE, owner.cookies[COOKIE])
+    thief.cookies.set(SESSION_COOKIE, owner.cookies[SESSION_COOKIE])
     assert is_owner(thief)
     owner.post("/dreamina/sign-out")
     assert not is_owner(thief)
@@ -105,10 +99,10 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(browse: Browse) ->
 def test_a_session_ends_by_itself(browse: Browse, clock: Clock) -> None:
     """A forgotten browser does not stay the owner's for ever."""
     owner = browse()
-    token = sign_in(owner).cookies[COOKIE]
-    clock.advance(LASTS_S + 1)
+    token = sign_in(owner).cookies[SESSION_COOKIE]
+    clock.advance(SESSION_TTL_S + 1)
     later = browse()
-    later.cookies.set(COOKIE, token)
+    later.cookies.set(SESSION_COOKIE, token)
     assert not is_owner(later)
 
 
@@ -155,7 +149,7 @@ def test_another_sites_page_can_sign_nobody_in_or_out(browse: Browse) -> None:
 def test_who_guesses_waits_longer_and_longer(browse: Browse, clock: Clock) -> None:
     """A password must not be found by trying; the wait ends, as nobody is locked out for ever."""
     guesser = browse()
-    assert [sign_in(guesser, "x").status_code for _ in range(FREE_TRIES)] == [401] * FREE_TRIES
+    assert [sign_in(guesser, "x").status_code for _ in range(FREE_ATTEMPTS)] == [401] * FREE_ATTEMPTS
     waits = []
     for _ in range(12):
         answer = sign_in(guesser)
@@ -164,7 +158,7 @@ def test_who_guesses_waits_longer_and_longer(browse: Browse, clock: Clock) -> No
         clock.advance(waits[-1])
         assert sign_in(guesser, "x").status_code == 401
     assert waits[:3] == [5, 10, 20]
-    assert waits[-1] == MAX_WAIT_S
+    assert waits[-1] == MAX_DELAY_S
     assert sign_in(browse("198.51.100.2")).status_code == 303, "others do not wait"
 
 
@@ -173,8 +167,8 @@ def test_many_guessers_wait_together_and_the_owner_does_not(browse: Browse, cloc
     owner = browse("203.0.113.1")
     owner.get("/")
     assert sign_in(owner).status_code == 303
-    codes = [sign_in(browse(f"198.51.100.{number}"), "x").status_code for number in range(MAX_TRIES_A_MINUTE + 5)]
-    assert codes.count(401) == MAX_TRIES_A_MINUTE - 1
+    codes = [sign_in(browse(f"198.51.100.{number}"), "x").status_code for number in range(MAX_ATTEMPTS_PER_MINUTE + 5)]
+    assert codes.count(401) == MAX_ATTEMPTS_PER_MINUTE - 1
     assert codes[-5:] == [429] * 5
     assert sign_in(owner).status_code == 303
     clock.advance(61)
@@ -184,7 +178,7 @@ def test_many_guessers_wait_together_and_the_owner_does_not(browse: Browse, cloc
 def test_a_stranger_who_says_localhost_is_not_at_the_machine(browse: Browse) -> None:
     """Who sits at the machine waits for nobody; a stranger must neither have that nor use it up."""
     stranger, owner = browse(base_url="http://localhost"), browse("127.0.0.1", base_url="http://localhost")
-    assert [sign_in(stranger, "x").status_code for _ in range(FREE_TRIES + 1)][-1] == 429
+    assert [sign_in(stranger, "x").status_code for _ in range(FREE_ATTEMPTS + 1)][-1] == 429
     assert sign_in(owner).status_code == 303
 
 

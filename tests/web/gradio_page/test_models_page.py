@@ -20,7 +20,7 @@ from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import MODELS_FOLDER, load_models
 from dreamina_ui.sandbox.service import Service as SandboxService
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
-from dreamina_ui.web.auth.visitor import COOKIE, visitor_id
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.presenters import job_card
 from dreamina_ui.web.routes.form import build_form_routes
@@ -242,11 +242,11 @@ def client(scene: Scene, shelf: Shelf) -> TestClient:
     links = SignedUrls("https://studio.example", b"s" * 32, scene.clock)
     scene.studio.given = InputFiles(scene.folder / "given", UrlGuard(), links, shelf.library.picture)
     routes = build_form_routes(scene.studio, shelf.library, links, Permissions(is_shared=True), uses_sandbox=False)
-    return TestClient(Starlette(routes=routes), "https://studio.example", cookies={COOKIE: ME})
+    return TestClient(Starlette(routes=routes), "https://studio.example", cookies={VISITOR_COOKIE: ME})
 
 
 def link(client: TestClient, shelf: Shelf, **fields: Any) -> str:
-    job = shelf.add("mine", visitor_id=visitor_id(f"{COOKIE}={ME}"), **fields)
+    job = shelf.add("mine", visitor_id=visitor_id(f"{VISITOR_COOKIE}={ME}"), **fields)
     answer = client.post("/dreamina/given/link", json={"file": job.outputs[0].file_key})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["address"])

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, 
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.settings import TOKEN_VARIABLES
-from dreamina_ui.web.auth.visitor import COOKIE
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
 from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.bad_server import Answer
 from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
@@ -372,7 +372,7 @@ def test_a_browser_that_refuses_our_cookie_keeps_its_jobs(held: HeldSandbox, ope
     secret = page.evaluate("localStorage.getItem('dreamina.visitor')")
     assert len(secret) >= 22, "128 bits"
     address = f"{held.app.url}/dreamina/jobs"
-    cookie = {"Cookie": f"{COOKIE}={secret[::-1]}"}
+    cookie = {"Cookie": f"{VISITOR_COOKIE}={secret[::-1]}"}
     mine, with_cookie = (
         requests.get(address, headers={"X-Dreamina-Visitor": secret, **more}, timeout=10).json()
         for more in ({}, cookie)

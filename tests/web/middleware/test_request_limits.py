@@ -20,9 +20,9 @@ from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
 
 from dreamina_ui.web.auth.visitor import VisitorCookie, client_ip_hash, visitor_id
-from dreamina_ui.web.middleware import request_limits as doors
+from dreamina_ui.web.middleware import gradio_patches
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
-from dreamina_ui.web.middleware.request_limits import RequestLimits
+from dreamina_ui.web.middleware.request_limits import MAX_OPEN_PER_CLIENT, MAX_OPEN_PER_VISITOR, RequestLimits
 from dreamina_ui.web.middleware.security_headers import SecurityHeaders
 from tests.support.browser import AppProcess, HeldSandbox, Visitor, wait_for
 
@@ -33,7 +33,7 @@ Ask = Callable[[str], requests.Response]
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[str]:
-    """The address of a plain Gradio app, as its documentation teaches it: every door of it is open."""
+    """The address of a plain Gradio app, as its documentation teaches it: every route of it is open."""
 
     def generate(prompt: str) -> str:
         return prompt
@@ -73,7 +73,7 @@ def join(session: str) -> Ask:
     return ask
 
 
-DOORS: dict[str, Ask] = {
+OPEN_IN_GRADIO: dict[str, Ask] = {
     "an upload without limit": post("/gradio_api/upload", files={"files": b"x" * 2_000_000}),
     "a run past the queue": post("/gradio_api/run/generate", json={"data": ["x"]}),
     "a run past the queue, by its old name": post("/gradio_api/api/generate", json={"data": ["x"]}),
@@ -89,16 +89,16 @@ DOORS: dict[str, Ask] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_door_that_gradio_leaves_open_is_shut(plain: str, app: AppProcess, door: str) -> None:
+@pytest.mark.parametrize("request_name", OPEN_IN_GRADIO)
+def test_a_route_that_gradio_leaves_open_is_disabled(plain: str, app: AppProcess, request_name: str) -> None:
     """Nobody uploads, reads along or goes past the queue through a page that makes pictures."""
-    assert DOORS[door](plain).status_code == 200
-    assert DOORS[door](app.url).status_code in (400, 403, 404, 413)
+    assert OPEN_IN_GRADIO[request_name](plain).status_code == 200
+    assert OPEN_IN_GRADIO[request_name](app.url).status_code in (400, 403, 404, 413)
 
 
 def test_no_file_of_gradios_cache_is_served_to_anyone(plain: str, app: AppProcess) -> None:
     """A file has an owner; and `file=` fetches foreign addresses too."""
-    theirs = DOORS["an upload without limit"](plain).json()[0]
+    theirs = OPEN_IN_GRADIO["an upload without limit"](plain).json()[0]
     assert requests.get(f"{plain}/gradio_api/file={theirs}", timeout=10).status_code == 200
     assert requests.get(f"{plain}/gradio_api/file=https://example.com/a.png", timeout=10).status_code != 404
     assert requests.get(f"{plain}/gradio_api/proxy=https://a.hf.space/", timeout=10).status_code != 404
@@ -134,14 +134,14 @@ def test_what_breaks_inside_is_not_told(plain: str, app: AppProcess) -> None:
 
 def test_what_nobody_fetches_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradio keeps each session whose events nobody reads, and a stranger makes thousands of them in a minute."""
-    monkeypatch.setattr(doors, "MAX_SESSIONS", 3)
+    monkeypatch.setattr(gradio_patches, "MAX_SESSIONS", 3)
 
     async def kept(sessions: int, *, is_bounded: bool) -> int:
         with gr.Blocks() as page:
             gr.Button().click(lambda: None)
         page.queue()
         if is_bounded:
-            doors.bound_queue(page._queue)
+            gradio_patches.limit_queue_memory(page._queue)
         for number in range(sessions):
             body = PredictBodyInternal(data=[], fn_index=0, session_hash=f"s{number}", request=None)
             assert (await page._queue.push(body, None, None))[0]
@@ -400,8 +400,8 @@ def test_a_body_that_never_ends_is_given_up() -> None:
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    assert ask(RequestLimits(_reads, body_s=0.05), method="POST", receive=trickle).status == 408
-    assert ask(RequestLimits(_reads, body_s=0.05), method="POST", receive=never).status == 408
+    assert ask(RequestLimits(_reads, body_timeout_s=0.05), method="POST", receive=trickle).status == 408
+    assert ask(RequestLimits(_reads, body_timeout_s=0.05), method="POST", receive=never).status == 408
 
 
 def test_a_client_that_reads_nothing_is_given_up() -> None:
@@ -410,14 +410,14 @@ def test_a_client_that_reads_nothing_is_given_up() -> None:
     async def unread(message: Any) -> None:
         await asyncio.Event().wait()
 
-    asyncio.run(asyncio.wait_for(answer_of(RequestLimits(_hello, read_s=0.05), send=unread), 5))
+    asyncio.run(asyncio.wait_for(answer_of(RequestLimits(_hello, read_timeout_s=0.05), send=unread), 5))
 
 
 @pytest.mark.parametrize(
     ("limit", "headers", "stranger"),
     [
-        (doors.VISITOR_AT_ONCE, {"Cookie": f"dreamina_visitor={'v' * 43}"}, {}),
-        (doors.ADDRESS_AT_ONCE, {}, {"client": "203.0.113.8"}),
+        (MAX_OPEN_PER_VISITOR, {"Cookie": f"dreamina_visitor={'v' * 43}"}, {}),
+        (MAX_OPEN_PER_CLIENT, {}, {"client": "203.0.113.8"}),
     ],
     ids=["visitor", "address"],
 )
