@@ -1,7 +1,7 @@
-"""Several prompts, alternatives in braces, several values and repeats become a list of jobs to be.
+"""Expand a batch request (prompts, alternatives in braces, several values, repeats) into the inputs of its jobs.
 
-Nothing is written and nothing is sent. How many there will be is known before any of them is made: a few characters
-can ask for millions.
+Nothing is written and nothing is sent. The jobs are counted before any of them is made: a few characters can ask for
+millions.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 
 MAX_JOBS = 200
-"""How many jobs one batch may have."""
+"""The maximum number of jobs in one batch."""
 
-MAX_CHARACTERS = 20_000
-"""How long the inputs of one job of a batch may be as JSON: two hundred long texts could fill the disk."""
+MAX_INPUT_CHARACTERS = 20_000
+"""The maximum length of one job's inputs as JSON: two hundred long texts could fill the disk."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_PIECE = re.compile(r"\\[\\{|}]|[{|}]|[^\\{|}]+|\\")
+_SYMBOL = re.compile(r"\\[\\{|}]|[{|}]|[^\\{|}]+|\\")
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What a person asks of a batch.
+    """What a person asks for in a batch.
 
     Attributes:
-        text: prompts, one a line; `{red|blue} fox` is two of them, and a brace after a backslash is just a brace.
-        inputs: what all jobs have in common, by schema key.
-        values: several values of a field, by schema key; they take the place of the common one.
-        repeats: how often each job is made.
+        text: prompts, one per line; `{red|blue} fox` means two of them, and a backslash before a brace makes it
+            literal.
+        inputs: the inputs that all jobs share, by schema key.
+        values: several values of a field, by schema key; they replace the shared one.
+        repeats: how many times each job is made.
     """
 
     text: str
@@ -45,98 +46,98 @@ class BatchRequest:
 
 
 def prompt_field(model: Model) -> Field | None:
-    """The field that the lines are for: the first text that must be given, or else the first text."""
+    """The field that the lines are for: the first required text field, or else the first text field."""
     texts = [field for field in model.fields if field.kind.is_text]
     return next((field for field in texts if field.required), texts[0] if texts else None)
 
 
-def expand(model: Model, wishes: BatchRequest) -> list[dict[str, Any]]:
-    """All jobs that are asked for, each as checked inputs: line by line, then by the fields' values, then repeats.
+def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
+    """The validated inputs of all jobs, ordered by line, then by the fields' values, then repeats.
 
     Raises:
-        PlanError: there is none or there are too many, or a line is wrong, and which.
-        InputError: a field that cannot have several values, or no number of repeats.
+        BatchError: there are no jobs or too many, or a line is invalid; it says which line.
+        InputError: a field cannot have several values, or `repeats` is not a positive integer.
     """
     prompt = prompt_field(model)
     if prompt is None:
-        raise InputError("text", "unknown", None, wishes.text)
-    if isinstance(wishes.repeats, bool) or not isinstance(wishes.repeats, int):
-        raise InputError("repeats", "type", "integer", wishes.repeats)
-    if wishes.repeats < 1:
-        raise InputError("repeats", "minimum", 1, wishes.repeats)
-    axes = _axes(model, wishes.values)
-    each = _count(wishes.repeats, axes.values())
+        raise InputError("text", "unknown", None, request.text)
+    if isinstance(request.repeats, bool) or not isinstance(request.repeats, int):
+        raise InputError("repeats", "type", "integer", request.repeats)
+    if request.repeats < 1:
+        raise InputError("repeats", "minimum", 1, request.repeats)
+    axes = _axes(model, request.values)
+    jobs_per_prompt = _count(request.repeats, axes.values())
     lines: list[tuple[int, list[Sequence[str]]]] = []
     total = 0
-    for number, line in enumerate(_LINE_END.split(wishes.text), 1):
+    for number, line in enumerate(_LINE_END.split(request.text), 1):
         if line.strip():
             parts = _parts(line, number)
-            total += _count(each, parts)
+            total += _count(jobs_per_prompt, parts)
             if total > MAX_JOBS:
                 raise BatchError("many", most=MAX_JOBS)
             lines.append((number, parts))
     if not lines:
         raise BatchError("empty")
-    found: list[dict[str, Any]] = []
+    jobs: list[dict[str, Any]] = []
     for number, parts in lines:
-        for words in product(*parts):
+        for texts in product(*parts):
             for values in product(*axes.values()):
-                inputs = {**wishes.inputs, **dict(zip(axes, values, strict=True)), prompt.key: "".join(words).strip()}
+                inputs = {**request.inputs, **dict(zip(axes, values, strict=True)), prompt.key: "".join(texts).strip()}
                 try:
-                    checked = model.validate_inputs(inputs)
-                    _check_length(checked)
+                    validated = model.validate_inputs(inputs)
+                    _limit_length(validated)
                 except InputError as exc:
                     raise BatchError("input", line=number, exc=exc) from exc
-                found.extend(dict(checked) for _ in range(wishes.repeats))
-    return found
+                jobs.extend(dict(validated) for _ in range(request.repeats))
+    return jobs
 
 
-def _check_length(inputs: Mapping[str, Any]) -> None:
+def _limit_length(inputs: Mapping[str, Any]) -> None:
     lengths = {key: len(json.dumps(value)) for key, value in inputs.items()}
-    if sum(lengths.values()) > MAX_CHARACTERS:
+    if sum(lengths.values()) > MAX_INPUT_CHARACTERS:
         longest = max(lengths, key=lambda key: lengths[key])
-        raise InputError(longest, "maxLength", MAX_CHARACTERS, inputs[longest])
+        raise InputError(longest, "maxLength", MAX_INPUT_CHARACTERS, inputs[longest])
 
 
 def _axes(model: Model, values: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """Each field's values, every one once, in schema order; fields with none of their own are left out."""
+    """The distinct values of each field that varies, in schema order."""
     varied = {field.key for field in model.fields if field.kind.can_vary}
-    for key, given in values.items():
+    for key, several in values.items():
         if key not in varied:
-            raise InputError(key, "unknown", None, given)
-        if not isinstance(given, list | tuple) or any(not isinstance(value, str | int | float) for value in given):
-            raise InputError(key, "type", "list of values", given)
-        if len(given) > MAX_JOBS:
+            raise InputError(key, "unknown", None, several)
+        if not isinstance(several, list | tuple) or any(not isinstance(value, str | int | float) for value in several):
+            raise InputError(key, "type", "list of values", several)
+        if len(several) > MAX_JOBS:
             raise BatchError("many", most=MAX_JOBS)
     return {field.key: list(dict.fromkeys(values[field.key])) for field in model.fields if values.get(field.key)}
 
 
 def _count(count: int, factors: Any) -> int:
-    """A product that stops growing once it is too much: exact numbers of this kind could fill the memory."""
+    """The product of the lengths, capped just above `MAX_JOBS`: the exact number could fill the memory."""
     for factor in factors:
         count = min(count * len(factor), MAX_JOBS + 1)
     return min(count, MAX_JOBS + 1)
 
 
 def _parts(line: str, number: int) -> list[Sequence[str]]:
-    """A line as parts that follow each other, each one a choice of texts."""
+    """A line as consecutive parts, each of them a choice between texts."""
     parts: list[Sequence[str]] = []
     choices: list[str] | None = None
     text: list[str] = []
-    for piece in _PIECE.findall(line):
-        if piece == "{":
+    for symbol in _SYMBOL.findall(line):
+        if symbol == "{":
             if choices is not None:
                 raise BatchError("nested", line=number)
             parts.append(("".join(text),))
             choices, text = [], []
-        elif piece == "|" and choices is not None:
+        elif symbol == "|" and choices is not None:
             choices.append("".join(text))
             text = []
-        elif piece == "}" and choices is not None:
+        elif symbol == "}" and choices is not None:
             parts.append((*choices, "".join(text)))
             choices, text = None, []
         else:
-            text.append(piece[1:] if len(piece) == 2 and piece[0] == "\\" else piece)
+            text.append(symbol[1:] if len(symbol) == 2 and symbol[0] == "\\" else symbol)
     if choices is not None:
         raise BatchError("unclosed", line=number)
     return [*parts, ("".join(text),)]

@@ -1,4 +1,4 @@
-"""Lines, alternatives, values and repeats become a list of jobs, known in number before any is made."""
+"""Lines, alternatives, values and repeats become a list of jobs, counted before any of them is made."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ def prompts(text: str, **more: Any) -> list[str]:
 
 
 def test_each_line_with_each_alternative_is_one_job_in_reading_order() -> None:
-    """The table must be the text, spelt out."""
+    """The table must show exactly what the text says."""
     text = "a {red|blue} fox {in snow|at sea}\r\n\n   \n two {|big }dogs \n"
     assert prompts(text) == [
         "a red fox in snow", "a red fox at sea", "a blue fox in snow", "a blue fox at sea", "two dogs", "two big dogs",
     ]  # fmt: skip
 
 
-def test_a_backslash_makes_a_brace_just_a_brace() -> None:
-    """A prompt may hold any character; one that stands alone needs no backslash."""
+def test_a_backslash_makes_a_brace_literal() -> None:
+    """A prompt may contain any character; a lone bar or closing brace needs no backslash."""
     assert prompts(r"\{a\} {b\|c|d\}} | } \\ \n") == [r"{a} b|c | } \ \n", r"{a} d} | } \ \n"]
 
 
-def test_values_and_repeats_multiply_in_the_schemas_order() -> None:
-    """All jobs of one prompt stand together, and those that are the same follow each other."""
+def test_values_and_repeats_multiply_in_schema_order() -> None:
+    """All jobs of one prompt are adjacent, and so are equal jobs."""
     small, large = SIZES.choices[0], SIZES.choices[6]
-    found = expand(
+    jobs = expand(
         MODEL,
         BatchRequest(
             "a\nb", inputs={"force_single": True}, values={"scale": [0.1, 1], SIZES.key: [small, large]}, repeats=2
         ),
     )
-    assert len(found) == 2 * 2 * 2 * 2
-    assert [(job["prompt"], job[SIZES.key], job["scale"]) for job in found[:8:2]] == [
+    assert len(jobs) == 2 * 2 * 2 * 2
+    assert [(job["prompt"], job[SIZES.key], job["scale"]) for job in jobs[:8:2]] == [
         ("a", small, 0.1), ("a", small, 1), ("a", large, 0.1), ("a", large, 1),
     ]  # fmt: skip
-    assert found[0] == found[1]
-    assert all(job["force_single"] is True for job in found)
+    assert jobs[0] == jobs[1]
+    assert all(job["force_single"] is True for job in jobs)
 
 
-def test_every_job_is_checked_and_filled_in_like_a_press() -> None:
-    """What the table shows is what is sent."""
+def test_every_job_is_validated_and_completed_like_a_single_job() -> None:
+    """The table shows exactly what is sent."""
     assert expand(MODEL, BatchRequest(" a ")) == [MODEL.validate_inputs({"prompt": "a"})]
     assert prompts("a\na", values={"scale": []}) == ["a", "a"], "no value chosen is as in the form"
     assert len(prompts("a", values={"scale": [0.5, 0.5]})) == 1, "one value given twice is one value"
@@ -71,13 +71,13 @@ def test_every_job_is_checked_and_filled_in_like_a_press() -> None:
         ("ok\n\n{|}", "input", 3),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text: str, rule: str, line: int | None) -> None:
-    """Who pasted fifty lines must not search."""
-    with pytest.raises(BatchError) as told:
+def test_an_error_names_its_line(text: str, rule: str, line: int | None) -> None:
+    """After pasting fifty lines, nobody wants to search."""
+    with pytest.raises(BatchError) as caught:
         prompts(text)
-    assert (told.value.rule, told.value.line) == (rule, line)
-    assert (told.value.exc is not None) == (rule == "input")
-    assert line is None or f"Line {line}" in str(told.value)
+    assert (caught.value.rule, caught.value.line) == (rule, line)
+    assert (caught.value.exc is not None) == (rule == "input")
+    assert line is None or f"Line {line}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -85,29 +85,29 @@ def test_what_is_wrong_is_told_with_its_line(text: str, rule: str, line: int | N
     ["{a|b}" * 300_000, "{" + "a|" * 400_000 + "}", "a\n" * 400_000, "{a|b|c|d|e|f|g|h}" * 9],
     ids=["product", "alternatives", "lines", "small"],
 )
-def test_a_bomb_is_refused_before_it_goes_off(text: str) -> None:
-    """A stranger's text must not fill the memory; most of this time is reading a megabyte."""
+def test_an_expansion_bomb_is_refused_before_it_expands(text: str) -> None:
+    """A stranger's text must not fill the memory."""
     began_s = time.process_time()
-    with pytest.raises(BatchError) as told:
+    with pytest.raises(BatchError) as caught:
         prompts(text, values={"scale": [0.1, 0.2]}, repeats=3)
-    assert told.value.rule == "many"
+    assert caught.value.rule == "many"
     assert time.process_time() - began_s < 2
 
 
-def test_a_few_characters_do_not_become_hundreds_of_megabytes() -> None:
-    """A model may set no bound on its prompt, and each repeat of a megabyte would be shown and written once more."""
+def test_long_prompts_do_not_multiply_into_hundreds_of_megabytes() -> None:
+    """A model may have no limit on its prompt, and every repeat would be shown and stored."""
     model = load_models()["bytedance/dreamina-4-0/edit"]
     common = {"image_urls": ["https://files.example/a.png"]}
-    with pytest.raises(BatchError) as told:
+    with pytest.raises(BatchError) as caught:
         expand(model, BatchRequest("fox\n" + "x" * 900_000, common, repeats=100))
-    assert told.value.line == 2
-    assert told.value.exc is not None
-    assert (told.value.exc.field, told.value.exc.rule) == ("prompt", "maxLength")
+    assert caught.value.line == 2
+    assert caught.value.exc is not None
+    assert (caught.value.exc.field, caught.value.exc.rule) == ("prompt", "maxLength")
     assert len(expand(model, BatchRequest("x" * 19_000, common, repeats=3))) == 3
 
 
-def test_the_most_is_allowed_and_one_more_is_not() -> None:
-    """A bound that is off by one is found by the first person who counts."""
+def test_the_maximum_is_allowed_and_one_more_is_not() -> None:
+    """The documented limit is the real one."""
     assert len(prompts("fox", repeats=MAX_JOBS)) == MAX_JOBS
     for repeats in (MAX_JOBS + 1, 10**30):
         with pytest.raises(BatchError):
@@ -115,27 +115,27 @@ def test_the_most_is_allowed_and_one_more_is_not() -> None:
 
 
 @pytest.mark.parametrize("repeats", [0, -1, 1.5, True, "2", None])
-def test_repeats_are_a_number_from_one(repeats: Any) -> None:
-    """It comes from outside."""
-    with pytest.raises(InputError) as told:
+def test_repeats_must_be_a_positive_integer(repeats: Any) -> None:
+    """It comes from a request body."""
+    with pytest.raises(InputError) as caught:
         prompts("fox", repeats=repeats)
-    assert told.value.field == "repeats"
+    assert caught.value.field == "repeats"
 
 
 @pytest.mark.parametrize(
     "values",
     [{"prompt": ["a"]}, {"force_single": [True]}, {"nobody": [1]}, {"scale": 1}, {"scale": [[1]]}, {"scale": [{}]}],
 )
-def test_only_choices_and_numbers_have_several_values(values: Any) -> None:
-    """The form offers no others, and a program reads why."""
+def test_only_fields_that_can_vary_have_several_values(values: Any) -> None:
+    """The form offers no others, and programs get the reason."""
     with pytest.raises(InputError):
         prompts("fox", values=values)
     with pytest.raises(BatchError):
         prompts("fox", values={"scale": [0.5] * (MAX_JOBS + 1)})
 
 
-def test_the_lines_go_into_the_text_that_must_be_given() -> None:
-    """No field is named in code: another model calls it otherwise."""
+def test_the_lines_go_into_the_required_text_field() -> None:
+    """No field is named in code: other models use other names."""
     schema: dict[str, Any] = {
         "properties": {"note": {"type": "string"}, "words": {"type": "string"}, "n": {"enum": [1, 2]}}
     }
@@ -153,35 +153,35 @@ def test_the_lines_go_into_the_text_that_must_be_given() -> None:
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.text() | st.text("ab{|}\\\n "), st.integers(1, 3))
-def test_any_text_is_a_list_of_checked_jobs_or_a_named_error(text: str, repeats: int) -> None:
-    """Text comes from outside; whatever it is, it is planned as a whole or not at all."""
+def test_any_text_is_a_list_of_valid_jobs_or_a_named_error(text: str, repeats: int) -> None:
+    """Whatever the text is, it is planned as a whole or not at all."""
     try:
-        found = expand(MODEL, BatchRequest(text, repeats=repeats))
+        jobs = expand(MODEL, BatchRequest(text, repeats=repeats))
     except (BatchError, InputError):
         return
-    assert 0 < len(found) <= MAX_JOBS
-    assert len(found) % repeats == 0
-    assert all(MODEL.validate_inputs(job) == job for job in found)
+    assert 0 < len(jobs) <= MAX_JOBS
+    assert len(jobs) % repeats == 0
+    assert all(MODEL.validate_inputs(job) == job for job in jobs)
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.lists(st.lists(st.text("ab |{}\\", min_size=1, max_size=3), min_size=1, max_size=3), min_size=1, max_size=4))
-def test_any_alternatives_can_be_written(choices: list[list[str]]) -> None:
-    """With a backslash before each special character, every text can be an alternative."""
+def test_any_text_can_be_an_alternative(choices: list[list[str]]) -> None:
+    """With a backslash before each special character, any text can be written."""
 
     def written(text: str) -> str:
-        return "".join(f"\\{each}" if each in "\\{|}" else each for each in text)
+        return "".join(f"\\{char}" if char in "\\{|}" else char for char in text)
 
     line = "x".join("{" + "|".join(map(written, parts)) + "}" for parts in choices)
     expected = [""]
-    for place, parts in enumerate(choices):
-        expected = [before + ("x" if place else "") + each for before in expected for each in parts]
+    for index, parts in enumerate(choices):
+        expected = [before + ("x" if index else "") + text for before in expected for text in parts]
     if all(text.strip() for text in expected):
         assert prompts(line) == [text.strip() for text in expected]
 
 
-def test_every_kind_that_varies_is_offered_for_every_model() -> None:
-    """A new model's sizes and scales can be varied without a word of code."""
+def test_every_field_that_can_vary_does_so_for_every_model() -> None:
+    """A new model's sizes and scales can be varied without code."""
     for model in load_models().values():
         for field in (field for field in model.fields if field.kind.can_vary):
             values = list(field.choices[:2]) or [field.minimum or 0, field.maximum or 1]

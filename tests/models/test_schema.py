@@ -1,4 +1,4 @@
-"""The schema's promises: what the service would refuse is never sent, and what it accepts is sent as it was given."""
+"""The schema's promises: inputs that the service would refuse are never sent, and valid inputs are sent unchanged."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ GIVEN: dict[str, Any] = {"image_urls": URLS, "prompt": "make it night"}
 
 
 def refusal(model: Model, inputs: Any) -> tuple[str, str]:
-    """Check inputs that must be refused; returns field and rule."""
+    """Validate inputs that must be refused; returns field and rule."""
     with pytest.raises(InputError) as caught:
         model.validate_inputs(inputs)
     message = str(caught.value)
@@ -93,8 +93,8 @@ def refusal(model: Model, inputs: Any) -> tuple[str, str]:
 # --- the model's file
 
 
-def test_the_model_file_is_the_services_schema_to_the_letter() -> None:
-    """A size or bound that differs by one character is refused by the service, or billed for another picture."""
+def test_the_model_file_matches_the_services_schema_exactly() -> None:
+    """A size or bound that differs by one character is refused by the service, or billed for another image."""
     schema = DREAMINA.input_schema
     properties = schema["properties"]
     assert (schema["type"], schema["required"]) == ("object", ["prompt"])
@@ -114,7 +114,7 @@ def test_the_model_file_is_the_services_schema_to_the_letter() -> None:
 
 
 def test_the_fields_are_what_the_schema_says() -> None:
-    """The form and the endpoints are built from these alone."""
+    """The form and the endpoints are built from the fields alone."""
     prompt, size, scale, single = DREAMINA.fields
     assert (prompt.kind.name, prompt.required, prompt.max_length) == ("text", True, 800)
     assert (size.kind.name, size.key, size.parameter, list(size.choices)) == ("choice", SIZE, "size", SIZES)
@@ -123,8 +123,8 @@ def test_the_fields_are_what_the_schema_says() -> None:
     assert all(field.parameter.isidentifier() and field.parameter.isascii() for field in DREAMINA.fields)
 
 
-def test_fields_of_every_kind_are_told_apart() -> None:
-    """A model that is added as a file gets its form without a line of code."""
+def test_each_property_gets_its_kind() -> None:
+    """A model that is added as a file gets its form without any code."""
     kinds = {field.key: field.kind.name for field in EDIT_MODEL.fields}
     assert kinds == {
         "image_urls": "urls", "prompt": "text", "seed": "integer", "count": "integer",
@@ -132,11 +132,11 @@ def test_fields_of_every_kind_are_told_apart() -> None:
     }  # fmt: skip
 
 
-# --- what is accepted
+# --- accepted inputs
 
 
-def test_defaults_are_filled_in_and_what_was_given_stays() -> None:
-    """The ledger tells what a picture was made with, also where nobody chose."""
+def test_defaults_are_filled_in_and_given_values_stay() -> None:
+    """The ledger records what an image was made with, including the defaults."""
     assert DREAMINA.validate_inputs({"prompt": "fox"}) == {"prompt": "fox"} | DEFAULTS
     chosen = {"force_single": True, "scale": 1, SIZE: SIZES[-1], "prompt": " fox\n"}
     assert DREAMINA.validate_inputs(chosen) == chosen
@@ -145,12 +145,12 @@ def test_defaults_are_filled_in_and_what_was_given_stays() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_size_of_the_service_is_accepted(size: str) -> None:
-    """All eleven go over the wire unchanged."""
+    """All eleven are sent unchanged."""
     assert DREAMINA.validate_inputs({"prompt": "fox", SIZE: size})[SIZE] == size
 
 
 def test_an_optional_input_that_is_null_gets_its_default() -> None:
-    """Programs send null for what they do not want to say."""
+    """Programs send null for inputs they do not set."""
     assert (
         DREAMINA.validate_inputs({"prompt": "fox", "scale": None, SIZE: None, "force_single": None})
         == {"prompt": "fox"} | DEFAULTS
@@ -165,16 +165,16 @@ def test_the_limit_of_the_prompt_is_in_code_points() -> None:
 
 @pytest.mark.parametrize("prompt", ["שלום \u202efox", "a\x00b", "👩‍👩‍👧", "e\u0301", "\ufeffx", "</script>", "{0} %s"])
 def test_an_odd_prompt_stays_as_it_is(prompt: str) -> None:
-    """What people write is theirs: nothing is cut, joined or made pretty."""
+    """Text is sent as people wrote it: nothing is cut, joined or normalized."""
     assert DREAMINA.validate_inputs({"prompt": prompt})["prompt"] == prompt
 
 
 def test_any_mapping_will_do() -> None:
-    """Programs hand in what they have."""
+    """Callers pass whatever mapping they have."""
     assert DREAMINA.validate_inputs(MappingProxyType({"prompt": "fox"})) == {"prompt": "fox"} | DEFAULTS
 
 
-# --- what is refused
+# --- refused inputs
 
 
 @pytest.mark.parametrize(
@@ -212,12 +212,12 @@ def test_any_mapping_will_do() -> None:
         ("fox", "inputs", "type"),
     ],
 )  # fmt: skip
-def test_what_breaks_the_schema_is_refused_by_name(inputs: Any, field: str, rule: str) -> None:
-    """A run that cannot succeed must not be paid for, and people must see which input to mend."""
+def test_inputs_that_break_the_schema_are_refused_by_name(inputs: Any, field: str, rule: str) -> None:
+    """A run that cannot succeed must not be paid for, and people must see which input to change."""
     assert refusal(DREAMINA, inputs) == (field, rule)
 
 
-def test_a_refusal_tells_field_rule_limit_and_value() -> None:
+def test_a_refusal_carries_field_rule_limit_and_value() -> None:
     """A program can act on the parts, and a person on the message."""
     with pytest.raises(InputError) as caught:
         DREAMINA.validate_inputs({"prompt": "a", "scale": 1.0001})
@@ -248,8 +248,8 @@ def _in_itself() -> list[Any]:
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 @pytest.mark.parametrize("key", ["prompt", SIZE, "scale", "force_single", "seed"])
-def test_what_json_cannot_say_is_refused_and_never_a_crash(key: str, value: Any) -> None:
-    """NaN passes `minimum` and `maximum`; a list in itself ends a check that walks it."""
+def test_values_that_json_cannot_express_are_refused(key: str, value: Any) -> None:
+    """NaN passes `minimum` and `maximum`; a list that contains itself would never end."""
     field, _rule = refusal(DREAMINA, {"prompt": "a", key: value})
     assert field.split(".")[0] == key
 
@@ -259,15 +259,15 @@ def test_what_json_cannot_say_is_refused_and_never_a_crash(key: str, value: Any)
     [math.nan, {"a": [math.inf]}, {1, 2}, 10**5000, "\ud800", ["\udfff"], {"\ud800": 1}],
     ids=lambda value: type(value).__name__,
 )
-def test_a_free_input_too_must_be_json(value: Any) -> None:
-    """Where the schema says nothing, a submit would otherwise break after its row was written."""
+def test_an_input_without_rules_must_be_json_too(value: Any) -> None:
+    """Otherwise a submit would fail after its row was written."""
     field, rule = refusal(EDIT_MODEL, GIVEN | {"extra": value})
     assert field.startswith("extra")
     assert rule in ("format", "unicode")
 
 
-def test_a_message_about_a_broken_text_can_itself_be_sent() -> None:
-    """A lone surrogate in an error would break the answer that carries it."""
+def test_a_message_about_invalid_unicode_can_be_encoded() -> None:
+    """A lone surrogate in an error would break the response that carries it."""
     for inputs in ({"prompt": "a\ud800"}, {"prompt": "a", "\ud800": 1}, {"prompt": "a", "scale": {"\ud800": "\ud800"}}):
         with pytest.raises(InputError) as caught:
             DREAMINA.validate_inputs(inputs)
@@ -276,7 +276,7 @@ def test_a_message_about_a_broken_text_can_itself_be_sent() -> None:
 
 
 def test_a_long_value_does_not_flood_the_message() -> None:
-    """A prompt pasted from a book must not fill the page or the log."""
+    """A very long prompt must not fill the page or the log."""
     with pytest.raises(InputError) as caught:
         DREAMINA.validate_inputs({"prompt": "x" * 100_000})
     assert len(str(caught.value)) < 300
@@ -286,8 +286,8 @@ def test_a_long_value_does_not_flood_the_message() -> None:
 @pytest.mark.parametrize(
     "inputs", [10**5000, _nested(5001), math.nan, {1}, 0, True, b"{}"], ids=lambda value: type(value).__name__
 )
-def test_inputs_that_are_no_mapping_are_refused(inputs: Any) -> None:
-    """Whatever it is, it has no prompt."""
+def test_inputs_that_are_not_a_mapping_are_refused(inputs: Any) -> None:
+    """There is no prompt in them."""
     assert refusal(DREAMINA, inputs)[0].startswith("inputs")
 
 
@@ -295,7 +295,7 @@ def test_inputs_that_are_no_mapping_are_refused(inputs: Any) -> None:
 
 
 def test_nested_defaults_are_filled_in_and_never_shared() -> None:
-    """One job must not change another one's inputs, nor the schema."""
+    """One job must not change the inputs of another, or the schema."""
     first = EDIT_MODEL.validate_inputs(GIVEN)
     assert first == GIVEN | {"count": 2, "settings": {"mode": "soft", "strength": 0.7, "colors": ["red"]}}
     first["settings"]["colors"].append("blue")
@@ -316,7 +316,7 @@ def test_defaults_reach_objects_in_lists() -> None:
 
 
 def test_a_default_of_null_is_no_default() -> None:
-    """Schemas write `"default": null` for "none"; sending it would be refused by the very same schema."""
+    """Schemas write `"default": null` for "none", and the same schema would refuse null."""
     assert "seed" not in EDIT_MODEL.validate_inputs(GIVEN)
     assert EDIT_MODEL.validate_inputs(GIVEN | {"seed": 0})["seed"] == 0
 
@@ -351,23 +351,23 @@ def test_a_default_of_null_is_no_default() -> None:
     ],
 )  # fmt: skip
 def test_errors_inside_an_input_name_their_path(news: dict[str, Any], field: str, rule: str) -> None:
-    """In a list of twenty addresses people must see which one is wrong."""
+    """In a list of twenty URLs people must see which one is wrong."""
     assert refusal(EDIT_MODEL, GIVEN | news) == (field, rule)
 
 
 def test_whole_numbers_may_be_written_as_floats() -> None:
-    """JSON Schema counts 2.0 as an integer, and a slider may give it."""
+    """JSON Schema counts 2.0 as an integer, and a slider may return it."""
     assert EDIT_MODEL.validate_inputs(GIVEN | {"count": 4.0})["count"] == 4
 
 
 @pytest.mark.parametrize("url", ["https://a.example/x%20y?z=1&t=%E7%8C%AB#f", "http://[::1]:80/", "https://a.example"])
-def test_an_address_is_an_address(url: str) -> None:
-    """Good addresses are not refused; whether the service can fetch them is its own to say."""
+def test_valid_urls_are_accepted(url: str) -> None:
+    """Whether the service can fetch a URL is for the service to say."""
     assert EDIT_MODEL.validate_inputs(GIVEN | {"image_urls": [url]})["image_urls"] == [url]
 
 
-def test_a_key_called_like_a_keyword_is_a_key() -> None:
-    """A model may well have an input named `default` or `properties`."""
+def test_a_key_may_be_named_like_a_schema_keyword() -> None:
+    """A model may have an input named `default` or `properties`."""
     names = ["default", "enum", "properties", "type", "required", "items"]
     schema = {"type": "object", "properties": {name: {"type": "float", "default": 1} for name in names}}
     model = Model.from_json(EDIT | {"input_schema": schema})
@@ -401,27 +401,27 @@ VALID_INPUTS = st.fixed_dictionaries(
 @RELAXED
 @given(ANY_INPUTS | ANY_JSON)
 @example({"": "x"})
-def test_whatever_is_given_is_refused_by_name_or_is_valid(inputs: Any) -> None:
-    """Anyone may send anything to the public endpoint: it costs an error message, never a crash or a bad submit."""
+def test_any_input_is_refused_by_name_or_valid(inputs: Any) -> None:
+    """Anyone can send anything to the public endpoint: it must never cause a crash or an invalid submit."""
     try:
-        checked = DREAMINA.validate_inputs(inputs)
+        validated = DREAMINA.validate_inputs(inputs)
     except InputError as exc:
         str(exc).encode()
         return
-    Draft202012Validator(PLAIN_SCHEMA).validate(checked)
-    assert checked["prompt"].strip()
-    assert list(checked) == list(PLAIN_SCHEMA["properties"])
-    json.dumps(checked, allow_nan=False, ensure_ascii=False).encode()
+    Draft202012Validator(PLAIN_SCHEMA).validate(validated)
+    assert validated["prompt"].strip()
+    assert list(validated) == list(PLAIN_SCHEMA["properties"])
+    json.dumps(validated, allow_nan=False, ensure_ascii=False).encode()
 
 
 @RELAXED
 @given(VALID_INPUTS)
-def test_whatever_is_valid_is_accepted_unchanged_and_stays_so(inputs: dict[str, Any]) -> None:
+def test_valid_inputs_are_accepted_unchanged(inputs: dict[str, Any]) -> None:
     """Settings read back from the ledger must make the same request again."""
-    checked = DREAMINA.validate_inputs(inputs)
-    assert checked == {"prompt": ""} | DEFAULTS | {key: value for key, value in inputs.items() if value is not None}
-    assert DREAMINA.validate_inputs(checked) == checked
-    assert DREAMINA.validate_inputs(json.loads(json.dumps(checked))) == checked
+    validated = DREAMINA.validate_inputs(inputs)
+    assert validated == {"prompt": ""} | DEFAULTS | {key: value for key, value in inputs.items() if value is not None}
+    assert DREAMINA.validate_inputs(validated) == validated
+    assert DREAMINA.validate_inputs(json.loads(json.dumps(validated))) == validated
 
 
 @RELAXED
@@ -434,13 +434,13 @@ def test_whatever_is_valid_is_accepted_unchanged_and_stays_so(inputs: dict[str, 
         },
     )
 )
-def test_a_check_of_checked_inputs_changes_nothing(inputs: dict[str, Any]) -> None:
-    """Also with objects and lists, whose defaults are filled in from within."""
+def test_validating_valid_inputs_again_changes_nothing(inputs: dict[str, Any]) -> None:
+    """Objects and lists, whose defaults are filled in at every depth, included."""
     try:
-        checked = EDIT_MODEL.validate_inputs(inputs)
+        validated = EDIT_MODEL.validate_inputs(inputs)
     except InputError:
         return
-    assert EDIT_MODEL.validate_inputs(checked) == checked
+    assert EDIT_MODEL.validate_inputs(validated) == validated
 
 
 # --- model files
@@ -465,16 +465,16 @@ def test_models_are_read_by_id_in_the_order_of_their_files(tmp_path: Path) -> No
         json.dumps(EDIT | {"input_schema": {"properties": {"a": {"maximum": "1"}}}}).encode(),
     ],
 )  # fmt: skip
-def test_a_bad_model_file_is_named(tmp_path: Path, content: bytes) -> None:
-    """The owner who added a model must see which file to mend."""
+def test_an_invalid_model_file_is_named(tmp_path: Path, content: bytes) -> None:
+    """The owner who added a model must see which file to fix."""
     (tmp_path / "broken-one.json").write_bytes(content)
     with pytest.raises(SettingsError, match=r"broken-one\.json"):
         load_models(tmp_path)
 
 
 @pytest.mark.parametrize("keys", [["class"], ["request"], ["2k"], ["a-b", "a_b"]])
-def test_a_key_that_programs_cannot_write_needs_a_name(tmp_path: Path, keys: list[str]) -> None:
-    """Else the program would not start, and not name the file; with a name it is an input like any other."""
+def test_a_key_that_is_no_identifier_needs_a_parameter_name(tmp_path: Path, keys: list[str]) -> None:
+    """Otherwise the program fails at startup without naming the file."""
     schema = {"type": "object", "properties": {key: {"type": "string"} for key in keys}}
     path = tmp_path / "strange.json"
     path.write_text(json.dumps(EDIT | {"input_schema": schema}))
@@ -486,6 +486,6 @@ def test_a_key_that_programs_cannot_write_needs_a_name(tmp_path: Path, keys: lis
 
 
 def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
-    """A page without a form would be a riddle."""
+    """A page without a form is useless."""
     with pytest.raises(SettingsError, match="no model file"):
         load_models(tmp_path)
