@@ -1,4 +1,4 @@
-/* Several jobs at once: what to make, the table that is shown before anything is sent, and how far each batch is. */
+/* Batches: the form, the table that is shown before anything is sent, and the progress of each batch. */
 "use strict";
 
 dreamina.batch = (() => {
@@ -15,13 +15,13 @@ dreamina.batch = (() => {
     return node;
   }
 
-  /* --- what to make */
+  /* --- the form */
 
   function build(home) {
     form = {
       home,
       modelId: null,
-      inputs: new Map(), // key -> a function that gives the chosen values
+      inputs: new Map(), // key -> a function that returns the selected values
       box: element("details"),
       prompts: element("textarea", { id: "batch-prompts", rows: 5, spellcheck: "true", dir: "auto", "aria-describedby": "batch-hint" }),
       fields: element("div", { class: "batch-fields" }),
@@ -42,7 +42,7 @@ dreamina.batch = (() => {
     home.replaceChildren(form.box);
   }
 
-  // The fields of the model that is chosen now, and its prompt as the first line.
+  // Show the fields of the selected model, and its prompt as the first line.
   async function refresh() {
     const { modelId, values } = dreamina.current();
     if (!form.box.open || modelId === form.modelId) return;
@@ -62,7 +62,7 @@ dreamina.batch = (() => {
     }
   }
 
-  // A prompt of the form as one line: there its braces and line ends have no meaning.
+  // Turn a prompt of the main form into one line and escape its braces, which are no variables there.
   function protect(prompt) {
     return String(prompt).replace(/[\\{|}]/g, "\\$&").replace(/\s*\n\s*/g, " ");
   }
@@ -79,7 +79,7 @@ dreamina.batch = (() => {
       element("p", { class: "hint" }, words.batch_as_form));
   }
 
-  // A comma stands between two numbers, but in 0,5 where the language writes it so.
+  // A comma separates two numbers, unless the language uses it as the decimal mark.
   function numbersIn(text) {
     const between = words.decimal_mark === "," ? /[\s;、，]+/ : /[\s;,、，]+/;
     return text.split(between).filter(Boolean).map((one) => {
@@ -104,7 +104,7 @@ dreamina.batch = (() => {
     return { model_id: modelId, inputs: values, text: form.prompts.value, values: Object.fromEntries(several), repeats };
   }
 
-  /* --- the table, before anything is sent */
+  /* --- the table */
 
   async function showTable() {
     form.problem.textContent = "";
@@ -158,7 +158,7 @@ dreamina.batch = (() => {
     table.start.focus();
   }
 
-  // The same start sent again is the same batch: this tells the server which start it is.
+  // The server starts one batch per token, however often the request is repeated.
   function newToken() {
     return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
@@ -181,9 +181,9 @@ dreamina.batch = (() => {
     look();
   }
 
-  /* --- how far they are */
+  /* --- progress */
 
-  const seen = new Set(); // batches that went on while this page was open: their end is worth showing
+  const seen = new Set(); // batches that were active while this page was open: their end is shown, too
   const strips = new Map(); // batch_id -> {node, parts, data}
   let timer = 0;
   let looking = false;
@@ -199,14 +199,14 @@ dreamina.batch = (() => {
     try {
       const reply = await fetch(address("batches", { language }));
       const batches = reply.ok ? await reply.json() : [];
-      if (!lookAgain) show(batches); // else it may be older than what a press was answered
-    } catch { /* the cards say that the server is away */ }
+      if (!lookAgain) show(batches); // otherwise it may be older than the response to a click
+    } catch { /* the connection notice says that the server cannot be reached */ }
     looking = false;
     if (lookAgain) {
       lookAgain = false;
       return look();
     }
-    // What the sender makes has no card here yet, so no stream tells of it.
+    // A job that the dispatcher just submitted has no card yet, and no stream reports it.
     const going = [...strips.values()].map(({ data }) => data).filter((data) => data.state === "running" || data.counts.running);
     const soon = going.some((data) => !data.counts.running);
     if (going.length && !document.hidden) timer = setTimeout(look, soon ? LOOK_SOON_MS : LOOK_MS);
@@ -294,7 +294,7 @@ dreamina.batch = (() => {
     no.focus();
   }
 
-  // The button that was pressed is gone: the keyboard goes on where the next one is.
+  // The button with the focus is hidden now: focus the next one.
   function focusOn({ node, parts }) {
     const next = [parts.pause, parts.resume, parts.close].find((one) => !one.hidden) || node;
     next.focus();
@@ -311,7 +311,7 @@ dreamina.batch = (() => {
     look();
   }
 
-  /* --- when */
+  /* --- updates */
 
   dreamina.onCard(() => {
     clearTimeout(timer);

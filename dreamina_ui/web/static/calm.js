@@ -1,12 +1,11 @@
-// Stands at the very beginning of the page, before Gradio's script, which takes `requestAnimationFrame` for itself.
-// Gradio 6.31 lets its loading clock run on once the page is there: a script for each frame, for ever. Measured in
-// Chromium, an idle page took 7 % of a core with it, and takes 1 % as it is here: a loop that has run for 120 frames
-// goes on at two frames a second.
+// Runs before Gradio's script, which stores a reference to `requestAnimationFrame`. Gradio 6.31 keeps its loading timer
+// running once the page is there, and an idle page would use CPU time on every frame. A loop that has run for 120 frames
+// continues at two frames a second.
 {
   const LONG_FRAMES = 120;
   const PAUSE_MS = 500;
   const ask = window.requestAnimationFrame.bind(window);
-  const loops = new Map(); // by source text, as each turn of a loop makes its function anew
+  const loops = new Map(); // by source text: each iteration of a loop creates a new function
 
   window.requestAnimationFrame = (call) => {
     const text = String(call);
@@ -16,6 +15,6 @@
     loops.set(text, loop);
     if (loop.frames < LONG_FRAMES) return ask(call);
     setTimeout(() => ask(call), PAUSE_MS);
-    return 0; // no frame's number: nothing to cancel
+    return 0; // not a frame id: nothing to cancel
   };
 }

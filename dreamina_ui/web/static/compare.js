@@ -1,11 +1,11 @@
-/* Two pictures compared: one over the other with a line to move between them, or side by side. */
+/* Compare two pictures: one over the other with a movable line between them, or side by side. */
 "use strict";
 
 dreamina.compare = (() => {
   const { words, language, element, iconAnd, address, tell, onCard } = dreamina;
-  let first = null; // the picture that was chosen first: {job_id, file_key}
+  let first = null; // the first selected picture: {job_id, file_key}
 
-  // A button beside a picture: the first press chooses it, that of another picture compares the two.
+  // A button beside a picture: the first click selects it, a click at another picture compares the two.
   function button(jobId, output) {
     const node = element("button", { type: "button", class: "compare-with", "data-compare": output.file_key, title: words.compare }, ...iconAnd("compare", words.compare));
     node.setAttribute("aria-label", `${words.compare}: ${output.index + 1}`);
@@ -87,13 +87,13 @@ dreamina.compare = (() => {
     });
     const full = toggle(words.compare_full, (isOn) => {
       stage.toggleAttribute("data-full", isOn);
-      // Both as wide as the wider one, one of its pixels on one of the screen's.
+      // Both as wide as the wider one, at one of its pixels per screen pixel.
       const width = Math.max(a.width, b.width) / devicePixelRatio;
       panes.forEach((pane, place) => {
         const { output } = found[place];
         pane.firstChild.src = address(isOn ? output.original : output.preview);
         pane.firstChild.style.width = isOn ? `${width}px` : "";
-        if (isOn) pane.tabIndex = 0; // the arrow keys move a part that does not fit
+        if (isOn) pane.tabIndex = 0; // so that the arrow keys scroll it
         else pane.removeAttribute("tabindex");
       });
     });
@@ -114,7 +114,7 @@ dreamina.compare = (() => {
     return node;
   }
 
-  // Both panes show the same part, also where one picture is higher than the other.
+  // Both panes show the same part, even where one picture is taller than the other.
   function follow(moved, other) {
     const part = (at, all, shown) => (all > shown ? at / (all - shown) : 0);
     const left = part(moved.scrollLeft, moved.scrollWidth, moved.clientWidth) * (other.scrollWidth - other.clientWidth);

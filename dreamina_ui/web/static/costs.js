@@ -1,4 +1,4 @@
-/* What it cost: a small chart with its tables, in the library. */
+/* Spending: a small chart with its tables, in the library. */
 "use strict";
 
 dreamina.costs = (() => {
@@ -9,7 +9,7 @@ dreamina.costs = (() => {
   const NOTHING = { usd: 0, told: 0, unknown: 0 };
   let unit = "days";
 
-  // A panel to open; it asks each time anew.
+  // A panel that loads its data each time it is opened.
   function panel() {
     const body = element("div", { class: "costs-body" });
     const box = element("details", { class: "costs" }, element("summary", {}, words.costs), body);
@@ -63,7 +63,7 @@ dreamina.costs = (() => {
     return box;
   }
 
-  // Bars for eyes; the same numbers as a table for everybody.
+  // Bars, and the same numbers as a table for screen readers.
   function bars(sums, today) {
     const names = slots(today);
     const most = Math.max(...names.map((name) => sums[name]?.usd || 0));
@@ -97,7 +97,7 @@ dreamina.costs = (() => {
       element("tbody", {}, ...rows.map(cells)));
   }
 
-  // The names of the newest days or months, as the server calls them: `2026-11-23` or `2026-11`.
+  // The keys of the newest days or months in the server's format: `2026-11-23` or `2026-11`.
   function slots(today) {
     const [year, month, day] = today.split("-").map(Number);
     return Array.from({ length: SLOTS[unit] }, (_, place) => {

@@ -1,4 +1,4 @@
-/* A day as the page's language writes it: a browser's own date field follows the browser's language. */
+/* Dates in the page's language; a browser's own date field uses the browser's language. */
 "use strict";
 
 dreamina.days = (() => {
@@ -8,8 +8,8 @@ dreamina.days = (() => {
   const example = form.format(new Date(2026, 11, 31));
   let fields = 0;
 
-  /* The day that a text stands for, in the language's order or as 2026-12-31, as a Date at its beginning.
-   * null if it is no day; undefined if there is none. */
+  /* Parse a day in the language's order or as 2026-12-31; returns a Date at its start,
+   * null if it is no valid day, undefined if the text is empty. */
   function read(text) {
     if (!text.trim()) return undefined;
     const numbers = text.match(/\d+/g) || [];
@@ -20,7 +20,7 @@ dreamina.days = (() => {
     return isDay ? date : null;
   }
 
-  // A field to write a day in, with a button for the browser's calendar: {label, read}.
+  // A text field for a day, with a button for the browser's calendar: {label, read}.
   function field(text) {
     const id = `day-${++fields}`;
     const input = element("input", { type: "text", autocomplete: "off", placeholder: example, size: example.length, maxlength: 20, "aria-describedby": id });

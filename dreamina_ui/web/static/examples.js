@@ -1,4 +1,4 @@
-/* A handful of prompts to begin with. A press fills in the form, and starts nothing. */
+/* Example prompts. A click fills in the form, and submits nothing. */
 "use strict";
 
 (() => {
@@ -12,7 +12,7 @@
     let called = false;
     const show = () => {
       const isEmpty = dreamina.isEmpty();
-      if (isEmpty === undefined || !facts.examples.length) return; // nobody knows yet
+      if (isEmpty === undefined || !facts.examples.length) return; // the jobs are not loaded yet
       toggle.hidden = isEmpty;
       toggle.setAttribute("aria-expanded", String(called));
       section.hidden = !isEmpty && !called;

@@ -1,4 +1,4 @@
-/* From a job to the next one: again, in another size, by a link. All of it fills the form, and none of it starts a run. */
+/* Reuse the settings of a job: again, in another size, or by a link. All of it fills in the form, and submits nothing. */
 "use strict";
 
 dreamina.goOn = (() => {
@@ -8,7 +8,7 @@ dreamina.goOn = (() => {
 
   /* --- buttons */
 
-  // What to do with a job's settings; `leave` comes before the form is shown.
+  // The buttons for a job's settings; `leave` is called before the form is shown.
   function buttons(job, leave = () => {}) {
     const model = facts.models.find((one) => one.model_id === job.model_id);
     if (!model || !Object.keys(job.parameters).length) return [];
@@ -54,7 +54,7 @@ dreamina.goOn = (() => {
     }
   }
 
-  /* --- links: behind the #, which no browser sends to a server */
+  /* --- links: the settings are in the fragment, which browsers do not send to servers */
 
   function linkOf(model, parameters) {
     const query = new URLSearchParams({ model: model.model_id });
@@ -71,14 +71,14 @@ dreamina.goOn = (() => {
       tell(words.link_copied);
     } catch {
       const shown = element("input", { type: "text", readonly: true, value: link, "aria-label": words.copy_link });
-      button.replaceWith(shown); // a page without https has no clipboard
+      button.replaceWith(shown); // browsers give pages without https no clipboard
       shown.select();
       shown.focus();
     }
   }
 
-  /* What a link says, checked against the model's fields.
-   * Gives {modelId, parameters, notes}; null if the address is no link of ours. */
+  /* Read the settings from a link and check them against the model's fields.
+   * Returns {modelId, parameters, notes}; null if the URL carries no settings. */
   function readLink(query) {
     const modelId = query.get("model") ?? facts.models[0].model_id;
     const model = facts.models.find((one) => one.model_id === modelId);
@@ -105,13 +105,13 @@ dreamina.goOn = (() => {
     return { modelId, parameters, notes };
   }
 
-  // The list that several texts stand for; null where one of them is no value that the field can have.
+  // Parse a list of values; null where one of them is not valid for the field.
   function valuesOf(field, texts) {
     const values = texts.map((text) => valueOf({ ...field, value_type: "string" }, text));
     return values.includes(null) ? null : values;
   }
 
-  // The value that a text stands for; null where it is none that the field can have.
+  // Parse a value; null where it is not valid for the field.
   function valueOf(field, text) {
     if (field.choices.length) return field.choices.find((choice) => String(choice) === text) ?? null;
     if (field.value_type === "boolean") return { true: true, false: false }[text] ?? null;
@@ -131,11 +131,11 @@ dreamina.goOn = (() => {
       if (value === undefined) return localStorage.getItem(name);
       if (value === null) localStorage.removeItem(name);
       else localStorage.setItem(name, value);
-    } catch { /* a browser without storage keeps no draft */ }
+    } catch { /* a browser without storage has no draft */ }
     return null;
   }
 
-  // Fill the form from the page's address, and keep what had been typed until the person says that it can go.
+  // Fill in the form from the page's URL, and keep the earlier draft until the visitor discards it.
   function followLink() {
     const fragment = new URLSearchParams(location.hash.slice(1));
     const search = new URLSearchParams(location.search);
@@ -143,7 +143,7 @@ dreamina.goOn = (() => {
     const link = readLink(location.hash.includes("=") || !plain ? fragment : new URLSearchParams({ prompt: search.get("prompt") }));
     if (!link) return showKept();
     search.delete("prompt");
-    history.replaceState(history.state, "", `${location.pathname}${String(search) && `?${search}`}`); // a reload is no second link
+    history.replaceState(history.state, "", `${location.pathname}${String(search) && `?${search}`}`); // a reload does not apply the link again
     if (!link.modelId) return tell(link.notes.join(" "));
     if (storage(KEPT) === null) storage(KEPT, storage(DRAFT));
     useSettings(link.modelId, link.parameters, "", () => showKept([words.link_taken, ...link.notes].join(" ")));

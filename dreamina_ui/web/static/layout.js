@@ -1,4 +1,4 @@
-/* Where things stand: the form gets out of the way when asked, and stays there. */
+/* The button that hides the form; the choice is remembered. */
 "use strict";
 
 (() => {
@@ -17,7 +17,7 @@
       set(isAway);
       try {
         localStorage.setItem(KEPT, isAway ? "away" : "here");
-      } catch { /* then it is forgotten */ }
+      } catch { /* a browser without storage forgets it */ }
     });
     let kept = null;
     try {

@@ -1,18 +1,18 @@
-/* The library: a wall of thumbnails by pages, one picture large, and what can be done with one or many. */
+/* The library: a paged grid of thumbnails, the large view of one picture, and actions on one or many. */
 "use strict";
 
 dreamina.library = (() => {
   const { facts, words, language, say, spanOf, element, address, identity, post, tell, inputButton, costOf } = dreamina;
   let home = null;
   let ui = null;
-  let nearEnd = null; // tells when the button for more comes into view
-  let next = null; // where the next page begins; null when there is none
-  let loading = 0; // the number of the newest load; older answers are dropped
+  let nearEnd = null; // observes whether the button for more is in view
+  let next = null; // the next page's cursor; null when there is none
+  let loading = 0; // the number of the newest request; older responses are dropped
   let selecting = false;
   const chosen = new Set();
-  let tiles = []; // entries in the order of the wall: {entry, node}
+  let tiles = []; // entries in the order of the grid: {entry, node}
 
-  /* --- building */
+  /* --- layout */
 
   function open() {
     const found = document.getElementById("library");
@@ -102,7 +102,7 @@ dreamina.library = (() => {
 
   function query() {
     const [since, until] = [ui.since.read(), ui.until.read()];
-    until?.setDate(until.getDate() + 1); // to the end of that day
+    until?.setDate(until.getDate() + 1); // up to the end of that day
     return {
       text: ui.search.input.value.trim(),
       state: ui.state.input.value,
@@ -141,7 +141,7 @@ dreamina.library = (() => {
       next = page.next;
       ui.more.hidden = !next;
       ui.empty.hidden = tiles.length > 0;
-      // It tells of changes only: begun anew, it tells as well when the button is in view still.
+      // It reports changes only: restarted, it also reports a button that is still in view.
       nearEnd.disconnect();
       nearEnd.observe(ui.more);
     } catch {
@@ -157,7 +157,7 @@ dreamina.library = (() => {
       const parts = [say("library_usage", usage)];
       if (usage.removed_by_limit) parts.push(say("library_removed", { count: usage.removed_by_limit }));
       ui.usage.textContent = parts.join(" · ");
-    } catch { /* the wall will say that the server is away */ }
+    } catch { /* loading the entries reports the failure */ }
   }
 
   function addTile(entry) {
@@ -178,7 +178,7 @@ dreamina.library = (() => {
     if (selecting) face.setAttribute("aria-pressed", chosen.has(entry.file_key));
   }
 
-  /* --- many */
+  /* --- selection */
 
   function setSelecting(isOn) {
     selecting = isOn;
@@ -251,7 +251,7 @@ dreamina.library = (() => {
     });
   }
 
-  /* --- one picture large */
+  /* --- the large view */
 
   let large = null;
 
@@ -283,7 +283,7 @@ dreamina.library = (() => {
     try {
       const reply = await fetch(address(`jobs/${tile.entry.job_id}`, { language }));
       if (reply.ok) details = await reply.json();
-    } catch { /* told below */ }
+    } catch { /* reported below */ }
     if (large !== asked || large.place !== place) return;
     if (!details) {
       large.dialog.close();
@@ -366,7 +366,7 @@ dreamina.library = (() => {
     ([...steps.children].find((one) => one.textContent === had) || close).focus();
   }
 
-  /* --- a picture dropped onto the page brings its settings back; it is read here and never sent */
+  /* --- a picture dropped onto the page restores its settings; it is read in the browser and never sent */
 
   document.addEventListener("dragover", (event) => {
     if ([...event.dataTransfer.types].includes("Files")) event.preventDefault();
@@ -387,7 +387,7 @@ dreamina.library = (() => {
     else tell(words.settings_unknown);
   });
 
-  // On a slow line the tab may be pressed before this script is here.
+  // On a slow connection the tab may be clicked before this script has loaded.
   if (document.getElementById("library")?.checkVisibility()) open();
 
   return { open, mark };

@@ -1,4 +1,4 @@
-/* Reads the settings back from a picture in the browser, as dreamina_ui/metadata.py writes them: change both together.
+/* Reads the settings back from a picture in the browser, as dreamina_ui/media/embedded_metadata.py writes them: change both together.
    A few slices of the file are read, never all of it. Anybody can write anything into a file: check what comes back. */
 "use strict";
 
@@ -9,7 +9,7 @@ window.dreaminaMetadata = (() => {
   const LONGEST = 0xffff;
   const MOST_PARTS = 1024;
 
-  /** The settings in a PNG, JPEG or WebP file; null if there are none, and for garbage. */
+  /** The settings in a PNG, JPEG or WebP file; null if there are none, or if the file is damaged. */
   async function read(blob) {
     try {
       const settings = JSON.parse(await findJson(blob));
@@ -19,7 +19,7 @@ window.dreaminaMetadata = (() => {
     }
   }
 
-  /** SHA-256 of the whole file in hex; null where the browser gives none: it does for https and localhost only. */
+  /** SHA-256 of the whole file in hex; null where the browser has no crypto.subtle: it needs https or localhost. */
   async function sha256(blob) {
     try {
       const digest = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
@@ -45,7 +45,7 @@ window.dreaminaMetadata = (() => {
       const start = at + 8;
       const stop = start + head.getUint32(0);
       if (kind === "iTXt" && latin(await slice(blob, start, Math.min(start + KEYWORD.length, stop))) === KEYWORD) {
-        // Behind the keyword: compressed or not, by which method, a language and a translated keyword; then the text.
+        // After the keyword: compression flag, compression method, language and translated keyword; then the text.
         const bytes = await content(blob, start + KEYWORD.length, stop);
         const text = bytes.indexOf(0, bytes.indexOf(0, 2) + 1) + 1;
         return bytes[0] || bytes[1] || !text ? "" : utf8(bytes.subarray(text));
@@ -85,11 +85,11 @@ window.dreaminaMetadata = (() => {
     return "";
   }
 
-  /** The settings in XMP, the last ones, as element or (so do other programs rewrite it) as attribute. */
+  /** The settings in XMP, the last ones, as an element or (as other programs rewrite it) as an attribute. */
   function jsonIn(packet) {
     const text = utf8(packet).replace(/\0+$/, "");
     if (text.includes("<!DOCTYPE")) return "";
-    const parsed = new DOMParser().parseFromString(text, "application/xml"); // It runs no script and loads nothing.
+    const parsed = new DOMParser().parseFromString(text, "application/xml"); // this runs no script and loads nothing
     const nodes = [...parsed.getElementsByTagName("*")];
     if (nodes.some((node) => node.localName === "parsererror")) return "";
     const found = nodes.map((node) =>
@@ -103,7 +103,7 @@ window.dreaminaMetadata = (() => {
     return new Uint8Array(await blob.slice(start, stop).arrayBuffer());
   }
 
-  // A view of less than `length` bytes throws when it is read: the file was cut off.
+  // A view of less than `length` bytes throws when it is read: the file is truncated.
   async function view(blob, start, length) {
     return new DataView((await slice(blob, start, start + length)).buffer);
   }

@@ -1,4 +1,4 @@
-/* Who looks elsewhere is told: by the tab's title, and by a notification if they asked for it. */
+/* Notices for a visitor who looks elsewhere: the tab's title, and notifications for those who enabled them. */
 "use strict";
 
 dreamina.notices = (() => {
@@ -8,8 +8,8 @@ dreamina.notices = (() => {
   const TOLD = "dreamina.notified";
   const ENDS = ["done", "failed", "submit_unclear"];
   const MOST_TOLD = 200;
-  const active = new Map(); // job_id -> whether it is
-  let ended = null; // the newest job that ended while nobody looked
+  const active = new Map(); // job_id -> whether it is active
+  let ended = null; // the newest job that ended while the tab was hidden
 
   onCard((_, data) => {
     const hasEnded = active.get(data.job_id) && !data.active;
@@ -34,12 +34,12 @@ dreamina.notices = (() => {
     showTitle();
   });
 
-  /* --- notifications: of each job once, whatever number of tabs; of none that one sees end */
+  /* --- notifications: one per job however many tabs are open, and none for a job that ended in view */
 
   async function notify(data) {
     if (!isWanted()) return;
     const isSeen = !document.hidden;
-    if (!isSeen) await new Promise((wait) => setTimeout(wait, 300)); // a tab that is looked at comes first
+    if (!isSeen) await new Promise((wait) => setTimeout(wait, 300)); // a visible tab goes first
     await navigator.locks.request(TOLD, () => {
       const told = JSON.parse(localStorage.getItem(TOLD)) || [];
       if (told.includes(data.job_id)) return;
@@ -52,7 +52,7 @@ dreamina.notices = (() => {
     try {
       const shown = new Notification(data.state_text, { body: shorten(data.prompt), tag: data.job_id });
       shown.addEventListener("click", () => { window.focus(); shown.close(); });
-    } catch { // a phone's browser that has them for service workers only
+    } catch { // browsers on phones offer them to service workers only
       localStorage.removeItem(WANTED);
       tell(words.notify_refused);
     }
@@ -74,7 +74,7 @@ dreamina.notices = (() => {
     localStorage.setItem(WANTED, box.checked ? "1" : "0");
   }
 
-  // A page that is not https, or in the frame of another site, may have none of it.
+  // A page without https, or in a frame of another site, may lack these APIs.
   dreamina.formReady.then(() => {
     if (!("Notification" in window) || !navigator.locks) return;
     const box = element("input", { type: "checkbox" });

@@ -1,4 +1,4 @@
-/* One's own RunComfy key: typed here, sent once, and never kept by the browser. */
+/* The visitor's own RunComfy key: typed here, sent once, and never stored by the browser. */
 "use strict";
 
 dreamina.ownKey = (() => {
@@ -11,7 +11,7 @@ dreamina.ownKey = (() => {
       box: element("details"),
       title: element("summary"),
       about: element("p"),
-      // Not a form: what is submitted, the browser offers to keep.
+      // Not a form: browsers offer to store what a form submits.
       input: element("input", {
         type: "password", id: "own-key-input", autocomplete: "new-password", maxlength: 500, spellcheck: "false",
         autocapitalize: "off", "data-1p-ignore": true, "data-lpignore": "true",
@@ -35,7 +35,7 @@ dreamina.ownKey = (() => {
       show(state);
       if (isFirst) ui.box.open = (state.required || state.given) && !state.hint;
       return state;
-    } catch { /* the note that the server is away is the page's */ }
+    } catch { /* the connection notice says that the server cannot be reached */ }
   }
 
   function show({ given, hint, required }) {
@@ -46,7 +46,7 @@ dreamina.ownKey = (() => {
     ui.field.hidden = Boolean(hint);
     ui.home.dataset.state = hint ? "given" : required || isLost ? "needed" : "none";
     ui.remove.hidden = !given;
-    // With a key, Generate costs money: then nothing may say that it is free.
+    // With a key, Generate costs money, and nothing may say that it is free.
     document.documentElement.classList.toggle("own-key-given", Boolean(hint));
   }
 
@@ -87,16 +87,16 @@ dreamina.ownKey = (() => {
     }
   }
 
-  // The server asks what a new key pays once it has it: that takes a moment.
+  // The server fetches a new key's prices after it got the key, which takes a moment.
   function priceChanged() {
     dreamina.askPrices(true);
     setTimeout(() => dreamina.askPrices(), 3000);
   }
 
-  // Another tab may have given or removed it, and the server forgets what is not used.
+  // Another tab may have added or removed it, and the server drops unused keys.
   document.addEventListener("visibilitychange", () => ui && !document.hidden && look());
 
-  // Gradio builds the page after this script has run, and may build it again.
+  // Gradio renders the page after this script has run, and may render it again.
   function find() {
     const home = document.getElementById("own-key");
     if (home && home !== ui?.home) build(home);

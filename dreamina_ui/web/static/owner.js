@@ -1,4 +1,4 @@
-/* The owner's view: what goes on, what it costs, and the controls. It asks again every 15 seconds while somebody looks. */
+/* The admin page: activity, spending and controls. It refreshes every 15 seconds while it is visible. */
 "use strict";
 
 (() => {
@@ -31,15 +31,15 @@
   const usd = (amount) => amount.toLocaleString(language, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
   const number = (value) => value.toLocaleString(language, { maximumFractionDigits: 2, useGrouping: false });
   const time = (moment) => new Date(moment * 1000).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
-  const shorten = (name) => name.slice(0, -24); // the first eight digits of a hash; those of a login begin with "person-"
+  const shorten = (name) => name.slice(0, -24); // the first eight digits of a hash; for a login they begin with "person-"
 
-  /* --- talking to the server */
+  /* --- requests */
 
   async function ask(path, body) {
     const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
     try {
       const answer = await fetch(`owner/${path}?language=${language}`, options);
-      if ([401, 403].includes(answer.status)) location.reload(); // signed out meanwhile: the server leads to the sign-in
+      if ([401, 403].includes(answer.status)) location.reload(); // signed out meanwhile: the server redirects to the sign-in page
       const value = await answer.json();
       if (answer.ok) {
         show(value);
@@ -124,7 +124,7 @@
 
   function asNumber(text) {
     const value = Number(text.trim().replace(",", "."));
-    return Number.isFinite(value) ? value : text; // the server says what is wrong with it
+    return Number.isFinite(value) ? value : text; // the server reports what is wrong with it
   }
 
   function show(data) {
@@ -183,7 +183,7 @@
     }
   }
 
-  // What is being typed stays, whatever the server says meanwhile.
+  // A refresh does not overwrite a field that is being edited.
   function keep(input, value) {
     if (input.value === input.dataset.known) input.value = value;
     input.dataset.known = value;
@@ -259,7 +259,7 @@
   build();
   ask("overview");
   setInterval(() => {
-    // Not while a button has the focus in what would be drawn anew: the keyboard would lose its place.
+    // Not while a button inside has the focus: the keyboard focus would be lost.
     const isBusy = document.activeElement?.closest("table");
     if (!document.hidden && !isBusy) ask("overview");
   }, AGAIN_MS);

@@ -1,12 +1,12 @@
-/* The jobs of this visitor: cards that follow the server's stream, and the draft that survives a reload. */
+/* The visitor's jobs: cards that are updated by the server's stream, and the draft that survives a reload. */
 "use strict";
 
 const dreamina = (() => {
   const facts = JSON.parse(document.currentScript.dataset.page);
-  const root = new URL("../../", document.currentScript.src); // where our own routes are, whatever the root path
-  const language = navigator.language in facts.languages ? navigator.language : "en"; // the server's choice
+  const root = new URL("../../", document.currentScript.src); // the base URL of our own routes, below any root path
+  const language = navigator.language in facts.languages ? navigator.language : "en"; // the server chose it
   const plurals = new Intl.PluralRules(language);
-  const words = {}; // what is said in this language, once `ready`
+  const words = {}; // the texts of this language, once `ready`
   const DRAFT = "dreamina.draft";
   const HIDDEN_PAUSE_MS = 10000;
   const cards = new Map(); // job_id -> {data, at, node}
@@ -17,7 +17,7 @@ const dreamina = (() => {
   let pressed = false;
   let hiddenTimer = 0;
 
-  /* --- who asks, where the browser keeps no cookie of ours: in the frame of another site, such as a Space's */
+  /* --- the visitor's identity where the browser blocks our cookies: in a frame of another site, such as a Space's */
 
   const IDENTITY = "dreamina.visitor";
   const plainFetch = window.fetch;
@@ -26,13 +26,13 @@ const dreamina = (() => {
     try {
       return localStorage.getItem(IDENTITY) || "";
     } catch {
-      return ""; // no storage either: the server will say that it cannot know whose the pictures are
+      return ""; // no storage either: the server will refuse, and say why
     }
   }
 
   const ready = loadWords();
 
-  // Whether the server knows who asks shows in its first answer; what changes something waits for that.
+  // The first response shows whether the server knows the visitor; requests that change something wait for it.
   let firstLeft = askLeft().catch(() => null);
 
   window.fetch = async (resource, options) => {
@@ -51,9 +51,9 @@ const dreamina = (() => {
     return left;
   }
 
-  /* --- words */
+  /* --- texts */
 
-  // The server reads the cookie when the page is opened anew; a frame that is refused it says so in its address.
+  // The server reads the cookie when the page is loaded; a frame without cookies puts the language in the URL.
   function chooseLanguage(chosen) {
     const policy = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
     const cookie = `dreamina_language=${chosen}`;
@@ -65,13 +65,13 @@ const dreamina = (() => {
     else location.replace(place);
   }
 
-  // One file that the browser keeps for good. Without words there is nothing to show: it is asked for until it comes.
+  // An immutable file. Nothing can be shown without texts, so the request is repeated until it succeeds.
   async function loadWords() {
     for (;;) {
       try {
         const reply = await plainFetch(new URL(facts.languages[language].words, root));
         if (reply.ok) return Object.assign(words, await reply.json());
-      } catch { /* no connection: again in a moment */ }
+      } catch { /* no connection: repeated in a moment */ }
       await new Promise((wait) => setTimeout(wait, 2000));
     }
   }
@@ -89,14 +89,14 @@ const dreamina = (() => {
     return value.toLocaleString(language);
   }
 
-  // A time in the unit that people would say it in.
+  // A duration in its natural unit.
   function spanOf(seconds, digits = 0) {
     const [size, unit] = [[3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= 2 * size || size === 1);
     const form = { style: "unit", unit, unitDisplay: "short", minimumFractionDigits: digits, maximumFractionDigits: digits };
     return (seconds / size).toLocaleString(language, form);
   }
 
-  // Numbers come in the language's form; `{count:job|jobs}` is the first form for one, the other for more.
+  // Numbers are formatted for the language; `{count:job|jobs}` is the singular or the plural.
   function say(key, values = {}) {
     return words[key].replace(/\{(\w+)(?::([^{}|]*)\|([^{}|]*))?\}/g, (_, name, one, others) => {
       const value = values[name];
@@ -114,7 +114,7 @@ const dreamina = (() => {
     return node;
   }
 
-  // Drawn in lines, in the colour of the text; the words beside one are for ears where there is no room for them.
+  // Line icons in the color of the text; where there is no room, the text beside one is for screen readers only.
   const ICONS = {
     open: "M14 4h6v6M20 4l-9 9M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5",
     download: "M12 4v11m-5-5 5 5 5-5M4 20h16",
@@ -132,7 +132,7 @@ const dreamina = (() => {
     return [svg, element("span", {}, text)];
   }
 
-  /* --- the stream: one per page, closed when nothing runs or nobody looks */
+  /* --- the stream: one per page, closed when no job is active or the tab is hidden */
 
   async function watch(byPress = true) {
     pressed = pressed || byPress;
@@ -169,14 +169,14 @@ const dreamina = (() => {
     stream = null;
   }
 
-  // A browser has six connections per server: a tab that nobody sees gives its one back and asks now and then.
+  // A browser has six connections per server: a hidden tab closes its stream and polls now and then.
   async function lookFromBehind() {
     clearTimeout(hiddenTimer);
     close();
     try {
       const answer = await fetch(address("jobs", { language }));
       if (answer.ok) show(await answer.json());
-    } catch { /* the visible page will say so */ }
+    } catch { /* a visible tab reports it */ }
     const goesOn = [...cards.values()].some((card) => card.data.active);
     if (document.hidden && goesOn) hiddenTimer = setTimeout(lookFromBehind, HIDDEN_PAUSE_MS);
   }
@@ -200,7 +200,7 @@ const dreamina = (() => {
       list: element("ol", { class: "job-list", "aria-label": words.pictures }),
     };
     home.replaceChildren(frame.empty, frame.list);
-    document.body.append(frame.live); // outside of the tabs: what is not shown is not read aloud
+    document.body.append(frame.live); // outside of the tabs: screen readers skip hidden content
     document.body.prepend(frame.offline);
     return true;
   }
@@ -218,14 +218,14 @@ const dreamina = (() => {
       cards.set(data.job_id, card);
       if (!known) place(card);
       fill(card);
-      // What was there when the page opened is no news, and neither is each place in the queue.
+      // The jobs that were there when the page opened are not announced, and neither is each queue position.
       if (known ? before !== data.state + data.message : frame.isEmpty !== undefined) announce(data);
     }
     settle();
     tick();
   }
 
-  // Whether there is anything to see is known now, and may have changed.
+  // Show or hide the note that there are no jobs.
   function settle() {
     if (!build()) return;
     frame.isEmpty = ![...cards.values()].some((card) => !card.data.put_aside);
@@ -277,7 +277,7 @@ const dreamina = (() => {
     parts.fetchAgain.addEventListener("click", () => act(data.job_id, "fetch-again", parts.fetchAgain, words.fetch_again));
     parts.actions.append(parts.cancel, parts.fetchAgain);
     const size = /(\d+) × (\d+)/.exec(data.settings);
-    if (size) node.style.setProperty("--ratio", `${size[1]} / ${size[2]}`); // of the place that waits for the picture
+    if (size) node.style.setProperty("--ratio", `${size[1]} / ${size[2]}`); // of the picture's placeholder
     node.append(parts.outputs, parts.prompt, parts.settings, parts.given, parts.state, parts.progress, parts.message, parts.detail,
       element("div", { class: "acts" }, parts.actions, parts.rest), parts.facts);
     node.parts = parts;
@@ -315,7 +315,7 @@ const dreamina = (() => {
     additions.forEach((add) => add(node, data));
   }
 
-  // Another script adds to each card, now and whenever the card changes.
+  // Let another script add to each card, now and whenever the card changes.
   function onCard(add) {
     additions.push(add);
     for (const { node, data } of cards.values()) add(node, data);
@@ -394,7 +394,7 @@ const dreamina = (() => {
     return answer;
   }
 
-  // Ask the server to do something: {answer} or {refusal}, a text for people.
+  // Send a POST; returns {answer}, or {refusal}: a text for the visitor.
   async function post(path, body) {
     try {
       const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
@@ -412,7 +412,7 @@ const dreamina = (() => {
     return found;
   }
 
-  // A short note at the foot of the window, with a way back where there is one.
+  // Show a short note at the bottom of the window, with an undo button if there is an `undo`.
   function tell(text, undo = null) {
     let note = document.getElementById("dreamina-note");
     if (!note) {
@@ -429,7 +429,7 @@ const dreamina = (() => {
     note.timer = setTimeout(() => note.replaceChildren(), undo ? 30000 : 8000);
   }
 
-  // What a person can do about a job that is at rest: look for its answer, submit it again, put it aside.
+  // The actions for a settled job: attach its request, submit it again, archive it.
   function restActions(data, done = () => {}) {
     const box = element("div", { class: "rest-actions" });
     const button = (text, press) => {
@@ -467,7 +467,7 @@ const dreamina = (() => {
     return box;
   }
 
-  // What a job cost, in words; "" while it may still cost nothing.
+  // The cost of a job as a text; "" while it may still cost nothing.
   function costOf(data) {
     if (data.cost_usd === null) return data.cost_is_unknown ? words.cost_unknown : "";
     return data.is_play ? say("play_money", { usd: usd(data.cost_usd) }) : usd(data.cost_usd);
@@ -477,7 +477,7 @@ const dreamina = (() => {
     return amount.toLocaleString(language, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
   }
 
-  // Time goes on between two messages: the page counts for itself.
+  // The elapsed time advances between two messages.
   function tick() {
     for (const { data, at, node } of cards.values()) {
       const since = data.active ? (performance.now() - at) / 1000 : 0;
@@ -494,13 +494,13 @@ const dreamina = (() => {
 
   /* --- the form */
 
-  // What is left of the owner's limits, below Generate; nothing where there is none.
+  // Show the remaining quota below Generate; nothing where there is no limit.
   async function showLeft() {
     const button = document.getElementById("generate");
     if (!button) return;
     try {
       const left = (await firstLeft) || (await askLeft());
-      firstLeft = null; // the next time it is asked anew
+      firstLeft = null; // the next call requests it again
       const time = new Date(left.renewed_at * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
       let note = document.getElementById("left-today");
       if (!note) {
@@ -512,17 +512,17 @@ const dreamina = (() => {
       if (left.is_owner && !document.getElementById("owner-link")) {
         document.getElementById("top").append(element("a", { id: "owner-link", href: address("owner", { language }) }, words.open_owner));
       }
-    } catch { /* the note is a courtesy: the server checks anyway */ }
+    } catch { /* the note is optional: the server enforces the limits */ }
   }
 
-  // What the form holds comes from Gradio as one list: the model, then every model's fields in order.
+  // Gradio passes the form's values as one list: the model, then every model's fields in order.
   const allFields = facts.models.flatMap((model) => model.fields.map((field) => ({ ...field, model })));
   const hasPictureField = facts.models.some(pictureField);
   let chosen = facts.models[0];
-  let held = null; // the newest values; null until the draft is back, when they are what was typed
-  let untouched = []; // the values of a fresh page
+  let held = null; // the latest values; null until the draft is restored
+  let untouched = []; // the form's initial values
   let formIsReady;
-  const formReady = new Promise((resolve) => { formIsReady = resolve; }); // kept when the draft is back
+  const formReady = new Promise((resolve) => { formIsReady = resolve; }); // resolved when the draft is restored
 
   const modelOf = (modelId) => facts.models.find((model) => model.model_id === modelId);
   const valueOf = (model, field) => held?.[1 + allFields.findIndex((one) => one.model === model && one.key === field.key)];
@@ -531,7 +531,7 @@ const dreamina = (() => {
     return model.fields.find((field) => field.file_kind === "image");
   }
 
-  // Take over new values: show the form of their model, and all that hangs on them.
+  // Accept new values: show the form of their model, and everything that depends on them.
   function hold(values) {
     held = values;
     const before = chosen;
@@ -546,7 +546,7 @@ const dreamina = (() => {
     return values;
   }
 
-  // What Generate was pressed with. What is wrong with it stands beside the button until the next press.
+  // Generate was clicked with these values. A refusal is shown beside the button until the next click.
   function press(values) {
     send(values);
     return [];
@@ -591,14 +591,14 @@ const dreamina = (() => {
     try {
       localStorage.setItem(DRAFT, JSON.stringify({ model_id: values[0], drafts }));
     } catch { /* a browser without storage has no draft */ }
-    if (values[0] === chosen.model_id) hold(values); // else `changeModel` comes next, and must know the one before
+    if (values[0] === chosen.model_id) hold(values); // otherwise `changeModel` is called next, and needs the previous one
     return [];
   }
 
   async function restoreDraft(values) {
     await ready;
     untouched = values;
-    setTimeout(formIsReady); // Gradio puts in first what this gives
+    setTimeout(formIsReady); // after Gradio has set the returned values
     return hold(draftOver(values));
   }
 
@@ -606,8 +606,8 @@ const dreamina = (() => {
     let draft = {};
     try {
       draft = JSON.parse(localStorage.getItem(DRAFT)) || {};
-    } catch { /* a damaged draft is no draft */ }
-    const drafts = draft.drafts || { [chosen.model_id]: draft }; // one without models is from before there were several
+    } catch { /* a damaged draft is ignored */ }
+    const drafts = draft.drafts || { [chosen.model_id]: draft }; // drafts of early versions have no models
     const restored = allFields.map((field, place) => {
       const kept = drafts[field.model.model_id]?.[field.parameter];
       return typeof kept === typeof values[place + 1] && fits(field, kept) ? kept : values[place + 1];
@@ -619,9 +619,9 @@ const dreamina = (() => {
     return value !== undefined && (!field.choices.length || [value].flat().every((one) => field.choices.includes(one)));
   }
 
-  // Another model was chosen: words go along into a form that has none yet.
+  // Another model was selected: its form takes over texts that it does not have yet.
   function changeModel(values) {
-    if (!held || values[0] === chosen.model_id) return held || values; // the script changed it itself
+    if (!held || values[0] === chosen.model_id) return held || values; // changed by a script
     const before = chosen;
     const words = allFields.map((field, place) => {
       const value = values[place + 1];
@@ -633,16 +633,16 @@ const dreamina = (() => {
     return hold([values[0], ...words]);
   }
 
-  // What the form of the chosen model holds: {modelId, values by schema key}.
+  // The values of the selected model's form: {modelId, values by schema key}.
   function current() {
     const values = chosen.fields.map((field) => [field.key, valueOf(chosen, field)]);
     return { modelId: chosen.model_id, values: Object.fromEntries(values) };
   }
 
-  // What a picture or a link brought; the form takes it when Gradio asks.
+  // Settings from a picture or a link, for the form to take.
   let brought = null;
 
-  // `told` may be taken back; `done` comes when the form has the settings.
+  // Shows the note `told` with an undo button; calls `done` when the form has the settings.
   function useSettings(modelId, parameters, told = words.settings_taken, done = () => {}) {
     if (!modelOf(modelId)) return tell(say("settings_other_model", { model: modelId || words.unknown }));
     const before = held;
@@ -674,13 +674,13 @@ const dreamina = (() => {
     })]);
   }
 
-  // A value as its component holds it.
+  // A value in its component's format.
   function asTyped(field, value) {
     if (field.typed_as === "lines" && Array.isArray(value)) return value.join("\n");
     return field.typed_as === "json" && typeof value !== "string" ? JSON.stringify(value) : value;
   }
 
-  // A button that puts a picture made here into a form; null where no model takes pictures.
+  // A button that uses a generated picture as an input; null where no model takes pictures.
   function inputButton(output, label = words.use_as_input) {
     if (!hasPictureField || output.kind !== "image") return null;
     const button = element("button", { type: "button", class: "use-as-input", "aria-label": label, title: words.use_as_input }, ...iconAnd("input", words.use_as_input));
@@ -692,7 +692,7 @@ const dreamina = (() => {
       const field = pictureField(model);
       const isList = field.value_type === "array";
       const value = isList ? [...addressesIn(valueOf(model, field)), answer.address] : answer.address;
-      // What comes next is to write what shall be done with it.
+      // Next, the visitor describes what to do with it.
       const next = model.fields.find((one) => one.is_text) || field;
       const focus = () => document.querySelector(`#${next.id} :is(textarea, input)`)?.focus();
       useSettings(model.model_id, { [field.parameter]: value }, words.input_taken, focus);
@@ -700,9 +700,9 @@ const dreamina = (() => {
     return button;
   }
 
-  /* --- files that are given by their addresses: looked at while one writes, by the server */
+  /* --- input files by URL: the server checks them while the visitor types */
 
-  const looks = new Map(); // model, field and address -> {thumbnail} or {refusal}; null while it is asked
+  const looks = new Map(); // model, field and URL -> {thumbnail} or {refusal}; null while it is being checked
   let lookTimer = 0;
 
   const addressesIn = (text) => [...new Set(String(text ?? "").split("\n").map((line) => line.trim()).filter(Boolean))];
@@ -738,7 +738,7 @@ const dreamina = (() => {
     return element("img", { src: address(path), alt: say("input_alt", { number }), loading: "lazy" });
   }
 
-  // One at a time: the press itself looks at all of them at once.
+  // One at a time: submitting checks all of them at once.
   async function lookAtNext() {
     for (const field of chosen.fields.filter((one) => one.holds_urls)) {
       const url = addressesIn(valueOf(chosen, field)).slice(0, 20).find((one) => !looks.has(lookKey(field, one)));
@@ -747,19 +747,19 @@ const dreamina = (() => {
       looks.set(key, null);
       const { answer, refusal } = await post("given/look", { model_id: chosen.model_id, field: field.key, address: url });
       looks.set(key, answer ? { thumbnail: answer.thumbnail } : { refusal });
-      if (refusal) setTimeout(() => looks.delete(key), 30000); // what was wrong may be mended
+      if (refusal) setTimeout(() => looks.delete(key), 30000); // it may be fixed meanwhile
       showGiven();
       return;
     }
   }
 
-  /* --- what it will cost, below Generate */
+  /* --- the price, below Generate */
 
-  const PRICES_MS = 600000; // how long they are believed: a page may stay open for days
+  const PRICES_MS = 600000; // how long prices are cached: a page may stay open for days
   let prices = null;
   let pricesAt = 0;
 
-  // With an own key the price is another one: then it is asked `anew`.
+  // An own key may have other prices: then they are requested `anew`.
   async function askPrices(anew = false) {
     const known = prices && Object.values(prices.models).every(Boolean);
     if (!anew && known && performance.now() < pricesAt + PRICES_MS) return;
@@ -767,7 +767,7 @@ const dreamina = (() => {
     try {
       prices = await (await fetch(address("prices"))).json();
       showPrice();
-    } catch { /* the note is a courtesy */ }
+    } catch { /* the note is optional */ }
   }
 
   function showPrice() {
@@ -792,7 +792,7 @@ const dreamina = (() => {
     return prices.play_money ? say("price_play", { price: text }) : text;
   }
 
-  // Characters as the service counts them: code points, not UTF-16 units.
+  // Characters as the service counts them: code points, not UTF-16 code units.
   function count(field, value) {
     const node = document.getElementById(field.id);
     if (!field.max_length || !node) return;
@@ -813,10 +813,10 @@ const dreamina = (() => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) {
       event.preventDefault();
       const button = document.getElementById("generate");
-      if (button?.checkVisibility()) button.click(); // nobody pays for a prompt that is out of sight
+      if (button?.checkVisibility()) button.click(); // a prompt that is out of sight is never submitted
     }
   });
-  // The second click of a double click is no second job.
+  // The second click of a double click does not submit a second job.
   document.addEventListener("click", (event) => {
     if (event.detail > 1 && event.target.closest?.("#generate")) {
       event.preventDefault();
@@ -829,7 +829,7 @@ const dreamina = (() => {
   window.addEventListener("pageshow", (event) => event.persisted && watch(false));
   setInterval(tick, 1000);
 
-  // Gradio builds the page after the scripts have run.
+  // Gradio renders the page after the scripts have run.
   function whenThere(id, begin) {
     const find = () => {
       const node = document.getElementById(id);
@@ -858,7 +858,7 @@ const dreamina = (() => {
   };
 })();
 window.dreamina = dreamina;
-// Gradio adds head scripts in any order: those that build on this one are added here, in order, once there are words.
+// Gradio inserts head scripts in any order: the scripts that depend on this one are inserted here, in order.
 dreamina.ready.then(() => {
   for (const path of dreamina.facts.scripts) {
     const script = document.createElement("script");
