@@ -68,7 +68,8 @@ def _paint(folder: Path) -> list[Path]:
             write_png(paint(f"{_SUBJECTS[number]} {_STYLES[number % len(_STYLES)]}", 1024, 1024, seed=number), file)
         form = recognise((home / "original.png").read_bytes()[:64])
         assert form
-        previews = make_previews(home / "original.png", form, 80_000_000)
+        with (home / "original.png").open("rb") as file:
+            previews = make_previews(file, form, 80_000_000)
         (home / "preview.webp").write_bytes(previews.preview)
         (home / "thumbnail.webp").write_bytes(previews.thumbnail)
     return folders

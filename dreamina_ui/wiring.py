@@ -18,10 +18,11 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
+from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.media.signed_urls import SignedUrls, read_secret
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.health import Health
@@ -102,7 +103,8 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     elif settings.api_token is not None:
         owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.note)
     ledger = Ledger(folder.ledger)
-    media = MediaStore(folder.media, UrlGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
+    media = FolderStore(folder.media)
+    fetcher = OutputFetcher(media, UrlGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
     library = Library(ledger, media)
     links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
     # The allowed hosts are for results: what people give may lie anywhere that is public.
@@ -118,6 +120,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         models=models,
         ledger=ledger,
         media=media,
+        fetcher=fetcher,
         guard=SpendingGuard(limits(settings), origin, settings.price_usd),
         given=given,
     )

@@ -29,8 +29,8 @@ from dreamina_ui.ledger.job import TRANSITIONS, Job, iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library, LibraryFilter
 from dreamina_ui.library.naming import prompt_of
+from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import hash_password
@@ -181,7 +181,7 @@ def export(
     """
     shown = LibraryFilter(text=text, state=state, favorites=favorites, since=_moment(since), until=_moment(until))
     with open_records(_settings(data_dir).data_dir) as records:
-        entries = Library(records.ledger, MediaStore(records.media, UrlGuard())).entries(shown)
+        entries = Library(records.ledger, records.store).entries(shown)
         as_zip = target.suffix.lower() == ".zip"
         copied = (copies.export_zip if as_zip else copies.export_folder)(records, entries, target)
     if not copied.files and not copied.missing:
@@ -239,7 +239,8 @@ def _studio(settings: Settings, token: str, records: Records) -> Studio:
         accounts=Accounts(connect(token), settings.api_base_url, secret=b"", connect=connect),  # no visitor comes here
         models=load_models(),
         ledger=records.ledger,
-        media=MediaStore(records.media, guard),
+        media=records.store,
+        fetcher=OutputFetcher(records.store, guard),
     )
 
 

@@ -15,6 +15,7 @@ from dreamina_ui.errors import JobNotFoundError, LedgerError
 from dreamina_ui.ledger.job import Job, Output, iso
 from dreamina_ui.ledger.ledger import Ledger, with_outputs
 from dreamina_ui.ledger.tables import jobs
+from dreamina_ui.media.folder_store import FolderStore
 
 LEDGER_NAME = "ledger.sqlite3"
 MEDIA_NAME = "media"
@@ -31,18 +32,12 @@ class Records:
     ledger: Ledger
 
     @property
-    def media(self) -> Path:
-        return self.folder / MEDIA_NAME
-
-    def job_folder(self, job_id: str) -> Path:
-        """Where the files of a job are, if there are any."""
-        return self.media / job_id[:2] / job_id
+    def store(self) -> FolderStore:
+        return FolderStore(self.folder / MEDIA_NAME)
 
     def files(self, job: Job, output: Output) -> list[Path]:
-        """The files that a kept output must have on disk: the original first, then its small copies."""
-        folder = self.job_folder(job.job_id) / str(output.index)
-        small = ("preview.webp", "thumbnail.webp") if output.kind == "image" else ()
-        return [folder / name for name in (output.file_name or "original", *small)]
+        """The files that a stored output must have on disk: the original first, then its previews."""
+        return self.store.expected_paths(job.job_id, output.index, output.kind, output.file_name)
 
     def described(self, job: Job) -> dict[str, Any]:
         """Every field of a job; times in ISO 8601, and each file with its path.

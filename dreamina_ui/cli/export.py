@@ -28,6 +28,8 @@ from dreamina_ui.ledger.tables import copy_sqlite
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
+from dreamina_ui.media.folder_store import stored_file
+from dreamina_ui.media.store import StoredFile
 
 MANIFEST_NAME = "manifest.json"
 
@@ -56,13 +58,14 @@ def export_zip(records: Records, entries: Iterable[Entry], target: Path) -> Copi
     """
     copied = Copied()
 
-    def files() -> Iterator[tuple[Job, Output, Path, str]]:
+    def files() -> Iterator[tuple[Job, Output, StoredFile | None, str]]:
         for job, output, path in _originals(records, entries):
-            if path.is_file():
+            original = stored_file(path)
+            if original:
                 copied.count(output)
             else:
-                copied.missing.append(path)  # the manifest tells of it too
-            yield job, output, path, file_name(job, output, "original")
+                copied.missing.append(path)  # the manifest says so too
+            yield job, output, original, file_name(job, output, "original")
 
     _refuse_existing(target)
     made = files()
@@ -160,7 +163,7 @@ def _pack(archive: zipfile.ZipFile, records: Records, paths: list[Path]) -> bool
     with ExitStack() as stack:
         opened = []
         for path in paths:
-            name = str(Path(MEDIA_NAME) / path.relative_to(records.media))
+            name = str(Path(MEDIA_NAME) / path.relative_to(records.store.folder))
             try:
                 file = stack.enter_context(path.open("rb"))
                 opened.append((zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), file))

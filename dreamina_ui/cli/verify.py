@@ -85,7 +85,7 @@ def _check(records: Records, job: Job, quick: bool) -> list[Finding]:
     try:
         return list(_flaws(records, job, quick))
     except OSError as exc:
-        return [_unreadable(exc, records.job_folder(job.job_id))]
+        return [_unreadable(exc, records.store.job_folder(job.job_id))]
 
 
 def _flaws(records: Records, job: Job, quick: bool) -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def _flaws(records: Records, job: Job, quick: bool) -> Iterator[Finding]:
             yield from _original_flaws(original, output, quick)
             yield from (Finding("missing", path) for path in small if not path.is_file())
     if job.is_settled:  # in other states, files come and go
-        yield from _extras(records.job_folder(job.job_id), job, set(expected))
+        yield from _extras(records.store.job_folder(job.job_id), job, set(expected))
 
 
 def _original_flaws(path: Path, output: Output, quick: bool) -> Iterator[Finding]:
@@ -124,7 +124,7 @@ def _extras(folder: Path, job: Job, expected: set[Path]) -> Iterator[Finding]:
 def _strangers(records: Records, known: set[str]) -> list[Path]:
     """What is in the folder of all media and is not the folder of a known job."""
     found = []
-    for shard in _children(records.media):
+    for shard in _children(records.store.folder):
         if len(shard.name) != 2 or not shard.is_dir():
             found.append(shard)
             continue
@@ -132,14 +132,14 @@ def _strangers(records: Records, known: set[str]) -> list[Path]:
             within = _children(shard)
         except OSError:
             within = [shard]  # the second look tells why
-        found += [path for path in within if path.name not in known or path != records.job_folder(path.name)]
+        found += [path for path in within if path.name not in known or path != records.store.job_folder(path.name)]
     return found
 
 
 def _look_at_stranger(records: Records, path: Path, quick: bool) -> list[Finding]:
     with contextlib.suppress(JobNotFoundError):
         job = records.ledger.job(path.name)
-        if records.job_folder(job.job_id) == path:
+        if records.store.job_folder(job.job_id) == path:
             return _check(records, job, quick)
     if not os.path.lexists(path):
         return []

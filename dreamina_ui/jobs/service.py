@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from random import random
 from typing import Any
 
@@ -34,8 +33,9 @@ from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.events import JobEvents
 from dreamina_ui.ledger.job import SETTLED, Job, Outcome, Output, State, iso, new_id
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
+from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.input_files import InputFiles, given_urls
-from dreamina_ui.media.store import MediaStore
+from dreamina_ui.media.store import MediaStore, StoredFile
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
 from dreamina_ui.spending.accounts import Account, Accounts
@@ -77,6 +77,7 @@ class Studio:
         models: Mapping[str, Model],
         ledger: Ledger,
         media: MediaStore,
+        fetcher: OutputFetcher,
         guard: SpendingGuard | None = None,
         given: InputFiles | None = None,
         pace: Pace | None = None,
@@ -94,7 +95,7 @@ class Studio:
         self._worker = Worker(
             accounts=accounts,
             ledger=ledger,
-            media=media,
+            fetcher=fetcher,
             controls=self.controls,
             pace=self._pace,
             clock=clock,
@@ -533,19 +534,19 @@ class Studio:
         """The job and output behind a file's address; None if there is no such file."""
         return self._ledger.output_by_key(file_key)
 
-    def original(self, job: Job, output: Output) -> Path | None:
-        """Where an output's original is; None if it is not on disk."""
-        return self._media.path(job.job_id, output.index, "original")
+    def original(self, job: Job, output: Output) -> StoredFile | None:
+        """An output's original; None if it is not stored."""
+        return self._media.find(job.job_id, output.index, "original")
 
-    def file(self, file_key: str, tier: str) -> tuple[Job, Output, Path] | None:
-        """The job, output and path behind a file's address; None if there is no such file.
+    def file(self, file_key: str, tier: str) -> tuple[Job, Output, StoredFile] | None:
+        """The job, output and stored file behind a file's URL; None if there is no such file.
 
         Args:
             tier: `original`, `preview` or `thumbnail`.
         """
         found = self._ledger.output_by_key(file_key)
-        path = self._media.path(found[0].job_id, found[1].index, tier) if found else None
-        return (*found, path) if found and path else None
+        stored = self._media.find(found[0].job_id, found[1].index, tier) if found else None
+        return (*found, stored) if found and stored else None
 
     def _choices(self, model_id: str) -> list[str]:
         return [field.key for field in self.models[model_id].fields if field.choices]

@@ -35,7 +35,7 @@ from dreamina_ui.jobs.scheduler import Schedule
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import TERMINAL, Job, Output, State, new_id, state_of
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.store import MediaStore
+from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.spending.moderation import Moderation
 
@@ -84,7 +84,7 @@ class Worker:
         *,
         accounts: Accounts,
         ledger: Ledger,
-        media: MediaStore,
+        fetcher: OutputFetcher,
         controls: Moderation,
         pace: Pace,
         clock: Callable[[], float],
@@ -92,7 +92,7 @@ class Worker:
         self.pace = pace
         self._accounts = accounts
         self._ledger = ledger
-        self._media = media
+        self._fetcher = fetcher
         self._controls = controls
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
@@ -382,8 +382,8 @@ class Worker:
         A file that a crash left whole is not fetched again.
         """
         try:
-            facts = self._media.kept(job_id, output.index)
-            facts = facts or self._media.keep(job_id, output.index, output.kind, url)
+            facts = self._fetcher.stored_facts(job_id, output.index)
+            facts = facts or self._fetcher.fetch(job_id, output.index, output.kind, url)
         except DiskError as full:
             return output, full
         except MediaError as damage:

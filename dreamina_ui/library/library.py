@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +16,7 @@ from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import SETTLED, Job, Output
 from dreamina_ui.ledger.ledger import Ledger, with_outputs
 from dreamina_ui.ledger.tables import jobs, outputs
-from dreamina_ui.media.store import MediaStore
+from dreamina_ui.media.store import MediaStore, StoredFile
 
 UNDO_S = 600.0
 """How long a deleted picture can be brought back."""
@@ -132,13 +131,13 @@ class Library:
             found = with_outputs(connection, rows)
         return found[0] if found else None
 
-    def picture(self, file_key: str) -> tuple[Job, Output, Path] | None:
+    def picture(self, file_key: str) -> tuple[Job, Output, StoredFile] | None:
         """The job, output and original behind a file's key; None if it is not there or was deleted."""
         found = self._ledger.output_by_key(file_key)
         if found is None or found[1].state != "kept" or found[1].deleted_at is not None:
             return None
-        path = self._media.path(found[0].job_id, found[1].index, "original")
-        return (*found, path) if path else None
+        original = self._media.find(found[0].job_id, found[1].index, "original")
+        return (*found, original) if original else None
 
     def mark(self, file_keys: Sequence[str], visitor_id: str | None = None, **marks: float | None) -> int:
         """Set `favorite_at` or `deleted_at` of files, or take it back with None; returns how many there were."""

@@ -10,10 +10,10 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import IO, Any
 
 from dreamina_ui.ledger.job import Job, Output, iso
+from dreamina_ui.media.store import StoredFile
 
 CHUNK_BYTES = 1 << 20
 
@@ -37,11 +37,11 @@ class _Sink:
         return taken
 
 
-def stream_zip(files: Iterable[tuple[Job, Output, Path | None, str]]) -> Iterator[bytes]:
+def stream_zip(files: Iterable[tuple[Job, Output, StoredFile | None, str]]) -> Iterator[bytes]:
     """A ZIP of originals with their manifest, in pieces of about a megabyte.
 
     Args:
-        files: job, output, where its original is (None if it is not there), and its name in the ZIP; read one by one.
+        files: job, output, its original (None if it is not there), and its name in the ZIP; read one by one.
     """
     sink = _Sink()
     names: set[str] = set()
@@ -51,14 +51,14 @@ def stream_zip(files: Iterable[tuple[Job, Output, Path | None, str]]) -> Iterato
         zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,  # type: ignore[call-overload]
     ):
         manifest.write(b"[")
-        for number, (job, output, path, wish) in enumerate(files):
+        for number, (job, output, original, wish) in enumerate(files):
             name = f"{job.job_id}-{wish}" if wish in names else wish
             problem = None
             try:
-                if path is None:
+                if original is None:
                     raise FileNotFoundError
-                with path.open("rb") as original, archive.open(_zip_info(name, job), "w", force_zip64=True) as target:
-                    yield from _copy(original, target, sink)
+                with original.open() as file, archive.open(_zip_info(name, job), "w", force_zip64=True) as target:
+                    yield from _copy(file, target, sink)
                 names.add(name)
             except FileNotFoundError:
                 problem = "the file is missing on disk"

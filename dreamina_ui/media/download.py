@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urljoin
 
 import requests
@@ -24,10 +24,10 @@ from urllib3.util import parse_url
 
 from dreamina_ui.errors import UrlError
 from dreamina_ui.media.ssrf_guard import GuardedSession, UrlGuard
+from dreamina_ui.media.store import CHUNK_BYTES
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 256 * 1024
 _HEAD_BYTES = 64
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER_S = 60.0
@@ -117,11 +117,11 @@ class Downloader:
                     return head, length
         return head, size_bytes
 
-    def fetch(self, url: str, to: Path, deadline_s: float) -> tuple[int, str]:
+    def fetch(self, url: str, to: BinaryIO, deadline_s: float) -> tuple[int, str]:
         """Stream a file to the disk, without flushing it there.
 
         Args:
-            to: the file to write.
+            to: an empty file, open for writing.
             deadline_s: when to give up, on the clock of `time.monotonic`.
 
         Returns:
@@ -135,14 +135,14 @@ class Downloader:
         digest, size_bytes = hashlib.sha256(), 0
         with self._asked(url, deadline_s) as response:
             _refuse_by_head(response, self._max_bytes)
-            with to.open("wb") as file:
-                while chunk := self._next_chunk(response):
-                    size_bytes += len(chunk)
-                    if size_bytes > self._max_bytes:
-                        file.truncate(0)
-                        raise DownloadError(f"the file was larger than {self._max_bytes} bytes", "size")
-                    digest.update(chunk)
-                    file.write(chunk)
+            while chunk := self._next_chunk(response):
+                size_bytes += len(chunk)
+                if size_bytes > self._max_bytes:
+                    to.seek(0)
+                    to.truncate()
+                    raise DownloadError(f"the file was larger than {self._max_bytes} bytes", "size")
+                digest.update(chunk)
+                to.write(chunk)
         if not size_bytes:
             raise DownloadError("the file was empty")
         return size_bytes, digest.hexdigest()

@@ -19,12 +19,12 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from dreamina_ui.errors import DiskError, MediaError
+from dreamina_ui.media.store import StoredFile, read_range
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KEYWORD = b"dreamina\0"
@@ -58,7 +58,7 @@ class _Part(NamedTuple):
     end: int
 
 
-def with_settings(original: Path, settings: Mapping[str, Any], chunk_bytes: int = 65_536) -> Iterator[bytes]:
+def with_settings(original: StoredFile, settings: Mapping[str, Any], chunk_bytes: int = 65_536) -> Iterator[bytes]:
     """Stream a copy of a picture with its settings inside; memory stays flat, however large the file is.
 
     Everything is checked in the call itself, so that an answer that has begun does not fail for its content.
@@ -77,7 +77,7 @@ def with_settings(original: Path, settings: Mapping[str, Any], chunk_bytes: int 
     return _stream(original, _plan(original, settings), chunk_bytes)
 
 
-def size_with_settings(original: Path, settings: Mapping[str, Any]) -> int:
+def size_with_settings(original: StoredFile, settings: Mapping[str, Any]) -> int:
     """Say how many bytes `with_settings` gives: the Content-Length of the copy. It raises the same errors."""
     return sum(map(len, _plan(original, settings)))
 
@@ -97,7 +97,7 @@ def read_settings(file: BinaryIO) -> dict[str, Any] | None:
     return settings if isinstance(settings, dict) else None
 
 
-def _plan(original: Path, settings: Mapping[str, Any]) -> list[_Piece]:
+def _plan(original: StoredFile, settings: Mapping[str, Any]) -> list[_Piece]:
     # ASCII: JSON then escapes all that XML cannot hold, such as NUL.
     text = json.dumps(dict(settings), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     inputs = settings.get("inputs")
@@ -118,27 +118,27 @@ def _plan(original: Path, settings: Mapping[str, Any]) -> list[_Piece]:
         ) from exc
 
 
-def _stream(original: Path, pieces: list[_Piece], chunk_bytes: int) -> Iterator[bytes]:
+def _stream(original: StoredFile, pieces: list[_Piece], chunk_bytes: int) -> Iterator[bytes]:
     with _opened(original) as file:
         for piece in pieces:
             if isinstance(piece, bytes):
                 yield piece
                 continue
-            for at in range(piece.start, piece.stop, chunk_bytes):
-                size = min(chunk_bytes, piece.stop - at)
-                chunk = _read(file, at, size)
-                if len(chunk) < size:
-                    raise MediaError(f"{original.name} became shorter while it was copied. Download it again.")
+            left = len(piece)
+            for chunk in read_range(file, piece.start, piece.stop, chunk_bytes):
+                left -= len(chunk)
                 yield chunk
+            if left:
+                raise MediaError(f"{original.name} became shorter while it was copied. Download it again.")
 
 
 @contextlib.contextmanager
-def _opened(original: Path) -> Iterator[BinaryIO]:
+def _opened(original: StoredFile) -> Iterator[BinaryIO]:
     try:
-        with original.open("rb") as file:
+        with original.open() as file:
             yield file
     except OSError as exc:
-        raise DiskError(f"The disk refuses {original.name} ({exc.strerror}). Mend it, download again.") from exc
+        raise DiskError(f"Cannot read {original.name}: {exc.strerror}. Fix permissions, then retry.") from exc
 
 
 def _recognise(file: BinaryIO) -> str:

@@ -19,14 +19,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 from dreamina_ui.errors import InputError, UrlError
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.media.download import Downloader, DownloadError
+from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.images import FORMATS, ImageError, make_previews, recognise
 from dreamina_ui.media.signed_urls import SignedUrls
 from dreamina_ui.media.ssrf_guard import UrlGuard
+from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 
@@ -70,7 +73,7 @@ class InputFiles:
         folder: Path,
         guard: UrlGuard,
         links: SignedUrls,
-        find: Callable[[str], tuple[Job, Output, Path] | None],
+        find: Callable[[str], tuple[Job, Output, StoredFile] | None],
         *,
         check_s: float = CHECK_S,
         copy_s: float = COPY_S,
@@ -152,10 +155,9 @@ class InputFiles:
         digest = digest_of(url)
         return digest if self._path(digest).exists() else None
 
-    def thumbnail_path(self, digest: str) -> Path | None:
-        """Where a thumbnail lies (WebP, 400 px); None if there is none."""
-        path = self._path(digest) if _DIGEST.fullmatch(digest) else None
-        return path if path and path.exists() else None
+    def thumbnail(self, digest: str) -> StoredFile | None:
+        """A thumbnail (WebP, 400 px); None if there is none."""
+        return stored_file(self._path(digest)) if _DIGEST.fullmatch(digest) else None
 
     def _start(
         self, visitor_id: str | None, address: str | None, function: Callable[..., Any], *args: Any
@@ -203,10 +205,10 @@ class InputFiles:
         found = self._find(signed[0]) if signed else None
         if signed is None or found is None or signed[1] < MIN_LINK_S:
             raise _Broken("expired")
-        _, output, path = found
+        _, output, original = found
         if field.file_kind not in (None, output.kind):
             raise _Broken("kind", field.file_kind)
-        if path.stat().st_size > MAX_MB[field.file_kind] * 10**6:
+        if original.size_bytes > MAX_MB[field.file_kind] * 10**6:
             raise _Broken("size", MAX_MB[field.file_kind])
 
     def _thumbnail(self, field: Field, url: str) -> str | None:
@@ -220,8 +222,9 @@ class InputFiles:
         deadline_s = time.monotonic() + self._copy_s
         try:
             self._folder.mkdir(exist_ok=True)
-            self._downloaders["image"].fetch(url, partial, deadline_s)
-            thumbnail = self._decoder.submit(_shrink, partial, deadline_s).result()
+            with TemporaryFile(dir=self._folder) as file:
+                self._downloaders["image"].fetch(url, cast(BinaryIO, file), deadline_s)
+                thumbnail = self._decoder.submit(_shrink, cast(BinaryIO, file), deadline_s).result()
             partial.write_bytes(thumbnail)
             partial.replace(self._path(digest))
             for old in self._by_age()[:-KEEP_THUMBNAILS]:
@@ -260,9 +263,9 @@ class _Broken(Exception):
         self.limit = limit
 
 
-def _shrink(path: Path, deadline_s: float) -> bytes:
-    with path.open("rb") as file:
-        form = recognise(file.read(64))
+def _shrink(file: BinaryIO, deadline_s: float) -> bytes:
+    file.seek(0)
+    form = recognise(file.read(64))
     if form is None or form.kind != "image":
-        raise ImageError("it is no picture")
-    return make_previews(path, form, MAX_PIXELS, deadline_s).thumbnail
+        raise ImageError("it is no image")
+    return make_previews(file, form, MAX_PIXELS, deadline_s).thumbnail

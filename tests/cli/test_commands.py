@@ -410,7 +410,7 @@ def test_each_kind_of_damage_is_found(
     """A disk forgets in many ways; each is told with its path, and nothing else is."""
     shelf.add("sound")
     job = shelf.add("to be damaged")
-    path = Path(os.path.normpath(records.job_folder(job.job_id) / where))
+    path = Path(os.path.normpath(records.store.job_folder(job.job_id) / where))
     damage(path)
     for quick in (False, True):
         report = verify(records, quick=quick, pause=no_pause)
@@ -423,7 +423,7 @@ def test_findings_are_told_counted_and_a_failure(run: Run, shelf: Shelf, records
     job = shelf.add(files=2)
     lost = shelf.folder_of(job, job.outputs[0])
     shutil.rmtree(lost)
-    stranger = records.media / "ab" / ("ab" + "0" * 30) / "0" / "original.png"
+    stranger = records.store.folder / "ab" / ("ab" + "0" * 30) / "0" / "original.png"
     stranger.parent.mkdir(parents=True)
     stranger.touch()
     ended = run("verify", "--quick")
@@ -438,7 +438,7 @@ def test_findings_are_told_counted_and_a_failure(run: Run, shelf: Shelf, records
 def test_what_a_running_job_does_is_no_finding(shelf: Shelf, records: Records) -> None:
     """While the server fetches, files come and go; what it has kept must be there all the same."""
     job = shelf.add(state="saving")
-    folder = records.job_folder(job.job_id)
+    folder = records.store.job_folder(job.job_id)
     (folder / "1.partial-0123456789abcdef").mkdir()
     (folder / "1").mkdir()
     assert _found(verify(records, pause=no_pause)) == []
@@ -450,17 +450,17 @@ def test_damaged_files_kept_aside_belong_to_their_row(shelf: Shelf, records: Rec
     """What came damaged is kept for a look at it: no finding as long as its row says so."""
     job = shelf.add(state="failed")
     shelf.ledger.change(job.job_id, outputs=[Output(1, "image", "k", "damaged", note="cut")])
-    (records.job_folder(job.job_id) / "1.damaged").mkdir()
+    (records.store.job_folder(job.job_id) / "1.damaged").mkdir()
     assert _found(verify(records, pause=no_pause)) == []
 
 
 def test_what_the_server_does_meanwhile_is_no_finding(shelf: Shelf, records: Records) -> None:
     """A file is removed just before its row says so, and a folder is made just before its job's row."""
     removed = shelf.add("deleted by a person")
-    shutil.rmtree(records.job_folder(removed.job_id) / "0")
+    shutil.rmtree(records.store.job_folder(removed.job_id) / "0")
     born = make_job("made at this moment", state="submitting")
-    records.job_folder(born.job_id).mkdir(parents=True)
-    fleeting = records.media / "ab" / ("ab" + "0" * 30)
+    records.store.job_folder(born.job_id).mkdir(parents=True)
+    fleeting = records.store.folder / "ab" / ("ab" + "0" * 30)
     fleeting.mkdir(parents=True)
 
     def meanwhile(_seconds: float) -> None:
@@ -474,14 +474,14 @@ def test_what_the_server_does_meanwhile_is_no_finding(shelf: Shelf, records: Rec
 def test_a_folder_of_all_media_that_is_gone_is_all_missing(shelf: Shelf, records: Records) -> None:
     """A disk that is not mounted is no reason to say that all is well."""
     shelf.add(files=2)
-    shutil.rmtree(records.media)
+    shutil.rmtree(records.store.folder)
     assert _found(verify(records, quick=True, pause=no_pause)) == ["missing"] * 6
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(shelf: Shelf, records: Records) -> None:
     """One bad sector must not keep the rest from being looked at."""
     job, other = shelf.add(), shelf.add()
-    folder = records.job_folder(job.job_id)
+    folder = records.store.job_folder(job.job_id)
     shutil.rmtree(folder)
     folder.symlink_to(folder)  # a loop: the one error that is the same for every user
     (shelf.folder_of(other, other.outputs[0]) / "original.png").unlink()
@@ -510,7 +510,7 @@ def test_a_backup_opens_as_a_data_folder(run: Run, scene: Scene, service: Servic
         again.start()
         assert again.wait(waiting.job_id).state == "done"
         assert again.studio.job(made.job_id) == made
-        assert again.media.kept(made.job_id, 1)
+        assert again.fetcher.stored_facts(made.job_id, 1)
     assert _verified(restored) == []
 
 

@@ -75,7 +75,7 @@ def test_a_full_disk_is_found_before_the_submit(disk: TightDisk, scene: Scene, s
     """Pictures that cannot be kept must not be bought."""
     scene.start()
     disk.leave(0)
-    with pytest.raises(DiskError, match="Make room"):
+    with pytest.raises(DiskError, match="Free up space"):
         scene.generate()
     disk.make_room()
     assert (service.posts, half_made(scene)) == (0, [])

@@ -14,8 +14,9 @@ from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import InputError
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model, load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.auth.permissions import Permissions
@@ -109,7 +110,8 @@ def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
         accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
-        media=MediaStore(tmp_path / "media", UrlGuard(exempt_origin=server.url), pause=no_pause),
+        media=(media := FolderStore(tmp_path / "media")),
+        fetcher=OutputFetcher(media, UrlGuard(exempt_origin=server.url), pause=no_pause),
         pace=FAST,
     )
     studio.start()
@@ -151,7 +153,8 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
         accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
-        media=MediaStore(tmp_path / "media", UrlGuard()),
+        media=(media := FolderStore(tmp_path / "media")),
+        fetcher=OutputFetcher(media, UrlGuard()),
     )
     page, _ = build_page(studio, model, Permissions(is_shared=False), uses_sandbox=False)
     generate = next(each.fn for each in page.fns.values() if each.api_name == "generate")

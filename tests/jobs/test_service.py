@@ -432,18 +432,18 @@ def test_a_refusing_ledger_has_no_file_fetched_twice(
 ) -> None:
     """The next step must not begin while the files of this one are still coming."""
     service.completes(service.picture("a.png"), service.picture("b.png"))
-    keep, change = scene.media.keep, scene.ledger.change
-    kept: list[int] = []
+    fetch, change = scene.fetcher.fetch, scene.ledger.change
+    fetched: list[int] = []
     is_refused, came_again = threading.Event(), threading.Event()
 
-    def keep_slowly(job_id: str, index: int, kind: str, url: str) -> FileFacts:
-        if index in kept:
+    def fetch_slowly(job_id: str, index: int, kind: str, url: str) -> FileFacts:
+        if index in fetched:
             came_again.set()
-        kept.append(index)
+        fetched.append(index)
         if index == 1:
             is_refused.wait(10)
             came_again.wait(0.2)
-        return keep(job_id, index, kind, url)
+        return fetch(job_id, index, kind, url)
 
     def refuse_once(job: Job | str, to: State | None = None, **fields: Any) -> Job:
         if to == "saving" and not is_refused.is_set():
@@ -451,11 +451,11 @@ def test_a_refusing_ledger_has_no_file_fetched_twice(
             raise LedgerError("The ledger is full.")
         return change(job, to, **fields)
 
-    monkeypatch.setattr(scene.media, "keep", keep_slowly)
+    monkeypatch.setattr(scene.fetcher, "fetch", fetch_slowly)
     monkeypatch.setattr(scene.ledger, "change", refuse_once)
     scene.start()
     assert scene.wait(scene.generate().job_id).state == "done"
-    assert sorted(kept) == [0, 1]
+    assert sorted(fetched) == [0, 1]
 
 
 def test_a_refusing_disk_keeps_the_job_saving(scene: Scene, service: Service) -> None:
@@ -481,7 +481,7 @@ def test_a_file_that_a_crash_left_whole_is_not_fetched_again(scene: Scene, servi
     scene.start()
     job = scene.generate()
     scene.wait(job.job_id, "running")
-    scene.media.keep(job.job_id, 0, "image", address)
+    scene.fetcher.fetch(job.job_id, 0, "image", address)
     service.completes(address)
     assert scene.wait(job.job_id).outputs[0].sha256 == hashlib.sha256(png()).hexdigest()
     assert len(service.server.requests_for("GET", "/files/one.png")) == 1

@@ -23,6 +23,8 @@ from starlette.testclient import TestClient
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
+from dreamina_ui.media.folder_store import stored_file
+from dreamina_ui.media.store import StoredFile
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.library import build_library_routes
 from tests.support.harness import Scene, png
@@ -46,11 +48,11 @@ def http(scene: Scene, shelf: Shelf) -> Iterator[TestClient]:
         yield client
 
 
-def files_of(shelf: Shelf, *jobs: Job) -> Iterator[tuple[Job, Output, Path | None, str]]:
+def files_of(shelf: Shelf, *jobs: Job) -> Iterator[tuple[Job, Output, StoredFile | None, str]]:
     for job in jobs:
         for output in job.outputs:
-            path = shelf.media.path(job.job_id, output.index, "original")
-            yield job, output, path, file_name(job, output, "original")
+            original = shelf.media.find(job.job_id, output.index, "original")
+            yield job, output, original, file_name(job, output, "original")
 
 
 def open_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:
@@ -165,17 +167,17 @@ def test_memory_stays_flat_whatever_the_size(shelf: Shelf) -> None:
 
 def test_memory_stays_small_whatever_the_number(shelf: Shelf) -> None:
     """The manifest of thousands of pictures waits on the disk, not in memory."""
-    path = shelf.path  # any small file
+    small = shelf.path.with_name("small")
+    small.touch()
     inputs = {"prompt": "x" * 3000}
     many = (make_job(inputs=inputs, outputs=(kept(0, b""),)) for _ in range(2000))
-    files = ((job, job.outputs[0], path, f"{job.job_id}.png") for job in many)
-    os.truncate(path, 0)
+    files = ((job, job.outputs[0], stored_file(small), f"{job.job_id}.png") for job in many)
     sent, peak = measure(files)
     assert sent > 8_000_000
     assert peak < 8_000_000
 
 
-def measure(files: Iterator[tuple[Job, Output, Path | None, str]]) -> tuple[int, int]:
+def measure(files: Iterator[tuple[Job, Output, StoredFile | None, str]]) -> tuple[int, int]:
     """Bytes of the ZIP, and the most memory that was held while it was made."""
     tracemalloc.start()
     sent = sum(len(piece) for piece in stream_zip(files))

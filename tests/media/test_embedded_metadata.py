@@ -26,6 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from dreamina_ui.errors import DiskError, MediaError
 from dreamina_ui.media.embedded_metadata import read_settings, size_with_settings, with_settings
+from dreamina_ui.media.store import StoredFile
 from tests.support.png_chunks import png_chunk, png_chunks
 
 SCRIPT = Path(__file__).resolve().parents[2] / "dreamina_ui" / "web" / "static" / "metadata.js"
@@ -128,8 +129,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return write
 
 
+def stored(path: Path) -> StoredFile:
+    """A file on the disk, as a store gives it."""
+    size_bytes = path.stat().st_size if path.exists() else 0
+    return StoredFile(path.name, size_bytes, 0.0, lambda: path.open("rb"))
+
+
 def copy_of(path: Path, made: dict[str, Any] | None = None) -> bytes:
-    return b"".join(with_settings(path, made or made_by()))
+    return b"".join(with_settings(stored(path), made or made_by()))
 
 
 def read_back(data: bytes) -> dict[str, Any] | None:
@@ -220,7 +227,7 @@ def test_the_length_is_known_before_the_copy_is_made(name: str, store: Store) ->
     """A wrong Content-Length breaks a download or leaves it hanging."""
     path = store(PICTURES[name], name)
     for prompt in ("", "x", "xy", AWKWARD_PROMPTS["800 of four bytes"]):
-        assert size_with_settings(path, made_by(prompt)) == len(copy_of(path, made_by(prompt)))
+        assert size_with_settings(stored(path), made_by(prompt)) == len(copy_of(path, made_by(prompt)))
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 7, 65_536])
@@ -228,7 +235,7 @@ def test_a_copy_is_the_same_in_small_pieces_and_in_large_ones(chunk_bytes: int, 
     """Where a piece ends is nobody's business."""
     for name in ONE_OF_EACH:
         path = store(PICTURES[name], name)
-        pieces = list(with_settings(path, made_by(""), chunk_bytes))
+        pieces = list(with_settings(stored(path), made_by(""), chunk_bytes))
         assert b"".join(pieces) == copy_of(path, made_by(""))
         assert max(map(len, pieces)) <= max(chunk_bytes, 2000)
 
@@ -302,14 +309,14 @@ def test_any_settings_come_back(prompt: str, key: str, name: str, store: Store) 
     path = store(PICTURES[name], name)
     copy = copy_of(path, made)
     assert read_back(copy) == made
-    assert size_with_settings(path, made) == len(copy)
+    assert size_with_settings(stored(path), made) == len(copy)
 
 
 @pytest.mark.parametrize("made", [{}, {"inputs": {}}, {"inputs": None}, {"inputs": {"prompt": 5}}, {"inputs": [1]}])
 def test_settings_without_a_prompt_are_settings_too(made: dict[str, Any], store: Store) -> None:
     """Other models may call their inputs as they like."""
     for name in ONE_OF_EACH:
-        copy = b"".join(with_settings(store(PICTURES[name], name), made))
+        copy = b"".join(with_settings(stored(store(PICTURES[name], name)), made))
         assert read_back(copy) == made
         assert b"Description\0" not in copy
         assert b"dc:description" not in copy
@@ -352,7 +359,7 @@ def test_a_description_that_was_there_wins(store: Store) -> None:
 def test_xmp_that_takes_no_more_is_a_clear_error(own: bytes, store: Store) -> None:
     """It is not ours to throw away, so people get the original instead, and are told why."""
     with pytest.raises(MediaError, match=r"copy of own\.jpg: nothing can be added to the XMP .* Download the original"):
-        with_settings(store(jpeg_with(own), "own.jpg"), made_by())
+        with_settings(stored(store(jpeg_with(own), "own.jpg")), made_by())
 
 
 @one_of_each
@@ -400,7 +407,7 @@ def test_a_file_that_can_take_no_settings_is_a_clear_error(data: bytes, store: S
     path = store(data, "original.x")
     for ask in (with_settings, size_with_settings):
         with pytest.raises(MediaError, match=r"copy of original\.x: .*\. Download the original instead\.$"):
-            ask(path, made_by())
+            ask(stored(path), made_by())
     assert read_back(data) is None
 
 
@@ -409,19 +416,19 @@ def test_settings_that_are_too_long_are_a_clear_error(name: str, store: Store) -
     """A JPEG segment has 65,533 bytes; what is longer would tear the file apart."""
     path = store(PICTURES[name], name)
     with pytest.raises(MediaError, match=r"too long, \d+ bytes where 60000 fit"):
-        with_settings(path, made_by("&" * 7000))
+        with_settings(stored(path), made_by("&" * 7000))
     longest = made_by("&" * 5960)
     assert read_back(copy_of(path, longest)) == longest
 
 
 def test_a_disk_that_refuses_is_a_clear_error(tmp_path: Path, store: Store) -> None:
     """A file that is gone is no reason for a stack trace."""
-    with pytest.raises(DiskError, match=r"The disk refuses gone\.png \(No such file"):
-        with_settings(tmp_path / "gone.png", made_by())
+    with pytest.raises(DiskError, match=r"Cannot read gone\.png: No such file"):
+        with_settings(stored(tmp_path / "gone.png"), made_by())
     with pytest.raises(DiskError):
-        size_with_settings(tmp_path, made_by())
+        size_with_settings(stored(tmp_path), made_by())
     path = store(PICTURES["png-rgb.png"], "soon-gone.png")
-    stream = with_settings(path, made_by())
+    stream = with_settings(stored(path), made_by())
     path.unlink()
     with pytest.raises(DiskError):
         next(stream)
@@ -430,7 +437,7 @@ def test_a_disk_that_refuses_is_a_clear_error(tmp_path: Path, store: Store) -> N
 def test_an_original_that_becomes_shorter_breaks_the_download(store: Store) -> None:
     """A copy that is cut off must not look finished."""
     path = store(PICTURES["png-rgb.png"], "shrinks.png")
-    stream = with_settings(path, made_by())
+    stream = with_settings(stored(path), made_by())
     path.write_bytes(PICTURES["png-rgb.png"][:-1])
     with pytest.raises(MediaError, match=r"shrinks\.png became shorter"):
         list(stream)
@@ -440,7 +447,7 @@ def test_an_original_that_becomes_shorter_breaks_the_download(store: Store) -> N
 def test_what_is_no_json_is_never_written(bad: dict[str, Any], store: Store) -> None:
     """No browser could read it."""
     with pytest.raises((ValueError, TypeError)):
-        with_settings(store(PICTURES["png-rgb.png"], "a.png"), bad)
+        with_settings(stored(store(PICTURES["png-rgb.png"], "a.png")), bad)
 
 
 @pytest.mark.parametrize(
@@ -526,11 +533,11 @@ def survives(data: bytes, store: Store) -> None:
     assert found is None or isinstance(found, dict)
     path = store(data, "original.bin")
     try:
-        stream = with_settings(path, made_by())
+        stream = with_settings(stored(path), made_by())
     except MediaError:
         return
     copy = b"".join(stream)
-    assert len(copy) == size_with_settings(path, made_by())
+    assert len(copy) == size_with_settings(stored(path), made_by())
     assert read_back(copy) == made_by()
 
 
@@ -543,13 +550,13 @@ def test_memory_stays_flat_for_a_file_of_200_mb(name: str, tmp_path: Path) -> No
         file.truncate(200 * 1024**2)  # A hole: the disk holds next to nothing.
     tracemalloc.start()
     try:
-        size_bytes = sum(map(len, with_settings(path, made_by(), 1024**2)))
+        size_bytes = sum(map(len, with_settings(stored(path), made_by(), 1024**2)))
         with path.open("rb") as file:
             read_settings(file)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert size_bytes == size_with_settings(path, made_by())
+    assert size_bytes == size_with_settings(stored(path), made_by())
     assert peak_bytes < 4 * 1024**2
 
 

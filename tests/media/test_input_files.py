@@ -15,9 +15,11 @@ from PIL import Image
 
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.input_files import MAX_AT_ONCE, InputFiles
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls, read_secret
 from dreamina_ui.media.ssrf_guard import UrlGuard
+from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.web.i18n.translate import languages, rule_text
 from tests.support.bad_server import Answer as RawAnswer
@@ -45,7 +47,7 @@ def make(tmp_path: Path, host: FileServer) -> Make:
     """Makes what is tested; the host of the test is the only one that may be private."""
 
     def make_one(
-        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, Path] | None = None, **more: float
+        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, StoredFile] | None = None, **more: float
     ) -> InputFiles:
         guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
@@ -270,19 +272,19 @@ def test_a_given_picture_is_shown_by_a_small_copy_of_ours(make: Make, host: File
     digest = files.look(FIELD, url, "someone").result(10)
     assert digest
     assert files.shown(url) == digest
-    path = files.thumbnail_path(digest)
-    assert path
-    assert path.stat().st_size < 5000
+    thumbnail = files.thumbnail(digest)
+    assert thumbnail
+    assert thumbnail.size_bytes < 5000
     asked = len(host.requests)
     assert files.look(FIELD, url, "someone").result(10) == digest
     assert len(host.requests) == asked
-    assert [each.name for each in (tmp_path / "given").iterdir()] == [path.name]
+    assert [each.name for each in (tmp_path / "given").iterdir()] == [thumbnail.name]
 
 
 @pytest.mark.parametrize("digest", ["../ledger", "0" * 31, "g" * 32, ""])
 def test_no_other_file_is_a_thumbnail(make: Make, digest: str) -> None:
     """Names come from outside."""
-    assert make().thumbnail_path(digest) is None
+    assert make().thumbnail(digest) is None
 
 
 def test_a_damaged_picture_is_no_thumbnail_and_no_refusal(make: Make, host: FileServer) -> None:
@@ -321,11 +323,13 @@ def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(scene: Scene,
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> tuple[Job, Output, Path]:
+def kept(tmp_path: Path) -> tuple[Job, Output, StoredFile]:
     path = tmp_path / "original.png"
     path.write_bytes(png())
     job = Job(job_id="0" * 32, model_id="m", api_origin="a", inputs={}, created_at=1.0, updated_at=1.0)
-    return job, Output(0, "image", "k" * 32, "kept"), path
+    original = stored_file(path)
+    assert original
+    return job, Output(0, "image", "k" * 32, "kept"), original
 
 
 def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
@@ -362,7 +366,7 @@ def test_the_secret_is_kept_and_for_its_owner_only(tmp_path: Path) -> None:
     assert len(read_secret(path)) == 32
 
 
-def test_our_own_pictures_are_checked_without_a_request(make: Make, kept: tuple[Job, Output, Path]) -> None:
+def test_our_own_pictures_are_checked_without_a_request(make: Make, kept: tuple[Job, Output, StoredFile]) -> None:
     """The page's public name may not be reachable from behind its own router."""
     files = make(found=kept)
     url = files._links.address("k" * 32, "fox.png")

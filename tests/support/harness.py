@@ -17,8 +17,9 @@ from dreamina_ui.api.pacing import Pace
 from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
 from tests.support.bad_server import Answer, Misbehaving, json_answer
@@ -63,9 +64,9 @@ class Scene:
 
     def _build(self) -> Studio:
         self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
-        self.media = MediaStore(
-            self.folder / "media", UrlGuard(exempt_origin=self.base_url), attempts=2, pause=no_pause
-        )
+        self.media = FolderStore(self.folder / "media")
+        guard = UrlGuard(exempt_origin=self.base_url)
+        self.fetcher = OutputFetcher(self.media, guard, attempts=2, pause=no_pause)
         return Studio(
             accounts=Accounts(
                 RunComfy(self.base_url, self.token, **self.client_options) if self.token else None,
@@ -78,6 +79,7 @@ class Scene:
             models=load_models(),
             ledger=self.ledger,
             media=self.media,
+            fetcher=self.fetcher,
             pace=self.pace,
             clock=self.clock,
         )

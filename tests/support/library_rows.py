@@ -19,8 +19,7 @@ from dreamina_ui.ledger.migrations import search_text
 from dreamina_ui.ledger.tables import jobs as job_rows
 from dreamina_ui.ledger.tables import outputs as output_rows
 from dreamina_ui.library.library import Entry, Library, LibraryFilter
-from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.media.store import MediaStore
+from dreamina_ui.media.folder_store import FolderStore
 from tests.support.harness import MODEL_ID, png
 
 ORIGIN = "https://model-api.runcomfy.net"
@@ -46,7 +45,7 @@ class Shelf:
         self.path = folder / "ledger.sqlite3"
         self.media_folder = folder / "media"
         self.ledger = Ledger(self.path, clock=self.clock)
-        self.media = MediaStore(self.media_folder, UrlGuard())
+        self.media = FolderStore(self.media_folder)
         self.library = Library(self.ledger, self.media)
 
     def add(self, prompt: str = "a red fox", *, files: int | Iterable[bytes] = 1, **fields: Any) -> Job:

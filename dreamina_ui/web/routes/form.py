@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError, InputError
@@ -28,6 +28,7 @@ from dreamina_ui.web.http import IMMUTABLE, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import field_titles, rule_text, translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
 from dreamina_ui.web.presenters import given_thumbnail, job_card
+from dreamina_ui.web.stored_files import file_response
 
 log = logging.getLogger(__name__)
 
@@ -138,10 +139,10 @@ class _FormRoutes:
     async def thumbnail(self, request: Request) -> Response:
         """The thumbnail of a given file; who does not know the file's address cannot guess this one."""
         given = self._studio.given
-        path = given.thumbnail_path(request.path_params["digest"]) if given else None
-        if path is None:
+        thumbnail = given.thumbnail(request.path_params["digest"]) if given else None
+        if thumbnail is None:
             return Response("No such file.", 404)
-        return FileResponse(path, headers={"Cache-Control": IMMUTABLE}, media_type="image/webp")
+        return await file_response(request, thumbnail, {"Cache-Control": IMMUTABLE}, "image/webp")
 
     async def link(self, request: Request) -> Response:
         """A signed address of one of the visitor's own pictures, for the service: `{"file": file_key}`."""
@@ -149,10 +150,10 @@ class _FormRoutes:
         found = await run_in_threadpool(self._library.picture, key) if isinstance(key, str) else None
         if found is None or self._access.scope(request) not in (None, found[0].visitor_id):
             return JSONResponse({"message": translate(language, "error_job_not_found")}, 404)
-        job, output, path = found
+        job, output, original = found
         if not self._links.public_url:
             return JSONResponse({"message": translate(language, "error_no_public_url")}, 409)
-        if path.stat().st_size > MAX_MB[output.kind] * 10**6:
+        if original.size_bytes > MAX_MB[output.kind] * 10**6:
             return JSONResponse({"message": translate(language, "rule_address_size", limit=MAX_MB[output.kind])}, 409)
         address = self._links.address(output.file_key, quote(file_name(job, output, "original")))
         return JSONResponse({"address": address}, headers={"Cache-Control": "no-store"})
@@ -163,10 +164,10 @@ class _FormRoutes:
         found = await run_in_threadpool(self._library.picture, signed[0]) if signed and signed[1] > 0 else None
         if found is None:
             return Response("No such file, or its address has run out.", 404)
-        _, output, path = found
+        _, output, original = found
         headers = {
             "Cache-Control": "private, max-age=600",
             "X-Robots-Tag": "noindex",
             "X-Content-Type-Options": "nosniff",
         }
-        return FileResponse(path, headers=headers, media_type=output.media_type or "application/octet-stream")
+        return await file_response(request, original, headers, output.media_type or "application/octet-stream")

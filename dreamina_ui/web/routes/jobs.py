@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -32,15 +31,16 @@ from dreamina_ui.jobs.service import Studio
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.embedded_metadata import size_with_settings, with_settings
+from dreamina_ui.media.store import TIERS, StoredFile
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash, new_visitor_secret
 from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import languages, page_words, translate
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, static_files
 from dreamina_ui.web.presenters import job_card, job_details, settings_object, was_given_files
+from dreamina_ui.web.stored_files import file_response
 
 PING_S = 15.0
-TIERS = ("original", "preview", "thumbnail")
 ACTIONS = ("cancel", "fetch-again", "put-aside", "attach", "submit-again")
 
 
@@ -73,9 +73,9 @@ class _Routes:
         found = await run_in_threadpool(self._studio.file, key, of_disk) if of_disk in TIERS else None
         if found is None or not self._access.may_fetch(request, found[0]):
             return Response("No such file.", 404)
-        job, output, path = found
+        job, output, stored = found
         if tier == WITH_SETTINGS:
-            return await run_in_threadpool(_copy_with_settings, job, output, path)
+            return await run_in_threadpool(_copy_with_settings, job, output, stored)
         etag = f'"{output.sha256 or output.file_key}-{tier}"'
         headers = {"Cache-Control": IMMUTABLE, "ETag": etag, "X-Content-Type-Options": "nosniff"}
         if etag in request.headers.get("if-none-match", ""):
@@ -83,7 +83,7 @@ class _Routes:
         kind = "attachment" if "download" in request.query_params else "inline"
         headers["Content-Disposition"] = f"{kind}; filename*=utf-8''{quote(file_name(job, output, tier))}"
         media_type = output.media_type if tier == "original" else "image/webp"
-        return FileResponse(path, headers=headers, media_type=media_type or "application/octet-stream")
+        return await file_response(request, stored, headers, media_type or "application/octet-stream")
 
     async def jobs(self, request: Request) -> Response:
         """The visitor's jobs at once."""
@@ -226,10 +226,10 @@ class _Routes:
         return await run_in_threadpool(make)
 
 
-def _copy_with_settings(job: Job, output: Output, path: Path) -> Response:
+def _copy_with_settings(job: Job, output: Output, original: StoredFile) -> Response:
     settings = settings_object(job)
     try:
-        pieces, size_bytes = with_settings(path, settings), size_with_settings(path, settings)
+        pieces, size_bytes = with_settings(original, settings), size_with_settings(original, settings)
     except MediaError as exc:
         return Response(str(exc), exc.http_status, media_type="text/plain")
     headers = {

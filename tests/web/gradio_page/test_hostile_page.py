@@ -15,6 +15,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from dreamina_ui.media.embedded_metadata import with_settings
+from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import json_answer
 from tests.support.browser import ScriptedApp
@@ -80,7 +81,9 @@ def test_nothing_on_the_create_tab_becomes_markup(stocked: ScriptedApp, page: Pa
     original.write_bytes(png())
     said = {"prompt": payload("dropped"), "size": payload("size"), "scale": payload("scale"), payload("key"): 1}
     settings = {"app": "Dreamina UI", "model_id": payload("model"), "request_id": payload("id"), "inputs": said}
-    dropped = b"".join(with_settings(original, settings))
+    stored = stored_file(original)
+    assert stored
+    dropped = b"".join(with_settings(stored, settings))
     page.evaluate(DROP, [b64encode(dropped).decode(), payload("name") + ".png"])
     expect(note(page)).not_to_be_empty()
     prompt_box(page).fill(payload("too long") * 9)

@@ -1,0 +1,738 @@
+"""A result is on the disk whole, byte for byte, or not at all; and people are told what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import logging
+import os
+import random
+import re
+import resource
+import shutil
+import socket
+import struct
+import threading
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFile
+
+from dreamina_ui.errors import DiskError, MediaError, UrlError
+from dreamina_ui.media.download import Downloader, DownloadError
+from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.folder_store import FolderStore
+from dreamina_ui.media.ssrf_guard import UrlGuard
+from tests.support.file_server import Answer, FileServer
+
+JOB = "0123456789abcdef0123456789abcdef"
+MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + bytes(500)
+QUERY = "?X-Amz-Signature=s3cret"
+
+
+def draw(width: int = 90, height: int = 60, mode: str = "RGB") -> Image.Image:
+    """A picture that is red at the left, blue at the right, and no plain area anywhere."""
+    noise = random.Random(1).randbytes(width * height * 3)
+    image = Image.frombytes("RGB", (width, height), noise)
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, 0, width // 3, height), fill=(250, 10, 10))
+    pen.rectangle((2 * width // 3, 0, width, height), fill=(10, 10, 250))
+    return image.convert(mode)
+
+
+def encode(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+PNG = encode(draw())
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with FileServer() as running:
+        yield running
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    made = FolderStore(tmp_path / "media")
+    made.prepare(JOB)
+    return made
+
+
+@pytest.fixture
+def make_fetcher(store: FolderStore, server: FileServer, pauses: list[float]) -> Callable[..., OutputFetcher]:
+    def make(**options: Any) -> OutputFetcher:
+        guard = UrlGuard(exempt_origin=server.origin)
+        return OutputFetcher(store, guard, **{"pause": pauses.append, **options})
+
+    return make
+
+
+@pytest.fixture
+def fetcher(make_fetcher: Callable[..., OutputFetcher]) -> OutputFetcher:
+    return make_fetcher()
+
+
+def names(tmp_path: Path) -> list[str]:
+    """Every file under the media folder, by its path in the job's folder."""
+    job_folder = tmp_path / "media" / JOB[:2] / JOB
+    return sorted(str(path.relative_to(job_folder)) for path in job_folder.rglob("*") if path.is_file())
+
+
+def opened(store: FolderStore, tier: str, index: int = 0) -> Image.Image:
+    path = store.path(JOB, index, tier)
+    assert path is not None
+    return Image.open(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "file_name"),
+    [
+        ("PNG", "original.png"),
+        ("JPEG", "original.jpg"),
+        ("WEBP", "original.webp"),
+        ("GIF", "original.gif"),
+        ("AVIF", "original.avif"),
+    ],
+)
+def test_a_picture_is_kept_byte_for_byte_in_three_tiers(
+    server: FileServer, store: FolderStore, fetcher: OutputFetcher, tmp_path: Path, form: str, file_name: str
+) -> None:
+    """People paid for the original, and the page wants something lighter."""
+    body = encode(draw(1500, 1000), form)
+    facts = fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(body)) + QUERY)
+    assert names(tmp_path) == [f"0/{file_name}", "0/preview.webp", "0/thumbnail.webp"]
+    original = store.path(JOB, 0, "original")
+    assert original is not None
+    assert original.read_bytes() == body
+    assert (facts.file_name, facts.format, facts.kind) == (file_name, form, "image")
+    assert (facts.width, facts.height, facts.size_bytes) == (1500, 1000, len(body))
+    assert facts.sha256 == hashlib.sha256(body).hexdigest()
+    assert facts.media_type == f"image/{form.lower()}"
+    for tier, size in (("preview", (1280, 853)), ("thumbnail", (400, 267))):
+        with opened(store, tier) as copy:
+            assert (copy.format, copy.size) == ("WEBP", size)
+    assert fetcher.stored_facts(JOB, 0) == facts
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_file_of_unknown_length_is_kept(server: FileServer, fetcher: OutputFetcher, chunked: bool) -> None:
+    """Hosts may leave the length out, and that is no fault."""
+    url = server.give("/a", Answer(PNG, length=None, chunked=chunked))
+    assert fetcher.fetch(JOB, 0, "image", url).size_bytes == len(PNG)
+
+
+def test_a_kept_file_and_all_folders_on_its_way_are_flushed_to_the_disk(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a row must not name a file that is empty, or in no folder."""
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{handle}")).relative_to(tmp_path)
+        flushed.append(re.sub(r"partial-[0-9a-f]+", "partial", str(path)))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store = FolderStore(tmp_path / "media")
+    store.prepare(JOB)
+    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin))
+    assert flushed[:2] == ["media", f"media/{JOB[:2]}"]
+    flushed.clear()
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    job = f"media/{JOB[:2]}/{JOB}"
+    *files, partial, last = flushed
+    assert sorted(files) == [f"{job}/0.partial/{name}" for name in ("fetched", "preview.webp", "thumbnail.webp")]
+    assert (partial, last) == (f"{job}/0.partial", job)
+
+
+def test_a_job_whose_folder_is_gone_gets_it_back(
+    server: FileServer, store: FolderStore, fetcher: OutputFetcher
+) -> None:
+    """At a start, empty folders are cleaned up, also that of a job that goes on."""
+    store.prepare(JOB)
+    store.clean_up()
+    assert fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG))).size_bytes == len(PNG)
+
+
+def test_bytes_after_the_end_of_a_picture_are_kept_too(server: FileServer, fetcher: OutputFetcher) -> None:
+    """Byte for byte means the odd ones as well."""
+    facts = fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG + b"trailing")))
+    assert facts.size_bytes == len(PNG) + 8
+
+
+def test_small_pictures_are_not_enlarged(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
+    """Blown-up pixels look like a bad model."""
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    for tier in ("preview", "thumbnail"):
+        with opened(store, tier) as copy:
+            assert copy.size == (90, 60)
+
+
+def _sixteen_bits() -> bytes:
+    image = Image.new("I;16", (90, 60))
+    for x in range(90):
+        for y in range(60):
+            image.putpixel((x, y), 60000 if x < 45 else 5000)
+    return encode(image)
+
+
+@pytest.mark.parametrize(
+    ("body", "left", "right"),
+    [
+        (encode(draw(mode="P")), (250, 10, 10), (10, 10, 250)),
+        (encode(draw(mode="RGBA")), (250, 10, 10), (10, 10, 250)),
+        (encode(draw(mode="CMYK"), "JPEG"), (250, 10, 10), (10, 10, 250)),
+        (encode(draw(mode="L")), (81, 81, 81), (37, 37, 37)),
+        (encode(draw(mode="LA")), (81, 81, 81), (37, 37, 37)),
+        (encode(draw(mode="1")), None, None),
+        (_sixteen_bits(), (234, 234, 234), (20, 20, 20)),
+    ],
+    ids=["P", "RGBA", "CMYK", "L", "LA", "1", "I;16"],
+)
+def test_previews_look_right_in_every_colour_mode(
+    server: FileServer,
+    store: FolderStore,
+    fetcher: OutputFetcher,
+    body: bytes,
+    left: tuple[int, ...] | None,
+    right: tuple[int, ...] | None,
+) -> None:
+    """A preview in false colours makes people throw away a good picture."""
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(body)))
+    with opened(store, "preview") as copy:
+        for x, color in ((10, left), (80, right)):
+            pixel = copy.convert("RGB").getpixel((x, 30))
+            assert isinstance(pixel, tuple)
+            assert color is None or all(abs(a - b) < 25 for a, b in zip(pixel, color, strict=True))
+
+
+def test_transparency_survives_in_previews(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
+    """A cut-out shown on black is not what was made."""
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(encode(Image.new("RGBA", (90, 60), (9, 9, 9, 0))))))
+    with opened(store, "thumbnail") as copy:
+        assert copy.convert("RGBA").getpixel((5, 5))[3] == 0  # type: ignore[index]
+
+
+def test_exif_orientation_turns_previews_and_leaves_the_facts(
+    server: FileServer, store: FolderStore, fetcher: OutputFetcher
+) -> None:
+    """Browsers turn the original by its EXIF, so the preview has to be turned as well."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    facts = fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(encode(draw(), "JPEG", exif=exif))))
+    assert (facts.width, facts.height) == (90, 60)
+    with opened(store, "preview") as copy:
+        assert copy.size == (60, 90)
+        assert copy.getpixel((30, 5))[0] > 200  # type: ignore[index]
+    assert not list(copy.getexif())
+
+
+def test_damaged_exif_does_not_spoil_a_good_picture(server: FileServer, fetcher: OutputFetcher) -> None:
+    """The pixels are what was paid for."""
+    body = encode(draw(), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff garbage")
+    assert fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(body))).format == "JPEG"
+
+
+def _with_broken_check_sum() -> bytes:
+    start = PNG.index(b"IDAT") - 4
+    length = struct.unpack(">I", PNG[start : start + 4])[0]
+    end = start + 8 + length
+    assert zlib.crc32(PNG[start + 4 : end]) == struct.unpack(">I", PNG[end : end + 4])[0]
+    return PNG[:end] + b"\x00\x00\x00\x00" + PNG[end + 4 :]
+
+
+HALF_JPEG = encode(draw(900, 600), "JPEG")
+BAD_ANSWERS = {
+    "cut": Answer(PNG[:-40], length=len(PNG)),
+    "cut chunks": Answer(PNG, chunked=True, cut=True),
+    "empty": Answer(b""),
+    "web page": Answer(b"<!doctype html><title>Sign in</title>", headers={"Content-Type": "image/png"}),
+    "nonsense": Answer(b"what is this?"),
+    "too large by its length": Answer(PNG, length=300_000),
+    "endless": Answer(PNG, endless=True),
+    "check sum": Answer(_with_broken_check_sum()),
+    "half a PNG": Answer(PNG[: len(PNG) // 2]),
+    "a PNG without its last chunk": Answer(PNG[:-12]),
+    "half a JPEG": Answer(HALF_JPEG[: len(HALF_JPEG) // 2], length=None),
+    "half a WebP": Answer(encode(draw(), "WEBP")[:-500]),
+    "half a GIF": Answer(encode(draw(), "GIF")[:-500]),
+    "half an AVIF": Answer(encode(draw(), "AVIF")[:-500]),
+    "a video": Answer(MP4),
+    "too many pixels": Answer(encode(Image.new("1", (1001, 1000)))),
+    "compressed": Answer(zlib.compress(PNG), headers={"Content-Encoding": "deflate"}),
+    "gone": Answer(status=404),
+    "refused": Answer(status=403),
+    "fault": Answer(status=500),
+    "busy": Answer(status=503),
+    "part": Answer(PNG, status=206),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+def test_a_bad_file_is_asked_again_and_then_kept_whole(
+    server: FileServer,
+    make_fetcher: Callable[..., OutputFetcher],
+    tmp_path: Path,
+    pauses: list[float],
+    bad: Answer,
+    store: FolderStore,
+) -> None:
+    """Hosts stumble, and a paid picture is worth a second try."""
+    fetcher = make_fetcher(max_bytes=200_000, max_pixels=1_000_000)
+    fetcher.fetch(JOB, 0, "image", server.give("/a", bad, Answer(PNG)))
+    assert len(server.requests) == 2
+    assert len(pauses) == 1
+    assert names(tmp_path) == ["0/original.png", "0/preview.webp", "0/thumbnail.webp"]
+    assert store.find_damaged(JOB, 0) is None
+
+
+@pytest.mark.parametrize("bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+def test_a_file_that_stays_bad_is_a_plain_error_and_nothing_half_made(
+    server: FileServer,
+    make_fetcher: Callable[..., OutputFetcher],
+    tmp_path: Path,
+    pauses: list[float],
+    bad: Answer,
+    store: FolderStore,
+) -> None:
+    """Half a picture shown as a whole one is a lie; a message without the next step is no help."""
+    fetcher = make_fetcher(max_bytes=200_000, max_pixels=1_000_000)
+    with pytest.raises(MediaError) as caught:
+        fetcher.fetch(JOB, 2, "image", server.give("/a", bad) + QUERY)
+    assert type(caught.value) is MediaError
+    assert len(server.requests) == 4
+    assert len(pauses) == 3
+    assert store.path(JOB, 2, "original") is None
+    assert fetcher.stored_facts(JOB, 2) is None
+    assert all(name.startswith("2.damaged/") for name in names(tmp_path))
+    message = str(caught.value)
+    for part in ("Output 2", JOB[:8], "127.0.0.1", "'Fetch again'"):
+        assert part in message
+    aside = store.find_damaged(JOB, 2)
+    assert (aside is None) == ("set aside" not in message)
+    assert aside is None or aside.name in message
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+    assert str(tmp_path) not in message
+
+
+def test_a_damaged_file_is_kept_aside_as_it_came(
+    server: FileServer, store: FolderStore, fetcher: OutputFetcher
+) -> None:
+    """It may be half of something that cannot be made again."""
+    with pytest.raises(MediaError):
+        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(b"first"), Answer(PNG[:-20], length=None)))
+    aside = store.find_damaged(JOB, 0)
+    assert aside is not None
+    assert (aside.name, b"".join(aside.read())) == ("0.damaged/original.png", PNG[:-20])
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (BAD_ANSWERS["gone"], "gone"),
+        (BAD_ANSWERS["refused"], "refused"),
+        (BAD_ANSWERS["web page"], "web page"),
+        (BAD_ANSWERS["cut"], "cut off"),
+        (BAD_ANSWERS["empty"], "empty"),
+        (BAD_ANSWERS["endless"], "larger than 200000 bytes"),
+    ],
+)
+def test_the_message_says_what_was_wrong(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], answer: Answer, words: str
+) -> None:
+    """A file that is gone and a file that was cut off call for different steps."""
+    with pytest.raises(MediaError, match=words):
+        make_fetcher(max_bytes=200_000).fetch(JOB, 0, "image", server.give("/a", answer))
+
+
+def test_pauses_grow_and_a_host_that_names_a_time_is_heeded(
+    server: FileServer, fetcher: OutputFetcher, pauses: list[float]
+) -> None:
+    """Asking a busy host at once makes it busier; a host that asks for an hour is not waited for."""
+    later = formatdate(time.time() + 30, usegmt=True)
+    busy = [Answer(status=503, headers={"Retry-After": text}) for text in ("7", "3600", later)]
+    fetcher.fetch(JOB, 0, "image", server.give("/a", *busy, Answer(PNG)))
+    assert pauses[:2] == [7, 60]
+    assert 25 < pauses[2] <= 30
+    pauses.clear()
+    fetcher.fetch(JOB, 1, "image", server.give("/b", *[Answer(status=500)] * 3, Answer(PNG)))
+    for number, pause_s in enumerate(pauses):
+        assert 0.5 * 2**number <= pause_s <= 1.5 * 2**number
+
+
+def test_a_trickling_host_is_given_up(server: FileServer, make_fetcher: Callable[..., OutputFetcher]) -> None:
+    """A byte now and then keeps every single read alive, and a worker busy for ever."""
+    fetcher = make_fetcher(total_timeout_s=0.03)
+    with pytest.raises(MediaError, match="slowly"):
+        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(trickle_s=0.001)))
+    assert len(server.requests) == 1
+
+
+def test_each_download_ends_at_its_own_deadline(server: FileServer, tmp_path: Path) -> None:
+    """One thread minds them all, those that lie closer than the one it waits for, too."""
+    guard = UrlGuard(exempt_origin=server.origin)
+    downloader = Downloader(guard, max_bytes=10**6, connect_timeout_s=5, read_timeout_s=5)
+    url = server.give("/a", Answer(trickle_s=0.001))
+
+    def fetch(name: str, seconds: float) -> str:
+        with (tmp_path / name).open("w+b") as file, pytest.raises(DownloadError) as caught:
+            downloader.fetch(url, file, time.monotonic() + seconds)
+        return caught.value.rule
+
+    with ThreadPoolExecutor(4) as pool:
+        patient = pool.submit(fetch, "patient", 1.0)
+        hasty = [pool.submit(fetch, f"hasty {number}", 0.05) for number in range(3)]
+        assert [each.result(10) for each in hasty] == ["slow"] * 3
+        assert not patient.done()
+        assert patient.result(10) == "slow"
+    whole = server.give("/b", Answer(PNG))
+    assert downloader.fetch(whole, io.BytesIO(), time.monotonic() + 5)[0] == len(PNG)
+
+
+def test_a_silent_host_is_given_up(store: FolderStore) -> None:
+    """A host that takes the call and says nothing must not hold a worker for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        origin = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        guard = UrlGuard(exempt_origin=origin)
+        fetcher = OutputFetcher(store, guard, read_timeout_s=0.02, pause=lambda _: None)
+        with pytest.raises(MediaError, match="silent"):
+            fetcher.fetch(JOB, 0, "image", origin + "/a" + QUERY)
+    with pytest.raises(MediaError, match="connection failed") as caught:
+        fetcher.fetch(JOB, 0, "image", origin + "/a" + QUERY)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_name_that_does_not_resolve_is_asked_again(pauses: list[float], store: FolderStore) -> None:
+    """Name servers fail for a moment."""
+
+    def resolve(*_: Any) -> Any:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    fetcher = OutputFetcher(store, UrlGuard(resolve=resolve), pause=pauses.append)
+    with pytest.raises(MediaError) as caught:
+        fetcher.fetch(JOB, 0, "image", "https://files.runcomfy.net/a")
+    assert type(caught.value) is MediaError
+    assert len(pauses) == 3
+
+
+def test_an_address_that_must_not_be_fetched_is_never_repeated(fetcher: OutputFetcher, pauses: list[float]) -> None:
+    """It would be as wrong the second time."""
+    for url in ("https://10.0.0.1/a", "http://127.0.0.1:1/a", "nonsense", "https://a.example:x/"):
+        with pytest.raises(UrlError):
+            fetcher.fetch(JOB, 0, "image", url)
+    assert pauses == []
+
+
+def test_redirects_are_followed_and_end(server: FileServer, fetcher: OutputFetcher) -> None:
+    """Hosts send people on to where the file lies, but not in circles."""
+    server.give("/file", Answer(PNG))
+    hop = server.give("/hop", Answer(status=302, headers={"Location": "/file" + QUERY}))
+    assert fetcher.fetch(JOB, 0, "image", hop).format == "PNG"
+    endless = server.give("/hop", Answer(PNG, status=302, headers={"Location": "/file"}, endless=True))
+    assert fetcher.fetch(JOB, 0, "image", endless).format == "PNG"
+    circle = server.give("/circle", Answer(status=307, headers={"Location": "/circle"}))
+    with pytest.raises(MediaError, match="redirects"):
+        fetcher.fetch(JOB, 1, "image", circle)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.1:1/", "https://169.254.169.254/", "https://[::1", "file:///etc/passwd", "//localhost/"]
+)
+def test_a_redirect_goes_through_the_guard(server: FileServer, fetcher: OutputFetcher, target: str) -> None:
+    """A public host could otherwise send us into our own network."""
+    hop = server.give("/hop", Answer(status=302, headers={"Location": target}))
+    with pytest.raises(UrlError):
+        fetcher.fetch(JOB, 0, "image", hop)
+    assert len(server.requests) == 1
+
+
+def test_a_foreign_host_cannot_redirect_into_the_exempt_origin(server: FileServer, store: FolderStore) -> None:
+    """The exemption is for addresses the API gave, not for what a stranger points at."""
+    inner = server.give("/inner", Answer(PNG))
+    with FileServer() as stranger:
+        hop = stranger.give("/hop", Answer(status=302, headers={"Location": inner}))
+
+        class BothPass(UrlGuard):
+            def vetted(self, scheme: str, host: str, port: int) -> list[str]:
+                return ["127.0.0.1"]
+
+        fetcher = OutputFetcher(store, BothPass(exempt_origin=server.origin), attempts=1)
+        with pytest.raises(UrlError, match="own origin"):
+            fetcher.fetch(JOB, 0, "image", hop)
+    assert server.requests == []
+
+
+def test_no_credentials_travel_and_the_bytes_are_asked_for_as_they_are(
+    server: FileServer, fetcher: OutputFetcher
+) -> None:
+    """The token belongs to the API alone."""
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG, headers={"Set-Cookie": "a=b"})))
+    headers = server.requests[0][1]
+    assert headers["Accept-Encoding"] == "identity"
+    assert not {"Authorization", "Cookie", "Referer"} & set(headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "file_name", "media_type"),
+    [
+        (MP4, "original.mp4", "video/mp4"),
+        (b"\x00\x00\x00\x14ftypqt  " + bytes(99), "original.mov", "video/quicktime"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm" + bytes(99), "original.webm", "video/webm"),
+        (b"\x1a\x45\xdf\xa3\xa3\x42\x82\x88matroska" + bytes(99), "original.mkv", "video/x-matroska"),
+    ],
+)
+def test_a_video_is_stored_unopened(
+    server: FileServer,
+    store: FolderStore,
+    fetcher: OutputFetcher,
+    tmp_path: Path,
+    body: bytes,
+    file_name: str,
+    media_type: str,
+) -> None:
+    """Other models of the same service make videos."""
+    facts = fetcher.fetch(JOB, 0, "video", server.give("/a", Answer(body)))
+    assert (facts.kind, facts.file_name, facts.media_type) == ("video", file_name, media_type)
+    assert (facts.width, facts.height) == (None, None)
+    assert names(tmp_path) == [f"0/{file_name}"]
+    assert fetcher.stored_facts(JOB, 0) == facts
+    assert store.path(JOB, 0, "preview") is None
+
+
+@pytest.mark.parametrize("body", [PNG, b"<html>", b"", b"\x00\x00\x00\x18ftypheic" + bytes(99)])
+def test_what_is_no_video_is_not_stored_as_one(server: FileServer, fetcher: OutputFetcher, body: bytes) -> None:
+    """A web page in the player helps nobody."""
+    with pytest.raises(MediaError):
+        fetcher.fetch(JOB, 0, "video", server.give("/a", Answer(body)))
+    assert fetcher.stored_facts(JOB, 0) is None
+
+
+def test_fetching_again_replaces_the_output_by_a_whole_one_only(server: FileServer, fetcher: OutputFetcher) -> None:
+    """A second try that fails must not cost the first one's picture."""
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    with pytest.raises(MediaError):
+        fetcher.fetch(JOB, 0, "image", server.give("/b", Answer(status=500)))
+    before = fetcher.stored_facts(JOB, 0)
+    assert before is not None
+    assert before.format == "PNG"
+    fetcher.fetch(JOB, 0, "image", server.give("/c", Answer(encode(draw(), "JPEG"))))
+    after = fetcher.stored_facts(JOB, 0)
+    assert after is not None
+    assert after.format == "JPEG"
+
+
+def test_what_a_crash_left_over_is_removed_and_nothing_else(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], tmp_path: Path, store: FolderStore
+) -> None:
+    """Half-made folders would fill the disk over the months."""
+    fetcher = make_fetcher()
+    assert store.clean_up() == 0
+    store.prepare(JOB)
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    with pytest.raises(MediaError):
+        fetcher.fetch(JOB, 1, "image", server.give("/b", Answer(b"x")))
+    before = names(tmp_path)
+    job_folder = tmp_path / "media" / JOB[:2] / JOB
+    (job_folder / "1.partial-00aa").mkdir()
+    (job_folder / "1.partial-00aa" / "fetched").write_bytes(PNG)
+    (job_folder / "probe.partial-00bb").write_bytes(b"")
+    assert store.clean_up() == 2
+    assert names(tmp_path) == before
+
+
+def test_a_missing_piece_means_not_kept(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
+    """The ledger must not be told of a picture that cannot be shown."""
+    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    thumbnail = store.path(JOB, 0, "thumbnail")
+    assert thumbnail is not None
+    thumbnail.unlink()
+    assert fetcher.stored_facts(JOB, 0) is None
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """The system refuses to let any file grow beyond 1000 bytes, as a full disk would.
+
+    No fixture: the limit is the whole process's, and pytest may be writing its own output to a file.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_not_a_damaged_file(
+    server: FileServer,
+    make_fetcher: Callable[..., OutputFetcher],
+    tmp_path: Path,
+    pauses: list[float],
+    store: FolderStore,
+) -> None:
+    """The picture is fine and still out there; only room is missing."""
+    fetcher = make_fetcher()
+    with full_disk(), pytest.raises(DiskError, match=JOB[:8]) as caught:
+        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    assert isinstance(caught.value.__cause__, OSError)
+    with full_disk(), pytest.raises(DiskError):
+        store.prepare(JOB)
+    assert pauses == []
+
+
+def test_a_disk_that_fills_up_midway_leaves_nothing_half_made(
+    server: FileServer, store: FolderStore, fetcher: OutputFetcher, tmp_path: Path, pauses: list[float]
+) -> None:
+    """What is left over would fill the disk further."""
+    with full_disk(), pytest.raises(DiskError):
+        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    assert names(tmp_path) == []
+    assert len(server.requests) == 1
+    assert pauses == []
+    assert store.find_damaged(JOB, 0) is None
+
+
+def test_a_folder_that_is_gone_is_a_disk_error_and_does_not_come_back_empty(
+    server: FileServer, fetcher: OutputFetcher, tmp_path: Path
+) -> None:
+    """An unplugged disk must not be replaced by a folder on another one."""
+    shutil.rmtree(tmp_path / "media")
+    with pytest.raises(DiskError):
+        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    assert not (tmp_path / "media").exists()
+
+
+def test_prepare_finds_out_before_money_is_spent(tmp_path: Path, store: FolderStore) -> None:
+    """A run whose picture cannot be stored should not be started."""
+    assert names(tmp_path) == []
+    shutil.rmtree(tmp_path / "media")
+    (tmp_path / "media").write_text("a file in the way")
+    with pytest.raises(DiskError) as caught:
+        store.prepare(JOB)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno in (errno.EEXIST, errno.ENOTDIR)
+
+
+@given(st.text(max_size=40), st.one_of(st.integers(max_value=-1), st.text(), st.booleans(), st.none()))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_path_from_outside_gets_in(store: FolderStore, fetcher: OutputFetcher, text: str, index: Any) -> None:
+    """A file name is a door, and this one has no handle outside."""
+    for call in (
+        lambda: store.path(text, 0, "original"),
+        lambda: store.path(JOB + "\n", 0, "original"),
+        lambda: store.path(JOB, index, "original"),
+        lambda: store.path(JOB, 0, "../" + text),
+        lambda: fetcher.fetch(JOB, 0, text, "https://a.example/"),
+        lambda: store.prepare(text),
+        lambda: fetcher.stored_facts(text, 0),
+        lambda: store.find_damaged(JOB, index),
+    ):
+        with pytest.raises(ValueError, match=r"job_id|index|tier|kind"):
+            call()
+
+
+WHOLE = {form: encode(draw(), form) for form in ("PNG", "JPEG", "WEBP", "GIF", "AVIF")}
+
+
+@pytest.mark.parametrize("form", WHOLE)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_is_a_media_error_or_a_picture(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], form: str, data: st.DataObject
+) -> None:
+    """Decoders raise a zoo of exceptions; none of them may reach the worker or be taken for the disk's fault."""
+    body = bytearray(WHOLE[form])
+    for place in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=8)):
+        body[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(body)))
+    url = server.give("/a", Answer(bytes(body[: cut or None])))
+    try:
+        facts = make_fetcher(attempts=1).fetch(JOB, 0, "image", url)
+    except MediaError as exc:
+        kind: type[MediaError] | None = type(exc)
+    else:
+        kind = None
+        assert facts.size_bytes == len(body[: cut or None])
+    assert kind in (None, MediaError)
+
+
+def test_cut_files_pass_for_whole_only_if_pillow_is_told_so() -> None:
+    """This switch is global: any code that turns it on would let half pictures through."""
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+def test_many_outputs_are_kept_at_the_same_time(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], store: FolderStore
+) -> None:
+    """Workers share one store, and decoding takes turns."""
+    fetcher = make_fetcher(decoders=1)
+    url = server.give("/a", Answer(PNG))
+    threads = [threading.Thread(target=fetcher.fetch, args=(JOB, index, "image", url)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(fetcher.stored_facts(JOB, index) for index in range(8))
+
+
+def test_files_that_follow_each_other_share_a_connection(server: FileServer, fetcher: OutputFetcher) -> None:
+    """A handshake for each file would cost more than the file."""
+    url = server.give("/a", Answer(PNG, keeps_alive=True))
+    for index in range(5):
+        fetcher.fetch(JOB, index, "image", url)
+    assert len(set(server.connections)) == 1
+
+
+def test_a_connection_that_brought_no_good_file_is_not_used_again(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher]
+) -> None:
+    """Whatever still hangs in it would be taken for the next file."""
+    fetcher = make_fetcher(max_bytes=len(PNG))
+    server.give("/large", Answer(PNG + b"x" * 100_000, keeps_alive=True))
+    server.give("/a", Answer(PNG, keeps_alive=True))
+    with pytest.raises(MediaError):
+        fetcher.fetch(JOB, 0, "image", f"{server.origin}/large")
+    assert fetcher.fetch(JOB, 0, "image", f"{server.origin}/a").size_bytes == len(PNG)
+    assert server.connections[-1] not in server.connections[:-1]
+
+
+def test_a_connection_is_not_kept_for_long(server: FileServer, make_fetcher: Callable[..., OutputFetcher]) -> None:
+    """The host may have closed it meanwhile."""
+    fetcher = make_fetcher(idle_s=0.0)
+    url = server.give("/a", Answer(PNG, keeps_alive=True))
+    for index in range(3):
+        fetcher.fetch(JOB, index, "image", url)
+    assert len(set(server.connections)) == 3
+
+
+def test_log_lines_hold_no_query_and_no_full_id(
+    server: FileServer, fetcher: OutputFetcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Logs get pasted into tickets."""
+    with caplog.at_level(logging.DEBUG, "dreamina_ui"):
+        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)) + QUERY)
+    text = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("dreamina_ui"))
+    assert JOB[:8] in text
+    assert JOB not in text
+    assert "s3cret" not in text
