@@ -1,4 +1,4 @@
-"""The documents name nothing that is not there, and the Japanese README says what the English one says."""
+"""The documents name only what exists, and the Japanese README says what the English one says."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dreamina_ui.settings import Settings
 from tests.support.browser import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+PACKAGES = {path.parent.name for path in (ROOT / "dreamina_ui").glob("*/__init__.py")}
+TOP_FOLDERS = ("assets", "benchmarks", "deploy", "docs", "dreamina_ui", "examples", "tests")
 ENGLISH, JAPANESE = (ROOT.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md"))
 
 
@@ -30,17 +32,36 @@ def variables(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_of_the_documents_leads_to_a_file(document: Path) -> None:
-    """A newcomer has only these words to follow."""
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    """A newcomer follows these links first."""
     targets = re.findall(r"""(?:\]\(|src=")([^)"#\s]+)""", document.read_text(encoding="utf-8"))
-    missing = [each for each in targets if "://" not in each and not (document.parent / each).exists()]
+    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
     assert missing == []
 
 
+def test_every_code_path_in_the_documents_exists() -> None:
+    """A page that sends a reader to a renamed module is worse than no page."""
+    text = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS if path.name != "CHANGELOG.md")
+    paths = {path.rstrip("/") for path in re.findall(r"`([\w-]+(?:/[\w.-]+)+/?|\w+\.py)`", text)}
+    ours = {path for path in paths if path.split("/")[0] in {*TOP_FOLDERS, *PACKAGES} or path.endswith(".py")}
+    assert len(ours) > 20
+    roots = (ROOT, ROOT / "dreamina_ui", ROOT / "benchmarks")
+    assert {path for path in ours if not any((root / path).exists() for root in roots)} == set()
+
+
+def test_the_map_in_the_readme_names_every_package() -> None:
+    """The map is where a stranger starts to read the code."""
+    chapter = ENGLISH.split("\n## The code\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", chapter, flags=re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([\w.]+)/?`", row)]
+    modules = {path.name for path in (ROOT / "dreamina_ui").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert sorted(names) == sorted(PACKAGES | modules)
+
+
 def test_every_setting_is_in_the_table() -> None:
-    """A setting that nobody can find is none."""
+    """Nobody uses a setting that is documented nowhere."""
     read = {
-        str(each.validation_alias) for each in Settings.model_fields.values() if isinstance(each.validation_alias, str)
+        field.validation_alias for field in Settings.model_fields.values() if isinstance(field.validation_alias, str)
     }
     ours = {name for name in read if name.startswith(("DREAMINA_", "RUNCOMFY_"))}
     assert ours - {*variables(ENGLISH)} == set()
@@ -48,7 +69,7 @@ def test_every_setting_is_in_the_table() -> None:
 
 
 def test_the_japanese_readme_has_the_chapters_commands_and_settings_of_the_english_one() -> None:
-    """Its readers are told no less."""
+    """Japanese readers get the same information."""
     chapters = re.compile(r"^#+ ", flags=re.MULTILINE)
     fences = re.compile(r"^```.*?^```", flags=re.DOTALL | re.MULTILINE)
     assert chapters.findall(fences.sub("", JAPANESE)) == chapters.findall(fences.sub("", ENGLISH))
