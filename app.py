@@ -54,7 +54,7 @@ def main() -> None:
         os._exit(1)  # a sandbox or a worker may be running already
     if logs_json:  # otherwise Gradio prints it
         log.info("The page is at %s", page.share_url or page.local_url)
-    log.info("Jobs go to %s; their files are stored in %s", services.studio.accounts.api_origin, data_dir.path)
+    log.info("Jobs go to %s; their files are stored in %s", services.job_services.accounts.api_origin, data_dir.path)
     if not settings.keeps_data:
         log.warning("This Space has no persistent storage: all pictures and jobs are lost when it restarts")
     gc.freeze()  # what exists now stays until the end: the garbage collector need not visit it

@@ -18,13 +18,13 @@ def main() -> None:
     """Wire the parts from the environment as `app.py` does, then press what comes."""
     settings = read_settings()
     parts = build_services(settings, DataDir(settings.data_dir))
-    studio = parts.studio
-    studio.start()
+    services = parts.job_services
+    services.start()
     print("ready", flush=True)
     for line in sys.stdin:
-        job = studio.generate(parts.model.model_id, json.loads(line))
+        job = services.jobs.generate(parts.model.model_id, json.loads(line))
         print(job.job_id, flush=True)
-    studio.stop()
+    services.stop()
     os._exit(0)
 
 

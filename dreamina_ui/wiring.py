@@ -13,7 +13,7 @@ from dreamina_ui.api.client import RunComfy
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
 from dreamina_ui.errors import SettingsError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
@@ -43,33 +43,33 @@ class Services:
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
     """
 
-    studio: Studio
+    job_services: JobServices
     model: Model
     library: Library
     costs: Costs
     batches: BatchStore
-    sender: Dispatcher
+    dispatcher: Dispatcher
     links: SignedUrls
-    housekeeping: Retention
+    retention: Retention
     health: Health
     metrics: Metrics | None
     sandbox: Sandbox | None
 
     def start(self) -> None:
-        """Take up unfinished jobs and tidy the library.
+        """Pick up unfinished jobs and tidy the library.
 
         Raises:
             LedgerError, DiskError: the ledger or the disk refuses.
         """
-        self.studio.start()
-        self.sender.start()
-        self.housekeeping.start()
+        self.job_services.start()
+        self.dispatcher.start()
+        self.retention.start()
 
     def stop(self, timeout_s: float) -> None:
         """Start nothing new; give what is being sent `timeout_s` seconds to be answered."""
-        self.housekeeping.stop()
-        self.sender.stop()
-        self.studio.stop(timeout_s)
+        self.retention.stop()
+        self.dispatcher.stop()
+        self.job_services.stop(timeout_s)
         if self.sandbox:
             self.sandbox.stop()
 
@@ -108,34 +108,43 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     library = Library(ledger, media)
     links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
     # The allowed hosts are for results: what people give may lie anywhere that is public.
-    given = InputFiles(
+    input_files = InputFiles(
         folder.given,
         UrlGuard(exempt_origin=[origin for origin in exempt if origin.startswith("http:")]),
         links,
         library.picture,
     )
     origin = api_origin(settings)
-    studio = Studio(
+    job_services = JobServices(
         accounts=accounts(settings, owner, ledger, calls),
         models=models,
         ledger=ledger,
         media=media,
         fetcher=fetcher,
         guard=SpendingGuard(limits(settings), origin, settings.price_usd),
-        given=given,
+        input_files=input_files,
     )
-    batches = BatchStore(ledger, studio.controls, studio.now)
-    log.info("Limits: %s", studio.limits().described())
+    batches = BatchStore(ledger, job_services.moderation, job_services.clock)
+    log.info("Limits: %s", job_services.spending.limits().described())
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
-    housekeeping = Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days)
+    retention = Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days)
     model = models[settings.model_id]
     # Whether the API is there can be asked without a key that it takes.
     asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.note)
     health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
-    metrics = Metrics(ledger, studio.guard, calls) if settings.wants_metrics else None
-    sender = Dispatcher(studio, batches, studio.now)
+    metrics = Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None
     return Services(
-        studio, model, library, Costs(ledger), batches, sender, links, housekeeping, health, metrics, sandbox
+        job_services=job_services,
+        model=model,
+        library=library,
+        costs=Costs(ledger),
+        batches=batches,
+        dispatcher=Dispatcher(job_services, batches),
+        links=links,
+        retention=retention,
+        health=health,
+        metrics=metrics,
+        sandbox=sandbox,
     )
 
 

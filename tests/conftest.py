@@ -67,7 +67,7 @@ def service(server: Misbehaving) -> Service:
 
 @pytest.fixture
 def scene(tmp_path: Path, service: Service) -> Iterator[Scene]:
-    """A studio against the scripted service; not started."""
+    """The job services against the scripted service; not started."""
     made = Scene(tmp_path / "data", service.server.url)
     yield made
     made.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
@@ -28,7 +27,7 @@ from dreamina_ui.errors import (
     StateError,
     StoppedError,
 )
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import Job
 
@@ -48,16 +47,11 @@ RETRY_S = 30.0
 
 
 class Dispatcher:
-    """Sends what `batches` holds through a studio.
+    """Sends what `batches` holds as jobs."""
 
-    Args:
-        clock: gives the time, in seconds since 1970.
-    """
-
-    def __init__(self, studio: Studio, batches: BatchStore, clock: Callable[[], float]) -> None:
-        self._studio = studio
+    def __init__(self, services: JobServices, batches: BatchStore) -> None:
+        self._services = services
         self._batches = batches
-        self._clock = clock
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(8, "batch")
         self._lock = threading.Lock()
@@ -68,9 +62,9 @@ class Dispatcher:
         self._has_plans = False  # whether a batch may wait for room
 
     def start(self) -> None:
-        """Go on with every running batch; call it when the studio has started."""
-        self._since = self._clock()
-        self._leave = self._studio.changes.subscribe(EVERY_JOB, self._on_change)
+        """Go on with every running batch; call it when the job services have started."""
+        self._since = self._services.clock()
+        self._leave = self._services.reader.changes.subscribe(EVERY_JOB, self._on_change)
         self._batches.news.set()
         threading.Thread(target=self._run, name="batches", daemon=True).start()
 
@@ -92,7 +86,7 @@ class Dispatcher:
                 self._batches.news.set()
 
     def _run(self) -> None:
-        self._studio.prices.were_asked.wait(PRICE_S)
+        self._services.prices.were_asked.wait(PRICE_S)
         while not self._stopping.is_set():
             self._batches.news.wait(RETRY_S)
             self._batches.news.clear()
@@ -130,9 +124,9 @@ class Dispatcher:
 
     def is_here(self, batch: Batch) -> bool:
         """Whether the batch's jobs can be made by this program as it runs now."""
-        accounts = self._studio.accounts
+        accounts = self._services.accounts
         origin = accounts.api_origin if batch.key_fingerprint is None else accounts.key_origin
-        return batch.api_origin == origin and batch.model_id in self._studio.models
+        return batch.api_origin == origin and batch.model_id in self._services.models
 
     def _send(self, what: QueuedItem) -> bool:
         """Make one job, or note why it cannot be.
@@ -163,12 +157,12 @@ class Dispatcher:
         batch, batches = what.batch, self._batches
         try:
             self._check_price(batch)
-            self._studio.generate(
+            self._services.jobs.generate(
                 batch.model_id,
                 what.inputs,
                 visitor_id=batch.visitor_id,
                 address=batch.address,
-                account=self._studio.accounts.of_mark(batch.key_fingerprint),
+                account=self._services.accounts.of_mark(batch.key_fingerprint),
                 is_click=False,
                 also=partial(self._mark_sent, what),
             )
@@ -193,7 +187,7 @@ class Dispatcher:
             self._served[batch.visitor_id] = self._turn
 
     def _check_price(self, batch: Batch) -> None:
-        guard, model_id, origin = self._studio.guard, batch.model_id, batch.api_origin
+        guard, model_id, origin = self._services.guard, batch.model_id, batch.api_origin
         now_usd = guard.file_usd(model_id, origin)
         if batch.price_usd is not None and now_usd is not None and now_usd > batch.price_usd:
             waiting = self._batches.waiting(batch.batch_id)

@@ -24,7 +24,7 @@ from dreamina_ui.cli import export as copies
 from dreamina_ui.cli.data_dir_reader import Records, every_job, find_job, open_records
 from dreamina_ui.cli.verify import verify as verify_records
 from dreamina_ui.errors import DreaminaError, SettingsError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import TRANSITIONS, Job, iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library, LibraryFilter
@@ -146,12 +146,12 @@ def attach(
         if not isinstance(exc.__context__, Timeout):  # it cannot be written
             raise
         with open_records(settings.data_dir) as records:
-            _attach_beside(_studio(settings, token, records), request_id)
+            _attach_beside(_job_services(settings, token, records), request_id)
         return
     try:
         with closing(Ledger(folder.ledger)) as ledger:
             records = Records(folder.path, ledger)
-            job = _attach_alone(_studio(settings, token, records), request_id)
+            job = _attach_alone(_job_services(settings, token, records), request_id)
     finally:
         folder.release()
     for output in job.outputs:
@@ -232,10 +232,10 @@ def _settings(data_dir: Path | None) -> Settings:
     return settings.model_copy(update={"chosen_data_dir": data_dir}) if data_dir else settings
 
 
-def _studio(settings: Settings, token: str, records: Records) -> Studio:
+def _job_services(settings: Settings, token: str, records: Records) -> JobServices:
     connect = partial(RunComfy, settings.api_base_url)
     guard = UrlGuard(exempt_origin=settings.api_base_url, allowed_hosts=settings.media_hosts)
-    return Studio(
+    return JobServices(
         accounts=Accounts(connect(token), settings.api_base_url, secret=b"", connect=connect),  # no visitor comes here
         models=load_models(),
         ledger=records.ledger,
@@ -244,40 +244,40 @@ def _studio(settings: Settings, token: str, records: Records) -> Studio:
     )
 
 
-def _attach_beside(studio: Studio, request_id: str) -> None:
+def _attach_beside(services: JobServices, request_id: str) -> None:
     """Write the row only: the server that holds the folder takes it up."""
     try:
-        job = studio.attach(request_id)
+        job = services.attacher.attach(request_id)
     finally:
-        studio.stop(timeout_s=0.0)
+        services.stop(timeout_s=0.0)
     if job.is_settled:
         _say(f"Request {job.request_id} is job {job.job_id} already: {job.state}.")
         return
     _say(
         f"Job {job.job_id} follows request {job.request_id}: {job.state}. The server that runs on this folder fetches "
-        f"its files; it begins within {Pace().adopt_s:g} seconds, if its API is {studio.accounts.api_origin} too."
+        f"its files; it begins within {Pace().adopt_s:g} seconds, if its API is {services.accounts.api_origin} too."
     )
 
 
-def _attach_alone(studio: Studio, request_id: str) -> Job:
+def _attach_alone(services: JobServices, request_id: str) -> Job:
     """Follow the request until its job is at rest."""
     moved = threading.Event()
     try:
-        job = studio.attach(request_id)
-        studio.changes.subscribe(job.job_id, lambda _: moved.set())
+        job = services.attacher.attach(request_id)
+        services.reader.changes.subscribe(job.job_id, lambda _: moved.set())
         if not job.is_settled:
-            studio.start()
+            services.start()
         told: tuple[str, str | None] | None = None
         while True:
             moved.clear()
-            job = studio.job(job.job_id)
+            job = services.reader.job(job.job_id)
             if told != (told := (job.state, job.detail)):
                 _say(f"Job {job.job_id}: {job.state}. {job.detail or ''}".rstrip())
             if job.is_settled:
                 return job
             moved.wait(1.0)  # with an end, so that Ctrl+C gets through everywhere
     finally:
-        studio.stop(timeout_s=0.0)
+        services.stop(timeout_s=0.0)
 
 
 def _tell_copied(copied: copies.Copied, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who wants to hear of a job's changes: the studio publishes, open pages and programs subscribe."""
+"""Who wants to hear of a job's changes: the ledger publishes, open pages and programs subscribe."""
 
 from __future__ import annotations
 

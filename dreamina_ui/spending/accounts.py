@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dreamina_ui.api.client import RunComfy
-from dreamina_ui.errors import ApiError, AuthError, KeyNeededError
+from dreamina_ui.errors import ApiError, AuthError, KeyNeededError, StateError
 from dreamina_ui.ledger.job import Job
 
 KEPT_S = 8 * 3600.0
@@ -100,8 +100,12 @@ class Accounts:
         """The client to ask about a job: that of the account it was made in, and of no other.
 
         Raises:
+            StateError: it belongs to an API that this program does not speak to.
             KeyNeededError: that key is not here.
         """
+        if not self.is_ours(job):
+            ours = self.origin_of(job)
+            raise StateError(f"Job {job.job_id[:8]} belongs to {job.api_origin}, and this program runs on {ours}.")
         if job.key_fingerprint is None:
             if self.owner is not None:
                 return self.owner

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from random import random
 
 from dreamina_ui.api.client import RunComfy
@@ -29,14 +29,14 @@ class Prices:
     """Tells a money guard the prices, on a thread of its own.
 
     Args:
-        guard: gives the guard that is to know them.
+        guard: is told them.
         pace: bounds of the pauses while there is no answer.
 
     Attributes:
         were_asked: set once all prices were asked for in the owner's name, whatever came of it.
     """
 
-    def __init__(self, model_ids: Collection[str], guard: Callable[[], SpendingGuard], pace: Pace) -> None:
+    def __init__(self, model_ids: Collection[str], guard: SpendingGuard, pace: Pace) -> None:
         self._model_ids = model_ids
         self._guard = guard
         self._pace = pace
@@ -63,7 +63,7 @@ class Prices:
             self._not_before[api_origin] = now + ASK_AGAIN_S
         for model_id in self._model_ids:
             self._is_silent(client, model_id, api_origin, warns=False)
-        if any(self._guard().price(model_id, api_origin) for model_id in self._model_ids):
+        if any(self._guard.price(model_id, api_origin) for model_id in self._model_ids):
             self._not_before[api_origin] = now + ASK_S
 
     def ask_soon(self, *, are_needed: bool) -> None:
@@ -90,7 +90,7 @@ class Prices:
     def _is_silent(self, client: RunComfy, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
         """Ask for one price; whether there was no answer. Without a price, what the owner said holds."""
         reason, is_silent = "the API does not tell it", False
-        guard = self._guard()
+        guard = self._guard
         try:
             price = client.price(model_id)
             if price.base_price_usd is not None:

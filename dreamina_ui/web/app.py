@@ -13,6 +13,7 @@ from dreamina_ui.settings import Settings
 from dreamina_ui.web.auth.login_wall import Authenticator, LoginWall
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import VisitorCookie
+from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
 from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, remove_cors
@@ -21,12 +22,13 @@ from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import RequestLimits
 from dreamina_ui.web.middleware.security_headers import SecurityHeaders
+from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.routes.admin import build_admin_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.web.routes.batches import build_batch_routes
 from dreamina_ui.web.routes.costs import build_cost_routes
 from dreamina_ui.web.routes.form import build_form_routes
-from dreamina_ui.web.routes.jobs import build_routes
+from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
@@ -49,16 +51,20 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         uses_hugging_face=settings.offers_hugging_face and not logins,  # names of two kinds might clash
     )
     authenticator = Authenticator(permissions, logins, settings.owner_password)
+    core = services.job_services
+    presenter = JobPresenter(core.reader, core.accounts, core.models, core.input_files, core.clock)
+    endpoints = Endpoints(core, presenter, permissions)
     page, launch = build_page(
-        services.studio,
+        core.models,
         services.model,
         permissions,
+        endpoints,
         uses_sandbox=settings.uses_sandbox,
         keeps_data=settings.keeps_data,
         is_closed=authenticator.is_closed,
     )
     launch["app_kwargs"] = {
-        "routes": _build_routes(settings, services, authenticator),
+        "routes": _build_routes(settings, services, authenticator, presenter, endpoints),
         "middleware": _build_middleware(settings, authenticator),
         "lifespan": remove_cors,
     }
@@ -66,24 +72,32 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     return page, launch
 
 
-def _build_routes(settings: Settings, services: Services, authenticator: Authenticator) -> list[BaseRoute]:
-    studio, permissions, uses_sandbox = services.studio, authenticator.permissions, settings.uses_sandbox
+def _build_routes(
+    settings: Settings,
+    services: Services,
+    authenticator: Authenticator,
+    presenter: JobPresenter,
+    endpoints: Endpoints,
+) -> list[BaseRoute]:
+    core, permissions, uses_sandbox = services.job_services, authenticator.permissions, settings.uses_sandbox
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     routes = [
-        *build_routes(studio, permissions),
-        *build_library_routes(studio, services.library, permissions),
-        *build_cost_routes(services.costs, permissions, studio.now),
-        *build_key_routes(studio, permissions),
-        *build_login_routes(authenticator, studio.take_key),
-        *build_batch_routes(studio, services.batches, services.sender, permissions, uses_sandbox=uses_sandbox),
+        *build_job_routes(core, presenter, permissions),
+        *build_library_routes(core.reader, presenter, services.library, permissions, core.clock),
+        *build_cost_routes(services.costs, permissions, core.clock),
+        *build_key_routes(core.api_keys, core.accounts, permissions),
+        *build_login_routes(authenticator, core.api_keys.take_back),
+        *build_batch_routes(
+            core, presenter, services.batches, services.dispatcher, permissions, uses_sandbox=uses_sandbox
+        ),
         *build_probe_routes(services.health, services.metrics, permissions, token),
-        *build_admin_routes(studio, permissions, can_sign_in=authenticator.has_sign_in),
-        *build_form_routes(studio, services.library, services.links, permissions, uses_sandbox=uses_sandbox),
+        *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
+        *build_form_routes(core, presenter, services.library, services.links, permissions, uses_sandbox=uses_sandbox),
     ]
     if settings.wants_tools:
         from dreamina_ui.web.mcp import build_tool_routes  # its package is optional, and half a second to load
 
-        routes += build_tool_routes(studio, services.model, permissions, uses_sandbox=uses_sandbox)
+        routes += build_tool_routes(core, services.model, endpoints, uses_sandbox=uses_sandbox)
     return routes
 
 

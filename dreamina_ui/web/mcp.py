@@ -20,9 +20,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from dreamina_ui.errors import SettingsError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.models.schema import Model
-from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.endpoints import KEY_HEADER, Endpoints, endpoint_name
 
 try:
@@ -45,29 +44,32 @@ INSTRUCTIONS = (
 log = logging.getLogger(__name__)
 
 
-def build_tool_routes(studio: Studio, model: Model, access: Permissions, *, uses_sandbox: bool) -> list[BaseRoute]:
+def build_tool_routes(
+    services: JobServices, first: Model, endpoints: Endpoints, *, uses_sandbox: bool
+) -> list[BaseRoute]:
     """The address that MCP clients speak to, by streamable HTTP and without sessions.
 
     Args:
         uses_sandbox: say that pictures cost nothing.
     """
     logging.getLogger("mcp").setLevel(logging.ERROR)  # it logs each call, and what strangers send
-    here = _Tools(studio, model, Endpoints(studio, access), uses_sandbox)
-    return [Route(path, here, methods=["GET", "POST", "DELETE"]) for path in (PATH, f"{PATH}/")]
+    tools = _Tools(services, first, endpoints, uses_sandbox)
+    return [Route(path, tools, methods=["GET", "POST", "DELETE"]) for path in (PATH, f"{PATH}/")]
 
 
 class _Tools:
     """An ASGI application."""
 
-    def __init__(self, studio: Studio, model: Model, endpoints: Endpoints, uses_sandbox: bool) -> None:
-        self._studio = studio
-        others = {endpoint_name(other): other for other in studio.models.values() if other is not model}
-        self._models = {"generate": model, **others}
+    def __init__(self, services: JobServices, first: Model, endpoints: Endpoints, uses_sandbox: bool) -> None:
+        self._accounts = services.accounts
+        self._guard = services.guard
+        others = {endpoint_name(model): model for model in services.models.values() if model is not first}
+        self._models = {"generate": first, **others}
         self._endpoints = endpoints
         self._uses_sandbox = uses_sandbox
         self._server: Server[Any, Any] = Server("Dreamina UI", instructions=INSTRUCTIONS)
         self._server.list_tools()(self._list)  # type: ignore[no-untyped-call]
-        self._server.call_tool(validate_input=False)(self._call)  # the studio checks, in the endpoints' words
+        self._server.call_tool(validate_input=False)(self._call)  # the endpoints validate, in their own words
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":  # no stream without a call, and no session to end
@@ -116,7 +118,7 @@ class _Tools:
         ]
 
     def _description(self, model: Model) -> str:
-        accounts, guard = self._studio.accounts, self._studio.guard
+        accounts, guard = self._accounts, self._guard
         request = self._server.request_context.request
         has_key = request is not None and KEY_HEADER in request.headers
         origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin

@@ -2,95 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
 from dreamina_ui.media.input_files import InputFiles, given_urls
+from dreamina_ui.models.schema import Model
+from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.i18n.translate import file_size, message, number, state_text, translate
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
 
 
-def job_object(studio: Studio, job: Job, root: str, now: float) -> dict[str, Any]:
-    """The object that `/generate`, `/job` and `/cancel` give; its keys are stable.
+class JobPresenter:
+    """Makes JSON of jobs.
 
     Args:
-        root: the address of the page, without a slash at the end; file addresses begin with it.
-        now: the time, in seconds since 1970.
-
-    Returns:
-        `{"job_id": str, ..., "images": [{"index": int, "original_url": str, ...}], "videos": [...]}`;
-        times are ISO 8601 in UTC, `elapsed_s` seconds, sizes pixels and bytes. Only files that are kept are listed.
+        models: by model_id.
+        input_files: knows the thumbnails of files that were given by URL; None if nobody does.
+        clock: gives the time, in seconds since 1970.
     """
-    return {
-        "job_id": job.job_id,
-        "request_id": job.request_id,
-        "model_id": job.model_id,
-        "inputs": dict(job.inputs),
-        "state": job.state,
-        "status": job.status,
-        "queue_position": job.queue_position,
-        "message": " ".join(filter(None, (state_text(job, "en") + ".", _message(studio, job, "en"), job.detail))),
-        "created_at": iso(job.created_at),
-        "updated_at": iso(job.updated_at),
-        "elapsed_s": round(job.elapsed_s(now), 3),
-        "cost_usd": job.cost_usd,
-        "images": [_file_object(job, output, root) for output in job.outputs if _is_kept(output, "image")],
-        "videos": [_file_object(job, output, root) for output in job.outputs if _is_kept(output, "video")],
-    }
 
+    def __init__(
+        self,
+        reader: JobReader,
+        accounts: Accounts,
+        models: Mapping[str, Model],
+        input_files: InputFiles | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._reader = reader
+        self._accounts = accounts
+        self._models = models
+        self._input_files = input_files
+        self._clock = clock
 
-def job_card(studio: Studio, job: Job, language: str, now: float) -> dict[str, Any]:
-    """What the page shows of a job: words in the visitor's language, addresses relative to `/dreamina/`."""
-    prompt = prompt_of(job)
-    active = studio.is_active(job)
-    run_s = max(0.0, now - job.started_at) if job.state == "running" and job.started_at else None
-    fields = studio.models[job.model_id].fields if job.model_id in studio.models else ()
-    return {
-        "job_id": job.job_id,
-        "version": job.version,
-        "state": job.state,
-        "active": active,
-        "created_at": job.created_at,
-        "prompt": prompt,
-        "model_id": job.model_id,
-        "model": model_name(studio, job),
-        "parameters": {field.parameter: job.inputs[field.key] for field in fields if field.key in job.inputs},
-        "settings": settings_of(studio, job, language),
-        "given": given_thumbnails(studio, job),
-        "state_text": state_text(job, language),
-        "message": _message(studio, job, language),
-        "detail": job.detail or "",
-        "elapsed_s": job.elapsed_s(now),
-        "run_s": run_s,
-        "expected_s": studio.law(job).expected_total_s(run_s) if run_s is not None else None,
-        "can_cancel": active and job.state in ("submitting", "queued", "running"),
-        "cancelling": bool(job.cancel_requested_at and not job.cancel_outcome),
-        "can_fetch_again": job.state == "failed" and job.request_id is not None and studio.accounts.is_ours(job),
-        "request_id": job.request_id,
-        "cost_usd": job.cost_usd,
-        "cost_is_unknown": job.cost_is_unknown,
-        "is_play": job.api_origin == SANDBOX_ORIGIN,
-        "own_key": job.key_fingerprint is not None,
-        "put_aside": job.archived_at is not None,
-        "is_unclear": job.state == "submit_unclear" and studio.accounts.is_ours(job),
-        "outputs": [
-            _output_card(job, output, prompt, language)
-            for output in job.outputs
-            if output.state != "deleted" and output.deleted_at is None
-        ],
-    }
+    def to_object(self, job: Job, root: str) -> dict[str, Any]:
+        """The object that `/generate`, `/job` and `/cancel` give; its keys are stable.
 
+        Args:
+            root: the URL of the page, without a slash at the end; file URLs begin with it.
 
-def job_details(studio: Studio, job: Job, language: str) -> dict[str, Any]:
-    """A card with the job's times besides."""
-    times = {name: getattr(job, name) for name in ("accepted_at", "started_at", "completed_at", "finished_at")}
-    return job_card(studio, job, language, studio.now()) | times
+        Returns:
+            `{"job_id": str, ..., "images": [{"index": int, "original_url": str, ...}], "videos": [...]}`;
+            times are ISO 8601 in UTC, `elapsed_s` seconds, sizes pixels and bytes. Only stored files are listed.
+        """
+        message = (state_text(job, "en") + ".", self._message(job, "en"), job.detail)
+        return {
+            "job_id": job.job_id,
+            "request_id": job.request_id,
+            "model_id": job.model_id,
+            "inputs": dict(job.inputs),
+            "state": job.state,
+            "status": job.status,
+            "queue_position": job.queue_position,
+            "message": " ".join(filter(None, message)),
+            "created_at": iso(job.created_at),
+            "updated_at": iso(job.updated_at),
+            "elapsed_s": round(job.elapsed_s(self._clock()), 3),
+            "cost_usd": job.cost_usd,
+            "images": [_file_object(job, output, root) for output in job.outputs if _is_stored(output, "image")],
+            "videos": [_file_object(job, output, root) for output in job.outputs if _is_stored(output, "video")],
+        }
+
+    def card(self, job: Job, language: str) -> dict[str, Any]:
+        """What the page shows of a job: words in the visitor's language, URLs relative to `/dreamina/`."""
+        now = self._clock()
+        prompt = prompt_of(job)
+        active = self._reader.is_active(job)
+        is_ours = self._accounts.is_ours(job)
+        run_s = max(0.0, now - job.started_at) if job.state == "running" and job.started_at else None
+        run_times = self._reader.run_time_model(job)
+        fields = self._models[job.model_id].fields if job.model_id in self._models else ()
+        return {
+            "job_id": job.job_id,
+            "version": job.version,
+            "state": job.state,
+            "active": active,
+            "created_at": job.created_at,
+            "prompt": prompt,
+            "model_id": job.model_id,
+            "model": self._model_title(job),
+            "parameters": {field.parameter: job.inputs[field.key] for field in fields if field.key in job.inputs},
+            "settings": self.settings_text(job.model_id, job.inputs, language),
+            "given": [url for url in map(self.given_thumbnail, self._given_urls(job)) if url],
+            "state_text": state_text(job, language),
+            "message": self._message(job, language),
+            "detail": job.detail or "",
+            "elapsed_s": job.elapsed_s(now),
+            "run_s": run_s,
+            "expected_s": run_times.expected_total_s(run_s) if run_s is not None else None,
+            "can_cancel": active and job.state in ("submitting", "queued", "running"),
+            "cancelling": bool(job.cancel_requested_at and not job.cancel_outcome),
+            "can_fetch_again": job.state == "failed" and job.request_id is not None and is_ours,
+            "request_id": job.request_id,
+            "cost_usd": job.cost_usd,
+            "cost_is_unknown": job.cost_is_unknown,
+            "is_play": job.api_origin == SANDBOX_ORIGIN,
+            "own_key": job.key_fingerprint is not None,
+            "put_aside": job.archived_at is not None,
+            "is_unclear": job.state == "submit_unclear" and is_ours,
+            "outputs": [
+                _output_card(job, output, prompt, language)
+                for output in job.outputs
+                if output.state != "deleted" and output.deleted_at is None
+            ],
+        }
+
+    def details(self, job: Job, language: str) -> dict[str, Any]:
+        """A card with the job's times besides."""
+        times = {name: getattr(job, name) for name in ("accepted_at", "started_at", "completed_at", "finished_at")}
+        return self.card(job, language) | times
+
+    def settings_text(self, model_id: str, inputs: Mapping[str, Any], language: str) -> str:
+        """The inputs other than the prompt in one line, such as `2048 × 2048 · 1:1 · 4 MP, Scale 0.5`."""
+        model = self._models.get(model_id)
+        parts = []
+        for field in model.fields if model else ():
+            value = inputs.get(field.key)
+            title = translate(language, f"field_{field.parameter}_title") or field.title
+            parts.append(field.kind.describe(field, value, title, partial(number, language)))
+        return ", ".join(filter(None, parts))
+
+    def has_given_files(self, job: Job) -> bool:
+        """Whether a job was given files; then its card looks for their thumbnails on the disk."""
+        return next(self._given_urls(job), None) is not None
+
+    def given_thumbnail(self, url: str) -> str | None:
+        """The URL of a thumbnail of a given file, relative to `/dreamina/`; None if there is none."""
+        shown = self._input_files.shown(url) if self._input_files else None
+        if isinstance(shown, str):
+            return f"{THUMBNAILS}/{shown}.webp"
+        return _file_url(*shown, "thumbnail") if shown and shown[1].kind == "image" else None
+
+    def _given_urls(self, job: Job) -> Iterator[str]:
+        model = self._models.get(job.model_id)
+        if model is not None and self._input_files is not None:
+            yield from (url for _, _, url in given_urls(model, job.inputs))
+
+    def _message(self, job: Job, language: str) -> str:
+        return message(job, self._accounts.origin_of(job), language)
+
+    def _model_title(self, job: Job) -> str:
+        """What to call a job's model where there are several; "" where there is one only, or nobody knows."""
+        model = self._models.get(job.model_id)
+        if model is None:
+            return job.model_id
+        return model.title if len(self._models) > 1 else ""
 
 
 def settings_object(job: Job) -> dict[str, Any]:
@@ -116,7 +179,7 @@ def wall_entry(entry: Entry, language: str) -> dict[str, Any]:
         "file_key": output.file_key,
         "index": output.index,
         "kind": output.kind,
-        "address": _address(job, output, tier),
+        "address": _file_url(job, output, tier),
         "alt": translate(language, key, number=output.index + 1, prompt=prompt_of(job)[:120]),
         "favourite": output.favorite_at is not None,
         "width": output.width,
@@ -124,60 +187,11 @@ def wall_entry(entry: Entry, language: str) -> dict[str, Any]:
     }
 
 
-def settings_of(studio: Studio, job: Job, language: str) -> str:
-    """The inputs other than the prompt in one line, such as `2048 × 2048 · 1:1 · 4 MP, Scale 0.5`."""
-    model = studio.models.get(job.model_id)
-    parts = []
-    for field in model.fields if model else ():
-        value = job.inputs.get(field.key)
-        title = translate(language, f"field_{field.parameter}_title") or field.title
-        parts.append(field.kind.describe(field, value, title, partial(number, language)))
-    return ", ".join(filter(None, parts))
-
-
-def _message(studio: Studio, job: Job, language: str) -> str:
-    return message(job, studio.accounts.origin_of(job), language)
-
-
-def model_name(studio: Studio, job: Job) -> str:
-    """What to call a job's model where there are several; "" where there is one only, or nobody knows."""
-    model = studio.models.get(job.model_id)
-    if model is None:
-        return job.model_id
-    return model.title if len(studio.models) > 1 else ""
-
-
-def was_given_files(studio: Studio, job: Job) -> bool:
-    """Whether a job was given files; then its card looks for their copies on the disk."""
-    return next(_given(studio, job), None) is not None
-
-
-def given_thumbnails(studio: Studio, job: Job) -> list[str]:
-    """Addresses of small copies of the files that a job was given, relative to `/dreamina/`."""
-    found = (given_thumbnail(given, url) for given, url in _given(studio, job))
-    return [address for address in found if address]
-
-
-def _given(studio: Studio, job: Job) -> Iterator[tuple[InputFiles, str]]:
-    """The addresses that a job was given, each with who knows their files."""
-    model, given = studio.models.get(job.model_id), studio.given
-    if model is not None and given is not None:
-        yield from ((given, url) for _, _, url in given_urls(model, job.inputs))
-
-
-def given_thumbnail(given: InputFiles, url: str) -> str | None:
-    """The address of a small copy of a given file, relative to `/dreamina/`; None if there is none."""
-    shown = given.shown(url)
-    if isinstance(shown, str):
-        return f"{THUMBNAILS}/{shown}.webp"
-    return _address(*shown, "thumbnail") if shown and shown[1].kind == "image" else None
-
-
-def _is_kept(output: Output, kind: str) -> bool:
+def _is_stored(output: Output, kind: str) -> bool:
     return output.kind == kind and output.state == "kept" and output.deleted_at is None
 
 
-def _address(job: Job, output: Output, tier: str) -> str:
+def _file_url(job: Job, output: Output, tier: str) -> str:
     return f"{FILES}/{output.file_key}/{tier}/{quote(file_name(job, output, tier))}"
 
 
@@ -185,8 +199,8 @@ def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
     preview = "preview" if output.kind == "image" else "original"
     return {
         "index": output.index,
-        "original_url": f"{root}/{PREFIX}/{_address(job, output, 'original')}",
-        "preview_url": f"{root}/{PREFIX}/{_address(job, output, preview)}",
+        "original_url": f"{root}/{PREFIX}/{_file_url(job, output, 'original')}",
+        "preview_url": f"{root}/{PREFIX}/{_file_url(job, output, preview)}",
         "width": output.width,
         "height": output.height,
         "format": output.format,
@@ -204,9 +218,9 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
         facts = [f"{output.width} × {output.height}"] if output.width else []
         facts += [str(output.format or ""), file_size(language, output.size_bytes or 0)]
         tiers = ("original", "preview", "thumbnail") if output.kind == "image" else ("original",)
-        card |= {tier: _address(job, output, tier) for tier in tiers}
+        card |= {tier: _file_url(job, output, tier) for tier in tiers}
         if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
-            card["with_settings"] = _address(job, output, WITH_SETTINGS)
+            card["with_settings"] = _file_url(job, output, WITH_SETTINGS)
         card |= {"alt": translate(language, key, number=place, prompt=prompt), "facts": " · ".join(filter(None, facts))}
         card |= {"width": output.width, "height": output.height}
     else:

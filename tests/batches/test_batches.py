@@ -43,19 +43,18 @@ SMALL = {"width×height": "1024x1024(1:1)", "force_single": True}
 
 
 class Desk:
-    """A studio with its batches, against any service; it can be opened again as after a crash."""
+    """The job services with their batches, against any service; they can be opened again as after a crash."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self._open()
 
     def _open(self) -> None:
-        studio = self.scene.studio
-        self.batches = BatchStore(self.scene.ledger, studio.controls, studio.now)
-        self.sender = Dispatcher(studio, self.batches, studio.now)
+        self.batches = BatchStore(self.scene.ledger, self.scene.moderation, self.scene.clock)
+        self.sender = Dispatcher(self.scene.services, self.batches)
 
     def start(self) -> None:
-        self.scene.studio.start()
+        self.scene.services.start()
         self.sender.start()
 
     def restart(self) -> None:
@@ -67,9 +66,9 @@ class Desk:
 
     def begin(self, count: int = 6, visitor: str = "v", token: str = "t", **more: Any) -> Batch:
         """A batch of `count` jobs; their prompts are the visitor and a number."""
-        model = self.scene.studio.models[MODEL_ID]
+        model = self.scene.models[MODEL_ID]
         planned = [model.validate_inputs({"prompt": f"{visitor}{place}", **SMALL}) for place in range(count)]
-        account = more.pop("account", None) or self.scene.studio.accounts.account(None)
+        account = more.pop("account", None) or self.scene.accounts.account(None)
         return self.batches.begin(MODEL_ID, planned, visitor_id=visitor, account=account, token=token, **more)
 
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -156,8 +155,8 @@ def test_a_batch_goes_out_in_order_a_few_at_a_time_each_job_once(desk: Desk, hel
 
 def test_repeats_are_jobs_of_their_own(desk: Desk, held: Held) -> None:
     """Equal inputs within a second are one double click at a button, and two jobs of a batch."""
-    planned = [desk.scene.studio.models[MODEL_ID].validate_inputs({"prompt": "same"})] * 2
-    account = desk.scene.studio.accounts.account(None)
+    planned = [desk.scene.models[MODEL_ID].validate_inputs({"prompt": "same"})] * 2
+    account = desk.scene.accounts.account(None)
     desk.batches.begin(MODEL_ID, planned, visitor_id="v", account=account, token="t")
     wait_for(lambda: held.prompts() == ["same", "same"])
 
@@ -166,7 +165,7 @@ def test_a_long_batch_stands_before_nobody(desk: Desk, held: Held) -> None:
     """Two hundred jobs of one visitor: another's press goes out at once, and so does another's batch."""
     desk.begin(200, "a")
     wait_for(lambda: len(held.prompts()) == AT_ONCE)
-    desk.scene.studio.generate(MODEL_ID, INPUTS, visitor_id="b")
+    desk.scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="b")
     desk.begin(3, "c")
     wait_for(lambda: len(held.prompts()) == 2 * AT_ONCE + 1)
     assert Counter(prompt[:1] for prompt in held.prompts()) == {"a": AT_ONCE + 1, "c": AT_ONCE}
@@ -175,7 +174,7 @@ def test_a_long_batch_stands_before_nobody(desk: Desk, held: Held) -> None:
 
 def test_where_there_is_little_room_visitors_take_turns(desk: Desk, held: Held) -> None:
     """Who came first must not have everything first."""
-    desk.scene.studio.guard.limits = Limits(at_once=2)  # one of them is left for presses
+    desk.scene.guard.limits = Limits(at_once=2)  # one of them is left for presses
     first, second = desk.begin(3, "a"), desk.begin(3, "b")
     for count in range(1, 7):
         held.wait_for(count)
@@ -198,13 +197,13 @@ def test_one_visitor_with_many_batches_has_no_more_turns(desk: Desk, held: Held)
 
 def test_a_limit_at_once_makes_it_wait_and_leaves_room_for_a_press(desk: Desk, held: Held) -> None:
     """A batch must not answer its own visitor's press with "wait"."""
-    desk.scene.studio.guard.limits = Limits(visitor_at_once=2)
+    desk.scene.guard.limits = Limits(visitor_at_once=2)
     batch = desk.begin(3)
     wait_for(lambda: held.prompts() == ["v0"])
-    desk.scene.studio.generate(MODEL_ID, INPUTS, visitor_id="v")
+    desk.scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v")
     wait_for(lambda: len(held.prompts()) == 2)
     with pytest.raises(LimitError):
-        desk.scene.studio.generate(MODEL_ID, INPUTS | {"prompt": "one too many"}, visitor_id="v")
+        desk.scene.jobs.generate(MODEL_ID, INPUTS | {"prompt": "one too many"}, visitor_id="v")
     assert desk.batches.batch(batch.batch_id).state == "running"
     for count in (3, 4):
         held.finish()
@@ -215,7 +214,7 @@ def test_a_limit_at_once_makes_it_wait_and_leaves_room_for_a_press(desk: Desk, h
 
 def test_a_limit_per_day_pauses_it_with_the_reason_and_a_person_lets_it_go_on(desk: Desk, held: Held) -> None:
     """Money is not spent at midnight behind anybody's back."""
-    desk.scene.studio.guard.limits = Limits(visitor_per_day=2)
+    desk.scene.guard.limits = Limits(visitor_per_day=2)
     batch = desk.begin(3)
     wait_for(lambda: len(held.prompts()) == 2)
     held.finish()
@@ -230,7 +229,7 @@ def test_a_limit_per_day_pauses_it_with_the_reason_and_a_person_lets_it_go_on(de
 
 def test_a_price_that_rises_pauses_it_until_a_person_agrees(desk: Desk, held: Held) -> None:
     """A person agreed to a total; two hundred jobs must not become dearer while nobody looks."""
-    guard = desk.scene.studio.guard
+    guard = desk.scene.guard
     guard.learn_price(MODEL_ID, 0.03, "image")
     batch = desk.begin(5, price_usd=0.03)
     wait_for(lambda: len(held.prompts()) == 2)
@@ -260,7 +259,7 @@ def test_a_batch_goes_on_where_no_price_can_be_compared(
 ) -> None:
     """No total was agreed to, or nobody knows the price: to wait would be to wait for ever."""
     if price:
-        desk.scene.studio.guard.learn_price(MODEL_ID, *price)
+        desk.scene.guard.learn_price(MODEL_ID, *price)
     desk.begin(1, price_usd=agreed)
     wait_for(lambda: len(held.prompts()) == 1)
 
@@ -271,7 +270,7 @@ def test_what_the_owner_forbids_pauses_it_and_takes_no_new_one(desk: Desk, held:
     visitor = "a" * 32
     batch = desk.begin(4, visitor)
     wait_for(lambda: len(held.prompts()) == 2)
-    controls = desk.scene.studio.controls
+    controls = desk.scene.moderation
     controls.stop() if how == "stop" else controls.block("visitor", visitor, out=True)
     held.finish()
     assert isinstance(desk.paused(batch).problem, StoppedError if how == "stop" else BlockedError)
@@ -287,7 +286,7 @@ def test_a_forbidden_word_refuses_its_job_and_the_others_go_out(desk: Desk, held
     """One bad line of fifty is told, and costs the others nothing."""
     batch = desk.begin(4)
     wait_for(lambda: len(held.prompts()) == 2)
-    desk.scene.studio.controls.block_words(["v2"])
+    desk.scene.moderation.block_words(["v2"])
     held.finish()
     wait_for(lambda: "v3" in held.prompts())
     held.finish()
@@ -299,14 +298,13 @@ def test_a_forbidden_word_refuses_its_job_and_the_others_go_out(desk: Desk, held
 def test_it_pauses_when_its_own_key_is_gone_and_goes_on_with_it(scripted: Desk, service: Service) -> None:
     """It must never go on at the owner's cost."""
     service.status("in_queue")
-    studio = scripted.scene.studio
-    studio.give_key(KEY, "session")
-    account = studio.accounts.account("session")
-    studio.take_key("session")
+    scripted.scene.api_keys.give(KEY, "session")
+    account = scripted.scene.accounts.account("session")
+    scripted.scene.api_keys.take_back("session")
     batch = scripted.begin(1, account=account)
     assert isinstance(scripted.paused(batch).problem, KeyNeededError)
     assert service.posts == 0
-    studio.give_key(KEY, "session")
+    scripted.scene.api_keys.give(KEY, "session")
     scripted.batches.resume(batch.batch_id)
     wait_for(lambda: service.posts == 1)
     assert {seen.header("authorization") for seen in service.server.requests_for("POST")} == {f"Bearer {KEY}"}
@@ -326,7 +324,7 @@ def test_trouble_with_the_service_pauses_it_before_all_is_spent(
     service.accept(*(json_answer({"request_id": f"r-{number}"}) for number in range(3)))
     for number in range(3):
         service.server.script(f"/v1/requests/r-{number}/status", json_answer({"status": "in_queue"}))
-    scripted.scene.studio.controls.resume()
+    scripted.scene.moderation.resume()
     posts = service.posts
     scripted.batches.resume(batch.batch_id)
     wait_for(lambda: service.posts == posts + AT_ONCE)
@@ -350,14 +348,18 @@ class Given:
         if self.exc:
             raise self.exc
 
+    def clean_up(self) -> None:
+        pass
+
 
 def test_a_given_file_that_is_gone_pauses_it_instead_of_refusing_every_job(desk: Desk, held: Held) -> None:
     """All jobs of a batch need the same files; their host may be back in a minute."""
-    studio, edit = desk.scene.studio, "bytedance/dreamina-4-0/edit"
-    given = studio.given = Given()  # type: ignore[assignment]
+    edit = "bytedance/dreamina-4-0/edit"
+    given = desk.scene.input_files = Given()  # type: ignore[assignment]
+    desk.restart()
     given.exc = InputError("image_urls.0", "address_gone", None, "https://a.example/x.png")
     inputs = {"prompt": "a hat on it", "image_urls": ["https://a.example/x.png"]}
-    account = studio.accounts.account(None)
+    account = desk.scene.accounts.account(None)
     batch = desk.batches.begin(edit, [inputs] * 2, visitor_id="v", account=account, token="t")
     paused = desk.paused(batch)
     assert (dict(paused.counts), getattr(paused.problem, "rule", "")) == ({"waiting": 2}, "address_gone")
@@ -398,7 +400,6 @@ def test_a_batch_that_is_paused_or_cancelled_at_the_last_moment_makes_no_job(des
     wait_for(lambda: len(held.prompts()) == 2)
     [chosen] = desk.batches.next_ones(0.0)
     desk.batches.pause(batch.batch_id)
-    studio = desk.scene.studio
     for stop in (
         lambda: None,
         lambda: desk.batches.cancel(batch.batch_id),
@@ -406,11 +407,11 @@ def test_a_batch_that_is_paused_or_cancelled_at_the_last_moment_makes_no_job(des
     ):
         stop()
         with pytest.raises(StateError):
-            studio.generate(
+            desk.scene.jobs.generate(
                 MODEL_ID, chosen.inputs, visitor_id="v",
                 also=lambda connection, job: desk.batches.mark_sent(connection, chosen, job),
             )  # fmt: skip
-    assert [job.inputs["prompt"] for job in reversed(studio.recent("v"))] == ["v0", "v1"]
+    assert [job.inputs["prompt"] for job in reversed(desk.scene.reader.recent("v"))] == ["v0", "v1"]
     assert len(list(desk.scene.folder.glob("media/*/*"))) == 2, "the folder of a job that is none must go"
 
 
@@ -424,7 +425,7 @@ def test_many_threads_cannot_send_one_job_twice(desk: Desk, held: Held) -> None:
     def press() -> None:
         gate.wait()
         try:
-            desk.scene.studio.generate(
+            desk.scene.jobs.generate(
                 MODEL_ID, chosen.inputs, visitor_id="v", is_click=False,
                 also=lambda connection, job: desk.batches.mark_sent(connection, chosen, job),
             )  # fmt: skip
@@ -519,11 +520,11 @@ def test_a_restart_goes_on_with_what_ran_and_leaves_paused_what_was(desk: Desk, 
     """A server restarts at night; in the morning nothing is lost, and nothing was spent that should not be."""
     going, paused = desk.begin(4, "a"), desk.begin(4, "b")
     wait_for(lambda: len(held.prompts()) == 4)
-    desk.scene.studio.controls.stop()
+    desk.scene.moderation.stop()
     held.finish()
     assert isinstance(desk.paused(going).problem, StoppedError)
     desk.paused(paused)
-    desk.scene.studio.controls.resume()
+    desk.scene.moderation.resume()
     desk.batches.resume(going.batch_id)
     wait_for(lambda: len(held.prompts()) == 6)
     desk.restart()
@@ -547,7 +548,7 @@ def test_a_restart_asks_for_the_price_before_it_goes_on(desk: Desk, held: Held, 
 
 def test_a_batch_of_another_api_waits_for_it(desk: Desk, held: Held) -> None:
     """What was begun on the sandbox must not be sent where it costs money."""
-    sandbox = Account(desk.scene.studio.accounts.account(None).client, "sandbox")
+    sandbox = Account(desk.scene.accounts.account(None).client, "sandbox")
     batch = desk.begin(2, account=sandbox)
     desk.begin(1, "w")
     wait_for(lambda: held.prompts() == ["w0"])
@@ -587,7 +588,7 @@ def test_a_refused_ledger_leaves_the_plan_as_it_was(desk: Desk, monkeypatch: pyt
         connection.execute(sa.text("SELECT nothing FROM nowhere"))
 
     with pytest.raises(LedgerError):
-        desk.scene.studio.generate(MODEL_ID, chosen.inputs, visitor_id="v", also=broken)
+        desk.scene.jobs.generate(MODEL_ID, chosen.inputs, visitor_id="v", also=broken)
     assert desk.counts(batch) == {"waiting": 2}
     with desk.scene.ledger.reading() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 0

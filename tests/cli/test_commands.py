@@ -95,7 +95,7 @@ def records(shelf: Shelf) -> Records:
 
 @pytest.fixture
 def made(scene: Scene, service: Service) -> Job:
-    """A job with two pictures that a studio fetched."""
+    """A job with two pictures that the worker fetched."""
     service.completes(service.picture("1.png"), service.picture("2.png", (30, 90)))
     scene.start()
     job = scene.wait(scene.generate().job_id)
@@ -509,7 +509,7 @@ def test_a_backup_opens_as_a_data_folder(run: Run, scene: Scene, service: Servic
     with closing(again):
         again.start()
         assert again.wait(waiting.job_id).state == "done"
-        assert again.studio.job(made.job_id) == made
+        assert again.reader.job(made.job_id) == made
         assert again.fetcher.stored_facts(made.job_id, 1)
     assert _verified(restored) == []
 

@@ -18,7 +18,7 @@ from dreamina_ui.errors import (
     StateError,
     TransportError,
 )
-from dreamina_ui.jobs.service import DOUBLE_CLICK_S
+from dreamina_ui.jobs.service import DUPLICATE_WINDOW_S
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from tests.support.bad_server import Answer, json_answer
@@ -29,10 +29,10 @@ from tests.support.harness import FAST, INPUTS, MODEL_ID, Scene, Service, png
 def unclear(scene: Scene, service: Service) -> Job:
     """A job whose submit was answered by a gateway's 502; the service has it as request `r-1` all the same."""
     service.accept(Answer(502, b"bad gateway"))
-    studio = scene.start()
-    job = scene.wait(studio.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
+    scene.start()
+    job = scene.wait(scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
     assert job.state == "submit_unclear"
-    scene.clock.advance(DOUBLE_CLICK_S + 0.1)
+    scene.clock.advance(DUPLICATE_WINDOW_S + 0.1)
     return job
 
 
@@ -42,7 +42,7 @@ def unclear(scene: Scene, service: Service) -> Job:
 def test_a_lost_answer_is_found_by_its_request_id(scene: Scene, service: Service, unclear: Job) -> None:
     """What may have been paid for comes in without a second submit."""
     service.completes()
-    attached = scene.studio.attach("  r-1\n", job_id=unclear.job_id)
+    attached = scene.attacher.attach("  r-1\n", job_id=unclear.job_id)
     assert (attached.job_id, attached.state, attached.request_id) == (unclear.job_id, "queued", "r-1")
     assert (attached.problem, attached.detail) == (None, None)
     job = scene.wait(unclear.job_id, "done")
@@ -56,19 +56,19 @@ def test_a_lost_answer_is_found_by_its_request_id(scene: Scene, service: Service
 def test_an_unknown_request_id_changes_nothing(scene: Scene, service: Service, unclear: Job) -> None:
     """A typing mistake does not lose the job."""
     with pytest.raises(RequestNotFoundError):
-        scene.studio.attach("r-none", job_id=unclear.job_id)
-    assert scene.studio.job(unclear.job_id) == unclear
+        scene.attacher.attach("r-none", job_id=unclear.job_id)
+    assert scene.reader.job(unclear.job_id) == unclear
     with pytest.raises(RequestNotFoundError):
-        scene.studio.attach("r-none", visitor_id="v")
-    assert len(scene.studio.recent("v")) == 1
+        scene.attacher.attach("r-none", visitor_id="v")
+    assert len(scene.reader.recent("v")) == 1
 
 
 def test_a_service_that_is_away_changes_nothing(scene: Scene, service: Service, unclear: Job) -> None:
     """One can try again later."""
     service.status(Answer(hang_up=True))
     with pytest.raises(TransportError):
-        scene.studio.attach("r-1", job_id=unclear.job_id)
-    assert scene.studio.job(unclear.job_id) == unclear
+        scene.attacher.attach("r-1", job_id=unclear.job_id)
+    assert scene.reader.job(unclear.job_id) == unclear
 
 
 @pytest.mark.parametrize("request_id", ["", "  ", "../../models", "a b", "r-1/result", "x" * 10_000, "r\0"])
@@ -76,7 +76,7 @@ def test_what_can_be_no_request_id_is_refused(scene: Scene, service: Service, re
     """Nothing that a person pastes turns into another address of the API."""
     scene.start()
     with pytest.raises(InputError):
-        scene.studio.attach(request_id)
+        scene.attacher.attach(request_id)
     asked = [seen.path for seen in list(service.server.requests)]
     assert all(path.startswith("/v1/models/") for path in asked), "prices are asked by themselves"
 
@@ -89,19 +89,19 @@ def test_only_a_job_without_an_answer_can_be_given_one(scene: Scene, service: Se
     other = Service(service.server, "r-2")
     other.status("in_queue")
     with pytest.raises(StateError):
-        scene.studio.attach("r-2", job_id=done.job_id)
+        scene.attacher.attach("r-2", job_id=done.job_id)
     with pytest.raises(JobNotFoundError):
-        scene.studio.attach("r-2", job_id=new_id())
-    assert scene.studio.job(done.job_id) == done
+        scene.attacher.attach("r-2", job_id=new_id())
+    assert scene.reader.job(done.job_id) == done
 
 
 def test_a_request_of_one_job_is_not_given_to_another(scene: Scene, service: Service, unclear: Job) -> None:
     """Two jobs would show one picture, and one bill would look like two."""
     service.completes()
-    taken = scene.studio.attach("r-1")
+    taken = scene.attacher.attach("r-1")
     with pytest.raises(StateError, match=taken.job_id[:8]):
-        scene.studio.attach("r-1", job_id=unclear.job_id)
-    assert scene.studio.job(unclear.job_id).state == "submit_unclear"
+        scene.attacher.attach("r-1", job_id=unclear.job_id)
+    assert scene.reader.job(unclear.job_id).state == "submit_unclear"
 
 
 # --- requests made elsewhere
@@ -111,35 +111,35 @@ def test_a_request_made_elsewhere_comes_in_with_its_files(scene: Scene, service:
     """What was made on RunComfy's own site is kept like everything made here."""
     service.status({"status": "in_queue", "queue_position": 1}, "in_progress", "completed")
     service.result({"cost": 0.06, "output": {"images": [service.picture("a.png"), service.picture("b.png", (30, 90))]}})
-    studio = scene.start()
-    made = studio.attach("r-1", visitor_id="v")
+    scene.start()
+    made = scene.attacher.attach("r-1", visitor_id="v")
     assert (made.state, made.visitor_id, dict(made.inputs)) == ("queued", "v", {})
     job = scene.wait(made.job_id, "done")
     assert (job.cost_usd, [output.state for output in job.outputs]) == (0.06, ["kept", "kept"])
     original = scene.media.path(job.job_id, 0, "original")
     assert original is not None
     assert original.read_bytes() == png()
-    assert [found.job_id for found in studio.recent("v")] == [job.job_id]
+    assert [found.job_id for found in scene.reader.recent("v")] == [job.job_id]
     assert service.posts == 0
 
 
 def test_attaching_twice_gives_the_same_job(scene: Scene, service: Service) -> None:
     """Impatience makes no doubles."""
     service.completes()
-    studio = scene.start()
-    first = studio.attach("r-1", visitor_id="v")
-    assert studio.attach("r-1", visitor_id="w").job_id == first.job_id
+    scene.start()
+    first = scene.attacher.attach("r-1", visitor_id="v")
+    assert scene.attacher.attach("r-1", visitor_id="w").job_id == first.job_id
     scene.wait(first.job_id, "done")
-    assert studio.attach(" r-1 ", job_id=first.job_id).state == "done"
+    assert scene.attacher.attach(" r-1 ", job_id=first.job_id).state == "done"
     assert service.asked("result") == 1
 
 
 def test_attaching_at_the_same_moment_gives_the_same_job(scene: Scene, service: Service) -> None:
     """Two tabs, one request, one job."""
     service.status(json_answer({"status": "in_queue"}, delay_s=0.05))
-    studio = scene.start()
+    scene.start()
     found: list[Job] = []
-    threads = [threading.Thread(target=lambda: found.append(studio.attach("r-1"))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(scene.attacher.attach("r-1"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -151,8 +151,8 @@ def test_attaching_at_the_same_moment_gives_the_same_job(scene: Scene, service: 
 def test_files_that_are_gone_are_told(scene: Scene, service: Service) -> None:
     """The service keeps files for a while only: who comes too late reads why there is no picture."""
     service.completes(f"{service.server.url}/files/gone.png")
-    studio = scene.start()
-    job = scene.wait(studio.attach("r-1").job_id)
+    scene.start()
+    job = scene.wait(scene.attacher.attach("r-1").job_id)
     assert (job.state, job.problem) == ("failed", "media")
     assert "404" in (job.detail or "")
     assert [output.state for output in job.outputs] == ["damaged"]
@@ -161,8 +161,9 @@ def test_files_that_are_gone_are_told(scene: Scene, service: Service) -> None:
 def test_a_request_of_another_account_is_told(scene: Scene, service: Service) -> None:
     """The service answers 403001 for it; nothing is invented."""
     service.status(json_answer({"error_code": 403001, "message": "not yours"}, 403))
+    scene.start()
     with pytest.raises(ResponseError, match="403001"):
-        scene.start().attach("r-1")
+        scene.attacher.attach("r-1")
     assert scene.ledger.unfinished(scene.origin) == []
 
 
@@ -189,12 +190,12 @@ def test_submitting_again_is_one_new_submit(scene: Scene, service: Service, uncl
     """Who accepts that it may charge twice gets one more job, and the unclear one goes out of sight."""
     service.accept()
     service.completes()
-    new = scene.studio.submit_again(unclear.job_id, visitor_id="v")
+    new = scene.jobs.submit_again(unclear.job_id, visitor_id="v")
     assert new.job_id != unclear.job_id
     assert new.inputs == unclear.inputs
     assert scene.wait(new.job_id, "done").outputs
     assert service.posts == 2
-    old = scene.studio.job(unclear.job_id)
+    old = scene.reader.job(unclear.job_id)
     assert old.state == "submit_unclear"
     assert old.archived_at is not None
 
@@ -209,16 +210,16 @@ def test_submit_again_is_no_error_once_it_is_sent(scene: Scene, unclear: Job, mo
         return change(job_id, *args, **fields)
 
     monkeypatch.setattr(scene.ledger, "change", refuse)
-    assert scene.studio.submit_again(unclear.job_id, visitor_id="v").job_id != unclear.job_id
+    assert scene.jobs.submit_again(unclear.job_id, visitor_id="v").job_id != unclear.job_id
 
 
 def test_a_double_click_on_submit_again_is_one_submit(scene: Scene, service: Service, unclear: Job) -> None:
     """May charge twice, but not three times."""
     service.accept()
     service.status("in_queue")
-    new = scene.studio.submit_again(unclear.job_id, visitor_id="v")
+    new = scene.jobs.submit_again(unclear.job_id, visitor_id="v")
     with pytest.raises(StateError):
-        scene.studio.submit_again(unclear.job_id, visitor_id="v")
+        scene.jobs.submit_again(unclear.job_id, visitor_id="v")
     scene.wait(new.job_id, "queued")
     assert service.posts == 2
 
@@ -227,9 +228,9 @@ def test_submitting_again_at_once_is_no_double_click(scene: Scene, service: Serv
     """An answer may be lost within a second: the way on is open at once, and the unclear job is not lost."""
     service.accept(Answer(502, b"bad gateway"), json_answer({"request_id": "r-1"}))
     service.status("in_queue")
-    studio = scene.start()
-    job = scene.wait(studio.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
-    new = studio.submit_again(job.job_id, visitor_id="v")
+    scene.start()
+    job = scene.wait(scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
+    new = scene.jobs.submit_again(job.job_id, visitor_id="v")
     assert new.job_id != job.job_id
     scene.wait(new.job_id, "queued")
     assert service.posts == 2
@@ -238,33 +239,33 @@ def test_submitting_again_at_once_is_no_double_click(scene: Scene, service: Serv
 def test_only_a_lost_answer_is_submitted_again(scene: Scene, service: Service) -> None:
     """A job that goes on, or that ended, is not paid for twice by this way."""
     service.status("in_queue")
-    studio = scene.start()
+    scene.start()
     job = scene.wait(scene.generate().job_id, "queued")
     with pytest.raises(StateError):
-        studio.submit_again(job.job_id)
+        scene.jobs.submit_again(job.job_id)
     assert service.posts == 1
 
 
 def test_put_aside_and_back(scene: Scene, service: Service, unclear: Job) -> None:
     """Out of sight is not out of the ledger."""
-    aside = scene.studio.archive(unclear.job_id)
+    aside = scene.jobs.archive(unclear.job_id)
     assert aside.archived_at == pytest.approx(scene.clock(), abs=5)
     assert aside.state == "submit_unclear"
-    assert scene.studio.archive(unclear.job_id, back=True).archived_at is None
+    assert scene.jobs.restore(unclear.job_id).archived_at is None
 
 
 def test_what_goes_on_cannot_be_put_aside(scene: Scene, service: Service) -> None:
     """A job that may still be billed stays in sight."""
     service.status("in_queue")
-    studio = scene.start()
+    scene.start()
     job = scene.wait(scene.generate().job_id, "queued")
     with pytest.raises(StateError):
-        studio.archive(job.job_id)
+        scene.jobs.archive(job.job_id)
 
 
 def test_a_found_answer_brings_a_job_back_into_sight(scene: Scene, service: Service, unclear: Job) -> None:
     """Who put it aside and finds it later sees its pictures."""
     service.completes()
-    scene.studio.archive(unclear.job_id)
-    scene.studio.attach("r-1", job_id=unclear.job_id)
+    scene.jobs.archive(unclear.job_id)
+    scene.attacher.attach("r-1", job_id=unclear.job_id)
     assert scene.wait(unclear.job_id, "done").archived_at is None

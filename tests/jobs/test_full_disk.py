@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[TightDisk]:
 
 @pytest.fixture
 def quick(scene: Scene) -> Scene:
-    """A studio whose ledger waits for a lock only shortly, so that it refuses often."""
+    """Job services whose ledger waits for a lock only shortly, so that it refuses often."""
     scene.close()
     scene.ledger_options = {"busy_timeout_s": 0.02}
     scene.restart()
@@ -156,7 +156,7 @@ def test_a_full_disk_under_the_ledger_costs_no_job(disk: TightDisk, quick: Scene
     service.status(json_answer({"status": "completed"}))
     service.result({"output": {"images": [service.picture()]}})
     wait_for(lambda: service.asked("result") > asked + 3)
-    assert quick.studio.job(job.job_id).state == "running"
+    assert quick.reader.job(job.job_id).state == "running"
     disk.make_room()
     assert quick.wait(job.job_id).state == "done"
     assert service.posts == 1
@@ -169,7 +169,7 @@ def test_a_lock_in_the_middle_of_a_run_costs_no_job(quick: Scene, service: Servi
         asked = service.asked("result")
         service.completes()
         wait_for(lambda: service.asked("result") > asked + 3)
-        assert quick.studio.job(job.job_id).state == "running", "reading goes on"
+        assert quick.reader.job(job.job_id).state == "running", "reading goes on"
     done = quick.wait(job.job_id)
     assert (done.state, done.request_id, service.posts) == ("done", "r-1", 1)
     assert [state for state, _ in quick.ledger.state_changes(job.job_id)] == [
@@ -199,7 +199,7 @@ def test_a_request_id_that_comes_during_a_lock_is_written_after_it(quick: Scene,
     with locked(quick):
         wait_for(lambda: service.posts)
         threading.Event().wait(0.2)  # several refusals long
-        assert quick.studio.job(job.job_id).state == "submitting"
+        assert quick.reader.job(job.job_id).state == "submitting"
     freed_s = time.monotonic()
     assert quick.wait(job.job_id, "queued").request_id == "r-1"
     assert time.monotonic() - freed_s < 2

@@ -12,7 +12,7 @@ import pytest
 
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import InputError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.folder_store import FolderStore
@@ -20,8 +20,10 @@ from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import Model, load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.form import build_form, read_form
 from dreamina_ui.web.gradio_page.page import build_page
+from dreamina_ui.web.presenters import JobPresenter
 from tests.support.bad_server import Misbehaving, json_answer
 from tests.support.harness import FAST, TOKEN, no_pause
 
@@ -106,7 +108,7 @@ def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
         "options": "",
     }
     ledger = Ledger(tmp_path / "ledger.sqlite3")
-    studio = Studio(
+    services = JobServices(
         accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
@@ -114,9 +116,9 @@ def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
         fetcher=OutputFetcher(media, UrlGuard(exempt_origin=server.url), pause=no_pause),
         pace=FAST,
     )
-    studio.start()
-    studio.generate(model.model_id, read_form(model, values))
-    studio.stop()
+    services.start()
+    services.jobs.generate(model.model_id, read_form(model, values))
+    services.stop()
     assert json.loads(server.requests_for("POST", "/v1/models/example/edit")[0].body) == {
         "prompt": "a hat",
         "image_urls": URLS,
@@ -149,14 +151,17 @@ def test_each_broken_rule_names_its_field(model: Model, changed: dict[str, Any],
 def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server: Misbehaving) -> None:
     """Required inputs first, then the others with their defaults."""
     ledger = Ledger(tmp_path / "ledger.sqlite3")
-    studio = Studio(
+    services = JobServices(
         accounts=accounts_at(server),
         models={model.model_id: model},
         ledger=ledger,
         media=(media := FolderStore(tmp_path / "media")),
         fetcher=OutputFetcher(media, UrlGuard()),
     )
-    page, _ = build_page(studio, model, Permissions(is_shared=False), uses_sandbox=False)
+    access = Permissions(is_shared=False)
+    presenter = JobPresenter(services.reader, services.accounts, services.models)
+    endpoints = Endpoints(services, presenter, access)
+    page, _ = build_page(services.models, model, access, endpoints, uses_sandbox=False)
     generate = next(each.fn for each in page.fns.values() if each.api_name == "generate")
     assert generate is not None
     parameters = [(each.name, each.default) for each in inspect.signature(generate).parameters.values()][1:]

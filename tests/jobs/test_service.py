@@ -1,4 +1,4 @@
-"""The studio's promises, against a scripted service: submit once, follow to the end, cancel honestly."""
+"""The promises of the job services, against a scripted service: submit once, follow to the end, cancel honestly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from dreamina_ui.api.pacing import PRIOR
 from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, StateError
-from dreamina_ui.jobs.service import DOUBLE_CLICK_S
+from dreamina_ui.jobs.service import DUPLICATE_WINDOW_S
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import Job, State
@@ -96,24 +96,24 @@ def test_bad_inputs_make_no_job_and_no_submit(scene: Scene, service: Service) ->
 def test_a_double_click_is_one_job_and_a_later_press_another(scene: Scene, service: Service) -> None:
     """One click, one bill; and who wants the same again gets it."""
     service.status("in_queue")
-    studio = scene.start()
-    first = studio.generate(MODEL_ID, INPUTS, visitor_id="v")
-    assert studio.generate(MODEL_ID, INPUTS, visitor_id="v").job_id == first.job_id
-    assert studio.generate(MODEL_ID, INPUTS, visitor_id="w").job_id != first.job_id
-    scene.clock.advance(DOUBLE_CLICK_S + 0.1)
-    assert studio.generate(MODEL_ID, INPUTS, visitor_id="v").job_id != first.job_id
+    scene.start()
+    first = scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v")
+    assert scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id == first.job_id
+    assert scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="w").job_id != first.job_id
+    scene.clock.advance(DUPLICATE_WINDOW_S + 0.1)
+    assert scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id != first.job_id
 
 
 def test_many_presses_at_the_same_moment_are_one_job(scene: Scene, service: Service) -> None:
     """The guard against a double click holds between threads."""
     service.status("in_queue")
-    studio = scene.start()
+    scene.start()
     found: list[Job] = []
     gate = threading.Barrier(12)
 
     def press() -> None:
         gate.wait()
-        found.append(studio.generate(MODEL_ID, INPUTS, visitor_id="v"))
+        found.append(scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v"))
 
     threads = [threading.Thread(target=press) for _ in range(12)]
     for thread in threads:
@@ -178,7 +178,7 @@ def test_a_lost_answer_is_unclear_and_never_sent_again(scene: Scene, service: Se
     job = scene.wait(scene.generate().job_id)
     assert (job.state, job.problem) == ("submit_unclear", "submit_unclear")
     scene.restart()
-    assert (scene.studio.job(job.job_id).state, service.posts) == ("submit_unclear", 1)
+    assert (scene.reader.job(job.job_id).state, service.posts) == ("submit_unclear", 1)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_row_found_submitting_at_start_becomes_unclear(scene: Scene, service: 
     while not service.posts:
         threading.Event().wait(0.002)
     scene.restart()
-    assert scene.studio.job(job.job_id).state == "submit_unclear"
+    assert scene.reader.job(job.job_id).state == "submit_unclear"
     assert service.posts == 1
 
 
@@ -255,7 +255,7 @@ def test_after_a_restart_a_page_knows_at_once_how_long_a_run_takes(scene: Scene,
     job = scene.wait(scene.generate(prompt="second").job_id, "running")
     service.status(Answer(silent=True))
     scene.restart()
-    assert scene.studio.law(job) != PRIOR
+    assert scene.reader.run_time_model(job) != PRIOR
 
 
 def test_a_job_of_another_api_is_left_alone(tmp_path: Path, scene: Scene, service: Service) -> None:
@@ -265,9 +265,9 @@ def test_a_job_of_another_api_is_left_alone(tmp_path: Path, scene: Scene, servic
     job = scene.wait(scene.generate().job_id, "queued")
     scene.origin = "https://model-api.runcomfy.net"
     asked = service.asked("status")
-    studio = scene.restart()
-    assert not studio.is_active(studio.job(job.job_id))
-    assert studio.cancel(job.job_id).outcome == "unconfirmed"
+    scene.restart()
+    assert not scene.reader.is_active(scene.reader.job(job.job_id))
+    assert scene.jobs.cancel(job.job_id).outcome == "unconfirmed"
     assert service.asked("status") <= asked + 1  # one may have been under way
     assert service.asked("cancel") == 0
 
@@ -313,7 +313,7 @@ def test_completed_without_files_is_a_failure_with_a_way_on(scene: Scene, servic
     assert (job.state, job.problem) == ("failed", "no_files")
     assert "r-1" in (job.detail or "")
     service.completes()
-    scene.studio.fetch_again(job.job_id)
+    scene.jobs.fetch_again(job.job_id)
     assert scene.wait(job.job_id, "done").outputs[0].state == "kept"
 
 
@@ -344,7 +344,7 @@ def test_an_unknown_request_fails_after_a_grace(scene: Scene, service: Service) 
     scene.wait(job.job_id, "queued")
     while service.asked("status") < 3:
         threading.Event().wait(0.002)
-    assert scene.studio.job(job.job_id).state == "queued"
+    assert scene.reader.job(job.job_id).state == "queued"
     scene.clock.advance(MISSING_GRACE_S + 1)
     found = scene.wait(job.job_id)
     assert (found.state, found.problem) == ("failed", "not_found")
@@ -375,7 +375,7 @@ def test_whole_files_are_shown_and_damaged_ones_told(scene: Scene, service: Serv
 
     asked = len(service.server.requests_for("GET", "/files/good.png"))
     service.picture("bad.png")
-    scene.studio.fetch_again(job.job_id)
+    scene.jobs.fetch_again(job.job_id)
     job = scene.wait(job.job_id, "done")
     assert [output.state for output in job.outputs] == ["kept", "kept"]
     assert len(service.server.requests_for("GET", "/files/good.png")) == asked, "only what is missing is fetched"
@@ -405,7 +405,7 @@ def test_files_that_come_at_once_are_written_together_with_the_end(
             if job.state == "done":
                 is_told.set()
 
-    scene.studio.changes.subscribe(EVERY_JOB, hear)
+    scene.reader.changes.subscribe(EVERY_JOB, hear)
     scene.start()
     job = scene.wait(scene.generate().job_id)
     assert is_told.wait(10)
@@ -506,7 +506,7 @@ def test_a_queued_job_is_cancelled_when_the_service_says_so(scene: Scene, servic
     scene.start()
     job = scene.wait(scene.generate().job_id, "queued")
     service.status("cancelled")
-    verdict = scene.studio.cancel(job.job_id)
+    verdict = scene.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.state) == ("cancelled", "cancelled")
 
 
@@ -516,7 +516,7 @@ def test_a_running_job_is_too_late_and_its_pictures_are_kept(scene: Scene, servi
     service.cancel({"outcome": "not_cancellable", "status": "in_progress"})
     scene.start()
     job = scene.wait(scene.generate().job_id, "running")
-    assert scene.studio.cancel(job.job_id).outcome == "too_late"
+    assert scene.jobs.cancel(job.job_id).outcome == "too_late"
     service.completes()
     done = scene.wait(job.job_id)
     assert (done.state, done.cancel_outcome) == ("done", "too_late")
@@ -529,7 +529,7 @@ def test_a_cancel_without_an_answer_is_unconfirmed_and_goes_on(scene: Scene, ser
     service.cancel(answer)
     scene.start()
     job = scene.wait(scene.generate().job_id, "queued")
-    verdict = scene.studio.cancel(job.job_id)
+    verdict = scene.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.state) == ("unconfirmed", "queued")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
     while service.asked("cancel") < 3:
@@ -561,7 +561,7 @@ def test_cancelled_is_never_said_of_a_job_that_goes_on(scene: Scene, service: Se
     scene.start()
     job = scene.wait(scene.generate().job_id, "queued")
     service.status("in_progress")
-    assert scene.studio.cancel(job.job_id).outcome == "too_late"
+    assert scene.jobs.cancel(job.job_id).outcome == "too_late"
     service.completes()
     assert scene.wait(job.job_id).state == "done"
 
@@ -573,7 +573,7 @@ def test_a_cancel_before_the_request_id_is_known_still_cancels(scene: Scene, ser
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
     scene.start()
     job = scene.generate()
-    verdict = scene.studio.cancel(job.job_id)
+    verdict = scene.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.request_id) == ("cancelled", "r-1")
     assert service.asked("cancel") == 1
 
@@ -583,7 +583,7 @@ def test_a_cancel_of_a_lost_submit_is_unconfirmed(scene: Scene, service: Service
     service.accept(GONE)
     scene.start()
     job = scene.generate()
-    assert scene.studio.cancel(job.job_id).outcome == "unconfirmed"
+    assert scene.jobs.cancel(job.job_id).outcome == "unconfirmed"
 
 
 def test_a_cancel_after_the_end_is_too_late(scene: Scene, service: Service) -> None:
@@ -591,7 +591,7 @@ def test_a_cancel_after_the_end_is_too_late(scene: Scene, service: Service) -> N
     service.completes()
     scene.start()
     job = scene.wait(scene.generate().job_id)
-    verdict = scene.studio.cancel(job.job_id)
+    verdict = scene.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.state, service.asked("cancel")) == ("too_late", "done", 0)
 
 
@@ -606,14 +606,14 @@ def test_a_cancel_touches_no_other_job(scene: Scene, service: Service) -> None:
     mine = scene.wait(scene.generate(prompt="mine").job_id, "queued")
     theirs = scene.wait(scene.generate(prompt="theirs").job_id, "queued")
     service.status("cancelled")
-    assert scene.studio.cancel(mine.job_id).outcome == "cancelled"
-    assert (other.asked("cancel"), scene.studio.job(theirs.job_id).state) == (0, "queued")
+    assert scene.jobs.cancel(mine.job_id).outcome == "cancelled"
+    assert (other.asked("cancel"), scene.reader.job(theirs.job_id).state) == (0, "queued")
 
 
 def test_an_unknown_job_cannot_be_cancelled_or_read(scene: Scene) -> None:
     """A guessed id is answered with nothing."""
     scene.start()
-    for call in (scene.studio.cancel, scene.studio.job, scene.studio.fetch_again):
+    for call in (scene.jobs.cancel, scene.reader.job, scene.jobs.fetch_again):
         with pytest.raises(JobNotFoundError):
             call("0" * 32)
 
@@ -624,13 +624,13 @@ def test_fetch_again_is_only_for_what_failed_at_the_files(scene: Scene, service:
     scene.start()
     refused = scene.wait(scene.generate().job_id)
     with pytest.raises(StateError, match="never accepted"):
-        scene.studio.fetch_again(refused.job_id)
+        scene.jobs.fetch_again(refused.job_id)
 
 
 def test_a_stopping_program_sends_nothing_new(scene: Scene, service: Service) -> None:
     """Between SIGTERM and the end no money is spent."""
     scene.start()
-    scene.studio.stop(timeout_s=0.0)
+    scene.services.stop(timeout_s=0.0)
     with pytest.raises(StateError, match="nothing was submitted"):
         scene.generate()
     assert service.posts == 0
@@ -673,7 +673,7 @@ def test_a_press_that_got_no_thread_is_not_made_later(
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name.startswith("press"):
+        if thread.name.startswith("generate"):
             monkeypatch.undo()
             raise RuntimeError("can't start new thread")
         start(thread)
@@ -682,7 +682,7 @@ def test_a_press_that_got_no_thread_is_not_made_later(
     scene.start()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(StateError, match="nothing was submitted"):
-        scene.studio.generate_soon(MODEL_ID, INPUTS)
-    again = scene.studio.generate_soon(MODEL_ID, INPUTS).result(10)
+        scene.jobs.generate_soon(MODEL_ID, INPUTS)
+    again = scene.jobs.generate_soon(MODEL_ID, INPUTS).result(10)
     assert scene.wait(again.job_id).state == "done"
     assert service.posts == 1

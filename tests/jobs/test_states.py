@@ -1,6 +1,6 @@
 """Whatever the service answers, whoever cancels and however often the program starts anew: nothing is lost.
 
-Stories are made at random. Each is played against a studio at full speed; in the end the service becomes honest.
+Stories are made at random and played against the job services at full speed; in the end the API becomes honest.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Stage:
 
     @property
     def job(self) -> Job:
-        return self.scene.studio.job(self.job_id)
+        return self.scene.reader.job(self.job_id)
 
     def play(self, step: Says | Happens) -> None:
         if isinstance(step, Says):
@@ -133,7 +133,7 @@ class Stage:
             self.let_look(len(answers))
 
     def cancel(self) -> None:
-        verdict = self.scene.studio.cancel(self.job_id)
+        verdict = self.scene.jobs.cancel(self.job_id)
         assert (verdict.outcome == "cancelled") == (verdict.job.state == "cancelled")
         assert verdict.outcome != "too_late" or verdict.job.state not in ("submitting", "submit_unclear", "queued")
 
@@ -170,7 +170,7 @@ class Stage:
 
 @contextmanager
 def curtain() -> Iterator[tuple[Scene, Service]]:
-    """A started studio in a folder of its own, against a scripted service; for each example anew."""
+    """Started job services in a folder of their own, against a scripted service; for each example anew."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Misbehaving() as server:
         scene = Scene(Path(folder), server.url)
         scene.start()
@@ -181,7 +181,7 @@ def curtain() -> Iterator[tuple[Scene, Service]]:
 
 
 def restart(scene: Scene) -> None:
-    """Begin anew; threads of the old studio, which a crash would have ended, may disturb the first cleaning up."""
+    """Begin anew; threads of the old services, which a crash would have ended, may disturb the first cleaning up."""
     for _ in range(50):
         with suppress(DiskError):
             scene.restart()
@@ -236,7 +236,7 @@ def test_a_request_is_never_lost_and_ends_once_the_service_does(story: list[Says
         assert job.state != "cancelled" or stage.said_cancelled, "cancelled is only what the service called so"
         check_history(scene, job)
         if job.state == "failed" and end == "completed":
-            scene.studio.fetch_again(job.job_id)
+            scene.jobs.fetch_again(job.job_id)
             job = scene.wait(job.job_id)
             assert job.state == "done", "what failed here can still be fetched"
         if end == "completed":
@@ -292,10 +292,10 @@ def test_no_press_is_sent_twice_and_every_accepted_one_is_followed(presses: list
             ours.completes(ours.file("one.png", _whole("one.png")))
             delay_s = 0.02 if press.answer == "accepted late" else 0.0
             ours.accept(ANSWERS.get(press.answer) or json_answer({"request_id": ours.request_id}, delay_s=delay_s))
-            scene.studio.controls.resume()  # a refused token or an empty account stops the presses that follow
+            scene.moderation.resume()  # a refused token or an empty account stops the presses that follow
             job_ids.append(scene.generate(prompt=f"press {number}").job_id)
             if press.restart == "at once":
-                scene.studio.stop()  # waits for the answer of what is being sent, and sends nothing else
+                scene.services.stop()  # waits for the answer of what is being sent, and sends nothing else
             else:
                 scene.wait(job_ids[-1], lambda job: job.state != "submitting")
             if press.restart != "none":

@@ -16,7 +16,6 @@ from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.library.library import UNDO_S, Entry, Library, LibraryFilter, Usage
 from dreamina_ui.library.retention import Retention
-from dreamina_ui.web.presenters import job_object
 from tests.support.harness import Scene, Service, png
 from tests.support.library_rows import NOON, SetClock, Shelf, add_rows, kept, make_job, walk
 
@@ -271,20 +270,20 @@ def test_a_deleted_picture_is_not_told_to_programs(scene: Scene, service: Servic
     service.status("completed")
     gone = service.file("gone.png")
     service.result({"status": "completed", "output": {"images": [service.picture("a.png"), gone]}})
-    studio = scene.start()
+    scene.start()
     job = scene.wait(scene.generate().job_id)
     assert (job.state, [output.state for output in job.outputs]) == ("failed", ["kept", "damaged"])
     library = Library(scene.ledger, scene.media)
     library.mark([job.outputs[0].file_key], deleted_at=scene.clock())
-    assert job_object(studio, studio.job(job.job_id), "", 0.0)["images"] == []
+    assert scene.presenter.to_object(scene.reader.job(job.job_id), "")["images"] == []
     scene.clock.advance(UNDO_S + 1)
     assert Retention(library, clock=scene.clock).tidy() == 1
     service.picture("gone.png")
     asked = len(service.server.requests_for("GET", "/files/a.png"))
-    studio.fetch_again(job.job_id)
+    scene.jobs.fetch_again(job.job_id)
     job = scene.wait(job.job_id, "done")
     assert [output.state for output in job.outputs] == ["deleted", "kept"]
-    assert [one["index"] for one in job_object(studio, job, "", 0.0)["images"]] == [1]
+    assert [one["index"] for one in scene.presenter.to_object(job, "")["images"]] == [1]
     assert len(service.server.requests_for("GET", "/files/a.png")) == asked
     assert scene.media.path(job.job_id, 0, "original") is None
 
@@ -293,11 +292,11 @@ def test_a_picture_deleted_a_moment_ago_is_not_fetched_again_either(scene: Scene
     """While an undo is possible, the file is still there and stays the one it was."""
     service.status("completed")
     service.result({"output": {"images": [service.picture("a.png"), service.file("gone.png")]}})
-    studio = scene.start()
+    scene.start()
     job = scene.wait(scene.generate().job_id)
     Library(scene.ledger, scene.media).mark([job.outputs[0].file_key], deleted_at=scene.clock())
     service.picture("gone.png")
-    studio.fetch_again(job.job_id)
+    scene.jobs.fetch_again(job.job_id)
     job = scene.wait(job.job_id, "done")
     assert [(output.state, output.deleted_at is None) for output in job.outputs] == [("kept", False), ("kept", True)]
 

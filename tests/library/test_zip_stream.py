@@ -43,7 +43,9 @@ def shelf(scene: Scene) -> Iterator[Shelf]:
 @pytest.fixture
 def http(scene: Scene, shelf: Shelf) -> Iterator[TestClient]:
     """The library's routes, as the person at this machine reaches them."""
-    routes = build_library_routes(scene.studio, shelf.library, Permissions(is_shared=False))
+    routes = build_library_routes(
+        scene.reader, scene.presenter, shelf.library, Permissions(is_shared=False), scene.clock
+    )
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
@@ -238,7 +240,9 @@ def test_the_route_tells_of_missing_files_too(http: TestClient, shelf: Shelf) ->
 def test_others_pictures_are_in_no_zip(scene: Scene, shelf: Shelf) -> None:
     """An address that leaked is not enough where strangers share the page."""
     key = shelf.add().outputs[0].file_key
-    routes = build_library_routes(scene.studio, shelf.library, Permissions(is_shared=True))
+    routes = build_library_routes(
+        scene.reader, scene.presenter, shelf.library, Permissions(is_shared=True), scene.clock
+    )
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as stranger:
         assert post_keys(stranger, [key]).status_code == 404
         assert stranger.get("/dreamina/library/zip").status_code == 404

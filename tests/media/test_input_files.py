@@ -253,12 +253,13 @@ def test_every_rule_has_its_words(language: str) -> None:
 
 def test_a_bad_file_makes_no_job_and_sends_nothing(scene: Scene, service: Service, make: Make) -> None:
     """The check stands in front of the row and the POST."""
-    studio = scene.start()
-    studio.given = make()
+    scene.input_files = make()
+    scene.rebuild()
+    scene.start()
     with pytest.raises(InputError) as caught:
-        studio.generate(EDIT, {"prompt": "x", "image_urls": ["http://files.example/a.png"]}, visitor_id="v")
+        scene.jobs.generate(EDIT, {"prompt": "x", "image_urls": ["http://files.example/a.png"]}, visitor_id="v")
     assert caught.value.rule == "address_https"
-    assert studio.recent("v") == []
+    assert scene.reader.recent("v") == []
     assert service.server.requests_for("POST") == []
 
 
@@ -314,7 +315,8 @@ def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(scene: Scene,
     folder.mkdir()
     (folder / "partial-0123456789abcdef").write_bytes(b"half a picture")
     (folder / f"{'a' * 32}.webp").write_bytes(b"kept")
-    scene.studio.given = make()
+    scene.input_files = make()
+    scene.rebuild()
     scene.start()
     assert [each.name for each in folder.iterdir()] == [f"{'a' * 32}.webp"]
 

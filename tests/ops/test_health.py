@@ -26,8 +26,7 @@ class Watched:
         self.scene = scene
         self.calls = ApiCalls(scene.clock)
         scene.client_options["on_call"] = self.calls.note
-        scene.studio.stop(0)
-        scene.studio = scene._build()
+        scene.rebuild()
         client = RunComfy(scene.base_url, TOKEN, on_call=self.calls.note, pause=no_pause)
         probe = partial(client.price, MODEL_ID, attempts=1)
         self.health = Health(
@@ -110,11 +109,11 @@ def test_the_probes_are_open_and_tell_nothing_else(app: AppProcess) -> None:
 def test_the_numbers_tell_what_happened(watched: Watched, service: Service) -> None:
     """An owner sees money, failures and slow hours on a board, not in a log."""
     scene = watched.scene
-    metrics = Metrics(scene.ledger, scene.studio.guard, watched.calls, clock=scene.clock)
+    metrics = Metrics(scene.ledger, scene.guard, watched.calls, clock=scene.clock)
     service.status("in_queue", "in_progress", "completed")
     service.result({"status": "completed", "cost": 0.03, "output": {"images": [service.picture()]}})
     scene.start()
-    job = scene.studio.generate(MODEL_ID, {"prompt": "a red fox"}, visitor_id="v" * 32)
+    job = scene.jobs.generate(MODEL_ID, {"prompt": "a red fox"}, visitor_id="v" * 32)
     scene.wait(job.job_id, "done")
     found = _samples(metrics)
     assert found["dreamina_jobs", "done"] == 1
@@ -142,7 +141,7 @@ def test_a_crashed_call_is_counted_as_such(watched: Watched, service: Service) -
 def test_numbers_from_an_unreadable_ledger_are_none(watched: Watched) -> None:
     """No number is better than a wrong one."""
     scene = watched.scene
-    metrics = Metrics(scene.ledger, scene.studio.guard, watched.calls, clock=scene.clock)
+    metrics = Metrics(scene.ledger, scene.guard, watched.calls, clock=scene.clock)
     scene.ledger.close()
     for path in scene.folder.glob("ledger.sqlite3*"):  # the newest rows are in a file beside it
         path.write_bytes(b"no ledger any more")

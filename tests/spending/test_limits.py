@@ -22,7 +22,7 @@ from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
 
 @pytest.fixture
 def limited(tmp_path: Path, service: Service) -> Iterator[Scene]:
-    """A started studio whose jobs stay in the queue; each test sets `studio.guard.limits`."""
+    """Started job services whose jobs stay in the queue; each test sets `scene.guard.limits`."""
     made = Scene(tmp_path / "data", service.server.url)
     service.status("in_queue")
     # One request_id for all jobs would be refused by the ledger: leave every submit unanswered.
@@ -38,12 +38,12 @@ _numbers = itertools.count()
 def press(scene: Scene, count: int = 1, **more: Any) -> list[Job]:
     """Press so often, each time with another prompt: the same one again at once would be a double click."""
     prompts = [f"prompt {next(_numbers)}" for _ in range(count)]
-    return [scene.studio.generate(MODEL_ID, INPUTS | {"prompt": prompt}, **more) for prompt in prompts]
+    return [scene.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt}, **more) for prompt in prompts]
 
 
 def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Scene) -> None:
     """A crowd behind a shared link must not cost more than the owner allowed."""
-    limited.studio.guard.limits = Limits(per_day=17)
+    limited.guard.limits = Limits(per_day=17)
     made: list[Job] = []
     refused: list[LimitError] = []
     gate = threading.Barrier(200)
@@ -51,7 +51,7 @@ def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Scene) -
     def one(number: int) -> None:
         gate.wait()
         try:
-            made.append(limited.studio.generate(MODEL_ID, {"prompt": str(number)}, visitor_id=f"v{number}"))
+            made.append(limited.jobs.generate(MODEL_ID, {"prompt": str(number)}, visitor_id=f"v{number}"))
         except LimitError as exc:
             refused.append(exc)
 
@@ -66,7 +66,7 @@ def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Scene) -
 
 def test_a_refused_press_leaves_nothing_behind(limited: Scene, service: Service) -> None:
     """No row, no folder, no POST."""
-    limited.studio.guard.limits = Limits(at_once=0)
+    limited.guard.limits = Limits(at_once=0)
     with pytest.raises(LimitError, match="Nothing was submitted"):
         press(limited)
     assert service.posts == 0
@@ -75,19 +75,19 @@ def test_a_refused_press_leaves_nothing_behind(limited: Scene, service: Service)
 
 def test_each_visitor_has_a_purse_of_their_own(limited: Scene) -> None:
     """One greedy visitor must not use up what others may do."""
-    limited.studio.guard.limits = Limits(visitor_per_day=2)
+    limited.guard.limits = Limits(visitor_per_day=2)
     press(limited, 2, visitor_id="a")
     with pytest.raises(LimitError) as caught:
         press(limited, 1, visitor_id="a")
     assert (caught.value.limit, caught.value.until) == ("visitor_per_day", day_end(limited.clock()))
     press(limited, 2, visitor_id="b")
-    assert limited.studio.left("a").jobs_today == 0
-    assert limited.studio.left("new").jobs_today == 2
+    assert limited.spending.quota("a").jobs_today == 0
+    assert limited.spending.quota("new").jobs_today == 2
 
 
 def test_cleared_cookies_refill_no_purse(limited: Scene) -> None:
     """The client address counts, whatever visitor it claims to be; a program without a cookie too."""
-    limited.studio.guard.limits = Limits(visitor_at_once=5, address_at_once=2)
+    limited.guard.limits = Limits(visitor_at_once=5, address_at_once=2)
     press(limited, 1, visitor_id="a", address="home")
     press(limited, 1, address="home")
     with pytest.raises(LimitError) as caught:
@@ -98,7 +98,7 @@ def test_cleared_cookies_refill_no_purse(limited: Scene) -> None:
 
 def test_a_day_later_there_is_room_again(limited: Scene) -> None:
     """A limit per day is not for ever."""
-    limited.studio.guard.limits = Limits(visitor_per_day=1)
+    limited.guard.limits = Limits(visitor_per_day=1)
     press(limited, 1, visitor_id="a")
     limited.clock.advance(86_400)
     press(limited, 1, visitor_id="a")
@@ -108,7 +108,7 @@ def test_a_refused_submit_is_given_back(scene: Scene, service: Service) -> None:
     """What the service did not take must not count."""
     service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
     scene.start()
-    scene.studio.guard.limits = Limits(per_day=1)
+    scene.guard.limits = Limits(per_day=1)
     scene.wait(press(scene)[0].job_id, "failed")
     assert press(scene, 1, visitor_id="again")
 
@@ -117,7 +117,7 @@ def test_a_cancelled_job_is_given_back(scene: Scene, service: Service) -> None:
     """A cancelled job cost nothing."""
     service.status("cancelled")
     scene.start()
-    scene.studio.guard.limits = Limits(per_day=1)
+    scene.guard.limits = Limits(per_day=1)
     scene.wait(press(scene)[0].job_id, "cancelled")
     service.accept(json_answer({"request_id": "r-2"}))
     assert press(scene, 1, visitor_id="again")
@@ -131,7 +131,7 @@ def test_jobs_that_were_given_back_do_not_fill_the_ledger_for_ever(
     monkeypatch.setattr("dreamina_ui.spending.limits.PRESSES_PER_JOB", 3)
     service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
     scene.start()
-    scene.studio.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
+    scene.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
     for _ in range(3):
         scene.wait(press(scene, 1, **{who: "a"})[0].job_id, "failed")
     with pytest.raises(LimitError) as told:
@@ -146,7 +146,7 @@ def test_an_unclear_job_counts(scene: Scene, service: Service) -> None:
     """It may be billed."""
     service.accept(Answer(hang_up=True))
     scene.start()
-    scene.studio.guard.limits = Limits(per_day=1)
+    scene.guard.limits = Limits(per_day=1)
     scene.wait(press(scene)[0].job_id, "submit_unclear")
     with pytest.raises(LimitError):
         press(scene, 1, visitor_id="again")
@@ -155,7 +155,8 @@ def test_an_unclear_job_counts(scene: Scene, service: Service) -> None:
 def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(scene: Scene, service: Service) -> None:
     """Until the service tells the cost, the worst is assumed; then the truth counts."""
     scene.start()
-    scene.studio.guard = SpendingGuard(Limits(usd_per_day=0.2), scene.origin, price_usd=0.03)
+    scene.guard.limits = Limits(usd_per_day=0.2)
+    scene.guard.learn_price(MODEL_ID, 0.03, None)
     service.completes()  # costs 0.03
     job = scene.wait(press(scene)[0].job_id, "done")
     assert (job.reserved_usd, job.cost_usd) == pytest.approx((0.03 * MAX_FILES, 0.03))
@@ -166,12 +167,12 @@ def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(scene:
         press(scene, 1, visitor_id="c")  # + 0.12 would be 0.27
     assert caught.value.limit == "usd_per_day"
     single = {"prompt": "one", "force_single": True}
-    assert scene.studio.generate(MODEL_ID, single, visitor_id="d").reserved_usd == pytest.approx(0.03)
+    assert scene.jobs.generate(MODEL_ID, single, visitor_id="d").reserved_usd == pytest.approx(0.03)
 
 
 def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Scene) -> None:
     """A service may tell costs and no price: then a job may pass the limit, and not one after the other for ever."""
-    limited.studio.guard.limits = Limits(usd_per_day=0.05)
+    limited.guard.limits = Limits(usd_per_day=0.05)
     for cost_usd in (0.03, 0.02):
         limited.ledger.change(press(limited)[0].job_id, cost_usd=cost_usd)
     with pytest.raises(LimitError, match="usd_per_day"):
@@ -180,7 +181,8 @@ def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Sc
 
 def test_the_month_has_a_limit_of_its_own(limited: Scene) -> None:
     """Thirty careful days may still be too much."""
-    limited.studio.guard = SpendingGuard(Limits(usd_per_month=0.13), limited.origin, price_usd=0.03)
+    limited.guard.limits = Limits(usd_per_month=0.13)
+    limited.guard.learn_price(MODEL_ID, 0.03, None)
     press(limited)
     with pytest.raises(LimitError) as caught:
         press(limited, 1, visitor_id="b")
@@ -190,12 +192,12 @@ def test_the_month_has_a_limit_of_its_own(limited: Scene) -> None:
 def test_the_price_comes_from_the_api(tmp_path: Path, service: Service) -> None:
     """The owner need not know it."""
     scene = Scene(tmp_path / "data", service.server.url)
-    scene.studio.guard.limits = Limits(usd_per_day=1.0)
+    scene.guard.limits = Limits(usd_per_day=1.0)
     service.price(json_answer({"base_price_usd": 0.05, "price_unit": "image"}))
     scene.start()
-    while not scene.studio.guard.prices:
+    while not scene.guard.prices:
         threading.Event().wait(0.002)
-    assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+    assert scene.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
     scene.close()
 
 

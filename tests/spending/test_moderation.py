@@ -28,18 +28,18 @@ _numbers = itertools.count()
 
 def press(scene: Scene, prompt: str = "", **more: Any) -> Job:
     """Press Generate; without a prompt, with one that is new: the same one at once would be a double click."""
-    return scene.studio.generate(MODEL_ID, INPUTS | {"prompt": prompt or f"prompt {next(_numbers)}"}, **more)
+    return scene.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt or f"prompt {next(_numbers)}"}, **more)
 
 
 def reasons(scene: Scene) -> list[str]:
     """Why new jobs are stopped."""
     with scene.ledger.reading() as connection:
-        return [stop.reason for stop in scene.studio.controls.rules(connection).stops]
+        return [stop.reason for stop in scene.moderation.rules(connection).stops]
 
 
 @pytest.fixture
 def quiet(scene: Scene, service: Service) -> Scene:
-    """A started studio whose submits get no answer."""
+    """Started job services whose submits get no answer."""
     service.accept(Answer(silent=True))
     scene.start()
     return scene
@@ -50,13 +50,13 @@ def quiet(scene: Scene, service: Service) -> Scene:
 
 def test_a_stop_holds_at_once_and_until_the_owner_says_so(quiet: Scene) -> None:
     """The owner who sees something wrong has one switch, and it is no wish."""
-    quiet.studio.controls.stop()
+    quiet.moderation.stop()
     with pytest.raises(StoppedError, match="Nothing was submitted"):
         press(quiet)
     quiet.restart()
     with pytest.raises(StoppedError):
         press(quiet)
-    quiet.studio.controls.resume()
+    quiet.moderation.resume()
     press(quiet)
 
 
@@ -78,7 +78,7 @@ def test_a_stop_leaves_no_row_behind_it(quiet: Scene) -> None:
     for thread in threads:
         thread.start()
     gate.wait()
-    quiet.studio.controls.stop()
+    quiet.moderation.stop()
     written_at_stop.append(len(quiet.ledger.unfinished(quiet.origin)))
     for thread in threads:
         thread.join()
@@ -91,10 +91,10 @@ def test_submitting_again_is_stopped_too(scene: Scene, service: Service) -> None
     service.accept(Answer(hang_up=True))
     scene.start()
     job = scene.wait(press(scene).job_id, "submit_unclear")
-    scene.studio.controls.stop()
+    scene.moderation.stop()
     with pytest.raises(StoppedError):
-        scene.studio.submit_again(job.job_id)
-    assert scene.studio.job(job.job_id).archived_at is None, "it still waits for its decision"
+        scene.jobs.submit_again(job.job_id)
+    assert scene.reader.job(job.job_id).archived_at is None, "it still waits for its decision"
     assert service.posts == 1
 
 
@@ -109,7 +109,7 @@ def test_one_refused_submit_stops_all_that_follow(scene: Scene, service: Service
             press(scene)
     assert (reasons(scene), service.posts) == ([reason], 1)
     service.accept(json_answer({"request_id": "r-2"}))
-    scene.studio.controls.resume()
+    scene.moderation.resume()
     press(scene)
 
 
@@ -184,8 +184,8 @@ def test_an_empty_account_does_not_stop_another_api(scene: Scene, service: Servi
 
 def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Scene) -> None:
     """What the owner sets at run time holds like what was set at start, and wins over it."""
-    quiet.studio.guard.limits = Limits(per_day=150)
-    quiet.studio.controls.change_limits({"per_day": 13})
+    quiet.guard.limits = Limits(per_day=150)
+    quiet.moderation.change_limits({"per_day": 13})
     outcomes: list[float | None] = []
     gate = threading.Barrier(200)
 
@@ -207,13 +207,13 @@ def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Sc
 
 def test_a_changed_limit_survives_a_restart_and_can_be_given_back(quiet: Scene) -> None:
     """The environment's word counts again as soon as the owner wants it."""
-    quiet.studio.controls.change_limits({"visitor_per_day": 0, "usd_per_day": 2.5})
+    quiet.moderation.change_limits({"visitor_per_day": 0, "usd_per_day": 2.5})
     quiet.restart()
-    assert quiet.studio.limits() == Limits(visitor_per_day=0, usd_per_day=2.5)
-    assert quiet.studio.left(VISITOR).jobs_today == 0
-    quiet.studio.controls.change_limits({"visitor_per_day": None})
-    assert quiet.studio.limits() == Limits(usd_per_day=2.5)
-    assert quiet.studio.left(VISITOR).jobs_today is None
+    assert quiet.spending.limits() == Limits(visitor_per_day=0, usd_per_day=2.5)
+    assert quiet.spending.quota(VISITOR).jobs_today == 0
+    quiet.moderation.change_limits({"visitor_per_day": None})
+    assert quiet.spending.limits() == Limits(usd_per_day=2.5)
+    assert quiet.spending.quota(VISITOR).jobs_today is None
 
 
 @pytest.mark.parametrize(
@@ -226,20 +226,20 @@ def test_a_changed_limit_survives_a_restart_and_can_be_given_back(quiet: Scene) 
 def test_an_impossible_limit_is_refused_by_name_and_changes_nothing(quiet: Scene, name: str, value: Any) -> None:
     """A slip of the finger must not open the purse."""
     with pytest.raises(InputError) as caught:
-        quiet.studio.controls.change_limits({"at_once": 1, name: value})
+        quiet.moderation.change_limits({"at_once": 1, name: value})
     assert caught.value.field == name
-    assert quiet.studio.limits() == Limits()
+    assert quiet.spending.limits() == Limits()
 
 
 def test_a_limit_in_money_set_at_run_time_asks_for_the_price(scene: Scene, service: Service) -> None:
     """Without a price it could not hold."""
     scene.start()
-    scene.studio.controls.change_limits({"usd_per_day": 1})
+    scene.moderation.change_limits({"usd_per_day": 1})
     service.price(json_answer({"base_price_usd": 0.05}))
-    scene.studio.learn_price_soon()
-    while not scene.studio.guard.prices:
+    scene.spending.refresh_prices()
+    while not scene.guard.prices:
         threading.Event().wait(0.002)
-    assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+    assert scene.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
 
 
 @pytest.mark.parametrize("answer", [json_answer({"price_unit": "image"}), Answer(404)], ids=["none told", "no answer"])
@@ -247,7 +247,7 @@ def test_a_limit_in_money_without_a_price_is_told_at_start(
     scene: Scene, service: Service, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The owner must not sleep on a limit that cannot hold."""
-    scene.studio.guard.limits = Limits(usd_per_day=1.0)
+    scene.guard.limits = Limits(usd_per_day=1.0)
     service.price(answer)
     scene.start()
     while "limits in USD cannot hold" not in caplog.text:
@@ -257,12 +257,12 @@ def test_a_limit_in_money_without_a_price_is_told_at_start(
 
 def test_a_price_that_was_not_told_at_start_is_asked_for_again(scene: Scene, service: Service) -> None:
     """A service that is down for a minute must not leave the purse open until the next restart."""
-    scene.studio.guard.limits = Limits(usd_per_day=1.0)
+    scene.guard.limits = Limits(usd_per_day=1.0)
     service.price(*[Answer(503)] * 6, json_answer({"base_price_usd": 0.05}))
     scene.start()
-    while not scene.studio.guard.prices:
+    while not scene.guard.prices:
         threading.Event().wait(0.002)
-    assert scene.studio.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+    assert scene.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
 
 
 # --- who is shut out
@@ -270,11 +270,11 @@ def test_a_price_that_was_not_told_at_start_is_asked_for_again(scene: Scene, ser
 
 def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
     """The owner can end it with one guest without ending it with all."""
-    controls = quiet.studio.controls
+    controls = quiet.moderation
     controls.block("visitor", VISITOR, out=True)
     controls.block("address", HOME, out=True)
     quiet.restart()
-    controls = quiet.studio.controls
+    controls = quiet.moderation
     with pytest.raises(BlockedError):
         press(quiet, visitor_id=VISITOR)
     with pytest.raises(BlockedError):
@@ -292,7 +292,7 @@ def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
 def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, name: str) -> None:
     """What comes from a request writes no other control."""
     with pytest.raises(InputError):
-        quiet.studio.controls.block(kind, name, out=True)
+        quiet.moderation.block(kind, name, out=True)
 
 
 # --- words
@@ -310,7 +310,7 @@ def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, n
 )  # fmt: skip
 def test_a_forbidden_word_is_found(quiet: Scene, word: str, text: str) -> None:
     """However it is written."""
-    quiet.studio.controls.block_words(["unrelated", word])
+    quiet.moderation.block_words(["unrelated", word])
     with pytest.raises(BlockedWordError) as caught:
         press(quiet, prompt=text)
     assert caught.value.word == word
@@ -320,7 +320,7 @@ def test_a_forbidden_word_is_found(quiet: Scene, word: str, text: str) -> None:
 @pytest.mark.parametrize(("word", "text"), [("fox", "a foxglove"), ("fox", "firefox"), ("fox", "fox2")])
 def test_a_part_of_a_word_is_no_word(quiet: Scene, word: str, text: str) -> None:
     """Who forbids "ass" has nothing against grass."""
-    quiet.studio.controls.block_words([word])
+    quiet.moderation.block_words([word])
     press(quiet, prompt=text)
 
 
@@ -333,7 +333,7 @@ def test_every_word_is_found_between_spaces(word: str, text: str) -> None:
 
 def test_words_take_the_place_of_those_before(quiet: Scene) -> None:
     """The list on the owner's page is the list that holds; what means the same stands once."""
-    controls = quiet.studio.controls
+    controls = quiet.moderation
     controls.block_words(["fox", "狐"])
     controls.block_words(["  Two   words ", "two words", "", "\u200b"])
     with quiet.ledger.reading() as connection:
@@ -344,9 +344,9 @@ def test_words_take_the_place_of_those_before(quiet: Scene) -> None:
 @pytest.mark.parametrize("words", [[7], ["\ud800"], ["x" * 101], ["x"] * (MAX_WORDS + 1), [None]])
 def test_what_is_no_word_is_refused(quiet: Scene, words: list[Any]) -> None:
     """Nothing half."""
-    quiet.studio.controls.block_words(["stays"])
+    quiet.moderation.block_words(["stays"])
     with pytest.raises(InputError) as caught:
-        quiet.studio.controls.block_words(words)
+        quiet.moderation.block_words(words)
     assert caught.value.field == "words"
     with quiet.ledger.reading() as connection:
-        assert quiet.studio.controls.rules(connection).words == ("stays",)
+        assert quiet.moderation.rules(connection).words == ("stays",)

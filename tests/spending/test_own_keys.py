@@ -14,7 +14,7 @@ from dreamina_ui.errors import AuthError, InputError, KeyNeededError, LimitError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import Settings
 from dreamina_ui.spending import accounts as accounts_module
-from dreamina_ui.spending.limits import OWN_KEY_AT_ONCE, Limits, SpendingGuard
+from dreamina_ui.spending.limits import OWN_KEY_AT_ONCE, Limits
 from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.api_key import build_key_routes
@@ -27,8 +27,8 @@ SESSION = "a-session"
 
 
 def press(scene: Scene, session: str | None = SESSION, visitor: str = "v", **inputs: object) -> Job:
-    account = scene.studio.accounts.account(session)
-    return scene.studio.generate(MODEL_ID, INPUTS | inputs, visitor_id=visitor, account=account)
+    account = scene.accounts.account(session)
+    return scene.jobs.generate(MODEL_ID, INPUTS | inputs, visitor_id=visitor, account=account)
 
 
 def calls_to(server: Misbehaving) -> list[Recorded]:
@@ -43,10 +43,10 @@ def keys_of(server: Misbehaving) -> list[str]:
 
 @pytest.fixture
 def keyed(scene: Scene, service: Service) -> Scene:
-    """A started studio with one visitor's key, whose job stays in the queue until the test says more."""
+    """Started job services with one visitor's key, whose job stays in the queue until the test says more."""
     service.status("in_queue")
     scene.start()
-    scene.studio.give_key(KEY, SESSION)
+    scene.api_keys.give(KEY, SESSION)
     return scene
 
 
@@ -66,7 +66,7 @@ def test_every_call_about_a_job_carries_the_key_it_was_made_with(keyed: Scene, s
 
 def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Scene, server: Misbehaving) -> None:
     """Whoever pressed pays, and is asked for nobody else's job."""
-    keyed.studio.give_key(OTHER_KEY, "other")
+    keyed.api_keys.give(OTHER_KEY, "other")
     payers = {SESSION: KEY, "other": OTHER_KEY, None: TOKEN}
     requests = {key: Service(server, f"r-{key}") for key in payers.values()}
     for session, key in payers.items():
@@ -86,14 +86,14 @@ def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Scene, server: 
 def test_after_a_restart_a_job_waits_for_its_key_and_is_posted_once(keyed: Scene, service: Service) -> None:
     """A key is not written down, so nothing can go on without it; and nothing is lost or paid twice."""
     job = keyed.wait(press(keyed).job_id, "queued")
-    keyed.studio.stop(timeout_s=0.0)
+    keyed.services.stop(timeout_s=0.0)
     service.completes()
     calls = len(calls_to(service.server))
     keyed.restart()
     waiting = keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
-    assert (waiting.state, keyed.studio.is_active(waiting)) == ("queued", False)
+    assert (waiting.state, keyed.reader.is_active(waiting)) == ("queued", False)
     assert len(calls_to(service.server)) == calls, "it must not be asked of the owner's account"
-    keyed.studio.give_key(KEY, "a-new-session")
+    keyed.api_keys.give(KEY, "a-new-session")
     assert keyed.wait(job.job_id).state == "done"
     assert service.posts == 1
     assert TOKEN not in keys_of(service.server)
@@ -105,8 +105,8 @@ def test_another_key_does_not_wake_it(keyed: Scene, service: Service) -> None:
     keyed.restart()
     keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
     calls = len(calls_to(service.server))
-    keyed.studio.give_key(OTHER_KEY, SESSION)
-    assert not keyed.studio.is_active(keyed.studio.job(job.job_id))
+    keyed.api_keys.give(OTHER_KEY, SESSION)
+    assert not keyed.reader.is_active(keyed.reader.job(job.job_id))
     assert len(calls_to(service.server)) == calls
 
 
@@ -115,16 +115,16 @@ def test_a_job_waits_when_its_key_is_gone(keyed: Scene, service: Service, how: s
     """It is not failed, and goes on by itself when the key is back."""
     job = keyed.wait(press(keyed).job_id, "queued")
     if how == "removed":
-        keyed.studio.take_key(SESSION)
+        keyed.api_keys.take_back(SESSION)
     elif how == "replaced":
-        keyed.studio.give_key(OTHER_KEY, SESSION)
+        keyed.api_keys.give(OTHER_KEY, SESSION)
     else:
         keyed.clock.advance(accounts_module.KEPT_S + 60)
-        keyed.studio.accounts.tidy()
+        keyed.accounts.tidy()
     waiting = keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
     assert waiting.state == "queued"
     service.completes()
-    keyed.studio.give_key(KEY, SESSION)
+    keyed.api_keys.give(KEY, SESSION)
     done = keyed.wait(job.job_id)
     assert (done.state, done.problem, service.posts) == ("done", None, 1)
 
@@ -132,13 +132,13 @@ def test_a_job_waits_when_its_key_is_gone(keyed: Scene, service: Service, how: s
 def test_without_the_key_a_cancel_is_unconfirmed_and_asked_later(keyed: Scene, service: Service) -> None:
     """Nothing was asked, so nothing may be claimed; the wish is kept."""
     job = keyed.wait(press(keyed).job_id, "queued")
-    keyed.studio.take_key(SESSION)
+    keyed.api_keys.take_back(SESSION)
     keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
-    assert keyed.studio.cancel(job.job_id).outcome == "unconfirmed"
+    assert keyed.jobs.cancel(job.job_id).outcome == "unconfirmed"
     assert service.asked("cancel") == 0
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
     service.status("in_queue", "cancelled")
-    keyed.studio.give_key(KEY, SESSION)
+    keyed.api_keys.give(KEY, SESSION)
     assert keyed.wait(job.job_id).state == "cancelled"
 
 
@@ -146,16 +146,16 @@ def test_fetch_again_and_attach_ask_for_the_key(keyed: Scene, service: Service) 
     """A person reads what is missing instead of a silent wait."""
     service.accept(Answer(hang_up=True))
     unclear = keyed.wait(press(keyed).job_id, "submit_unclear")
-    keyed.studio.take_key(SESSION)
+    keyed.api_keys.take_back(SESSION)
     with pytest.raises(KeyNeededError):
-        keyed.studio.attach("r-1", job_id=unclear.job_id)
-    keyed.studio.give_key(KEY, SESSION)
+        keyed.attacher.attach("r-1", job_id=unclear.job_id)
+    keyed.api_keys.give(KEY, SESSION)
     service.status("failed")
-    failed = keyed.wait(keyed.studio.attach("r-1", job_id=unclear.job_id).job_id, "failed")
-    keyed.studio.take_key(SESSION)
+    failed = keyed.wait(keyed.attacher.attach("r-1", job_id=unclear.job_id).job_id, "failed")
+    keyed.api_keys.take_back(SESSION)
     with pytest.raises(KeyNeededError):
-        keyed.studio.fetch_again(failed.job_id)
-    assert keyed.studio.job(failed.job_id).state == "failed"
+        keyed.jobs.fetch_again(failed.job_id)
+    assert keyed.reader.job(failed.job_id).state == "failed"
     assert set(keys_of(service.server)) == {KEY}
 
 
@@ -163,7 +163,7 @@ def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Scene, service: Servic
     """It would be sent with the owner's token, and told in a message; people paste now and then what is in hand."""
     calls = len(calls_to(service.server))
     with pytest.raises(InputError) as caught:
-        keyed.studio.attach(f" {KEY} ")
+        keyed.attacher.attach(f" {KEY} ")
     assert KEY not in str(caught.value)
     assert len(calls_to(service.server)) == calls
 
@@ -172,9 +172,9 @@ def test_submit_again_is_paid_by_who_presses(keyed: Scene, service: Service) -> 
     """The key that is given now is the one that the person means."""
     service.accept(Answer(hang_up=True), json_answer({"request_id": "r-2"}))
     unclear = keyed.wait(press(keyed).job_id, "submit_unclear")
-    keyed.studio.give_key(OTHER_KEY, SESSION)
-    account = keyed.studio.accounts.account(SESSION)
-    again = keyed.studio.submit_again(unclear.job_id, visitor_id="v", account=account)
+    keyed.api_keys.give(OTHER_KEY, SESSION)
+    account = keyed.accounts.account(SESSION)
+    again = keyed.jobs.submit_again(unclear.job_id, visitor_id="v", account=account)
     keyed.wait(again.job_id, "queued")
     assert [seen.header("authorization") for seen in service.server.requests_for("POST", SUBMIT)] == [
         f"Bearer {KEY}",
@@ -188,7 +188,7 @@ def test_a_refused_key_stops_only_its_own_job(keyed: Scene, service: Service) ->
     service.completes()
     assert keyed.wait(press(keyed).job_id).problem == "auth"
     with keyed.ledger.reading() as connection:
-        assert keyed.studio.controls.rules(connection).stops == ()
+        assert keyed.moderation.rules(connection).stops == ()
     assert keyed.wait(press(keyed, None).job_id).state == "done"
 
 
@@ -200,7 +200,7 @@ def test_the_owners_refused_token_stops_no_own_key(keyed: Scene, service: Servic
     with pytest.raises(StoppedError):
         press(keyed, None, prompt="another")
     assert keyed.wait(press(keyed).job_id).state == "done"
-    keyed.studio.controls.stop()
+    keyed.moderation.stop()
     with pytest.raises(StoppedError):
         press(keyed, prompt="another")
 
@@ -214,7 +214,7 @@ def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Scene, service:
     other = Service(service.server, "r-2")
     other.completes()
     assert keyed.wait(press(keyed, None).job_id, timeout_s=5).state == "done"
-    assert keyed.studio.job(crowded.job_id).state == "queued"
+    assert keyed.reader.job(crowded.job_id).state == "queued"
 
 
 # --- nobody's limit
@@ -222,16 +222,15 @@ def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Scene, service:
 
 def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Scene, service: Service) -> None:
     """It costs the owner nothing, so it uses up nothing; and it is never refused for others' use."""
-    keyed.studio.guard = SpendingGuard(
-        Limits(visitor_per_day=1, per_day=1, usd_per_day=0.1), keyed.origin, price_usd=0.1
-    )
+    keyed.guard.limits = Limits(visitor_per_day=1, per_day=1, usd_per_day=0.1)
+    keyed.guard.learn_price(MODEL_ID, 0.1, None)
     service.accept(Answer(silent=True))
     for number in range(3):
         assert press(keyed, prompt=str(number)).reserved_usd is None
-    assert keyed.studio.left("v", SESSION).jobs_today is None
-    assert keyed.studio.left("v").jobs_today == 1
+    assert keyed.spending.quota("v", has_own_key=True).jobs_today is None
+    assert keyed.spending.quota("v").jobs_today == 1
     with keyed.ledger.reading() as connection:
-        assert keyed.studio.guard.spent_usd(connection, 0.0) == 0.0
+        assert keyed.guard.spent_usd(connection, 0.0) == 0.0
     press(keyed, None, prompt="4", force_single=True)
     with pytest.raises(LimitError):
         press(keyed, None, prompt="5")
@@ -245,7 +244,7 @@ def test_one_key_keeps_nobody_waiting(keyed: Scene, service: Service) -> None:
         press(keyed, prompt=str(number))
     with pytest.raises(LimitError, match="own_key_at_once"):
         press(keyed, prompt="one more")
-    keyed.studio.give_key(OTHER_KEY, "other")
+    keyed.api_keys.give(OTHER_KEY, "other")
     press(keyed, "other", prompt="somebody else's")
 
 
@@ -256,7 +255,7 @@ def test_the_owner_can_require_own_keys(tmp_path: Path, service: Service) -> Non
     with pytest.raises(KeyNeededError):
         scene.generate()
     assert service.server.requests == []
-    scene.studio.give_key(KEY, SESSION)
+    scene.api_keys.give(KEY, SESSION)
     service.completes()
     assert scene.wait(press(scene).job_id).state == "done"
     scene.close()
@@ -274,7 +273,7 @@ def test_beside_the_sandbox_a_key_makes_real_pictures(tmp_path: Path, server: Mi
     """Try it free, then paste a key; and what is under way goes on where it belongs, each to its own API."""
     scene = Scene(tmp_path / "data", server.url, origin="sandbox")
     scene.start()
-    scene.studio.give_key(KEY, SESSION)
+    scene.api_keys.give(KEY, SESSION)
     free, paid = Service(server, "r-free"), Service(server, "r-paid")
     jobs = {}
     for service, session in ((free, None), (paid, SESSION)):
@@ -283,7 +282,7 @@ def test_beside_the_sandbox_a_key_makes_real_pictures(tmp_path: Path, server: Mi
         jobs[service] = scene.wait(press(scene, session, prompt=service.request_id).job_id, "queued")
     assert [job.api_origin for job in jobs.values()] == ["sandbox", server.url]
     scene.restart()
-    scene.studio.give_key(KEY, "a-new-session")
+    scene.api_keys.give(KEY, "a-new-session")
     for service, job in jobs.items():
         service.completes(service.picture(f"{service.request_id}.png"))
         assert scene.wait(job.job_id).state == "done"
@@ -303,8 +302,8 @@ def test_the_ledger_knows_a_key_again_and_does_not_hold_it(keyed: Scene, tmp_pat
     for path in keyed.folder.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
     elsewhere = Scene(tmp_path / "elsewhere", keyed.base_url)
-    assert elsewhere.studio.accounts.keep(KEY, None)[0].key_fingerprint != job.key_fingerprint
-    assert keyed.studio.accounts.keep(KEY, None)[0].key_fingerprint == job.key_fingerprint
+    assert elsewhere.accounts.keep(KEY, None)[0].key_fingerprint != job.key_fingerprint
+    assert keyed.accounts.keep(KEY, None)[0].key_fingerprint == job.key_fingerprint
     elsewhere.close()
 
 
@@ -312,7 +311,7 @@ def test_only_so_many_keys_are_kept(keyed: Scene, monkeypatch: pytest.MonkeyPatc
     """Strangers must not fill the memory; the key that was not used the longest goes first."""
     monkeypatch.setattr(accounts_module, "MAX_KEYS", 3)
     monkeypatch.setattr(accounts_module, "MAX_SESSIONS", 2)
-    accounts = keyed.studio.accounts
+    accounts = keyed.accounts
     for number in range(5):
         keyed.clock.advance(1)
         accounts.hint(SESSION)  # it is in use
@@ -329,11 +328,11 @@ def test_only_so_many_keys_are_kept(keyed: Scene, monkeypatch: pytest.MonkeyPatc
 
 def test_the_same_key_in_two_browsers_stays_until_both_took_it_back(keyed: Scene) -> None:
     """A removal on the phone must not stop the jobs of the laptop."""
-    accounts = keyed.studio.accounts
-    keyed.studio.give_key(KEY, "phone")
-    keyed.studio.take_key("phone")
+    accounts = keyed.accounts
+    keyed.api_keys.give(KEY, "phone")
+    keyed.api_keys.take_back("phone")
     assert (accounts.hint("phone"), accounts.hint(SESSION)) == (None, "AAAA")
-    keyed.studio.take_key(SESSION)
+    keyed.api_keys.take_back(SESSION)
     with pytest.raises(KeyNeededError):
         accounts.client(Job("j", MODEL_ID, keyed.origin, {}, 0.0, 0.0, key_fingerprint="another"))
 
@@ -356,7 +355,7 @@ def test_a_key_is_tried_with_a_call_that_costs_nothing(
 ) -> None:
     """A good key is never turned away because of a bad day of the service."""
     server.default = answer
-    assert scene.studio.accounts.check(KEY) is is_checked
+    assert scene.accounts.check(KEY) is is_checked
     assert [seen.method for seen in server.requests] == ["GET"]
 
 
@@ -364,17 +363,17 @@ def test_a_wrong_key_is_told_at_once(scene: Scene, server: Misbehaving) -> None:
     """Not only after a press."""
     server.default = json_answer({"error_code": 401001, "message": f"bad token {KEY}"}, 401)
     with pytest.raises(AuthError) as caught:
-        scene.studio.accounts.check(KEY)
+        scene.accounts.check(KEY)
     assert KEY not in str(caught.value)
     with pytest.raises(SettingsError):
-        scene.studio.accounts.check("with a space")
+        scene.accounts.check("with a space")
     assert KEY not in repr(RunComfy(scene.base_url, KEY))
 
 
 def test_keys_that_could_not_be_tried_run_out(scene: Scene, server: Misbehaving) -> None:
     """While the service is away, nobody may push out everybody's keys with invented ones."""
     server.default = Answer(503)
-    app = Starlette(routes=build_key_routes(scene.studio, Permissions(is_shared=True)))
+    app = Starlette(routes=build_key_routes(scene.api_keys, scene.accounts, Permissions(is_shared=True)))
     with TestClient(app, client=("198.51.100.1", 50000)) as client:
         codes = [client.post("/dreamina/key", json={"key": f"rc-{n}"}).status_code for n in range(FREE_ATTEMPTS + 1)]
     assert codes == [200] * FREE_ATTEMPTS + [429]

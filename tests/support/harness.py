@@ -1,4 +1,4 @@
-"""What the tests of the studio and of the page share: a studio at full speed, and a scripted service beside it."""
+"""What the tests of jobs and of the page share: the job services at full speed, and a scripted service beside them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from PIL import Image
 
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.pacing import Pace
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.folder_store import FolderStore
+from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
+from dreamina_ui.web.presenters import JobPresenter
 from tests.support.bad_server import Answer, Misbehaving, json_answer
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
@@ -49,7 +51,7 @@ class Clock:
 
 
 class Scene:
-    """A studio in a folder, against a base URL; it can be stopped and opened again as after a crash."""
+    """The job services in a folder, against a base URL; they can be stopped and opened again as after a crash."""
 
     def __init__(self, folder: Path, base_url: str, *, token: str = TOKEN, origin: str | None = None) -> None:
         self.folder = folder
@@ -60,14 +62,15 @@ class Scene:
         self.client_options: dict[str, Any] = {"pause": no_pause, "attempts": 2}
         self.ledger_options: dict[str, Any] = {}
         self.pace = FAST
-        self.studio = self._build()
+        self.input_files: InputFiles | None = None
+        self._open()
 
-    def _build(self) -> Studio:
+    def _open(self) -> None:
         self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
         self.media = FolderStore(self.folder / "media")
         guard = UrlGuard(exempt_origin=self.base_url)
         self.fetcher = OutputFetcher(self.media, guard, attempts=2, pause=no_pause)
-        return Studio(
+        self.services = JobServices(
             accounts=Accounts(
                 RunComfy(self.base_url, self.token, **self.client_options) if self.token else None,
                 self.origin,
@@ -80,22 +83,33 @@ class Scene:
             ledger=self.ledger,
             media=self.media,
             fetcher=self.fetcher,
+            input_files=self.input_files,
             pace=self.pace,
             clock=self.clock,
         )
+        services = self.services
+        self.accounts, self.models, self.guard = services.accounts, services.models, services.guard
+        self.moderation, self.prices, self.spending = services.moderation, services.prices, services.spending
+        self.jobs, self.reader, self.attacher = services.jobs, services.reader, services.attacher
+        self.api_keys = services.api_keys
+        self.presenter = JobPresenter(self.reader, self.accounts, self.models, self.input_files, self.clock)
 
-    def start(self) -> Studio:
-        self.studio.start()
-        return self.studio
+    def start(self) -> None:
+        self.services.start()
 
-    def restart(self) -> Studio:
+    def rebuild(self) -> None:
+        """Wire the services anew, with the options as they are now; they were not started."""
+        self.close()
+        self._open()
+
+    def restart(self) -> None:
         """Stop without a farewell and begin anew on the same folder."""
-        self.studio.stop(timeout_s=0.0)
-        self.studio = self._build()
-        return self.start()
+        self.services.stop(timeout_s=0.0)
+        self._open()
+        self.start()
 
     def generate(self, **inputs: Any) -> Job:
-        return self.studio.generate(MODEL_ID, INPUTS | inputs)
+        return self.jobs.generate(MODEL_ID, INPUTS | inputs)
 
     def wait(self, job_id: str, until: Callable[[Job], bool] | str = "rest", timeout_s: float = 10.0) -> Job:
         """Wait for a job to be at rest, in a named state, or as a condition says."""
@@ -106,10 +120,10 @@ class Scene:
             return job.is_settled if until == "rest" else job.state == until
 
         changed = threading.Event()
-        stop = self.studio.changes.subscribe(job_id, lambda _: changed.set())
+        stop = self.reader.changes.subscribe(job_id, lambda _: changed.set())
         deadline = time.monotonic() + timeout_s
         try:
-            while not condition(job := self.studio.job(job_id)):
+            while not condition(job := self.reader.job(job_id)):
                 assert changed.wait(max(0.0, deadline - time.monotonic())), f"still waiting, the job is {job}"
                 changed.clear()
             return job
@@ -117,7 +131,7 @@ class Scene:
             stop()
 
     def close(self) -> None:
-        self.studio.stop(timeout_s=0.0)
+        self.services.stop(timeout_s=0.0)
         self.ledger.close()
 
 

@@ -148,12 +148,13 @@ def test_a_wrong_call_makes_no_job(seen: Seen, app: AppProcess) -> None:
 
 
 class Assistants:
-    """Callers from anywhere, before the tools of a studio."""
+    """Callers from anywhere, before the tools."""
 
     def __init__(self, scene: Scene) -> None:
         access = Permissions(is_shared=True)
         model = load_models()[MODEL_ID]
-        self._routes = tools.build_tool_routes(scene.studio, model, access, uses_sandbox=False)
+        endpoints = Endpoints(scene.services, scene.presenter, access)
+        self._routes = tools.build_tool_routes(scene.services, model, endpoints, uses_sandbox=False)
         self._gate = Authenticator(access, read_logins("alice:wonderland", None))
 
     def ask(self, method: str, *, closed: bool = False, address: str = "198.51.100.1", **given: Any) -> Any:
@@ -207,9 +208,9 @@ def test_cancel_tells_its_outcome(assistants: Assistants, scene: Scene, service:
 
 def test_each_assistant_counts_for_its_own_address(assistants: Assistants, scene: Scene, service: Service) -> None:
     """One of them must neither pass the limit of an address nor use up everybody's."""
-    scene.studio.guard.limits = Limits(address_at_once=1)
+    scene.guard.limits = Limits(address_at_once=1)
     first = assistants.call("generate", GENERATE)
-    assert scene.studio.job(first["structuredContent"]["job_id"]).address == client_ip_hash("198.51.100.1")
+    assert scene.reader.job(first["structuredContent"]["job_id"]).address == client_ip_hash("198.51.100.1")
     again = assistants.call("generate", GENERATE)
     assert again["isError"]
     assert "limit" in again["content"][0]["text"]
@@ -230,7 +231,7 @@ def test_a_closed_page_is_closed_to_assistants(assistants: Assistants, scene: Sc
     """Who has a login is that person here, too; who has none does not even see the tools."""
     assert assistants.ask("tools/list", closed=True) == 401
     answer = assistants.call("generate", GENERATE, closed=True, auth=("alice", "wonderland"))
-    assert scene.studio.job(answer["structuredContent"]["job_id"]).visitor_id == person_id("login", "alice")
+    assert scene.reader.job(answer["structuredContent"]["job_id"]).visitor_id == person_id("login", "alice")
 
 
 def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, scene: Scene) -> None:
@@ -239,11 +240,11 @@ def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, scene: S
     def told() -> str:
         return str(assistants.ask("tools/list")["tools"][0]["description"])
 
-    scene.studio.guard.prices.clear()
+    scene.guard.prices.clear()
     assert "real money; how much is not known" in told()
-    scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
+    scene.guard.learn_price(MODEL_ID, 0.03, None)
     assert "real money, at most about 0.12 USD" in told()
-    scene.studio.guard.learn_price(MODEL_ID, 0.03, "second")
+    scene.guard.learn_price(MODEL_ID, 0.03, "second")
     assert "real money; how much is not known" in told()
 
 

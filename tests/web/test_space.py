@@ -10,6 +10,7 @@ import pytest
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.settings import is_kept_by_space, read_settings
 from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.harness import MODEL_ID, Scene
@@ -36,12 +37,13 @@ def test_only_a_space_is_said_to_forget(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_page_that_forgets_says_so(scene: Scene) -> None:
     """Who is told beforehand downloads in time."""
     model = load_models()[MODEL_ID]
-    page, launch = build_page(scene.studio, model, ACCESS, uses_sandbox=False, keeps_data=False)
+    endpoints = Endpoints(scene.services, scene.presenter, ACCESS)
+    page, launch = build_page(scene.models, model, ACCESS, endpoints, uses_sandbox=False, keeps_data=False)
     assert "forgetful-banner" in _ids(page)
     for language in languages():
         told = launch["i18n"].translations[language]["ui_forgetful_banner"]
         assert told == translate(language, "forgetful_banner")
-    page, _ = build_page(scene.studio, model, ACCESS, uses_sandbox=False)
+    page, _ = build_page(scene.models, model, ACCESS, endpoints, uses_sandbox=False)
     assert "forgetful-banner" not in _ids(page)
 
 

@@ -11,8 +11,7 @@ import asyncio
 import inspect
 import logging
 import re
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -21,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Account
@@ -29,7 +28,7 @@ from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash
 from dreamina_ui.web.i18n.translate import program_error_text
-from dreamina_ui.web.presenters import job_object
+from dreamina_ui.web.presenters import JobPresenter
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +38,13 @@ KEY_HEADER = "x-runcomfy-token"
 Answer = TypeVar("Answer")
 
 
-def add_endpoints(studio: Studio, model: Model, access: Permissions) -> None:
-    """Add the endpoints to the Blocks that are being built."""
-    here = Endpoints(studio, access)
-    endpoints = {"generate": here.generate(model), "job": here.job, "cancel": here.cancel}
-    for other in studio.models.values():
-        if other is not model:
-            endpoints[endpoint_name(other)] = here.generate(other)
-    for name, function in endpoints.items():
+def add_endpoints(endpoints: Endpoints, models: Mapping[str, Model], first: Model) -> None:
+    """Add the endpoints to the Blocks that are being built; `/generate` runs the first model."""
+    functions = {"generate": endpoints.generate(first), "job": endpoints.job, "cancel": endpoints.cancel}
+    for model in models.values():
+        if model is not first:
+            functions[endpoint_name(model)] = endpoints.generate(model)
+    for name, function in functions.items():
         gr.api(function, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
 
 
@@ -61,8 +59,12 @@ class Endpoints:
     Everything that a caller is told of as an error is a `gr.Error`.
     """
 
-    def __init__(self, studio: Studio, access: Permissions) -> None:
-        self._studio = studio
+    def __init__(self, services: JobServices, presenter: JobPresenter, access: Permissions) -> None:
+        self._jobs = services.jobs
+        self._reader = services.reader
+        self._accounts = services.accounts
+        self._api_keys = services.api_keys
+        self._presenter = presenter
         self._access = access
         self._tries = LoginThrottle()
 
@@ -95,7 +97,7 @@ class Endpoints:
 
     async def begin(self, model: Model, inputs: dict[str, Any], request: gr.Request) -> Job:
         """Begin a paid job with inputs by schema key."""
-        press = self._studio.generate_soon(
+        press = self._jobs.generate_soon(
             model.model_id,
             inputs,
             visitor_id=self._access.person(_http(request)),
@@ -109,7 +111,7 @@ class Endpoints:
         """A job as `/job` gives it, now and after each change that shows, until nothing more will happen by itself."""
         told: dict[str, Any] = {}
         async for change in self._changes(job_id):
-            found = job_object(self._studio, change, _root(request), time.time())
+            found = self._presenter.to_object(change, _root(request))
             news = found | {"updated_at": None, "elapsed_s": None}
             if news != told:  # not every change of the row shows in the object
                 yield found
@@ -126,12 +128,12 @@ class Endpoints:
             return None
         client = f"address {client_ip_hash(request.client.host)}"
         try:
-            if not self._studio.accounts.knows(key):
+            if not self._accounts.knows(key):
                 if wait_s := self._tries.record_attempt(client):
                     raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
-                if await asyncio.wrap_future(self._studio.check_key_soon(key)):
+                if await asyncio.wrap_future(self._api_keys.check_soon(key)):
                     self._tries.reset(client)
-            return await run_in_threadpool(self._studio.give_key, key, None)
+            return await run_in_threadpool(self._api_keys.give, key, None)
         except DreaminaError as exc:
             raise gr.Error(program_error_text(exc), print_exception=False) from exc
 
@@ -139,11 +141,11 @@ class Endpoints:
         """A job and each later version of it, until nothing more will happen without a person."""
         loop = asyncio.get_running_loop()
         news: asyncio.Queue[Job | None] = asyncio.Queue()
-        stop = self._studio.changes.subscribe(job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change))
+        stop = self._reader.changes.subscribe(job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change))
         try:
-            job = await run_in_threadpool(self._studio.job, job_id)
+            job = await run_in_threadpool(self._reader.job, job_id)
             yield job
-            while self._studio.is_active(job):
+            while self._reader.is_active(job):
                 change = await news.get()
                 if change is None:
                     return  # the program stops; the job goes on at the next start
@@ -156,22 +158,22 @@ class Endpoints:
     async def job(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """One job as it is now."""
         await self._account(request)
-        job = await _told(run_in_threadpool(self._studio.job, _as_id(job_id)))
-        return job_object(self._studio, job, _root(request), time.time())
+        job = await _told(run_in_threadpool(self._reader.job, _as_id(job_id)))
+        return self._presenter.to_object(job, _root(request))
 
     async def cancel(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """Cancel one job: the outcome is `cancelled`, `too_late` or `unconfirmed`."""
         await self._account(request)
-        await _told(run_in_threadpool(self._studio.job, _as_id(job_id)))
-        verdict = await _told(asyncio.wrap_future(self._studio.cancel_soon(job_id)))
+        await _told(run_in_threadpool(self._reader.job, _as_id(job_id)))
+        verdict = await _told(asyncio.wrap_future(self._jobs.cancel_soon(job_id)))
         return {
             "outcome": verdict.outcome,
-            "job": job_object(self._studio, verdict.job, _root(request), time.time()),
+            "job": self._presenter.to_object(verdict.job, _root(request)),
         }
 
 
 async def _told(answer: Awaitable[Answer]) -> Answer:
-    """The studio's answer; what we raise on purpose reaches the caller as text, anything else as a stub."""
+    """The answer; what we raise on purpose reaches the caller as text, anything else as a stub."""
     try:
         return await answer
     except DreaminaError as exc:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import html
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from dreamina_ui.jobs.service import Studio
 from dreamina_ui.models.schema import Model
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.gradio_page.endpoints import add_endpoints
+from dreamina_ui.web.gradio_page.endpoints import Endpoints, add_endpoints
 from dreamina_ui.web.gradio_page.form import build_form
 from dreamina_ui.web.gradio_page.theme import build_theme
 from dreamina_ui.web.i18n.translate import languages
@@ -60,18 +59,21 @@ class _Page(gr.Blocks):
 
 
 def build_page(
-    studio: Studio,
-    model: Model,
+    models: Mapping[str, Model],
+    first: Model,
     permissions: Permissions,
+    endpoints: Endpoints,
     *,
     uses_sandbox: bool,
     keeps_data: bool = True,
     is_closed: bool = False,
 ) -> tuple[gr.Blocks, dict[str, Any]]:
-    """Build the page of a studio's models.
+    """Build the page of all models.
 
     Args:
-        model: the one that is shown first, and that `/generate` runs.
+        models: by model_id.
+        first: the model that is shown first, and that `/generate` runs.
+        endpoints: what programs call.
         uses_sandbox: whether a banner says that the pictures come from the sandbox.
         keeps_data: whether pictures survive a restart; a banner says so if they do not.
         is_closed: whether people must sign in to see the page; it then has a link to sign out.
@@ -79,8 +81,8 @@ def build_page(
     Returns:
         The Blocks, and keyword arguments for `Blocks.launch`.
     """
-    models = [model, *(other for other in studio.models.values() if other is not model)]
-    texts = gr.I18n(**_translations(models, uses_sandbox, keeps_data))
+    in_order = [first, *(model for model in models.values() if model is not first)]
+    texts = gr.I18n(**_translations(in_order, uses_sandbox, keeps_data))
     # Gradio enables OAuth for a page that has this button. It stays invisible: the sign-in page has the link, in each
     # language. Created outside of the page it has no events.
     login_button = gr.LoginButton(visible=False) if permissions.uses_hugging_face else None
@@ -100,17 +102,17 @@ def build_page(
             with gr.Tab(texts("ui_tab_create"), id="create"), gr.Row(elem_id="studio"):
                 with gr.Column(elem_id="form", scale=1, min_width=300):
                     model_choice = gr.Dropdown(
-                        [(choice.title, choice.model_id) for choice in models],
-                        value=model.model_id,
+                        [(model.title, model.model_id) for model in in_order],
+                        value=first.model_id,
                         label=texts("ui_model"),
                         elem_id="model",
                         interactive=True,
-                        visible=len(models) > 1,
+                        visible=len(in_order) > 1,
                     )
                     forms: dict[str, dict[str, gr.components.Component]] = {}
-                    for index, shown in enumerate(models):
+                    for index, model in enumerate(in_order):
                         with gr.Column(elem_id=f"form-{index}", elem_classes="model-form"):
-                            forms[shown.model_id] = build_form(shown, texts, _form_prefix(index))
+                            forms[model.model_id] = build_form(model, texts, _form_prefix(index))
                     with gr.Column(elem_id="press"):
                         generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
                     gr.HTML('<div id="batch"></div>', elem_id="batch-frame", apply_default_css=False)
@@ -130,12 +132,12 @@ def build_page(
         # components on the event loop, and a crowd would wait for seconds.
         generate.click(None, inputs, [], js="(...v) => dreamina.press(v)", api_visibility="private")
         _store_draft(page, inputs)
-        add_endpoints(studio, model, permissions)
+        add_endpoints(endpoints, models, first)
     page.queue(api_open=False, default_concurrency_limit=None)
     page._queue.sleep_when_free = QUEUE_POLL_INTERVAL_S
     limit_queue_memory(page._queue)
     # In single quotes: Gradio sends each escaped double quote as eleven characters.
-    facts = html.escape(json.dumps(page_facts(models), ensure_ascii=False), quote=False).replace("'", "&#39;")
+    facts = html.escape(json.dumps(page_facts(in_order), ensure_ascii=False), quote=False).replace("'", "&#39;")
     script = f"<script src='{asset_path('page.js')}' data-page='{facts}'></script>"
     icon = f'<link rel="icon" type="image/svg+xml" href="{asset_path("logo.svg")}">'
     launch = {

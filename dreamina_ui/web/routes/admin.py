@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError, InputError
-from dreamina_ui.jobs.service import Studio
 from dreamina_ui.spending.limits import Limits
+from dreamina_ui.spending.moderation import Moderation
+from dreamina_ui.spending.service import SpendingService
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import languages, translate
@@ -26,13 +27,15 @@ WORDS = ("owner_", "state_", "problem_", "sign_")
 CONTROLS = ("switch", "limits", "shut-out", "words")
 
 
-def build_admin_routes(studio: Studio, permissions: Permissions, *, can_sign_in: bool) -> list[BaseRoute]:
+def build_admin_routes(
+    spending: SpendingService, moderation: Moderation, permissions: Permissions, *, can_sign_in: bool
+) -> list[BaseRoute]:
     """The routes of the admin page.
 
     Args:
         can_sign_in: whether there is a sign-in page to redirect strangers to.
     """
-    handlers = _AdminRoutes(studio, permissions, can_sign_in)
+    handlers = _AdminRoutes(spending, moderation, permissions, can_sign_in)
     prefix = f"/{PREFIX}/owner"
     return [
         Route(prefix, handlers.page),
@@ -42,8 +45,11 @@ def build_admin_routes(studio: Studio, permissions: Permissions, *, can_sign_in:
 
 
 class _AdminRoutes:
-    def __init__(self, studio: Studio, permissions: Permissions, can_sign_in: bool) -> None:
-        self._studio = studio
+    def __init__(
+        self, spending: SpendingService, moderation: Moderation, permissions: Permissions, can_sign_in: bool
+    ) -> None:
+        self._spending = spending
+        self._moderation = moderation
         self._permissions = permissions
         self._can_sign_in = can_sign_in
 
@@ -90,27 +96,25 @@ class _AdminRoutes:
             return _refuse(exc, request)
 
     def _change(self, control: str, body: dict[str, Any]) -> None:
-        controls = self._studio.controls
         if control == "switch":
             if _flag(body, "stopped"):
-                controls.stop()
+                self._moderation.stop()
             else:
-                controls.resume()
+                self._moderation.resume()
         elif control == "limits":
-            controls.change_limits(body)
-            self._studio.learn_price_soon()
+            self._spending.change_limits(body)
         elif control == "shut-out":
-            controls.block(str(body.get("kind")), str(body.get("name")), out=_flag(body, "out"))
+            self._moderation.block(str(body.get("kind")), str(body.get("name")), out=_flag(body, "out"))
         elif control == "words":
             words = body.get("words")
             if not isinstance(words, list):
                 raise InputError("words", "type", "array", words)
-            controls.block_words(words)
+            self._moderation.block_words(words)
         else:
             raise InputError("control", "enum", CONTROLS, control)
 
     async def _respond(self) -> Response:
-        overview = await run_in_threadpool(self._studio.overview)
+        overview = await run_in_threadpool(self._spending.dashboard)
         return JSONResponse(asdict(overview), headers={"Cache-Control": "no-store"})
 
 

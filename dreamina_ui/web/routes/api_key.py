@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import AuthError, DreaminaError, LedgerError, SettingsError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.api_keys import ApiKeyService
+from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash, set_cookie
@@ -28,19 +29,20 @@ from dreamina_ui.web.paths import PREFIX
 MAX_KEY_CHARACTERS = 500
 
 
-def build_key_routes(studio: Studio, access: Permissions) -> list[BaseRoute]:
-    """The one address to give a key, to see which one is given, and to take it back."""
-    here = _KeyRoutes(studio, access, LoginThrottle())
+def build_key_routes(api_keys: ApiKeyService, accounts: Accounts, access: Permissions) -> list[BaseRoute]:
+    """The one route to give a key, to see which one is given, and to take it back."""
+    routes = _KeyRoutes(api_keys, accounts, access, LoginThrottle())
     return [
-        Route(f"/{PREFIX}/key", here.show),
-        Route(f"/{PREFIX}/key", here.give, methods=["POST"]),
-        Route(f"/{PREFIX}/key", here.take_back, methods=["DELETE"]),
+        Route(f"/{PREFIX}/key", routes.show),
+        Route(f"/{PREFIX}/key", routes.give, methods=["POST"]),
+        Route(f"/{PREFIX}/key", routes.take_back, methods=["DELETE"]),
     ]
 
 
 class _KeyRoutes:
-    def __init__(self, studio: Studio, access: Permissions, tries: LoginThrottle) -> None:
-        self._studio = studio
+    def __init__(self, api_keys: ApiKeyService, accounts: Accounts, access: Permissions, tries: LoginThrottle) -> None:
+        self._api_keys = api_keys
+        self._accounts = accounts
         self._access = access
         self._tries = tries
 
@@ -61,10 +63,10 @@ class _KeyRoutes:
         cookie = set_cookie(request, KEY_COOKIE, session, None)
         hashed = self._access.key_session(request, session)
         try:
-            is_checked = await asyncio.wrap_future(self._studio.check_key_soon(key))
-            await run_in_threadpool(self._studio.give_key, key, hashed)
+            is_checked = await asyncio.wrap_future(self._api_keys.check_soon(key))
+            await run_in_threadpool(self._api_keys.give, key, hashed)
             if older := self._access.key_session(request):
-                await run_in_threadpool(self._studio.take_key, older)
+                await run_in_threadpool(self._api_keys.take_back, older)
         except (SettingsError, AuthError) as exc:
             key_flaw = "error_key_shape" if isinstance(exc, SettingsError) else "error_key_refused"
             return JSONResponse({"message": translate(language, key_flaw)}, exc.http_status)
@@ -78,11 +80,11 @@ class _KeyRoutes:
         """Forget the key; jobs under way wait for it."""
         if session := self._access.key_session(request):
             with suppress(LedgerError):  # the key is forgotten all the same; the worker will find out
-                await run_in_threadpool(self._studio.take_key, session)
+                await run_in_threadpool(self._api_keys.take_back, session)
         return self._answer(None, set_cookie(request, KEY_COOKIE, "", 0))
 
     def _answer(self, session: str | None, cookie: str | None = None, **more: bool) -> Response:
-        accounts = self._studio.accounts
+        accounts = self._accounts
         found = {"given": session is not None, "hint": accounts.hint(session), "required": accounts.requires_own_key}
         headers = {"Cache-Control": "no-store"} | ({"Set-Cookie": cookie} if cookie else {})
         return JSONResponse(found | more, headers=headers)

@@ -21,7 +21,7 @@ from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.expansion import BatchRequest, expand, prompt_field
 from dreamina_ui.batches.store import Batch, BatchStore
 from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.library.naming import prompt_of
 from dreamina_ui.models.schema import Model
@@ -33,7 +33,7 @@ from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import error_text, field_titles, pause_text, translate
 from dreamina_ui.web.paths import PREFIX
-from dreamina_ui.web.presenters import settings_of
+from dreamina_ui.web.presenters import JobPresenter
 
 ACTIONS = ("pause", "resume", "cancel")
 COUNTS = ("done", "running", "waiting", "failed", "unclear", "cancelled", "refused")
@@ -42,16 +42,22 @@ MAX_REFUSALS = 10
 
 
 def build_batch_routes(
-    studio: Studio, batches: BatchStore, sender: Dispatcher, access: Permissions, *, uses_sandbox: bool = False
+    services: JobServices,
+    presenter: JobPresenter,
+    batches: BatchStore,
+    dispatcher: Dispatcher,
+    access: Permissions,
+    *,
+    uses_sandbox: bool = False,
 ) -> list[BaseRoute]:
-    """The routes of one studio's batches; `uses_sandbox` if the owner's jobs cost nothing."""
-    here = _BatchRoutes(studio, batches, sender, access, uses_sandbox=uses_sandbox)
+    """The routes of batches; `uses_sandbox` if the owner's jobs cost nothing."""
+    routes = _BatchRoutes(services, presenter, batches, dispatcher, access, uses_sandbox=uses_sandbox)
     return [
-        Route(f"/{PREFIX}/batch/fields", here.fields),
-        Route(f"/{PREFIX}/batch/plan", here.plan, methods=["POST"]),
-        Route(f"/{PREFIX}/batches", here.list),
-        Route(f"/{PREFIX}/batches", here.begin, methods=["POST"]),
-        Route(f"/{PREFIX}/batches/{{batch_id}}/{{action}}", here.act, methods=["POST"]),
+        Route(f"/{PREFIX}/batch/fields", routes.fields),
+        Route(f"/{PREFIX}/batch/plan", routes.plan, methods=["POST"]),
+        Route(f"/{PREFIX}/batches", routes.list),
+        Route(f"/{PREFIX}/batches", routes.begin, methods=["POST"]),
+        Route(f"/{PREFIX}/batches/{{batch_id}}/{{action}}", routes.act, methods=["POST"]),
     ]
 
 
@@ -84,12 +90,23 @@ class _Plan:
 
 class _BatchRoutes:
     def __init__(
-        self, studio: Studio, batches: BatchStore, sender: Dispatcher, access: Permissions, *, uses_sandbox: bool
+        self,
+        services: JobServices,
+        presenter: JobPresenter,
+        batches: BatchStore,
+        dispatcher: Dispatcher,
+        access: Permissions,
+        *,
+        uses_sandbox: bool,
     ) -> None:
         self._uses_sandbox = uses_sandbox
-        self._studio = studio
+        self._models = services.models
+        self._accounts = services.accounts
+        self._guard = services.guard
+        self._spending = services.spending
+        self._presenter = presenter
         self._batches = batches
-        self._sender = sender
+        self._dispatcher = dispatcher
         self._access = access
 
     async def fields(self, request: Request) -> Response:
@@ -117,6 +134,7 @@ class _BatchRoutes:
         """The table: how many jobs, each with its inputs and price, and the digest that a start must carry."""
         language, body = language_of(request), await read_json(request)
         visitor = self._access.visitor(request) or NOBODY
+        has_own_key = self._access.key_session(request) is not None
 
         def answer() -> dict[str, Any]:
             plan = self._plan(body, request)
@@ -125,7 +143,7 @@ class _BatchRoutes:
                 "expected_usd": plan.expected_usd,
                 "play_money": self._uses_sandbox and plan.account.key_fingerprint is None,
                 "own_key": plan.account.key_fingerprint is not None,
-                "jobs_today": self._studio.left(visitor, self._access.key_session(request)).jobs_today,
+                "jobs_today": self._spending.quota(visitor, has_own_key=has_own_key).jobs_today,
                 "digest": plan.digest,
                 "jobs": [
                     {"inputs": inputs, "expected_usd": price, **self._words(plan.model.model_id, inputs, language)}
@@ -198,13 +216,13 @@ class _BatchRoutes:
         try:
             found = await run_in_threadpool(answer)
         except DreaminaError as exc:
-            model = self._studio.models.get(str(body.get("model_id")))
+            model = self._models.get(str(body.get("model_id")))
             return _refusal(exc, language, model)
         return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
     def _plan(self, body: dict[str, Any], request: Request) -> _Plan:
         model = self._model(body.get("model_id"))
-        account = self._studio.accounts.account(self._access.key_session(request))
+        account = self._accounts.account(self._access.key_session(request))
         given, values, text = body.get("inputs"), body.get("values"), body.get("text")
         wishes = BatchRequest(
             text=text if isinstance(text, str) else "",
@@ -213,34 +231,34 @@ class _BatchRoutes:
             repeats=body.get("repeats", 1),
         )
         inputs = expand(model, wishes)
-        guard, origin = self._studio.guard, account.api_origin
+        guard, origin = self._guard, account.api_origin
         file_usd = guard.file_usd(model.model_id, origin)
         is_known = file_usd is not None
         prices = [guard.expected_usd(model.model_id, each, origin) if is_known else None for each in inputs]
         return _Plan(model, account, inputs, file_usd, prices)
 
     def _model(self, model_id: Any) -> Model:
-        models = self._studio.models
+        models = self._models
         if not isinstance(model_id, str) or model_id not in models:
             raise InputError("model_id", "enum", sorted(models), model_id)
         return models[model_id]
 
     def _words(self, model_id: str, inputs: Mapping[str, Any], language: str) -> dict[str, str]:
         job = Job(job_id="", model_id=model_id, api_origin="", inputs=inputs, created_at=0, updated_at=0)
-        return {"prompt": prompt_of(job), "settings": settings_of(self._studio, job, language)}
+        return {"prompt": prompt_of(job), "settings": self._presenter.settings_text(model_id, inputs, language)}
 
     def _card(self, batch: Batch, language: str) -> dict[str, Any]:
         total = sum(batch.counts.values())
         counts = {name: batch.counts.get(name, 0) for name in COUNTS}
         told = [name for name in COUNTS if counts[name] or name == "done"]
-        model = self._studio.models.get(batch.model_id)
+        model = self._models.get(batch.model_id)
         titles = field_titles(model, language) if model else {}
         message = ""
         if batch.state == "paused":
             message = (
                 pause_text(batch.problem, language, titles) if batch.problem else translate(language, "batch_paused")
             )
-        elif batch.state == "running" and not self._sender.is_here(batch):
+        elif batch.state == "running" and not self._dispatcher.is_here(batch):
             message = translate(language, "batch_elsewhere", origin=batch.api_origin, model=batch.model_id)
         return {
             "batch_id": batch.batch_id,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError, InputError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.input_files import MAX_MB
@@ -27,35 +26,52 @@ from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import IMMUTABLE, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import field_titles, rule_text, translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
-from dreamina_ui.web.presenters import given_thumbnail, job_card
+from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.stored_files import file_response
 
 log = logging.getLogger(__name__)
 
 
 def build_form_routes(
-    studio: Studio, library: Library, links: SignedUrls, access: Permissions, *, uses_sandbox: bool
+    services: JobServices,
+    presenter: JobPresenter,
+    library: Library,
+    links: SignedUrls,
+    access: Permissions,
+    *,
+    uses_sandbox: bool,
 ) -> list[BaseRoute]:
-    """The routes of one studio's forms.
+    """The routes of the forms.
 
     Those below `/dreamina/inputs/` are for the service: they need no login and no cookie, only a signature.
     """
-    here = _FormRoutes(studio, library, links, access, uses_sandbox)
+    routes = _FormRoutes(services, presenter, library, links, access, uses_sandbox)
     return [
-        Route(f"/{PREFIX}/generate", here.generate, methods=["POST"]),
-        Route(f"/{PREFIX}/prices", here.prices),
-        Route(f"/{PREFIX}/{THUMBNAILS}/look", here.look, methods=["POST"]),
-        Route(f"/{PREFIX}/{THUMBNAILS}/link", here.link, methods=["POST"]),
-        Route(f"/{PREFIX}/{THUMBNAILS}/{{digest}}.webp", here.thumbnail),
-        Route(f"/{FOLDER}/{{place:path}}", here.signed),
+        Route(f"/{PREFIX}/generate", routes.generate, methods=["POST"]),
+        Route(f"/{PREFIX}/prices", routes.prices),
+        Route(f"/{PREFIX}/{THUMBNAILS}/look", routes.look, methods=["POST"]),
+        Route(f"/{PREFIX}/{THUMBNAILS}/link", routes.link, methods=["POST"]),
+        Route(f"/{PREFIX}/{THUMBNAILS}/{{digest}}.webp", routes.thumbnail),
+        Route(f"/{FOLDER}/{{place:path}}", routes.signed),
     ]
 
 
 class _FormRoutes:
     def __init__(
-        self, studio: Studio, library: Library, links: SignedUrls, access: Permissions, uses_sandbox: bool
+        self,
+        services: JobServices,
+        presenter: JobPresenter,
+        library: Library,
+        links: SignedUrls,
+        access: Permissions,
+        uses_sandbox: bool,
     ) -> None:
-        self._studio = studio
+        self._models = services.models
+        self._jobs = services.jobs
+        self._accounts = services.accounts
+        self._guard = services.guard
+        self._input_files = services.input_files
+        self._presenter = presenter
         self._library = library
         self._links = links
         self._access = access
@@ -72,16 +88,16 @@ class _FormRoutes:
         if visitor is None:
             return JSONResponse({"message": translate(language, "error_no_cookie")}, 403)
         model_id, inputs = body.get("model_id"), body.get("inputs")
-        model = self._studio.models.get(model_id) if isinstance(model_id, str) else None
+        model = self._models.get(model_id) if isinstance(model_id, str) else None
         try:
             if model is None:
-                raise InputError("model_id", "enum", sorted(self._studio.models), model_id)
-            press = self._studio.generate_soon(
+                raise InputError("model_id", "enum", sorted(self._models), model_id)
+            press = self._jobs.generate_soon(
                 model.model_id,
                 read_form(model, inputs if isinstance(inputs, dict) else {}),
                 visitor_id=visitor,
                 address=client_ip_hash(request.client.host if request.client else None),
-                account=self._studio.accounts.account(self._access.key_session(request)),
+                account=self._accounts.account(self._access.key_session(request)),
             )
             job = await asyncio.wrap_future(press)
         except DreaminaError as exc:
@@ -89,7 +105,7 @@ class _FormRoutes:
         except Exception:
             log.exception("A press of Generate broke")
             return JSONResponse({"message": translate(language, "error_unexpected")}, 500)
-        card = await run_in_threadpool(job_card, self._studio, job, language, time.time())
+        card = await run_in_threadpool(self._presenter.card, job, language)
         return JSONResponse(card, headers={"Cache-Control": "no-store"})
 
     async def prices(self, request: Request) -> Response:
@@ -97,14 +113,14 @@ class _FormRoutes:
 
         To whom gave a key of their own, what that pays.
         """
-        accounts, has_key = self._studio.accounts, self._access.key_session(request) is not None
+        accounts, has_key = self._accounts, self._access.key_session(request) is not None
         origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin
-        models = {model_id: self._price(model, origin) for model_id, model in self._studio.models.items()}
+        models = {model_id: self._price(model, origin) for model_id, model in self._models.items()}
         answer = {"play_money": self._uses_sandbox and not has_key, "models": models}
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
     def _price(self, model: Model, origin: str) -> dict[str, Any] | None:
-        guard, model_id = self._studio.guard, model.model_id
+        guard, model_id = self._guard, model.model_id
         price = guard.price(model_id, origin)
         if price is None:
             return None
@@ -120,10 +136,10 @@ class _FormRoutes:
         The answer is `{"thumbnail": address | null}`, or `{"message": str}` with the rule that is broken.
         """
         language, body = language_of(request), await read_json(request)
-        visitor, given = self._access.visitor(request), self._studio.given
+        visitor, given = self._access.visitor(request), self._input_files
         if visitor is None or given is None:
             return JSONResponse({"message": translate(language, "error_no_cookie")}, 403)
-        model, url = self._studio.models.get(str(body.get("model_id"))), body.get("address")
+        model, url = self._models.get(str(body.get("model_id"))), body.get("address")
         fields = {field.key: field for field in model.fields if field.kind.holds_urls} if model else {}
         field = fields.get(str(body.get("field")))
         if field is None or not isinstance(url, str):
@@ -133,12 +149,12 @@ class _FormRoutes:
             await asyncio.wrap_future(given.look(field, url, visitor, address))
         except InputError as exc:
             return JSONResponse({"message": rule_text(exc, language)}, exc.http_status)
-        thumbnail = await run_in_threadpool(given_thumbnail, given, url)
+        thumbnail = await run_in_threadpool(self._presenter.given_thumbnail, url)
         return JSONResponse({"thumbnail": thumbnail}, headers={"Cache-Control": "no-store"})
 
     async def thumbnail(self, request: Request) -> Response:
         """The thumbnail of a given file; who does not know the file's address cannot guess this one."""
-        given = self._studio.given
+        given = self._input_files
         thumbnail = given.thumbnail(request.path_params["digest"]) if given else None
         if thumbnail is None:
             return Response("No such file.", 404)

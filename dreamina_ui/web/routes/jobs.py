@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -27,7 +26,7 @@ from dreamina_ui.errors import (
     MediaError,
     StateError,
 )
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.embedded_metadata import size_with_settings, with_settings
@@ -37,32 +36,37 @@ from dreamina_ui.web.auth.visitor import client_ip_hash, new_visitor_secret
 from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import languages, page_words, translate
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, static_files
-from dreamina_ui.web.presenters import job_card, job_details, settings_object, was_given_files
+from dreamina_ui.web.presenters import JobPresenter, settings_object
 from dreamina_ui.web.stored_files import file_response
 
 PING_S = 15.0
 ACTIONS = ("cancel", "fetch-again", "put-aside", "attach", "submit-again")
 
 
-def build_routes(studio: Studio, access: Permissions) -> list[BaseRoute]:
-    """The routes of one studio; the page's addresses are relative, so any root path will do."""
-    here = _Routes(studio, access)
+def build_job_routes(services: JobServices, presenter: JobPresenter, access: Permissions) -> list[BaseRoute]:
+    """The routes of jobs and files; the page's URLs are relative, so any root path will do."""
+    routes = _JobRoutes(services, presenter, access)
     return [
-        Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", here.file),
-        Route(f"/{PREFIX}/jobs", here.jobs),
-        Route(f"/{PREFIX}/left", here.left),
-        Route(f"/{PREFIX}/events", here.events),
-        Route(f"/{PREFIX}/jobs/{{job_id}}", here.job),
-        Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", here.act, methods=["POST"]),
-        Route(f"/{PREFIX}/attach", here.attach, methods=["POST"]),
-        Route(f"/{PREFIX}/assets/{{digest}}/{{name:path}}", here.asset),
-        Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", here.words),
+        Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", routes.file),
+        Route(f"/{PREFIX}/jobs", routes.jobs),
+        Route(f"/{PREFIX}/left", routes.left),
+        Route(f"/{PREFIX}/events", routes.events),
+        Route(f"/{PREFIX}/jobs/{{job_id}}", routes.job),
+        Route(f"/{PREFIX}/jobs/{{job_id}}/{{action}}", routes.act, methods=["POST"]),
+        Route(f"/{PREFIX}/attach", routes.attach, methods=["POST"]),
+        Route(f"/{PREFIX}/assets/{{digest}}/{{name:path}}", routes.asset),
+        Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", routes.words),
     ]
 
 
-class _Routes:
-    def __init__(self, studio: Studio, access: Permissions) -> None:
-        self._studio = studio
+class _JobRoutes:
+    def __init__(self, services: JobServices, presenter: JobPresenter, access: Permissions) -> None:
+        self._jobs = services.jobs
+        self._reader = services.reader
+        self._attacher = services.attacher
+        self._spending = services.spending
+        self._accounts = services.accounts
+        self._presenter = presenter
         self._access = access
 
     async def file(self, request: Request) -> Response:
@@ -70,7 +74,7 @@ class _Routes:
         tier = request.path_params["tier"]
         key = request.path_params["file_key"]
         of_disk = "original" if tier == WITH_SETTINGS else tier
-        found = await run_in_threadpool(self._studio.file, key, of_disk) if of_disk in TIERS else None
+        found = await run_in_threadpool(self._reader.file, key, of_disk) if of_disk in TIERS else None
         if found is None or not self._access.may_fetch(request, found[0]):
             return Response("No such file.", 404)
         job, output, stored = found
@@ -98,7 +102,9 @@ class _Routes:
         identity, as its cookie was refused, gets one for its storage: `"identity"`.
         """
         visitor = self._access.visitor(request)
-        left = await run_in_threadpool(self._studio.left, visitor or NOBODY, self._access.key_session(request))
+        has_own_key = self._access.key_session(request) is not None
+        quota = partial(self._spending.quota, visitor or NOBODY, has_own_key=has_own_key)
+        left = await run_in_threadpool(quota)
         stopped = translate(language_of(request), f"error_stopped_{left.stopped}") if left.stopped else ""
         told = vars(left) | {"stopped": stopped, "is_owner": self._access.is_owner(request)}
         identity = {} if visitor else {"identity": new_visitor_secret()}
@@ -113,7 +119,7 @@ class _Routes:
         visitor = self._access.visitor(request)
         news: asyncio.Queue[Job | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        unsubscribe = self._studio.changes.subscribe(
+        unsubscribe = self._reader.changes.subscribe(
             visitor or NOBODY, lambda job: loop.call_soon_threadsafe(news.put_nowait, job)
         )
         try:
@@ -125,7 +131,7 @@ class _Routes:
                 known |= {job.job_id: job for job in changed}
                 if changed:
                     yield _event("jobs", await self._cards(request, changed))
-                if not any(self._studio.is_active(job) for job in known.values()):
+                if not any(self._reader.is_active(job) for job in known.values()):
                     break
                 latest = await _next_changes(news)
                 if latest is None:
@@ -142,7 +148,7 @@ class _Routes:
             job = await self._own(request)
         except DreaminaError as exc:
             return refusal(exc, language_of(request))
-        details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
+        details = await run_in_threadpool(self._presenter.details, job, language_of(request))
         return JSONResponse(details, headers={"Cache-Control": "no-store"})
 
     async def act(self, request: Request) -> Response:
@@ -154,24 +160,26 @@ class _Routes:
         return JSONResponse((await self._cards(request, [job]))[0])
 
     async def _act(self, job: Job, request: Request) -> Job:
-        studio, action = self._studio, request.path_params["action"]
+        action = request.path_params["action"]
         if action == "cancel":
-            return (await asyncio.wrap_future(studio.cancel_soon(job.job_id))).job
+            return (await asyncio.wrap_future(self._jobs.cancel_soon(job.job_id))).job
         body = await read_json(request)
         if action == "fetch-again":
-            return await run_in_threadpool(studio.fetch_again, job.job_id)
+            return await run_in_threadpool(self._jobs.fetch_again, job.job_id)
         if action == "put-aside":
-            return await run_in_threadpool(lambda: studio.archive(job.job_id, back=body.get("back") is True))
+            archive = self._jobs.restore if body.get("back") is True else self._jobs.archive
+            return await run_in_threadpool(archive, job.job_id)
         if action == "attach":
-            return await run_in_threadpool(lambda: studio.attach(_text(body, "request_id"), job_id=job.job_id))
+            attach = partial(self._attacher.attach, _text(body, "request_id"), job_id=job.job_id)
+            return await run_in_threadpool(attach)
         if action == "submit-again":
             if body.get("may_charge_twice") is not True:
                 raise InputError("may_charge_twice", "const", True, body.get("may_charge_twice"))
             visitor = self._access.visitor(request)
             address = client_ip_hash(request.client.host if request.client else None)
-            account = studio.accounts.account(self._access.key_session(request))
+            account = self._accounts.account(self._access.key_session(request))
             return await run_in_threadpool(
-                lambda: studio.submit_again(job.job_id, visitor_id=visitor, address=address, account=account)
+                lambda: self._jobs.submit_again(job.job_id, visitor_id=visitor, address=address, account=account)
             )
         raise InputError("action", "enum", ACTIONS, action)
 
@@ -182,8 +190,8 @@ class _Routes:
         try:
             if self._access.scope(request) is not None:
                 raise StateError("Only the owner may bring in requests: at the machine itself, or by the command line.")
-            account = self._studio.accounts.account(self._access.key_session(request))
-            attach = partial(self._studio.attach, request_id, visitor_id=visitor, account=account)
+            account = self._accounts.account(self._access.key_session(request))
+            attach = partial(self._attacher.attach, request_id, visitor_id=visitor, account=account)
             job = await run_in_threadpool(attach)
         except DreaminaError as exc:
             return refusal(exc, language_of(request))
@@ -191,7 +199,7 @@ class _Routes:
 
     async def _own(self, request: Request) -> Job:
         job_id = request.path_params["job_id"]
-        job = await run_in_threadpool(self._studio.job, job_id)
+        job = await run_in_threadpool(self._reader.job, job_id)
         if not self._access.may_see(request, job):
             raise JobNotFoundError(f"No job {job_id[:64]!r} is known here.")
         return job
@@ -213,15 +221,15 @@ class _Routes:
 
     async def _recent(self, request: Request) -> list[Job]:
         visitor = self._access.visitor(request)
-        return await run_in_threadpool(self._studio.recent, visitor) if visitor else []
+        return await run_in_threadpool(self._reader.recent, visitor) if visitor else []
 
     async def _cards(self, request: Request, jobs: list[Job]) -> list[dict[str, Any]]:
         language = language_of(request)
 
         def make() -> list[dict[str, Any]]:
-            return [job_card(self._studio, job, language, time.time()) for job in jobs]
+            return [self._presenter.card(job, language) for job in jobs]
 
-        if len(jobs) == 1 and not was_given_files(self._studio, jobs[0]):
+        if len(jobs) == 1 and not self._presenter.has_given_files(jobs[0]):
             return make()  # it takes less time than to wait for a thread, and there are six for each job
         return await run_in_threadpool(make)
 

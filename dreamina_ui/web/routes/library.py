@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from itertools import chain
 
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.jobs.service import Studio
+from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Library, LibraryFilter
 from dreamina_ui.library.naming import file_name
@@ -23,15 +23,17 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import file_size
 from dreamina_ui.web.paths import PREFIX
-from dreamina_ui.web.presenters import job_details, wall_entry
+from dreamina_ui.web.presenters import JobPresenter, wall_entry
 
 MAX_FILES_PER_REQUEST = 5000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def build_library_routes(studio: Studio, library: Library, permissions: Permissions) -> list[BaseRoute]:
-    """The routes of one library."""
-    handlers = _LibraryRoutes(studio, library, permissions)
+def build_library_routes(
+    reader: JobReader, presenter: JobPresenter, library: Library, permissions: Permissions, clock: Callable[[], float]
+) -> list[BaseRoute]:
+    """The routes of one library; `clock` gives the time, in seconds since 1970."""
+    handlers = _LibraryRoutes(reader, presenter, library, permissions, clock)
     prefix = f"/{PREFIX}/library"
     return [
         Route(prefix, handlers.page),
@@ -43,8 +45,17 @@ def build_library_routes(studio: Studio, library: Library, permissions: Permissi
 
 
 class _LibraryRoutes:
-    def __init__(self, studio: Studio, library: Library, permissions: Permissions) -> None:
-        self._studio = studio
+    def __init__(
+        self,
+        reader: JobReader,
+        presenter: JobPresenter,
+        library: Library,
+        permissions: Permissions,
+        clock: Callable[[], float],
+    ) -> None:
+        self._reader = reader
+        self._presenter = presenter
+        self._clock = clock
         self._library = library
         self._permissions = permissions
 
@@ -71,7 +82,7 @@ class _LibraryRoutes:
         body = await read_json(request)
         keys = body.get("files")
         files = [key for key in keys if isinstance(key, str) and key.isascii()] if isinstance(keys, list) else []
-        now = self._studio.now()
+        now = self._clock()
         marks = {
             column: now if body[name] else None
             for name, column in (("favourite", "favorite_at"), ("deleted", "deleted_at"))
@@ -96,7 +107,7 @@ class _LibraryRoutes:
             matches = self._library.entries(self._filter(request, request.query_params))
             entries = ((entry.job, entry.output) for entry in matches if entry.output)
         files = (
-            (job, output, self._studio.original(job, output), file_name(job, output, "original"))
+            (job, output, self._reader.original(job, output), file_name(job, output, "original"))
             for job, output in entries
         )
         first = await run_in_threadpool(next, files, None)
@@ -116,12 +127,12 @@ class _LibraryRoutes:
         job = await run_in_threadpool(self._library.by_sha256, sha256, scope)
         if job is None:
             return JSONResponse({"message": "unknown"}, 404)
-        details = await run_in_threadpool(job_details, self._studio, job, language_of(request))
+        details = await run_in_threadpool(self._presenter.details, job, language_of(request))
         return JSONResponse(details)
 
     def _selected(self, keys: list[str], scope: str | None) -> Iterator[tuple[Job, Output]]:
         for key in dict.fromkeys(keys):
-            match = self._studio.output(key)
+            match = self._reader.output(key)
             if match is None or scope not in (None, match[0].visitor_id):
                 continue
             if match[1].state == "kept" and match[1].deleted_at is None:

@@ -19,6 +19,7 @@ from dreamina_ui.settings import read_settings
 from dreamina_ui.web.auth.login_wall import Authenticator
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import person_id
+from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.routes.login import build_login_routes
 from tests.support.harness import MODEL_ID, Scene
@@ -38,7 +39,8 @@ def space(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Callable[..., TestCl
         monkeypatch.setattr(gradio.oauth, f"OAUTH_{name}", value)
     monkeypatch.setattr(gradio.oauth, "OPENID_PROVIDER_URL", "https://huggingface.co")
     access = Permissions(is_shared=True, owners=["olga"], uses_hugging_face=True)
-    page, _ = build_page(scene.studio, scene.studio.models[MODEL_ID], access, uses_sandbox=False)
+    endpoints = Endpoints(scene.services, scene.presenter, access)
+    page, _ = build_page(scene.models, scene.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     routes = [Route("/who", tell(access)), *build_login_routes(Authenticator(access))]
     app = App.create_app(page, app_kwargs={"routes": routes})
     assert all(each.fn is None or each.api_name for each in page.fns.values() if each.api_visibility == "public")

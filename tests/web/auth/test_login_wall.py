@@ -29,13 +29,14 @@ from dreamina_ui.web.auth.login_wall import PUBLIC_PATHS, Authenticator, LoginWa
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import Sessions
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, VisitorCookie, person_id, visitor_id
+from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import asset_path
 from dreamina_ui.web.routes.admin import build_admin_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.web.routes.batches import build_batch_routes
-from dreamina_ui.web.routes.jobs import build_routes
+from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
@@ -195,13 +196,16 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
 def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
     """Gradio's own login leaves the heartbeat, `/cancel` and others open; this one nothing but itself."""
     access = Permissions(is_shared=True)
-    page, _ = build_page(scene.studio, scene.studio.models[MODEL_ID], access, uses_sandbox=False)
+    endpoints = Endpoints(scene.services, scene.presenter, access)
+    page, _ = build_page(scene.models, scene.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     shelf = Shelf(scene.folder)
-    ours = build_routes(scene.studio, access) + build_library_routes(scene.studio, shelf.library, access)
-    batches = BatchStore(scene.ledger, scene.studio.controls, scene.studio.now)
-    sender = Dispatcher(scene.studio, batches, scene.studio.now)
-    ours += build_batch_routes(scene.studio, batches, sender, access)
-    ours += build_key_routes(scene.studio, access) + build_admin_routes(scene.studio, access, can_sign_in=True)
+    ours = build_job_routes(scene.services, scene.presenter, access)
+    ours += build_library_routes(scene.reader, scene.presenter, shelf.library, access, scene.clock)
+    batches = BatchStore(scene.ledger, scene.moderation, scene.clock)
+    dispatcher = Dispatcher(scene.services, batches)
+    ours += build_batch_routes(scene.services, scene.presenter, batches, dispatcher, access)
+    ours += build_key_routes(scene.api_keys, scene.accounts, access)
+    ours += build_admin_routes(scene.spending, scene.moderation, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
     found: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}
     for route in walk(routes):

@@ -37,7 +37,7 @@ def owner(scene: Scene, service: Service) -> Iterator[TestClient]:
     """The owner, at the machine itself, without a page."""
     service.accept(Answer(silent=True))
     scene.start()
-    routes = build_admin_routes(scene.studio, Permissions(is_shared=False), can_sign_in=False)
+    routes = build_admin_routes(scene.spending, scene.moderation, Permissions(is_shared=False), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
@@ -51,7 +51,7 @@ def test_each_control_does_what_it_says(owner: TestClient, scene: Scene) -> None
         return answer.json()
 
     def press() -> None:
-        scene.studio.generate(MODEL_ID, INPUTS, visitor_id="a" * 32)
+        scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="a" * 32)
 
     assert change("words", words=["fox"])["rules"]["words"] == ["fox"]
     with pytest.raises(BlockedWordError):
@@ -89,9 +89,9 @@ def test_a_wrong_wish_is_named_and_changes_nothing(
     answer = owner.post(f"/dreamina/owner/{control}", json=body)
     assert answer.status_code == 422
     assert field in answer.json()["message"]
-    overview = scene.studio.overview()
+    overview = scene.spending.dashboard()
     assert overview.rules == type(overview.rules)((), (), ())
-    assert scene.studio.limits() == Limits()
+    assert scene.spending.limits() == Limits()
 
 
 def test_another_sites_page_presses_no_switch(owner: TestClient, scene: Scene) -> None:
@@ -100,7 +100,7 @@ def test_another_sites_page_presses_no_switch(owner: TestClient, scene: Scene) -
     assert owner.get("/dreamina/owner/overview", headers=elsewhere).status_code == 403
     for control, body in CONTROLS.items():
         assert owner.post(f"/dreamina/owner/{control}", json=body, headers=elsewhere).status_code == 403
-    assert scene.studio.overview().rules.stops == ()
+    assert scene.spending.dashboard().rules.stops == ()
 
 
 def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
@@ -122,7 +122,7 @@ def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
 
 def test_without_a_password_there_is_no_way_in(scene: Scene) -> None:
     """And none is promised."""
-    routes = build_admin_routes(scene.studio, Permissions(is_shared=True), can_sign_in=False)
+    routes = build_admin_routes(scene.spending, scene.moderation, Permissions(is_shared=True), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         assert client.get("/dreamina/owner").status_code == 403
 

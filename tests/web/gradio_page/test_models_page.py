@@ -22,7 +22,6 @@ from dreamina_ui.sandbox.service import Service as SandboxService
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
-from dreamina_ui.web.presenters import job_card
 from dreamina_ui.web.routes.form import build_form_routes
 from tests.support.bad_server import json_answer
 from tests.support.browser import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Visitor, wait_for
@@ -166,7 +165,7 @@ def test_the_sandbox_serves_every_model(tmp_path: Path) -> None:
 def test_a_job_of_a_model_that_is_gone_is_still_shown(scene: Scene, shelf: Shelf) -> None:
     """Taking a file away takes no picture away."""
     job = shelf.add("old", model_id="gone/model")
-    shown = job_card(scene.studio, job, "en", 1.0)
+    shown = scene.presenter.card(job, "en")
     assert (shown["model"], shown["prompt"], shown["given"]) == ("gone/model", "old", [])
 
 
@@ -176,8 +175,8 @@ def test_a_job_of_a_model_that_is_gone_is_still_shown(scene: Scene, shelf: Shelf
 def test_the_price_is_known_or_said_to_be_unknown(scene: Scene, client: TestClient) -> None:
     """Never zero where nobody knows; a price for something else than a picture is not multiplied."""
     assert client.get("/dreamina/prices").json()["models"] == {MODEL_ID: None, EDIT: None}
-    scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
-    scene.studio.guard.learn_price(EDIT, 0.5, "Second")
+    scene.guard.learn_price(MODEL_ID, 0.03, None)
+    scene.guard.learn_price(EDIT, 0.5, "Second")
     assert client.get("/dreamina/prices").json() == {
         "play_money": False,
         "models": {
@@ -196,10 +195,12 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     monkeypatch.setattr("dreamina_ui.spending.prices.ASK_AGAIN_S", 0.0)
     service.price(json_answer({"error_code": 401001}, 401), json_answer({"base_price_usd": 0.07}))
     scene = Scene(tmp_path / "data", service.server.url, origin="sandbox")
-    scene.studio.guard.learn_price(MODEL_ID, 0.03, None)
+    scene.guard.learn_price(MODEL_ID, 0.03, None)
     links = SignedUrls("", b"s" * 32, scene.clock)
     access = Permissions(is_shared=True)
-    routes = build_form_routes(scene.studio, Library(scene.ledger, scene.media), links, access, uses_sandbox=True)
+    routes = build_form_routes(
+        scene.services, scene.presenter, Library(scene.ledger, scene.media), links, access, uses_sandbox=True
+    )
 
     def told(cookies: dict[str, str]) -> tuple[bool, Any]:
         answer = TestClient(Starlette(routes=routes), "https://studio.example", cookies=cookies).get("/dreamina/prices")
@@ -212,12 +213,12 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     def asked() -> list[str | None]:
         return [seen.header("authorization") for seen in service.server.requests_for("GET") if seen.path == SUBMIT]
 
-    scene.studio.give_key("revoked-key-0000", "first")
+    scene.api_keys.give("revoked-key-0000", "first")
     wait_for(lambda: len(asked()) == 1)
-    scene.studio.give_key("visitor-key-AAAA", "second")
+    scene.api_keys.give("visitor-key-AAAA", "second")
     wait_for(lambda: told(with_key) == (False, 0.07))
     assert told({}) == (True, 0.03)
-    account, prices = scene.studio.accounts.account("second"), scene.studio.prices
+    account, prices = scene.accounts.account("second"), scene.prices
     prices.ask_with(account.client, account.api_origin)
     asked_before = asked()
     prices.ask_with(account.client, account.api_origin)
@@ -240,8 +241,11 @@ def shelf(scene: Scene) -> Iterator[Shelf]:
 def client(scene: Scene, shelf: Shelf) -> TestClient:
     """The routes on a public address, asked by a visitor from elsewhere."""
     links = SignedUrls("https://studio.example", b"s" * 32, scene.clock)
-    scene.studio.given = InputFiles(scene.folder / "given", UrlGuard(), links, shelf.library.picture)
-    routes = build_form_routes(scene.studio, shelf.library, links, Permissions(is_shared=True), uses_sandbox=False)
+    scene.input_files = InputFiles(scene.folder / "given", UrlGuard(), links, shelf.library.picture)
+    scene.rebuild()
+    routes = build_form_routes(
+        scene.services, scene.presenter, shelf.library, links, Permissions(is_shared=True), uses_sandbox=False
+    )
     return TestClient(Starlette(routes=routes), "https://studio.example", cookies={VISITOR_COOKIE: ME})
 
 

@@ -1,0 +1,71 @@
+"""Visitors' own RunComfy keys: checked, kept in memory, forgotten, and what that means for jobs that wait for one."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from dreamina_ui.errors import KeyNeededError
+from dreamina_ui.jobs.reader import JobReader
+from dreamina_ui.jobs.worker import Worker
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.spending.accounts import Account, Accounts
+from dreamina_ui.spending.prices import Prices
+
+
+class ApiKeyService:
+    """Takes keys and gives them up.
+
+    Args:
+        prices: are asked with a key where the owner's token does not know what it pays.
+        worker: polls the jobs of a key as soon as it is here.
+    """
+
+    def __init__(
+        self, *, accounts: Accounts, ledger: Ledger, reader: JobReader, prices: Prices, worker: Worker
+    ) -> None:
+        self._accounts = accounts
+        self._ledger = ledger
+        self._reader = reader
+        self._prices = prices
+        self._worker = worker
+        self._pool = ThreadPoolExecutor(4, "key")
+
+    def stop(self) -> None:
+        """Check no more keys."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def check_soon(self, token: str) -> Future[bool]:
+        """`Accounts.check` on a thread of its own pool."""
+        return self._pool.submit(self._accounts.check, token)
+
+    def give(self, token: str, session: str | None) -> Account:
+        """Keep a visitor's own key for a session, in place of an older one; jobs that wait for it resume.
+
+        Args:
+            session: None for a program's key: it serves that program's jobs and no browser.
+
+        Raises:
+            SettingsError: this can be no key.
+            LedgerError: the jobs that wait for it could not be read.
+        """
+        account, older = self._accounts.keep(token, session)
+        for fingerprint in filter(None, (account.key_fingerprint, older)):
+            self._wake_jobs(fingerprint)
+        if self._accounts.owner is None or account.api_origin != self._accounts.api_origin:
+            with suppress(RuntimeError):  # the program stops
+                self._pool.submit(self._prices.ask_with, account.client, account.api_origin)
+        return account
+
+    def take_back(self, session: str) -> None:
+        """Forget a session's key; jobs that were made with it wait. Raises LedgerError."""
+        if fingerprint := self._accounts.forget(session):
+            self._wake_jobs(fingerprint)
+
+    def _wake_jobs(self, fingerprint: str) -> None:
+        """Poll all jobs of a key at once: they resume, or it is written down that they wait."""
+        for job in self._reader.unfinished():
+            if job.key_fingerprint == fingerprint and job.request_id:
+                if job.problem == KeyNeededError.kind and self._accounts.has(job):
+                    self._ledger.change(job.job_id, durable=False, problem=None)
+                self._worker.put(job.job_id, 0.0)

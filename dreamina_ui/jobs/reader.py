@@ -1,0 +1,71 @@
+"""Reads jobs and their files; changes nothing."""
+
+from __future__ import annotations
+
+from dreamina_ui.api.pacing import RunTimeModel
+from dreamina_ui.jobs.worker import Worker
+from dreamina_ui.ledger.events import JobEvents
+from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.media.store import MediaStore, StoredFile
+from dreamina_ui.spending.accounts import Accounts
+
+
+class JobReader:
+    """Jobs as they are now; every method that reads rows may raise LedgerError.
+
+    Args:
+        accounts: know which jobs this program can ask about.
+        worker: knows how long runs take.
+    """
+
+    def __init__(self, ledger: Ledger, media: MediaStore, accounts: Accounts, worker: Worker) -> None:
+        self._ledger = ledger
+        self._media = media
+        self._accounts = accounts
+        self._worker = worker
+
+    @property
+    def changes(self) -> JobEvents:
+        """Every change of every job, for whoever subscribes."""
+        return self._ledger.changes
+
+    def job(self, job_id: str) -> Job:
+        """Read one job; raises JobNotFoundError."""
+        return self._ledger.job(job_id)
+
+    def recent(self, visitor_id: str, limit: int = 24) -> list[Job]:
+        """A visitor's `limit` newest jobs and all that are not settled, newest first."""
+        return self._ledger.recent(visitor_id, limit)
+
+    def unfinished(self) -> list[Job]:
+        """All jobs of our APIs that are not settled, oldest first."""
+        jobs = self._ledger.unfinished(self._accounts.api_origin, self._accounts.key_origin)
+        return [job for job in jobs if self._accounts.is_ours(job)]
+
+    def is_active(self, job: Job) -> bool:
+        """Whether anything will happen to the job without a person: it is not settled, of our API, and has its key."""
+        is_open = not job.is_settled and self._accounts.is_ours(job)
+        return is_open and (job.state == "submitting" or self._accounts.has(job))
+
+    def run_time_model(self, job: Job) -> RunTimeModel:
+        """How long runs such as this one take, as last fitted; nothing is read."""
+        return self._worker.law(job)
+
+    def output(self, file_key: str) -> tuple[Job, Output] | None:
+        """The job and output behind a file's URL; None if there is no such file."""
+        return self._ledger.output_by_key(file_key)
+
+    def original(self, job: Job, output: Output) -> StoredFile | None:
+        """An output's original; None if it is not stored."""
+        return self._media.find(job.job_id, output.index, "original")
+
+    def file(self, file_key: str, tier: str) -> tuple[Job, Output, StoredFile] | None:
+        """The job, output and stored file behind a file's URL; None if there is no such file.
+
+        Args:
+            tier: `original`, `preview` or `thumbnail`.
+        """
+        match = self._ledger.output_by_key(file_key)
+        stored = self._media.find(match[0].job_id, match[1].index, tier) if match else None
+        return (*match, stored) if match and stored else None

@@ -1,0 +1,133 @@
+"""The services around jobs, wired together, with one start and one stop for all of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from dreamina_ui.api.pacing import Pace
+from dreamina_ui.jobs.api_keys import ApiKeyService
+from dreamina_ui.jobs.attach import RequestAttacher
+from dreamina_ui.jobs.reader import JobReader
+from dreamina_ui.jobs.service import JobService
+from dreamina_ui.jobs.submitter import Submitter
+from dreamina_ui.jobs.worker import Worker
+from dreamina_ui.ledger.job import iso
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.store import MediaStore
+from dreamina_ui.models.schema import Model
+from dreamina_ui.spending.accounts import Accounts
+from dreamina_ui.spending.limits import Limits, SpendingGuard
+from dreamina_ui.spending.moderation import Moderation
+from dreamina_ui.spending.prices import Prices
+from dreamina_ui.spending.service import SpendingService
+
+log = logging.getLogger(__name__)
+
+
+class JobServices:
+    """Everything that runs jobs, in the accounts it knows.
+
+    Args:
+        accounts: who pays for a job, and whom to ask about it; jobs of another API are left alone.
+        models: by model_id.
+        guard: what may be spent; None for no limits.
+        input_files: validates files that are given by URL; None to look at none.
+        pace: bounds of all pauses between polls.
+        clock: gives the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        models: Mapping[str, Model],
+        ledger: Ledger,
+        media: MediaStore,
+        fetcher: OutputFetcher,
+        guard: SpendingGuard | None = None,
+        input_files: InputFiles | None = None,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        pace = pace or Pace()
+        self.accounts = accounts
+        self.models = models
+        self.clock = clock
+        self.input_files = input_files
+        self.guard = guard or SpendingGuard(Limits(), accounts.api_origin)
+        self.moderation = Moderation(ledger, clock)
+        self.prices = Prices(models, self.guard, pace)
+        self._ledger = ledger
+        self._media = media
+        self._worker = Worker(
+            accounts=accounts, ledger=ledger, fetcher=fetcher, controls=self.moderation, pace=pace, clock=clock
+        )
+        self._submitter = Submitter(
+            ledger=ledger,
+            media=media,
+            guard=self.guard,
+            moderation=self.moderation,
+            worker=self._worker,
+            pace=pace,
+            clock=clock,
+        )
+        self.reader = JobReader(ledger, media, accounts, self._worker)
+        self.jobs = JobService(
+            accounts=accounts,
+            models=models,
+            ledger=ledger,
+            media=media,
+            guard=self.guard,
+            submitter=self._submitter,
+            worker=self._worker,
+            clock=clock,
+            input_files=input_files,
+        )
+        self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=self._worker, clock=clock)
+        self.api_keys = ApiKeyService(
+            accounts=accounts, ledger=ledger, reader=self.reader, prices=self.prices, worker=self._worker
+        )
+        self.spending = SpendingService(
+            ledger=ledger,
+            accounts=accounts,
+            models=models,
+            guard=self.guard,
+            moderation=self.moderation,
+            prices=self.prices,
+            clock=clock,
+        )
+
+    def start(self) -> None:
+        """Pick up every unfinished job of ours; what a crash interrupted while it was sent becomes `submit_unclear`.
+
+        Raises:
+            LedgerError: the ledger could not be read or written.
+        """
+        self._media.clean_up()
+        if self.input_files:
+            self.input_files.clean_up()
+        for job in self.reader.unfinished():
+            if job.state == "submitting":
+                detail = "The program ended while this was being sent."
+                self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
+        self.moderation.forget_refused_token(self.accounts.api_origin)
+        with self._ledger.reading() as connection:
+            for stop in self.moderation.rules(connection).stops:
+                log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
+        self._worker.start()
+        self.spending.refresh_prices()
+        self.prices.start(self.accounts.owner)
+
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
+        self._submitter.stop_sending()
+        self.prices.stop()
+        self._worker.stop()
+        self.reader.changes.close()
+        self.jobs.stop()
+        self.api_keys.stop()
+        self._submitter.stop(timeout_s)

@@ -1,0 +1,190 @@
+"""Writes a new job's row, then sends it once.
+
+Its promises: the row is on disk before anything is sent; the POST is made once; its outcome is written down, however
+long the ledger refuses.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from random import random
+from typing import Any
+
+import sqlalchemy as sa
+
+from dreamina_ui.api.client import RunComfy
+from dreamina_ui.api.pacing import Pace
+from dreamina_ui.errors import ApiError, InputError, LedgerError, SubmitUnclearError
+from dreamina_ui.jobs.worker import Worker
+from dreamina_ui.ledger.job import Job, State
+from dreamina_ui.ledger.ledger import Ledger, is_request_taken
+from dreamina_ui.media.store import MediaStore
+from dreamina_ui.spending.accounts import Account
+from dreamina_ui.spending.limits import SpendingGuard
+from dreamina_ui.spending.moderation import Moderation
+
+log = logging.getLogger(__name__)
+
+
+class Submitter:
+    """Submits jobs in the background.
+
+    Args:
+        guard, moderation: are asked in the transaction that writes a job's row.
+        worker: follows what was accepted.
+        pace: bounds of the pauses between attempts to write an outcome.
+        clock: gives the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        media: MediaStore,
+        guard: SpendingGuard,
+        moderation: Moderation,
+        worker: Worker,
+        pace: Pace,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self._media = media
+        self._guard = guard
+        self._moderation = moderation
+        self._worker = worker
+        self._pace = pace
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._submits: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(64, "submit")
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing new is sent."""
+        return self._stopping.is_set()
+
+    def stop_sending(self) -> None:
+        """Send nothing new; what is being sent goes on."""
+        self._stopping.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Send nothing new, and give what is being sent `timeout_s` seconds to be answered."""
+        self.stop_sending()
+        self._pool.shutdown(wait=False)
+        wait(list(self._submits.values()), timeout_s)
+
+    def wait_for(self, job_id: str) -> None:
+        """Wait until the outcome of a job's submit is written down."""
+        if sending := self._submits.get(job_id):
+            wait([sending])
+
+    def begin(
+        self,
+        job: Job,
+        account: Account,
+        *,
+        duplicate_since: float | None = None,
+        also: Callable[[sa.Connection, Job], None] | None = None,
+    ) -> Job:
+        """Write the row of a job whose folder is prepared, and have it submitted.
+
+        Args:
+            duplicate_since: a job of the same visitor with the same inputs, made since then, is returned instead.
+            also: for a job that nobody waits for: what to write in the transaction that writes its row; what it raises
+                undoes all. Such a job leaves room for another one where a limit on jobs at once holds.
+
+        Returns:
+            The job, or its duplicate, which is neither written nor sent again.
+
+        Raises:
+            LimitError, StoppedError, BlockedError, BlockedWordError: it is not admitted; there is no row.
+            LedgerError: the row could not be written; nothing was sent.
+        """
+        # Registered before the row is written: whoever reads the job may cancel it at once, and waits for this.
+        sending: Future[None] = Future()
+        self._submits[job.job_id] = sending
+        sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
+        try:
+            added = self._ledger.add(job, partial(self._admit, also), duplicate_since=duplicate_since)
+        except BaseException:
+            sending.set_result(None)
+            self._media.discard(job.job_id)
+            raise
+        if added is not job:
+            sending.set_result(None)
+            self._media.discard(job.job_id)
+            return added
+        once = threading.Lock()
+
+        def send() -> None:
+            if once.acquire(blocking=False):  # a pool that can start no thread raises, and still keeps the work
+                try:
+                    self._submit(job, account.client)
+                finally:
+                    sending.set_result(None)
+
+        try:
+            self._pool.submit(send)
+        except RuntimeError:  # no thread, or the program stops: then this writes down that nothing was sent
+            send()
+        return job
+
+    def _admit(self, also: Callable[[sa.Connection, Job], None] | None, connection: sa.Connection, job: Job) -> None:
+        self._moderation.check(connection, job)
+        self._guard.check(connection, job, spare=1 if also else 0)
+        if also:
+            also(connection, job)
+
+    def _submit(self, job: Job, client: RunComfy) -> None:
+        fields: dict[str, Any]
+        state: State
+        try:
+            if self.is_stopping:
+                state, fields = "failed", {"problem": "not_sent", "detail": "The program stopped before sending it."}
+            elif (job := self._ledger.job(job.job_id)).cancel_requested_at:
+                state, fields = "cancelled", {"cancel_outcome": "cancelled"}
+            else:
+                request_id = client.submit(job.model_id, job.inputs)
+                state, fields = "queued", {"request_id": request_id, "accepted_at": self._clock()}
+        except SubmitUnclearError as exc:
+            state, fields = "submit_unclear", {"problem": exc.kind, "detail": str(exc)}
+        except (ApiError, InputError) as exc:
+            state, fields = "failed", {"problem": exc.kind, "detail": str(exc)}
+            if isinstance(exc, ApiError):
+                self._moderation.on_refusal(job, exc)
+        except LedgerError as exc:  # raised by the read before the POST: nothing was sent
+            state, fields = "failed", {"problem": "not_sent", "detail": str(exc)}
+        except Exception as exc:
+            log.exception("Job %s: the submit broke", job.job_id[:8])
+            state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(exc).__name__}
+        self._write_outcome(job, state, fields)
+        if state == "queued":
+            self._worker.put(job.job_id, self._pace.min_s)
+
+    def _write_outcome(self, job: Job, state: State, fields: dict[str, Any]) -> None:
+        """Write a submit's outcome, however long the ledger refuses: a request_id exists nowhere else."""
+        failures = 0
+        while True:
+            try:
+                self._ledger.change(job, state, **fields)
+                return
+            except LedgerError as exc:
+                if is_request_taken(exc):
+                    fields = {
+                        "problem": "submit_unclear",
+                        "detail": f"The service answered with request {fields.pop('request_id')}, "
+                        "which already belongs to another job.",
+                    }
+                    state = "submit_unclear"
+                    continue
+                failures += 1
+                log.error(
+                    "Job %s: the ledger refuses the submit's outcome (state %s, request_id %s): %s",
+                    job.job_id[:8], state, fields.get("request_id"), exc,
+                )  # fmt: skip
+                if self._stopping.wait(self._pace.fault_pause_s(failures, random())):
+                    return
