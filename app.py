@@ -1,73 +1,8 @@
-"""Starts the program: settings -> wire the services -> build the page -> launch. README.md says how to run it."""
+"""Starts the server, as `dreamina-ui serve` does. README.md has the details."""
 
 from __future__ import annotations
 
-import gc
-import logging
-import os
-import signal
-import sys
-from queue import SimpleQueue
-
-for name in [name for name, value in os.environ.items() if name.startswith("GRADIO_") and not value]:
-    del os.environ[name]  # empty means unset, as for our own settings; Gradio would fail on it
-os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would trust every client on this machine; ProxyHeaders decides
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # telemetry is the owner's choice
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "100000000")  # otherwise each event tabulates all past events
-
-from dreamina_ui.errors import DreaminaError
-from dreamina_ui.ops.data_dir import DataDir
-from dreamina_ui.ops.file_limits import allow_many
-from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
-from dreamina_ui.settings import forget_secrets, read_settings
-from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
-from dreamina_ui.wiring import build_services
-
-with skip_stub_files():
-    from dreamina_ui.web.app import build_app
-
-log = logging.getLogger("dreamina_ui")
-
-
-def main() -> None:
-    """Run until SIGTERM or Ctrl+C."""
-    # Each SQL statement releases the GIL and takes it again; by default another thread holds it for 5 ms meanwhile.
-    sys.setswitchinterval(0.0005)
-    allow_many()
-    stop: SimpleQueue[int] = SimpleQueue()  # its `put` may interrupt itself; an Event's `set` would deadlock
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: stop.put(number))
-    try:
-        settings = read_settings()
-        forget_secrets()  # programs that Gradio starts, such as its tunnel, must not inherit them
-        logs_json = settings.log_format == "json"
-        set_up_logging(settings.log_level, as_json=logs_json)
-        data_dir = DataDir(settings.data_dir)
-        services = build_services(settings, data_dir)
-        page, launch = build_app(settings, services)
-        services.start()
-        page.launch(quiet=logs_json, prevent_thread_lock=True, **launch)
-        take_over_uvicorn()
-        page.server.config.encoded_headers = []  # no Server header
-    except (DreaminaError, OSError) as exc:
-        print(f"Dreamina UI cannot start.\n{exc}", file=sys.stderr, flush=True)
-        os._exit(1)  # a sandbox or a worker may be running already
-    if logs_json:  # otherwise Gradio prints it
-        log.info("The page is at %s", page.share_url or page.local_url)
-    log.info("Jobs go to %s; their files are stored in %s", services.job_services.accounts.api_origin, data_dir.path)
-    if not settings.keeps_data:
-        log.warning("This Space has no persistent storage: all pictures and jobs are lost when it restarts")
-    gc.freeze()  # what exists now stays until the end: the garbage collector need not visit it
-    stop.get()
-
-    log.info("Stopping")
-    services.stop(timeout_s=2.0)
-    page.server.config.timeout_graceful_shutdown = 1  # otherwise open streams keep the server forever
-    page.close(verbose=False)
-    data_dir.release()
-    logging.shutdown()
-    os._exit(0)  # do not wait for an unanswered download or POST: its job resumes at the next start
-
+from dreamina_ui.web.serve import serve
 
 if __name__ == "__main__":
-    main()
+    serve()

@@ -1,28 +1,21 @@
-"""`python -m dreamina_ui`: the operator's command line."""
+"""`dreamina-ui`, or `python -m dreamina_ui`: the server, and the operator's commands."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import sys
+from dreamina_ui.cli.commands import app, run
 
-from dreamina_ui.cli.commands import app
+
+@app.command()
+def serve() -> None:
+    """Run the server until Ctrl+C; its settings are environment variables, see the README."""
+    from dreamina_ui.web.serve import serve  # it imports the whole page, which no other command needs
+
+    serve()
 
 
 def main() -> None:
     """Run one command and end with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a pipe may not take every character of a prompt
-    code: object = 1
-    try:
-        app(prog_name="python -m dreamina_ui")
-    except SystemExit as end:
-        code = end.code
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    os._exit(code if isinstance(code, int) else 0)  # other jobs' downloads would keep it; a server takes them up again
+    run()
 
 
 if __name__ == "__main__":

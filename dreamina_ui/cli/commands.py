@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
+import sys
 import threading
 import unicodedata
 from collections import Counter
@@ -18,6 +22,7 @@ import typer
 from filelock import Timeout
 from typer.core import TyperGroup
 
+from dreamina_ui import __version__
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.cli import export as copies
@@ -54,15 +59,30 @@ class _Commands(TyperGroup):
             raise typer.Exit(1) from None
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dreamina-ui {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=_Commands,
-    help="Look after the data folder of Dreamina UI, also while the server runs. "
-    "Exit codes: 0 fine, 1 a failure or something found, 2 a wrong call. Times are UTC.",
+    help="Run Dreamina UI, or look after its data folder, also while the server runs. "
+    "Exit codes: 0 success, 1 a failure or a finding, 2 wrong usage. Times are UTC.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version.", callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def _check_state(state: str) -> str:
@@ -348,3 +368,19 @@ def _say(text: str, *, err: bool = False) -> None:
         for character in text
     )
     typer.echo("".join(harmless), err=err)
+
+
+def run() -> None:
+    """Run the command of this process's arguments and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a pipe may not take every character of a prompt
+    program = Path(sys.argv[0]).stem
+    code: object = 1
+    try:
+        app(prog_name="python -m dreamina_ui" if program == "__main__" else program)
+    except SystemExit as end:
+        code = end.code
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code if isinstance(code, int) else 0)  # other jobs' downloads would hold it; a server resumes them

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from dreamina_ui import __version__
 from dreamina_ui.cli.commands import app
 from dreamina_ui.cli.data_dir_reader import PAGE_JOBS, Records, every_job, open_records
 from dreamina_ui.cli.export import backup
@@ -29,7 +31,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import read_logins
 from tests.support.bad_server import json_answer
-from tests.support.browser import OURS, ROOT, wait_for
+from tests.support.browser import OURS, ROOT, AppProcess, wait_for
 from tests.support.harness import TOKEN, Scene, Service, no_pause, png
 from tests.support.library_rows import NOON, Shelf, add_rows, make_job
 
@@ -674,6 +676,20 @@ def test_the_command_starts_quickly_and_without_gradio() -> None:
     seconds, *imported = done.stdout.split()
     assert imported == []
     assert float(seconds) < 2, "measured: 0.5 s"
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bug report begins with it."""
+    with pytest.raises(SystemExit) as end:
+        app(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"dreamina-ui {__version__}\n")
+
+
+def test_the_server_is_a_command_too(tmp_path: Path) -> None:
+    """Who installed the package has no app.py, and starts it from any folder."""
+    with AppProcess(tmp_path, "-m", "dreamina_ui", "serve") as server:
+        assert server.end(signal.SIGTERM) == 0
+        assert "Jobs go to" in server.output
 
 
 def test_a_pipe_that_closes_or_knows_few_characters_is_no_trouble(shelf: Shelf, tmp_path: Path) -> None:
