@@ -1,4 +1,4 @@
-"""The container's recipe, as far as it can be tried without a daemon that builds it."""
+"""The Dockerfile, as far as it can be tested without a Docker daemon."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ FINAL = LINES[max(number for number, line in enumerate(LINES) if line.startswith
 
 
 def argument(instruction: str) -> str:
-    """What stands behind the last such instruction of the image itself."""
+    """The argument of the last such instruction of the final image."""
     return next(line.partition(" ")[2] for line in reversed(FINAL) if line.startswith(f"{instruction} "))
 
 
-def test_everything_that_is_copied_is_there_and_sent_to_the_builder() -> None:
-    """A build that breaks on a moved file is found on the day of the move."""
-    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+def test_every_copied_file_exists_and_is_in_the_build_context() -> None:
+    """A moved file must not break the build unnoticed."""
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     sources = [line.split()[1] for line in LINES if line.startswith("COPY ") and "--from" not in line]
     assert {"app.py", "requirements.lock", "assets", "dreamina_ui"} == {*sources}
     for source in sources:
         assert (ROOT / source).exists()
-        assert any(fnmatch(source, pattern) for pattern in kept), source
+        assert any(fnmatch(source, pattern) for pattern in allowed), source
 
 
 def test_the_base_image_and_all_packages_are_pinned_by_hash() -> None:
@@ -42,8 +42,8 @@ def test_the_base_image_and_all_packages_are_pinned_by_hash() -> None:
     assert "pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock" in RECIPE
 
 
-def test_it_runs_as_nobody_special_and_keeps_its_data_in_the_volume() -> None:
-    """A hole in the program is no root on the machine, and an update loses no picture."""
+def test_it_runs_unprivileged_and_stores_its_data_in_the_volume() -> None:
+    """A vulnerability does not give root rights, and an update loses no images."""
     instructions = [line.split()[0] for line in FINAL]
     assert argument("USER") not in ("root", "0")
     assert instructions.index("USER") < instructions.index("CMD")
@@ -53,8 +53,8 @@ def test_it_runs_as_nobody_special_and_keeps_its_data_in_the_volume() -> None:
 
 
 @pytest.mark.parametrize("is_up", [True, False])
-def test_the_health_check_tells_up_from_down(app: AppProcess, is_up: bool) -> None:
-    """A container that hangs is started again, and one that works is left alone; the image has no curl."""
+def test_the_health_check_reports_whether_the_program_is_up(app: AppProcess, is_up: bool) -> None:
+    """A container that hangs is restarted, and one that works is not; the image has no curl."""
     python, *arguments = json.loads(argument("HEALTHCHECK").partition("CMD ")[2])
     assert python == "python"
     environment = os.environ | {"GRADIO_SERVER_PORT": str(app.port if is_up else closed_port())}
