@@ -80,19 +80,19 @@ def measure(folder: Path, job_counts: Sequence[int], rounds: int, with_browser: 
         rounds: how often each page is asked for.
     """
     with ExitStack() as stack:
-        shelves = [stack.enter_context(_Shelf(folder / str(count), count)) for count in job_counts]
+        libraries = [stack.enter_context(_RunningLibrary(folder / str(count), count)) for count in job_counts]
         for number in range(rounds + 3):
-            for name in shelves[0].pages:
-                for shelf in shelves[:: 1 if number % 2 else -1]:
-                    shelf.ask(name, counts=number >= 3)  # the first ones make connections and fill caches
-        for shelf in shelves:
-            shelf.walk_twice()
+            for name in libraries[0].pages:
+                for library in libraries[:: 1 if number % 2 else -1]:
+                    library.ask(name, counts=number >= 3)  # the first ones make connections and fill caches
+        for library in libraries:
+            library.walk_twice()
             if with_browser:
-                shelf.figures.browser_kb, shelf.figures.browser_files = _look(shelf.app.url)
-        return [shelf.figures for shelf in shelves]
+                library.figures.browser_kb, library.figures.browser_files = _look(library.app.url)
+        return [library.figures for library in libraries]
 
 
-class _Shelf:
+class _RunningLibrary:
     """One library with the program running on it."""
 
     def __init__(self, folder: Path, job_count: int) -> None:
@@ -107,7 +107,7 @@ class _Shelf:
         self._http.trust_env = False
         self.figures.took_ms = {name: [] for name in self.pages}
 
-    def __enter__(self) -> _Shelf:
+    def __enter__(self) -> _RunningLibrary:
         self.app.start()
         self.figures.start_s = self.app.wait_ready()
         return self
@@ -119,11 +119,11 @@ class _Shelf:
         """Ask for a page once, and note the time if it counts."""
         path, query, headers = self.pages[name]
         begun_s = time.perf_counter()
-        answer = self._http.get(f"{self.app.url}/dreamina/{path}", params=query, headers=headers, timeout=60)
+        response = self._http.get(f"{self.app.url}/dreamina/{path}", params=query, headers=headers, timeout=60)
         took_ms = (time.perf_counter() - begun_s) * 1000
-        answer.raise_for_status()
+        response.raise_for_status()
         if name == FIRST:
-            self.figures.json_kb = len(answer.content) / 1e3
+            self.figures.json_kb = len(response.content) / 1e3
         if counts:
             self.figures.took_ms[name].append(took_ms)
 
@@ -134,8 +134,8 @@ class _Shelf:
             begun_s = time.monotonic()
             count, after = 0, ""
             while after is not None:
-                answer = self._http.get(f"{self.app.url}/dreamina/library", params={"after": after}, timeout=60)
-                page = answer.json()
+                response = self._http.get(f"{self.app.url}/dreamina/library", params={"after": after}, timeout=60)
+                page = response.json()
                 count, after = count + len(page["entries"]), page["next"]
             self.figures.walk_s = time.monotonic() - begun_s
             assert count == len(self._wall), f"{count} of {len(self._wall)} places were seen"
@@ -165,7 +165,7 @@ def _pages(wall: Sequence[Entry]) -> dict[str, tuple[str, dict[str, str], dict[s
 
 
 def _look(url: str) -> tuple[float, int]:
-    """Open the library in a Chromium of 1280 x 900; returns kilobytes of all answers, and how many there were."""
+    """Open the library in a Chromium of 1280 x 900; returns kilobytes of all responses, and how many there were."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as tool:
@@ -224,14 +224,14 @@ def _table(large: Figures, small: Figures) -> str:
         shown = ["{:>5.1f} / {:>4.1f} ms".format(*p50_p95(one.took_ms[name])) for one in (large, small)]
         rows.append(f"{name:<34}  {shown[0]}   {shown[1]} {growth(large, small, name):>9.2f}")
     add("made in", "s", lambda one: one.made_s)
-    add("start until the first answer", "s", lambda one: one.start_s)
+    add("start until the first response", "s", lambda one: one.start_s)
     add("a walk through all pages", "s", lambda one: one.walk_s)
     for place, name in enumerate(("before", "after one walk", "after two")):
         add(f"memory {name}", "MB", lambda one, place=place: one.memory_mb[place])  # type: ignore[misc]
     add("JSON of a page", "kB", lambda one: one.json_kb)
     if large.browser_kb is not None:
         add("first view in a browser", "kB", lambda one: one.browser_kb or 0)
-        add("  in how many answers", "", lambda one: one.browser_files or 0)
+        add("  in how many responses", "", lambda one: one.browser_files or 0)
     return "\n".join(rows)
 
 

@@ -129,8 +129,8 @@ class Crowd:
 
     async def _open(self, places: asyncio.Semaphore) -> str:
         async with places:
-            async with self._ask("/", "") as (headers, answer):
-                await answer.read()
+            async with self._ask("/", "") as (headers, response):
+                await response.read()
             cookie = headers["set-cookie"].partition(";")[0]
             async with aclosing(self._events("/dreamina/events", cookie)) as stream:
                 async for _ in stream:  # no job yet: it ends at once
@@ -147,8 +147,8 @@ class Crowd:
 
     async def _press_and_watch(self, cookie: str, prompt: str) -> Heard:
         body = {"model_id": MODEL_ID, "inputs": INPUTS | {"prompt": prompt}}
-        async with self._ask("/dreamina/generate", cookie, body) as (_, answer):
-            told = json.loads(await answer.read())
+        async with self._ask("/dreamina/generate", cookie, body) as (_, response):
+            told = json.loads(await response.read())
         if "job_id" not in told:
             return Heard(prompt, f"refused: {told}", time.time())
         async with aclosing(self._events("/dreamina/events", cookie)) as stream:
@@ -158,8 +158,8 @@ class Crowd:
         return Heard(prompt, "stream broken", time.time())
 
     async def _events(self, path: str, cookie: str) -> AsyncGenerator[Any, None]:
-        async with self._ask(path, cookie) as (_, answer):
-            async for line in answer:  # the sizes of HTTP's chunks stand on lines of their own
+        async with self._ask(path, cookie) as (_, response):
+            async for line in response:  # the sizes of HTTP's chunks stand on lines of their own
                 if line.startswith(b"data: "):
                     yield json.loads(line[6:])
 

@@ -48,27 +48,27 @@ class _Handler(BaseHTTPRequestHandler):
             request_id = f"request-{len(self.server.pictures)}"
             self.server.pictures[request_id] = [Path(path) for path in json.loads(inputs["prompt"])]
             self.server.submitted_s = time.monotonic()
-        self._answer({"request_id": request_id})
+        self._respond({"request_id": request_id})
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path).path.strip("/").split("/")
         if parts == ["completed"]:
-            self._answer(self.server.completed_at)
+            self._respond(self.server.completed_at)
         elif parts[0] == "files":
             self._give(self.server.pictures[parts[1]][int(parts[2])])
         elif parts == [""]:
-            self._answer({})
+            self._respond({})
         elif parts[-1] == "status":
             is_completed = time.monotonic() - self.server.submitted_s >= RUN_S
             if is_completed:
                 self.server.completed_at.setdefault(parts[-2], time.time())
-            self._answer({"status": "completed" if is_completed else "in_progress"})
+            self._respond({"status": "completed" if is_completed else "in_progress"})
         else:
             names = range(len(self.server.pictures[parts[-2]]))
             images = [f"{self.server.origin}/files/{parts[-2]}/{name}" for name in names]
-            self._answer({"status": "completed", "output": {"images": images}})
+            self._respond({"status": "completed", "output": {"images": images}})
 
-    def _answer(self, value: Any) -> None:
+    def _respond(self, value: Any) -> None:
         body = json.dumps(value).encode()
         self._head("application/json", len(body))
         self.wfile.write(body)

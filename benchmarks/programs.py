@@ -111,15 +111,15 @@ class SandboxProgram(Program):
 
     def requests(self) -> list[dict[str, Any]]:
         """Every request it ever accepted: `request_id`, `inputs`, `status`, `count`."""
-        answer = _http.get(
+        response = _http.get(
             f"{self.url}/sandbox/requests", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=READY_S
         )
-        answer.raise_for_status()
-        found: list[dict[str, Any]] = answer.json()
+        response.raise_for_status()
+        found: list[dict[str, Any]] = response.json()
         return found
 
     def _is_ready(self) -> bool:
-        return _answers(f"{self.url}/sandbox/requests", 401)
+        return _is_up(f"{self.url}/sandbox/requests", 401)
 
 
 class Studio(Program):
@@ -156,11 +156,11 @@ class App(Studio):
         call = f"{self._url}/gradio_api/call/v2/generate"
         named = {"size" if key == "width×height" else key: value for key, value in inputs.items()}
         with contextlib.suppress(requests.RequestException):  # it may be killed at any moment
-            answer = _http.post(call, json=named, timeout=READY_S)
-            if not answer.ok:
-                log.warning("A press was answered with HTTP %d: %s", answer.status_code, answer.text[:500])
+            response = _http.post(call, json=named, timeout=READY_S)
+            if not response.ok:
+                log.warning("A press was answered with HTTP %d: %s", response.status_code, response.text[:500])
                 return
-            event_id = answer.json()["event_id"]
+            event_id = response.json()["event_id"]
             with _http.get(f"{call}/{event_id}", stream=True, timeout=READY_S) as stream:
                 for line in stream.iter_lines(chunk_size=1, decode_unicode=True):
                     if line.startswith("data: ["):
@@ -168,7 +168,7 @@ class App(Studio):
                         return
 
     def _is_ready(self) -> bool:
-        return _answers(f"{self._url}/dreamina/jobs", 200)
+        return _is_up(f"{self._url}/dreamina/jobs", 200)
 
 
 class BareStudio(Studio):
@@ -217,7 +217,7 @@ class BareStudio(Studio):
         return self._ready.is_set()
 
 
-def _answers(url: str, status_code: int) -> bool:
+def _is_up(url: str, status_code: int) -> bool:
     try:
         return _http.get(url, timeout=READY_S).status_code == status_code
     except requests.ConnectionError:

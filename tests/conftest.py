@@ -13,10 +13,10 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
-from tests.support.bad_server import Misbehaving
+from tests.support.bad_server import BadServer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
-from tests.support.harness import Scene, Service
-from tests.support.library_rows import Shelf
+from tests.support.harness import Harness, ScriptedApi
+from tests.support.library_rows import LibraryRows
 
 TOGETHER = (
     (
@@ -55,20 +55,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 
 @pytest.fixture
-def server() -> Iterator[Misbehaving]:
-    with Misbehaving() as running:
+def server() -> Iterator[BadServer]:
+    with BadServer() as running:
         yield running
 
 
 @pytest.fixture
-def service(server: Misbehaving) -> Service:
-    return Service(server)
+def service(server: BadServer) -> ScriptedApi:
+    return ScriptedApi(server)
 
 
 @pytest.fixture
-def scene(tmp_path: Path, service: Service) -> Iterator[Scene]:
+def harness(tmp_path: Path, service: ScriptedApi) -> Iterator[Harness]:
     """The job services against the scripted service; not started."""
-    made = Scene(tmp_path / "data", service.server.url)
+    made = Harness(tmp_path / "data", service.server.url)
     yield made
     made.close()
 
@@ -96,15 +96,15 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
 
 
 @pytest.fixture(scope="session")
-def stocked(scripted: ScriptedApp) -> ScriptedApp:
-    """The app whose library `shelf` fills."""
+def library_app(scripted: ScriptedApp) -> ScriptedApp:
+    """The app whose library `rows` fills."""
     return scripted
 
 
 @pytest.fixture
-def shelf(stocked: ScriptedApp) -> Iterator[Shelf]:
-    """The library of `stocked`, empty at first."""
-    made = Shelf(stocked.app.data)
+def rows(library_app: ScriptedApp) -> Iterator[LibraryRows]:
+    """The library of `library_app`, empty at first."""
+    made = LibraryRows(library_app.app.data)
     with closing(sqlite3.connect(made.path, timeout=10)) as connection, connection:
         for table in ("outputs", "state_changes", "jobs"):
             connection.execute(f"DELETE FROM {table}")

@@ -115,8 +115,8 @@ def _install_nginx() -> None:
 
 
 def _playwright_chromium() -> str | None:
-    answer = subprocess.run([PYTHON, "-c", _ASK_PLAYWRIGHT], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    return answer.stdout.strip() or None
+    response = subprocess.run([PYTHON, "-c", _ASK_PLAYWRIGHT], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return response.stdout.strip() or None
 
 
 def _is_root_on_debian() -> bool:

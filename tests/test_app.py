@@ -32,7 +32,7 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     service.launch()
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: _answers(service, url))
+        wait_for(lambda: _is_up(service, url))
         yield url
     finally:
         service.end(signal.SIGTERM)
@@ -106,8 +106,8 @@ def test_a_stop_is_quick_and_clean(stopping_apps: dict[str, AppProcess], name: s
     visitor = Visitor(app)
     visitor.press()
     events: list[tuple[str, Any]] = []
-    with visitor.http.get(f"{app.url}/dreamina/events", stream=True, timeout=30) as answer:
-        reader = threading.Thread(target=lambda: _read_all(answer, events))
+    with visitor.http.get(f"{app.url}/dreamina/events", stream=True, timeout=30) as response:
+        reader = threading.Thread(target=lambda: _read_all(response, events))
         reader.start()
         wait_for(lambda: events and events[-1][1][0]["state"] == "queued")
         assert app.end(*STOPS[name], timeout_s=5.0) == 0
@@ -115,14 +115,14 @@ def test_a_stop_is_quick_and_clean(stopping_apps: dict[str, AppProcess], name: s
     assert "rest" not in [event for event, _ in events], "the job goes on at the next start"
 
 
-def _read_all(answer: requests.Response, events: list[tuple[str, Any]]) -> None:
+def _read_all(response: requests.Response, events: list[tuple[str, Any]]) -> None:
     try:
-        events.extend(iter(read_events(answer)))
+        events.extend(iter(read_events(response)))
     except requests.RequestException:
         return
 
 
-def _answers(service: AppProcess, url: str) -> bool:
+def _is_up(service: AppProcess, url: str) -> bool:
     assert service.process.poll() is None, service.output
     try:
         return requests.get(f"{url}/sandbox/requests", timeout=5).status_code == 401

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from dreamina_ui import errors
 from dreamina_ui.api.client import CancelResponse, Price, ResultResponse, RunComfy, StatusResponse
-from tests.support.bad_server import Answer, Misbehaving, closed_port, json_answer
+from tests.support.bad_server import BadServer, ScriptedResponse, closed_port, json_response
 
 TOKEN = "tok-3f9c2a7be1d84c55"  # not a real one
 MODEL = "bytedance/dreamina-4-0/text-to-image"
@@ -42,7 +42,7 @@ class Client(RunComfy):
 
 
 @pytest.fixture
-def client(server: Misbehaving) -> Iterator[Client]:
+def client(server: BadServer) -> Iterator[Client]:
     made = Client(server.url)
     yield made
     made.close()
@@ -76,12 +76,12 @@ class TlsServer:
         self.url = f"https://127.1:{self._listener.getsockname()[1]}"  # this machine, and not by one of its known names
         self.seen = b""
 
-    def answer_one(self) -> threading.Thread:
-        thread = threading.Thread(target=self._answer, daemon=True)
+    def respond_once(self) -> threading.Thread:
+        thread = threading.Thread(target=self._respond, daemon=True)
         thread.start()
         return thread
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         try:
             with self._context.wrap_socket(self._listener.accept()[0], server_side=True) as connection:
                 self.seen = connection.recv(65_536)
@@ -94,9 +94,9 @@ class TlsServer:
 # What goes over the wire
 
 
-def test_submit_sends_the_inputs_unchanged_and_once(server: Misbehaving, client: Client) -> None:
+def test_submit_sends_the_inputs_unchanged_and_once(server: BadServer, client: Client) -> None:
     """The size key has a multiplication sign; an escaped or renamed key is another request than the one paid for."""
-    server.script(SUBMIT, json_answer({"request_id": "r-1", "status_url": "http://elsewhere.example/"}, 201))
+    server.script(SUBMIT, json_response({"request_id": "r-1", "status_url": "http://elsewhere.example/"}, 201))
     assert client.submit(MODEL, INPUTS) == "r-1"
     (seen,) = server.requests
     assert (seen.method, seen.target) == ("POST", SUBMIT)
@@ -106,18 +106,18 @@ def test_submit_sends_the_inputs_unchanged_and_once(server: Misbehaving, client:
     assert [value for name, value in seen.headers if TOKEN in value] == [f"Bearer {TOKEN}"]
 
 
-def test_a_number_as_request_id_becomes_text(server: Misbehaving, client: Client) -> None:
+def test_a_number_as_request_id_becomes_text(server: BadServer, client: Client) -> None:
     """A paid request must not be lost over the type of its name."""
-    server.script(SUBMIT, json_answer({"request_id": 123}))
+    server.script(SUBMIT, json_response({"request_id": 123}))
     assert client.submit(MODEL, INPUTS) == "123"
 
 
-def test_replies_carry_what_the_service_said(server: Misbehaving, client: Client) -> None:
+def test_replies_carry_what_the_service_said(server: BadServer, client: Client) -> None:
     """These four replies are all that the rest of the program knows of the service."""
-    server.script(STATUS, json_answer({"status": "in_queue", "queue_position": "3", "instance_id": None}))
+    server.script(STATUS, json_response({"status": "in_queue", "queue_position": "3", "instance_id": None}))
     server.script(
         RESULT,
-        json_answer(
+        json_response(
             {
                 "status": "completed",
                 "output": {"images": ["https://files.example/1.png"]},
@@ -129,8 +129,8 @@ def test_replies_carry_what_the_service_said(server: Misbehaving, client: Client
             }
         ),
     )
-    server.script(CANCEL, json_answer({"outcome": "cancelled", "status": "cancelled"}))
-    server.script(SUBMIT, json_answer({"base_price_usd": 0.03, "price_unit": "image", "pricing_note": "each"}))
+    server.script(CANCEL, json_response({"outcome": "cancelled", "status": "cancelled"}))
+    server.script(SUBMIT, json_response({"base_price_usd": 0.03, "price_unit": "image", "pricing_note": "each"}))
     assert client.status("r-1") == StatusResponse("in_queue", 3, None)
     assert client.result("r-1") == ResultResponse(
         "completed",
@@ -145,18 +145,18 @@ def test_replies_carry_what_the_service_said(server: Misbehaving, client: Client
     assert [seen.target for seen in server.requests] == [STATUS, RESULT + "?include_cost=true", CANCEL, SUBMIT]
 
 
-def test_reads_share_one_connection(server: Misbehaving, client: Client) -> None:
+def test_reads_share_one_connection(server: BadServer, client: Client) -> None:
     """Sixty polls with sixty TLS handshakes would be slow for us and rude to the service."""
-    server.script(STATUS, json_answer({"status": "in_queue"}), json_answer({"status": "x"}, chunked=True))
+    server.script(STATUS, json_response({"status": "in_queue"}), json_response({"status": "x"}, chunked=True))
     for _ in range(5):
         client.status("r-1")
     assert server.connections == 1
 
 
-def test_many_threads_share_one_client(server: Misbehaving, client: Client) -> None:
+def test_many_threads_share_one_client(server: BadServer, client: Client) -> None:
     """Every visitor's jobs are polled through the same client."""
     for number in range(64):
-        server.script(f"/v1/requests/r-{number}/status", json_answer({"status": f"s-{number}"}, delay_s=0.02))
+        server.script(f"/v1/requests/r-{number}/status", json_response({"status": f"s-{number}"}, delay_s=0.02))
     found: dict[int, str] = {}
 
     def poll(number: int) -> None:
@@ -173,12 +173,12 @@ def test_many_threads_share_one_client(server: Misbehaving, client: Client) -> N
 
 
 def test_a_proxy_and_a_cookie_change_nothing_on_this_machine(
-    server: Misbehaving, monkeypatch: pytest.MonkeyPatch
+    server: BadServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token for the sandbox must not pass through a proxy, and no call may depend on the one before."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
-    server.script(STATUS, Answer(body=b'{"status": "x"}', headers={"Set-Cookie": "who=me; Path=/"}))
+    server.script(STATUS, ScriptedResponse(body=b'{"status": "x"}', headers={"Set-Cookie": "who=me; Path=/"}))
     client = Client(server.url)
     client.status("r-1")
     client.status("r-1")
@@ -192,19 +192,19 @@ def test_only_a_certificate_that_is_vouched_for_gets_the_token(tmp_path: Path, m
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     api = TlsServer(tmp_path)
-    refused = api.answer_one()
+    refused = api.respond_once()
     assert type(raised(lambda: Client(api.url).status("r-1", attempts=1))) is errors.TransportError
     refused.join()
     assert api.seen == b""
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(api.certificate))
-    trusted = api.answer_one()
+    trusted = api.respond_once()
     assert Client(api.url).status("r-1", attempts=1).status == "in_progress"
     trusted.join()
     assert TOKEN.encode() in api.seen
 
 
-def test_a_proxy_on_the_way_out_never_sees_the_token(server: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_on_the_way_out_never_sees_the_token(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A company's proxy may be needed to get out, and may only carry what it cannot read."""
     monkeypatch.setenv("HTTPS_PROXY", server.url)
     monkeypatch.setenv("NO_PROXY", "")
@@ -287,7 +287,7 @@ def test_the_client_does_not_show_its_token() -> None:
     "request_id", ["", ".", "..", "a/b", "../x", "a\\b", "a b", "a\n", "a\x7f", "a\u2028b", "\ud800", "x" * 201, TOKEN]
 )
 def test_a_pasted_id_that_is_none_is_refused_unsent(
-    server: Misbehaving, client: Client, word: str, request_id: str
+    server: BadServer, client: Client, word: str, request_id: str
 ) -> None:
     """An id with a slash in it could reach another call of the API, with the owner's token."""
     exc = raised(lambda: getattr(client, word)(request_id))
@@ -301,17 +301,17 @@ def test_a_pasted_id_that_is_none_is_refused_unsent(
     [("a?b=c#d", "a%3Fb%3Dc%23d"), ("%2e%2e%2f", "%252e%252e%252f"), ("…é", "%E2%80%A6%C3%A9"), ("...", "...")],
 )
 def test_an_odd_id_stays_one_segment_of_the_path(
-    server: Misbehaving, client: Client, request_id: str, segment: str
+    server: BadServer, client: Client, request_id: str, segment: str
 ) -> None:
     """Whatever is pasted, it can only ever name a request."""
     path = f"/v1/requests/{segment}/status"
-    server.script(path, json_answer({"status": "completed"}))
+    server.script(path, json_response({"status": "completed"}))
     assert client.status(request_id).status == "completed"
     assert server.requests[0].target == path
 
 
 @pytest.mark.parametrize("model_id", ["", "/", "a//b", "../requests", "a/../b", "a/.", "a b", "a\nb"])
-def test_a_model_id_that_leaves_its_place_is_refused(server: Misbehaving, client: Client, model_id: str) -> None:
+def test_a_model_id_that_leaves_its_place_is_refused(server: BadServer, client: Client, model_id: str) -> None:
     """A broken model file must not turn a submit into some other call."""
     assert isinstance(raised(lambda: client.submit(model_id, INPUTS)), errors.InputError)
     assert isinstance(raised(lambda: client.price(model_id)), errors.InputError)
@@ -319,7 +319,7 @@ def test_a_model_id_that_leaves_its_place_is_refused(server: Misbehaving, client
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, "\ud800", b"x"])
-def test_inputs_that_are_no_json_are_refused_unsent(server: Misbehaving, client: Client, value: object) -> None:
+def test_inputs_that_are_no_json_are_refused_unsent(server: BadServer, client: Client, value: object) -> None:
     """NaN in a body is a request that the service may read in its own way, and bill."""
     assert isinstance(raised(lambda: client.submit(MODEL, {"scale": value})), errors.InputError)
     assert server.requests == []
@@ -328,50 +328,54 @@ def test_inputs_that_are_no_json_are_refused_unsent(server: Misbehaving, client:
 # A submit is never sent twice
 
 UNCLEAR = {
-    "hang up": Answer(hang_up=True),
-    "garbage": Answer(raw=b"\x00\x01 nonsense\r\n\r\n"),
-    "echo in the status line": Answer(raw=f"Bearer {TOKEN}\r\n\r\n".encode()),
-    "echo in a chunk": Answer(raw=f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{TOKEN}\r\n".encode()),
-    "cut in the head": Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
-    "cut in the body": json_answer({"request_id": "r-1"}, cut_after=9),
-    "cut in a chunk": json_answer({"request_id": "r-1"}, cut_after=9, chunked=True),
-    "claims too much": json_answer({"request_id": "r-1"}, length=500, close=True, cut_after=21),
+    "hang up": ScriptedResponse(hang_up=True),
+    "garbage": ScriptedResponse(raw=b"\x00\x01 nonsense\r\n\r\n"),
+    "echo in the status line": ScriptedResponse(raw=f"Bearer {TOKEN}\r\n\r\n".encode()),
+    "echo in a chunk": ScriptedResponse(
+        raw=f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{TOKEN}\r\n".encode()
+    ),
+    "cut in the head": ScriptedResponse(raw=b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "cut in the body": json_response({"request_id": "r-1"}, cut_after=9),
+    "cut in a chunk": json_response({"request_id": "r-1"}, cut_after=9, chunked=True),
+    "claims too much": json_response({"request_id": "r-1"}, length=500, close=True, cut_after=21),
     # Its server closes the connection and says so: else the next call may meet it just before it is gone.
-    "claims too little": Answer(body=b'{"request_id": "r-1"}', headers={"Connection": "close"}, length=5),
-    "html": Answer(body=b"<html>hello</html>"),
-    "empty": Answer(204),
-    "not utf-8": Answer(body=b'{"request_id": "\xff"}'),
-    "a list": json_answer(["r-1"]),
-    "a broken gzip": Answer(body=b"\x1f\x8bnonsense", headers={"Content-Encoding": "gzip"}),
-    "no request_id": json_answer({"status": "in_queue"}),
-    "empty request_id": json_answer({"request_id": ""}),
-    "null request_id": json_answer({"request_id": None}),
-    "odd request_id": json_answer({"request_id": {"id": 1}}),
-    "huge request_id": json_answer({"request_id": 10**300}),
-    "true request_id": json_answer({"request_id": True}),
-    "path as request_id": json_answer({"request_id": "../../models"}),
-    "deep": Answer(body=b'{"a":' * 100_000),
-    "deep and whole": Answer(body=b'{"a":' * 100 + b"1" + b"}" * 100),
-    "500": Answer(500),
-    "502 html": Answer(502, b"<html>bad gateway</html>"),
-    "503 with Retry-After": Answer(503, headers={"Retry-After": "1"}),
-    "504 json": json_answer({"message": f"timeout for {TOKEN}"}, 504),
-    "internal error, 500": json_answer({"error_code": 500001, "message": "internal"}, 500),
-    "internal error, 200": json_answer({"error_code": "500001", "message": "internal"}),
-    "internal error, 400": json_answer({"error_code": 500001}, 400),
-    "odd error with an id": json_answer({"error_code": 7, "request_id": "r-9"}),
-    "408": Answer(408),
-    "600": Answer(600),
-    **{f"redirect {code}": Answer(code, b"x", {"Location": SUBMIT}) for code in (301, 302, 303, 307, 308)},
-    "304": Answer(304),
-    "redirect with an odd error": json_answer({"error_code": 7}, 302),
+    "claims too little": ScriptedResponse(body=b'{"request_id": "r-1"}', headers={"Connection": "close"}, length=5),
+    "html": ScriptedResponse(body=b"<html>hello</html>"),
+    "empty": ScriptedResponse(204),
+    "not utf-8": ScriptedResponse(body=b'{"request_id": "\xff"}'),
+    "a list": json_response(["r-1"]),
+    "a broken gzip": ScriptedResponse(body=b"\x1f\x8bnonsense", headers={"Content-Encoding": "gzip"}),
+    "no request_id": json_response({"status": "in_queue"}),
+    "empty request_id": json_response({"request_id": ""}),
+    "null request_id": json_response({"request_id": None}),
+    "odd request_id": json_response({"request_id": {"id": 1}}),
+    "huge request_id": json_response({"request_id": 10**300}),
+    "true request_id": json_response({"request_id": True}),
+    "path as request_id": json_response({"request_id": "../../models"}),
+    "deep": ScriptedResponse(body=b'{"a":' * 100_000),
+    "deep and whole": ScriptedResponse(body=b'{"a":' * 100 + b"1" + b"}" * 100),
+    "500": ScriptedResponse(500),
+    "502 html": ScriptedResponse(502, b"<html>bad gateway</html>"),
+    "503 with Retry-After": ScriptedResponse(503, headers={"Retry-After": "1"}),
+    "504 json": json_response({"message": f"timeout for {TOKEN}"}, 504),
+    "internal error, 500": json_response({"error_code": 500001, "message": "internal"}, 500),
+    "internal error, 200": json_response({"error_code": "500001", "message": "internal"}),
+    "internal error, 400": json_response({"error_code": 500001}, 400),
+    "odd error with an id": json_response({"error_code": 7, "request_id": "r-9"}),
+    "408": ScriptedResponse(408),
+    "600": ScriptedResponse(600),
+    **{f"redirect {code}": ScriptedResponse(code, b"x", {"Location": SUBMIT}) for code in (301, 302, 303, 307, 308)},
+    "304": ScriptedResponse(304),
+    "redirect with an odd error": json_response({"error_code": 7}, 302),
 }
 
 
-@pytest.mark.parametrize("answer", UNCLEAR.values(), ids=UNCLEAR.keys())
-def test_a_lost_answer_is_unclear_and_never_sent_again(server: Misbehaving, client: Client, answer: Answer) -> None:
+@pytest.mark.parametrize("response", UNCLEAR.values(), ids=UNCLEAR.keys())
+def test_a_lost_answer_is_unclear_and_never_sent_again(
+    server: BadServer, client: Client, response: ScriptedResponse
+) -> None:
     """A second POST is a second bill, and calling a lost answer a failure invites the person to press again."""
-    server.script(SUBMIT, answer)
+    server.script(SUBMIT, response)
     exc = raised(lambda: client.submit(MODEL, INPUTS))
     assert isinstance(exc, errors.SubmitUnclearError)
     assert "billed" in str(exc)
@@ -379,9 +383,9 @@ def test_a_lost_answer_is_unclear_and_never_sent_again(server: Misbehaving, clie
     assert client.pauses == []
 
 
-def test_an_unclear_submit_keeps_the_id_it_was_told(server: Misbehaving, client: Client) -> None:
+def test_an_unclear_submit_keeps_the_id_it_was_told(server: BadServer, client: Client) -> None:
     """With the id, the request can be looked up in place of being paid for twice."""
-    server.script(SUBMIT, json_answer({"error_code": 500001, "request_id": "r-9"}))
+    server.script(SUBMIT, json_response({"error_code": 500001, "request_id": "r-9"}))
     exc = raised(lambda: client.submit(MODEL, INPUTS))
     assert isinstance(exc, errors.SubmitUnclearError)
     assert exc.request_id == "r-9"
@@ -389,11 +393,11 @@ def test_an_unclear_submit_keeps_the_id_it_was_told(server: Misbehaving, client:
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(silent=True), json_answer({"request_id": "r-1"}, piece_bytes=1, piece_pause_s=0.02)]
+    "response", [ScriptedResponse(silent=True), json_response({"request_id": "r-1"}, piece_bytes=1, piece_pause_s=0.02)]
 )
-def test_a_submit_that_takes_too_long_is_unclear(server: Misbehaving, answer: Answer) -> None:
+def test_a_submit_that_takes_too_long_is_unclear(server: BadServer, response: ScriptedResponse) -> None:
     """Silence is no refusal: the request may be running."""
-    server.script(SUBMIT, answer)
+    server.script(SUBMIT, response)
     client = Client(server.url, submit_timeout_s=0.1)
     assert isinstance(raised(lambda: client.submit(MODEL, INPUTS)), errors.SubmitUnclearError)
     assert len(server.requests) == 1
@@ -408,7 +412,7 @@ def test_without_a_connection_nothing_was_sent(scheme: str) -> None:
     assert "Nothing was sent" in str(exc)
 
 
-def test_without_a_tls_handshake_nothing_was_sent(server: Misbehaving) -> None:
+def test_without_a_tls_handshake_nothing_was_sent(server: BadServer) -> None:
     """A refused certificate is found out before the first byte of the inputs."""
     client = Client(server.url.replace("http:", "https:"))
     exc = raised(lambda: client.submit(MODEL, INPUTS))
@@ -417,88 +421,88 @@ def test_without_a_tls_handshake_nothing_was_sent(server: Misbehaving) -> None:
     assert server.requests == []
 
 
-def test_a_stale_connection_never_makes_a_submit_unclear(server: Misbehaving, client: Client) -> None:
+def test_a_stale_connection_never_makes_a_submit_unclear(server: BadServer, client: Client) -> None:
     """A service closes idle connections; a submit that falls on one would be lost for no reason."""
     server.cut_reused = True
-    server.script(STATUS, json_answer({"status": "in_queue"}))
-    server.script(SUBMIT, json_answer({"request_id": "r-2"}))
+    server.script(STATUS, json_response({"status": "in_queue"}))
+    server.script(SUBMIT, json_response({"request_id": "r-2"}))
     client.status("r-1")
     assert client.submit(MODEL, INPUTS) == "r-2"
     assert client.submit(MODEL, INPUTS) == "r-2"
     assert len(server.requests_for("POST")) == 2
 
 
-def test_a_stale_connection_only_costs_a_read_one_more_attempt(server: Misbehaving, client: Client) -> None:
+def test_a_stale_connection_only_costs_a_read_one_more_attempt(server: BadServer, client: Client) -> None:
     """Polling goes on over a connection that the service has just closed."""
     server.cut_reused = True
-    server.script(STATUS, json_answer({"status": "in_queue"}))
+    server.script(STATUS, json_response({"status": "in_queue"}))
     assert [client.status("r-1").status for _ in range(3)] == ["in_queue"] * 3
 
 
 # Refusals
 
-REFUSALS: dict[str, tuple[Answer, type[errors.ResponseError]]] = {
-    "401": (Answer(401, b"<html>"), errors.AuthError),
-    "403": (Answer(403), errors.AuthError),
-    "402": (Answer(402), errors.BalanceError),
-    "429": (Answer(429), errors.RateLimitError),
-    "422": (Answer(422), errors.ResponseError),
-    "409": (Answer(409), errors.ResponseError),
-    "425": (Answer(425), errors.ResponseError),
-    "413 html": (Answer(413, b"<html>too large</html>"), errors.ResponseError),
-    "401001": (json_answer({"error_code": 401001}), errors.AuthError),
-    "400004": (json_answer({"error_code": 400004}, 400), errors.AuthError),
-    "400002": (json_answer({"error_code": "400002"}, 400), errors.BalanceError),
-    "400001": (json_answer({"error_code": 400001}), errors.ResponseError),
-    "403001": (json_answer({"error_code": 403001}, 403), errors.ResponseError),
-    "422001": (json_answer({"error_code": 422001}), errors.ResponseError),
-    "code before status": (json_answer({"error_code": 400002}, 500), errors.BalanceError),
-    "an odd code": (json_answer({"error_code": "E_NO"}), errors.ResponseError),
+REFUSALS: dict[str, tuple[ScriptedResponse, type[errors.ResponseError]]] = {
+    "401": (ScriptedResponse(401, b"<html>"), errors.AuthError),
+    "403": (ScriptedResponse(403), errors.AuthError),
+    "402": (ScriptedResponse(402), errors.BalanceError),
+    "429": (ScriptedResponse(429), errors.RateLimitError),
+    "422": (ScriptedResponse(422), errors.ResponseError),
+    "409": (ScriptedResponse(409), errors.ResponseError),
+    "425": (ScriptedResponse(425), errors.ResponseError),
+    "413 html": (ScriptedResponse(413, b"<html>too large</html>"), errors.ResponseError),
+    "401001": (json_response({"error_code": 401001}), errors.AuthError),
+    "400004": (json_response({"error_code": 400004}, 400), errors.AuthError),
+    "400002": (json_response({"error_code": "400002"}, 400), errors.BalanceError),
+    "400001": (json_response({"error_code": 400001}), errors.ResponseError),
+    "403001": (json_response({"error_code": 403001}, 403), errors.ResponseError),
+    "422001": (json_response({"error_code": 422001}), errors.ResponseError),
+    "code before status": (json_response({"error_code": 400002}, 500), errors.BalanceError),
+    "an odd code": (json_response({"error_code": "E_NO"}), errors.ResponseError),
 }
 
 
-@pytest.mark.parametrize(("answer", "kind"), REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize(("response", "kind"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_a_refused_submit_says_so(
-    server: Misbehaving, client: Client, answer: Answer, kind: type[errors.ResponseError]
+    server: BadServer, client: Client, response: ScriptedResponse, kind: type[errors.ResponseError]
 ) -> None:
     """A clear no costs nothing, and the kind of it tells the person what to change."""
-    server.script(SUBMIT, answer)
+    server.script(SUBMIT, response)
     exc = raised(lambda: client.submit(MODEL, INPUTS))
     assert type(exc) is kind
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("word", ["status", "result", "cancel"])
-@pytest.mark.parametrize(("answer", "kind"), REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize(("response", "kind"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_a_refused_question_says_so_and_keeps_the_id(
-    server: Misbehaving, client: Client, word: str, answer: Answer, kind: type[errors.ResponseError]
+    server: BadServer, client: Client, word: str, response: ScriptedResponse, kind: type[errors.ResponseError]
 ) -> None:
     """The same no means the same for every call."""
-    server.script(f"/v1/requests/r-1/{word}", answer)
+    server.script(f"/v1/requests/r-1/{word}", response)
     exc = raised(lambda: getattr(client, word)("r-1"))
     assert type(exc) is kind
     assert isinstance(exc, errors.ApiError)
     assert exc.request_id == "r-1"
-    repeated = kind is errors.RateLimitError or answer.status == 425
+    repeated = kind is errors.RateLimitError or response.status == 425
     assert len(server.requests) == (4 if repeated else 1)
 
 
-@pytest.mark.parametrize("answer", [Answer(404, b"<html>"), json_answer({"error_code": 404001})])
-def test_only_a_request_can_be_not_found(server: Misbehaving, client: Client, answer: Answer) -> None:
+@pytest.mark.parametrize("response", [ScriptedResponse(404, b"<html>"), json_response({"error_code": 404001})])
+def test_only_a_request_can_be_not_found(server: BadServer, client: Client, response: ScriptedResponse) -> None:
     """A model that is gone is another thing than a request that the service has forgotten."""
     for path in (STATUS, RESULT, CANCEL, SUBMIT):
-        server.script(path, answer)
+        server.script(path, response)
     for call in (client.status, client.result, client.cancel):
         assert type(raised(lambda call=call: call("r-1"))) is errors.RequestNotFoundError  # type: ignore[misc]
     assert type(raised(lambda: client.submit(MODEL, INPUTS))) is errors.ResponseError
     assert type(raised(lambda: client.price(MODEL))) is errors.ResponseError
 
 
-def test_a_refusal_carries_the_services_words_without_the_token(server: Misbehaving, client: Client) -> None:
+def test_a_refusal_carries_the_services_words_without_the_token(server: BadServer, client: Client) -> None:
     """The reason helps, the secret does not, and a novel or a control character would spoil the page."""
     words = f"bad\x1b[31m\nkey {TOKEN} " + "y" * 5000
     detail = [{"loc": ["scale"], "msg": f"got {TOKEN}", TOKEN: {"a": [TOKEN]}}]
-    server.script(SUBMIT, json_answer({"error_code": 422001, "error_message": words, "detail": detail}, 422))
+    server.script(SUBMIT, json_response({"error_code": 422001, "error_message": words, "detail": detail}, 422))
     exc = raised(lambda: client.submit(MODEL, INPUTS))
     assert isinstance(exc, errors.ResponseError)
     assert (exc.status_code, exc.error_code) == (422, 422001)
@@ -508,20 +512,20 @@ def test_a_refusal_carries_the_services_words_without_the_token(server: Misbehav
     assert str(exc).isprintable()
 
 
-def test_a_token_with_a_quote_is_hidden_too(server: Misbehaving) -> None:
+def test_a_token_with_a_quote_is_hidden_too(server: BadServer) -> None:
     """JSON writes such a character with a backslash, and a plain search would miss it."""
     token = 'tok"3f9c\\2a7b'
-    server.script(SUBMIT, json_answer({"error": {"key": token}, "detail": {"key": token}}, 400))
+    server.script(SUBMIT, json_response({"error": {"key": token}, "detail": {"key": token}}, 400))
     with pytest.raises(errors.ResponseError) as caught:
         Client(server.url, token).submit(MODEL, INPUTS)
     assert caught.value.detail == {"key": "***"}
     assert '{"key": "***"}' in str(caught.value)
 
 
-def test_a_flood_of_detail_is_cut(server: Misbehaving, client: Client) -> None:
+def test_a_flood_of_detail_is_cut(server: BadServer, client: Client) -> None:
     """A refusal is kept in memory and on disk; megabytes of it help nobody."""
     flood = {"error_code": 10**2000, "message": "m" * 100_000, "detail": [TOKEN + "z" * 100] * 1000}
-    server.script(SUBMIT, json_answer(flood, 422))
+    server.script(SUBMIT, json_response(flood, 422))
     exc = raised(lambda: client.submit(MODEL, INPUTS))
     assert isinstance(exc, errors.ResponseError)
     assert isinstance(exc.detail, str)
@@ -533,25 +537,27 @@ def test_a_flood_of_detail_is_cut(server: Misbehaving, client: Client) -> None:
 
 
 BROKEN = {
-    name: answer
-    for name, answer in UNCLEAR.items()
+    name: response
+    for name, response in UNCLEAR.items()
     if "request_id" not in name and name not in ("odd error with an id", "redirect with an odd error")
 }
 
 
 @pytest.mark.parametrize("word", ["status", "result", "cancel"])
-@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
-def test_a_read_survives_a_broken_answer(server: Misbehaving, client: Client, answer: Answer, word: str) -> None:
+@pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN.keys())
+def test_a_read_survives_a_broken_answer(
+    server: BadServer, client: Client, response: ScriptedResponse, word: str
+) -> None:
     """A picture already paid for is not lost over one bad moment of the network."""
-    server.script(f"/v1/requests/r-1/{word}", answer, json_answer({"status": "in_progress"}))
+    server.script(f"/v1/requests/r-1/{word}", response, json_response({"status": "in_progress"}))
     assert getattr(client, word)("r-1").status == "in_progress"
     assert len(client.pauses) == 1
 
 
-@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
-def test_a_read_gives_up_after_its_attempts(server: Misbehaving, client: Client, answer: Answer) -> None:
+@pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN.keys())
+def test_a_read_gives_up_after_its_attempts(server: BadServer, client: Client, response: ScriptedResponse) -> None:
     """The caller has a timetable of its own, and must get its thread back."""
-    server.script(STATUS, answer)
+    server.script(STATUS, response)
     exc = raised(lambda: client.status("r-1", attempts=2))
     assert isinstance(exc, errors.TransportError | errors.ProtocolError)
     assert exc.request_id == "r-1"
@@ -560,9 +566,9 @@ def test_a_read_gives_up_after_its_attempts(server: Misbehaving, client: Client,
     assert len(server.requests) == 2
 
 
-def test_pauses_grow_and_are_spread(server: Misbehaving) -> None:
+def test_pauses_grow_and_are_spread(server: BadServer) -> None:
     """A hundred clients that come back in step would hold a service down that is getting up."""
-    server.script(STATUS, Answer(503))
+    server.script(STATUS, ScriptedResponse(503))
     late, early = Client(server.url, attempts=7), Client(server.url, attempts=7, random=lambda: 0.0)
     for client in (late, early):
         assert isinstance(raised(lambda client=client: client.status("r-1")), errors.TransportError)  # type: ignore[misc]
@@ -584,9 +590,9 @@ def test_pauses_grow_and_are_spread(server: Misbehaving) -> None:
         ("Sat, 01 Jan 2000 00:00:00 GMT", 0, 0.5),
     ],
 )
-def test_a_wish_for_patience_is_honoured(server: Misbehaving, header: str, told: float | None, paused: float) -> None:
+def test_a_wish_for_patience_is_honoured(server: BadServer, header: str, told: float | None, paused: float) -> None:
     """Coming back too soon is refused again; waiting an hour would look like a hang."""
-    server.script(STATUS, Answer(429, headers={"Retry-After": header}))
+    server.script(STATUS, ScriptedResponse(429, headers={"Retry-After": header}))
     client = Client(server.url, attempts=2)
     exc = raised(lambda: client.status("r-1"))
     assert isinstance(exc, errors.RateLimitError)
@@ -594,54 +600,56 @@ def test_a_wish_for_patience_is_honoured(server: Misbehaving, header: str, told:
     assert client.pauses == [paused]
 
 
-def test_a_wish_for_patience_may_be_a_date(server: Misbehaving, client: Client) -> None:
+def test_a_wish_for_patience_may_be_a_date(server: BadServer, client: Client) -> None:
     """HTTP allows both forms, and a gateway in between may choose."""
-    server.script(STATUS, Answer(429, headers={"Retry-After": formatdate(time.time() + 30, usegmt=True)}))
+    server.script(STATUS, ScriptedResponse(429, headers={"Retry-After": formatdate(time.time() + 30, usegmt=True)}))
     exc = raised(lambda: client.status("r-1", attempts=1))
     assert isinstance(exc, errors.RateLimitError)
     assert exc.retry_after_s == pytest.approx(30, abs=5)
 
 
-def test_no_redirect_is_followed(server: Misbehaving, client: Client) -> None:
+def test_no_redirect_is_followed(server: BadServer, client: Client) -> None:
     """A redirect is how a token would travel to a stranger; its body must not be read without a limit either."""
-    with Misbehaving() as stranger:
+    with BadServer() as stranger:
         for code in (301, 302, 303, 307, 308):
-            server.script(STATUS, Answer(code, b"x" * 100, {"Location": f"{stranger.url}/steal"}))
+            server.script(STATUS, ScriptedResponse(code, b"x" * 100, {"Location": f"{stranger.url}/steal"}))
             exc = raised(lambda: client.status("r-1", attempts=1))
             assert isinstance(exc, errors.ProtocolError)
             assert "redirect" in str(exc)
-        server.script(STATUS, Answer(302, b"x" * 5_000_000, {"Location": f"{stranger.url}/steal"}))
+        server.script(STATUS, ScriptedResponse(302, b"x" * 5_000_000, {"Location": f"{stranger.url}/steal"}))
         assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
         assert stranger.connections == 0
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
-        Answer(body=b'{"status": "' + b"x" * 5_000_000 + b'"}'),
-        Answer(body=b'{"status": "' + b"x" * 5_000_000 + b'"}', no_length=True),
-        Answer(body=b'{"status": "' + b"x" * 5_000_000 + b'"}', chunked=True),
-        Answer(body=gzip.compress(b'{"status": "' + b"x" * 50_000_000 + b'"}'), headers={"Content-Encoding": "gzip"}),
+        ScriptedResponse(body=b'{"status": "' + b"x" * 5_000_000 + b'"}'),
+        ScriptedResponse(body=b'{"status": "' + b"x" * 5_000_000 + b'"}', no_length=True),
+        ScriptedResponse(body=b'{"status": "' + b"x" * 5_000_000 + b'"}', chunked=True),
+        ScriptedResponse(
+            body=gzip.compress(b'{"status": "' + b"x" * 50_000_000 + b'"}'), headers={"Content-Encoding": "gzip"}
+        ),
     ],
     ids=["length", "no length", "chunked", "gzip"],
 )
-def test_a_huge_answer_is_not_swallowed(server: Misbehaving, client: Client, answer: Answer) -> None:
+def test_a_huge_answer_is_not_swallowed(server: BadServer, client: Client, response: ScriptedResponse) -> None:
     """Sixty-four threads that each read what they are sent would end the program."""
-    server.script(STATUS, answer)
+    server.script(STATUS, response)
     assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
 
 
-def test_a_gzipped_answer_is_read(server: Misbehaving, client: Client) -> None:
+def test_a_gzipped_answer_is_read(server: BadServer, client: Client) -> None:
     """Gateways compress when they like."""
     body = gzip.compress(json.dumps({"status": "in_queue", "note": "x" * 100_000}).encode())
-    server.script(STATUS, Answer(body=body, headers={"Content-Encoding": "gzip"}, piece_bytes=7))
+    server.script(STATUS, ScriptedResponse(body=body, headers={"Content-Encoding": "gzip"}, piece_bytes=7))
     assert client.status("r-1").status == "in_queue"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_trickling_answer_does_not_hold_a_thread(server: Misbehaving, chunked: bool) -> None:
+def test_a_trickling_answer_does_not_hold_a_thread(server: BadServer, chunked: bool) -> None:
     """One byte a second resets every time-out of the socket; only a clock of our own ends it."""
-    server.script(STATUS, Answer(body=b" " * 1000, piece_bytes=1, piece_pause_s=0.01, chunked=chunked))
+    server.script(STATUS, ScriptedResponse(body=b" " * 1000, piece_bytes=1, piece_pause_s=0.01, chunked=chunked))
     began = time.monotonic()
     client = Client(server.url, read_timeout_s=0.1)
     assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
@@ -652,26 +660,28 @@ def test_a_trickling_answer_does_not_hold_a_thread(server: Misbehaving, chunked:
 
 
 @pytest.mark.parametrize("status", ["succeeded", "paused_for_tea", "FAILED"])
-def test_an_unknown_status_is_kept(server: Misbehaving, client: Client, status: str) -> None:
+def test_an_unknown_status_is_kept(server: BadServer, client: Client, status: str) -> None:
     """The service may add a status any day; that is no reason to lose a request."""
-    server.script(STATUS, json_answer({"status": status}))
-    server.script(RESULT, json_answer({"status": status}))
+    server.script(STATUS, json_response({"status": status}))
+    server.script(RESULT, json_response({"status": status}))
     assert client.status("r-1").status == status
     assert client.result("r-1") == ResultResponse(status)
 
 
-def test_a_status_is_safe_to_show(server: Misbehaving, client: Client) -> None:
+def test_a_status_is_safe_to_show(server: BadServer, client: Client) -> None:
     """It goes onto the page and into the ledger as it is."""
-    server.script(STATUS, Answer(body=b'{"status": "a\\u0000b\\n' + TOKEN.encode() + b"\\ud800" + b"z" * 99 + b'"}'))
+    server.script(
+        STATUS, ScriptedResponse(body=b'{"status": "a\\u0000b\\n' + TOKEN.encode() + b"\\ud800" + b"z" * 99 + b'"}')
+    )
     status = client.status("r-1").status
     assert status.startswith("a b ***?zzz")
     assert len(status) == 60
 
 
 @pytest.mark.parametrize("reply", [{}, {"status": None}, {"status": ""}, {"status": 5}, {"status": ["x"]}])
-def test_an_answer_without_a_status_is_none(server: Misbehaving, client: Client, reply: dict[str, object]) -> None:
+def test_an_answer_without_a_status_is_none(server: BadServer, client: Client, reply: dict[str, object]) -> None:
     """A guessed status would move a job to where it is not."""
-    server.script(STATUS, json_answer(reply))
+    server.script(STATUS, json_response(reply))
     assert isinstance(raised(lambda: client.status("r-1")), errors.ProtocolError)
 
 
@@ -679,23 +689,23 @@ def test_an_answer_without_a_status_is_none(server: Misbehaving, client: Client,
     ("value", "position"), [(0, 0), ("12", 12), (-1, None), (1.5, None), (True, None), ("²", None), ([], None)]
 )
 def test_a_queue_position_is_a_count_or_nothing(
-    server: Misbehaving, client: Client, value: object, position: int | None
+    server: BadServer, client: Client, value: object, position: int | None
 ) -> None:
     """A place in the queue that is no number would be shown to people."""
-    server.script(STATUS, json_answer({"status": "in_queue", "queue_position": value}))
+    server.script(STATUS, json_response({"status": "in_queue", "queue_position": value}))
     assert client.status("r-1").queue_position == position
 
 
 @pytest.mark.parametrize("output", [["https://files.example/1.png"], "x", 1, False, []])
-def test_an_output_that_is_no_object_is_no_gallery(server: Misbehaving, client: Client, output: object) -> None:
+def test_an_output_that_is_no_object_is_no_gallery(server: BadServer, client: Client, output: object) -> None:
     """Never an empty gallery for a picture that was paid for."""
-    server.script(RESULT, json_answer({"status": "completed", "output": output}))
+    server.script(RESULT, json_response({"status": "completed", "output": output}))
     assert isinstance(raised(lambda: client.result("r-1")), errors.ProtocolError)
 
 
-def test_a_result_of_nothing_is_not_as_documented(server: Misbehaving, client: Client) -> None:
+def test_a_result_of_nothing_is_not_as_documented(server: BadServer, client: Client) -> None:
     """An empty object says neither that the request goes on nor that it ended."""
-    server.script(RESULT, json_answer({}))
+    server.script(RESULT, json_response({}))
     assert isinstance(raised(lambda: client.result("r-1")), errors.ProtocolError)
 
 
@@ -717,13 +727,16 @@ def test_a_result_of_nothing_is_not_as_documented(server: Misbehaving, client: C
         ("{}", None),
     ],
 )
-def test_a_cost_is_money_or_nothing(server: Misbehaving, client: Client, cost: str, usd: float | None) -> None:
+def test_a_cost_is_money_or_nothing(server: BadServer, client: Client, cost: str, usd: float | None) -> None:
     """Costs are added up; one NaN would spoil the sum for ever."""
     server.script(
-        RESULT, Answer(body=b'{"status": "completed", "output": {"x": NaN, "y": -1e999}, "cost": %s}' % cost.encode())
+        RESULT,
+        ScriptedResponse(
+            body=b'{"status": "completed", "output": {"x": NaN, "y": -1e999}, "cost": %s}' % cost.encode()
+        ),
     )
     assert client.result("r-1") == ResultResponse("completed", {"x": None, "y": None}, usd)
-    server.script(RESULT, Answer(body=b'{"status": "completed", "cost_usd": %s}' % cost.encode()))
+    server.script(RESULT, ScriptedResponse(body=b'{"status": "completed", "cost_usd": %s}' % cost.encode()))
     assert client.result("r-1").cost_usd == usd
 
 
@@ -740,18 +753,18 @@ def test_a_cost_is_money_or_nothing(server: Misbehaving, client: Client, cost: s
     ],
 )
 def test_a_failed_request_tells_its_own_error(
-    server: Misbehaving, client: Client, reply: dict[str, object], text: str | None
+    server: BadServer, client: Client, reply: dict[str, object], text: str | None
 ) -> None:
     """An `error_code` beside `failed` is the end of the request, not a fault of the call to be asked again."""
     for path in (RESULT, STATUS):
-        server.script(path, json_answer({"status": "failed", "output": None, **reply}))
+        server.script(path, json_response({"status": "failed", "output": None, **reply}))
     assert client.result("r-1") == ResultResponse("failed", error=text)
     assert client.status("r-1") == StatusResponse("failed")
 
 
-def test_a_server_error_does_not_fail_the_request(server: Misbehaving, client: Client) -> None:
+def test_a_server_error_does_not_fail_the_request(server: BadServer, client: Client) -> None:
     """`failed` in the error page of a gateway speaks of the call, not of the request."""
-    server.script(RESULT, json_answer({"status": "failed", "message": "try later"}, 502))
+    server.script(RESULT, json_response({"status": "failed", "message": "try later"}, 502))
     assert type(raised(lambda: client.result("r-1"))) is errors.TransportError
 
 
@@ -767,33 +780,33 @@ def test_a_server_error_does_not_fail_the_request(server: Misbehaving, client: C
     ],
 )
 def test_a_fault_of_ours_does_not_fail_the_request(
-    server: Misbehaving, client: Client, code: int, kind: type[Exception]
+    server: BadServer, client: Client, code: int, kind: type[Exception]
 ) -> None:
     """A revoked token says nothing about the picture; the job must wait for the new token, not fail."""
-    server.script(RESULT, json_answer({"status": "failed", "error_code": code}))
+    server.script(RESULT, json_response({"status": "failed", "error_code": code}))
     assert type(raised(lambda: client.result("r-1"))) is kind
 
 
-def test_a_cancel_may_say_little_or_no(server: Misbehaving, client: Client) -> None:
+def test_a_cancel_may_say_little_or_no(server: BadServer, client: Client) -> None:
     """The page has three answers to a cancel: done, too late, not confirmed."""
-    server.script(CANCEL, json_answer({}), json_answer({"message": "not cancellable"}, 409))
+    server.script(CANCEL, json_response({}), json_response({"message": "not cancellable"}, 409))
     assert client.cancel("r-1") == CancelResponse(None, None)
     assert type(raised(lambda: client.cancel("r-1"))) is errors.ResponseError
     assert [seen.body for seen in server.requests] == [b"", b""]
 
 
-def test_a_price_that_is_not_told_is_none(server: Misbehaving, client: Client) -> None:
+def test_a_price_that_is_not_told_is_none(server: BadServer, client: Client) -> None:
     """No price is honest; a price of nothing is not."""
-    server.script(SUBMIT, json_answer({"base_price_usd": "call us", "price_unit": None}))
+    server.script(SUBMIT, json_response({"base_price_usd": "call us", "price_unit": None}))
     assert client.price(MODEL) == Price(None, None, None)
 
 
 def test_the_log_has_one_line_per_call_and_no_secret(
-    server: Misbehaving, client: Client, caplog: pytest.LogCaptureFixture
+    server: BadServer, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Logs are pasted into bug reports."""
     caplog.set_level(logging.DEBUG)
-    server.script(SUBMIT, json_answer({"request_id": "r-1", "echo": TOKEN}), Answer(hang_up=True))
+    server.script(SUBMIT, json_response({"request_id": "r-1", "echo": TOKEN}), ScriptedResponse(hang_up=True))
     client.submit(MODEL, INPUTS)
     raised(lambda: client.submit(MODEL, INPUTS))
     ours = [record.getMessage() for record in caplog.records if record.name == "dreamina_ui.api.client"]
@@ -816,17 +829,17 @@ BODIES = (REPLIES | JSON).map(lambda value: json.dumps(value).encode("utf-8", "r
 
 
 @pytest.fixture(scope="module")
-def steady() -> Iterator[Misbehaving]:
-    with Misbehaving() as running:
+def steady() -> Iterator[BadServer]:
+    with BadServer() as running:
         yield running
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(code=st.integers(200, 599) | st.sampled_from([200, 201]), body=BODIES)
-def test_whatever_comes_it_is_a_reply_or_one_of_our_errors(steady: Misbehaving, code: int, body: bytes) -> None:
+def test_whatever_comes_it_is_a_reply_or_one_of_our_errors(steady: BadServer, code: int, body: bytes) -> None:
     """A foreign exception would leave a job without a state, and a submit in doubt counted as refused."""
     steady.requests.clear()
-    steady.default = Answer(code, b"" if code in (204, 304) else body)
+    steady.default = ScriptedResponse(code, b"" if code in (204, 304) else body)
     client = Client(steady.url, attempts=2)
     try:
         assert client.submit(MODEL, INPUTS)

@@ -30,21 +30,21 @@ from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import read_logins
-from tests.support.bad_server import json_answer
-from tests.support.browser import OURS, ROOT, AppProcess, wait_for
-from tests.support.harness import TOKEN, Scene, Service, no_pause, png
-from tests.support.library_rows import NOON, Shelf, add_rows, make_job
+from tests.support.bad_server import json_response
+from tests.support.browser import OUR_VARIABLES, ROOT, AppProcess, wait_for
+from tests.support.harness import TOKEN, Harness, ScriptedApi, no_pause, png
+from tests.support.library_rows import NOON, LibraryRows, add_rows, make_job
 
 SERVER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
 from dreamina_ui.ops.data_dir import DataDir
-from tests.support.harness import FAST, Scene
+from tests.support.harness import FAST, Harness
 folder = DataDir(Path(sys.argv[1]))
-scene = Scene(folder.path, sys.argv[2])
-scene.pace = replace(FAST, adopt_s=0.02)
-scene.restart()
+harness = Harness(folder.path, sys.argv[2])
+harness.pace = replace(FAST, adopt_s=0.02)
+harness.restart()
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -65,7 +65,7 @@ Run = Callable[..., Ended]
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if OURS.search(name):
+        if OUR_VARIABLES.search(name):
             monkeypatch.delenv(name)
 
 
@@ -83,43 +83,43 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
+def rows(tmp_path: Path) -> Iterator[LibraryRows]:
     """A data folder that a test fills by hand."""
-    made = Shelf(tmp_path / "data")
+    made = LibraryRows(tmp_path / "data")
     yield made
     made.ledger.close()
 
 
 @pytest.fixture
-def records(shelf: Shelf) -> Records:
-    return Records(shelf.path.parent, shelf.ledger)
+def records(rows: LibraryRows) -> Records:
+    return Records(rows.path.parent, rows.ledger)
 
 
 @pytest.fixture
-def made(scene: Scene, service: Service) -> Job:
+def made(harness: Harness, service: ScriptedApi) -> Job:
     """A job with two pictures that the worker fetched."""
     service.completes(service.picture("1.png"), service.picture("2.png", (30, 90)))
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert job.state == "done"
     return job
 
 
 @pytest.fixture
-def running(scene: Scene) -> Iterator[Scene]:
+def running(harness: Harness) -> Iterator[Harness]:
     """The data folder of a server that runs in another process."""
-    command = [sys.executable, "-c", SERVER, str(scene.folder), scene.base_url]
+    command = [sys.executable, "-c", SERVER, str(harness.folder), harness.base_url]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         try:
             assert server.stdout.readline() == "ready\n"
-            yield scene
+            yield harness
         finally:
             server.kill()
 
 
 @pytest.fixture
-def token(monkeypatch: pytest.MonkeyPatch, service: Service) -> str:
+def token(monkeypatch: pytest.MonkeyPatch, service: ScriptedApi) -> str:
     """The owner's token, for a scripted service where RunComfy would be."""
     monkeypatch.setenv("RUNCOMFY_API_BASE_URL", service.server.url)
     monkeypatch.setenv("RUNCOMFY_API_TOKEN", TOKEN)
@@ -129,11 +129,11 @@ def token(monkeypatch: pytest.MonkeyPatch, service: Service) -> str:
 # --- list and show
 
 
-def test_a_list_names_every_job_newest_first(run: Run, shelf: Shelf) -> None:
+def test_a_list_names_every_job_newest_first(run: Run, rows: LibraryRows) -> None:
     """An operator who looks for a job sees it, also when the page shows it no longer."""
-    old = shelf.add("an old\nfox", cost_usd=0.03, archived_at=NOON)
-    gone = shelf.add("a deleted fox", files=0, created_at=NOON + 1)
-    new = shelf.add("x" * 300, files=2, created_at=NOON + 2, state="failed")
+    old = rows.add("an old\nfox", cost_usd=0.03, archived_at=NOON)
+    gone = rows.add("a deleted fox", files=0, created_at=NOON + 1)
+    new = rows.add("x" * 300, files=2, created_at=NOON + 2, state="failed")
     header, *lines = run("list").out.splitlines()
     assert header.split() == ["JOB", "STATE", "CREATED", "SIZE", "FILES", "USD", "PROMPT"]
     assert [line.split(maxsplit=6)[:6] for line in lines] == [
@@ -145,10 +145,10 @@ def test_a_list_names_every_job_newest_first(run: Run, shelf: Shelf) -> None:
     assert lines[2].endswith("  an old fox")
 
 
-def test_a_list_can_be_narrowed(run: Run, shelf: Shelf) -> None:
+def test_a_list_can_be_narrowed(run: Run, rows: LibraryRows) -> None:
     """Among thousands of jobs, the failed ones about foxes are found."""
     for number, (prompt, state) in enumerate([("Red FOX", "failed"), ("red hen", "failed"), ("red fox", "done")]):
-        shelf.add(prompt, files=0, state=state, created_at=NOON + number)
+        rows.add(prompt, files=0, state=state, created_at=NOON + number)
     assert _prompts(run("list", "--json")) == ["red fox", "red hen", "Red FOX"]
     assert _prompts(run("list", "--json", "--state", "failed", "--text", "fox red")) == ["Red FOX"]
     assert _prompts(run("list", "--json", "--limit", 2)) == ["red fox", "red hen"]
@@ -156,15 +156,15 @@ def test_a_list_can_be_narrowed(run: Run, shelf: Shelf) -> None:
     assert run("list", "--text", "owl").out.count("\n") == 1
 
 
-def test_every_job_is_read_once_across_pages(shelf: Shelf) -> None:
+def test_every_job_is_read_once_across_pages(rows: LibraryRows) -> None:
     """Jobs of the very same moment must not get lost between two pages."""
     made = [make_job(created_at=NOON + number // 7) for number in range(2 * PAGE_JOBS + 3)]
-    add_rows(shelf.path, made)
-    found = [(job.created_at, job.job_id) for job in every_job(shelf.ledger)]
+    add_rows(rows.path, made)
+    found = [(job.created_at, job.job_id) for job in every_job(rows.ledger)]
     assert found == sorted([(job.created_at, job.job_id) for job in made], reverse=True)
 
 
-def test_show_tells_every_field_state_and_file(run: Run, scene: Scene, made: Job) -> None:
+def test_show_tells_every_field_state_and_file(run: Run, harness: Harness, made: Job) -> None:
     """Who asks what happened to a paid job gets the whole answer."""
     told = json.loads(run("show", made.job_id, "--json").out)
     fields = set(Job.__dataclass_fields__) | {"state_changes"}
@@ -177,14 +177,14 @@ def test_show_tells_every_field_state_and_file(run: Run, scene: Scene, made: Job
     text = run("show", made.job_id).out
     assert all(f"\n{name}:" in f"\n{text}" for name in fields - {"outputs", "state_changes"})
     assert f"sha256 {made.outputs[1].sha256}" in text
-    assert str(scene.media.path(made.job_id, 1, "original")) in text
+    assert str(harness.media.path(made.job_id, 1, "original")) in text
     assert not any(output.file_key in text + str(told) for output in made.outputs), "who has the key may see the file"
 
 
-def test_a_job_is_found_by_the_start_of_its_id_and_by_its_request(run: Run, shelf: Shelf) -> None:
+def test_a_job_is_found_by_the_start_of_its_id_and_by_its_request(run: Run, rows: LibraryRows) -> None:
     """Logs show short ids, and RunComfy's site shows request ids."""
-    one = shelf.add(job_id="abcdef01" + "0" * 24, request_id="r%one")
-    two = shelf.add(job_id="abcdef02" + "0" * 24, request_id="abcdef03")
+    one = rows.add(job_id="abcdef01" + "0" * 24, request_id="r%one")
+    two = rows.add(job_id="abcdef02" + "0" * 24, request_id="abcdef03")
     for name in (one.job_id, "abcdef01", " ABCDEF01 ", "r%one"):
         assert json.loads(run("show", name, "--json").out)["job_id"] == one.job_id
     assert json.loads(run("show", "abcdef03", "--json").out)["job_id"] == two.job_id
@@ -195,9 +195,9 @@ def test_a_job_is_found_by_the_start_of_its_id_and_by_its_request(run: Run, shel
     assert [run("show", name).code for name in ("abcde", "abcdef04", "r%", "")] == [1, 1, 1, 1]
 
 
-def test_no_prompt_commands_the_terminal(run: Run, shelf: Shelf) -> None:
+def test_no_prompt_commands_the_terminal(run: Run, rows: LibraryRows) -> None:
     """A stranger's prompt must not clear the operator's screen, set its title, or turn text around."""
-    job = shelf.add("\x1b]0;owned\x07\x1b[2J\u202e\x9b31m fox\r日本\u3000語", detail="\x1b[8m")
+    job = rows.add("\x1b]0;owned\x07\x1b[2J\u202e\x9b31m fox\r日本\u3000語", detail="\x1b[8m")
     for ended in (run("list"), run("show", job.job_id), run("list", "--json"), run("show", job.job_id, "--json")):
         assert ended.code == 0
         assert all(character.isprintable() or character in "\n\u3000" for character in ended.out)
@@ -210,16 +210,16 @@ def test_no_prompt_commands_the_terminal(run: Run, shelf: Shelf) -> None:
 
 
 def test_a_request_comes_in_without_a_server(
-    run: Run, scene: Scene, service: Service, token: str, tmp_path: Path
+    run: Run, harness: Harness, service: ScriptedApi, token: str, tmp_path: Path
 ) -> None:
     """A request made elsewhere is fetched by one command, to its last byte."""
     service.status("in_queue", "in_queue", "completed")
     service.result({"status": "completed", "cost": 0.03, "output": {"images": [service.picture()]}})
     ended = run("attach", "r-1")
     assert ended.code == 0, ended.err
-    job = scene.ledger.by_request(service.server.url, "r-1")
+    job = harness.ledger.by_request(service.server.url, "r-1")
     assert job
-    path = scene.media.path(job.job_id, 0, "original")
+    path = harness.media.path(job.job_id, 0, "original")
     assert path
     assert path.read_bytes() == png()
     assert ended.out.splitlines()[0] == f"Job {job.job_id}: queued."
@@ -229,7 +229,7 @@ def test_a_request_comes_in_without_a_server(
     DataDir(tmp_path / "data").release()
 
 
-def test_a_request_that_failed_is_told_and_is_a_failure(run: Run, service: Service, token: str) -> None:
+def test_a_request_that_failed_is_told_and_is_a_failure(run: Run, service: ScriptedApi, token: str) -> None:
     """A script that attaches requests must see which one brought nothing."""
     service.status("failed")
     service.result({"status": "failed", "error": "the model broke"})
@@ -239,7 +239,7 @@ def test_a_request_that_failed_is_told_and_is_a_failure(run: Run, service: Servi
 
 
 def test_a_running_server_fetches_what_was_attached(
-    run: Run, running: Scene, service: Service, token: str, tmp_path: Path
+    run: Run, running: Harness, service: ScriptedApi, token: str, tmp_path: Path
 ) -> None:
     """The server holds the folder; the command only writes the row, and the files come."""
     service.completes(service.picture())
@@ -258,20 +258,20 @@ def test_a_running_server_fetches_what_was_attached(
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside a server", "without one"])
 def test_an_unknown_request_leaves_no_row(
-    request: pytest.FixtureRequest, run: Run, scene: Scene, service: Service, token: str, beside: bool
+    request: pytest.FixtureRequest, run: Run, harness: Harness, service: ScriptedApi, token: str, beside: bool
 ) -> None:
     """A slip of the pen must not leave a job that waits for ever."""
     if beside:
         request.getfixturevalue("running")
-    service.status(json_answer({"error_code": 404001, "message": "unknown"}, 404))
+    service.status(json_response({"error_code": 404001, "message": "unknown"}, 404))
     for wrong in ("r-1", "../r-1", token):
         ended = run("attach", wrong)
         assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
         assert token not in ended.err
-    assert list(every_job(scene.ledger)) == []
+    assert list(every_job(harness.ledger)) == []
 
 
-def test_the_sandbox_of_a_server_is_out_of_reach(run: Run, shelf: Shelf) -> None:
+def test_the_sandbox_of_a_server_is_out_of_reach(run: Run, rows: LibraryRows) -> None:
     """Without a token there is nobody to ask, and that is said."""
     ended = run("attach", "r-1")
     assert (ended.code, ended.err.count("\n")) == (1, 1)
@@ -301,14 +301,14 @@ def test_an_export_holds_the_originals_byte_for_byte(run: Run, made: Job, tmp_pa
     assert sorted(path.name for path in folder.parent.iterdir()) == ["pictures", "pictures.ZIP"]
 
 
-def test_an_export_takes_what_was_asked_for(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_an_export_takes_what_was_asked_for(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """The pictures of one week about foxes, and nothing that was deleted or put aside."""
     day = 86_400.0
-    fox, *_ = [shelf.add(text, created_at=NOON + n * day) for n, text in enumerate(["fox", "hen", "fox"])]
-    shelf.add("fox aside", archived_at=NOON)
-    deleted = shelf.add("fox deleted")
-    shelf.ledger.change(deleted.job_id, outputs=[replace(deleted.outputs[0], deleted_at=NOON)])
-    shelf.ledger.change(fox.job_id, outputs=[replace(fox.outputs[0], favorite_at=NOON)])
+    fox, *_ = [rows.add(text, created_at=NOON + n * day) for n, text in enumerate(["fox", "hen", "fox"])]
+    rows.add("fox aside", archived_at=NOON)
+    deleted = rows.add("fox deleted")
+    rows.ledger.change(deleted.job_id, outputs=[replace(deleted.outputs[0], deleted_at=NOON)])
+    rows.ledger.change(fox.job_id, outputs=[replace(fox.outputs[0], favorite_at=NOON)])
     assert _exported(run, tmp_path) == ["fox", "fox", "hen"]
     assert _exported(run, tmp_path, "--text", "fox") == ["fox", "fox"]
     assert _exported(run, tmp_path, "--favourites") == ["fox"]
@@ -318,13 +318,13 @@ def test_an_export_takes_what_was_asked_for(run: Run, shelf: Shelf, tmp_path: Pa
     assert not (tmp_path / "none.zip").exists()
 
 
-def test_an_export_repeated_adds_only_what_is_new(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_an_export_repeated_adds_only_what_is_new(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """A nightly export into one folder costs no second copy, and its manifest names all of it."""
     folder = tmp_path / "pictures"
-    shelf.add("first")
+    rows.add("first")
     run("export", folder)
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")}
-    shelf.add("second", created_at=NOON + 1)
+    rows.add("second", created_at=NOON + 1)
     assert run("export", folder, "--text", "second").code == 0
     assert run("export", folder).code == 0
     after = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")}
@@ -334,10 +334,10 @@ def test_an_export_repeated_adds_only_what_is_new(run: Run, shelf: Shelf, tmp_pa
     assert len(after) == 2
 
 
-def test_an_export_overwrites_nothing_of_anybody(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_an_export_overwrites_nothing_of_anybody(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """A picture that somebody retouched in that folder is theirs."""
     folder, archive = tmp_path / "pictures", tmp_path / "pictures.zip"
-    job = shelf.add()
+    job = rows.add()
     run("export", folder)
     (name,) = (path.name for path in folder.glob("*.png"))
     (folder / name).write_bytes(b"retouched")
@@ -361,10 +361,10 @@ def test_an_export_overwrites_nothing_of_anybody(run: Run, shelf: Shelf, tmp_pat
     assert [path.name for path in other.iterdir()] == ["manifest.json"]
 
 
-def test_an_export_tells_of_files_that_are_missing(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_an_export_tells_of_files_that_are_missing(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """A copy with a hole must not pass for a whole one."""
-    job = shelf.add(files=2)
-    lost = shelf.folder_of(job, job.outputs[0]) / "original.png"
+    job = rows.add(files=2)
+    lost = rows.folder_of(job, job.outputs[0]) / "original.png"
     lost.unlink()
     for target in (tmp_path / "pictures", tmp_path / "pictures.zip"):
         ended = run("export", target)
@@ -376,10 +376,10 @@ def test_an_export_tells_of_files_that_are_missing(run: Run, shelf: Shelf, tmp_p
 # --- verify
 
 
-def test_a_sound_folder_is_said_to_be_sound(run: Run, scene: Scene, service: Service, made: Job) -> None:
+def test_a_sound_folder_is_said_to_be_sound(run: Run, harness: Harness, service: ScriptedApi, made: Job) -> None:
     """A false alarm teaches people to look away."""
-    service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
-    refused = scene.wait(scene.generate(prompt="refused").job_id)
+    service.accept(json_response({"error_code": 422001, "message": "no"}, 422))
+    refused = harness.wait(harness.generate(prompt="refused").job_id)
     assert refused.state == "failed"
     for words in (["verify"], ["verify", "--quick"]):
         assert run(*words) == Ended(0, "Looked at 2 jobs and 2 files, 0.0 MB: all is well.\n", "")
@@ -407,11 +407,11 @@ def _flip(path: Path) -> None:
     ],
 )
 def test_each_kind_of_damage_is_found(
-    shelf: Shelf, records: Records, where: str, damage: Callable[[Path], object], kind: str, is_found_quickly: bool
+    rows: LibraryRows, records: Records, where: str, damage: Callable[[Path], object], kind: str, is_found_quickly: bool
 ) -> None:
     """A disk forgets in many ways; each is told with its path, and nothing else is."""
-    shelf.add("sound")
-    job = shelf.add("to be damaged")
+    rows.add("sound")
+    job = rows.add("to be damaged")
     path = Path(os.path.normpath(records.store.job_folder(job.job_id) / where))
     damage(path)
     for quick in (False, True):
@@ -420,10 +420,10 @@ def test_each_kind_of_damage_is_found(
         assert [(finding.kind, finding.path) for finding in report.findings] == wanted
 
 
-def test_findings_are_told_counted_and_a_failure(run: Run, shelf: Shelf, records: Records) -> None:
+def test_findings_are_told_counted_and_a_failure(run: Run, rows: LibraryRows, records: Records) -> None:
     """A cron job mails what `verify` prints when it fails."""
-    job = shelf.add(files=2)
-    lost = shelf.folder_of(job, job.outputs[0])
+    job = rows.add(files=2)
+    lost = rows.folder_of(job, job.outputs[0])
     shutil.rmtree(lost)
     stranger = records.store.folder / "ab" / ("ab" + "0" * 30) / "0" / "original.png"
     stranger.parent.mkdir(parents=True)
@@ -437,9 +437,9 @@ def test_findings_are_told_counted_and_a_failure(run: Run, shelf: Shelf, records
     ]
 
 
-def test_what_a_running_job_does_is_no_finding(shelf: Shelf, records: Records) -> None:
+def test_what_a_running_job_does_is_no_finding(rows: LibraryRows, records: Records) -> None:
     """While the server fetches, files come and go; what it has kept must be there all the same."""
-    job = shelf.add(state="saving")
+    job = rows.add(state="saving")
     folder = records.store.job_folder(job.job_id)
     (folder / "1.partial-0123456789abcdef").mkdir()
     (folder / "1").mkdir()
@@ -448,17 +448,17 @@ def test_what_a_running_job_does_is_no_finding(shelf: Shelf, records: Records) -
     assert _found(verify(records, pause=no_pause)) == ["missing"]
 
 
-def test_damaged_files_kept_aside_belong_to_their_row(shelf: Shelf, records: Records) -> None:
+def test_damaged_files_kept_aside_belong_to_their_row(rows: LibraryRows, records: Records) -> None:
     """What came damaged is kept for a look at it: no finding as long as its row says so."""
-    job = shelf.add(state="failed")
-    shelf.ledger.change(job.job_id, outputs=[Output(1, "image", "k", "damaged", note="cut")])
+    job = rows.add(state="failed")
+    rows.ledger.change(job.job_id, outputs=[Output(1, "image", "k", "damaged", note="cut")])
     (records.store.job_folder(job.job_id) / "1.damaged").mkdir()
     assert _found(verify(records, pause=no_pause)) == []
 
 
-def test_what_the_server_does_meanwhile_is_no_finding(shelf: Shelf, records: Records) -> None:
+def test_what_the_server_does_meanwhile_is_no_finding(rows: LibraryRows, records: Records) -> None:
     """A file is removed just before its row says so, and a folder is made just before its job's row."""
-    removed = shelf.add("deleted by a person")
+    removed = rows.add("deleted by a person")
     shutil.rmtree(records.store.job_folder(removed.job_id) / "0")
     born = make_job("made at this moment", state="submitting")
     records.store.job_folder(born.job_id).mkdir(parents=True)
@@ -466,27 +466,27 @@ def test_what_the_server_does_meanwhile_is_no_finding(shelf: Shelf, records: Rec
     fleeting.mkdir(parents=True)
 
     def meanwhile(_seconds: float) -> None:
-        shelf.ledger.change(removed.job_id, outputs=[replace(removed.outputs[0], state="deleted", note="person")])
-        shelf.ledger.add(born)
+        rows.ledger.change(removed.job_id, outputs=[replace(removed.outputs[0], state="deleted", note="person")])
+        rows.ledger.add(born)
         fleeting.rmdir()
 
     assert _found(verify(records, pause=meanwhile)) == []
 
 
-def test_a_folder_of_all_media_that_is_gone_is_all_missing(shelf: Shelf, records: Records) -> None:
+def test_a_folder_of_all_media_that_is_gone_is_all_missing(rows: LibraryRows, records: Records) -> None:
     """A disk that is not mounted is no reason to say that all is well."""
-    shelf.add(files=2)
+    rows.add(files=2)
     shutil.rmtree(records.store.folder)
     assert _found(verify(records, quick=True, pause=no_pause)) == ["missing"] * 6
 
 
-def test_a_file_that_cannot_be_read_is_a_finding(shelf: Shelf, records: Records) -> None:
+def test_a_file_that_cannot_be_read_is_a_finding(rows: LibraryRows, records: Records) -> None:
     """One bad sector must not keep the rest from being looked at."""
-    job, other = shelf.add(), shelf.add()
+    job, other = rows.add(), rows.add()
     folder = records.store.job_folder(job.job_id)
     shutil.rmtree(folder)
     folder.symlink_to(folder)  # a loop: the one error that is the same for every user
-    (shelf.folder_of(other, other.outputs[0]) / "original.png").unlink()
+    (rows.folder_of(other, other.outputs[0]) / "original.png").unlink()
     found = _found(verify(records, pause=no_pause))
     assert set(found) == {"missing", "unreadable"}
 
@@ -494,20 +494,22 @@ def test_a_file_that_cannot_be_read_is_a_finding(shelf: Shelf, records: Records)
 # --- backup
 
 
-def test_a_backup_opens_as_a_data_folder(run: Run, scene: Scene, service: Service, made: Job, tmp_path: Path) -> None:
+def test_a_backup_opens_as_a_data_folder(
+    run: Run, harness: Harness, service: ScriptedApi, made: Job, tmp_path: Path
+) -> None:
     """A backup that nobody restored is a hope: this one opens, whole, and its jobs go on."""
     service.request_id = "r-2"
     service.accept()
     service.status("in_queue")
-    waiting = scene.wait(scene.generate(prompt="waits").job_id, "queued")
+    waiting = harness.wait(harness.generate(prompt="waits").job_id, "queued")
     target = tmp_path / "copies" / "copy.zip"
     assert run("backup", target).out == f"{target}: 2 files, 0.0 MB.\n"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600, "it holds everybody's prompts"
-    scene.close()
+    harness.close()
     restored = _restore(target, tmp_path / "restored")
     assert _verified(restored) == []
     service.completes(service.picture("late.png"))
-    again = Scene(restored, scene.base_url)
+    again = Harness(restored, harness.base_url)
     with closing(again):
         again.start()
         assert again.wait(waiting.job_id).state == "done"
@@ -516,21 +518,21 @@ def test_a_backup_opens_as_a_data_folder(run: Run, scene: Scene, service: Servic
     assert _verified(restored) == []
 
 
-def test_a_backup_is_consistent_while_rows_are_written(shelf: Shelf, records: Records, tmp_path: Path) -> None:
+def test_a_backup_is_consistent_while_rows_are_written(rows: LibraryRows, records: Records, tmp_path: Path) -> None:
     """The server goes on: every row in the copy has its files in the copy, and none is half there."""
     enough = threading.Event()
 
     def work() -> None:
         while not enough.is_set():
-            job = shelf.add(files=2)
-            shutil.rmtree(shelf.folder_of(job, job.outputs[0]))
-            shelf.ledger.change(job.job_id, outputs=[replace(job.outputs[0], state="deleted", note="limit")])
+            job = rows.add(files=2)
+            shutil.rmtree(rows.folder_of(job, job.outputs[0]))
+            rows.ledger.change(job.job_id, outputs=[replace(job.outputs[0], state="deleted", note="limit")])
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
         worker.start()
     try:
-        wait_for(lambda: sum(1 for _ in every_job(shelf.ledger)) > 5)
+        wait_for(lambda: sum(1 for _ in every_job(rows.ledger)) > 5)
         counts = []
         for number in range(3):
             copied = backup(records, tmp_path / f"{number}.zip")
@@ -545,13 +547,13 @@ def test_a_backup_is_consistent_while_rows_are_written(shelf: Shelf, records: Re
         assert _verified(_restore(tmp_path / f"{number}.zip", tmp_path / str(number))) == []
 
 
-def test_a_file_deleted_during_a_backup_is_deleted_in_it(shelf: Shelf, records: Records, tmp_path: Path) -> None:
+def test_a_file_deleted_during_a_backup_is_deleted_in_it(rows: LibraryRows, records: Records, tmp_path: Path) -> None:
     """The copy's rows and files agree, also where the live ones moved on."""
-    job = shelf.add(files=2)
-    shutil.rmtree(shelf.folder_of(job, job.outputs[0]))
+    job = rows.add(files=2)
+    shutil.rmtree(rows.folder_of(job, job.outputs[0]))
 
     def meanwhile(_seconds: float) -> None:
-        shelf.ledger.change(job.job_id, outputs=[replace(job.outputs[0], state="deleted", note="person")])
+        rows.ledger.change(job.job_id, outputs=[replace(job.outputs[0], state="deleted", note="person")])
 
     assert backup(records, tmp_path / "copy.zip", pause=meanwhile).missing == []
     restored = _restore(tmp_path / "copy.zip", tmp_path / "restored")
@@ -560,10 +562,10 @@ def test_a_file_deleted_during_a_backup_is_deleted_in_it(shelf: Shelf, records: 
         assert [output.state for output in ledger.job(job.job_id).outputs] == ["deleted", "kept"]
 
 
-def test_a_backup_with_a_hole_says_so_and_keeps_the_rest(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_a_backup_with_a_hole_says_so_and_keeps_the_rest(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """A lost preview is no reason to leave the original out."""
-    job = shelf.add(files=2)
-    lost = shelf.folder_of(job, job.outputs[0]) / "preview.webp"
+    job = rows.add(files=2)
+    lost = rows.folder_of(job, job.outputs[0]) / "preview.webp"
     lost.unlink()
     ended = run("backup", tmp_path / "copy.zip")
     assert ended.code == 1
@@ -572,9 +574,9 @@ def test_a_backup_with_a_hole_says_so_and_keeps_the_rest(run: Run, shelf: Shelf,
     assert _verified(restored) == ["missing"]
 
 
-def test_a_backup_overwrites_only_by_force(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_a_backup_overwrites_only_by_force(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """Yesterday's backup may be the only good one."""
-    shelf.add()
+    rows.add()
     target = tmp_path / "copy.zip"
     target.write_bytes(b"yesterday")
     ended = run("backup", target)
@@ -586,13 +588,13 @@ def test_a_backup_overwrites_only_by_force(run: Run, shelf: Shelf, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.zip", "data"], "nothing half-made is left"
 
 
-def test_a_backup_that_fails_leaves_the_old_one(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_a_backup_that_fails_leaves_the_old_one(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """A full disk or a broken ledger costs the new copy, never the old one."""
-    shelf.add()
+    rows.add()
     target = tmp_path / "copy.zip"
     target.write_bytes(b"yesterday")
-    shelf.ledger.close()
-    shelf.path.write_bytes(b"no database at all, but longer than the head of one" * 20)
+    rows.ledger.close()
+    rows.path.write_bytes(b"no database at all, but longer than the head of one" * 20)
     assert run("backup", target, "--force").code == 1
     (tmp_path / "file").touch()
     assert run("backup", tmp_path / "file" / "copy.zip").code == 1
@@ -634,7 +636,7 @@ def test_a_broken_ledger_is_told_in_one_line(run: Run, tmp_path: Path, words: li
     assert str(path.parent) in ended.err
 
 
-def test_a_bad_setting_is_told_and_never_shown(run: Run, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_setting_is_told_and_never_shown(run: Run, rows: LibraryRows, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token pasted badly must not land in a cron mail."""
     monkeypatch.setenv("RUNCOMFY_API_TOKEN", "two words-0123456789")
     ended = run("list")
@@ -651,7 +653,7 @@ def test_a_bad_setting_is_told_and_never_shown(run: Run, shelf: Shelf, monkeypat
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_a_wrong_call_ends_with_two(run: Run, shelf: Shelf, words: list[str]) -> None:
+def test_a_wrong_call_ends_with_two(run: Run, rows: LibraryRows, words: list[str]) -> None:
     """A script can tell a slip of its author from a finding."""
     assert run(*words).code == 2
 
@@ -692,11 +694,11 @@ def test_the_server_is_a_command_too(tmp_path: Path) -> None:
         assert "Jobs go to" in server.output
 
 
-def test_a_pipe_that_closes_or_knows_few_characters_is_no_trouble(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_pipe_that_closes_or_knows_few_characters_is_no_trouble(rows: LibraryRows, tmp_path: Path) -> None:
     """`| head` and a terminal of another age are what a command line lives with."""
-    add_rows(shelf.path, [make_job("fuchs ö 日本") for _ in range(3000)])
-    settings = {name: value for name, value in os.environ.items() if not OURS.search(name)}
-    settings |= {"DREAMINA_DATA_DIR": str(shelf.path.parent), "PYTHONIOENCODING": "latin-1"}
+    add_rows(rows.path, [make_job("fuchs ö 日本") for _ in range(3000)])
+    settings = {name: value for name, value in os.environ.items() if not OUR_VARIABLES.search(name)}
+    settings |= {"DREAMINA_DATA_DIR": str(rows.path.parent), "PYTHONIOENCODING": "latin-1"}
     command = [sys.executable, "-m", "dreamina_ui", "list", "--limit", "0"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "latin-1"}
     with subprocess.Popen(command, cwd=ROOT, env=settings, **pipes) as listing:

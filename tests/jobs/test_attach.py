@@ -21,125 +21,125 @@ from dreamina_ui.errors import (
 from dreamina_ui.jobs.service import DUPLICATE_WINDOW_S
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.ledger.ledger import Ledger
-from tests.support.bad_server import Answer, json_answer
-from tests.support.harness import FAST, INPUTS, MODEL_ID, Scene, Service, png
+from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.harness import FAST, INPUTS, MODEL_ID, Harness, ScriptedApi, png
 
 
 @pytest.fixture
-def unclear(scene: Scene, service: Service) -> Job:
+def unclear(harness: Harness, service: ScriptedApi) -> Job:
     """A job whose submit was answered by a gateway's 502; the service has it as request `r-1` all the same."""
-    service.accept(Answer(502, b"bad gateway"))
-    scene.start()
-    job = scene.wait(scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
+    service.accept(ScriptedResponse(502, b"bad gateway"))
+    harness.start()
+    job = harness.wait(harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
     assert job.state == "submit_unclear"
-    scene.clock.advance(DUPLICATE_WINDOW_S + 0.1)
+    harness.clock.advance(DUPLICATE_WINDOW_S + 0.1)
     return job
 
 
 # --- looking up a lost answer
 
 
-def test_a_lost_answer_is_found_by_its_request_id(scene: Scene, service: Service, unclear: Job) -> None:
+def test_a_lost_answer_is_found_by_its_request_id(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """What may have been paid for comes in without a second submit."""
     service.completes()
-    attached = scene.attacher.attach("  r-1\n", job_id=unclear.job_id)
+    attached = harness.attacher.attach("  r-1\n", job_id=unclear.job_id)
     assert (attached.job_id, attached.state, attached.request_id) == (unclear.job_id, "queued", "r-1")
     assert (attached.problem, attached.detail) == (None, None)
-    job = scene.wait(unclear.job_id, "done")
+    job = harness.wait(unclear.job_id, "done")
     assert job.inputs == unclear.inputs
     assert [output.sha256 for output in job.outputs] == [hashlib.sha256(png()).hexdigest()]
     assert service.posts == 1
-    states = [state for state, _ in scene.ledger.state_changes(job.job_id)]
+    states = [state for state, _ in harness.ledger.state_changes(job.job_id)]
     assert states == ["submitting", "submit_unclear", "queued", "saving", "done"]
 
 
-def test_an_unknown_request_id_changes_nothing(scene: Scene, service: Service, unclear: Job) -> None:
+def test_an_unknown_request_id_changes_nothing(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """A typing mistake does not lose the job."""
     with pytest.raises(RequestNotFoundError):
-        scene.attacher.attach("r-none", job_id=unclear.job_id)
-    assert scene.reader.job(unclear.job_id) == unclear
+        harness.attacher.attach("r-none", job_id=unclear.job_id)
+    assert harness.reader.job(unclear.job_id) == unclear
     with pytest.raises(RequestNotFoundError):
-        scene.attacher.attach("r-none", visitor_id="v")
-    assert len(scene.reader.recent("v")) == 1
+        harness.attacher.attach("r-none", visitor_id="v")
+    assert len(harness.reader.recent("v")) == 1
 
 
-def test_a_service_that_is_away_changes_nothing(scene: Scene, service: Service, unclear: Job) -> None:
+def test_a_service_that_is_away_changes_nothing(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """One can try again later."""
-    service.status(Answer(hang_up=True))
+    service.status(ScriptedResponse(hang_up=True))
     with pytest.raises(TransportError):
-        scene.attacher.attach("r-1", job_id=unclear.job_id)
-    assert scene.reader.job(unclear.job_id) == unclear
+        harness.attacher.attach("r-1", job_id=unclear.job_id)
+    assert harness.reader.job(unclear.job_id) == unclear
 
 
 @pytest.mark.parametrize("request_id", ["", "  ", "../../models", "a b", "r-1/result", "x" * 10_000, "r\0"])
-def test_what_can_be_no_request_id_is_refused(scene: Scene, service: Service, request_id: str) -> None:
+def test_what_can_be_no_request_id_is_refused(harness: Harness, service: ScriptedApi, request_id: str) -> None:
     """Nothing that a person pastes turns into another address of the API."""
-    scene.start()
+    harness.start()
     with pytest.raises(InputError):
-        scene.attacher.attach(request_id)
+        harness.attacher.attach(request_id)
     asked = [seen.path for seen in list(service.server.requests)]
     assert all(path.startswith("/v1/models/") for path in asked), "prices are asked by themselves"
 
 
-def test_only_a_job_without_an_answer_can_be_given_one(scene: Scene, service: Service) -> None:
+def test_only_a_job_without_an_answer_can_be_given_one(harness: Harness, service: ScriptedApi) -> None:
     """A request id is not put over another one."""
     service.completes()
-    scene.start()
-    done = scene.wait(scene.generate().job_id, "done")
-    other = Service(service.server, "r-2")
+    harness.start()
+    done = harness.wait(harness.generate().job_id, "done")
+    other = ScriptedApi(service.server, "r-2")
     other.status("in_queue")
     with pytest.raises(StateError):
-        scene.attacher.attach("r-2", job_id=done.job_id)
+        harness.attacher.attach("r-2", job_id=done.job_id)
     with pytest.raises(JobNotFoundError):
-        scene.attacher.attach("r-2", job_id=new_id())
-    assert scene.reader.job(done.job_id) == done
+        harness.attacher.attach("r-2", job_id=new_id())
+    assert harness.reader.job(done.job_id) == done
 
 
-def test_a_request_of_one_job_is_not_given_to_another(scene: Scene, service: Service, unclear: Job) -> None:
+def test_a_request_of_one_job_is_not_given_to_another(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """Two jobs would show one picture, and one bill would look like two."""
     service.completes()
-    taken = scene.attacher.attach("r-1")
+    taken = harness.attacher.attach("r-1")
     with pytest.raises(StateError, match=taken.job_id[:8]):
-        scene.attacher.attach("r-1", job_id=unclear.job_id)
-    assert scene.reader.job(unclear.job_id).state == "submit_unclear"
+        harness.attacher.attach("r-1", job_id=unclear.job_id)
+    assert harness.reader.job(unclear.job_id).state == "submit_unclear"
 
 
 # --- requests made elsewhere
 
 
-def test_a_request_made_elsewhere_comes_in_with_its_files(scene: Scene, service: Service) -> None:
+def test_a_request_made_elsewhere_comes_in_with_its_files(harness: Harness, service: ScriptedApi) -> None:
     """What was made on RunComfy's own site is kept like everything made here."""
     service.status({"status": "in_queue", "queue_position": 1}, "in_progress", "completed")
     service.result({"cost": 0.06, "output": {"images": [service.picture("a.png"), service.picture("b.png", (30, 90))]}})
-    scene.start()
-    made = scene.attacher.attach("r-1", visitor_id="v")
+    harness.start()
+    made = harness.attacher.attach("r-1", visitor_id="v")
     assert (made.state, made.visitor_id, dict(made.inputs)) == ("queued", "v", {})
-    job = scene.wait(made.job_id, "done")
+    job = harness.wait(made.job_id, "done")
     assert (job.cost_usd, [output.state for output in job.outputs]) == (0.06, ["kept", "kept"])
-    original = scene.media.path(job.job_id, 0, "original")
+    original = harness.media.path(job.job_id, 0, "original")
     assert original is not None
     assert original.read_bytes() == png()
-    assert [found.job_id for found in scene.reader.recent("v")] == [job.job_id]
+    assert [found.job_id for found in harness.reader.recent("v")] == [job.job_id]
     assert service.posts == 0
 
 
-def test_attaching_twice_gives_the_same_job(scene: Scene, service: Service) -> None:
+def test_attaching_twice_gives_the_same_job(harness: Harness, service: ScriptedApi) -> None:
     """Impatience makes no doubles."""
     service.completes()
-    scene.start()
-    first = scene.attacher.attach("r-1", visitor_id="v")
-    assert scene.attacher.attach("r-1", visitor_id="w").job_id == first.job_id
-    scene.wait(first.job_id, "done")
-    assert scene.attacher.attach(" r-1 ", job_id=first.job_id).state == "done"
-    assert service.asked("result") == 1
+    harness.start()
+    first = harness.attacher.attach("r-1", visitor_id="v")
+    assert harness.attacher.attach("r-1", visitor_id="w").job_id == first.job_id
+    harness.wait(first.job_id, "done")
+    assert harness.attacher.attach(" r-1 ", job_id=first.job_id).state == "done"
+    assert service.count_calls("result") == 1
 
 
-def test_attaching_at_the_same_moment_gives_the_same_job(scene: Scene, service: Service) -> None:
+def test_attaching_at_the_same_moment_gives_the_same_job(harness: Harness, service: ScriptedApi) -> None:
     """Two tabs, one request, one job."""
-    service.status(json_answer({"status": "in_queue"}, delay_s=0.05))
-    scene.start()
+    service.status(json_response({"status": "in_queue"}, delay_s=0.05))
+    harness.start()
     found: list[Job] = []
-    threads = [threading.Thread(target=lambda: found.append(scene.attacher.attach("r-1"))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(harness.attacher.attach("r-1"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -148,124 +148,126 @@ def test_attaching_at_the_same_moment_gives_the_same_job(scene: Scene, service: 
     assert len({job.job_id for job in found}) == 1
 
 
-def test_files_that_are_gone_are_told(scene: Scene, service: Service) -> None:
+def test_files_that_are_gone_are_told(harness: Harness, service: ScriptedApi) -> None:
     """The service keeps files for a while only: who comes too late reads why there is no picture."""
     service.completes(f"{service.server.url}/files/gone.png")
-    scene.start()
-    job = scene.wait(scene.attacher.attach("r-1").job_id)
+    harness.start()
+    job = harness.wait(harness.attacher.attach("r-1").job_id)
     assert (job.state, job.problem) == ("failed", "media")
     assert "404" in (job.detail or "")
     assert [output.state for output in job.outputs] == ["damaged"]
 
 
-def test_a_request_of_another_account_is_told(scene: Scene, service: Service) -> None:
+def test_a_request_of_another_account_is_told(harness: Harness, service: ScriptedApi) -> None:
     """The service answers 403001 for it; nothing is invented."""
-    service.status(json_answer({"error_code": 403001, "message": "not yours"}, 403))
-    scene.start()
+    service.status(json_response({"error_code": 403001, "message": "not yours"}, 403))
+    harness.start()
     with pytest.raises(ResponseError, match="403001"):
-        scene.attacher.attach("r-1")
-    assert scene.ledger.unfinished(scene.origin) == []
+        harness.attacher.attach("r-1")
+    assert harness.ledger.unfinished(harness.origin) == []
 
 
-def test_what_another_process_wrote_is_taken_up(scene: Scene, service: Service) -> None:
+def test_what_another_process_wrote_is_taken_up(harness: Harness, service: ScriptedApi) -> None:
     """The command line's `attach` writes a row; the running server fetches its pictures."""
     service.completes()
-    scene.pace = replace(FAST, adopt_s=0.01)
-    scene.restart()
-    other = Ledger(scene.folder / "ledger.sqlite3")
+    harness.pace = replace(FAST, adopt_s=0.01)
+    harness.restart()
+    other = Ledger(harness.folder / "ledger.sqlite3")
     made = Job(
-        job_id=new_id(), model_id="", api_origin=scene.origin, inputs={}, state="queued", request_id="r-1",
-        created_at=scene.clock(), updated_at=scene.clock(),
+        job_id=new_id(), model_id="", api_origin=harness.origin, inputs={}, state="queued", request_id="r-1",
+        created_at=harness.clock(), updated_at=harness.clock(),
     )  # fmt: skip
-    scene.media.prepare(made.job_id)
+    harness.media.prepare(made.job_id)
     other.add(made)
     other.close()
-    assert len(scene.wait(made.job_id, "done").outputs) == 1
+    assert len(harness.wait(made.job_id, "done").outputs) == 1
 
 
 # --- again, aside
 
 
-def test_submitting_again_is_one_new_submit(scene: Scene, service: Service, unclear: Job) -> None:
+def test_submitting_again_is_one_new_submit(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """Who accepts that it may charge twice gets one more job, and the unclear one goes out of sight."""
     service.accept()
     service.completes()
-    new = scene.jobs.submit_again(unclear.job_id, visitor_id="v")
+    new = harness.jobs.submit_again(unclear.job_id, visitor_id="v")
     assert new.job_id != unclear.job_id
     assert new.inputs == unclear.inputs
-    assert scene.wait(new.job_id, "done").outputs
+    assert harness.wait(new.job_id, "done").outputs
     assert service.posts == 2
-    old = scene.reader.job(unclear.job_id)
+    old = harness.reader.job(unclear.job_id)
     assert old.state == "submit_unclear"
     assert old.archived_at is not None
 
 
-def test_submit_again_is_no_error_once_it_is_sent(scene: Scene, unclear: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submit_again_is_no_error_once_it_is_sent(
+    harness: Harness, unclear: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who reads "nothing was submitted" presses again, and pays again."""
-    change = scene.ledger.change
+    change = harness.ledger.change
 
     def refuse(job_id: str, *args: Any, **fields: Any) -> Job:
         if "archived_at" in fields:
             raise LedgerError("disk full")
         return change(job_id, *args, **fields)
 
-    monkeypatch.setattr(scene.ledger, "change", refuse)
-    assert scene.jobs.submit_again(unclear.job_id, visitor_id="v").job_id != unclear.job_id
+    monkeypatch.setattr(harness.ledger, "change", refuse)
+    assert harness.jobs.submit_again(unclear.job_id, visitor_id="v").job_id != unclear.job_id
 
 
-def test_a_double_click_on_submit_again_is_one_submit(scene: Scene, service: Service, unclear: Job) -> None:
+def test_a_double_click_on_submit_again_is_one_submit(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """May charge twice, but not three times."""
     service.accept()
     service.status("in_queue")
-    new = scene.jobs.submit_again(unclear.job_id, visitor_id="v")
+    new = harness.jobs.submit_again(unclear.job_id, visitor_id="v")
     with pytest.raises(StateError):
-        scene.jobs.submit_again(unclear.job_id, visitor_id="v")
-    scene.wait(new.job_id, "queued")
+        harness.jobs.submit_again(unclear.job_id, visitor_id="v")
+    harness.wait(new.job_id, "queued")
     assert service.posts == 2
 
 
-def test_submitting_again_at_once_is_no_double_click(scene: Scene, service: Service) -> None:
+def test_submitting_again_at_once_is_no_double_click(harness: Harness, service: ScriptedApi) -> None:
     """An answer may be lost within a second: the way on is open at once, and the unclear job is not lost."""
-    service.accept(Answer(502, b"bad gateway"), json_answer({"request_id": "r-1"}))
+    service.accept(ScriptedResponse(502, b"bad gateway"), json_response({"request_id": "r-1"}))
     service.status("in_queue")
-    scene.start()
-    job = scene.wait(scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
-    new = scene.jobs.submit_again(job.job_id, visitor_id="v")
+    harness.start()
+    job = harness.wait(harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
+    new = harness.jobs.submit_again(job.job_id, visitor_id="v")
     assert new.job_id != job.job_id
-    scene.wait(new.job_id, "queued")
+    harness.wait(new.job_id, "queued")
     assert service.posts == 2
 
 
-def test_only_a_lost_answer_is_submitted_again(scene: Scene, service: Service) -> None:
+def test_only_a_lost_answer_is_submitted_again(harness: Harness, service: ScriptedApi) -> None:
     """A job that goes on, or that ended, is not paid for twice by this way."""
     service.status("in_queue")
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "queued")
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
     with pytest.raises(StateError):
-        scene.jobs.submit_again(job.job_id)
+        harness.jobs.submit_again(job.job_id)
     assert service.posts == 1
 
 
-def test_put_aside_and_back(scene: Scene, service: Service, unclear: Job) -> None:
+def test_put_aside_and_back(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """Out of sight is not out of the ledger."""
-    aside = scene.jobs.archive(unclear.job_id)
-    assert aside.archived_at == pytest.approx(scene.clock(), abs=5)
+    aside = harness.jobs.archive(unclear.job_id)
+    assert aside.archived_at == pytest.approx(harness.clock(), abs=5)
     assert aside.state == "submit_unclear"
-    assert scene.jobs.restore(unclear.job_id).archived_at is None
+    assert harness.jobs.restore(unclear.job_id).archived_at is None
 
 
-def test_what_goes_on_cannot_be_put_aside(scene: Scene, service: Service) -> None:
+def test_what_goes_on_cannot_be_put_aside(harness: Harness, service: ScriptedApi) -> None:
     """A job that may still be billed stays in sight."""
     service.status("in_queue")
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "queued")
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
     with pytest.raises(StateError):
-        scene.jobs.archive(job.job_id)
+        harness.jobs.archive(job.job_id)
 
 
-def test_a_found_answer_brings_a_job_back_into_sight(scene: Scene, service: Service, unclear: Job) -> None:
+def test_a_found_answer_brings_a_job_back_into_sight(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """Who put it aside and finds it later sees its pictures."""
     service.completes()
-    scene.jobs.archive(unclear.job_id)
-    scene.attacher.attach("r-1", job_id=unclear.job_id)
-    assert scene.wait(unclear.job_id, "done").archived_at is None
+    harness.jobs.archive(unclear.job_id)
+    harness.attacher.attach("r-1", job_id=unclear.job_id)
+    assert harness.wait(unclear.job_id, "done").archived_at is None

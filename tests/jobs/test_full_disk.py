@@ -18,34 +18,34 @@ from dreamina_ui.errors import DiskError, LedgerError, SettingsError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ops.data_dir import DataDir
-from tests.support.bad_server import Answer, json_answer
-from tests.support.full_disk import TightDisk, read_only
-from tests.support.harness import Scene, Service, png
+from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.full_disk import SmallDisk, read_only
+from tests.support.harness import Harness, ScriptedApi, png
 
 LARGE_BYTES = 2 * 1024**2
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[TightDisk]:
-    """The data folder of `scene`, on a disk of its own; name it before `scene`."""
-    made = TightDisk(tmp_path / "data")
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """The data folder of `harness`, on a disk of its own; name it before `harness`."""
+    made = SmallDisk(tmp_path / "data")
     yield made
     made.close()
 
 
 @pytest.fixture
-def quick(scene: Scene) -> Scene:
+def quick(harness: Harness) -> Harness:
     """Job services whose ledger waits for a lock only shortly, so that it refuses often."""
-    scene.close()
-    scene.ledger_options = {"busy_timeout_s": 0.02}
-    scene.restart()
-    return scene
+    harness.close()
+    harness.ledger_options = {"busy_timeout_s": 0.02}
+    harness.restart()
+    return harness
 
 
 @contextmanager
-def locked(scene: Scene) -> Iterator[None]:
+def locked(harness: Harness) -> Iterator[None]:
     """Another process holds the ledger's lock."""
-    with closing(sqlite3.connect(scene.folder / "ledger.sqlite3", isolation_level=None)) as other:
+    with closing(sqlite3.connect(harness.folder / "ledger.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
@@ -59,116 +59,118 @@ def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
         threading.Event().wait(0.002)
 
 
-def running_job(scene: Scene, service: Service) -> Job:
+def running_job(harness: Harness, service: ScriptedApi) -> Job:
     service.status("in_progress")
-    return scene.wait(scene.generate().job_id, "running")
+    return harness.wait(harness.generate().job_id, "running")
 
 
-def half_made(scene: Scene) -> list[Path]:
-    return list(scene.folder.rglob("*.partial-*"))
+def half_made(harness: Harness) -> list[Path]:
+    return list(harness.folder.rglob("*.partial-*"))
 
 
 # --- the disk of the pictures
 
 
-def test_a_full_disk_is_found_before_the_submit(disk: TightDisk, scene: Scene, service: Service) -> None:
+def test_a_full_disk_is_found_before_the_submit(disk: SmallDisk, harness: Harness, service: ScriptedApi) -> None:
     """Pictures that cannot be kept must not be bought."""
-    scene.start()
-    disk.leave(0)
+    harness.start()
+    disk.leave_free(0)
     with pytest.raises(DiskError, match="Free up space"):
-        scene.generate()
-    disk.make_room()
-    assert (service.posts, half_made(scene)) == (0, [])
+        harness.generate()
+    disk.free_space()
+    assert (service.posts, half_made(harness)) == (0, [])
 
 
 def test_a_disk_that_fills_while_pictures_come_costs_none_of_them(
-    disk: TightDisk, scene: Scene, service: Service
+    disk: SmallDisk, harness: Harness, service: ScriptedApi
 ) -> None:
     """They are paid for: once there is room they are fetched, whole, and nothing half-made takes the room."""
     large = Image.effect_noise((1500, 1500), 90)
-    file = scene.folder.parent / "large.png"
+    file = harness.folder.parent / "large.png"
     large.save(file)
     assert file.stat().st_size > LARGE_BYTES
-    scene.start()
-    job = running_job(scene, service)
-    disk.leave(LARGE_BYTES // 2)
-    service.completes(service.picture("small.png"), service.file("large.png", Answer(200, file.read_bytes())))
-    stuck = scene.wait(job.job_id, lambda job: job.problem == "disk")
+    harness.start()
+    job = running_job(harness, service)
+    disk.leave_free(LARGE_BYTES // 2)
+    service.completes(service.picture("small.png"), service.file("large.png", ScriptedResponse(200, file.read_bytes())))
+    stuck = harness.wait(job.job_id, lambda job: job.problem == "disk")
     assert stuck.state == "saving"
     # Side by side, the large one may leave no room for the small one at first; a later round keeps it.
-    scene.wait(job.job_id, lambda job: job.outputs[0].state == "kept")
+    harness.wait(job.job_id, lambda job: job.outputs[0].state == "kept")
     asked = len(service.server.requests_for("GET", "/files/small.png"))
-    wait_for(lambda: not half_made(scene))
-    disk.make_room()
-    done = scene.wait(job.job_id)
+    wait_for(lambda: not half_made(harness))
+    disk.free_space()
+    done = harness.wait(job.job_id)
     assert (done.state, done.problem, service.posts) == ("done", None, 1)
     digests = [hashlib.sha256(content).hexdigest() for content in (png(), file.read_bytes())]
     assert [output.sha256 for output in done.outputs] == digests
     assert len(service.server.requests_for("GET", "/files/small.png")) == asked, "what was kept is not fetched again"
 
 
-def test_a_read_only_folder_is_found_before_the_submit(scene: Scene, service: Service) -> None:
+def test_a_read_only_folder_is_found_before_the_submit(harness: Harness, service: ScriptedApi) -> None:
     """A disk that was remounted after an error looks like this."""
-    scene.start()
-    with read_only(scene.folder), pytest.raises((DiskError, LedgerError)):
-        scene.generate()
+    harness.start()
+    with read_only(harness.folder), pytest.raises((DiskError, LedgerError)):
+        harness.generate()
     assert service.posts == 0
 
 
-def test_a_media_folder_that_becomes_read_only_costs_no_picture(scene: Scene, service: Service) -> None:
+def test_a_media_folder_that_becomes_read_only_costs_no_picture(harness: Harness, service: ScriptedApi) -> None:
     """The job waits for somebody to mend it."""
-    scene.start()
-    job = running_job(scene, service)
-    with read_only(scene.folder / "media"):
+    harness.start()
+    job = running_job(harness, service)
+    with read_only(harness.folder / "media"):
         service.completes()
-        assert scene.wait(job.job_id, lambda job: job.problem == "disk").state == "saving"
-    assert scene.wait(job.job_id).state == "done"
+        assert harness.wait(job.job_id, lambda job: job.problem == "disk").state == "saving"
+    assert harness.wait(job.job_id).state == "done"
 
 
-def test_a_media_folder_that_is_removed_while_a_job_runs_costs_no_picture(scene: Scene, service: Service) -> None:
+def test_a_media_folder_that_is_removed_while_a_job_runs_costs_no_picture(
+    harness: Harness, service: ScriptedApi
+) -> None:
     """An unplugged disk must not be replaced by an empty folder in its place."""
-    scene.start()
-    job = running_job(scene, service)
-    shutil.rmtree(scene.folder / "media")
+    harness.start()
+    job = running_job(harness, service)
+    shutil.rmtree(harness.folder / "media")
     service.completes()
-    assert scene.wait(job.job_id, lambda job: job.problem == "disk").state == "saving"
-    assert not (scene.folder / "media").exists()
-    (scene.folder / "media").mkdir()
-    assert scene.wait(job.job_id).state == "done"
+    assert harness.wait(job.job_id, lambda job: job.problem == "disk").state == "saving"
+    assert not (harness.folder / "media").exists()
+    (harness.folder / "media").mkdir()
+    assert harness.wait(job.job_id).state == "done"
 
 
-def test_a_press_that_never_came_to_a_row_leaves_no_folder(scene: Scene) -> None:
+def test_a_press_that_never_came_to_a_row_leaves_no_folder(harness: Harness) -> None:
     """Killed between the two, the program would collect empty folders over the months."""
-    scene.start()
-    scene.media.prepare("0" * 32)
-    scene.restart()
-    assert list((scene.folder / "media").glob("??/*")) == []
+    harness.start()
+    harness.media.prepare("0" * 32)
+    harness.restart()
+    assert list((harness.folder / "media").glob("??/*")) == []
 
 
 # --- the ledger
 
 
-def test_a_full_disk_under_the_ledger_costs_no_job(disk: TightDisk, quick: Scene, service: Service) -> None:
+def test_a_full_disk_under_the_ledger_costs_no_job(disk: SmallDisk, quick: Harness, service: ScriptedApi) -> None:
     """The request goes on at the service; its row follows once there is room."""
     job = running_job(quick, service)
-    disk.leave(0)
-    asked = service.asked("result")
-    service.status(json_answer({"status": "completed"}))
+    disk.leave_free(0)
+    asked = service.count_calls("result")
+    service.status(json_response({"status": "completed"}))
     service.result({"output": {"images": [service.picture()]}})
-    wait_for(lambda: service.asked("result") > asked + 3)
+    wait_for(lambda: service.count_calls("result") > asked + 3)
     assert quick.reader.job(job.job_id).state == "running"
-    disk.make_room()
+    disk.free_space()
     assert quick.wait(job.job_id).state == "done"
     assert service.posts == 1
 
 
-def test_a_lock_in_the_middle_of_a_run_costs_no_job(quick: Scene, service: Service) -> None:
+def test_a_lock_in_the_middle_of_a_run_costs_no_job(quick: Harness, service: ScriptedApi) -> None:
     """A backup that copies the ledger holds such a lock."""
     job = running_job(quick, service)
     with locked(quick):
-        asked = service.asked("result")
+        asked = service.count_calls("result")
         service.completes()
-        wait_for(lambda: service.asked("result") > asked + 3)
+        wait_for(lambda: service.count_calls("result") > asked + 3)
         assert quick.reader.job(job.job_id).state == "running", "reading goes on"
     done = quick.wait(job.job_id)
     assert (done.state, done.request_id, service.posts) == ("done", "r-1", 1)
@@ -177,23 +179,23 @@ def test_a_lock_in_the_middle_of_a_run_costs_no_job(quick: Scene, service: Servi
     ]  # fmt: skip
 
 
-def test_a_lock_while_pictures_are_kept_costs_none(quick: Scene, service: Service) -> None:
+def test_a_lock_while_pictures_are_kept_costs_none(quick: Harness, service: ScriptedApi) -> None:
     """Between a file and its row there may be a lock of any length."""
     job = running_job(quick, service)
-    service.result(Answer(503))
+    service.result(ScriptedResponse(503))
     service.status("completed")
     quick.wait(job.job_id, "saving")
     with locked(quick):
-        asked = service.asked("result")
+        asked = service.count_calls("result")
         service.completes(service.picture("one.png"), service.picture("two.png", (20, 20)))
-        wait_for(lambda: service.asked("result") > asked + 3)
+        wait_for(lambda: service.count_calls("result") > asked + 3)
     done = quick.wait(job.job_id)
     assert (done.state, [output.state for output in done.outputs]) == ("done", ["kept", "kept"])
 
 
-def test_a_request_id_that_comes_during_a_lock_is_written_after_it(quick: Scene, service: Service) -> None:
+def test_a_request_id_that_comes_during_a_lock_is_written_after_it(quick: Harness, service: ScriptedApi) -> None:
     """It exists nowhere else: without it a paid picture could not be fetched."""
-    service.accept(json_answer({"request_id": "r-1"}, delay_s=0.05))
+    service.accept(json_response({"request_id": "r-1"}, delay_s=0.05))
     service.status("in_queue")
     job = quick.generate()
     with locked(quick):
@@ -206,7 +208,7 @@ def test_a_request_id_that_comes_during_a_lock_is_written_after_it(quick: Scene,
     assert service.posts == 1
 
 
-def test_a_locked_ledger_stops_a_press_before_the_submit(quick: Scene, service: Service) -> None:
+def test_a_locked_ledger_stops_a_press_before_the_submit(quick: Harness, service: ScriptedApi) -> None:
     """No row, no POST; and no folder either."""
     with locked(quick), pytest.raises(LedgerError, match="locked") as caught:
         quick.generate()
@@ -216,7 +218,7 @@ def test_a_locked_ledger_stops_a_press_before_the_submit(quick: Scene, service: 
     assert list((quick.folder / "media").glob("??/*")) == []
 
 
-def test_a_start_on_a_locked_ledger_says_so_and_can_be_repeated(quick: Scene, service: Service) -> None:
+def test_a_start_on_a_locked_ledger_says_so_and_can_be_repeated(quick: Harness, service: ScriptedApi) -> None:
     """Someone who has the ledger open in another program reads what to close."""
     job = running_job(quick, service)
     with locked(quick), pytest.raises(LedgerError, match=r"ledger\.sqlite3 could not be written: database is locked"):
@@ -226,19 +228,19 @@ def test_a_start_on_a_locked_ledger_says_so_and_can_be_repeated(quick: Scene, se
     assert quick.wait(job.job_id).state == "done"
 
 
-def test_a_ledger_that_was_removed_stops_a_press_before_the_submit(scene: Scene, service: Service) -> None:
+def test_a_ledger_that_was_removed_stops_a_press_before_the_submit(harness: Harness, service: ScriptedApi) -> None:
     """SQLite goes on writing into a deleted file: the row would be gone with the program, the request would be paid."""
-    scene.start()
-    job = running_job(scene, service)
-    aside = scene.folder.rename(scene.folder.with_name("aside"))
+    harness.start()
+    job = running_job(harness, service)
+    aside = harness.folder.rename(harness.folder.with_name("aside"))
     with pytest.raises(LedgerError, match="moved, deleted or replaced") as caught:
-        scene.generate()
-    assert str(scene.folder.parent) not in str(caught.value), "visitors are told"
+        harness.generate()
+    assert str(harness.folder.parent) not in str(caught.value), "visitors are told"
     assert service.posts == 1
-    shutil.rmtree(scene.folder)
-    aside.rename(scene.folder)
+    shutil.rmtree(harness.folder)
+    aside.rename(harness.folder)
     service.completes()
-    assert scene.wait(job.job_id).state == "done", "put back, it is used on"
+    assert harness.wait(job.job_id).state == "done", "put back, it is used on"
 
 
 # An empty file with nothing beside it is sound: a crash in the very first start leaves one.
@@ -246,18 +248,20 @@ def test_a_ledger_that_was_removed_stops_a_press_before_the_submit(scene: Scene,
     ("part", "after"),
     [*((part, "a stop") for part in (0.005, 0.5, 0.9)), *((part, "a crash") for part in (0.0, 0.005, 0.5, 0.9))],
 )
-def test_a_ledger_cut_off_is_refused_and_left_as_it_is(scene: Scene, part: float, after: str, tmp_path: Path) -> None:
+def test_a_ledger_cut_off_is_refused_and_left_as_it_is(
+    harness: Harness, part: float, after: str, tmp_path: Path
+) -> None:
     """A half ledger that is written on loses the other half for good."""
     for number in range(40):
-        scene.ledger.add(_job(number, prompt="x" * 700))
-    _checkpoint(scene)
+        harness.ledger.add(_job(number, prompt="x" * 700))
+    _checkpoint(harness)
     for number in range(40, 50):
-        scene.ledger.add(_job(number, prompt="y" * 700))
+        harness.ledger.add(_job(number, prompt="y" * 700))
     if after == "a stop":
-        scene.close()
+        harness.close()
     cut = tmp_path / "cut"
     cut.mkdir()
-    for path in scene.folder.glob("ledger.sqlite3*"):
+    for path in harness.folder.glob("ledger.sqlite3*"):
         shutil.copy(path, cut)
     ledger = cut / "ledger.sqlite3"
     whole = ledger.read_bytes()
@@ -306,8 +310,8 @@ def _job(number: int, **inputs: str) -> Job:
     return Job(f"{number:032x}", "m", "o", inputs, created_at=number, updated_at=number)
 
 
-def _checkpoint(scene: Scene) -> None:
-    with closing(sqlite3.connect(scene.folder / "ledger.sqlite3")) as ledger:
+def _checkpoint(harness: Harness) -> None:
+    with closing(sqlite3.connect(harness.folder / "ledger.sqlite3")) as ledger:
         ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

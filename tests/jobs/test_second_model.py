@@ -24,11 +24,11 @@ from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.form import build_form, read_form
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.presenters import JobPresenter
-from tests.support.bad_server import Misbehaving, json_answer
+from tests.support.bad_server import BadServer, json_response
 from tests.support.harness import FAST, TOKEN, no_pause
 
 
-def accounts_at(server: Misbehaving) -> Accounts:
+def accounts_at(server: BadServer) -> Accounts:
     return Accounts(RunComfy(server.url, TOKEN), server.url, secret=b"", connect=lambda key: RunComfy(server.url, key))
 
 
@@ -94,11 +94,11 @@ def test_each_kind_of_input_gets_its_component(model: Model) -> None:
 
 
 def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
-    model: Model, tmp_path: Path, server: Misbehaving
+    model: Model, tmp_path: Path, server: BadServer
 ) -> None:
     """From the form's values to the body on the wire."""
-    server.script("/v1/models/example/edit", json_answer({"request_id": "r-1"}))
-    server.script("/v1/requests/r-1/status", json_answer({"status": "in_queue"}))
+    server.script("/v1/models/example/edit", json_response({"request_id": "r-1"}))
+    server.script("/v1/requests/r-1/status", json_response({"status": "in_queue"}))
     values = {
         "prompt": "a hat",
         "image_urls": "\n".join(URLS),
@@ -148,7 +148,7 @@ def test_each_broken_rule_names_its_field(model: Model, changed: dict[str, Any],
     assert caught.value.field == field
 
 
-def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server: Misbehaving) -> None:
+def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server: BadServer) -> None:
     """Required inputs first, then the others with their defaults."""
     ledger = Ledger(tmp_path / "ledger.sqlite3")
     services = JobServices(

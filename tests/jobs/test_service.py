@@ -18,30 +18,30 @@ from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import Job, State
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.store import FileFacts
-from tests.support.bad_server import Answer, json_answer
-from tests.support.harness import INPUTS, MODEL_ID, TOKEN, Scene, Service, body_of, png
+from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.harness import INPUTS, MODEL_ID, TOKEN, Harness, ScriptedApi, body_of, png
 
-GONE = Answer(hang_up=True)
+GONE = ScriptedResponse(hang_up=True)
 
 
 # --- from a prompt to pictures
 
 
-def test_a_job_goes_through_every_state_to_its_pictures(scene: Scene, service: Service) -> None:
+def test_a_job_goes_through_every_state_to_its_pictures(harness: Harness, service: ScriptedApi) -> None:
     """The main road: what was asked is what arrives, byte for byte."""
     service.status({"status": "in_queue", "queue_position": 2}, "in_progress", "completed")
     service.result({"output": {"images": [service.picture("a.png"), service.picture("b.png", (30, 90))]}, "cost": 0.06})
-    scene.start()
-    job = scene.wait(scene.generate(scale=0.25).job_id)
+    harness.start()
+    job = harness.wait(harness.generate(scale=0.25).job_id)
     assert job.state == "done"
     assert job.cost_usd == 0.06
-    assert [state for state, _ in scene.ledger.state_changes(job.job_id)] == [
+    assert [state for state, _ in harness.ledger.state_changes(job.job_id)] == [
         "submitting", "queued", "running", "saving", "done",
     ]  # fmt: skip
     assert [(output.width, output.height, output.state) for output in job.outputs] == [
         (64, 48, "kept"), (30, 90, "kept"),
     ]  # fmt: skip
-    original = scene.media.path(job.job_id, 0, "original")
+    original = harness.media.path(job.job_id, 0, "original")
     assert original is not None
     assert original.read_bytes() == png()
     assert job.outputs[0].sha256 == hashlib.sha256(png()).hexdigest()
@@ -50,70 +50,70 @@ def test_a_job_goes_through_every_state_to_its_pictures(scene: Scene, service: S
     }  # fmt: skip
 
 
-def test_every_change_of_state_has_its_time(scene: Scene, service: Service) -> None:
+def test_every_change_of_state_has_its_time(harness: Harness, service: ScriptedApi) -> None:
     """Someone who asks what happened to a job gets an answer from the ledger."""
     service.completes()
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
-    times = [moment for _, moment in scene.ledger.state_changes(job.job_id)]
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
+    times = [moment for _, moment in harness.ledger.state_changes(job.job_id)]
     assert times == sorted(times)
     assert job.created_at <= times[-1] == job.finished_at
 
 
 @pytest.mark.parametrize("key", ["image", "video"])
-def test_a_single_file_of_either_kind_is_kept(scene: Scene, service: Service, key: str) -> None:
+def test_a_single_file_of_either_kind_is_kept(harness: Harness, service: ScriptedApi, key: str) -> None:
     """The service may answer with one address instead of a list."""
     clip = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
-    video = service.file("clip.mp4", Answer(200, clip, {"Content-Type": "video/mp4"}))
+    video = service.file("clip.mp4", ScriptedResponse(200, clip, {"Content-Type": "video/mp4"}))
     service.status("succeeded")
     service.result({"output": {key: service.picture() if key == "image" else video}})
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert (job.state, [output.kind for output in job.outputs]) == ("done", [key])
 
 
-def test_pictures_and_videos_come_together_each_once(scene: Scene, service: Service) -> None:
+def test_pictures_and_videos_come_together_each_once(harness: Harness, service: ScriptedApi) -> None:
     """`image` is often the first of `images`; nobody wants it twice."""
     clip = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
-    video = service.file("clip.mp4", Answer(200, clip, {"Content-Type": "video/mp4"}))
+    video = service.file("clip.mp4", ScriptedResponse(200, clip, {"Content-Type": "video/mp4"}))
     one, two = service.picture("1.png"), service.picture("2.png")
     service.status("completed")
     service.result({"output": {"image": one, "images": [one, two], "video": video, "videos": [video]}})
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert [(output.index, output.kind) for output in job.outputs] == [(0, "image"), (1, "image"), (2, "video")]
 
 
-def test_bad_inputs_make_no_job_and_no_submit(scene: Scene, service: Service) -> None:
+def test_bad_inputs_make_no_job_and_no_submit(harness: Harness, service: ScriptedApi) -> None:
     """A run that cannot succeed must not be paid for."""
-    scene.start()
+    harness.start()
     with pytest.raises(InputError, match=r"scale: breaks the rule maximum \(1\); got 1\.0001"):
-        scene.generate(scale=1.0001)
+        harness.generate(scale=1.0001)
     assert service.posts == 0
-    assert scene.ledger.unfinished(scene.origin) == []
+    assert harness.ledger.unfinished(harness.origin) == []
 
 
-def test_a_double_click_is_one_job_and_a_later_press_another(scene: Scene, service: Service) -> None:
+def test_a_double_click_is_one_job_and_a_later_press_another(harness: Harness, service: ScriptedApi) -> None:
     """One click, one bill; and who wants the same again gets it."""
     service.status("in_queue")
-    scene.start()
-    first = scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v")
-    assert scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id == first.job_id
-    assert scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="w").job_id != first.job_id
-    scene.clock.advance(DUPLICATE_WINDOW_S + 0.1)
-    assert scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id != first.job_id
+    harness.start()
+    first = harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v")
+    assert harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id == first.job_id
+    assert harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="w").job_id != first.job_id
+    harness.clock.advance(DUPLICATE_WINDOW_S + 0.1)
+    assert harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id != first.job_id
 
 
-def test_many_presses_at_the_same_moment_are_one_job(scene: Scene, service: Service) -> None:
+def test_many_presses_at_the_same_moment_are_one_job(harness: Harness, service: ScriptedApi) -> None:
     """The guard against a double click holds between threads."""
     service.status("in_queue")
-    scene.start()
+    harness.start()
     found: list[Job] = []
     gate = threading.Barrier(12)
 
     def press() -> None:
         gate.wait()
-        found.append(scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="v"))
+        found.append(harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v"))
 
     threads = [threading.Thread(target=press) for _ in range(12)]
     for thread in threads:
@@ -121,91 +121,95 @@ def test_many_presses_at_the_same_moment_are_one_job(scene: Scene, service: Serv
     for thread in threads:
         thread.join()
     assert len({job.job_id for job in found}) == 1
-    scene.wait(found[0].job_id, "queued")
+    harness.wait(found[0].job_id, "queued")
     assert service.posts == 1
 
 
 # --- nothing is sent that cannot be written, nothing is sent twice
 
 
-def test_the_row_is_on_disk_before_the_submit(scene: Scene, service: Service) -> None:
+def test_the_row_is_on_disk_before_the_submit(harness: Harness, service: ScriptedApi) -> None:
     """A crash in the middle of a POST must leave a trace."""
-    service.accept(Answer(silent=True))
-    scene.start()
-    job = scene.generate()
+    service.accept(ScriptedResponse(silent=True))
+    harness.start()
+    job = harness.generate()
     while not service.posts:
         threading.Event().wait(0.002)
-    assert scene.ledger.job(job.job_id).state == "submitting"
+    assert harness.ledger.job(job.job_id).state == "submitting"
 
 
-def test_an_unwritable_media_folder_is_found_before_the_submit(scene: Scene, service: Service) -> None:
+def test_an_unwritable_media_folder_is_found_before_the_submit(harness: Harness, service: ScriptedApi) -> None:
     """Pictures that cannot be kept must not be bought."""
-    scene.start()
-    (scene.folder / "media").write_text("in the way")
+    harness.start()
+    (harness.folder / "media").write_text("in the way")
     with pytest.raises(DiskError):
-        scene.generate()
+        harness.generate()
     assert service.posts == 0
 
 
-def test_a_ledger_that_refuses_stops_the_submit(scene: Scene, service: Service) -> None:
+def test_a_ledger_that_refuses_stops_the_submit(harness: Harness, service: ScriptedApi) -> None:
     """No row, no POST."""
-    scene.start()
-    scene.ledger.close()
-    path = scene.folder / "ledger.sqlite3"
-    for leftover in scene.folder.glob("ledger.sqlite3*"):
+    harness.start()
+    harness.ledger.close()
+    path = harness.folder / "ledger.sqlite3"
+    for leftover in harness.folder.glob("ledger.sqlite3*"):
         leftover.unlink()
     path.mkdir()
     with pytest.raises(LedgerError):
-        scene.generate()
+        harness.generate()
     assert service.posts == 0
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         GONE,
-        Answer(502, b"bad gateway"),
-        Answer(200, b"<html>"),
-        json_answer({}),
-        json_answer({"request_id": "r"}, cut_after=4),
+        ScriptedResponse(502, b"bad gateway"),
+        ScriptedResponse(200, b"<html>"),
+        json_response({}),
+        json_response({"request_id": "r"}, cut_after=4),
     ],
     ids=["cut", "502", "html", "no-id", "half"],
 )
-def test_a_lost_answer_is_unclear_and_never_sent_again(scene: Scene, service: Service, answer: Answer) -> None:
+def test_a_lost_answer_is_unclear_and_never_sent_again(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse
+) -> None:
     """It may be running and billed: only a person may decide to send it again."""
-    service.accept(answer)
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    service.accept(response)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert (job.state, job.problem) == ("submit_unclear", "submit_unclear")
-    scene.restart()
-    assert (scene.reader.job(job.job_id).state, service.posts) == ("submit_unclear", 1)
+    harness.restart()
+    assert (harness.reader.job(job.job_id).state, service.posts) == ("submit_unclear", 1)
 
 
 @pytest.mark.parametrize(
-    ("answer", "problem"),
+    ("response", "problem"),
     [
-        (json_answer({"error_code": 400002, "message": "no balance"}, 402), "balance"),
-        (json_answer({"error_code": 401001, "message": "who?"}), "auth"),
-        (json_answer({"error_code": 422001, "message": "no", "detail": [{"msg": "scale"}]}, 422), "refused"),
-        (json_answer({"message": "slow down"}, 429), "rate_limit"),
+        (json_response({"error_code": 400002, "message": "no balance"}, 402), "balance"),
+        (json_response({"error_code": 401001, "message": "who?"}), "auth"),
+        (json_response({"error_code": 422001, "message": "no", "detail": [{"msg": "scale"}]}, 422), "refused"),
+        (json_response({"message": "slow down"}, 429), "rate_limit"),
     ],
     ids=["balance", "auth-in-200", "schema", "429"],
 )
-def test_a_refused_submit_fails_with_its_reason(scene: Scene, service: Service, answer: Answer, problem: str) -> None:
+def test_a_refused_submit_fails_with_its_reason(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse, problem: str
+) -> None:
     """Refused means not billed, and the person is told why."""
-    service.accept(answer)
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    service.accept(response)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert (job.state, job.problem, service.posts) == ("failed", problem, 1)
     assert TOKEN not in (job.detail or "")
 
 
-def test_a_request_id_that_another_job_holds_is_told_and_not_lost(scene: Scene, service: Service) -> None:
+def test_a_request_id_that_another_job_holds_is_told_and_not_lost(harness: Harness, service: ScriptedApi) -> None:
     """Two jobs with one request would show one picture for two bills."""
     service.status("in_queue")
-    scene.start()
-    scene.wait(scene.generate(prompt="one").job_id, "queued")
-    second = scene.wait(scene.generate(prompt="two").job_id)
+    harness.start()
+    harness.wait(harness.generate(prompt="one").job_id, "queued")
+    second = harness.wait(harness.generate(prompt="two").job_id)
     assert second.state == "submit_unclear"
     assert "r-1" in (second.detail or "")
 
@@ -213,185 +217,192 @@ def test_a_request_id_that_another_job_holds_is_told_and_not_lost(scene: Scene, 
 # --- restarts
 
 
-def test_a_row_found_submitting_at_start_becomes_unclear(scene: Scene, service: Service) -> None:
+def test_a_row_found_submitting_at_start_becomes_unclear(harness: Harness, service: ScriptedApi) -> None:
     """Nobody knows whether that POST arrived."""
-    service.accept(Answer(silent=True))
-    scene.start()
-    job = scene.generate()
+    service.accept(ScriptedResponse(silent=True))
+    harness.start()
+    job = harness.generate()
     while not service.posts:
         threading.Event().wait(0.002)
-    scene.restart()
-    assert scene.reader.job(job.job_id).state == "submit_unclear"
+    harness.restart()
+    assert harness.reader.job(job.job_id).state == "submit_unclear"
     assert service.posts == 1
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "saving"])
-def test_a_restart_goes_on_by_the_request_id(scene: Scene, service: Service, state: str) -> None:
+def test_a_restart_goes_on_by_the_request_id(harness: Harness, service: ScriptedApi, state: str) -> None:
     """A request already paid for is never forgotten."""
-    address = service.file("one.png", Answer(503))
+    address = service.file("one.png", ScriptedResponse(503))
     service.status({"queued": "in_queue", "running": "in_progress", "saving": "completed"}[state])
-    service.result(Answer(503) if state == "saving" else {"status": "in_progress"})
-    scene.start()
-    job = scene.generate()
-    scene.wait(job.job_id, state)
+    service.result(ScriptedResponse(503) if state == "saving" else {"status": "in_progress"})
+    harness.start()
+    job = harness.generate()
+    harness.wait(job.job_id, state)
     service.completes(service.picture("one.png"))
-    scene.restart()
-    assert scene.wait(job.job_id).state == "done"
+    harness.restart()
+    assert harness.wait(job.job_id).state == "done"
     assert service.posts == 1
     assert address
 
 
-def test_after_a_restart_a_page_knows_at_once_how_long_a_run_takes(scene: Scene, service: Service) -> None:
+def test_after_a_restart_a_page_knows_at_once_how_long_a_run_takes(harness: Harness, service: ScriptedApi) -> None:
     """Who opens the page again sees the progress that they saw before."""
     service.status("in_progress")
-    scene.start()
-    first = scene.wait(scene.generate(prompt="first").job_id, "running")
-    scene.clock.advance(9.0)
+    harness.start()
+    first = harness.wait(harness.generate(prompt="first").job_id, "running")
+    harness.clock.advance(9.0)
     service.completes()
-    scene.wait(first.job_id, "done")
+    harness.wait(first.job_id, "done")
     service.request_id = "r-2"
     service.accept()
     service.status("in_progress")
-    job = scene.wait(scene.generate(prompt="second").job_id, "running")
-    service.status(Answer(silent=True))
-    scene.restart()
-    assert scene.reader.run_time_model(job) != PRIOR
+    job = harness.wait(harness.generate(prompt="second").job_id, "running")
+    service.status(ScriptedResponse(silent=True))
+    harness.restart()
+    assert harness.reader.run_time_model(job) != PRIOR
 
 
-def test_a_job_of_another_api_is_left_alone(tmp_path: Path, scene: Scene, service: Service) -> None:
+def test_a_job_of_another_api_is_left_alone(tmp_path: Path, harness: Harness, service: ScriptedApi) -> None:
     """A sandbox job must never be asked of RunComfy when a token is added later."""
     service.status("in_queue")
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "queued")
-    scene.origin = "https://model-api.runcomfy.net"
-    asked = service.asked("status")
-    scene.restart()
-    assert not scene.reader.is_active(scene.reader.job(job.job_id))
-    assert scene.jobs.cancel(job.job_id).outcome == "unconfirmed"
-    assert service.asked("status") <= asked + 1  # one may have been under way
-    assert service.asked("cancel") == 0
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
+    harness.origin = "https://model-api.runcomfy.net"
+    asked = service.count_calls("status")
+    harness.restart()
+    assert not harness.reader.is_active(harness.reader.job(job.job_id))
+    assert harness.jobs.cancel(job.job_id).outcome == "unconfirmed"
+    assert service.count_calls("status") <= asked + 1  # one may have been under way
+    assert service.count_calls("cancel") == 0
 
 
 # --- the service misbehaves while a job runs
 
 
-def test_faults_while_polling_lose_nothing(scene: Scene, service: Service) -> None:
+def test_faults_while_polling_lose_nothing(harness: Harness, service: ScriptedApi) -> None:
     """Every kind of bad answer is asked again."""
-    bad = [GONE, Answer(500), Answer(200, b"<html>"), json_answer([]), json_answer({"status": 5}), Answer(429)]
+    bad = [
+        GONE,
+        ScriptedResponse(500),
+        ScriptedResponse(200, b"<html>"),
+        json_response([]),
+        json_response({"status": 5}),
+        ScriptedResponse(429),
+    ]
     service.status(*bad, "in_progress", *bad, "completed")
     service.result(*bad[:3], {"output": {"image": service.picture()}})
-    scene.start()
-    assert scene.wait(scene.generate().job_id).state == "done"
+    harness.start()
+    assert harness.wait(harness.generate().job_id).state == "done"
 
 
-def test_a_silence_is_told_and_then_taken_back(scene: Scene, service: Service) -> None:
+def test_a_silence_is_told_and_then_taken_back(harness: Harness, service: ScriptedApi) -> None:
     """People see that the service does not answer, and that it does again."""
     service.status(GONE)
-    scene.start()
-    job = scene.generate()
-    assert scene.wait(job.job_id, lambda job: job.problem == "transport").state == "queued"
+    harness.start()
+    job = harness.generate()
+    assert harness.wait(job.job_id, lambda job: job.problem == "transport").state == "queued"
     service.status("in_progress")
-    assert scene.wait(job.job_id, "running").problem is None
+    assert harness.wait(job.job_id, "running").problem is None
 
 
-def test_an_unheard_of_status_is_kept_and_asked_again(scene: Scene, service: Service) -> None:
+def test_an_unheard_of_status_is_kept_and_asked_again(harness: Harness, service: ScriptedApi) -> None:
     """The service may learn new words; a job must not die of them."""
     service.status("warming_up")
-    scene.start()
-    job = scene.generate()
-    assert scene.wait(job.job_id, lambda job: job.status == "warming_up").state == "queued"
+    harness.start()
+    job = harness.generate()
+    assert harness.wait(job.job_id, lambda job: job.status == "warming_up").state == "queued"
     service.completes()
-    assert scene.wait(job.job_id).state == "done"
+    assert harness.wait(job.job_id).state == "done"
 
 
-def test_completed_without_files_is_a_failure_with_a_way_on(scene: Scene, service: Service) -> None:
+def test_completed_without_files_is_a_failure_with_a_way_on(harness: Harness, service: ScriptedApi) -> None:
     """Never an empty gallery."""
     service.status("completed")
     service.result({"status": "completed", "output": {}})
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert (job.state, job.problem) == ("failed", "no_files")
     assert "r-1" in (job.detail or "")
     service.completes()
-    scene.jobs.fetch_again(job.job_id)
-    assert scene.wait(job.job_id, "done").outputs[0].state == "kept"
+    harness.jobs.fetch_again(job.job_id)
+    assert harness.wait(job.job_id, "done").outputs[0].state == "kept"
 
 
-def test_a_result_that_takes_completed_back_goes_on(scene: Scene, service: Service) -> None:
+def test_a_result_that_takes_completed_back_goes_on(harness: Harness, service: ScriptedApi) -> None:
     """For a job that is not finished, the result says where it stands."""
     service.status("completed", "in_progress", "completed")
     service.result({"status": "in_progress"}, {"output": {"image": service.picture()}})
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert job.state == "done"
-    assert "running" in [state for state, _ in scene.ledger.state_changes(job.job_id)]
+    assert "running" in [state for state, _ in harness.ledger.state_changes(job.job_id)]
 
 
-def test_a_request_that_failed_says_why(scene: Scene, service: Service) -> None:
+def test_a_request_that_failed_says_why(harness: Harness, service: ScriptedApi) -> None:
     """The service's own reason reaches the person."""
     service.status("failed")
     service.result({"status": "failed", "error": "the prompt was blocked"})
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert (job.state, job.problem, job.detail) == ("failed", "failed_at_service", "the prompt was blocked")
 
 
-def test_an_unknown_request_fails_after_a_grace(scene: Scene, service: Service) -> None:
+def test_an_unknown_request_fails_after_a_grace(harness: Harness, service: ScriptedApi) -> None:
     """A fresh request may not be everywhere yet; one that stays unknown is gone."""
-    service.status(json_answer({"error_code": 404001, "message": "unknown"}, 404))
-    scene.start()
-    job = scene.generate()
-    scene.wait(job.job_id, "queued")
-    while service.asked("status") < 3:
+    service.status(json_response({"error_code": 404001, "message": "unknown"}, 404))
+    harness.start()
+    job = harness.generate()
+    harness.wait(job.job_id, "queued")
+    while service.count_calls("status") < 3:
         threading.Event().wait(0.002)
-    assert scene.reader.job(job.job_id).state == "queued"
-    scene.clock.advance(MISSING_GRACE_S + 1)
-    found = scene.wait(job.job_id)
+    assert harness.reader.job(job.job_id).state == "queued"
+    harness.clock.advance(MISSING_GRACE_S + 1)
+    found = harness.wait(job.job_id)
     assert (found.state, found.problem) == ("failed", "not_found")
 
 
-def test_a_revoked_token_keeps_accepted_jobs(scene: Scene, service: Service) -> None:
+def test_a_revoked_token_keeps_accepted_jobs(harness: Harness, service: ScriptedApi) -> None:
     """They are paid for: with a good token they go on."""
-    service.status(json_answer({"error_code": 401001, "message": "revoked"}, 401))
-    scene.start()
-    job = scene.generate()
-    assert scene.wait(job.job_id, lambda job: job.problem == "auth").state == "queued"
+    service.status(json_response({"error_code": 401001, "message": "revoked"}, 401))
+    harness.start()
+    job = harness.generate()
+    assert harness.wait(job.job_id, lambda job: job.problem == "auth").state == "queued"
     service.completes()
-    assert scene.wait(job.job_id).state == "done"
+    assert harness.wait(job.job_id).state == "done"
 
 
 # --- files
 
 
-def test_whole_files_are_shown_and_damaged_ones_told(scene: Scene, service: Service) -> None:
+def test_whole_files_are_shown_and_damaged_ones_told(harness: Harness, service: ScriptedApi) -> None:
     """Three good pictures must not be lost because of a fourth."""
     good = service.picture("good.png")
-    bad = service.file("bad.png", Answer(200, png()[:60], {"Content-Type": "image/png"}))
+    bad = service.file("bad.png", ScriptedResponse(200, png()[:60], {"Content-Type": "image/png"}))
     service.completes(good, bad)
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert (job.state, [output.state for output in job.outputs]) == ("failed", ["kept", "damaged"])
     assert "r-1" in (job.detail or "")
 
     asked = len(service.server.requests_for("GET", "/files/good.png"))
     service.picture("bad.png")
-    scene.jobs.fetch_again(job.job_id)
-    job = scene.wait(job.job_id, "done")
+    harness.jobs.fetch_again(job.job_id)
+    job = harness.wait(job.job_id, "done")
     assert [output.state for output in job.outputs] == ["kept", "kept"]
     assert len(service.server.requests_for("GET", "/files/good.png")) == asked, "only what is missing is fetched"
     assert service.posts == 1
 
 
-def test_a_picture_is_shown_before_the_next_one_is_there(scene: Scene, service: Service) -> None:
+def test_a_picture_is_shown_before_the_next_one_is_there(harness: Harness, service: ScriptedApi) -> None:
     """The first of four must not wait for the second."""
-    service.completes(service.picture("good.png"), service.file("late.png", Answer(silent=True)))
-    scene.start()
-    job = scene.wait(scene.generate().job_id, lambda job: any(output.state == "kept" for output in job.outputs))
+    service.completes(service.picture("good.png"), service.file("late.png", ScriptedResponse(silent=True)))
+    harness.start()
+    job = harness.wait(harness.generate().job_id, lambda job: any(output.state == "kept" for output in job.outputs))
     assert (job.state, [output.state for output in job.outputs]) == ("saving", ["kept", "pending"])
 
 
 def test_files_that_come_at_once_are_written_together_with_the_end(
-    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With many jobs at a time the ledger and the streams are what everybody waits for."""
     monkeypatch.setattr("dreamina_ui.jobs.worker.SAVING_S", 60.0)
@@ -401,38 +412,38 @@ def test_files_that_come_at_once_are_written_together_with_the_end(
 
     def hear(job: Job | None) -> None:
         if job:
-            handled.append((job.state, scene.ledger.job(job.job_id).state))
+            handled.append((job.state, harness.ledger.job(job.job_id).state))
             if job.state == "done":
                 is_told.set()
 
-    scene.reader.changes.subscribe(EVERY_JOB, hear)
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.reader.changes.subscribe(EVERY_JOB, hear)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert is_told.wait(10)
     assert handled[-2:] == [("saving", "done"), ("done", "done")]
-    moves = dict(scene.ledger.state_changes(job.job_id))
+    moves = dict(harness.ledger.state_changes(job.job_id))
     assert moves["saving"] == job.completed_at
     assert moves["saving"] <= moves["done"] == job.finished_at
 
 
 def test_files_that_take_longer_are_shown_as_on_their_way(
-    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow host must not look like a slow model."""
     monkeypatch.setattr("dreamina_ui.jobs.worker.SAVING_S", 0.01)
-    service.completes(service.file("late.png", Answer(silent=True)))
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "saving")
+    service.completes(service.file("late.png", ScriptedResponse(silent=True)))
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "saving")
     assert job.completed_at is not None
     assert [output.state for output in job.outputs] == ["pending"]
 
 
 def test_a_refusing_ledger_has_no_file_fetched_twice(
-    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next step must not begin while the files of this one are still coming."""
     service.completes(service.picture("a.png"), service.picture("b.png"))
-    fetch, change = scene.fetcher.fetch, scene.ledger.change
+    fetch, change = harness.fetcher.fetch, harness.ledger.change
     fetched: list[int] = []
     is_refused, came_again = threading.Event(), threading.Event()
 
@@ -451,47 +462,47 @@ def test_a_refusing_ledger_has_no_file_fetched_twice(
             raise LedgerError("The ledger is full.")
         return change(job, to, **fields)
 
-    monkeypatch.setattr(scene.fetcher, "fetch", fetch_slowly)
-    monkeypatch.setattr(scene.ledger, "change", refuse_once)
-    scene.start()
-    assert scene.wait(scene.generate().job_id).state == "done"
+    monkeypatch.setattr(harness.fetcher, "fetch", fetch_slowly)
+    monkeypatch.setattr(harness.ledger, "change", refuse_once)
+    harness.start()
+    assert harness.wait(harness.generate().job_id).state == "done"
     assert sorted(fetched) == [0, 1]
 
 
-def test_a_refusing_disk_keeps_the_job_saving(scene: Scene, service: Service) -> None:
+def test_a_refusing_disk_keeps_the_job_saving(harness: Harness, service: ScriptedApi) -> None:
     """A full disk is no failure of the job: it goes on when it can."""
     service.status("in_progress")
-    scene.start()
-    job = scene.generate()
-    scene.wait(job.job_id, "running")
-    folder = scene.folder / "media" / job.job_id[:2]
+    harness.start()
+    job = harness.generate()
+    harness.wait(job.job_id, "running")
+    folder = harness.folder / "media" / job.job_id[:2]
     (folder / job.job_id).rmdir()
     (folder / job.job_id).write_text("in the way")
     service.completes()
-    stuck = scene.wait(job.job_id, lambda job: job.problem == "disk")
+    stuck = harness.wait(job.job_id, lambda job: job.problem == "disk")
     assert stuck.state == "saving"
     (folder / job.job_id).unlink()
-    assert scene.wait(job.job_id).state == "done"
+    assert harness.wait(job.job_id).state == "done"
 
 
-def test_a_file_that_a_crash_left_whole_is_not_fetched_again(scene: Scene, service: Service) -> None:
+def test_a_file_that_a_crash_left_whole_is_not_fetched_again(harness: Harness, service: ScriptedApi) -> None:
     """Between the file and its row there is a moment in which the power may go."""
     address = service.picture()
     service.status("in_progress")
-    scene.start()
-    job = scene.generate()
-    scene.wait(job.job_id, "running")
-    scene.fetcher.fetch(job.job_id, 0, "image", address)
+    harness.start()
+    job = harness.generate()
+    harness.wait(job.job_id, "running")
+    harness.fetcher.fetch(job.job_id, 0, "image", address)
     service.completes(address)
-    assert scene.wait(job.job_id).outputs[0].sha256 == hashlib.sha256(png()).hexdigest()
+    assert harness.wait(job.job_id).outputs[0].sha256 == hashlib.sha256(png()).hexdigest()
     assert len(service.server.requests_for("GET", "/files/one.png")) == 1
 
 
-def test_the_token_stays_with_the_api(scene: Scene, service: Service) -> None:
+def test_the_token_stays_with_the_api(harness: Harness, service: ScriptedApi) -> None:
     """A file host must never see it."""
     service.completes()
-    scene.start()
-    scene.wait(scene.generate().job_id)
+    harness.start()
+    harness.wait(harness.generate().job_id)
     for seen in service.server.requests:
         assert (TOKEN in str(seen.headers)) == seen.path.startswith("/v1/"), seen.path
 
@@ -499,146 +510,150 @@ def test_the_token_stays_with_the_api(scene: Scene, service: Service) -> None:
 # --- cancel
 
 
-def test_a_queued_job_is_cancelled_when_the_service_says_so(scene: Scene, service: Service) -> None:
+def test_a_queued_job_is_cancelled_when_the_service_says_so(harness: Harness, service: ScriptedApi) -> None:
     """The first honest answer."""
     service.status("in_queue")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "queued")
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
     service.status("cancelled")
-    verdict = scene.jobs.cancel(job.job_id)
+    verdict = harness.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.state) == ("cancelled", "cancelled")
 
 
-def test_a_running_job_is_too_late_and_its_pictures_are_kept(scene: Scene, service: Service) -> None:
+def test_a_running_job_is_too_late_and_its_pictures_are_kept(harness: Harness, service: ScriptedApi) -> None:
     """The second honest answer."""
     service.status("in_progress")
     service.cancel({"outcome": "not_cancellable", "status": "in_progress"})
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "running")
-    assert scene.jobs.cancel(job.job_id).outcome == "too_late"
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "running")
+    assert harness.jobs.cancel(job.job_id).outcome == "too_late"
     service.completes()
-    done = scene.wait(job.job_id)
+    done = harness.wait(job.job_id)
     assert (done.state, done.cancel_outcome) == ("done", "too_late")
 
 
-@pytest.mark.parametrize("answer", [GONE, Answer(500), Answer(200, b"<html>"), json_answer({}, 409)])
-def test_a_cancel_without_an_answer_is_unconfirmed_and_goes_on(scene: Scene, service: Service, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    "response", [GONE, ScriptedResponse(500), ScriptedResponse(200, b"<html>"), json_response({}, 409)]
+)
+def test_a_cancel_without_an_answer_is_unconfirmed_and_goes_on(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse
+) -> None:
     """The third honest answer; and the wish stays a wish."""
     service.status("in_queue")
-    service.cancel(answer)
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "queued")
-    verdict = scene.jobs.cancel(job.job_id)
+    service.cancel(response)
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
+    verdict = harness.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.state) == ("unconfirmed", "queued")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
-    while service.asked("cancel") < 3:
+    while service.count_calls("cancel") < 3:
         threading.Event().wait(0.002)
     service.status("cancelled")
-    assert scene.wait(job.job_id).state == "cancelled"
+    assert harness.wait(job.job_id).state == "cancelled"
 
 
-def test_a_wish_to_cancel_that_another_process_wrote_is_asked_for(scene: Scene, service: Service) -> None:
+def test_a_wish_to_cancel_that_another_process_wrote_is_asked_for(harness: Harness, service: ScriptedApi) -> None:
     """The command line may write into the ledger while the server follows the job."""
     service.status("in_queue")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
-    scene.pace = replace(scene.pace, adopt_s=0.02)
-    scene.restart()
-    job = scene.wait(scene.generate().job_id, "queued")
-    other = Ledger(scene.folder / "ledger.sqlite3", clock=scene.clock)
-    other.change(job.job_id, cancel_requested_at=scene.clock())
+    harness.pace = replace(harness.pace, adopt_s=0.02)
+    harness.restart()
+    job = harness.wait(harness.generate().job_id, "queued")
+    other = Ledger(harness.folder / "ledger.sqlite3", clock=harness.clock)
+    other.change(job.job_id, cancel_requested_at=harness.clock())
     other.close()
-    while not service.asked("cancel"):
+    while not service.count_calls("cancel"):
         threading.Event().wait(0.002)
     service.status("cancelled")
-    assert scene.wait(job.job_id).state == "cancelled"
+    assert harness.wait(job.job_id).state == "cancelled"
 
 
-def test_cancelled_is_never_said_of_a_job_that_goes_on(scene: Scene, service: Service) -> None:
+def test_cancelled_is_never_said_of_a_job_that_goes_on(harness: Harness, service: ScriptedApi) -> None:
     """A service that says cancelled and runs on is not believed."""
     service.status("in_queue")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
-    scene.start()
-    job = scene.wait(scene.generate().job_id, "queued")
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
     service.status("in_progress")
-    assert scene.jobs.cancel(job.job_id).outcome == "too_late"
+    assert harness.jobs.cancel(job.job_id).outcome == "too_late"
     service.completes()
-    assert scene.wait(job.job_id).state == "done"
+    assert harness.wait(job.job_id).state == "done"
 
 
-def test_a_cancel_before_the_request_id_is_known_still_cancels(scene: Scene, service: Service) -> None:
+def test_a_cancel_before_the_request_id_is_known_still_cancels(harness: Harness, service: ScriptedApi) -> None:
     """The button works in the very second of the submit."""
-    service.accept(json_answer({"request_id": "r-1"}, delay_s=0.1))
+    service.accept(json_response({"request_id": "r-1"}, delay_s=0.1))
     service.status("cancelled")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
-    scene.start()
-    job = scene.generate()
-    verdict = scene.jobs.cancel(job.job_id)
+    harness.start()
+    job = harness.generate()
+    verdict = harness.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.request_id) == ("cancelled", "r-1")
-    assert service.asked("cancel") == 1
+    assert service.count_calls("cancel") == 1
 
 
-def test_a_cancel_of_a_lost_submit_is_unconfirmed(scene: Scene, service: Service) -> None:
+def test_a_cancel_of_a_lost_submit_is_unconfirmed(harness: Harness, service: ScriptedApi) -> None:
     """Nobody knows whether there is anything to cancel."""
     service.accept(GONE)
-    scene.start()
-    job = scene.generate()
-    assert scene.jobs.cancel(job.job_id).outcome == "unconfirmed"
+    harness.start()
+    job = harness.generate()
+    assert harness.jobs.cancel(job.job_id).outcome == "unconfirmed"
 
 
-def test_a_cancel_after_the_end_is_too_late(scene: Scene, service: Service) -> None:
+def test_a_cancel_after_the_end_is_too_late(harness: Harness, service: ScriptedApi) -> None:
     """Pictures that are here stay here."""
     service.completes()
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
-    verdict = scene.jobs.cancel(job.job_id)
-    assert (verdict.outcome, verdict.job.state, service.asked("cancel")) == ("too_late", "done", 0)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
+    verdict = harness.jobs.cancel(job.job_id)
+    assert (verdict.outcome, verdict.job.state, service.count_calls("cancel")) == ("too_late", "done", 0)
 
 
-def test_a_cancel_touches_no_other_job(scene: Scene, service: Service) -> None:
+def test_a_cancel_touches_no_other_job(harness: Harness, service: ScriptedApi) -> None:
     """Somebody else's picture is not yours to stop."""
-    other = Service(service.server, "r-2")
-    service.accept(json_answer({"request_id": "r-1"}), json_answer({"request_id": "r-2"}))
+    other = ScriptedApi(service.server, "r-2")
+    service.accept(json_response({"request_id": "r-1"}), json_response({"request_id": "r-2"}))
     for each in (service, other):
         each.status("in_queue")
         each.cancel({"outcome": "cancelled"})
-    scene.start()
-    mine = scene.wait(scene.generate(prompt="mine").job_id, "queued")
-    theirs = scene.wait(scene.generate(prompt="theirs").job_id, "queued")
+    harness.start()
+    mine = harness.wait(harness.generate(prompt="mine").job_id, "queued")
+    theirs = harness.wait(harness.generate(prompt="theirs").job_id, "queued")
     service.status("cancelled")
-    assert scene.jobs.cancel(mine.job_id).outcome == "cancelled"
-    assert (other.asked("cancel"), scene.reader.job(theirs.job_id).state) == (0, "queued")
+    assert harness.jobs.cancel(mine.job_id).outcome == "cancelled"
+    assert (other.count_calls("cancel"), harness.reader.job(theirs.job_id).state) == (0, "queued")
 
 
-def test_an_unknown_job_cannot_be_cancelled_or_read(scene: Scene) -> None:
+def test_an_unknown_job_cannot_be_cancelled_or_read(harness: Harness) -> None:
     """A guessed id is answered with nothing."""
-    scene.start()
-    for call in (scene.jobs.cancel, scene.reader.job, scene.jobs.fetch_again):
+    harness.start()
+    for call in (harness.jobs.cancel, harness.reader.job, harness.jobs.fetch_again):
         with pytest.raises(JobNotFoundError):
             call("0" * 32)
 
 
-def test_fetch_again_is_only_for_what_failed_at_the_files(scene: Scene, service: Service) -> None:
+def test_fetch_again_is_only_for_what_failed_at_the_files(harness: Harness, service: ScriptedApi) -> None:
     """It must never become a second submit."""
-    service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
-    scene.start()
-    refused = scene.wait(scene.generate().job_id)
+    service.accept(json_response({"error_code": 422001, "message": "no"}, 422))
+    harness.start()
+    refused = harness.wait(harness.generate().job_id)
     with pytest.raises(StateError, match="never accepted"):
-        scene.jobs.fetch_again(refused.job_id)
+        harness.jobs.fetch_again(refused.job_id)
 
 
-def test_a_stopping_program_sends_nothing_new(scene: Scene, service: Service) -> None:
+def test_a_stopping_program_sends_nothing_new(harness: Harness, service: ScriptedApi) -> None:
     """Between SIGTERM and the end no money is spent."""
-    scene.start()
-    scene.services.stop(timeout_s=0.0)
+    harness.start()
+    harness.services.stop(timeout_s=0.0)
     with pytest.raises(StateError, match="nothing was submitted"):
-        scene.generate()
+        harness.generate()
     assert service.posts == 0
 
 
 @pytest.mark.parametrize("pool", ["submit", "look"])
 def test_without_new_threads_nothing_is_lost_or_paid_twice(
-    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch, pool: str
+    harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch, pool: str
 ) -> None:
     """Containers allow only so many threads; a pool that can start none raises, and does the work later."""
     start = threading.Thread.start
@@ -651,23 +666,23 @@ def test_without_new_threads_nothing_is_lost_or_paid_twice(
         start(thread)
 
     service.completes()
-    scene.start()
+    harness.start()
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    first = scene.generate()
+    first = harness.generate()
     if pool == "look":
-        assert scene.wait(first.job_id, lambda job: bool(job.request_id) or bool(refused))
-    service.accept(json_answer({"request_id": "r-2"}))
+        assert harness.wait(first.job_id, lambda job: bool(job.request_id) or bool(refused))
+    service.accept(json_response({"request_id": "r-2"}))
     for verb in ("status", "result"):
-        service.server.script(f"/v1/requests/r-2/{verb}", json_answer({"status": "cancelled"}))
-    second = scene.generate(prompt="another")
-    assert scene.wait(second.job_id).state == "cancelled"
-    assert scene.wait(first.job_id).state == "done"
+        service.server.script(f"/v1/requests/r-2/{verb}", json_response({"status": "cancelled"}))
+    second = harness.generate(prompt="another")
+    assert harness.wait(second.job_id).state == "cancelled"
+    assert harness.wait(first.job_id).state == "done"
     assert refused
     assert service.posts == 2
 
 
 def test_a_press_that_got_no_thread_is_not_made_later(
-    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is told that nothing was submitted presses again, and must not pay for both."""
     start = threading.Thread.start
@@ -679,10 +694,10 @@ def test_a_press_that_got_no_thread_is_not_made_later(
         start(thread)
 
     service.completes()
-    scene.start()
+    harness.start()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(StateError, match="nothing was submitted"):
-        scene.jobs.generate_soon(MODEL_ID, INPUTS)
-    again = scene.jobs.generate_soon(MODEL_ID, INPUTS).result(10)
-    assert scene.wait(again.job_id).state == "done"
+        harness.jobs.generate_soon(MODEL_ID, INPUTS)
+    again = harness.jobs.generate_soon(MODEL_ID, INPUTS).result(10)
+    assert harness.wait(again.job_id).state == "done"
     assert service.posts == 1

@@ -24,24 +24,44 @@ from hypothesis import strategies as st
 from dreamina_ui.errors import DiskError
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
 from dreamina_ui.ledger.job import TERMINAL, TRANSITIONS, Job
-from tests.support.bad_server import Answer, Misbehaving, json_answer
-from tests.support.harness import SUBMIT, Scene, Service, png
+from tests.support.bad_server import BadServer, ScriptedResponse, json_response
+from tests.support.harness import SUBMIT, Harness, ScriptedApi, png
 
 FILES = {"one.png": png(), "two.png": png((40, 30), "navy")}
 
 WAITING_WORDS = ["in_queue", "pending", "waiting", "in_progress", "starting", "processing", "warming_up", "in queue?"]
 LAST_WORDS = ["completed", "succeeded", "failed", "cancelled", "canceled"]
 CANCELLED = ("cancelled", "canceled")
-UNKNOWN = json_answer({"error_code": 404001, "message": "unknown"}, 404)
+UNKNOWN = json_response({"error_code": 404001, "message": "unknown"}, 404)
 FAULTS = [
-    *(Answer(hang_up=True), Answer(500), Answer(503), Answer(429), Answer(429, headers={"Retry-After": "0"})),
-    *(Answer(200, b"<html>"), json_answer([]), json_answer({}), json_answer({"status": 5}), Answer(302), UNKNOWN),
-    json_answer({"status": "in_progress"}, cut_after=5),
-    json_answer({"error_code": 401001, "message": "revoked"}, 401),
-    json_answer({"error_code": 403001, "message": "not yours"}, 403),
-    json_answer({"error_code": 500001, "message": "oops"}),
+    *(
+        ScriptedResponse(hang_up=True),
+        ScriptedResponse(500),
+        ScriptedResponse(503),
+        ScriptedResponse(429),
+        ScriptedResponse(429, headers={"Retry-After": "0"}),
+    ),
+    *(
+        ScriptedResponse(200, b"<html>"),
+        json_response([]),
+        json_response({}),
+        json_response({"status": 5}),
+        ScriptedResponse(302),
+        UNKNOWN,
+    ),
+    json_response({"status": "in_progress"}, cut_after=5),
+    json_response({"error_code": 401001, "message": "revoked"}, 401),
+    json_response({"error_code": 403001, "message": "not yours"}, 403),
+    json_response({"error_code": 500001, "message": "oops"}),
 ]
-BAD_FILES = [Answer(404), Answer(500), Answer(hang_up=True), Answer(200, png()[:60]), Answer(200, b"<html>"), Answer()]
+BAD_FILES = [
+    ScriptedResponse(404),
+    ScriptedResponse(500),
+    ScriptedResponse(hang_up=True),
+    ScriptedResponse(200, png()[:60]),
+    ScriptedResponse(200, b"<html>"),
+    ScriptedResponse(),
+]
 
 
 @dataclass(frozen=True)
@@ -49,7 +69,7 @@ class Says:
     """From now on the service answers so to a verb, or for a file; the last answer again and again."""
 
     what: str
-    answers: Sequence[Answer]
+    responses: Sequence[ScriptedResponse]
 
 
 @dataclass(frozen=True)
@@ -59,14 +79,16 @@ class Happens:
     what: str
 
 
-def statuses() -> st.SearchStrategy[Answer]:
+def statuses() -> st.SearchStrategy[ScriptedResponse]:
     words = st.sampled_from(WAITING_WORDS * 3 + LAST_WORDS)
     positions = st.sampled_from([None, 0, 3, -1, "two", 10**30])
-    said = st.builds(lambda word, position: json_answer({"status": word, "queue_position": position}), words, positions)
+    said = st.builds(
+        lambda word, position: json_response({"status": word, "queue_position": position}), words, positions
+    )
     return said | st.sampled_from(FAULTS)
 
 
-def results() -> st.SearchStrategy[dict[str, Any] | Answer]:
+def results() -> st.SearchStrategy[dict[str, Any] | ScriptedResponse]:
     """A result; `{"files": n}` stands for the first n of FILES, whose addresses are not known yet."""
     words = st.sampled_from([None, *WAITING_WORDS, *LAST_WORDS])
     outputs = st.sampled_from([{"files": 1}, {"files": 2}, {}, None])
@@ -77,8 +99,8 @@ def results() -> st.SearchStrategy[dict[str, Any] | Answer]:
 def steps() -> st.SearchStrategy[Says | Happens]:
     cancels = st.sampled_from(
         [
-            json_answer({"outcome": "cancelled", "status": "cancelled"}),
-            json_answer({"outcome": "not_cancellable", "status": "in_progress"}),
+            json_response({"outcome": "cancelled", "status": "cancelled"}),
+            json_response({"outcome": "not_cancellable", "status": "in_progress"}),
             *FAULTS,
         ]
     )
@@ -95,45 +117,45 @@ def steps() -> st.SearchStrategy[Says | Happens]:
 class Stage:
     """One job at a service that follows a story."""
 
-    def __init__(self, scene: Scene, service: Service) -> None:
-        self.scene = scene
+    def __init__(self, harness: Harness, service: ScriptedApi) -> None:
+        self.harness = harness
         self.service = service
         self.said_cancelled = False
         self.addresses = [service.file(name, _whole(name)) for name in FILES]
         service.status("in_queue")
         service.cancel({"outcome": "not_cancellable"})
-        self.job_id = scene.generate().job_id
-        scene.wait(self.job_id, "queued")
+        self.job_id = harness.generate().job_id
+        harness.wait(self.job_id, "queued")
 
     @property
     def job(self) -> Job:
-        return self.scene.reader.job(self.job_id)
+        return self.harness.reader.job(self.job_id)
 
     def play(self, step: Says | Happens) -> None:
         if isinstance(step, Says):
             self.translate(step)
         elif step.what == "restart":
-            restart(self.scene)
+            restart(self.harness)
         elif step.what == "cancel":
             self.cancel()
         else:
-            self.scene.clock.advance(MISSING_GRACE_S + 1)
+            self.harness.clock.advance(MISSING_GRACE_S + 1)
         assert self.job.request_id == "r-1"
 
     def translate(self, step: Says) -> None:
         if step.what in FILES:
-            self.service.file(step.what, *(answer or _whole(step.what) for answer in step.answers))
+            self.service.file(step.what, *(response or _whole(step.what) for response in step.responses))
             return
-        answers = [self._result(answer) if isinstance(answer, dict) else answer for answer in step.answers]
-        self.said_cancelled |= any(word in str(answer.body) for answer in answers for word in CANCELLED)
+        responses = [self._result(response) if isinstance(response, dict) else response for response in step.responses]
+        self.said_cancelled |= any(word in str(response.body) for response in responses for word in CANCELLED)
         {"status": self.service.status, "result": self.service.result, "cancel": self.service.cancel}[step.what](
-            *answers
+            *responses
         )
         if step.what == "status":
-            self.let_look(len(answers))
+            self.let_look(len(responses))
 
     def cancel(self) -> None:
-        verdict = self.scene.jobs.cancel(self.job_id)
+        verdict = self.harness.jobs.cancel(self.job_id)
         assert (verdict.outcome == "cancelled") == (verdict.job.state == "cancelled")
         assert verdict.outcome != "too_late" or verdict.job.state not in ("submitting", "submit_unclear", "queued")
 
@@ -152,42 +174,42 @@ class Stage:
             for script in (self.service.status, self.service.result, self.service.cancel):
                 script(UNKNOWN)
             self.let_look(3)
-            self.scene.clock.advance(MISSING_GRACE_S + 1)
+            self.harness.clock.advance(MISSING_GRACE_S + 1)
         else:
             self.said_cancelled |= how == "cancelled"
             self.service.status(how)
             self.service.result({"status": how, "error": "blocked" if how == "failed" else None})
-        return self.scene.wait(self.job_id)
+        return self.harness.wait(self.job_id)
 
     def _looks(self) -> int:
-        return self.service.asked("status") + self.service.asked("result")
+        return self.service.count_calls("status") + self.service.count_calls("result")
 
-    def _result(self, said: dict[str, Any]) -> Answer:
+    def _result(self, said: dict[str, Any]) -> ScriptedResponse:
         number = (said["output"] or {}).get("files")
         output = {"images": self.addresses[:number]} if number else said["output"]
-        return json_answer({key: value for key, value in (said | {"output": output}).items() if value is not None})
+        return json_response({key: value for key, value in (said | {"output": output}).items() if value is not None})
 
 
 @contextmanager
-def curtain() -> Iterator[tuple[Scene, Service]]:
+def curtain() -> Iterator[tuple[Harness, ScriptedApi]]:
     """Started job services in a folder of their own, against a scripted service; for each example anew."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Misbehaving() as server:
-        scene = Scene(Path(folder), server.url)
-        scene.start()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, BadServer() as server:
+        harness = Harness(Path(folder), server.url)
+        harness.start()
         try:
-            yield scene, Service(server)
+            yield harness, ScriptedApi(server)
         finally:
-            scene.close()
+            harness.close()
 
 
-def restart(scene: Scene) -> None:
+def restart(harness: Harness) -> None:
     """Begin anew; threads of the old services, which a crash would have ended, may disturb the first cleaning up."""
     for _ in range(50):
         with suppress(DiskError):
-            scene.restart()
+            harness.restart()
             return
         threading.Event().wait(0.01)
-    scene.restart()
+    harness.restart()
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
@@ -198,18 +220,18 @@ def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
         threading.Event().wait(0.002)
 
 
-def check_history(scene: Scene, job: Job) -> None:
-    states = [state for state, _ in scene.ledger.state_changes(job.job_id)]
+def check_history(harness: Harness, job: Job) -> None:
+    states = [state for state, _ in harness.ledger.state_changes(job.job_id)]
     assert states[0] == "submitting"
     assert states[-1] == job.state
     assert all(after in TRANSITIONS[before] for before, after in pairwise(states)), states
 
 
-def check_files(scene: Scene, job: Job) -> None:
+def check_files(harness: Harness, job: Job) -> None:
     """`done` means that every file is here, byte for byte."""
     assert job.outputs
     for output, content in zip(job.outputs, FILES.values(), strict=False):
-        path = scene.media.path(job.job_id, output.index, "original")
+        path = harness.media.path(job.job_id, output.index, "original")
         assert path
         assert path.read_bytes() == content
         assert (output.state, output.sha256) == ("kept", hashlib.sha256(content).hexdigest())
@@ -226,24 +248,24 @@ at_random = settings(
 )
 def test_a_request_is_never_lost_and_ends_once_the_service_does(story: list[Says | Happens], end: str) -> None:
     """It is paid for: no answer, no cancel and no restart may cost the picture, and nothing is sent a second time."""
-    with curtain() as (scene, service):
-        stage = Stage(scene, service)
+    with curtain() as (harness, service):
+        stage = Stage(harness, service)
         for step in story:
             stage.play(step)
         job = stage.end(end)
         event(f"{end}: {job.state} {job.problem or ''}")
         assert job.state in TERMINAL
         assert job.state != "cancelled" or stage.said_cancelled, "cancelled is only what the service called so"
-        check_history(scene, job)
+        check_history(harness, job)
         if job.state == "failed" and end == "completed":
-            scene.jobs.fetch_again(job.job_id)
-            job = scene.wait(job.job_id)
+            harness.jobs.fetch_again(job.job_id)
+            job = harness.wait(job.job_id)
             assert job.state == "done", "what failed here can still be fetched"
         if end == "completed":
             assert job.state in ("done", "cancelled")
         if job.state == "done":
-            check_files(scene, job)
-        found = scene.ledger.by_request(scene.origin, "r-1")
+            check_files(harness, job)
+        found = harness.ledger.by_request(harness.origin, "r-1")
         assert found
         assert found.job_id == job.job_id
         assert service.posts == 1
@@ -253,20 +275,20 @@ def test_a_request_is_never_lost_and_ends_once_the_service_does(story: list[Says
 class Press:
     """One press, what the service answers to its submit, and whether the program starts anew right after it."""
 
-    answer: str
+    response: str
     restart: str
 
 
-ANSWERS: dict[str, Answer] = {
-    "lost": Answer(hang_up=True),
-    "late and lost": Answer(hang_up=True, delay_s=0.02),
-    "half": json_answer({"request_id": "r"}, cut_after=6),
-    "502": Answer(502),
-    "no id": json_answer({}),
-    "no balance": json_answer({"error_code": 400002, "message": "no balance"}, 402),
-    "revoked": json_answer({"error_code": 401001, "message": "who?"}),
-    "bad inputs": json_answer({"error_code": 422001, "message": "no"}, 422),
-    "slow down": json_answer({"message": "slow down"}, 429),
+RESPONSES: dict[str, ScriptedResponse] = {
+    "lost": ScriptedResponse(hang_up=True),
+    "late and lost": ScriptedResponse(hang_up=True, delay_s=0.02),
+    "half": json_response({"request_id": "r"}, cut_after=6),
+    "502": ScriptedResponse(502),
+    "no id": json_response({}),
+    "no balance": json_response({"error_code": 400002, "message": "no balance"}, 402),
+    "revoked": json_response({"error_code": 401001, "message": "who?"}),
+    "bad inputs": json_response({"error_code": 422001, "message": "no"}, 422),
+    "slow down": json_response({"message": "slow down"}, 429),
 }
 REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
 
@@ -276,7 +298,7 @@ REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
     presses=st.lists(
         st.builds(
             Press,
-            st.sampled_from(["accepted", "accepted late", "taken", *ANSWERS]),
+            st.sampled_from(["accepted", "accepted late", "taken", *RESPONSES]),
             st.sampled_from(["none", "none", "at once", "when answered"]),
         ),
         min_size=1,
@@ -285,42 +307,44 @@ REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
 )
 def test_no_press_is_sent_twice_and_every_accepted_one_is_followed(presses: list[Press]) -> None:
     """Each submit may cost money: a lost answer is told, and only a person may send again."""
-    with curtain() as (scene, service):
+    with curtain() as (harness, service):
         job_ids = []
         for number, press in enumerate(presses):
-            ours = Service(service.server, "r-taken" if press.answer == "taken" else f"r-{number}")
+            ours = ScriptedApi(service.server, "r-taken" if press.response == "taken" else f"r-{number}")
             ours.completes(ours.file("one.png", _whole("one.png")))
-            delay_s = 0.02 if press.answer == "accepted late" else 0.0
-            ours.accept(ANSWERS.get(press.answer) or json_answer({"request_id": ours.request_id}, delay_s=delay_s))
-            scene.moderation.resume()  # a refused token or an empty account stops the presses that follow
-            job_ids.append(scene.generate(prompt=f"press {number}").job_id)
+            delay_s = 0.02 if press.response == "accepted late" else 0.0
+            ours.accept(
+                RESPONSES.get(press.response) or json_response({"request_id": ours.request_id}, delay_s=delay_s)
+            )
+            harness.moderation.resume()  # a refused token or an empty account stops the presses that follow
+            job_ids.append(harness.generate(prompt=f"press {number}").job_id)
             if press.restart == "at once":
-                scene.services.stop()  # waits for the answer of what is being sent, and sends nothing else
+                harness.services.stop()  # waits for the answer of what is being sent, and sends nothing else
             else:
-                scene.wait(job_ids[-1], lambda job: job.state != "submitting")
+                harness.wait(job_ids[-1], lambda job: job.state != "submitting")
             if press.restart != "none":
-                restart(scene)
-        jobs = [scene.wait(job_id) for job_id in job_ids]
+                restart(harness)
+        jobs = [harness.wait(job_id) for job_id in job_ids]
         posted = _posted(service.server)
-        taken = [job.request_id for job, press in zip(jobs, presses, strict=True) if press.answer == "taken"]
+        taken = [job.request_id for job, press in zip(jobs, presses, strict=True) if press.response == "taken"]
         assert taken.count("r-taken") <= 1
         for number, (press, job) in enumerate(zip(presses, jobs, strict=True)):
-            event(f"{press.answer}, restart {press.restart}: {job.state}")
-            check_history(scene, job)
+            event(f"{press.response}, restart {press.restart}: {job.state}")
+            check_history(harness, job)
             assert posted[f"press {number}"] == (0 if job.problem == "not_sent" else 1)
             assert job.state != "done" or job.request_id
-            if job.problem != "not_sent" and press.answer.startswith("accepted"):
+            if job.problem != "not_sent" and press.response.startswith("accepted"):
                 assert (job.state, job.request_id) == ("done", f"r-{number}")
-            elif job.problem != "not_sent" and press.answer in REFUSED:
+            elif job.problem != "not_sent" and press.response in REFUSED:
                 assert job.state == "failed"
-            elif job.problem != "not_sent" and press.answer in ANSWERS:
+            elif job.problem != "not_sent" and press.response in RESPONSES:
                 assert job.state == "submit_unclear"
 
 
-def _posted(server: Misbehaving) -> Counter[str]:
+def _posted(server: BadServer) -> Counter[str]:
     """How often each prompt was submitted."""
     return Counter(json.loads(seen.body)["prompt"] for seen in server.requests_for("POST", SUBMIT))
 
 
-def _whole(name: str) -> Answer:
-    return Answer(200, FILES[name], {"Content-Type": "image/png"})
+def _whole(name: str) -> ScriptedResponse:
+    return ScriptedResponse(200, FILES[name], {"Content-Type": "image/png"})

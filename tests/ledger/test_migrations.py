@@ -14,7 +14,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.migrations import MIGRATIONS
 from dreamina_ui.ledger.tables import jobs, outputs, state_changes
 from dreamina_ui.library.library import Library, LibraryFilter
-from tests.support.library_rows import ORIGIN, Shelf
+from tests.support.library_rows import ORIGIN, LibraryRows
 
 FIRST = Path(__file__).parent / "fixtures" / "ledger-1.sqlite3"
 """Written by the first version: a job in each state, of 狐🦊 too."""
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     return Path(shutil.copy(FIRST, tmp_path / "ledger.sqlite3"))
 
 
-def rows(path: Path, table: str) -> list[dict[str, Any]]:
+def read_rows(path: Path, table: str) -> list[dict[str, Any]]:
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")]
@@ -39,8 +39,8 @@ def version_of(path: Path) -> list[int]:
 def test_the_fixture_is_of_the_first_version() -> None:
     """Else these tests prove nothing."""
     assert version_of(FIRST) == [1]
-    assert "search_text" not in rows(FIRST, "jobs")[0]
-    assert {row["state"] for row in rows(FIRST, "jobs")} == {
+    assert "search_text" not in read_rows(FIRST, "jobs")[0]
+    assert {row["state"] for row in read_rows(FIRST, "jobs")} == {
         "submitting", "submit_unclear", "queued", "running", "saving", "done", "failed", "cancelled",
     }  # fmt: skip
 
@@ -49,8 +49,8 @@ def test_the_fixture_is_of_the_first_version() -> None:
 def test_every_row_survives_as_it_was(path: Path, table: str) -> None:
     """An update of the program loses no job, no picture and no request id."""
     Ledger(path).close()
-    before = rows(FIRST, table)
-    assert [{name: row[name] for name in before[0]} for row in rows(path, table)] == before
+    before = read_rows(FIRST, table)
+    assert [{name: row[name] for name in before[0]} for row in read_rows(path, table)] == before
 
 
 def test_the_new_columns_are_there(path: Path, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_new_columns_are_there(path: Path, tmp_path: Path) -> None:
     Ledger(tmp_path / "new.sqlite3").close()
     assert shape(path) == shape(tmp_path / "new.sqlite3")
     for table in (jobs, outputs, state_changes):
-        assert set(rows(path, table.name)[0]) == {column.name for column in table.columns}
+        assert set(read_rows(path, table.name)[0]) == {column.name for column in table.columns}
 
 
 def shape(path: Path) -> dict[str, Any]:
@@ -75,16 +75,16 @@ def shape(path: Path) -> dict[str, Any]:
 def test_old_prompts_can_be_searched(path: Path) -> None:
     """The library finds what was made before there was one."""
     Ledger(path).close()
-    assert [row["search_text"] for row in rows(path, "jobs")][5] == "a red fox, done 狐 🦊"
-    shelf = Shelf(path.parent)
-    assert shelf.prompts(text="RED 狐 done") == ["A Red Fox, done 狐 🦊"]
-    shelf.ledger.close()
+    assert [row["search_text"] for row in read_rows(path, "jobs")][5] == "a red fox, done 狐 🦊"
+    rows = LibraryRows(path.parent)
+    assert rows.prompts(text="RED 狐 done") == ["A Red Fox, done 狐 🦊"]
+    rows.ledger.close()
 
 
 def test_old_jobs_read_like_new_ones(path: Path) -> None:
     """Nothing old is put aside, favourite or deleted; what went on goes on."""
     ledger = Ledger(path)
-    entries = Library(ledger, Shelf(path.parent).media).page(LibraryFilter())
+    entries = Library(ledger, LibraryRows(path.parent).media).page(LibraryFilter())
     assert [entry.job.job_id[-1] for entry in entries] == list("76543210")
     done = entries[2]
     assert done.output is not None
@@ -97,7 +97,7 @@ def test_old_jobs_read_like_new_ones(path: Path) -> None:
 def test_opening_again_changes_nothing(path: Path) -> None:
     """Each step is taken once; a start is no event."""
     Ledger(path).close()
-    once = [rows(path, table) for table in ("jobs", "outputs", "state_changes")]
+    once = [read_rows(path, table) for table in ("jobs", "outputs", "state_changes")]
     Ledger(path).close()
-    assert [rows(path, table) for table in ("jobs", "outputs", "state_changes")] == once
+    assert [read_rows(path, table) for table in ("jobs", "outputs", "state_changes")] == once
     assert version_of(path) == [len(MIGRATIONS)]

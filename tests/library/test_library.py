@@ -16,8 +16,8 @@ from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.library.library import UNDO_S, Entry, Library, LibraryFilter, Usage
 from dreamina_ui.library.retention import Retention
-from tests.support.harness import Scene, Service, png
-from tests.support.library_rows import NOON, SetClock, Shelf, add_rows, kept, make_job, walk
+from tests.support.harness import Harness, ScriptedApi, png
+from tests.support.library_rows import NOON, LibraryRows, ManualClock, add_rows, make_job, read_all_pages, stored_output
 
 RELAXED = settings(
     deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -25,20 +25,20 @@ RELAXED = settings(
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, clock: SetClock) -> Iterator[Shelf]:
-    made = Shelf(tmp_path, clock)
+def rows(tmp_path: Path, clock: ManualClock) -> Iterator[LibraryRows]:
+    made = LibraryRows(tmp_path, clock)
     yield made
     made.ledger.close()
 
 
 @pytest.fixture
-def library(shelf: Shelf) -> Library:
-    return shelf.library
+def library(rows: LibraryRows) -> Library:
+    return rows.library
 
 
 # --- pages
@@ -60,7 +60,7 @@ MADE = st.tuples(st.integers(0, 4), st.integers(0, 3))
 )
 @example(before=[(0, 3)] * 25, arriving=[[(0, 2), (4, 0)]] * 5, limit=2)
 def test_every_page_goes_on_where_the_last_one_ended(
-    shelf: Shelf, before: list[tuple[int, int]], arriving: list[list[tuple[int, int]]], limit: int
+    rows: LibraryRows, before: list[tuple[int, int]], arriving: list[list[tuple[int, int]]], limit: int
 ) -> None:
     """Who walks through ten thousand pictures sees each one once, also while others press Generate."""
     visitor = new_id()
@@ -71,18 +71,20 @@ def test_every_page_goes_on_where_the_last_one_ended(
                 visitor_id=visitor,
                 created_at=start + moment / 3,  # a third has no exact end, neither binary nor decimal
                 state="done" if files else "failed",
-                outputs=tuple(kept(index, b"") for index in range(files)),
+                outputs=tuple(stored_output(index, b"") for index in range(files)),
             )
             for moment, files in made
         ]
         if found:
-            add_rows(shelf.path, found)
+            add_rows(rows.path, found)
         return found
 
     mine = write(before, NOON)
     news = iter(arriving)
     seen = places(
-        walk(shelf.library, LibraryFilter(visitor_id=visitor), limit, lambda: write(next(news, []), NOON + 4 / 3))
+        read_all_pages(
+            rows.library, LibraryFilter(visitor_id=visitor), limit, lambda: write(next(news, []), NOON + 4 / 3)
+        )
     )
     ordered = sorted(mine, key=lambda job: (job.created_at, job.job_id), reverse=True)
     wanted = [(job.job_id, index) for job in ordered for index in (range(len(job.outputs)) if job.outputs else (None,))]
@@ -91,13 +93,13 @@ def test_every_page_goes_on_where_the_last_one_ended(
     assert len(set(seen)) == len(seen)
 
 
-def test_files_that_come_between_two_pages_are_not_passed_over(shelf: Shelf, library: Library) -> None:
+def test_files_that_come_between_two_pages_are_not_passed_over(rows: LibraryRows, library: Library) -> None:
     """A job that was running on one page may be done on the next: its pictures belong to the walk."""
-    job = shelf.add("running", files=0, state="running")
+    job = rows.add("running", files=0, state="running")
     page = library.page(LibraryFilter(), limit=1)
     assert places(page) == [(job.job_id, None)]
     for index in range(3):
-        shelf.ledger.change(job.job_id, outputs=[kept(index, b"")])
+        rows.ledger.change(job.job_id, outputs=[stored_output(index, b"")])
     assert places(walk_on(library, page)) == [(job.job_id, index) for index in range(3)]
 
 
@@ -105,11 +107,14 @@ def walk_on(library: Library, page: list[Entry]) -> list[Entry]:
     return library.page(LibraryFilter(), page[-1].place)
 
 
-def test_the_whole_library_can_be_walked_at_once(shelf: Shelf, library: Library) -> None:
+def test_the_whole_library_can_be_walked_at_once(rows: LibraryRows, library: Library) -> None:
     """The ZIP of everything holds everything."""
-    jobs = [make_job(created_at=NOON + number // 7, outputs=(kept(0, b""), kept(1, b""))) for number in range(700)]
+    jobs = [
+        make_job(created_at=NOON + number // 7, outputs=(stored_output(0, b""), stored_output(1, b"")))
+        for number in range(700)
+    ]
     random.Random(1).shuffle(jobs)
-    add_rows(shelf.path, jobs)
+    add_rows(rows.path, jobs)
     assert len(set(places(list(library.entries(LibraryFilter()))))) == 1400
 
 
@@ -145,31 +150,31 @@ def test_a_place_that_is_none_is_refused(library: Library, after: str) -> None:
         ("line one\nline two", "one two"),
     ],
 )
-def test_all_words_are_found_in_any_case(shelf: Shelf, prompt: str, text: str) -> None:
+def test_all_words_are_found_in_any_case(rows: LibraryRows, prompt: str, text: str) -> None:
     """People remember words, not their spelling."""
-    shelf.add(prompt)
-    shelf.add("something else")
-    assert shelf.prompts(text=text) == [prompt]
+    rows.add(prompt)
+    rows.add("something else")
+    assert rows.prompts(text=text) == [prompt]
 
 
 @pytest.mark.parametrize("text", ["%", "_", "a%b", "red_fox", "'", '"', "\\", "/", "red wolf", "foxy", "[a-z]", "*"])
-def test_signs_are_only_signs(shelf: Shelf, text: str) -> None:
+def test_signs_are_only_signs(rows: LibraryRows, text: str) -> None:
     """`100%` is a text that people write; it is no pattern, and no piece of SQL."""
-    shelf.add("a red fox")
-    assert shelf.prompts(text=text) == []
+    rows.add("a red fox")
+    assert rows.prompts(text=text) == []
 
 
 @RELAXED
 @given(prompt=st.text(max_size=30), data=st.data())
-def test_any_piece_of_any_prompt_finds_it(shelf: Shelf, prompt: str, data: st.DataObject) -> None:
+def test_any_piece_of_any_prompt_finds_it(rows: LibraryRows, prompt: str, data: st.DataObject) -> None:
     """Whatever was written can be looked for by what was written."""
     visitor = new_id()
     words = prompt.casefold().split()
     wanted = data.draw(st.lists(st.sampled_from(words), max_size=4)) if words else []
-    job = make_job(prompt, visitor_id=visitor, outputs=(kept(0, b""),))
-    add_rows(shelf.path, [job])
+    job = make_job(prompt, visitor_id=visitor, outputs=(stored_output(0, b""),))
+    add_rows(rows.path, [job])
     shown = LibraryFilter(visitor_id=visitor, text=" ".join(wanted))
-    assert [entry.job.job_id for entry in shelf.library.page(shown)] == [job.job_id]
+    assert [entry.job.job_id for entry in rows.library.page(shown)] == [job.job_id]
 
 
 @pytest.mark.parametrize(
@@ -191,124 +196,126 @@ def test_any_piece_of_any_prompt_finds_it(shelf: Shelf, prompt: str, data: st.Da
         ({"text": "a", "state": "done", "since": NOON + 2}, ["large"]),
     ],
 )
-def test_each_filter_shows_what_it_names(shelf: Shelf, shown: dict[str, Any], wanted: list[str]) -> None:
+def test_each_filter_shows_what_it_names(rows: LibraryRows, shown: dict[str, Any], wanted: list[str]) -> None:
     """A filter that hides a paid picture loses it."""
-    shelf.add("old", created_at=NOON)
-    favorite = shelf.add("favourite", files=2, created_at=NOON + 1)
-    shelf.add("large", created_at=NOON + 2, size="2048x2048(1:1)", visitor_id="w")
-    shelf.add("failed", created_at=NOON + 3, state="failed", files=0)
-    shelf.add("unclear", created_at=NOON + 4, state="submit_unclear", files=0)
-    shelf.add("running", created_at=NOON + 5, state="running", files=0)
-    shelf.add("aside", created_at=NOON + 6, state="failed", files=0, archived_at=NOON + 7)
-    shelf.library.mark([favorite.outputs[1].file_key], favorite_at=NOON)
-    assert shelf.prompts(**shown) == wanted
+    rows.add("old", created_at=NOON)
+    favorite = rows.add("favourite", files=2, created_at=NOON + 1)
+    rows.add("large", created_at=NOON + 2, size="2048x2048(1:1)", visitor_id="w")
+    rows.add("failed", created_at=NOON + 3, state="failed", files=0)
+    rows.add("unclear", created_at=NOON + 4, state="submit_unclear", files=0)
+    rows.add("running", created_at=NOON + 5, state="running", files=0)
+    rows.add("aside", created_at=NOON + 6, state="failed", files=0, archived_at=NOON + 7)
+    rows.library.mark([favorite.outputs[1].file_key], favorite_at=NOON)
+    assert rows.prompts(**shown) == wanted
 
 
-def test_only_the_favourite_of_a_job_is_shown_as_one(shelf: Shelf, library: Library) -> None:
+def test_only_the_favourite_of_a_job_is_shown_as_one(rows: LibraryRows, library: Library) -> None:
     """The mark belongs to a picture, not to all of its job."""
-    job = shelf.add(files=3)
+    job = rows.add(files=3)
     assert library.mark([job.outputs[1].file_key], favorite_at=5.0) == 1
-    assert places(shelf.wall(favorites=True)) == [(job.job_id, 1)]
-    assert len(shelf.wall()) == 3
+    assert places(rows.entries(favorites=True)) == [(job.job_id, 1)]
+    assert len(rows.entries()) == 3
     assert library.mark([job.outputs[1].file_key], favorite_at=None) == 1
-    assert shelf.wall(favorites=True) == []
+    assert rows.entries(favorites=True) == []
 
 
-def test_nobody_marks_what_is_not_theirs(shelf: Shelf, library: Library) -> None:
+def test_nobody_marks_what_is_not_theirs(rows: LibraryRows, library: Library) -> None:
     """A shared link does not let one visitor delete another's pictures."""
-    key = shelf.add(visitor_id="v").outputs[0].file_key
+    key = rows.add(visitor_id="v").outputs[0].file_key
     assert library.mark([key, "no such key"], "w", deleted_at=NOON) == 0
-    assert len(shelf.wall()) == 1
+    assert len(rows.entries()) == 1
     assert library.mark([key, key], "v", deleted_at=NOON) == 1
-    assert shelf.wall() == []
+    assert rows.entries() == []
 
 
 # --- deletion
 
 
-def test_a_deletion_can_be_undone_for_a_while(shelf: Shelf, clock: SetClock, library: Library) -> None:
+def test_a_deletion_can_be_undone_for_a_while(rows: LibraryRows, clock: ManualClock, library: Library) -> None:
     """A slip of the finger costs nothing."""
-    job = shelf.add(files=2)
+    job = rows.add(files=2)
     key = job.outputs[0].file_key
     library.mark([key], "v", deleted_at=clock())
-    assert places(shelf.wall()) == [(job.job_id, 1)]
+    assert places(rows.entries()) == [(job.job_id, 1)]
     clock.now += UNDO_S - 1
     assert Retention(library, clock=clock).tidy() == 0
     assert library.mark([key], "v", deleted_at=None) == 1
     clock.now += UNDO_S * 2
     assert Retention(library, clock=clock).tidy() == 0
-    assert shelf.ledger.job(job.job_id).outputs == job.outputs
-    assert len(shelf.wall()) == 2
-    assert shelf.files().count("original.png") == 2
+    assert rows.ledger.job(job.job_id).outputs == job.outputs
+    assert len(rows.entries()) == 2
+    assert rows.files().count("original.png") == 2
 
 
-def test_a_deleted_picture_is_gone_later_and_its_row_says_so(shelf: Shelf, clock: SetClock, library: Library) -> None:
+def test_a_deleted_picture_is_gone_later_and_its_row_says_so(
+    rows: LibraryRows, clock: ManualClock, library: Library
+) -> None:
     """Deleted means gone from the disk; what it was and what it cost is still known."""
-    job = shelf.add(files=2, cost_usd=0.06, request_id="r-1")
+    job = rows.add(files=2, cost_usd=0.06, request_id="r-1")
     library.mark([job.outputs[0].file_key], "v", deleted_at=clock())
     clock.now += UNDO_S + 1
     housekeeping = Retention(library, clock=clock)
     assert (housekeeping.tidy(), housekeeping.tidy()) == (1, 0)
-    assert not shelf.folder_of(job, job.outputs[0]).exists()
-    assert shelf.files() == ["original.png", "preview.webp", "thumbnail.webp"]
-    after = shelf.ledger.job(job.job_id)
+    assert not rows.folder_of(job, job.outputs[0]).exists()
+    assert rows.files() == ["original.png", "preview.webp", "thumbnail.webp"]
+    after = rows.ledger.job(job.job_id)
     gone = replace(job.outputs[0], state="deleted", note="person", deleted_at=NOON)
     assert after == replace(job, outputs=(gone, job.outputs[1]), version=after.version, updated_at=after.updated_at)
     assert library.mark([gone.file_key], deleted_at=None) == 0, "what is gone cannot be brought back"
-    assert places(shelf.wall()) == [(job.job_id, 1)]
+    assert places(rows.entries()) == [(job.job_id, 1)]
 
 
-def test_a_job_whose_pictures_are_all_deleted_leaves_the_wall(shelf: Shelf, library: Library) -> None:
+def test_a_job_whose_pictures_are_all_deleted_leaves_the_wall(rows: LibraryRows, library: Library) -> None:
     """An empty frame is nothing to look at; a failure still is."""
-    done, failed = shelf.add("done"), shelf.add("failed", state="failed", request_id="r")
+    done, failed = rows.add("done"), rows.add("failed", state="failed", request_id="r")
     library.mark([done.outputs[0].file_key, failed.outputs[0].file_key], deleted_at=NOON)
-    assert places(shelf.wall()) == [(failed.job_id, None)]
+    assert places(rows.entries()) == [(failed.job_id, None)]
 
 
-def test_a_deleted_picture_is_not_told_to_programs(scene: Scene, service: Service) -> None:
+def test_a_deleted_picture_is_not_told_to_programs(harness: Harness, service: ScriptedApi) -> None:
     """The page and `/job` agree about what is there; and it is not fetched again behind one's back."""
     service.status("completed")
     gone = service.file("gone.png")
     service.result({"status": "completed", "output": {"images": [service.picture("a.png"), gone]}})
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
     assert (job.state, [output.state for output in job.outputs]) == ("failed", ["kept", "damaged"])
-    library = Library(scene.ledger, scene.media)
-    library.mark([job.outputs[0].file_key], deleted_at=scene.clock())
-    assert scene.presenter.to_object(scene.reader.job(job.job_id), "")["images"] == []
-    scene.clock.advance(UNDO_S + 1)
-    assert Retention(library, clock=scene.clock).tidy() == 1
+    library = Library(harness.ledger, harness.media)
+    library.mark([job.outputs[0].file_key], deleted_at=harness.clock())
+    assert harness.presenter.to_object(harness.reader.job(job.job_id), "")["images"] == []
+    harness.clock.advance(UNDO_S + 1)
+    assert Retention(library, clock=harness.clock).tidy() == 1
     service.picture("gone.png")
     asked = len(service.server.requests_for("GET", "/files/a.png"))
-    scene.jobs.fetch_again(job.job_id)
-    job = scene.wait(job.job_id, "done")
+    harness.jobs.fetch_again(job.job_id)
+    job = harness.wait(job.job_id, "done")
     assert [output.state for output in job.outputs] == ["deleted", "kept"]
-    assert [one["index"] for one in scene.presenter.to_object(job, "")["images"]] == [1]
+    assert [one["index"] for one in harness.presenter.to_object(job, "")["images"]] == [1]
     assert len(service.server.requests_for("GET", "/files/a.png")) == asked
-    assert scene.media.path(job.job_id, 0, "original") is None
+    assert harness.media.path(job.job_id, 0, "original") is None
 
 
-def test_a_picture_deleted_a_moment_ago_is_not_fetched_again_either(scene: Scene, service: Service) -> None:
+def test_a_picture_deleted_a_moment_ago_is_not_fetched_again_either(harness: Harness, service: ScriptedApi) -> None:
     """While an undo is possible, the file is still there and stays the one it was."""
     service.status("completed")
     service.result({"output": {"images": [service.picture("a.png"), service.file("gone.png")]}})
-    scene.start()
-    job = scene.wait(scene.generate().job_id)
-    Library(scene.ledger, scene.media).mark([job.outputs[0].file_key], deleted_at=scene.clock())
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
+    Library(harness.ledger, harness.media).mark([job.outputs[0].file_key], deleted_at=harness.clock())
     service.picture("gone.png")
-    scene.jobs.fetch_again(job.job_id)
-    job = scene.wait(job.job_id, "done")
+    harness.jobs.fetch_again(job.job_id)
+    job = harness.wait(job.job_id, "done")
     assert [(output.state, output.deleted_at is None) for output in job.outputs] == [("kept", False), ("kept", True)]
 
 
 # --- usage, and a picture's own job
 
 
-def test_usage_counts_what_is_kept(shelf: Shelf, clock: SetClock, library: Library) -> None:
+def test_usage_counts_what_is_kept(rows: LibraryRows, clock: ManualClock, library: Library) -> None:
     """The owner's disk fills up by these bytes."""
-    mine = shelf.add(files=[b"123", b"4567"], visitor_id="v")
-    shelf.add(files=[b"89"], visitor_id="w")
-    shelf.add(files=0, state="failed")
+    mine = rows.add(files=[b"123", b"4567"], visitor_id="v")
+    rows.add(files=[b"89"], visitor_id="w")
+    rows.add(files=0, state="failed")
     assert library.usage() == Usage(files=3, size_bytes=9, removed_by_limit=0)
     assert library.usage("v") == Usage(files=2, size_bytes=7, removed_by_limit=0)
     assert library.usage("nobody") == Usage(files=0, size_bytes=0, removed_by_limit=0)
@@ -319,10 +326,10 @@ def test_usage_counts_what_is_kept(shelf: Shelf, clock: SetClock, library: Libra
     assert library.usage() == Usage(files=2, size_bytes=6, removed_by_limit=0)
 
 
-def test_a_picture_names_its_newest_job(shelf: Shelf, library: Library) -> None:
+def test_a_picture_names_its_newest_job(rows: LibraryRows, library: Library) -> None:
     """The settings come back from the file alone, also when it is deleted here."""
-    old = shelf.add("old", files=[png()], created_at=NOON)
-    new = shelf.add("new", files=[b"other", png(), png()], created_at=NOON + 1)
+    old = rows.add("old", files=[png()], created_at=NOON)
+    new = rows.add("new", files=[b"other", png(), png()], created_at=NOON + 1)
     sha256 = str(old.outputs[0].sha256)
     assert found_id(library, sha256) == new.job_id
     assert found_id(library, "0" * 64) is None

@@ -27,33 +27,33 @@ from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.library import build_library_routes
-from tests.support.harness import Scene, png
-from tests.support.library_rows import NOON, Shelf, kept, make_job
+from tests.support.harness import Harness, png
+from tests.support.library_rows import NOON, LibraryRows, make_job, stored_output
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def shelf(scene: Scene) -> Iterator[Shelf]:
-    made = Shelf(scene.folder)
+def rows(harness: Harness) -> Iterator[LibraryRows]:
+    made = LibraryRows(harness.folder)
     yield made
     made.ledger.close()
 
 
 @pytest.fixture
-def http(scene: Scene, shelf: Shelf) -> Iterator[TestClient]:
+def http(harness: Harness, rows: LibraryRows) -> Iterator[TestClient]:
     """The library's routes, as the person at this machine reaches them."""
     routes = build_library_routes(
-        scene.reader, scene.presenter, shelf.library, Permissions(is_shared=False), scene.clock
+        harness.reader, harness.presenter, rows.library, Permissions(is_shared=False), harness.clock
     )
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
 
-def files_of(shelf: Shelf, *jobs: Job) -> Iterator[tuple[Job, Output, StoredFile | None, str]]:
+def files_of(rows: LibraryRows, *jobs: Job) -> Iterator[tuple[Job, Output, StoredFile | None, str]]:
     for job in jobs:
         for output in job.outputs:
-            original = shelf.media.find(job.job_id, output.index, "original")
+            original = rows.media.find(job.job_id, output.index, "original")
             yield job, output, original, file_name(job, output, "original")
 
 
@@ -66,12 +66,12 @@ def open_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:
 # --- the file
 
 
-def test_originals_come_out_byte_for_byte(shelf: Shelf, tmp_path: Path) -> None:
+def test_originals_come_out_byte_for_byte(rows: LibraryRows, tmp_path: Path) -> None:
     """What was paid for is what is packed, and every common program can unpack it."""
     contents = [PNG_HEAD + os.urandom(3_000_000), PNG_HEAD, png()]
-    job = shelf.add("a red fox", files=contents)
+    job = rows.add("a red fox", files=contents)
     path = tmp_path / "all.zip"
-    path.write_bytes(b"".join(stream_zip(files_of(shelf, job))))
+    path.write_bytes(b"".join(stream_zip(files_of(rows, job))))
     archive, manifest = open_zip(path.read_bytes())
     assert [archive.read(entry["file"]) for entry in manifest] == contents
     assert [entry["sha256"] for entry in manifest] == [hashlib.sha256(content).hexdigest() for content in contents]
@@ -88,10 +88,10 @@ def readers() -> Iterator[list[str]]:
         yield [unzip, "-t"]
 
 
-def test_the_manifest_tells_everything(shelf: Shelf) -> None:
+def test_the_manifest_tells_everything(rows: LibraryRows) -> None:
     """Years later a folder of pictures still knows what was asked, when, and for how much."""
-    job = shelf.add('狐 🦊 "quoted"', request_id="r-1", cost_usd=0.03, created_at=NOON)
-    _, manifest = open_zip(b"".join(stream_zip(files_of(shelf, job))))
+    job = rows.add('狐 🦊 "quoted"', request_id="r-1", cost_usd=0.03, created_at=NOON)
+    _, manifest = open_zip(b"".join(stream_zip(files_of(rows, job))))
     assert manifest == [
         {
             "file": f"dreamina-狐-quoted-8x8-{job.job_id[:6]}-1.png",
@@ -118,32 +118,32 @@ def test_the_manifest_tells_everything(shelf: Shelf) -> None:
     ["../../etc/passwd", "C:\\windows\\x", "雪の中の狐" * 100, "🦊" * 800, "مرحبا بالعالم", "é" * 60,
      "\0\n\r\t", "", ".", "İ" * 60, "con", "-rf *"],
 )  # fmt: skip
-def test_any_prompt_makes_a_name_that_can_be_unpacked(shelf: Shelf, tmp_path: Path, prompt: str) -> None:
+def test_any_prompt_makes_a_name_that_can_be_unpacked(rows: LibraryRows, tmp_path: Path, prompt: str) -> None:
     """Anyone may write anything; what comes out is one plain file in the folder where it was unpacked."""
-    job = shelf.add(prompt)
-    archive, manifest = open_zip(b"".join(stream_zip(files_of(shelf, job))))
+    job = rows.add(prompt)
+    archive, manifest = open_zip(b"".join(stream_zip(files_of(rows, job))))
     archive.extractall(tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").rglob("*.png")] == [manifest[0]["file"]]
     assert (tmp_path / "out" / manifest[0]["file"]).read_bytes() == png((8, 8))
 
 
-def test_no_file_overwrites_another(shelf: Shelf) -> None:
+def test_no_file_overwrites_another(rows: LibraryRows) -> None:
     """Ten thousand tries of one prompt are ten thousand files, also where their ids begin alike."""
-    jobs = [shelf.add("same", files=2, job_id=f"abcdef{number:026x}") for number in range(3)]
+    jobs = [rows.add("same", files=2, job_id=f"abcdef{number:026x}") for number in range(3)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        archive, manifest = open_zip(b"".join(stream_zip(files_of(shelf, *jobs))))
+        archive, manifest = open_zip(b"".join(stream_zip(files_of(rows, *jobs))))
     names = [entry["file"] for entry in manifest]
     assert len(set(names)) == 6
     assert set(archive.namelist()) == {*names, "manifest.json"}
 
 
-def test_a_missing_file_is_told(shelf: Shelf) -> None:
+def test_a_missing_file_is_told(rows: LibraryRows) -> None:
     """A picture that somebody moved away spoils neither the ZIP nor the truth."""
-    job = shelf.add(files=3)
-    found = list(files_of(shelf, job))
+    job = rows.add(files=3)
+    found = list(files_of(rows, job))
     for output in job.outputs[:2]:
-        shutil.rmtree(shelf.folder_of(job, output))
+        shutil.rmtree(rows.folder_of(job, output))
     found[1] = (*found[1][:2], None, found[1][3])
     archive, manifest = open_zip(b"".join(stream_zip(found)))
     assert [entry["file"] for entry in manifest] == [None, None, found[2][3]]
@@ -157,22 +157,22 @@ def test_an_empty_choice_is_a_good_zip() -> None:
     assert (archive.namelist(), manifest) == (["manifest.json"], [])
 
 
-def test_memory_stays_flat_whatever_the_size(shelf: Shelf) -> None:
+def test_memory_stays_flat_whatever_the_size(rows: LibraryRows) -> None:
     """A library of gigabytes is packed on a machine with little memory."""
-    job = shelf.add(files=[b""] * 4)
+    job = rows.add(files=[b""] * 4)
     for output in job.outputs:
-        os.truncate(shelf.folder_of(job, output) / "original.png", 50_000_000)
-    sent, peak = measure(files_of(shelf, job))
+        os.truncate(rows.folder_of(job, output) / "original.png", 50_000_000)
+    sent, peak = measure(files_of(rows, job))
     assert sent > 200_000_000
     assert peak < 20_000_000
 
 
-def test_memory_stays_small_whatever_the_number(shelf: Shelf) -> None:
+def test_memory_stays_small_whatever_the_number(rows: LibraryRows) -> None:
     """The manifest of thousands of pictures waits on the disk, not in memory."""
-    small = shelf.path.with_name("small")
+    small = rows.path.with_name("small")
     small.touch()
     inputs = {"prompt": "x" * 3000}
-    many = (make_job(inputs=inputs, outputs=(kept(0, b""),)) for _ in range(2000))
+    many = (make_job(inputs=inputs, outputs=(stored_output(0, b""),)) for _ in range(2000))
     files = ((job, job.outputs[0], stored_file(small), f"{job.job_id}.png") for job in many)
     sent, peak = measure(files)
     assert sent > 8_000_000
@@ -191,34 +191,34 @@ def measure(files: Iterator[tuple[Job, Output, StoredFile | None, str]]) -> tupl
 # --- the route
 
 
-def test_what_was_chosen_is_what_comes(http: TestClient, shelf: Shelf) -> None:
+def test_what_was_chosen_is_what_comes(http: TestClient, rows: LibraryRows) -> None:
     """The ZIP holds the chosen pictures, each once, in the order of the choice."""
-    one, two = shelf.add("one", files=2), shelf.add("two")
+    one, two = rows.add("one", files=2), rows.add("two")
     keys = [two.outputs[0].file_key, one.outputs[1].file_key, two.outputs[0].file_key, "no such key", ""]
-    answer = http.post("/dreamina/library/zip", data={"files": ",".join(keys)})
-    assert answer.headers["content-type"] == "application/zip"
-    assert answer.headers["content-disposition"].startswith('attachment; filename="dreamina-20')
-    _, manifest = open_zip(answer.content)
+    response = http.post("/dreamina/library/zip", data={"files": ",".join(keys)})
+    assert response.headers["content-type"] == "application/zip"
+    assert response.headers["content-disposition"].startswith('attachment; filename="dreamina-20')
+    _, manifest = open_zip(response.content)
     assert [(entry["prompt"], entry["index"]) for entry in manifest] == [("two", 0), ("one", 1)]
 
 
-def test_what_is_shown_is_what_comes(http: TestClient, shelf: Shelf) -> None:
+def test_what_is_shown_is_what_comes(http: TestClient, rows: LibraryRows) -> None:
     """`Download all` obeys the search."""
-    shelf.add("a red fox", files=2)
-    shelf.add("a blue fox", state="failed", files=0)
-    shelf.add("a wolf")
+    rows.add("a red fox", files=2)
+    rows.add("a blue fox", state="failed", files=0)
+    rows.add("a wolf")
     _, manifest = open_zip(http.get("/dreamina/library/zip", params={"text": "FOX"}).content)
     assert [(entry["prompt"], entry["index"]) for entry in manifest] == [("a red fox", 0), ("a red fox", 1)]
     assert http.get("/dreamina/library/zip", params={"text": "bear"}).status_code == 404
 
 
-def test_deleted_pictures_are_in_no_zip(http: TestClient, shelf: Shelf) -> None:
+def test_deleted_pictures_are_in_no_zip(http: TestClient, rows: LibraryRows) -> None:
     """Who deleted a picture does not hand it on by accident; who undoes it has it back."""
-    job = shelf.add(files=2)
+    job = rows.add(files=2)
     keys = [output.file_key for output in job.outputs]
     assert http.post("/dreamina/library/mark", json={"files": keys[:1], "deleted": True}).json()["count"] == 1
-    for answer in (http.get("/dreamina/library/zip"), post_keys(http, keys)):
-        _, manifest = open_zip(answer.content)
+    for response in (http.get("/dreamina/library/zip"), post_keys(http, keys)):
+        _, manifest = open_zip(response.content)
         assert [entry["index"] for entry in manifest] == [1]
     assert post_keys(http, keys[:1]).status_code == 404
     http.post("/dreamina/library/mark", json={"files": keys[:1], "deleted": False})
@@ -229,19 +229,19 @@ def post_keys(http: TestClient, keys: list[str]) -> Any:
     return http.post("/dreamina/library/zip", data={"files": ",".join(keys)})
 
 
-def test_the_route_tells_of_missing_files_too(http: TestClient, shelf: Shelf) -> None:
+def test_the_route_tells_of_missing_files_too(http: TestClient, rows: LibraryRows) -> None:
     """Nobody believes to have saved everything when something was missing."""
-    job = shelf.add(files=2)
-    shutil.rmtree(shelf.folder_of(job, job.outputs[0]))
+    job = rows.add(files=2)
+    shutil.rmtree(rows.folder_of(job, job.outputs[0]))
     _, manifest = open_zip(http.get("/dreamina/library/zip").content)
     assert [bool(entry["file"]) for entry in manifest] == [False, True]
 
 
-def test_others_pictures_are_in_no_zip(scene: Scene, shelf: Shelf) -> None:
+def test_others_pictures_are_in_no_zip(harness: Harness, rows: LibraryRows) -> None:
     """An address that leaked is not enough where strangers share the page."""
-    key = shelf.add().outputs[0].file_key
+    key = rows.add().outputs[0].file_key
     routes = build_library_routes(
-        scene.reader, scene.presenter, shelf.library, Permissions(is_shared=True), scene.clock
+        harness.reader, harness.presenter, rows.library, Permissions(is_shared=True), harness.clock
     )
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as stranger:
         assert post_keys(stranger, [key]).status_code == 404

@@ -34,7 +34,7 @@ from dreamina_ui.media.download import Downloader, DownloadError
 from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from tests.support.file_server import Answer, FileServer
+from tests.support.file_server import FileServer, HostResponse
 
 JOB = "0123456789abcdef0123456789abcdef"
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + bytes(500)
@@ -119,7 +119,7 @@ def test_a_picture_is_kept_byte_for_byte_in_three_tiers(
 ) -> None:
     """People paid for the original, and the page wants something lighter."""
     body = encode(draw(1500, 1000), form)
-    facts = fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(body)) + QUERY)
+    facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body)) + QUERY)
     assert names(tmp_path) == [f"0/{file_name}", "0/preview.webp", "0/thumbnail.webp"]
     original = store.path(JOB, 0, "original")
     assert original is not None
@@ -137,7 +137,7 @@ def test_a_picture_is_kept_byte_for_byte_in_three_tiers(
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_file_of_unknown_length_is_kept(server: FileServer, fetcher: OutputFetcher, chunked: bool) -> None:
     """Hosts may leave the length out, and that is no fault."""
-    url = server.give("/a", Answer(PNG, length=None, chunked=chunked))
+    url = server.script("/a", HostResponse(PNG, length=None, chunked=chunked))
     assert fetcher.fetch(JOB, 0, "image", url).size_bytes == len(PNG)
 
 
@@ -159,7 +159,7 @@ def test_a_kept_file_and_all_folders_on_its_way_are_flushed_to_the_disk(
     fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin))
     assert flushed[:2] == ["media", f"media/{JOB[:2]}"]
     flushed.clear()
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     job = f"media/{JOB[:2]}/{JOB}"
     *files, partial, last = flushed
     assert sorted(files) == [f"{job}/0.partial/{name}" for name in ("fetched", "preview.webp", "thumbnail.webp")]
@@ -172,18 +172,18 @@ def test_a_job_whose_folder_is_gone_gets_it_back(
     """At a start, empty folders are cleaned up, also that of a job that goes on."""
     store.prepare(JOB)
     store.clean_up()
-    assert fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG))).size_bytes == len(PNG)
+    assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).size_bytes == len(PNG)
 
 
 def test_bytes_after_the_end_of_a_picture_are_kept_too(server: FileServer, fetcher: OutputFetcher) -> None:
     """Byte for byte means the odd ones as well."""
-    facts = fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG + b"trailing")))
+    facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG + b"trailing")))
     assert facts.size_bytes == len(PNG) + 8
 
 
 def test_small_pictures_are_not_enlarged(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
     """Blown-up pixels look like a bad model."""
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     for tier in ("preview", "thumbnail"):
         with opened(store, tier) as copy:
             assert copy.size == (90, 60)
@@ -219,7 +219,7 @@ def test_previews_look_right_in_every_colour_mode(
     right: tuple[int, ...] | None,
 ) -> None:
     """A preview in false colours makes people throw away a good picture."""
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(body)))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body)))
     with opened(store, "preview") as copy:
         for x, color in ((10, left), (80, right)):
             pixel = copy.convert("RGB").getpixel((x, 30))
@@ -229,7 +229,7 @@ def test_previews_look_right_in_every_colour_mode(
 
 def test_transparency_survives_in_previews(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
     """A cut-out shown on black is not what was made."""
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(encode(Image.new("RGBA", (90, 60), (9, 9, 9, 0))))))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(encode(Image.new("RGBA", (90, 60), (9, 9, 9, 0))))))
     with opened(store, "thumbnail") as copy:
         assert copy.convert("RGBA").getpixel((5, 5))[3] == 0  # type: ignore[index]
 
@@ -240,7 +240,7 @@ def test_exif_orientation_turns_previews_and_leaves_the_facts(
     """Browsers turn the original by its EXIF, so the preview has to be turned as well."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    facts = fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(encode(draw(), "JPEG", exif=exif))))
+    facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(encode(draw(), "JPEG", exif=exif))))
     assert (facts.width, facts.height) == (90, 60)
     with opened(store, "preview") as copy:
         assert copy.size == (60, 90)
@@ -251,7 +251,7 @@ def test_exif_orientation_turns_previews_and_leaves_the_facts(
 def test_damaged_exif_does_not_spoil_a_good_picture(server: FileServer, fetcher: OutputFetcher) -> None:
     """The pixels are what was paid for."""
     body = encode(draw(), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff garbage")
-    assert fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(body))).format == "JPEG"
+    assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body))).format == "JPEG"
 
 
 def _with_broken_check_sum() -> bytes:
@@ -263,63 +263,63 @@ def _with_broken_check_sum() -> bytes:
 
 
 HALF_JPEG = encode(draw(900, 600), "JPEG")
-BAD_ANSWERS = {
-    "cut": Answer(PNG[:-40], length=len(PNG)),
-    "cut chunks": Answer(PNG, chunked=True, cut=True),
-    "empty": Answer(b""),
-    "web page": Answer(b"<!doctype html><title>Sign in</title>", headers={"Content-Type": "image/png"}),
-    "nonsense": Answer(b"what is this?"),
-    "too large by its length": Answer(PNG, length=300_000),
-    "endless": Answer(PNG, endless=True),
-    "check sum": Answer(_with_broken_check_sum()),
-    "half a PNG": Answer(PNG[: len(PNG) // 2]),
-    "a PNG without its last chunk": Answer(PNG[:-12]),
-    "half a JPEG": Answer(HALF_JPEG[: len(HALF_JPEG) // 2], length=None),
-    "half a WebP": Answer(encode(draw(), "WEBP")[:-500]),
-    "half a GIF": Answer(encode(draw(), "GIF")[:-500]),
-    "half an AVIF": Answer(encode(draw(), "AVIF")[:-500]),
-    "a video": Answer(MP4),
-    "too many pixels": Answer(encode(Image.new("1", (1001, 1000)))),
-    "compressed": Answer(zlib.compress(PNG), headers={"Content-Encoding": "deflate"}),
-    "gone": Answer(status=404),
-    "refused": Answer(status=403),
-    "fault": Answer(status=500),
-    "busy": Answer(status=503),
-    "part": Answer(PNG, status=206),
+BAD_RESPONSES = {
+    "cut": HostResponse(PNG[:-40], length=len(PNG)),
+    "cut chunks": HostResponse(PNG, chunked=True, cut=True),
+    "empty": HostResponse(b""),
+    "web page": HostResponse(b"<!doctype html><title>Sign in</title>", headers={"Content-Type": "image/png"}),
+    "nonsense": HostResponse(b"what is this?"),
+    "too large by its length": HostResponse(PNG, length=300_000),
+    "endless": HostResponse(PNG, endless=True),
+    "check sum": HostResponse(_with_broken_check_sum()),
+    "half a PNG": HostResponse(PNG[: len(PNG) // 2]),
+    "a PNG without its last chunk": HostResponse(PNG[:-12]),
+    "half a JPEG": HostResponse(HALF_JPEG[: len(HALF_JPEG) // 2], length=None),
+    "half a WebP": HostResponse(encode(draw(), "WEBP")[:-500]),
+    "half a GIF": HostResponse(encode(draw(), "GIF")[:-500]),
+    "half an AVIF": HostResponse(encode(draw(), "AVIF")[:-500]),
+    "a video": HostResponse(MP4),
+    "too many pixels": HostResponse(encode(Image.new("1", (1001, 1000)))),
+    "compressed": HostResponse(zlib.compress(PNG), headers={"Content-Encoding": "deflate"}),
+    "gone": HostResponse(status=404),
+    "refused": HostResponse(status=403),
+    "fault": HostResponse(status=500),
+    "busy": HostResponse(status=503),
+    "part": HostResponse(PNG, status=206),
 }
 
 
-@pytest.mark.parametrize("bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize("bad", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 def test_a_bad_file_is_asked_again_and_then_kept_whole(
     server: FileServer,
     make_fetcher: Callable[..., OutputFetcher],
     tmp_path: Path,
     pauses: list[float],
-    bad: Answer,
+    bad: HostResponse,
     store: FolderStore,
 ) -> None:
     """Hosts stumble, and a paid picture is worth a second try."""
     fetcher = make_fetcher(max_bytes=200_000, max_pixels=1_000_000)
-    fetcher.fetch(JOB, 0, "image", server.give("/a", bad, Answer(PNG)))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", bad, HostResponse(PNG)))
     assert len(server.requests) == 2
     assert len(pauses) == 1
     assert names(tmp_path) == ["0/original.png", "0/preview.webp", "0/thumbnail.webp"]
     assert store.find_damaged(JOB, 0) is None
 
 
-@pytest.mark.parametrize("bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize("bad", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 def test_a_file_that_stays_bad_is_a_plain_error_and_nothing_half_made(
     server: FileServer,
     make_fetcher: Callable[..., OutputFetcher],
     tmp_path: Path,
     pauses: list[float],
-    bad: Answer,
+    bad: HostResponse,
     store: FolderStore,
 ) -> None:
     """Half a picture shown as a whole one is a lie; a message without the next step is no help."""
     fetcher = make_fetcher(max_bytes=200_000, max_pixels=1_000_000)
     with pytest.raises(MediaError) as caught:
-        fetcher.fetch(JOB, 2, "image", server.give("/a", bad) + QUERY)
+        fetcher.fetch(JOB, 2, "image", server.script("/a", bad) + QUERY)
     assert type(caught.value) is MediaError
     assert len(server.requests) == 4
     assert len(pauses) == 3
@@ -341,29 +341,31 @@ def test_a_damaged_file_is_kept_aside_as_it_came(
 ) -> None:
     """It may be half of something that cannot be made again."""
     with pytest.raises(MediaError):
-        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(b"first"), Answer(PNG[:-20], length=None)))
+        fetcher.fetch(
+            JOB, 0, "image", server.script("/a", HostResponse(b"first"), HostResponse(PNG[:-20], length=None))
+        )
     aside = store.find_damaged(JOB, 0)
     assert aside is not None
     assert (aside.name, b"".join(aside.read())) == ("0.damaged/original.png", PNG[:-20])
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "words"),
     [
-        (BAD_ANSWERS["gone"], "gone"),
-        (BAD_ANSWERS["refused"], "refused"),
-        (BAD_ANSWERS["web page"], "web page"),
-        (BAD_ANSWERS["cut"], "cut off"),
-        (BAD_ANSWERS["empty"], "empty"),
-        (BAD_ANSWERS["endless"], "larger than 200000 bytes"),
+        (BAD_RESPONSES["gone"], "gone"),
+        (BAD_RESPONSES["refused"], "refused"),
+        (BAD_RESPONSES["web page"], "web page"),
+        (BAD_RESPONSES["cut"], "cut off"),
+        (BAD_RESPONSES["empty"], "empty"),
+        (BAD_RESPONSES["endless"], "larger than 200000 bytes"),
     ],
 )
 def test_the_message_says_what_was_wrong(
-    server: FileServer, make_fetcher: Callable[..., OutputFetcher], answer: Answer, words: str
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], response: HostResponse, words: str
 ) -> None:
     """A file that is gone and a file that was cut off call for different steps."""
     with pytest.raises(MediaError, match=words):
-        make_fetcher(max_bytes=200_000).fetch(JOB, 0, "image", server.give("/a", answer))
+        make_fetcher(max_bytes=200_000).fetch(JOB, 0, "image", server.script("/a", response))
 
 
 def test_pauses_grow_and_a_host_that_names_a_time_is_heeded(
@@ -371,12 +373,12 @@ def test_pauses_grow_and_a_host_that_names_a_time_is_heeded(
 ) -> None:
     """Asking a busy host at once makes it busier; a host that asks for an hour is not waited for."""
     later = formatdate(time.time() + 30, usegmt=True)
-    busy = [Answer(status=503, headers={"Retry-After": text}) for text in ("7", "3600", later)]
-    fetcher.fetch(JOB, 0, "image", server.give("/a", *busy, Answer(PNG)))
+    busy = [HostResponse(status=503, headers={"Retry-After": text}) for text in ("7", "3600", later)]
+    fetcher.fetch(JOB, 0, "image", server.script("/a", *busy, HostResponse(PNG)))
     assert pauses[:2] == [7, 60]
     assert 25 < pauses[2] <= 30
     pauses.clear()
-    fetcher.fetch(JOB, 1, "image", server.give("/b", *[Answer(status=500)] * 3, Answer(PNG)))
+    fetcher.fetch(JOB, 1, "image", server.script("/b", *[HostResponse(status=500)] * 3, HostResponse(PNG)))
     for number, pause_s in enumerate(pauses):
         assert 0.5 * 2**number <= pause_s <= 1.5 * 2**number
 
@@ -385,7 +387,7 @@ def test_a_trickling_host_is_given_up(server: FileServer, make_fetcher: Callable
     """A byte now and then keeps every single read alive, and a worker busy for ever."""
     fetcher = make_fetcher(total_timeout_s=0.03)
     with pytest.raises(MediaError, match="slowly"):
-        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(trickle_s=0.001)))
+        fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(trickle_s=0.001)))
     assert len(server.requests) == 1
 
 
@@ -393,7 +395,7 @@ def test_each_download_ends_at_its_own_deadline(server: FileServer, tmp_path: Pa
     """One thread minds them all, those that lie closer than the one it waits for, too."""
     guard = UrlGuard(exempt_origin=server.origin)
     downloader = Downloader(guard, max_bytes=10**6, connect_timeout_s=5, read_timeout_s=5)
-    url = server.give("/a", Answer(trickle_s=0.001))
+    url = server.script("/a", HostResponse(trickle_s=0.001))
 
     def fetch(name: str, seconds: float) -> str:
         with (tmp_path / name).open("w+b") as file, pytest.raises(DownloadError) as caught:
@@ -406,7 +408,7 @@ def test_each_download_ends_at_its_own_deadline(server: FileServer, tmp_path: Pa
         assert [each.result(10) for each in hasty] == ["slow"] * 3
         assert not patient.done()
         assert patient.result(10) == "slow"
-    whole = server.give("/b", Answer(PNG))
+    whole = server.script("/b", HostResponse(PNG))
     assert downloader.fetch(whole, io.BytesIO(), time.monotonic() + 5)[0] == len(PNG)
 
 
@@ -446,12 +448,12 @@ def test_an_address_that_must_not_be_fetched_is_never_repeated(fetcher: OutputFe
 
 def test_redirects_are_followed_and_end(server: FileServer, fetcher: OutputFetcher) -> None:
     """Hosts send people on to where the file lies, but not in circles."""
-    server.give("/file", Answer(PNG))
-    hop = server.give("/hop", Answer(status=302, headers={"Location": "/file" + QUERY}))
+    server.script("/file", HostResponse(PNG))
+    hop = server.script("/hop", HostResponse(status=302, headers={"Location": "/file" + QUERY}))
     assert fetcher.fetch(JOB, 0, "image", hop).format == "PNG"
-    endless = server.give("/hop", Answer(PNG, status=302, headers={"Location": "/file"}, endless=True))
+    endless = server.script("/hop", HostResponse(PNG, status=302, headers={"Location": "/file"}, endless=True))
     assert fetcher.fetch(JOB, 0, "image", endless).format == "PNG"
-    circle = server.give("/circle", Answer(status=307, headers={"Location": "/circle"}))
+    circle = server.script("/circle", HostResponse(status=307, headers={"Location": "/circle"}))
     with pytest.raises(MediaError, match="redirects"):
         fetcher.fetch(JOB, 1, "image", circle)
 
@@ -461,7 +463,7 @@ def test_redirects_are_followed_and_end(server: FileServer, fetcher: OutputFetch
 )
 def test_a_redirect_goes_through_the_guard(server: FileServer, fetcher: OutputFetcher, target: str) -> None:
     """A public host could otherwise send us into our own network."""
-    hop = server.give("/hop", Answer(status=302, headers={"Location": target}))
+    hop = server.script("/hop", HostResponse(status=302, headers={"Location": target}))
     with pytest.raises(UrlError):
         fetcher.fetch(JOB, 0, "image", hop)
     assert len(server.requests) == 1
@@ -469,9 +471,9 @@ def test_a_redirect_goes_through_the_guard(server: FileServer, fetcher: OutputFe
 
 def test_a_foreign_host_cannot_redirect_into_the_exempt_origin(server: FileServer, store: FolderStore) -> None:
     """The exemption is for addresses the API gave, not for what a stranger points at."""
-    inner = server.give("/inner", Answer(PNG))
+    inner = server.script("/inner", HostResponse(PNG))
     with FileServer() as stranger:
-        hop = stranger.give("/hop", Answer(status=302, headers={"Location": inner}))
+        hop = stranger.script("/hop", HostResponse(status=302, headers={"Location": inner}))
 
         class BothPass(UrlGuard):
             def vetted(self, scheme: str, host: str, port: int) -> list[str]:
@@ -487,7 +489,7 @@ def test_no_credentials_travel_and_the_bytes_are_asked_for_as_they_are(
     server: FileServer, fetcher: OutputFetcher
 ) -> None:
     """The token belongs to the API alone."""
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG, headers={"Set-Cookie": "a=b"})))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG, headers={"Set-Cookie": "a=b"})))
     headers = server.requests[0][1]
     assert headers["Accept-Encoding"] == "identity"
     assert not {"Authorization", "Cookie", "Referer"} & set(headers)
@@ -512,7 +514,7 @@ def test_a_video_is_stored_unopened(
     media_type: str,
 ) -> None:
     """Other models of the same service make videos."""
-    facts = fetcher.fetch(JOB, 0, "video", server.give("/a", Answer(body)))
+    facts = fetcher.fetch(JOB, 0, "video", server.script("/a", HostResponse(body)))
     assert (facts.kind, facts.file_name, facts.media_type) == ("video", file_name, media_type)
     assert (facts.width, facts.height) == (None, None)
     assert names(tmp_path) == [f"0/{file_name}"]
@@ -524,19 +526,19 @@ def test_a_video_is_stored_unopened(
 def test_what_is_no_video_is_not_stored_as_one(server: FileServer, fetcher: OutputFetcher, body: bytes) -> None:
     """A web page in the player helps nobody."""
     with pytest.raises(MediaError):
-        fetcher.fetch(JOB, 0, "video", server.give("/a", Answer(body)))
+        fetcher.fetch(JOB, 0, "video", server.script("/a", HostResponse(body)))
     assert fetcher.stored_facts(JOB, 0) is None
 
 
 def test_fetching_again_replaces_the_output_by_a_whole_one_only(server: FileServer, fetcher: OutputFetcher) -> None:
     """A second try that fails must not cost the first one's picture."""
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     with pytest.raises(MediaError):
-        fetcher.fetch(JOB, 0, "image", server.give("/b", Answer(status=500)))
+        fetcher.fetch(JOB, 0, "image", server.script("/b", HostResponse(status=500)))
     before = fetcher.stored_facts(JOB, 0)
     assert before is not None
     assert before.format == "PNG"
-    fetcher.fetch(JOB, 0, "image", server.give("/c", Answer(encode(draw(), "JPEG"))))
+    fetcher.fetch(JOB, 0, "image", server.script("/c", HostResponse(encode(draw(), "JPEG"))))
     after = fetcher.stored_facts(JOB, 0)
     assert after is not None
     assert after.format == "JPEG"
@@ -549,9 +551,9 @@ def test_what_a_crash_left_over_is_removed_and_nothing_else(
     fetcher = make_fetcher()
     assert store.clean_up() == 0
     store.prepare(JOB)
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     with pytest.raises(MediaError):
-        fetcher.fetch(JOB, 1, "image", server.give("/b", Answer(b"x")))
+        fetcher.fetch(JOB, 1, "image", server.script("/b", HostResponse(b"x")))
     before = names(tmp_path)
     job_folder = tmp_path / "media" / JOB[:2] / JOB
     (job_folder / "1.partial-00aa").mkdir()
@@ -563,7 +565,7 @@ def test_what_a_crash_left_over_is_removed_and_nothing_else(
 
 def test_a_missing_piece_means_not_kept(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
     """The ledger must not be told of a picture that cannot be shown."""
-    fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     thumbnail = store.path(JOB, 0, "thumbnail")
     assert thumbnail is not None
     thumbnail.unlink()
@@ -594,7 +596,7 @@ def test_a_full_disk_is_not_a_damaged_file(
     """The picture is fine and still out there; only room is missing."""
     fetcher = make_fetcher()
     with full_disk(), pytest.raises(DiskError, match=JOB[:8]) as caught:
-        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+        fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     assert isinstance(caught.value.__cause__, OSError)
     with full_disk(), pytest.raises(DiskError):
         store.prepare(JOB)
@@ -606,7 +608,7 @@ def test_a_disk_that_fills_up_midway_leaves_nothing_half_made(
 ) -> None:
     """What is left over would fill the disk further."""
     with full_disk(), pytest.raises(DiskError):
-        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+        fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     assert names(tmp_path) == []
     assert len(server.requests) == 1
     assert pauses == []
@@ -619,7 +621,7 @@ def test_a_folder_that_is_gone_is_a_disk_error_and_does_not_come_back_empty(
     """An unplugged disk must not be replaced by a folder on another one."""
     shutil.rmtree(tmp_path / "media")
     with pytest.raises(DiskError):
-        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)))
+        fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     assert not (tmp_path / "media").exists()
 
 
@@ -666,7 +668,7 @@ def test_any_damage_is_a_media_error_or_a_picture(
     for place in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=8)):
         body[place] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(body)))
-    url = server.give("/a", Answer(bytes(body[: cut or None])))
+    url = server.script("/a", HostResponse(bytes(body[: cut or None])))
     try:
         facts = make_fetcher(attempts=1).fetch(JOB, 0, "image", url)
     except MediaError as exc:
@@ -687,7 +689,7 @@ def test_many_outputs_are_kept_at_the_same_time(
 ) -> None:
     """Workers share one store, and decoding takes turns."""
     fetcher = make_fetcher(decoders=1)
-    url = server.give("/a", Answer(PNG))
+    url = server.script("/a", HostResponse(PNG))
     threads = [threading.Thread(target=fetcher.fetch, args=(JOB, index, "image", url)) for index in range(8)]
     for thread in threads:
         thread.start()
@@ -698,7 +700,7 @@ def test_many_outputs_are_kept_at_the_same_time(
 
 def test_files_that_follow_each_other_share_a_connection(server: FileServer, fetcher: OutputFetcher) -> None:
     """A handshake for each file would cost more than the file."""
-    url = server.give("/a", Answer(PNG, keeps_alive=True))
+    url = server.script("/a", HostResponse(PNG, keeps_alive=True))
     for index in range(5):
         fetcher.fetch(JOB, index, "image", url)
     assert len(set(server.connections)) == 1
@@ -709,8 +711,8 @@ def test_a_connection_that_brought_no_good_file_is_not_used_again(
 ) -> None:
     """Whatever still hangs in it would be taken for the next file."""
     fetcher = make_fetcher(max_bytes=len(PNG))
-    server.give("/large", Answer(PNG + b"x" * 100_000, keeps_alive=True))
-    server.give("/a", Answer(PNG, keeps_alive=True))
+    server.script("/large", HostResponse(PNG + b"x" * 100_000, keeps_alive=True))
+    server.script("/a", HostResponse(PNG, keeps_alive=True))
     with pytest.raises(MediaError):
         fetcher.fetch(JOB, 0, "image", f"{server.origin}/large")
     assert fetcher.fetch(JOB, 0, "image", f"{server.origin}/a").size_bytes == len(PNG)
@@ -720,7 +722,7 @@ def test_a_connection_that_brought_no_good_file_is_not_used_again(
 def test_a_connection_is_not_kept_for_long(server: FileServer, make_fetcher: Callable[..., OutputFetcher]) -> None:
     """The host may have closed it meanwhile."""
     fetcher = make_fetcher(idle_s=0.0)
-    url = server.give("/a", Answer(PNG, keeps_alive=True))
+    url = server.script("/a", HostResponse(PNG, keeps_alive=True))
     for index in range(3):
         fetcher.fetch(JOB, index, "image", url)
     assert len(set(server.connections)) == 3
@@ -731,7 +733,7 @@ def test_log_lines_hold_no_query_and_no_full_id(
 ) -> None:
     """Logs get pasted into tickets."""
     with caplog.at_level(logging.DEBUG, "dreamina_ui"):
-        fetcher.fetch(JOB, 0, "image", server.give("/a", Answer(PNG)) + QUERY)
+        fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)) + QUERY)
     text = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("dreamina_ui"))
     assert JOB[:8] in text
     assert JOB not in text

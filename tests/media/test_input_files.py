@@ -22,10 +22,9 @@ from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.web.i18n.translate import languages, rule_text
-from tests.support.bad_server import Answer as RawAnswer
-from tests.support.bad_server import Misbehaving
-from tests.support.file_server import Answer, FileServer
-from tests.support.harness import Clock, Scene, Service, png
+from tests.support.bad_server import BadServer, ScriptedResponse
+from tests.support.file_server import FileServer, HostResponse
+from tests.support.harness import Clock, Harness, ScriptedApi, png
 
 EDIT = "bytedance/dreamina-4-0/edit"
 MODEL = load_models()[EDIT]
@@ -67,7 +66,7 @@ def refusal(files: InputFiles, *urls: str) -> InputError:
 
 def test_a_good_picture_passes_with_little_of_it_read(make: Make, host: FileServer) -> None:
     """Looking must stay cheap: a picture of 49 MB is known by its first bytes."""
-    url = host.give("/good.png", Answer(png() + bytes(1000), headers=PNG, length=49_000_000))
+    url = host.script("/good.png", HostResponse(png() + bytes(1000), headers=PNG, length=49_000_000))
     make().check(MODEL, {"image_urls": [url, url]}, "someone")
     assert len(host.requests) == 1
 
@@ -75,29 +74,29 @@ def test_a_good_picture_passes_with_little_of_it_read(make: Make, host: FileServ
 @pytest.mark.parametrize("form", ["unknown length", "chunked"])
 def test_a_picture_without_a_length_is_counted(make: Make, host: FileServer, form: str) -> None:
     """Not every good host tells it."""
-    answer = Answer(png(), headers=PNG, length=None, chunked=form == "chunked")
-    make().check(MODEL, {"image_urls": [host.give("/good.png", answer)]}, "someone")
+    response = HostResponse(png(), headers=PNG, length=None, chunked=form == "chunked")
+    make().check(MODEL, {"image_urls": [host.script("/good.png", response)]}, "someone")
 
 
 BAD = {
-    "gone": Answer(status=404),
-    "login": Answer(status=401, body=b"who are you?"),
-    "status": Answer(status=500),
-    "page": Answer(b"\n <!doctype html><form>Password</form>", headers={"Content-Type": "text/html"}),
-    "page called a picture": Answer(b"<html>", headers=PNG),
-    "kind": Answer(b"%PDF-1.7", headers=PNG),
-    "compressed": Answer(png(), headers={"Content-Encoding": "gzip"}),
-    "size told": Answer(png(), length=GIGABYTE),
-    "redirect": Answer(status=302, headers={"Location": "/bad"}),
-    "cut": Answer(png()[:20], length=len(png())),
-    "empty": Answer(b""),
+    "gone": HostResponse(status=404),
+    "login": HostResponse(status=401, body=b"who are you?"),
+    "status": HostResponse(status=500),
+    "page": HostResponse(b"\n <!doctype html><form>Password</form>", headers={"Content-Type": "text/html"}),
+    "page called a picture": HostResponse(b"<html>", headers=PNG),
+    "kind": HostResponse(b"%PDF-1.7", headers=PNG),
+    "compressed": HostResponse(png(), headers={"Content-Encoding": "gzip"}),
+    "size told": HostResponse(png(), length=GIGABYTE),
+    "redirect": HostResponse(status=302, headers={"Location": "/bad"}),
+    "cut": HostResponse(png()[:20], length=len(png())),
+    "empty": HostResponse(b""),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_each_broken_rule_is_told_by_name_with_the_address(make: Make, host: FileServer, name: str) -> None:
     """Who pays must read what to mend, and where."""
-    good, bad = host.give("/good.png", Answer(png(), headers=PNG)), host.give("/bad", BAD[name])
+    good, bad = host.script("/good.png", HostResponse(png(), headers=PNG)), host.script("/bad", BAD[name])
     exc = refusal(make(), good, bad)
     rules = {"page called a picture": "page", "size told": "size", "empty": "kind"}
     assert (exc.field, exc.rule, exc.value) == ("image_urls.1", f"address_{rules.get(name, name)}", bad)
@@ -110,7 +109,7 @@ def test_an_endless_file_without_a_length_is_refused_at_the_limit(
 ) -> None:
     """A host that hides the length does not fill the machine."""
     monkeypatch.setattr("dreamina_ui.media.input_files.MAX_MB", {"image": 1, "video": 2, None: 2})
-    url = host.give("/endless", Answer(png() + bytes(100_000), headers=PNG, endless=True))
+    url = host.script("/endless", HostResponse(png() + bytes(100_000), headers=PNG, endless=True))
     exc = refusal(make(), url)
     assert (exc.rule, exc.limit) == ("address_size", 1)
 
@@ -148,20 +147,20 @@ def test_a_name_that_nobody_knows_is_told(make: Make) -> None:
 @pytest.mark.parametrize("target", ["https://10.0.0.1/x.png", "http://169.254.169.254/x", "http://127.0.0.1:1/x"])
 def test_a_redirect_into_the_own_network_is_refused(make: Make, host: FileServer, target: str) -> None:
     """A public address must not be a way in."""
-    url = host.give("/hop", Answer(status=302, headers={"Location": target}))
+    url = host.script("/hop", HostResponse(status=302, headers={"Location": target}))
     assert refusal(make(), url).rule in ("address_public", "address_https")
 
 
 SLOW = {
-    "silent": RawAnswer(silent=True),
-    "trickled body": RawAnswer(body=png(), no_length=True, piece_bytes=1, piece_pause_s=0.1),
+    "silent": ScriptedResponse(silent=True),
+    "trickled body": ScriptedResponse(body=png(), no_length=True, piece_bytes=1, piece_pause_s=0.1),
 }
 
 
 @pytest.mark.parametrize("name", [*SLOW, "trickled headers"])
 def test_a_slow_host_holds_a_press_for_no_longer_than_told(tmp_path: Path, name: str) -> None:
     """Nobody waits for a host that means harm, and no thread stays with it either."""
-    with Misbehaving() as slow, socket.create_server(("127.0.0.1", 0)) as dripping:
+    with BadServer() as slow, socket.create_server(("127.0.0.1", 0)) as dripping:
         url = f"http://127.0.0.1:{dripping.getsockname()[1]}/a"
         if name in SLOW:
             slow.script("/a", SLOW[name])
@@ -195,13 +194,13 @@ def _drip(listener: socket.socket) -> None:
 
 def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
     """One visitor's slow addresses are not another's wait."""
-    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(MAX_AT_ONCE)]
+    urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(MAX_AT_ONCE)]
     files = make(check_s=2.0)
     looks = [files.look(FIELD, url, "one") for url in urls]
     one_more = files.look(FIELD, urls[0] + "?more", "one").exception(5)
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
-    good = host.give("/good.png", Answer(png(), headers=PNG))
+    good = host.script("/good.png", HostResponse(png(), headers=PNG))
     files.check(MODEL, {"image_urls": [good]}, "another")
     assert all(look.exception(5) for look in looks)
 
@@ -209,13 +208,13 @@ def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
 def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
     monkeypatch.setattr("dreamina_ui.media.input_files.MAX_OF_ADDRESS", 3)
-    urls = [host.give(f"/slow{n}", Answer(trickle_s=0.05)) for n in range(3)]
+    urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(3)]
     files = make(check_s=2.0)
     looks = [files.look(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
     one_more = files.look(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
-    good = host.give("/good.png", Answer(png(), headers=PNG))
+    good = host.script("/good.png", HostResponse(png(), headers=PNG))
     files.check(MODEL, {"image_urls": [good]}, "a new one", "elsewhere")
     assert all(look.exception(5) for look in looks)
 
@@ -224,7 +223,7 @@ def test_a_look_for_which_there_is_no_thread_is_refused_and_forgotten(
     make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a small container a visitor would else be told for ever that too many looks are under way."""
-    files, url = make(), host.give("/good.png", Answer(png(), headers=PNG))
+    files, url = make(), host.script("/good.png", HostResponse(png(), headers=PNG))
     with monkeypatch.context() as small:
         small.setattr(threading.Thread, "start", _no_thread)
         for _ in range(MAX_AT_ONCE + 1):
@@ -251,15 +250,15 @@ def test_every_rule_has_its_words(language: str) -> None:
 # --- before money is spent
 
 
-def test_a_bad_file_makes_no_job_and_sends_nothing(scene: Scene, service: Service, make: Make) -> None:
+def test_a_bad_file_makes_no_job_and_sends_nothing(harness: Harness, service: ScriptedApi, make: Make) -> None:
     """The check stands in front of the row and the POST."""
-    scene.input_files = make()
-    scene.rebuild()
-    scene.start()
+    harness.input_files = make()
+    harness.rebuild()
+    harness.start()
     with pytest.raises(InputError) as caught:
-        scene.jobs.generate(EDIT, {"prompt": "x", "image_urls": ["http://files.example/a.png"]}, visitor_id="v")
+        harness.jobs.generate(EDIT, {"prompt": "x", "image_urls": ["http://files.example/a.png"]}, visitor_id="v")
     assert caught.value.rule == "address_https"
-    assert scene.reader.recent("v") == []
+    assert harness.reader.recent("v") == []
     assert service.server.requests_for("POST") == []
 
 
@@ -268,7 +267,7 @@ def test_a_bad_file_makes_no_job_and_sends_nothing(scene: Scene, service: Servic
 
 def test_a_given_picture_is_shown_by_a_small_copy_of_ours(make: Make, host: FileServer, tmp_path: Path) -> None:
     """The visitor's browser does not tell a foreign host that it is here."""
-    url = host.give("/large.png", Answer(png((900, 600)), headers=PNG))
+    url = host.script("/large.png", HostResponse(png((900, 600)), headers=PNG))
     files = make()
     digest = files.look(FIELD, url, "someone").result(10)
     assert digest
@@ -290,13 +289,13 @@ def test_no_other_file_is_a_thumbnail(make: Make, digest: str) -> None:
 
 def test_a_damaged_picture_is_no_thumbnail_and_no_refusal(make: Make, host: FileServer) -> None:
     """Whether the service can read it is the service's to say."""
-    url = host.give("/odd.png", Answer(png()[:60] + bytes(100), headers=PNG))
+    url = host.script("/odd.png", HostResponse(png()[:60] + bytes(100), headers=PNG))
     assert make().look(FIELD, url, "someone").result(10) is None
 
 
 def test_a_picture_that_decodes_for_ever_holds_nobody_up(make: Make, host: FileServer) -> None:
     """Half a megabyte can be a minute of work, on the one thread that makes everybody's thumbnails."""
-    url = host.give("/bomb.jpg", Answer(many_scans(4000), headers={"Content-Type": "image/jpeg"}))
+    url = host.script("/bomb.jpg", HostResponse(many_scans(4000), headers={"Content-Type": "image/jpeg"}))
     assert make(copy_s=0.4).look(FIELD, url, "someone").result(20) is None
 
 
@@ -309,15 +308,17 @@ def many_scans(count: int) -> bytes:
     return good[:start] + good[start:-2] * count + good[-2:]
 
 
-def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(scene: Scene, make: Make, tmp_path: Path) -> None:
+def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(
+    harness: Harness, make: Make, tmp_path: Path
+) -> None:
     """Each may be 50 MB, and strangers choose how many there are."""
     folder = tmp_path / "given"
     folder.mkdir()
     (folder / "partial-0123456789abcdef").write_bytes(b"half a picture")
     (folder / f"{'a' * 32}.webp").write_bytes(b"kept")
-    scene.input_files = make()
-    scene.rebuild()
-    scene.start()
+    harness.input_files = make()
+    harness.rebuild()
+    harness.start()
     assert [each.name for each in folder.iterdir()] == [f"{'a' * 32}.webp"]
 
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from dreamina_ui.errors import UrlError
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from tests.support.file_server import Answer, FileServer
+from tests.support.file_server import FileServer, HostResponse
 
 PUBLIC = "93.184.216.34"
 
 
-def answering(*addresses: str) -> Callable[..., list[tuple[Any, ...]]]:
+def resolving_to(*addresses: str) -> Callable[..., list[tuple[Any, ...]]]:
     """A resolver that knows one set of addresses for every name."""
 
     def resolve(host: str, port: int, *_: Any) -> list[tuple[Any, ...]]:
@@ -77,7 +77,7 @@ def dialled(watch: dict[int, list[str]]) -> Iterator[list[str]]:
 )
 def test_public_https_addresses_pass(url: str) -> None:
     """A guard that refuses real results would lose paid pictures."""
-    UrlGuard(resolve=answering(PUBLIC)).check(url)
+    UrlGuard(resolve=resolving_to(PUBLIC)).check(url)
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,14 @@ def test_public_https_addresses_pass(url: str) -> None:
 def test_other_addresses_are_refused(url: Any) -> None:
     """Whoever types an address must not make this machine reach into its own network."""
     with pytest.raises(UrlError):
-        UrlGuard(resolve=answering(PUBLIC)).check(url)
+        UrlGuard(resolve=resolving_to(PUBLIC)).check(url)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"https?://[^/]{0,40}(/.*)?"), st.binary(), st.none(), st.integers()))
 def test_any_garbage_is_refused_or_passes_and_never_crashes(url: Any) -> None:
     """People paste anything; the guard answers with its own error and no other."""
     with contextlib.suppress(UrlError):
-        UrlGuard(resolve=answering(PUBLIC)).check(url)
+        UrlGuard(resolve=resolving_to(PUBLIC)).check(url)
 
 
 @given(st.ip_addresses())
@@ -169,8 +169,8 @@ def test_no_special_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IP
     """Hypothesis draws from all the special blocks that the registries list."""
     literal = f"[{ip}]" if ip.version == 6 else str(ip)
     for guard, url in (
-        (UrlGuard(resolve=answering(PUBLIC)), f"https://{literal}/"),
-        (UrlGuard(resolve=answering(PUBLIC, str(ip))), "https://a.example/"),
+        (UrlGuard(resolve=resolving_to(PUBLIC)), f"https://{literal}/"),
+        (UrlGuard(resolve=resolving_to(PUBLIC, str(ip))), "https://a.example/"),
     ):
         if ip.is_private or ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
             mapped = getattr(ip, "ipv4_mapped", None)
@@ -183,7 +183,7 @@ def test_no_special_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IP
 def test_one_private_answer_among_public_ones_refuses_the_name() -> None:
     """A name with two answers would otherwise be a coin toss into the own network."""
     with pytest.raises(UrlError, match=r"a\.example.*10\.0\.0\.1"):
-        UrlGuard(resolve=answering(PUBLIC, "10.0.0.1")).check("https://a.example/")
+        UrlGuard(resolve=resolving_to(PUBLIC, "10.0.0.1")).check("https://a.example/")
 
 
 def test_a_name_that_does_not_resolve_now_is_no_verdict() -> None:
@@ -194,13 +194,13 @@ def test_a_name_that_does_not_resolve_now_is_no_verdict() -> None:
     with guard.session() as session, pytest.raises(requests.ConnectionError):
         session.get("https://a.example/")
     with pytest.raises(requests.ConnectionError):
-        UrlGuard(resolve=answering()).check("https://a.example/")
+        UrlGuard(resolve=resolving_to()).check("https://a.example/")
 
 
 @pytest.mark.parametrize("entry", ["runcomfy.net", ".runcomfy.net", "RunComfy.Net"])
 def test_allowed_hosts_cover_their_subdomains_and_nothing_else(entry: str) -> None:
     """An instance that expects files from one place should fetch from there only."""
-    guard = UrlGuard(allowed_hosts=frozenset({entry}), resolve=answering(PUBLIC))
+    guard = UrlGuard(allowed_hosts=frozenset({entry}), resolve=resolving_to(PUBLIC))
     guard.check("https://runcomfy.net/")
     guard.check("https://a.b.runcomfy.net/")
     for host in ("evilruncomfy.net", "runcomfy.net.evil.example", PUBLIC):
@@ -210,7 +210,7 @@ def test_allowed_hosts_cover_their_subdomains_and_nothing_else(entry: str) -> No
 
 def test_the_exempt_origin_is_one_scheme_host_and_port(server: FileServer) -> None:
     """The sandbox is on this machine; its neighbours on other ports are none of our business."""
-    url = server.give("/a", Answer(b"hello"))
+    url = server.script("/a", HostResponse(b"hello"))
     guard = UrlGuard(exempt_origin=server.origin + "/v1/models", allowed_hosts=frozenset({"runcomfy.net"}))
     guard.check(url)
     with guard.session() as session:
@@ -230,8 +230,8 @@ def test_an_exempt_origin_that_is_no_address_is_refused_at_once() -> None:
 
 def test_a_name_that_changes_its_answer_reaches_nothing(server: FileServer, dialled: list[str]) -> None:
     """DNS rebinding: public for the check, this machine for the connection."""
-    answers = [answering(PUBLIC), answering("127.0.0.1")]
-    guard = UrlGuard(resolve=lambda *args: answers.pop(0)(*args))
+    responses = [resolving_to(PUBLIC), resolving_to("127.0.0.1")]
+    guard = UrlGuard(resolve=lambda *args: responses.pop(0)(*args))
     url = f"https://a.example:{server.origin.rpartition(':')[2]}/secret"
     guard.check(url)
     with guard.session() as session, pytest.raises(UrlError, match=r"127\.0\.0\.1"):
@@ -246,7 +246,7 @@ def test_a_connection_dials_exactly_the_addresses_that_were_checked(dialled: lis
 
     def resolve(host: str, *args: Any) -> list[tuple[Any, ...]]:
         asked.append(host)
-        return answering(PUBLIC, "1.1.1.1")(host, *args)
+        return resolving_to(PUBLIC, "1.1.1.1")(host, *args)
 
     with UrlGuard(resolve=resolve).session() as session, pytest.raises(requests.ConnectionError):
         session.get("https://a.example/")
@@ -261,7 +261,7 @@ def test_the_host_stays_the_name_though_its_address_is_dialled(server: FileServe
         def vetted(self, scheme: str, host: str, port: int) -> list[str]:
             return ["127.0.0.1"]
 
-    server.give("/a", Answer(b"hello"))
+    server.script("/a", HostResponse(b"hello"))
     netloc = f"a.example:{server.origin.rpartition(':')[2]}"
     with ToThisMachine().session() as session:
         assert session.get(f"http://{netloc}/a").content == b"hello"
@@ -270,7 +270,7 @@ def test_the_host_stays_the_name_though_its_address_is_dialled(server: FileServe
 
 def test_the_session_checks_by_itself(server: FileServer) -> None:
     """Code that forgets to call `check` is still kept out of the own network."""
-    server.give("/a", Answer(b"secret"))
+    server.script("/a", HostResponse(b"secret"))
     with UrlGuard().session() as session:
         for url in (server.origin + "/a", "https://127.0.0.1/", "https://localhost/"):
             with pytest.raises(UrlError):
@@ -284,8 +284,8 @@ def test_the_session_follows_no_redirect_keeps_no_cookie_and_reads_no_environmen
     """A hop, a cookie, a proxy or a netrc line would each carry something to where it does not belong."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    url = server.give("/a", Answer(b"hello", headers={"Set-Cookie": "a=b"}))
-    hop = server.give("/hop", Answer(status=302, headers={"Location": "/a"}))
+    url = server.script("/a", HostResponse(b"hello", headers={"Set-Cookie": "a=b"}))
+    hop = server.script("/hop", HostResponse(status=302, headers={"Location": "/a"}))
     with UrlGuard(exempt_origin=server.origin).session() as session:
         session.get(url)
         session.get(url)
@@ -299,6 +299,6 @@ def test_the_session_follows_no_redirect_keeps_no_cookie_and_reads_no_environmen
 def test_messages_show_the_host_and_never_the_query() -> None:
     """The query of a pre-signed address is a secret."""
     with pytest.raises(UrlError) as caught:
-        UrlGuard(resolve=answering("10.0.0.1")).check("https://a.example/x.png?X-Signature=s3cret")
+        UrlGuard(resolve=resolving_to("10.0.0.1")).check("https://a.example/x.png?X-Signature=s3cret")
     assert "a.example" in str(caught.value)
     assert "s3cret" not in str(caught.value)

@@ -14,84 +14,84 @@ from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import LedgerError
 from dreamina_ui.ops.health import MIN_FREE_BYTES, PROBE_PAUSE_S, Health
 from dreamina_ui.ops.metrics import Metrics
-from tests.support.bad_server import Answer, json_answer
+from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.browser import AppProcess
-from tests.support.harness import MODEL_ID, TOKEN, Scene, Service, no_pause
+from tests.support.harness import MODEL_ID, TOKEN, Harness, ScriptedApi, no_pause
 
 
 class Watched:
-    """A scene whose calls to the API are noted, and the health of it all."""
+    """A harness that records the calls to the API, and the health of it all."""
 
-    def __init__(self, scene: Scene, min_free_bytes: int = MIN_FREE_BYTES) -> None:
-        self.scene = scene
-        self.calls = ApiCalls(scene.clock)
-        scene.client_options["on_call"] = self.calls.note
-        scene.rebuild()
-        client = RunComfy(scene.base_url, TOKEN, on_call=self.calls.note, pause=no_pause)
+    def __init__(self, harness: Harness, min_free_bytes: int = MIN_FREE_BYTES) -> None:
+        self.harness = harness
+        self.calls = ApiCalls(harness.clock)
+        harness.client_options["on_call"] = self.calls.note
+        harness.rebuild()
+        client = RunComfy(harness.base_url, TOKEN, on_call=self.calls.note, pause=no_pause)
         probe = partial(client.price, MODEL_ID, attempts=1)
         self.health = Health(
-            scene.ledger, scene.folder, self.calls, probe, min_free_bytes=min_free_bytes, clock=scene.clock
+            harness.ledger, harness.folder, self.calls, probe, min_free_bytes=min_free_bytes, clock=harness.clock
         )
 
 
 @pytest.fixture
-def watched(scene: Scene) -> Watched:
-    return Watched(scene)
+def watched(harness: Harness) -> Watched:
+    return Watched(harness)
 
 
 # --- health
 
 
-def test_a_sound_program_is_ready_and_asks_the_api_once_a_minute(watched: Watched, service: Service) -> None:
+def test_a_sound_program_is_ready_and_asks_the_api_once_a_minute(watched: Watched, service: ScriptedApi) -> None:
     """A probe every second must not become a call to the API every second."""
     for _ in range(5):
         assert watched.health.not_ready() == ()
-    watched.scene.clock.advance(PROBE_PAUSE_S - 1)
+    watched.harness.clock.advance(PROBE_PAUSE_S - 1)
     assert watched.health.not_ready() == ()
     assert len(service.server.requests_for("GET")) == 1
     assert watched.calls.counts() == {("price", "ok"): 1}
 
 
 @pytest.mark.parametrize(
-    ("answer", "not_ready"),
+    ("response", "not_ready"),
     [
-        (json_answer({"error_code": 401001, "message": "no"}, 401), ()),
-        (Answer(hang_up=True), ("api",)),
-        (Answer(502), ("api",)),
-        (Answer(200, b"<html>a hotel's login page</html>"), ("api",)),
+        (json_response({"error_code": 401001, "message": "no"}, 401), ()),
+        (ScriptedResponse(hang_up=True), ("api",)),
+        (ScriptedResponse(502), ("api",)),
+        (ScriptedResponse(200, b"<html>a hotel's login page</html>"), ("api",)),
     ],
 )
 def test_only_an_answer_of_the_api_itself_shows_that_it_is_there(
-    watched: Watched, service: Service, answer: Answer, not_ready: tuple[str, ...]
+    watched: Watched, service: ScriptedApi, response: ScriptedResponse, not_ready: tuple[str, ...]
 ) -> None:
     """A refusal is an answer; a gateway's or a captive portal's page is none."""
-    service.price(answer)
+    service.price(response)
     assert watched.health.not_ready() == not_ready
 
 
-def test_an_api_that_was_heard_long_ago_is_asked_again(watched: Watched, service: Service) -> None:
+def test_an_api_that_was_heard_long_ago_is_asked_again(watched: Watched, service: ScriptedApi) -> None:
     """An hour without visitors must not hide that the API is gone; and nobody waits for that answer."""
     watched.calls.note("status", "ok")
-    service.price(Answer(silent=True))
-    watched.scene.clock.advance(PROBE_PAUSE_S + 1)
+    service.price(ScriptedResponse(silent=True))
+    watched.harness.clock.advance(PROBE_PAUSE_S + 1)
     assert watched.health.not_ready() == ()
     watched.calls.note("price", "transport")
-    watched.scene.clock.advance(2)
+    watched.harness.clock.advance(2)
     assert watched.health.not_ready() == ("api",)
 
 
 def test_a_ledger_that_was_taken_away_is_not_ready(watched: Watched) -> None:
     """Every press would fail; a balancer should send people elsewhere."""
     assert watched.health.not_ready() == ()
-    (watched.scene.folder / "ledger.sqlite3").unlink()
+    (watched.harness.folder / "ledger.sqlite3").unlink()
     assert watched.health.not_ready() == (), "the last answer holds for a second"
-    watched.scene.clock.advance(2)
+    watched.harness.clock.advance(2)
     assert watched.health.not_ready() == ("ledger",)
 
 
-def test_a_full_disk_is_not_ready(scene: Scene) -> None:
+def test_a_full_disk_is_not_ready(harness: Harness) -> None:
     """New pictures would have no place."""
-    assert Watched(scene, min_free_bytes=10**18).health.not_ready() == ("disk",)
+    assert Watched(harness, min_free_bytes=10**18).health.not_ready() == ("disk",)
 
 
 def test_the_probes_are_open_and_tell_nothing_else(app: AppProcess) -> None:
@@ -106,15 +106,15 @@ def test_the_probes_are_open_and_tell_nothing_else(app: AppProcess) -> None:
 # --- numbers
 
 
-def test_the_numbers_tell_what_happened(watched: Watched, service: Service) -> None:
+def test_the_numbers_tell_what_happened(watched: Watched, service: ScriptedApi) -> None:
     """An owner sees money, failures and slow hours on a board, not in a log."""
-    scene = watched.scene
-    metrics = Metrics(scene.ledger, scene.guard, watched.calls, clock=scene.clock)
+    harness = watched.harness
+    metrics = Metrics(harness.ledger, harness.guard, watched.calls, clock=harness.clock)
     service.status("in_queue", "in_progress", "completed")
     service.result({"status": "completed", "cost": 0.03, "output": {"images": [service.picture()]}})
-    scene.start()
-    job = scene.jobs.generate(MODEL_ID, {"prompt": "a red fox"}, visitor_id="v" * 32)
-    scene.wait(job.job_id, "done")
+    harness.start()
+    job = harness.jobs.generate(MODEL_ID, {"prompt": "a red fox"}, visitor_id="v" * 32)
+    harness.wait(job.job_id, "done")
     found = _samples(metrics)
     assert found["dreamina_jobs", "done"] == 1
     assert found["dreamina_jobs", "queued"] == 0
@@ -129,21 +129,21 @@ def test_the_numbers_tell_what_happened(watched: Watched, service: Service) -> N
     assert not re.search(f"fox|{job.job_id[:8]}|{TOKEN}|vvvv", text), "numbers name nobody"
 
 
-def test_a_crashed_call_is_counted_as_such(watched: Watched, service: Service) -> None:
+def test_a_crashed_call_is_counted_as_such(watched: Watched, service: ScriptedApi) -> None:
     """A board that only knows good calls shows nothing when it matters."""
-    service.accept(Answer(hang_up=True))
-    scene = watched.scene
-    scene.start()
-    scene.wait(scene.generate().job_id, "submit_unclear")
+    service.accept(ScriptedResponse(hang_up=True))
+    harness = watched.harness
+    harness.start()
+    harness.wait(harness.generate().job_id, "submit_unclear")
     assert watched.calls.counts()["submit", "submit_unclear"] == 1
 
 
 def test_numbers_from_an_unreadable_ledger_are_none(watched: Watched) -> None:
     """No number is better than a wrong one."""
-    scene = watched.scene
-    metrics = Metrics(scene.ledger, scene.guard, watched.calls, clock=scene.clock)
-    scene.ledger.close()
-    for path in scene.folder.glob("ledger.sqlite3*"):  # the newest rows are in a file beside it
+    harness = watched.harness
+    metrics = Metrics(harness.ledger, harness.guard, watched.calls, clock=harness.clock)
+    harness.ledger.close()
+    for path in harness.folder.glob("ledger.sqlite3*"):  # the newest rows are in a file beside it
         path.write_bytes(b"no ledger any more")
     with pytest.raises(LedgerError):
         metrics.render()

@@ -12,7 +12,7 @@ import pytest
 
 from dreamina_ui.ledger.job import new_id
 from dreamina_ui.ops.log_format import JsonLines, RepeatedWarningFilter, TextLines
-from tests.support.harness import Scene, Service
+from tests.support.harness import Harness, ScriptedApi
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def lines() -> Iterator[io.StringIO]:
 
 
 def test_each_change_of_state_is_one_line_without_prompt_or_key(
-    scene: Scene, service: Service, lines: io.StringIO
+    harness: Harness, service: ScriptedApi, lines: io.StringIO
 ) -> None:
     """A log can be searched for a request, and who reads it can neither cancel a job nor read along."""
     service.status("in_queue", "in_progress", "completed")
     service.completes()
-    scene.start()
-    job = scene.generate(prompt="a secret wish")
-    scene.wait(job.job_id, "done")
+    harness.start()
+    job = harness.generate(prompt="a secret wish")
+    harness.wait(job.job_id, "done")
     told = [json.loads(line) for line in lines.getvalue().splitlines()]
     states = [line for line in told if "state" in line]
     assert {line["job"] for line in states} == {job.job_id[:8]}

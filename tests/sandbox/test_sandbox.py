@@ -66,9 +66,9 @@ class Client:
         self.http.headers["Authorization"] = f"Bearer {token}"
 
     def submit(self, inputs: Any, model_id: str = DREAMINA) -> str:
-        answer = self.post(f"/v1/models/{model_id}", json=inputs)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["request_id"])
+        response = self.post(f"/v1/models/{model_id}", json=inputs)
+        assert response.status_code == 200, response.text
+        return str(response.json()["request_id"])
 
     def post(self, path: str, **more: Any) -> requests.Response:
         return self.http.post(self.base_url + path, timeout=10, **more)
@@ -82,10 +82,10 @@ class Client:
     def result(self, request_id: str, query: str = "") -> dict[str, Any]:
         """The result; asked again while painting takes longer than one answer waits."""
         for _ in range(5):
-            answer = dict(self.get(f"/v1/requests/{request_id}/result{query}").json())
-            if answer.get("status") != "in_progress":
+            response = dict(self.get(f"/v1/requests/{request_id}/result{query}").json())
+            if response.get("status") != "in_progress":
                 break
-        return answer
+        return response
 
     def cancel(self, request_id: str) -> dict[str, Any]:
         return dict(self.post(f"/v1/requests/{request_id}/cancel").json())
@@ -126,9 +126,9 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 def test_submit_answers_at_once_with_an_id_and_three_addresses(client: Client) -> None:
     """All that follows hangs on these four values."""
-    answer = client.post(f"/v1/models/{DREAMINA}", json=SMALL).json()
+    response = client.post(f"/v1/models/{DREAMINA}", json=SMALL).json()
     for verb in ("status", "result", "cancel"):
-        assert answer[f"{verb}_url"] == f"{client.base_url}/v1/requests/{answer['request_id']}/{verb}"
+        assert response[f"{verb}_url"] == f"{client.base_url}/v1/requests/{response['request_id']}/{verb}"
 
 
 def test_a_request_goes_through_queue_and_run_to_its_picture(client: Client, clock: Clock) -> None:
@@ -198,12 +198,12 @@ def test_slots_are_limited_and_positions_count_down(client: Client, clock: Clock
 def test_only_a_waiting_request_can_be_cancelled(client: Client, clock: Clock) -> None:
     """An honest cancel has two answers."""
     first, second = client.submit(SMALL), client.submit(SMALL)
-    answer = client.cancel(first)
-    assert (answer["outcome"], answer["status"]) == ("cancelled", "cancelled")
+    response = client.cancel(first)
+    assert (response["outcome"], response["status"]) == ("cancelled", "cancelled")
     assert client.cancel(first)["outcome"] == "not_cancellable"
     clock.advance(2.5)
-    answer = client.cancel(second)
-    assert (answer["outcome"], answer["status"]) == ("not_cancellable", "in_progress")
+    response = client.cancel(second)
+    assert (response["outcome"], response["status"]) == ("not_cancellable", "in_progress")
     clock.advance(60)
     assert client.status(second)["status"] == "completed"
     result = client.result(first, "?include_cost=true")
@@ -235,21 +235,21 @@ def test_a_wrong_token_opens_nothing(refusing: Client, token: str) -> None:
         ("POST", "/v1/requests/x/cancel"),
         ("GET", "/sandbox/requests"),
     ):
-        answer = requests.request(method, refusing.base_url + path, headers=headers, json=SMALL, timeout=10)
-        assert (answer.status_code, answer.json()["error_code"]) == (401, 401001)
+        response = requests.request(method, refusing.base_url + path, headers=headers, json=SMALL, timeout=10)
+        assert (response.status_code, response.json()["error_code"]) == (401, 401001)
 
 
 def test_an_unknown_model_is_refused(refusing: Client) -> None:
     """400001 is how the service says it."""
-    for answer in (refusing.post("/v1/models/no/such", json=SMALL), refusing.get("/v1/models/no/such")):
-        assert (answer.status_code, answer.json()["error_code"]) == (400, 400001)
+    for response in (refusing.post("/v1/models/no/such", json=SMALL), refusing.get("/v1/models/no/such")):
+        assert (response.status_code, response.json()["error_code"]) == (400, 400001)
 
 
 def test_an_unknown_request_is_not_found(refusing: Client) -> None:
     """404001 is how the service says that a request is unknown or has expired."""
-    answers = [refusing.get("/v1/requests/nope/status"), refusing.get("/v1/requests/nope/result")]
-    for answer in (*answers, refusing.post("/v1/requests/nope/cancel")):
-        assert (answer.status_code, answer.json()["error_code"]) == (404, 404001)
+    responses = [refusing.get("/v1/requests/nope/status"), refusing.get("/v1/requests/nope/result")]
+    for response in (*responses, refusing.post("/v1/requests/nope/cancel")):
+        assert (response.status_code, response.json()["error_code"]) == (404, 404001)
 
 
 @pytest.mark.parametrize(
@@ -267,9 +267,9 @@ def test_inputs_that_break_the_schema_are_refused_with_the_field(
     refusing: Client, inputs: Any, field: str, rule: str
 ) -> None:
     """The detail list says which field to mend; nothing is stored."""
-    answer = refusing.post(f"/v1/models/{DREAMINA}", json=inputs)
-    assert (answer.status_code, answer.json()["error_code"]) == (422, 422001)
-    (detail,) = answer.json()["detail"]
+    response = refusing.post(f"/v1/models/{DREAMINA}", json=inputs)
+    assert (response.status_code, response.json()["error_code"]) == (422, 422001)
+    (detail,) = response.json()["detail"]
     assert (detail["loc"], detail["type"]) == (["body", field], rule)
     assert detail["msg"]
     assert refusing.get("/sandbox/requests").json() == []
@@ -278,8 +278,8 @@ def test_inputs_that_break_the_schema_are_refused_with_the_field(
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"prompt": "x", "scale": NaN}', b"[" * 100_000])
 def test_a_body_that_is_no_json_is_refused(refusing: Client, body: bytes) -> None:
     """A broken sender gets an answer, not a crash."""
-    answer = refusing.post(f"/v1/models/{DREAMINA}", data=body)
-    assert (answer.status_code, answer.json()["error_code"]) == (422, 422001)
+    response = refusing.post(f"/v1/models/{DREAMINA}", data=body)
+    assert (response.status_code, response.json()["error_code"]) == (422, 422001)
 
 
 def test_a_huge_body_is_refused(refusing: Client) -> None:

@@ -13,29 +13,29 @@ from dreamina_ui.spending.costs import Costs, CostTotal
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from tests.support.browser import AppProcess, Visitor
 from tests.support.harness import MODEL_ID
-from tests.support.library_rows import NOON, Shelf, add_rows, make_job
+from tests.support.library_rows import NOON, LibraryRows, add_rows, make_job
 
 DAY_S = 86400.0
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    made = Shelf(tmp_path)
+def rows(tmp_path: Path) -> Iterator[LibraryRows]:
+    made = LibraryRows(tmp_path)
     yield made
     made.ledger.close()
 
 
 @pytest.fixture
-def costs(shelf: Shelf) -> Costs:
-    return Costs(shelf.ledger)
+def costs(rows: LibraryRows) -> Costs:
+    return Costs(rows.ledger)
 
 
-def test_costs_are_added_by_day_month_and_model(shelf: Shelf, costs: Costs) -> None:
+def test_costs_are_added_by_day_month_and_model(rows: LibraryRows, costs: Costs) -> None:
     """Who pays every day wants to see where it goes; days begin at midnight UTC."""
     midnight = NOON - NOON % DAY_S
     other = "google/nano-banana-2-lite/text-to-image"
     add_rows(
-        shelf.path,
+        rows.path,
         [
             make_job(cost_usd=0.25, created_at=midnight - 0.001),
             make_job(cost_usd=0.5, created_at=midnight),
@@ -54,10 +54,10 @@ def test_costs_are_added_by_day_month_and_model(shelf: Shelf, costs: Costs) -> N
     assert purse.models == {MODEL_ID: CostTotal(2.75, 3), other: CostTotal(1.0, 1)}
 
 
-def test_a_cost_that_was_not_told_is_unknown_and_not_zero(shelf: Shelf, costs: Costs) -> None:
+def test_a_cost_that_was_not_told_is_unknown_and_not_zero(rows: LibraryRows, costs: Costs) -> None:
     """A sum that leaves something out says so; what was refused or taken back cost nothing and is not in it."""
     add_rows(
-        shelf.path,
+        rows.path,
         [
             make_job(cost_usd=0.5, request_id="a"),
             make_job(cost_usd=0.0, request_id="b"),
@@ -72,17 +72,17 @@ def test_a_cost_that_was_not_told_is_unknown_and_not_zero(shelf: Shelf, costs: C
     assert costs.read("v", all_of_owner=False)["money"].total == CostTotal(0.5, 2, 4)
 
 
-def test_play_money_is_kept_apart(shelf: Shelf, costs: Costs) -> None:
+def test_play_money_is_kept_apart(rows: LibraryRows, costs: Costs) -> None:
     """The sandbox's prices were paid by nobody."""
-    add_rows(shelf.path, [make_job(cost_usd=9.0, api_origin=SANDBOX_ORIGIN), make_job(cost_usd=1.0)])
+    add_rows(rows.path, [make_job(cost_usd=9.0, api_origin=SANDBOX_ORIGIN), make_job(cost_usd=1.0)])
     purses = costs.read("v", all_of_owner=False)
     assert (purses["money"].total.usd, purses["play"].total.usd) == (1.0, 9.0)
 
 
-def test_each_sees_what_is_theirs(shelf: Shelf, costs: Costs) -> None:
+def test_each_sees_what_is_theirs(rows: LibraryRows, costs: Costs) -> None:
     """A visitor sees no other's spending; the owner sees what the owner pays, and not what visitors pay themselves."""
     add_rows(
-        shelf.path,
+        rows.path,
         [
             make_job(cost_usd=1.0, visitor_id="alice"),
             make_job(cost_usd=2.0, visitor_id="alice", key_fingerprint="k"),
@@ -109,8 +109,8 @@ def test_a_shared_page_tells_strangers_nothing(shared: AppProcess) -> None:
     add_rows(shared.data / "ledger.sqlite3", [make_job(cost_usd=7.0, visitor_id=me)])
 
     def ask(http: requests.Session) -> dict[str, object]:
-        answer = http.get(f"{shared.url}/dreamina/costs", timeout=10).json()
-        return {"is_owner": answer["is_owner"], "usd": answer["money"]["total"]["usd"]}
+        response = http.get(f"{shared.url}/dreamina/costs", timeout=10).json()
+        return {"is_owner": response["is_owner"], "usd": response["money"]["total"]["usd"]}
 
     assert ask(alice.http) == {"is_owner": False, "usd": 7.0}
     assert ask(bob.http) == {"is_owner": False, "usd": 0.0}

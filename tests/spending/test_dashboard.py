@@ -13,7 +13,7 @@ from dreamina_ui.spending.dashboard import MAX_ADDRESSES, MAX_FAULTS, MAX_VISITO
 from dreamina_ui.spending.limits import Limits, SpendingGuard
 from dreamina_ui.spending.moderation import Moderation
 from tests.support.harness import MODEL_ID
-from tests.support.library_rows import NOON, ORIGIN, Shelf, add_rows, make_job
+from tests.support.library_rows import NOON, ORIGIN, LibraryRows, add_rows, make_job
 
 DAY_S = 86_400
 A, B, HOME, WORK = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)
@@ -23,15 +23,15 @@ class Books:
     """A ledger that a test fills, and the overview of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.shelf = Shelf(folder)
-        self.controls = Moderation(self.shelf.ledger, self.shelf.clock)
+        self.rows = LibraryRows(folder)
+        self.controls = Moderation(self.rows.ledger, self.rows.clock)
         self.guard = SpendingGuard(Limits(), ORIGIN)
 
     def add(self, count: int = 1, **fields: Any) -> None:
-        add_rows(self.shelf.path, [make_job(**fields) for _ in range(count)])
+        add_rows(self.rows.path, [make_job(**fields) for _ in range(count)])
 
     def read(self) -> Dashboard:
-        with self.shelf.ledger.reading() as connection:
+        with self.rows.ledger.reading() as connection:
             return read_dashboard(connection, self.guard, self.controls.rules(connection), [MODEL_ID], NOON)
 
     def used(self) -> dict[str, float]:
@@ -42,7 +42,7 @@ class Books:
 def books(tmp_path: Path) -> Iterator[Books]:
     made = Books(tmp_path)
     yield made
-    made.shelf.ledger.close()
+    made.rows.ledger.close()
 
 
 def test_an_empty_ledger_has_an_overview(books: Books) -> None:
@@ -68,7 +68,7 @@ def test_money_is_told_as_billed_expected_and_unknown(books: Books) -> None:
     )
     assert asdict(found.today) == pytest.approx(asdict(today))
     assert (found.month.jobs, found.month.billed_usd) == pytest.approx((5, 0.56))
-    with books.shelf.ledger.reading() as connection:
+    with books.rows.ledger.reading() as connection:
         spent = books.guard.spent_usd(connection, NOON - 3 * DAY_S)
     assert books.used()["usd_per_month"] == pytest.approx(spent), "the page and the guard count alike"
 
@@ -115,7 +115,7 @@ def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books)
     """The whole job_id is a key, and a prompt is its visitor's."""
     failed = {"prompt": "a secret wish", "state": "failed", "problem": "refused"}
     moments = range(MAX_FAULTS + 5)
-    add_rows(books.shelf.path, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
+    add_rows(books.rows.path, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
     books.add(1, prompt="a secret wish")
     troubles = books.read().troubles
     assert [trouble.detail for trouble in troubles][:2] == [f"no {MAX_FAULTS + 4}", f"no {MAX_FAULTS + 3}"]
@@ -130,7 +130,7 @@ def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
         make_job(visitor_id=f"{number % 150:032x}", address=f"{number:032x}", created_at=NOON - number)
         for number in range(1500)
     ]
-    add_rows(books.shelf.path, crowd)
+    add_rows(books.rows.path, crowd)
     found = books.read()
     assert found.visitors == 150
     assert [guest.visitor_id for guest in found.guests] == [f"{number:032x}" for number in range(MAX_VISITORS)]

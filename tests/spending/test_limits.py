@@ -16,17 +16,17 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import Settings
 from dreamina_ui.spending.limits import CAUTIOUS, MAX_FILES, Limits, SpendingGuard, day_end, month_end
 from dreamina_ui.wiring import limits as limits_of
-from tests.support.bad_server import Answer, json_answer
-from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
+from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 
 
 @pytest.fixture
-def limited(tmp_path: Path, service: Service) -> Iterator[Scene]:
-    """Started job services whose jobs stay in the queue; each test sets `scene.guard.limits`."""
-    made = Scene(tmp_path / "data", service.server.url)
+def limited(tmp_path: Path, service: ScriptedApi) -> Iterator[Harness]:
+    """Started job services whose jobs stay in the queue; each test sets `harness.guard.limits`."""
+    made = Harness(tmp_path / "data", service.server.url)
     service.status("in_queue")
     # One request_id for all jobs would be refused by the ledger: leave every submit unanswered.
-    service.accept(Answer(silent=True))
+    service.accept(ScriptedResponse(silent=True))
     made.start()
     yield made
     made.close()
@@ -35,13 +35,13 @@ def limited(tmp_path: Path, service: Service) -> Iterator[Scene]:
 _numbers = itertools.count()
 
 
-def press(scene: Scene, count: int = 1, **more: Any) -> list[Job]:
+def press(harness: Harness, count: int = 1, **more: Any) -> list[Job]:
     """Press so often, each time with another prompt: the same one again at once would be a double click."""
     prompts = [f"prompt {next(_numbers)}" for _ in range(count)]
-    return [scene.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt}, **more) for prompt in prompts]
+    return [harness.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt}, **more) for prompt in prompts]
 
 
-def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Scene) -> None:
+def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Harness) -> None:
     """A crowd behind a shared link must not cost more than the owner allowed."""
     limited.guard.limits = Limits(per_day=17)
     made: list[Job] = []
@@ -64,7 +64,7 @@ def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Scene) -
     assert len(limited.ledger.unfinished(limited.origin)) == 17
 
 
-def test_a_refused_press_leaves_nothing_behind(limited: Scene, service: Service) -> None:
+def test_a_refused_press_leaves_nothing_behind(limited: Harness, service: ScriptedApi) -> None:
     """No row, no folder, no POST."""
     limited.guard.limits = Limits(at_once=0)
     with pytest.raises(LimitError, match="Nothing was submitted"):
@@ -73,7 +73,7 @@ def test_a_refused_press_leaves_nothing_behind(limited: Scene, service: Service)
     assert [path for path in (limited.folder / "media").glob("*/*")] == []
 
 
-def test_each_visitor_has_a_purse_of_their_own(limited: Scene) -> None:
+def test_each_visitor_has_a_purse_of_their_own(limited: Harness) -> None:
     """One greedy visitor must not use up what others may do."""
     limited.guard.limits = Limits(visitor_per_day=2)
     press(limited, 2, visitor_id="a")
@@ -85,7 +85,7 @@ def test_each_visitor_has_a_purse_of_their_own(limited: Scene) -> None:
     assert limited.spending.quota("new").jobs_today == 2
 
 
-def test_cleared_cookies_refill_no_purse(limited: Scene) -> None:
+def test_cleared_cookies_refill_no_purse(limited: Harness) -> None:
     """The client address counts, whatever visitor it claims to be; a program without a cookie too."""
     limited.guard.limits = Limits(visitor_at_once=5, address_at_once=2)
     press(limited, 1, visitor_id="a", address="home")
@@ -96,7 +96,7 @@ def test_cleared_cookies_refill_no_purse(limited: Scene) -> None:
     press(limited, 1, visitor_id="c", address="elsewhere")
 
 
-def test_a_day_later_there_is_room_again(limited: Scene) -> None:
+def test_a_day_later_there_is_room_again(limited: Harness) -> None:
     """A limit per day is not for ever."""
     limited.guard.limits = Limits(visitor_per_day=1)
     press(limited, 1, visitor_id="a")
@@ -104,73 +104,75 @@ def test_a_day_later_there_is_room_again(limited: Scene) -> None:
     press(limited, 1, visitor_id="a")
 
 
-def test_a_refused_submit_is_given_back(scene: Scene, service: Service) -> None:
+def test_a_refused_submit_is_given_back(harness: Harness, service: ScriptedApi) -> None:
     """What the service did not take must not count."""
-    service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
-    scene.start()
-    scene.guard.limits = Limits(per_day=1)
-    scene.wait(press(scene)[0].job_id, "failed")
-    assert press(scene, 1, visitor_id="again")
+    service.accept(json_response({"error_code": 422001, "message": "no"}, 422))
+    harness.start()
+    harness.guard.limits = Limits(per_day=1)
+    harness.wait(press(harness)[0].job_id, "failed")
+    assert press(harness, 1, visitor_id="again")
 
 
-def test_a_cancelled_job_is_given_back(scene: Scene, service: Service) -> None:
+def test_a_cancelled_job_is_given_back(harness: Harness, service: ScriptedApi) -> None:
     """A cancelled job cost nothing."""
     service.status("cancelled")
-    scene.start()
-    scene.guard.limits = Limits(per_day=1)
-    scene.wait(press(scene)[0].job_id, "cancelled")
-    service.accept(json_answer({"request_id": "r-2"}))
-    assert press(scene, 1, visitor_id="again")
+    harness.start()
+    harness.guard.limits = Limits(per_day=1)
+    harness.wait(press(harness)[0].job_id, "cancelled")
+    service.accept(json_response({"request_id": "r-2"}))
+    assert press(harness, 1, visitor_id="again")
 
 
 @pytest.mark.parametrize("who", ["visitor_id", "address"])
 def test_jobs_that_were_given_back_do_not_fill_the_ledger_for_ever(
-    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch, who: str
+    harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     """To press and cancel all day costs nothing, and each row stays."""
     monkeypatch.setattr("dreamina_ui.spending.limits.PRESSES_PER_JOB", 3)
-    service.accept(json_answer({"error_code": 422001, "message": "no"}, 422))
-    scene.start()
-    scene.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
+    service.accept(json_response({"error_code": 422001, "message": "no"}, 422))
+    harness.start()
+    harness.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
     for _ in range(3):
-        scene.wait(press(scene, 1, **{who: "a"})[0].job_id, "failed")
+        harness.wait(press(harness, 1, **{who: "a"})[0].job_id, "failed")
     with pytest.raises(LimitError) as told:
-        press(scene, 1, **{who: "a"})
+        press(harness, 1, **{who: "a"})
     assert told.value.until is not None
-    assert press(scene, 1, **{who: "b"})
-    scene.clock.advance(86_400)
-    assert press(scene, 1, **{who: "a"})
+    assert press(harness, 1, **{who: "b"})
+    harness.clock.advance(86_400)
+    assert press(harness, 1, **{who: "a"})
 
 
-def test_an_unclear_job_counts(scene: Scene, service: Service) -> None:
+def test_an_unclear_job_counts(harness: Harness, service: ScriptedApi) -> None:
     """It may be billed."""
-    service.accept(Answer(hang_up=True))
-    scene.start()
-    scene.guard.limits = Limits(per_day=1)
-    scene.wait(press(scene)[0].job_id, "submit_unclear")
+    service.accept(ScriptedResponse(hang_up=True))
+    harness.start()
+    harness.guard.limits = Limits(per_day=1)
+    harness.wait(press(harness)[0].job_id, "submit_unclear")
     with pytest.raises(LimitError):
-        press(scene, 1, visitor_id="again")
+        press(harness, 1, visitor_id="again")
 
 
-def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(scene: Scene, service: Service) -> None:
+def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(
+    harness: Harness, service: ScriptedApi
+) -> None:
     """Until the service tells the cost, the worst is assumed; then the truth counts."""
-    scene.start()
-    scene.guard.limits = Limits(usd_per_day=0.2)
-    scene.guard.learn_price(MODEL_ID, 0.03, None)
+    harness.start()
+    harness.guard.limits = Limits(usd_per_day=0.2)
+    harness.guard.learn_price(MODEL_ID, 0.03, None)
     service.completes()  # costs 0.03
-    job = scene.wait(press(scene)[0].job_id, "done")
+    job = harness.wait(press(harness)[0].job_id, "done")
     assert (job.reserved_usd, job.cost_usd) == pytest.approx((0.03 * MAX_FILES, 0.03))
     service.status("in_queue")
-    service.accept(Answer(silent=True))
-    press(scene, 1, visitor_id="b")  # 0.03 + 0.12
+    service.accept(ScriptedResponse(silent=True))
+    press(harness, 1, visitor_id="b")  # 0.03 + 0.12
     with pytest.raises(LimitError) as caught:
-        press(scene, 1, visitor_id="c")  # + 0.12 would be 0.27
+        press(harness, 1, visitor_id="c")  # + 0.12 would be 0.27
     assert caught.value.limit == "usd_per_day"
     single = {"prompt": "one", "force_single": True}
-    assert scene.jobs.generate(MODEL_ID, single, visitor_id="d").reserved_usd == pytest.approx(0.03)
+    assert harness.jobs.generate(MODEL_ID, single, visitor_id="d").reserved_usd == pytest.approx(0.03)
 
 
-def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Scene) -> None:
+def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Harness) -> None:
     """A service may tell costs and no price: then a job may pass the limit, and not one after the other for ever."""
     limited.guard.limits = Limits(usd_per_day=0.05)
     for cost_usd in (0.03, 0.02):
@@ -179,7 +181,7 @@ def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Sc
         press(limited)
 
 
-def test_the_month_has_a_limit_of_its_own(limited: Scene) -> None:
+def test_the_month_has_a_limit_of_its_own(limited: Harness) -> None:
     """Thirty careful days may still be too much."""
     limited.guard.limits = Limits(usd_per_month=0.13)
     limited.guard.learn_price(MODEL_ID, 0.03, None)
@@ -189,19 +191,19 @@ def test_the_month_has_a_limit_of_its_own(limited: Scene) -> None:
     assert caught.value.until == month_end(limited.clock())
 
 
-def test_the_price_comes_from_the_api(tmp_path: Path, service: Service) -> None:
+def test_the_price_comes_from_the_api(tmp_path: Path, service: ScriptedApi) -> None:
     """The owner need not know it."""
-    scene = Scene(tmp_path / "data", service.server.url)
-    scene.guard.limits = Limits(usd_per_day=1.0)
-    service.price(json_answer({"base_price_usd": 0.05, "price_unit": "image"}))
-    scene.start()
-    while not scene.guard.prices:
+    harness = Harness(tmp_path / "data", service.server.url)
+    harness.guard.limits = Limits(usd_per_day=1.0)
+    service.price(json_response({"base_price_usd": 0.05, "price_unit": "image"}))
+    harness.start()
+    while not harness.guard.prices:
         threading.Event().wait(0.002)
-    assert scene.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
-    scene.close()
+    assert harness.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+    harness.close()
 
 
-def test_a_sandbox_job_counts_for_no_limit_of_runcomfy(limited: Scene) -> None:
+def test_a_sandbox_job_counts_for_no_limit_of_runcomfy(limited: Harness) -> None:
     """Play money is no money."""
     press(limited, 1, visitor_id="a")
     guard = SpendingGuard(Limits(per_day=1), "https://model-api.runcomfy.net")

@@ -16,39 +16,39 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.spending.moderation import MAX_WORDS, holds_word, plain
 from dreamina_ui.web.auth.visitor import person_id
-from tests.support.bad_server import Answer, json_answer
-from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
+from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 
 VISITOR, HOME = "a" * 32, "b" * 32
-REVOKED = json_answer({"error_code": 401001, "message": "who?"}, 401)
-NO_BALANCE = json_answer({"error_code": 400002, "message": "no balance"}, 402)
+REVOKED = json_response({"error_code": 401001, "message": "who?"}, 401)
+NO_BALANCE = json_response({"error_code": 400002, "message": "no balance"}, 402)
 
 _numbers = itertools.count()
 
 
-def press(scene: Scene, prompt: str = "", **more: Any) -> Job:
+def press(harness: Harness, prompt: str = "", **more: Any) -> Job:
     """Press Generate; without a prompt, with one that is new: the same one at once would be a double click."""
-    return scene.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt or f"prompt {next(_numbers)}"}, **more)
+    return harness.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt or f"prompt {next(_numbers)}"}, **more)
 
 
-def reasons(scene: Scene) -> list[str]:
+def reasons(harness: Harness) -> list[str]:
     """Why new jobs are stopped."""
-    with scene.ledger.reading() as connection:
-        return [stop.reason for stop in scene.moderation.rules(connection).stops]
+    with harness.ledger.reading() as connection:
+        return [stop.reason for stop in harness.moderation.rules(connection).stops]
 
 
 @pytest.fixture
-def quiet(scene: Scene, service: Service) -> Scene:
+def quiet(harness: Harness, service: ScriptedApi) -> Harness:
     """Started job services whose submits get no answer."""
-    service.accept(Answer(silent=True))
-    scene.start()
-    return scene
+    service.accept(ScriptedResponse(silent=True))
+    harness.start()
+    return harness
 
 
 # --- the stop
 
 
-def test_a_stop_holds_at_once_and_until_the_owner_says_so(quiet: Scene) -> None:
+def test_a_stop_holds_at_once_and_until_the_owner_says_so(quiet: Harness) -> None:
     """The owner who sees something wrong has one switch, and it is no wish."""
     quiet.moderation.stop()
     with pytest.raises(StoppedError, match="Nothing was submitted"):
@@ -60,7 +60,7 @@ def test_a_stop_holds_at_once_and_until_the_owner_says_so(quiet: Scene) -> None:
     press(quiet)
 
 
-def test_a_stop_leaves_no_row_behind_it(quiet: Scene) -> None:
+def test_a_stop_leaves_no_row_behind_it(quiet: Harness) -> None:
     """Also for presses under way: after the switch no job is written any more, and none that was is taken back."""
     made: list[Job] = []
     refused: list[StoppedError] = []
@@ -86,103 +86,109 @@ def test_a_stop_leaves_no_row_behind_it(quiet: Scene) -> None:
     assert len(quiet.ledger.unfinished(quiet.origin)) == written_at_stop[0] == len(made)
 
 
-def test_submitting_again_is_stopped_too(scene: Scene, service: Service) -> None:
+def test_submitting_again_is_stopped_too(harness: Harness, service: ScriptedApi) -> None:
     """There is no way around the switch."""
-    service.accept(Answer(hang_up=True))
-    scene.start()
-    job = scene.wait(press(scene).job_id, "submit_unclear")
-    scene.moderation.stop()
+    service.accept(ScriptedResponse(hang_up=True))
+    harness.start()
+    job = harness.wait(press(harness).job_id, "submit_unclear")
+    harness.moderation.stop()
     with pytest.raises(StoppedError):
-        scene.jobs.submit_again(job.job_id)
-    assert scene.reader.job(job.job_id).archived_at is None, "it still waits for its decision"
+        harness.jobs.submit_again(job.job_id)
+    assert harness.reader.job(job.job_id).archived_at is None, "it still waits for its decision"
     assert service.posts == 1
 
 
-@pytest.mark.parametrize(("answer", "reason"), [(REVOKED, "auth"), (NO_BALANCE, "balance")])
-def test_one_refused_submit_stops_all_that_follow(scene: Scene, service: Service, answer: Answer, reason: str) -> None:
+@pytest.mark.parametrize(("response", "reason"), [(REVOKED, "auth"), (NO_BALANCE, "balance")])
+def test_one_refused_submit_stops_all_that_follow(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse, reason: str
+) -> None:
     """Instead of failing visitor after visitor."""
-    service.accept(answer)
-    scene.start()
-    scene.wait(press(scene).job_id, "failed")
+    service.accept(response)
+    harness.start()
+    harness.wait(press(harness).job_id, "failed")
     for _ in range(3):
         with pytest.raises(StoppedError, match=f"reason: {reason}"):
-            press(scene)
-    assert (reasons(scene), service.posts) == ([reason], 1)
-    service.accept(json_answer({"request_id": "r-2"}))
-    scene.moderation.resume()
-    press(scene)
+            press(harness)
+    assert (reasons(harness), service.posts) == ([reason], 1)
+    service.accept(json_response({"request_id": "r-2"}))
+    harness.moderation.resume()
+    press(harness)
 
 
-def test_the_owner_is_told_in_the_log(scene: Scene, service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_owner_is_told_in_the_log(harness: Harness, service: ScriptedApi, caplog: pytest.LogCaptureFixture) -> None:
     """Who runs it on a server reads the log, not the page."""
     service.accept(REVOKED)
-    scene.start()
+    harness.start()
     with caplog.at_level(logging.WARNING, "dreamina_ui.spending.moderation"):
-        scene.wait(press(scene).job_id, "failed")
+        harness.wait(press(harness).job_id, "failed")
     assert ["New jobs are stopped" in record.getMessage() for record in caplog.records] == [True]
 
 
-def test_a_token_refused_while_jobs_run_stops_new_ones_and_no_other(scene: Scene, service: Service) -> None:
+def test_a_token_refused_while_jobs_run_stops_new_ones_and_no_other(harness: Harness, service: ScriptedApi) -> None:
     """What is paid for goes on as soon as the token is good again; new jobs wait for the owner."""
-    service.status(json_answer({"error_code": 401001}, 401))
-    scene.start()
-    job = press(scene)
-    scene.wait(job.job_id, lambda job: job.problem == "auth")
+    service.status(json_response({"error_code": 401001}, 401))
+    harness.start()
+    job = press(harness)
+    harness.wait(job.job_id, lambda job: job.problem == "auth")
     with pytest.raises(StoppedError):
-        press(scene)
+        press(harness)
     service.completes()
-    assert scene.wait(job.job_id).state == "done"
-    assert reasons(scene) == ["auth"], "the owner lets them go on, not a look that went well"
+    assert harness.wait(job.job_id).state == "done"
+    assert reasons(harness) == ["auth"], "the owner lets them go on, not a look that went well"
 
 
 @pytest.mark.parametrize(
-    "answer", [json_answer({"error_code": 403001}, 403), Answer(403)], ids=["foreign request", "403 without a code"]
+    "response",
+    [json_response({"error_code": 403001}, 403), ScriptedResponse(403)],
+    ids=["foreign request", "403 without a code"],
 )
-def test_a_request_of_another_account_stops_nobody(scene: Scene, service: Service, answer: Answer) -> None:
+def test_a_request_of_another_account_stops_nobody(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse
+) -> None:
     """One wrong request id must not close the page."""
-    service.status(answer)
-    scene.start()
-    job = press(scene)
-    scene.wait(job.job_id, lambda job: job.problem is not None)
-    assert reasons(scene) == []
+    service.status(response)
+    harness.start()
+    job = press(harness)
+    harness.wait(job.job_id, lambda job: job.problem is not None)
+    assert reasons(harness) == []
 
 
-def test_a_refused_prompt_stops_nobody(scene: Scene, service: Service) -> None:
+def test_a_refused_prompt_stops_nobody(harness: Harness, service: ScriptedApi) -> None:
     """Firewalls before a service answer 403 to some words; no stranger must close the page with one of them."""
-    service.accept(Answer(403, b"<html>blocked</html>"))
-    scene.start()
-    scene.wait(press(scene, "<script>").job_id, "failed")
-    assert reasons(scene) == []
+    service.accept(ScriptedResponse(403, b"<html>blocked</html>"))
+    harness.start()
+    harness.wait(press(harness, "<script>").job_id, "failed")
+    assert reasons(harness) == []
 
 
-def test_a_restart_tries_the_token_anew_but_not_the_empty_account(scene: Scene, service: Service) -> None:
+def test_a_restart_tries_the_token_anew_but_not_the_empty_account(harness: Harness, service: ScriptedApi) -> None:
     """A token is read at start only, so it may be another; a balance is filled without a restart."""
     service.accept(REVOKED)
-    scene.start()
-    scene.wait(press(scene).job_id, "failed")
-    scene.restart()
-    assert reasons(scene) == []
+    harness.start()
+    harness.wait(press(harness).job_id, "failed")
+    harness.restart()
+    assert reasons(harness) == []
     service.accept(NO_BALANCE)
-    scene.wait(press(scene).job_id, "failed")
-    scene.restart()
-    assert reasons(scene) == ["balance"]
+    harness.wait(press(harness).job_id, "failed")
+    harness.restart()
+    assert reasons(harness) == ["balance"]
 
 
-def test_an_empty_account_does_not_stop_another_api(scene: Scene, service: Service) -> None:
+def test_an_empty_account_does_not_stop_another_api(harness: Harness, service: ScriptedApi) -> None:
     """Without the token, the same folder runs on the sandbox, which costs nothing."""
     service.accept(NO_BALANCE)
-    scene.start()
-    scene.wait(press(scene).job_id, "failed")
-    scene.origin = "sandbox"
-    service.accept(Answer(silent=True))
-    scene.restart()
-    press(scene)
+    harness.start()
+    harness.wait(press(harness).job_id, "failed")
+    harness.origin = "sandbox"
+    service.accept(ScriptedResponse(silent=True))
+    harness.restart()
+    press(harness)
 
 
 # --- limits
 
 
-def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Scene) -> None:
+def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Harness) -> None:
     """What the owner sets at run time holds like what was set at start, and wins over it."""
     quiet.guard.limits = Limits(per_day=150)
     quiet.moderation.change_limits({"per_day": 13})
@@ -205,7 +211,7 @@ def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Sc
     assert (outcomes.count(None), outcomes.count(13)) == (13, 187)
 
 
-def test_a_changed_limit_survives_a_restart_and_can_be_given_back(quiet: Scene) -> None:
+def test_a_changed_limit_survives_a_restart_and_can_be_given_back(quiet: Harness) -> None:
     """The environment's word counts again as soon as the owner wants it."""
     quiet.moderation.change_limits({"visitor_per_day": 0, "usd_per_day": 2.5})
     quiet.restart()
@@ -223,7 +229,7 @@ def test_a_changed_limit_survives_a_restart_and_can_be_given_back(quiet: Scene) 
         ("usd_per_day", float("inf")), ("usd_per_month", 1e10), ("per_year", 1), ("described", 1), ("per_day", [1]),
     ],
 )  # fmt: skip
-def test_an_impossible_limit_is_refused_by_name_and_changes_nothing(quiet: Scene, name: str, value: Any) -> None:
+def test_an_impossible_limit_is_refused_by_name_and_changes_nothing(quiet: Harness, name: str, value: Any) -> None:
     """A slip of the finger must not open the purse."""
     with pytest.raises(InputError) as caught:
         quiet.moderation.change_limits({"at_once": 1, name: value})
@@ -231,44 +237,46 @@ def test_an_impossible_limit_is_refused_by_name_and_changes_nothing(quiet: Scene
     assert quiet.spending.limits() == Limits()
 
 
-def test_a_limit_in_money_set_at_run_time_asks_for_the_price(scene: Scene, service: Service) -> None:
+def test_a_limit_in_money_set_at_run_time_asks_for_the_price(harness: Harness, service: ScriptedApi) -> None:
     """Without a price it could not hold."""
-    scene.start()
-    scene.moderation.change_limits({"usd_per_day": 1})
-    service.price(json_answer({"base_price_usd": 0.05}))
-    scene.spending.refresh_prices()
-    while not scene.guard.prices:
+    harness.start()
+    harness.moderation.change_limits({"usd_per_day": 1})
+    service.price(json_response({"base_price_usd": 0.05}))
+    harness.spending.refresh_prices()
+    while not harness.guard.prices:
         threading.Event().wait(0.002)
-    assert scene.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+    assert harness.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
 
 
-@pytest.mark.parametrize("answer", [json_answer({"price_unit": "image"}), Answer(404)], ids=["none told", "no answer"])
+@pytest.mark.parametrize(
+    "response", [json_response({"price_unit": "image"}), ScriptedResponse(404)], ids=["none told", "no response"]
+)
 def test_a_limit_in_money_without_a_price_is_told_at_start(
-    scene: Scene, service: Service, answer: Answer, caplog: pytest.LogCaptureFixture
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The owner must not sleep on a limit that cannot hold."""
-    scene.guard.limits = Limits(usd_per_day=1.0)
-    service.price(answer)
-    scene.start()
+    harness.guard.limits = Limits(usd_per_day=1.0)
+    service.price(response)
+    harness.start()
     while "limits in USD cannot hold" not in caplog.text:
         threading.Event().wait(0.002)
     assert "DREAMINA_PRICE_USD" in caplog.text
 
 
-def test_a_price_that_was_not_told_at_start_is_asked_for_again(scene: Scene, service: Service) -> None:
+def test_a_price_that_was_not_told_at_start_is_asked_for_again(harness: Harness, service: ScriptedApi) -> None:
     """A service that is down for a minute must not leave the purse open until the next restart."""
-    scene.guard.limits = Limits(usd_per_day=1.0)
-    service.price(*[Answer(503)] * 6, json_answer({"base_price_usd": 0.05}))
-    scene.start()
-    while not scene.guard.prices:
+    harness.guard.limits = Limits(usd_per_day=1.0)
+    service.price(*[ScriptedResponse(503)] * 6, json_response({"base_price_usd": 0.05}))
+    harness.start()
+    while not harness.guard.prices:
         threading.Event().wait(0.002)
-    assert scene.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
+    assert harness.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
 
 
 # --- who is shut out
 
 
-def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
+def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Harness) -> None:
     """The owner can end it with one guest without ending it with all."""
     controls = quiet.moderation
     controls.block("visitor", VISITOR, out=True)
@@ -289,7 +297,7 @@ def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Scene) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("visitor", ""), ("visitor", "A" * 32), ("word", VISITOR), ("stop", HOME)])
-def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, name: str) -> None:
+def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Harness, kind: str, name: str) -> None:
     """What comes from a request writes no other control."""
     with pytest.raises(InputError):
         quiet.moderation.block(kind, name, out=True)
@@ -308,7 +316,7 @@ def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Scene, kind: str, n
         ("#fox", "see #fox"), ("c++", "c++ code"), ("ﬁg", "a fig"),
     ],
 )  # fmt: skip
-def test_a_forbidden_word_is_found(quiet: Scene, word: str, text: str) -> None:
+def test_a_forbidden_word_is_found(quiet: Harness, word: str, text: str) -> None:
     """However it is written."""
     quiet.moderation.block_words(["unrelated", word])
     with pytest.raises(BlockedWordError) as caught:
@@ -318,7 +326,7 @@ def test_a_forbidden_word_is_found(quiet: Scene, word: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("word", "text"), [("fox", "a foxglove"), ("fox", "firefox"), ("fox", "fox2")])
-def test_a_part_of_a_word_is_no_word(quiet: Scene, word: str, text: str) -> None:
+def test_a_part_of_a_word_is_no_word(quiet: Harness, word: str, text: str) -> None:
     """Who forbids "ass" has nothing against grass."""
     quiet.moderation.block_words([word])
     press(quiet, prompt=text)
@@ -331,7 +339,7 @@ def test_every_word_is_found_between_spaces(word: str, text: str) -> None:
         assert holds_word(plain(f"{text} {word} {text}"), plain(word))
 
 
-def test_words_take_the_place_of_those_before(quiet: Scene) -> None:
+def test_words_take_the_place_of_those_before(quiet: Harness) -> None:
     """The list on the owner's page is the list that holds; what means the same stands once."""
     controls = quiet.moderation
     controls.block_words(["fox", "狐"])
@@ -342,7 +350,7 @@ def test_words_take_the_place_of_those_before(quiet: Scene) -> None:
 
 
 @pytest.mark.parametrize("words", [[7], ["\ud800"], ["x" * 101], ["x"] * (MAX_WORDS + 1), [None]])
-def test_what_is_no_word_is_refused(quiet: Scene, words: list[Any]) -> None:
+def test_what_is_no_word_is_refused(quiet: Harness, words: list[Any]) -> None:
     """Nothing half."""
     quiet.moderation.block_words(["stays"])
     with pytest.raises(InputError) as caught:

@@ -19,41 +19,41 @@ from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.wiring import limits as limits_of
-from tests.support.bad_server import Answer, Misbehaving, Recorded, json_answer
-from tests.support.harness import INPUTS, MODEL_ID, SUBMIT, TOKEN, Scene, Service
+from tests.support.bad_server import BadServer, RecordedRequest, ScriptedResponse, json_response
+from tests.support.harness import INPUTS, MODEL_ID, SUBMIT, TOKEN, Harness, ScriptedApi
 
 KEY, OTHER_KEY = "visitor-key-AAAA", "visitor-key-BBBB"
 SESSION = "a-session"
 
 
-def press(scene: Scene, session: str | None = SESSION, visitor: str = "v", **inputs: object) -> Job:
-    account = scene.accounts.account(session)
-    return scene.jobs.generate(MODEL_ID, INPUTS | inputs, visitor_id=visitor, account=account)
+def press(harness: Harness, session: str | None = SESSION, visitor: str = "v", **inputs: object) -> Job:
+    account = harness.accounts.account(session)
+    return harness.jobs.generate(MODEL_ID, INPUTS | inputs, visitor_id=visitor, account=account)
 
 
-def calls_to(server: Misbehaving) -> list[Recorded]:
+def calls_to(server: BadServer) -> list[RecordedRequest]:
     """All that was asked, oldest first, but for the prices, which are asked by themselves."""
     return [seen for seen in list(server.requests) if seen.method != "GET" or not seen.path.startswith("/v1/models/")]
 
 
-def keys_of(server: Misbehaving) -> list[str]:
+def keys_of(server: BadServer) -> list[str]:
     """Whose token each of these requests carried."""
     return [(seen.header("authorization") or "").removeprefix("Bearer ") for seen in calls_to(server)]
 
 
 @pytest.fixture
-def keyed(scene: Scene, service: Service) -> Scene:
+def keyed(harness: Harness, service: ScriptedApi) -> Harness:
     """Started job services with one visitor's key, whose job stays in the queue until the test says more."""
     service.status("in_queue")
-    scene.start()
-    scene.api_keys.give(KEY, SESSION)
-    return scene
+    harness.start()
+    harness.api_keys.give(KEY, SESSION)
+    return harness
 
 
 # --- whose token is sent
 
 
-def test_every_call_about_a_job_carries_the_key_it_was_made_with(keyed: Scene, service: Service) -> None:
+def test_every_call_about_a_job_carries_the_key_it_was_made_with(keyed: Harness, service: ScriptedApi) -> None:
     """The owner's token must not pay for, nor look at, what a visitor pays for."""
     service.completes()
     done = keyed.wait(press(keyed).job_id)
@@ -64,11 +64,11 @@ def test_every_call_about_a_job_carries_the_key_it_was_made_with(keyed: Scene, s
     assert [seen.header("authorization") for seen in service.server.requests if "/files/" in seen.path] == [None]
 
 
-def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Scene, server: Misbehaving) -> None:
+def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Harness, server: BadServer) -> None:
     """Whoever pressed pays, and is asked for nobody else's job."""
     keyed.api_keys.give(OTHER_KEY, "other")
     payers = {SESSION: KEY, "other": OTHER_KEY, None: TOKEN}
-    requests = {key: Service(server, f"r-{key}") for key in payers.values()}
+    requests = {key: ScriptedApi(server, f"r-{key}") for key in payers.values()}
     for session, key in payers.items():
         requests[key].accept()
         requests[key].completes()
@@ -83,7 +83,7 @@ def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Scene, server: 
 # --- a key that is not there
 
 
-def test_after_a_restart_a_job_waits_for_its_key_and_is_posted_once(keyed: Scene, service: Service) -> None:
+def test_after_a_restart_a_job_waits_for_its_key_and_is_posted_once(keyed: Harness, service: ScriptedApi) -> None:
     """A key is not written down, so nothing can go on without it; and nothing is lost or paid twice."""
     job = keyed.wait(press(keyed).job_id, "queued")
     keyed.services.stop(timeout_s=0.0)
@@ -99,7 +99,7 @@ def test_after_a_restart_a_job_waits_for_its_key_and_is_posted_once(keyed: Scene
     assert TOKEN not in keys_of(service.server)
 
 
-def test_another_key_does_not_wake_it(keyed: Scene, service: Service) -> None:
+def test_another_key_does_not_wake_it(keyed: Harness, service: ScriptedApi) -> None:
     """One account's request must not be asked of another account."""
     job = keyed.wait(press(keyed).job_id, "queued")
     keyed.restart()
@@ -111,7 +111,7 @@ def test_another_key_does_not_wake_it(keyed: Scene, service: Service) -> None:
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "unused"])
-def test_a_job_waits_when_its_key_is_gone(keyed: Scene, service: Service, how: str) -> None:
+def test_a_job_waits_when_its_key_is_gone(keyed: Harness, service: ScriptedApi, how: str) -> None:
     """It is not failed, and goes on by itself when the key is back."""
     job = keyed.wait(press(keyed).job_id, "queued")
     if how == "removed":
@@ -129,22 +129,22 @@ def test_a_job_waits_when_its_key_is_gone(keyed: Scene, service: Service, how: s
     assert (done.state, done.problem, service.posts) == ("done", None, 1)
 
 
-def test_without_the_key_a_cancel_is_unconfirmed_and_asked_later(keyed: Scene, service: Service) -> None:
+def test_without_the_key_a_cancel_is_unconfirmed_and_asked_later(keyed: Harness, service: ScriptedApi) -> None:
     """Nothing was asked, so nothing may be claimed; the wish is kept."""
     job = keyed.wait(press(keyed).job_id, "queued")
     keyed.api_keys.take_back(SESSION)
     keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
     assert keyed.jobs.cancel(job.job_id).outcome == "unconfirmed"
-    assert service.asked("cancel") == 0
+    assert service.count_calls("cancel") == 0
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
     service.status("in_queue", "cancelled")
     keyed.api_keys.give(KEY, SESSION)
     assert keyed.wait(job.job_id).state == "cancelled"
 
 
-def test_fetch_again_and_attach_ask_for_the_key(keyed: Scene, service: Service) -> None:
+def test_fetch_again_and_attach_ask_for_the_key(keyed: Harness, service: ScriptedApi) -> None:
     """A person reads what is missing instead of a silent wait."""
-    service.accept(Answer(hang_up=True))
+    service.accept(ScriptedResponse(hang_up=True))
     unclear = keyed.wait(press(keyed).job_id, "submit_unclear")
     keyed.api_keys.take_back(SESSION)
     with pytest.raises(KeyNeededError):
@@ -159,7 +159,7 @@ def test_fetch_again_and_attach_ask_for_the_key(keyed: Scene, service: Service) 
     assert set(keys_of(service.server)) == {KEY}
 
 
-def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Scene, service: Service) -> None:
+def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Harness, service: ScriptedApi) -> None:
     """It would be sent with the owner's token, and told in a message; people paste now and then what is in hand."""
     calls = len(calls_to(service.server))
     with pytest.raises(InputError) as caught:
@@ -168,9 +168,9 @@ def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Scene, service: Servic
     assert len(calls_to(service.server)) == calls
 
 
-def test_submit_again_is_paid_by_who_presses(keyed: Scene, service: Service) -> None:
+def test_submit_again_is_paid_by_who_presses(keyed: Harness, service: ScriptedApi) -> None:
     """The key that is given now is the one that the person means."""
-    service.accept(Answer(hang_up=True), json_answer({"request_id": "r-2"}))
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
     unclear = keyed.wait(press(keyed).job_id, "submit_unclear")
     keyed.api_keys.give(OTHER_KEY, SESSION)
     account = keyed.accounts.account(SESSION)
@@ -182,9 +182,9 @@ def test_submit_again_is_paid_by_who_presses(keyed: Scene, service: Service) -> 
     ]
 
 
-def test_a_refused_key_stops_only_its_own_job(keyed: Scene, service: Service) -> None:
+def test_a_refused_key_stops_only_its_own_job(keyed: Harness, service: ScriptedApi) -> None:
     """A stranger with a bad key must not stop the page for everyone."""
-    service.accept(json_answer({"error_code": 401001, "message": "no"}, 401), json_answer({"request_id": "r-1"}))
+    service.accept(json_response({"error_code": 401001, "message": "no"}, 401), json_response({"request_id": "r-1"}))
     service.completes()
     assert keyed.wait(press(keyed).job_id).problem == "auth"
     with keyed.ledger.reading() as connection:
@@ -192,9 +192,9 @@ def test_a_refused_key_stops_only_its_own_job(keyed: Scene, service: Service) ->
     assert keyed.wait(press(keyed, None).job_id).state == "done"
 
 
-def test_the_owners_refused_token_stops_no_own_key(keyed: Scene, service: Service) -> None:
+def test_the_owners_refused_token_stops_no_own_key(keyed: Harness, service: ScriptedApi) -> None:
     """Who pays for themselves need not wait for the owner; only the owner's own switch stops everybody."""
-    service.accept(json_answer({"error_code": 401001, "message": "no"}, 401), json_answer({"request_id": "r-1"}))
+    service.accept(json_response({"error_code": 401001, "message": "no"}, 401), json_response({"request_id": "r-1"}))
     service.completes()
     assert keyed.wait(press(keyed, None).job_id).problem == "auth"
     with pytest.raises(StoppedError):
@@ -205,13 +205,13 @@ def test_the_owners_refused_token_stops_no_own_key(keyed: Scene, service: Servic
         press(keyed, prompt="another")
 
 
-def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Scene, service: Service) -> None:
+def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Harness, service: ScriptedApi) -> None:
     """One visitor's crowded account must not make the others wait."""
-    service.status(Answer(429, b"{}", {"Retry-After": "300"}))
+    service.status(ScriptedResponse(429, b"{}", {"Retry-After": "300"}))
     crowded = keyed.wait(press(keyed).job_id, "queued")
-    while not service.asked("status"):
+    while not service.count_calls("status"):
         threading.Event().wait(0.002)
-    other = Service(service.server, "r-2")
+    other = ScriptedApi(service.server, "r-2")
     other.completes()
     assert keyed.wait(press(keyed, None).job_id, timeout_s=5).state == "done"
     assert keyed.reader.job(crowded.job_id).state == "queued"
@@ -220,11 +220,11 @@ def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Scene, service:
 # --- nobody's limit
 
 
-def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Scene, service: Service) -> None:
+def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Harness, service: ScriptedApi) -> None:
     """It costs the owner nothing, so it uses up nothing; and it is never refused for others' use."""
     keyed.guard.limits = Limits(visitor_per_day=1, per_day=1, usd_per_day=0.1)
     keyed.guard.learn_price(MODEL_ID, 0.1, None)
-    service.accept(Answer(silent=True))
+    service.accept(ScriptedResponse(silent=True))
     for number in range(3):
         assert press(keyed, prompt=str(number)).reserved_usd is None
     assert keyed.spending.quota("v", has_own_key=True).jobs_today is None
@@ -237,9 +237,9 @@ def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Scene, se
     press(keyed, prompt="6")
 
 
-def test_one_key_keeps_nobody_waiting(keyed: Scene, service: Service) -> None:
+def test_one_key_keeps_nobody_waiting(keyed: Harness, service: ScriptedApi) -> None:
     """Who pays may make many jobs; but the threads that submit are everybody's, and an empty account costs nothing."""
-    service.accept(Answer(silent=True))
+    service.accept(ScriptedResponse(silent=True))
     for number in range(OWN_KEY_AT_ONCE):
         press(keyed, prompt=str(number))
     with pytest.raises(LimitError, match="own_key_at_once"):
@@ -248,17 +248,17 @@ def test_one_key_keeps_nobody_waiting(keyed: Scene, service: Service) -> None:
     press(keyed, "other", prompt="somebody else's")
 
 
-def test_the_owner_can_require_own_keys(tmp_path: Path, service: Service) -> None:
+def test_the_owner_can_require_own_keys(tmp_path: Path, service: ScriptedApi) -> None:
     """With no owner who pays there is nothing to limit, and nothing to send without a key."""
-    scene = Scene(tmp_path / "data", service.server.url, token="")
-    scene.start()
+    harness = Harness(tmp_path / "data", service.server.url, token="")
+    harness.start()
     with pytest.raises(KeyNeededError):
-        scene.generate()
+        harness.generate()
     assert service.server.requests == []
-    scene.api_keys.give(KEY, SESSION)
+    harness.api_keys.give(KEY, SESSION)
     service.completes()
-    assert scene.wait(press(scene).job_id).state == "done"
-    scene.close()
+    assert harness.wait(press(harness).job_id).state == "done"
+    harness.close()
 
 
 def test_required_keys_need_no_owners_token_and_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,45 +269,45 @@ def test_required_keys_need_no_owners_token_and_no_sandbox(monkeypatch: pytest.M
     assert limits_of(Settings()) == Limits()
 
 
-def test_beside_the_sandbox_a_key_makes_real_pictures(tmp_path: Path, server: Misbehaving) -> None:
+def test_beside_the_sandbox_a_key_makes_real_pictures(tmp_path: Path, server: BadServer) -> None:
     """Try it free, then paste a key; and what is under way goes on where it belongs, each to its own API."""
-    scene = Scene(tmp_path / "data", server.url, origin="sandbox")
-    scene.start()
-    scene.api_keys.give(KEY, SESSION)
-    free, paid = Service(server, "r-free"), Service(server, "r-paid")
+    harness = Harness(tmp_path / "data", server.url, origin="sandbox")
+    harness.start()
+    harness.api_keys.give(KEY, SESSION)
+    free, paid = ScriptedApi(server, "r-free"), ScriptedApi(server, "r-paid")
     jobs = {}
     for service, session in ((free, None), (paid, SESSION)):
         service.accept()
         service.status("in_queue")
-        jobs[service] = scene.wait(press(scene, session, prompt=service.request_id).job_id, "queued")
+        jobs[service] = harness.wait(press(harness, session, prompt=service.request_id).job_id, "queued")
     assert [job.api_origin for job in jobs.values()] == ["sandbox", server.url]
-    scene.restart()
-    scene.api_keys.give(KEY, "a-new-session")
+    harness.restart()
+    harness.api_keys.give(KEY, "a-new-session")
     for service, job in jobs.items():
         service.completes(service.picture(f"{service.request_id}.png"))
-        assert scene.wait(job.job_id).state == "done"
+        assert harness.wait(job.job_id).state == "done"
     for service, token in ((free, TOKEN), (paid, KEY)):
         asked = [seen for seen in server.requests if f"/{service.request_id}/" in seen.path]
         assert {seen.header("authorization") for seen in asked} == {f"Bearer {token}"}
-    scene.close()
+    harness.close()
 
 
 # --- what is kept
 
 
-def test_the_ledger_knows_a_key_again_and_does_not_hold_it(keyed: Scene, tmp_path: Path) -> None:
+def test_the_ledger_knows_a_key_again_and_does_not_hold_it(keyed: Harness, tmp_path: Path) -> None:
     """Who gets the data folder gets no key; and another installation's mark of the same key is another."""
     job = press(keyed)
     keyed.wait(job.job_id, "queued")
     for path in keyed.folder.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
-    elsewhere = Scene(tmp_path / "elsewhere", keyed.base_url)
+    elsewhere = Harness(tmp_path / "elsewhere", keyed.base_url)
     assert elsewhere.accounts.keep(KEY, None)[0].key_fingerprint != job.key_fingerprint
     assert keyed.accounts.keep(KEY, None)[0].key_fingerprint == job.key_fingerprint
     elsewhere.close()
 
 
-def test_only_so_many_keys_are_kept(keyed: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_keys_are_kept(keyed: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strangers must not fill the memory; the key that was not used the longest goes first."""
     monkeypatch.setattr(accounts_module, "MAX_KEYS", 3)
     monkeypatch.setattr(accounts_module, "MAX_SESSIONS", 2)
@@ -326,7 +326,7 @@ def test_only_so_many_keys_are_kept(keyed: Scene, monkeypatch: pytest.MonkeyPatc
     ]  # fmt: skip
 
 
-def test_the_same_key_in_two_browsers_stays_until_both_took_it_back(keyed: Scene) -> None:
+def test_the_same_key_in_two_browsers_stays_until_both_took_it_back(keyed: Harness) -> None:
     """A removal on the phone must not stop the jobs of the laptop."""
     accounts = keyed.accounts
     keyed.api_keys.give(KEY, "phone")
@@ -341,39 +341,39 @@ def test_the_same_key_in_two_browsers_stays_until_both_took_it_back(keyed: Scene
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_checked"),
+    ("response", "is_checked"),
     [
-        (json_answer({"error_code": 404001, "message": "unknown"}, 404), True),
-        (json_answer({"error_code": 403001, "message": "another account's"}, 403), True),
-        (json_answer({"message": "forbidden"}, 403), True),
-        (Answer(503), False),
-        (Answer(hang_up=True), False),
+        (json_response({"error_code": 404001, "message": "unknown"}, 404), True),
+        (json_response({"error_code": 403001, "message": "another account's"}, 403), True),
+        (json_response({"message": "forbidden"}, 403), True),
+        (ScriptedResponse(503), False),
+        (ScriptedResponse(hang_up=True), False),
     ],
 )
 def test_a_key_is_tried_with_a_call_that_costs_nothing(
-    scene: Scene, server: Misbehaving, answer: Answer, is_checked: bool
+    harness: Harness, server: BadServer, response: ScriptedResponse, is_checked: bool
 ) -> None:
     """A good key is never turned away because of a bad day of the service."""
-    server.default = answer
-    assert scene.accounts.check(KEY) is is_checked
+    server.default = response
+    assert harness.accounts.check(KEY) is is_checked
     assert [seen.method for seen in server.requests] == ["GET"]
 
 
-def test_a_wrong_key_is_told_at_once(scene: Scene, server: Misbehaving) -> None:
+def test_a_wrong_key_is_told_at_once(harness: Harness, server: BadServer) -> None:
     """Not only after a press."""
-    server.default = json_answer({"error_code": 401001, "message": f"bad token {KEY}"}, 401)
+    server.default = json_response({"error_code": 401001, "message": f"bad token {KEY}"}, 401)
     with pytest.raises(AuthError) as caught:
-        scene.accounts.check(KEY)
+        harness.accounts.check(KEY)
     assert KEY not in str(caught.value)
     with pytest.raises(SettingsError):
-        scene.accounts.check("with a space")
-    assert KEY not in repr(RunComfy(scene.base_url, KEY))
+        harness.accounts.check("with a space")
+    assert KEY not in repr(RunComfy(harness.base_url, KEY))
 
 
-def test_keys_that_could_not_be_tried_run_out(scene: Scene, server: Misbehaving) -> None:
+def test_keys_that_could_not_be_tried_run_out(harness: Harness, server: BadServer) -> None:
     """While the service is away, nobody may push out everybody's keys with invented ones."""
-    server.default = Answer(503)
-    app = Starlette(routes=build_key_routes(scene.api_keys, scene.accounts, Permissions(is_shared=True)))
+    server.default = ScriptedResponse(503)
+    app = Starlette(routes=build_key_routes(harness.api_keys, harness.accounts, Permissions(is_shared=True)))
     with TestClient(app, client=("198.51.100.1", 50000)) as client:
         codes = [client.post("/dreamina/key", json={"key": f"rc-{n}"}).status_code for n in range(FREE_ATTEMPTS + 1)]
     assert codes == [200] * FREE_ATTEMPTS + [429]

@@ -1,10 +1,10 @@
-"""A small HTTP server that answers as badly as it is told to.
+"""A small HTTP server that misbehaves as its script says.
 
 It speaks HTTP over bare sockets, because a good server library cannot cut a body or lie about its length.
-Every request is recorded, also those that get no answer.
+Every request is recorded, also those that get no response.
 
-    with Misbehaving() as server:
-        server.script("/v1/requests/r-1/status", json_answer({"status": "in_queue"}), Answer(hang_up=True))
+    with BadServer() as server:
+        server.script("/v1/requests/r-1/status", json_response({"status": "in_queue"}), ScriptedResponse(hang_up=True))
         ...
         assert len(server.requests) == 2
 """
@@ -23,8 +23,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One scripted answer; the defaults are those of an honest server.
+class ScriptedResponse:
+    """One scripted response; the defaults are those of an honest server.
 
     Attributes:
         headers: sent as they are; `Content-Length` and `Transfer-Encoding` are added from the rest.
@@ -33,11 +33,11 @@ class Answer:
         chunked: send the body in chunks.
         cut_after: send so many bytes of the body, then cut the connection.
         piece_bytes, piece_pause_s: trickle the body in such pieces, with such pauses.
-        delay_s: wait so long before the answer.
-        hang_up: read the request, then cut the connection without a byte of answer.
+        delay_s: wait so long before the response.
+        hang_up: read the request, then cut the connection without a byte of response.
         silent: read the request, then say nothing until the client or the server goes away.
-        raw: send these bytes instead of an HTTP answer, then close.
-        close: close the connection after the answer, without announcing it: a stale keep-alive.
+        raw: send these bytes instead of an HTTP response, then close.
+        close: close the connection after the response without announcing it: a stale keep-alive.
     """
 
     status: int = 200
@@ -56,13 +56,13 @@ class Answer:
     close: bool = False
 
 
-def json_answer(value: Any, status: int = 200, **more: Any) -> Answer:
-    """An honest JSON answer, with any of the faults of `Answer` on top."""
-    return Answer(status, json.dumps(value).encode(), {"Content-Type": "application/json"}, **more)
+def json_response(value: Any, status: int = 200, **more: Any) -> ScriptedResponse:
+    """An honest JSON response, with any of the defects of `ScriptedResponse` on top."""
+    return ScriptedResponse(status, json.dumps(value).encode(), {"Content-Type": "application/json"}, **more)
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedRequest:
     """One request as it came in.
 
     Attributes:
@@ -87,7 +87,7 @@ class Recorded:
         return dict(self.headers).get(name.lower())
 
 
-class Misbehaving:
+class BadServer:
     """The server, on 127.0.0.1 and a free port, from `with` to its end.
 
     Attributes:
@@ -95,15 +95,15 @@ class Misbehaving:
         requests: every request so far, in order of arrival.
         connections: how many TCP connections it has accepted.
         cut_reused: cut a connection when a second request arrives on it: a keep-alive that has just gone stale.
-        default: the answer for a path without a script; a 404 in JSON.
+        default: the response for a path without a script; a 404 in JSON.
     """
 
     def __init__(self) -> None:
-        self.requests: list[Recorded] = []
+        self.requests: list[RecordedRequest] = []
         self.connections = 0
         self.cut_reused = False
-        self.default = json_answer({"error_code": 404001, "message": "not scripted"}, 404)
-        self._scripts: dict[str, list[Answer]] = {}
+        self.default = json_response({"error_code": 404001, "message": "not scripted"}, 404)
+        self._scripts: dict[str, list[ScriptedResponse]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._open: set[socket.socket] = set()
@@ -112,20 +112,20 @@ class Misbehaving:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def script(self, path: str, *answers: Answer) -> None:
-        """Answer requests for a path with these, one after the other; the last one is repeated for ever.
+    def script(self, path: str, *responses: ScriptedResponse) -> None:
+        """Answer requests for a path with these, one after the other; the last one is repeated forever.
 
         Args:
             path: such as `/v1/models/m`, or `POST /v1/models/m` for one method only.
         """
         with self._lock:
-            self._scripts[path] = list(answers)
+            self._scripts[path] = list(responses)
 
-    def requests_for(self, method: str, path: str | None = None) -> list[Recorded]:
+    def requests_for(self, method: str, path: str | None = None) -> list[RecordedRequest]:
         """The recorded requests of one method, and of one path if given."""
         return [seen for seen in list(self.requests) if seen.method == method and path in (None, seen.path)]
 
-    def __enter__(self) -> Misbehaving:
+    def __enter__(self) -> BadServer:
         self._start(self._accept)
         return self
 
@@ -176,7 +176,7 @@ class Misbehaving:
                         self.requests.append(seen)
                     if answered and self.cut_reused:
                         return _reset(connection)
-                    if not self._answer(connection, self._next_answer(seen)):
+                    if not self._respond(connection, self._next_response(seen)):
                         return None
                     answered = True
         except (OSError, ValueError):
@@ -185,39 +185,39 @@ class Misbehaving:
             with self._lock:
                 self._open.discard(connection)
 
-    def _next_answer(self, seen: Recorded) -> Answer:
+    def _next_response(self, seen: RecordedRequest) -> ScriptedResponse:
         with self._lock:
             names = (seen.target, f"{seen.method} {seen.path}", seen.path)
-            answers = next((self._scripts[name] for name in names if self._scripts.get(name)), [self.default])
-            return answers.pop(0) if len(answers) > 1 else answers[0]
+            responses = next((self._scripts[name] for name in names if self._scripts.get(name)), [self.default])
+            return responses.pop(0) if len(responses) > 1 else responses[0]
 
-    def _answer(self, connection: socket.socket, answer: Answer) -> bool:
-        """Send one answer; say whether the connection is still good for another request."""
-        if answer.silent:
+    def _respond(self, connection: socket.socket, response: ScriptedResponse) -> bool:
+        """Send one response; say whether the connection is still good for another request."""
+        if response.silent:
             _wait_until_gone(connection, self._stopping)
             return False
-        if answer.delay_s:
-            self._stopping.wait(answer.delay_s)
-        if answer.hang_up:
+        if response.delay_s:
+            self._stopping.wait(response.delay_s)
+        if response.hang_up:
             _reset(connection)
             return False
-        if answer.raw is not None:
-            connection.sendall(answer.raw)
+        if response.raw is not None:
+            connection.sendall(response.raw)
             return False
-        connection.sendall(_head(answer))
-        body = answer.body if answer.cut_after is None else answer.body[: answer.cut_after]
-        step = answer.piece_bytes or len(body) or 1
+        connection.sendall(_head(response))
+        body = response.body if response.cut_after is None else response.body[: response.cut_after]
+        step = response.piece_bytes or len(body) or 1
         for start in range(0, len(body), step):
-            if start and answer.piece_pause_s and self._stopping.wait(answer.piece_pause_s):
+            if start and response.piece_pause_s and self._stopping.wait(response.piece_pause_s):
                 return False
             piece = body[start : start + step]
-            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if answer.chunked else piece)
-        if answer.cut_after is not None:
+            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if response.chunked else piece)
+        if response.cut_after is not None:
             return False
-        if answer.chunked:
+        if response.chunked:
             connection.sendall(b"0\r\n\r\n")
-        honest = answer.length is None or answer.length == len(answer.body)
-        return honest and not answer.no_length and not answer.close
+        honest = response.length is None or response.length == len(response.body)
+        return honest and not response.no_length and not response.close
 
 
 def closed_port() -> int:
@@ -227,19 +227,19 @@ def closed_port() -> int:
         return port
 
 
-def _head(answer: Answer) -> bytes:
-    headers = dict(answer.headers)
-    if answer.chunked:
+def _head(response: ScriptedResponse) -> bytes:
+    headers = dict(response.headers)
+    if response.chunked:
         headers["Transfer-Encoding"] = "chunked"
-    elif answer.no_length:
+    elif response.no_length:
         headers["Connection"] = "close"
-    elif answer.status >= 200:
-        headers["Content-Length"] = str(len(answer.body) if answer.length is None else answer.length)
-    lines = [f"HTTP/1.1 {answer.status} Scripted", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    elif response.status >= 200:
+        headers["Content-Length"] = str(len(response.body) if response.length is None else response.length)
+    lines = [f"HTTP/1.1 {response.status} Scripted", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
 
-def _read_request(reader: Any, number: int) -> Recorded | None:
+def _read_request(reader: Any, number: int) -> RecordedRequest | None:
     line = reader.readline(65536).decode("latin-1").split()
     if len(line) != 3 or not line[2].startswith("HTTP/"):
         return None
@@ -248,7 +248,7 @@ def _read_request(reader: Any, number: int) -> Recorded | None:
         name, _, value = text.partition(":")
         headers.append((name.strip().lower(), value.strip()))
     length = int(dict(headers).get("content-length", "0"))
-    return Recorded(line[0], line[1], tuple(headers), reader.read(length), number)
+    return RecordedRequest(line[0], line[1], tuple(headers), reader.read(length), number)
 
 
 def _reset(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the whole program share: the app as a process of its own, and callers that know only HTTP."""
+"""What tests of the whole app share: the app as a process of its own, and clients that know only HTTP."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ import requests
 
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.sandbox.server import Sandbox
-from tests.support.bad_server import Misbehaving, closed_port
-from tests.support.harness import MODEL_ID, TOKEN, Clock, Service
+from tests.support.bad_server import BadServer, closed_port
+from tests.support.harness import MODEL_ID, TOKEN, Clock, ScriptedApi
 
 ROOT = Path(__file__).parents[2]
-OURS = re.compile("^(DREAMINA|GRADIO|RUNCOMFY|YOUR_API)_|^RUNCOMFY")
+OUR_VARIABLES = re.compile("^(DREAMINA|GRADIO|RUNCOMFY|YOUR_API)_|^RUNCOMFY")
 OWNER_PASSWORD = "correct horse battery"
 SMALL = "1024x1024(1:1)"
 PUBLIC_URL = "http://127.0.0.1:1/studio"
-"""Where the held app is told that it can be reached; nobody has to reach it there."""
+"""The public URL in the settings of the held app; nothing listens there."""
 
 START_S = 60.0
 _numbers = itertools.count(1)
 
 
 class AppProcess:
-    """`python app.py` on a free port of 127.0.0.1, with a data folder of its own and none of the owner's settings.
+    """`python app.py` on a free port of 127.0.0.1, with its own data folder and no settings from outside.
 
     Args:
         folder: gets the data folder `data` and the output of the program, `output.txt`.
@@ -50,7 +50,7 @@ class AppProcess:
         self.port = closed_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [sys.executable, *(command or ("app.py",))]
-        self._environment = {name: value for name, value in os.environ.items() if not OURS.search(name)}
+        self._environment = {name: value for name, value in os.environ.items() if not OUR_VARIABLES.search(name)}
         self._environment |= {"DREAMINA_DATA_DIR": str(self.data), "GRADIO_SERVER_PORT": str(self.port), **settings}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -68,30 +68,30 @@ class AppProcess:
         return self
 
     def start(self) -> AppProcess:
-        """Start the process and wait for its first answer."""
+        """Start the process and wait for its first response."""
         return self.launch().wait_until_up()
 
     def wait_until_up(self) -> AppProcess:
         deadline = time.monotonic() + START_S
-        while not self._answers():
-            assert self.process.poll() is None, f"the program ended: {self.output}"
-            assert time.monotonic() < deadline, f"no answer from {self.url}: {self.output}"
+        while not self._is_up():
+            assert self.process.poll() is None, f"the app ended: {self.output}"
+            assert time.monotonic() < deadline, f"no response from {self.url}: {self.output}"
             time.sleep(0.005)
         return self
 
     def end(self, *numbers: signal.Signals, timeout_s: float = START_S) -> int:
-        """Send signals, one right after the other, and give the exit code."""
+        """Send signals, one right after another, and return the exit code."""
         for number in numbers:
             self.process.send_signal(number)
         return self.process.wait(timeout_s)
 
     @property
     def output(self) -> str:
-        """All that the program printed and logged."""
+        """All that the app printed and logged."""
         return self.output_path.read_text(encoding="utf-8", errors="replace")
 
     def count_jobs(self, state: str = "%") -> int:
-        """How many rows the ledger has, of all states or of one."""
+        """Count the jobs in the ledger, in all states or in one."""
         with closing(sqlite3.connect(f"file:{self.data / 'ledger.sqlite3'}?mode=ro", uri=True)) as ledger:
             return int(ledger.execute("SELECT COUNT(*) FROM jobs WHERE state LIKE ?", (state,)).fetchone()[0])
 
@@ -104,7 +104,7 @@ class AppProcess:
         self.process.kill()
         self.process.wait()
 
-    def _answers(self) -> bool:
+    def _is_up(self) -> bool:
         try:
             return requests.get(self.url, timeout=5).status_code == 200
         except requests.RequestException:
@@ -112,7 +112,7 @@ class AppProcess:
 
 
 class HeldSandbox:
-    """A sandbox whose requests stand still until the test moves its clock, and an app that runs on it."""
+    """A sandbox whose requests wait until the test moves its clock, and an app that uses it."""
 
     def __init__(self, folder: Path) -> None:
         self._clock = Clock()
@@ -125,15 +125,15 @@ class HeldSandbox:
         )
 
     def begin(self) -> None:
-        """Let everything that waits in the queue run."""
+        """Move everything in the queue to running."""
         self._clock.advance(1001)
 
     def finish(self) -> None:
-        """Let everything that runs end."""
+        """Complete everything that runs."""
         self._clock.advance(3000)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Every request that was accepted, oldest first."""
+        """Every accepted request, oldest first."""
         return accepted(self.base_url, TOKEN)
 
     def __enter__(self) -> HeldSandbox:
@@ -146,20 +146,20 @@ class HeldSandbox:
 
 
 class ScriptedApp:
-    """An app on a scripted service; each test takes a request of its own."""
+    """An app on a scripted service; each test takes its own request."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self.server = Misbehaving()
+        self.server = BadServer()
         settings = {"RUNCOMFY_API_BASE_URL": self.server.url, "RUNCOMFY_API_TOKEN": TOKEN} | settings
         self.app = AppProcess(folder, **settings)
 
-    def service(self, request_id: str = "") -> Service:
-        """A service that accepts the next submit as a request of its own.
+    def service(self, request_id: str = "") -> ScriptedApi:
+        """Script a service that accepts the next submit as a new request.
 
-        A press that is still being sent first gets the answer that was meant for it: a page shows a job before that.
+        It waits until no job is being submitted: each must get the response that was meant for it.
         """
         wait_for(lambda: self.app.count_jobs("submitting") == 0)
-        return Service(self.server, request_id or f"scripted-{next(_numbers)}")
+        return ScriptedApi(self.server, request_id or f"scripted-{next(_numbers)}")
 
     def __enter__(self) -> ScriptedApp:
         self.server.__enter__()
@@ -172,7 +172,7 @@ class ScriptedApp:
 
 
 class Visitor:
-    """A browser without a page: one cookie, and the calls that the page makes."""
+    """A browser without a page: one cookie, and the HTTP requests of the page."""
 
     def __init__(self, app: AppProcess, http: requests.Session | None = None) -> None:
         self.app = app
@@ -184,22 +184,22 @@ class Visitor:
         """Press Generate as the page does, with these inputs by parameter name, whatever they are.
 
         Returns:
-            What the page is told: `{"success": bool, "message": str}`, or the card instead of the message.
+            The response: `{"success": bool, "message": str}`, or the card in place of the message.
         """
         given = {"prompt": "a red fox", "size": SMALL, "scale": 0.5, "force_single": True} | inputs
         keys = {"size": "width×height"}
         body = {"model_id": model, "inputs": {keys.get(name, name): value for name, value in given.items()}}
-        answer = self.http.post(
+        response = self.http.post(
             f"{self.app.url}/dreamina/generate",
             data=json.dumps(body),  # as text: it lets NaN through
             headers={"Content-Type": "application/json"},
             timeout=60,
         )
-        facts: dict[str, Any] = answer.json()
-        return {"success": answer.ok} | facts
+        facts: dict[str, Any] = response.json()
+        return {"success": response.ok} | facts
 
     def call_event(self, number: int, data: Any) -> dict[str, Any]:
-        """Call one of the page's Gradio events by its number; gives its end, `{"success": bool, "output": {...}}`."""
+        """Call a Gradio event of the page by its number; returns its end, `{"success": bool, "output": {...}}`."""
         session = f"session-{next(_numbers)}"
         body = {"data": data, "fn_index": number, "session_hash": session, "trigger_id": None, "event_data": None}
         sent = self.http.post(
@@ -210,34 +210,34 @@ class Visitor:
         )
         if sent.status_code != 200:
             return {"success": False, "output": {"error": sent.text}}
-        address = f"{self.app.url}/gradio_api/queue/data?session_hash={session}"
-        with self.http.get(address, stream=True, timeout=60) as answer:
-            ends = (told for _, told in read_events(answer) if told["msg"] == "process_completed")
+        url = f"{self.app.url}/gradio_api/queue/data?session_hash={session}"
+        with self.http.get(url, stream=True, timeout=60) as response:
+            ends = (data for _, data in read_events(response) if data["msg"] == "process_completed")
             end: dict[str, Any] = next(ends)
             return end
 
     def jobs(self) -> list[dict[str, Any]]:
         """The visitor's jobs, as the page gets them."""
-        found: list[dict[str, Any]] = self.http.get(f"{self.app.url}/dreamina/jobs", timeout=10).json()
-        return found
+        jobs: list[dict[str, Any]] = self.http.get(f"{self.app.url}/dreamina/jobs", timeout=10).json()
+        return jobs
 
 
 @contextmanager
 def call(app: AppProcess, name: str, body: str) -> Iterator[Iterator[tuple[str, Any]]]:
-    """Call a public endpoint over bare HTTP; gives its events as they come, `(name, data)`.
+    """Call a public endpoint over bare HTTP; yields its events as they come, `(name, data)`.
 
     Args:
         body: the text of the POST, such as `{"data": ["a red fox"]}`.
     """
-    address = f"{app.url}/gradio_api/call/{name}"
-    sent = requests.post(address, data=body.encode(), headers={"Content-Type": "application/json"}, timeout=10)
+    url = f"{app.url}/gradio_api/call/{name}"
+    sent = requests.post(url, data=body.encode(), headers={"Content-Type": "application/json"}, timeout=10)
     if sent.status_code != 200:
         yield iter([("refused", sent.text)])
         return
     # A `/v2` in the name is for the POST only.
     stream = f"{app.url}/gradio_api/call/{name.removeprefix('v2/')}/{sent.json()['event_id']}"
-    with requests.get(stream, stream=True, timeout=60) as answer:
-        yield read_events(answer)
+    with requests.get(stream, stream=True, timeout=60) as response:
+        yield read_events(response)
 
 
 def last_event(app: AppProcess, name: str, body: str) -> tuple[str, Any]:
@@ -246,10 +246,10 @@ def last_event(app: AppProcess, name: str, body: str) -> tuple[str, Any]:
         return list(events)[-1]
 
 
-def read_events(answer: requests.Response) -> Iterator[tuple[str, Any]]:
-    """The server-sent events of an open answer, `(name, data)`."""
+def read_events(response: requests.Response) -> Iterator[tuple[str, Any]]:
+    """The server-sent events of an open response, `(name, data)`."""
     name = ""
-    for raw in answer.iter_lines(chunk_size=1):
+    for raw in response.iter_lines(chunk_size=1):
         field, _, value = raw.decode().partition(": ")
         if field == "event":
             name = value
@@ -259,15 +259,15 @@ def read_events(answer: requests.Response) -> Iterator[tuple[str, Any]]:
 
 def accepted(base_url: str, token: str) -> list[dict[str, Any]]:
     """Every request that a sandbox accepted, oldest first."""
-    answer = requests.get(f"{base_url}/sandbox/requests", headers={"Authorization": f"Bearer {token}"}, timeout=10)
-    found: list[dict[str, Any]] = answer.json()
-    return found
+    response = requests.get(f"{base_url}/sandbox/requests", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+    accepted_requests: list[dict[str, Any]] = response.json()
+    return accepted_requests
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """Ask until the answer is true, and give it."""
+    """Call `condition` until its result is true, and return that."""
     deadline = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, "it never came true"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.005)
-    return answer
+    return result

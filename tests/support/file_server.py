@@ -1,4 +1,4 @@
-"""A small file host on 127.0.0.1 that answers as it is told, faults included, and remembers what it was asked."""
+"""A small file host on 127.0.0.1 that sends scripted responses, broken ones too, and records all requests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One scripted answer.
+class HostResponse:
+    """One scripted response.
 
     Attributes:
         length: the Content-Length to claim; None sends none and ends the body by closing.
@@ -39,7 +39,7 @@ class Answer:
 
 
 class FileServer:
-    """Serves `answers[path]` in order, the last one again and again; a context manager.
+    """Serves `responses[path]` in order and repeats the last one; a context manager.
 
     Attributes:
         origin: such as `http://127.0.0.1:40000`.
@@ -48,43 +48,45 @@ class FileServer:
     """
 
     def __init__(self) -> None:
-        self.answers: dict[str, list[Answer]] = {}
+        self.responses: dict[str, list[HostResponse]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections: list[int] = []
-        owner = self
+        host = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
-                owner.requests.append((self.path, dict(self.headers)))
-                owner.connections.append(self.client_address[1])
-                script = owner.answers.get(path, [Answer(status=404)])
-                answer = script.pop(0) if len(script) > 1 else script[0]
+                host.requests.append((self.path, dict(self.headers)))
+                host.connections.append(self.client_address[1])
+                script = host.responses.get(path, [HostResponse(status=404)])
+                response = script.pop(0) if len(script) > 1 else script[0]
                 with contextlib.suppress(OSError):
-                    self._give(answer)
+                    self._give(response)
 
-            def _give(self, answer: Answer) -> None:
-                self.send_response(answer.status)
-                if not answer.keeps_alive:  # so that a short body shows as a cut and not as a silence
+            def _give(self, response: HostResponse) -> None:
+                self.send_response(response.status)
+                if not response.keeps_alive:  # so that a short body shows as a cut and not as a silence
                     self.send_header("Connection", "close")
-                for name, value in answer.headers.items():
+                for name, value in response.headers.items():
                     self.send_header(name, value)
-                if answer.chunked:
+                if response.chunked:
                     self.send_header("Transfer-Encoding", "chunked")
-                elif answer.length is not None and not answer.endless and answer.trickle_s is None:
-                    self.send_header("Content-Length", str(len(answer.body) if answer.length < 0 else answer.length))
+                elif response.length is not None and not response.endless and response.trickle_s is None:
+                    self.send_header(
+                        "Content-Length", str(len(response.body) if response.length < 0 else response.length)
+                    )
                 self.end_headers()
-                if answer.trickle_s is not None:
+                if response.trickle_s is not None:
                     while True:
                         self.wfile.write(b"x")
-                        time.sleep(answer.trickle_s)
-                while answer.endless:
-                    self.wfile.write(answer.body)
-                if answer.chunked:
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(answer.body), answer.body))
-                    self.wfile.write(b"" if answer.cut else b"0\r\n\r\n")
+                        time.sleep(response.trickle_s)
+                while response.endless:
+                    self.wfile.write(response.body)
+                if response.chunked:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(response.body), response.body))
+                    self.wfile.write(b"" if response.cut else b"0\r\n\r\n")
                 else:
-                    self.wfile.write(answer.body)
+                    self.wfile.write(response.body)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -101,7 +103,7 @@ class FileServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def give(self, path: str, *answers: Answer) -> str:
-        """Script the answers of a path, and return its address."""
-        self.answers[path] = list(answers)
+    def script(self, path: str, *responses: HostResponse) -> str:
+        """Script the responses of a path, and return its URL."""
+        self.responses[path] = list(responses)
         return self.origin + path

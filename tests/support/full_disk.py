@@ -1,4 +1,4 @@
-"""A disk that is full or refuses, staged by mounts where this machine allows them, else by what works anywhere."""
+"""A full or read-only disk: by mounts where this machine allows them, else by limits and modes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 
-class TightDisk:
-    """A folder with little room: a small disk of its own, or else a limit on the size of each file we write."""
+class SmallDisk:
+    """A folder with little free space: a small mounted disk, or else a limit on the size of each file we write."""
 
     def __init__(self, folder: Path, size_bytes: int = 8 * 1024**2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -20,27 +20,27 @@ class TightDisk:
         self._ballast = folder / "ballast"
         self._is_mounted = _mount("-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder))
 
-    def leave(self, room_bytes: int) -> None:
-        """Leave so much room; without a mount, in each file."""
+    def leave_free(self, free_bytes: int) -> None:
+        """Leave so many bytes free; without a mount, in each file."""
         if self._is_mounted:
             free = os.statvfs(self._folder)
-            self._ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - room_bytes)))
+            self._ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - free_bytes)))
         else:
-            _limit_files(room_bytes)
+            _limit_files(free_bytes)
 
-    def make_room(self) -> None:
+    def free_space(self) -> None:
         self._ballast.unlink(missing_ok=True)
         _limit_files(resource.RLIM_INFINITY)
 
     def close(self) -> None:
-        self.make_room()
+        self.free_space()
         if self._is_mounted:
             subprocess.run(["umount", "-l", self._folder], check=True)
 
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Nothing can be written below a folder; where root may write anywhere and may not mount, it is out of reach."""
+    """Make a folder read-only; where root cannot mount, the folder is moved away instead."""
     undo: Callable[[], object]
     if os.geteuid() != 0:
         folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
@@ -50,18 +50,18 @@ def read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
         undo = partial(subprocess.run, ["umount", "-l", folder], check=True)
     else:
-        aside = folder.rename(folder.with_name(f"{folder.name}-aside"))
+        moved = folder.rename(folder.with_name(f"{folder.name}-moved"))
         folder.write_text("in the way")
-        undo = partial(_put_back, aside, folder)
+        undo = partial(_move_back, moved, folder)
     try:
         yield
     finally:
         undo()
 
 
-def _put_back(aside: Path, folder: Path) -> None:
+def _move_back(moved: Path, folder: Path) -> None:
     folder.unlink()
-    aside.rename(folder)
+    moved.rename(folder)
 
 
 def _set_modes(folders: list[Path], mode: int) -> None:
@@ -77,5 +77,7 @@ def _mount(*words: str) -> bool:
 
 
 def _limit_files(size_bytes: int) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most if size_bytes == resource.RLIM_INFINITY else size_bytes, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (hard_limit if size_bytes == resource.RLIM_INFINITY else size_bytes, hard_limit)
+    )

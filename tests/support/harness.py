@@ -24,7 +24,7 @@ from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.presenters import JobPresenter
-from tests.support.bad_server import Answer, Misbehaving, json_answer
+from tests.support.bad_server import BadServer, ScriptedResponse, json_response
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
 SUBMIT = f"/v1/models/{MODEL_ID}"
@@ -34,23 +34,23 @@ INPUTS = {"prompt": "a red fox"}
 
 
 def no_pause(_seconds: float) -> None:
-    """Stands in for `time.sleep` where a part waits before it tries again."""
+    """Replaces `time.sleep` where code waits before a retry."""
 
 
 class Clock:
-    """A clock that goes with the real one and can be moved ahead."""
+    """The real time plus an offset that a test can increase."""
 
     def __init__(self) -> None:
-        self._ahead_s = 0.0
+        self._offset_s = 0.0
 
     def __call__(self) -> float:
-        return time.time() + self._ahead_s
+        return time.time() + self._offset_s
 
     def advance(self, seconds: float) -> None:
-        self._ahead_s += seconds
+        self._offset_s += seconds
 
 
-class Scene:
+class Harness:
     """The job services in a folder, against a base URL; they can be stopped and opened again as after a crash."""
 
     def __init__(self, folder: Path, base_url: str, *, token: str = TOKEN, origin: str | None = None) -> None:
@@ -103,7 +103,7 @@ class Scene:
         self._open()
 
     def restart(self) -> None:
-        """Stop without a farewell and begin anew on the same folder."""
+        """Stop at once and start again on the same folder."""
         self.services.stop(timeout_s=0.0)
         self._open()
         self.start()
@@ -111,13 +111,13 @@ class Scene:
     def generate(self, **inputs: Any) -> Job:
         return self.jobs.generate(MODEL_ID, INPUTS | inputs)
 
-    def wait(self, job_id: str, until: Callable[[Job], bool] | str = "rest", timeout_s: float = 10.0) -> Job:
-        """Wait for a job to be at rest, in a named state, or as a condition says."""
+    def wait(self, job_id: str, until: Callable[[Job], bool] | str = "settled", timeout_s: float = 10.0) -> Job:
+        """Wait until a job is settled, in a named state, or meets a condition."""
 
         def condition(job: Job) -> bool:
             if callable(until):
                 return until(job)
-            return job.is_settled if until == "rest" else job.state == until
+            return job.is_settled if until == "settled" else job.state == until
 
         changed = threading.Event()
         stop = self.reader.changes.subscribe(job_id, lambda _: changed.set())
@@ -135,54 +135,55 @@ class Scene:
         self.ledger.close()
 
 
-class Service:
+class ScriptedApi:
     """A scripted Model API with one request, and a file host on the same origin."""
 
-    def __init__(self, server: Misbehaving, request_id: str = "r-1") -> None:
+    def __init__(self, server: BadServer, request_id: str = "r-1") -> None:
         self.server = server
         self.request_id = request_id
         self.accept()
-        self.price(json_answer({}))
+        self.price(json_response({}))
 
     @property
     def posts(self) -> int:
-        """How many submits arrived."""
+        """The number of submits that arrived."""
         return len(self.server.requests_for("POST", SUBMIT))
 
-    def accept(self, *answers: Answer) -> None:
-        self.server.script(f"POST {SUBMIT}", *(answers or (json_answer({"request_id": self.request_id}),)))
+    def accept(self, *responses: ScriptedResponse) -> None:
+        self.server.script(f"POST {SUBMIT}", *(responses or (json_response({"request_id": self.request_id}),)))
 
-    def price(self, *answers: Answer) -> None:
-        self.server.script(f"GET {SUBMIT}", *answers)
+    def price(self, *responses: ScriptedResponse) -> None:
+        self.server.script(f"GET {SUBMIT}", *responses)
 
-    def status(self, *answers: Answer | str | dict[str, Any]) -> None:
-        self._script("status", *answers)
+    def status(self, *responses: ScriptedResponse | str | dict[str, Any]) -> None:
+        self._script("status", *responses)
 
-    def result(self, *answers: Answer | str | dict[str, Any]) -> None:
-        self._script("result", *answers)
+    def result(self, *responses: ScriptedResponse | str | dict[str, Any]) -> None:
+        self._script("result", *responses)
 
-    def cancel(self, *answers: Answer | str | dict[str, Any]) -> None:
-        self._script("cancel", *answers)
+    def cancel(self, *responses: ScriptedResponse | str | dict[str, Any]) -> None:
+        self._script("cancel", *responses)
 
-    def asked(self, verb: str) -> int:
-        return sum(seen.path == f"/v1/requests/{self.request_id}/{verb}" for seen in list(self.server.requests))
+    def count_calls(self, verb: str) -> int:
+        """The number of `status`, `result` or `cancel` calls of the request."""
+        return sum(request.path == f"/v1/requests/{self.request_id}/{verb}" for request in list(self.server.requests))
 
-    def file(self, name: str, *answers: Answer) -> str:
-        """Script a file of the service; returns its address."""
-        self.server.script(f"/files/{name}", *answers)
+    def file(self, name: str, *responses: ScriptedResponse) -> str:
+        """Script a file of the service; returns its URL."""
+        self.server.script(f"/files/{name}", *responses)
         return f"{self.server.url}/files/{name}"
 
     def picture(self, name: str = "one.png", size: tuple[int, int] = (64, 48)) -> str:
-        return self.file(name, Answer(200, png(size), {"Content-Type": "image/png"}))
+        return self.file(name, ScriptedResponse(200, png(size), {"Content-Type": "image/png"}))
 
     def completes(self, *urls: str) -> None:
-        """Say completed, with these pictures (one of its own if none is given)."""
+        """Script `completed` with these images, or with one of its own."""
         self.status("completed")
         self.result({"status": "completed", "cost": 0.03, "output": {"images": list(urls) or [self.picture()]}})
 
-    def _script(self, verb: str, *answers: Answer | str | dict[str, Any]) -> None:
-        bodies = [{"status": answer} if isinstance(answer, str) else answer for answer in answers]
-        made = [body if isinstance(body, Answer) else json_answer(body) for body in bodies]
+    def _script(self, verb: str, *responses: ScriptedResponse | str | dict[str, Any]) -> None:
+        bodies = [{"status": response} if isinstance(response, str) else response for response in responses]
+        made = [body if isinstance(body, ScriptedResponse) else json_response(body) for body in bodies]
         self.server.script(f"/v1/requests/{self.request_id}/{verb}", *made)
 
 
@@ -193,7 +194,7 @@ def png(size: tuple[int, int] = (64, 48), color: str = "tomato") -> bytes:
     return file.getvalue()
 
 
-def body_of(server: Misbehaving) -> dict[str, Any]:
+def body_of(server: BadServer) -> dict[str, Any]:
     """The JSON body of the newest submit."""
-    found: dict[str, Any] = json.loads(server.requests_for("POST", SUBMIT)[-1].body)
-    return found
+    body: dict[str, Any] = json.loads(server.requests_for("POST", SUBMIT)[-1].body)
+    return body

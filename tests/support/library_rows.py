@@ -1,4 +1,4 @@
-"""A library that a test fills by hand: rows in the ledger, small files where the media store looks for them."""
+"""A library that a test fills: rows in the ledger, and small files where the media store reads them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOON = 1_795_000_000.0
 SIZE = "1024x1024(1:1)"
 
 
-class SetClock:
+class ManualClock:
     """A clock that only the test moves."""
 
     def __init__(self, now: float = NOON) -> None:
@@ -37,11 +37,11 @@ class SetClock:
         return self.now
 
 
-class Shelf:
+class LibraryRows:
     """A ledger, a media store and the library over them, in one folder."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] | None = None) -> None:
-        self.clock = clock or SetClock()
+        self.clock = clock or ManualClock()
         self.path = folder / "ledger.sqlite3"
         self.media_folder = folder / "media"
         self.ledger = Ledger(self.path, clock=self.clock)
@@ -49,10 +49,10 @@ class Shelf:
         self.library = Library(self.ledger, self.media)
 
     def add(self, prompt: str = "a red fox", *, files: int | Iterable[bytes] = 1, **fields: Any) -> Job:
-        """Write a job, done unless said otherwise, with originals of this content or so many small pictures."""
+        """Write a job (`done` by default) with originals of this content, or with so many small images."""
         made = make_job(prompt, **{"created_at": self.clock()} | fields)
         contents = [png((8 + index, 8)) for index in range(files)] if isinstance(files, int) else list(files)
-        made = replace(made, outputs=tuple(kept(index, content) for index, content in enumerate(contents)))
+        made = replace(made, outputs=tuple(stored_output(index, content) for index, content in enumerate(contents)))
         add_rows(self.path, [made])
         for output, content in zip(made.outputs, contents, strict=True):
             folder = self.folder_of(made, output)
@@ -63,31 +63,31 @@ class Shelf:
         return self.ledger.job(made.job_id)
 
     def folder_of(self, job: Job, output: Output) -> Path:
-        """Where the copies of one file lie."""
+        """The folder of the original, preview and thumbnail of an output."""
         return self.media_folder / job.job_id[:2] / job.job_id / str(output.index)
 
     def files(self) -> list[str]:
         """The names of all files on disk."""
         return sorted(path.name for path in self.media_folder.rglob("*") if path.is_file())
 
-    def wall(self, **shown: Any) -> list[Entry]:
-        """Everything that is shown, by pages of three."""
-        return walk(self.library, LibraryFilter(**shown), limit=3)
+    def entries(self, **filters: Any) -> list[Entry]:
+        """All entries of a filter, read in pages of three."""
+        return read_all_pages(self.library, LibraryFilter(**filters), limit=3)
 
-    def prompts(self, **shown: Any) -> list[str]:
-        """The prompts on the wall, each once, newest first."""
-        return list(dict.fromkeys(str(entry.job.inputs["prompt"]) for entry in self.wall(**shown)))
+    def prompts(self, **filters: Any) -> list[str]:
+        """The distinct prompts of all entries, newest first."""
+        return list(dict.fromkeys(str(entry.job.inputs["prompt"]) for entry in self.entries(**filters)))
 
 
-def walk(
-    library: Library, shown: LibraryFilter, limit: int, between: Callable[[], object] = lambda: None
+def read_all_pages(
+    library: Library, filters: LibraryFilter, limit: int, between: Callable[[], object] = lambda: None
 ) -> list[Entry]:
-    """Read page by page to the end, with something that happens between two pages."""
-    found: list[Entry] = []
-    while page := library.page(shown, found[-1].place if found else "", limit):
-        found += page
+    """Read all pages; call `between` after each."""
+    entries: list[Entry] = []
+    while page := library.page(filters, entries[-1].place if entries else "", limit):
+        entries += page
         between()
-    return found
+    return entries
 
 
 def webp(size: tuple[int, int]) -> bytes:
@@ -98,7 +98,7 @@ def webp(size: tuple[int, int]) -> bytes:
 
 
 def make_job(prompt: str = "a red fox", **fields: Any) -> Job:
-    """A job that is done; it is in no ledger yet."""
+    """A `done` job that is not in a ledger yet."""
     size = fields.get("size", SIZE)
     made = Job(
         job_id=new_id(),
@@ -115,8 +115,8 @@ def make_job(prompt: str = "a red fox", **fields: Any) -> Job:
     return replace(made, finished_at=made.created_at + 9) if made.state in SETTLED else made
 
 
-def kept(index: int, content: bytes) -> Output:
-    """A kept picture with this original."""
+def stored_output(index: int, content: bytes) -> Output:
+    """A stored output with this original."""
     return Output(
         index, "image", new_id(), "kept", "original.png", "image/png", "PNG", 8 + index, 8,
         len(content), hashlib.sha256(content).hexdigest(),
@@ -124,7 +124,7 @@ def kept(index: int, content: bytes) -> Output:
 
 
 def add_rows(path: Path, made: Iterable[Job]) -> None:
-    """Write many jobs into a ledger at once, as another process would."""
+    """Write many jobs into a ledger in one transaction, as another process would."""
     rows, files = [], []
     for job in made:
         facts = {column.key: getattr(job, column.key, None) for column in job_rows.columns}

@@ -1,4 +1,4 @@
-"""A PNG taken apart and put together, check sums and all."""
+"""Split a PNG into its chunks, and build chunks, with their checksums."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Kind and content of each chunk; every check sum must hold."""
-    found, at = [], len(SIGNATURE)
-    while at < len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        assert struct.unpack_from(">I", data, at + 8 + length) == (zlib.crc32(kind + content),)
-        found.append((kind, content))
-        at += 12 + length
-    return found
+    """Kind and content of each chunk; every checksum must match."""
+    chunks, offset = [], len(SIGNATURE)
+    while offset < len(data):
+        (length,) = struct.unpack_from(">I", data, offset)
+        kind, content = data[offset + 4 : offset + 8], data[offset + 8 : offset + 8 + length]
+        assert struct.unpack_from(">I", data, offset + 8 + length) == (zlib.crc32(kind + content),)
+        chunks.append((kind, content))
+        offset += 12 + length
+    return chunks
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:

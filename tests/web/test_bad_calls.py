@@ -124,7 +124,7 @@ def calls(draw: st.DrawFn) -> tuple[str, str, dict[str, str], bytes | None]:
     return method, path, headers, draw(st.none() | st.binary(max_size=20))
 
 
-def answer_to(port: int, call: tuple[str, str, dict[str, str], bytes | None]) -> tuple[int, bytes]:
+def response_to(port: int, call: tuple[str, str, dict[str, str], bytes | None]) -> tuple[int, bytes]:
     """The status and the first piece of an answer; a stream is left after it."""
     method, path, headers, body = call
     caller = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -139,9 +139,9 @@ def answer_to(port: int, call: tuple[str, str, dict[str, str], bytes | None]) ->
             caller.send(
                 body if "Transfer-Encoding" not in headers else b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) or 1, body)
             )
-        answer = caller.getresponse()
-        lasts = "event-stream" in answer.headers.get("content-type", "")
-        return answer.status, b"" if lasts else answer.read(100_000)
+        response = caller.getresponse()
+        lasts = "event-stream" in response.headers.get("content-type", "")
+        return response.status, b"" if lasts else response.read(100_000)
     except (TimeoutError, ConnectionError, http.client.RemoteDisconnected):
         return 0, b""
     finally:
@@ -165,7 +165,7 @@ def test_bad_calls_break_nothing_and_cost_nothing(held: HeldSandbox) -> None:
     @given(some=st.lists(calls(), min_size=CALLS_AT_ONCE, max_size=CALLS_AT_ONCE))
     def make(some: list[tuple[str, str, dict[str, str], bytes | None]]) -> None:
         for call in some:
-            status, body = answer_to(app.port, call)
+            status, body = response_to(app.port, call)
             assert status < 500, (call, status, body[:500])
             assert b"Traceback" not in body, call
             assert b"site-packages" not in body, call

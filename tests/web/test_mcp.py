@@ -27,7 +27,7 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import client_ip_hash, person_id
 from dreamina_ui.web.gradio_page.endpoints import KEY_HEADER, Endpoints
 from tests.support.browser import SMALL, AppProcess, last_event
-from tests.support.harness import MODEL_ID, Scene, Service
+from tests.support.harness import MODEL_ID, Harness, ScriptedApi
 
 GENERATE = {"prompt": "a red fox", "size": SMALL, "force_single": True}
 UNDER_WAY = ("submitting", "queued", "running", "saving")
@@ -58,7 +58,7 @@ class Seen:
         async with streamablehttp_client(url) as (reading, writing, _), ClientSession(reading, writing) as session:
             self.instructions = (await session.initialize()).instructions
             self.tools = {tool.name: tool for tool in (await session.list_tools()).tools}
-            self.answers = [await session.call_tool(*asked, progress_callback=on_progress) for asked in ASKED]
+            self.responses = [await session.call_tool(*asked, progress_callback=on_progress) for asked in ASKED]
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ def seen(app: AppProcess) -> Seen:
     return Seen(app)
 
 
-def text_of(answer: CallToolResult) -> str:
-    return str(answer.content[0].text)  # type: ignore[union-attr]
+def text_of(response: CallToolResult) -> str:
+    return str(response.content[0].text)  # type: ignore[union-attr]
 
 
 def test_an_assistant_finds_the_endpoints_and_nothing_else(seen: Seen, app: AppProcess) -> None:
@@ -103,18 +103,18 @@ def test_each_tool_says_what_it_does_and_takes(seen: Seen) -> None:
 
 def test_generate_gives_the_job_when_it_has_ended(app: AppProcess, seen: Seen) -> None:
     """One call is enough for a quick picture, and the answer is the endpoints' own object."""
-    answer = seen.answers[0]
-    assert not answer.isError
-    job = answer.structuredContent
+    response = seen.responses[0]
+    assert not response.isError
+    job = response.structuredContent
     assert job is not None
-    assert json.loads(text_of(answer)) == job
+    assert json.loads(text_of(response)) == job
     assert (job["state"], len(job["images"])) == ("done", 1)
     assert last_event(app, "job", json.dumps({"data": [job["job_id"]]}))[1] == [job]
 
 
 def test_the_first_news_of_a_job_has_its_job_id(seen: Seen) -> None:
     """A client that gives up meanwhile can still find what was paid for."""
-    job = seen.answers[0].structuredContent
+    job = seen.responses[0].structuredContent
     assert job is not None
     assert seen.progress[0].startswith(job["job_id"])
     assert seen.progress[-1] == f"{job['job_id']}: Done."
@@ -134,13 +134,13 @@ def test_the_first_news_of_a_job_has_its_job_id(seen: Seen) -> None:
 )
 def test_what_is_wrong_is_told_in_the_endpoints_words(seen: Seen, place: int, text: str) -> None:
     """An assistant mends its call only if it is told what was wrong."""
-    assert seen.answers[place].isError
-    assert text in text_of(seen.answers[place])
+    assert seen.responses[place].isError
+    assert text in text_of(seen.responses[place])
 
 
 def test_a_wrong_call_makes_no_job(seen: Seen, app: AppProcess) -> None:
     """Only one of all those calls was worth its money."""
-    assert sum(not answer.isError for answer in seen.answers) == 1
+    assert sum(not response.isError for response in seen.responses) == 1
     assert app.output.count("WARNING mcp") == 0, "what strangers send is not for the log"
 
 
@@ -150,11 +150,11 @@ def test_a_wrong_call_makes_no_job(seen: Seen, app: AppProcess) -> None:
 class Assistants:
     """Callers from anywhere, before the tools."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, harness: Harness) -> None:
         access = Permissions(is_shared=True)
         model = load_models()[MODEL_ID]
-        endpoints = Endpoints(scene.services, scene.presenter, access)
-        self._routes = tools.build_tool_routes(scene.services, model, endpoints, uses_sandbox=False)
+        endpoints = Endpoints(harness.services, harness.presenter, access)
+        self._routes = tools.build_tool_routes(harness.services, model, endpoints, uses_sandbox=False)
         self._gate = Authenticator(access, read_logins("alice:wonderland", None))
 
     def ask(self, method: str, *, closed: bool = False, address: str = "198.51.100.1", **given: Any) -> Any:
@@ -164,26 +164,26 @@ class Assistants:
         auth = given.pop("auth", None)
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": given}
         with TestClient(app, "http://pictures.example", client=(address, 5000)) as client:
-            answer = client.post(tools.PATH, json=message, headers=headers, auth=auth)
-        if answer.status_code != 200:
-            return answer.status_code
-        return json.loads(answer.text.split("data: ")[-1])["result"]
+            response = client.post(tools.PATH, json=message, headers=headers, auth=auth)
+        if response.status_code != 200:
+            return response.status_code
+        return json.loads(response.text.split("data: ")[-1])["result"]
 
     def call(self, name: str, arguments: dict[str, Any], **given: Any) -> Any:
         return self.ask("tools/call", name=name, arguments=arguments, **given)
 
 
 @pytest.fixture
-def assistants(scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch) -> Assistants:
+def assistants(harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> Assistants:
     """Their jobs stay in the queue until the test says more, and nobody waits for them."""
     monkeypatch.setattr(tools, "WAIT_S", 0.05)
     service.status("in_queue")
-    scene.start()
-    return Assistants(scene)
+    harness.start()
+    return Assistants(harness)
 
 
 def test_a_long_job_is_given_before_the_client_gives_up_and_found_again(
-    assistants: Assistants, service: Service, monkeypatch: pytest.MonkeyPatch
+    assistants: Assistants, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An assistant that heard nothing would ask, and pay, again."""
     job = assistants.call("generate", {"prompt": "slow"})["structuredContent"]
@@ -196,21 +196,23 @@ def test_a_long_job_is_given_before_the_client_gives_up_and_found_again(
     assert service.posts == 1
 
 
-def test_cancel_tells_its_outcome(assistants: Assistants, scene: Scene, service: Service) -> None:
+def test_cancel_tells_its_outcome(assistants: Assistants, harness: Harness, service: ScriptedApi) -> None:
     """Said only because the service said so."""
     job = assistants.call("generate", {"prompt": "a mistake"})["structuredContent"]
-    scene.wait(job["job_id"], "queued")
+    harness.wait(job["job_id"], "queued")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
     service.status("cancelled")
-    answer = assistants.call("cancel", {"job_id": job["job_id"]})["structuredContent"]
-    assert (answer["outcome"], answer["job"]["state"]) == ("cancelled", "cancelled")
+    response = assistants.call("cancel", {"job_id": job["job_id"]})["structuredContent"]
+    assert (response["outcome"], response["job"]["state"]) == ("cancelled", "cancelled")
 
 
-def test_each_assistant_counts_for_its_own_address(assistants: Assistants, scene: Scene, service: Service) -> None:
+def test_each_assistant_counts_for_its_own_address(
+    assistants: Assistants, harness: Harness, service: ScriptedApi
+) -> None:
     """One of them must neither pass the limit of an address nor use up everybody's."""
-    scene.guard.limits = Limits(address_at_once=1)
+    harness.guard.limits = Limits(address_at_once=1)
     first = assistants.call("generate", GENERATE)
-    assert scene.reader.job(first["structuredContent"]["job_id"]).address == client_ip_hash("198.51.100.1")
+    assert harness.reader.job(first["structuredContent"]["job_id"]).address == client_ip_hash("198.51.100.1")
     again = assistants.call("generate", GENERATE)
     assert again["isError"]
     assert "limit" in again["content"][0]["text"]
@@ -218,33 +220,33 @@ def test_each_assistant_counts_for_its_own_address(assistants: Assistants, scene
     assert not assistants.call("generate", GENERATE, address="203.0.113.9")["isError"]
 
 
-def test_an_own_key_pays_for_an_assistants_job(assistants: Assistants, scene: Scene, service: Service) -> None:
+def test_an_own_key_pays_for_an_assistants_job(assistants: Assistants, harness: Harness, service: ScriptedApi) -> None:
     """The same header as for any other program."""
-    answer = assistants.call("generate", GENERATE, headers={KEY_HEADER: "visitor-key-AAAA"})
-    job = scene.wait(answer["structuredContent"]["job_id"], "queued")
+    response = assistants.call("generate", GENERATE, headers={KEY_HEADER: "visitor-key-AAAA"})
+    job = harness.wait(response["structuredContent"]["job_id"], "queued")
     assert job.key_fingerprint is not None
     posted = service.server.requests_for("POST", f"/v1/models/{MODEL_ID}")
     assert [seen.header("authorization") for seen in posted] == ["Bearer visitor-key-AAAA"]
 
 
-def test_a_closed_page_is_closed_to_assistants(assistants: Assistants, scene: Scene) -> None:
+def test_a_closed_page_is_closed_to_assistants(assistants: Assistants, harness: Harness) -> None:
     """Who has a login is that person here, too; who has none does not even see the tools."""
     assert assistants.ask("tools/list", closed=True) == 401
-    answer = assistants.call("generate", GENERATE, closed=True, auth=("alice", "wonderland"))
-    assert scene.reader.job(answer["structuredContent"]["job_id"]).visitor_id == person_id("login", "alice")
+    response = assistants.call("generate", GENERATE, closed=True, auth=("alice", "wonderland"))
+    assert harness.reader.job(response["structuredContent"]["job_id"]).visitor_id == person_id("login", "alice")
 
 
-def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, scene: Scene) -> None:
+def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, harness: Harness) -> None:
     """It spends somebody's money; where the price is not known, that is said."""
 
     def told() -> str:
         return str(assistants.ask("tools/list")["tools"][0]["description"])
 
-    scene.guard.prices.clear()
+    harness.guard.prices.clear()
     assert "real money; how much is not known" in told()
-    scene.guard.learn_price(MODEL_ID, 0.03, None)
+    harness.guard.learn_price(MODEL_ID, 0.03, None)
     assert "real money, at most about 0.12 USD" in told()
-    scene.guard.learn_price(MODEL_ID, 0.03, "second")
+    harness.guard.learn_price(MODEL_ID, 0.03, "second")
     assert "real money; how much is not known" in told()
 
 
@@ -252,8 +254,8 @@ def test_an_assistant_with_a_key_of_its_own_is_not_told_that_it_is_free(app: App
     """The page's sandbox is free, and the key is not."""
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     headers = {"Accept": "application/json, text/event-stream", KEY_HEADER: "visitor-key-AAAA"}
-    answer = requests.post(f"{app.url}{tools.PATH}/", json=message, headers=headers, timeout=10)
-    told = json.loads(answer.text.split("data: ")[-1])["result"]["tools"][0]["description"]
+    response = requests.post(f"{app.url}{tools.PATH}/", json=message, headers=headers, timeout=10)
+    told = json.loads(response.text.split("data: ")[-1])["result"]["tools"][0]["description"]
     assert "real money" in told
     assert "costs nothing" not in told
 
@@ -265,8 +267,11 @@ def test_what_breaks_inside_is_not_told_to_assistants(assistants: Assistants, mo
         raise ValueError("a secret")
 
     monkeypatch.setattr(Endpoints, "job", broken)
-    answer = assistants.call("job", {"job_id": "0" * 32})
-    assert (answer["isError"], answer["content"][0]["text"]) == (True, "Something went wrong here; it is in the log.")
+    response = assistants.call("job", {"job_id": "0" * 32})
+    assert (response["isError"], response["content"][0]["text"]) == (
+        True,
+        "Something went wrong here; it is in the log.",
+    )
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,10 +158,10 @@ def test_the_answer_says_that_it_is_https(site: Site) -> None:
     """A browser that came by https never comes by http again."""
     caller = site.connect()
     caller.request("GET", "/studio/")
-    answer = caller.getresponse()
-    assert answer.status == 200
-    assert "max-age" in str(answer.headers["strict-transport-security"])
-    assert "Secure" in str(answer.headers["set-cookie"])
+    response = caller.getresponse()
+    assert response.status == 200
+    assert "max-age" in str(response.headers["strict-transport-security"])
+    assert "Secure" in str(response.headers["set-cookie"])
 
 
 @pytest.mark.parametrize("directly", [False, True], ids=["through nginx", "past nginx"])

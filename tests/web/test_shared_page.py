@@ -21,7 +21,7 @@ import requests
 
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
 from dreamina_ui.web.i18n.translate import translate
-from tests.support.bad_server import Answer, json_answer
+from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.browser import ScriptedApp, Visitor, read_events, wait_for
 from tests.support.harness import SUBMIT, png
 
@@ -77,10 +77,10 @@ class Recording(requests.Session):
         self.told: list[tuple[str, bytes]] = []
 
     def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
-        answer = super().send(request, **more)
-        heads = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
-        self.told.append((str(request.url), heads.encode() + answer.content))
-        return answer
+        response = super().send(request, **more)
+        heads = "\n".join(f"{name}: {value}" for name, value in response.headers.items())
+        self.told.append((str(request.url), heads.encode() + response.content))
+        return response
 
 
 # --- no secret leaves
@@ -173,15 +173,15 @@ def _let_jobs_fail_with_the_token_in_every_reason(shared: ScriptedApp, visitor: 
     job = _press(visitor, "failed", "fails at the service")
     visitor.http.post(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}/fetch-again", json={}, timeout=10)
     refusal = {"error_code": 422001, "error_message": said, "detail": [{"msg": said, TOKEN: said}]}
-    service.accept(json_answer(refusal, 422))
+    service.accept(json_response(refusal, 422))
     _press(visitor, "failed", "is refused")
-    service.accept(Answer(raw=f"HTTP/1.1 {TOKEN} OK\r\n{TOKEN}\r\n\r\n".encode()))
+    service.accept(ScriptedResponse(raw=f"HTTP/1.1 {TOKEN} OK\r\n{TOKEN}\r\n\r\n".encode()))
     job = _press(visitor, "submit_unclear", "is answered with noise")
     for request_id in (TOKEN, f"../{TOKEN}"):  # people paste the wrong thing
         body = {"request_id": request_id}
         visitor.http.post(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}/attach", json=body, timeout=10)
     visitor.http.post(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}/put-aside", json={}, timeout=10)
-    service.accept(Answer(302, b"", {"Location": f"{shared.server.url}/elsewhere"}))
+    service.accept(ScriptedResponse(302, b"", {"Location": f"{shared.server.url}/elsewhere"}))
     _press(visitor, "submit_unclear", "is sent elsewhere")
     too_long = visitor.press(prompt="x" * 801)
     assert too_long["success"] is False
@@ -193,8 +193,8 @@ def _cancel(shared: ScriptedApp, visitor: Visitor) -> None:
     job = _press(visitor, "queued", "is taken back")
     service.cancel({"outcome": "cancelled", "status": "cancelled", "note": TOKEN})
     service.status("cancelled")
-    answer = visitor.http.post(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}/cancel", timeout=10)
-    assert answer.json()["state"] == "cancelled"
+    response = visitor.http.post(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}/cancel", timeout=10)
+    assert response.json()["state"] == "cancelled"
 
 
 def _use_the_library(visitor: Visitor, done: dict[str, Any]) -> None:
@@ -234,8 +234,8 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: ScriptedApp) -> None
     url, server = shared.app.url, shared.server
     names = [f"crowd-{number}" for number in range(CROWD)]
     for name in names:
-        server.script(f"/v1/requests/{name}/status", json_answer({"status": "in_queue"}))
-    server.script(f"POST {SUBMIT}", *[json_answer({"request_id": name}) for name in names])
+        server.script(f"/v1/requests/{name}/status", json_response({"status": "in_queue"}))
+    server.script(f"POST {SUBMIT}", *[json_response({"request_id": name}) for name in names])
     before = len(server.requests_for("POST", SUBMIT))
     template = Visitor(shared.app)
     gate = threading.Barrier(CROWD)
@@ -256,7 +256,7 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: ScriptedApp) -> None
     assert requests.get(f"{url}/readyz", timeout=10).status_code == 200
     assert len(server.requests_for("POST", SUBMIT)) == before + AT_ONCE
     for name in names:
-        server.script(f"/v1/requests/{name}/status", json_answer({"status": "cancelled"}))
+        server.script(f"/v1/requests/{name}/status", json_response({"status": "cancelled"}))
     wait_for(lambda: _metric(shared, 'dreamina_jobs{state="queued"}') == 0)
 
 
@@ -269,8 +269,8 @@ def _metric(shared: ScriptedApp, name: str) -> float:
 def test_numbers_are_not_for_strangers(shared: ScriptedApp) -> None:
     """What the owner spends is nobody else's business."""
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer ä"}):
-        answer = requests.get(f"{shared.app.url}/metrics", headers=_latin(headers), timeout=10)
-        assert (answer.status_code, "dreamina_" in answer.text) == (401, False)
+        response = requests.get(f"{shared.app.url}/metrics", headers=_latin(headers), timeout=10)
+        assert (response.status_code, "dreamina_" in response.text) == (401, False)
 
 
 def _latin(headers: dict[str, str]) -> dict[str, bytes]:
@@ -284,12 +284,14 @@ def test_a_stop_in_full_flight_is_quick_and_loses_nothing(shared: ScriptedApp) -
     """A restart must not wait for a silent service, a slow file or an open page, and must not pay twice."""
     app = shared.app
     saving = shared.service("stop-saving")
-    slow = saving.file("slow.png", Answer(200, png(), {"Content-Type": "image/png"}, piece_bytes=1, piece_pause_s=0.5))
+    slow = saving.file(
+        "slow.png", ScriptedResponse(200, png(), {"Content-Type": "image/png"}, piece_bytes=1, piece_pause_s=0.5)
+    )
     saving.completes(slow)
     watcher = Visitor(app)
     _press(watcher, "saving", "slowly fetched")
     hanging = shared.service("stop-hanging")
-    hanging.accept(Answer(silent=True))
+    hanging.accept(ScriptedResponse(silent=True))
     visitor = Visitor(app)
     posts = hanging.posts
     _press(visitor, "submitting", "never answered")

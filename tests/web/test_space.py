@@ -13,7 +13,7 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.i18n.translate import languages, translate
-from tests.support.harness import MODEL_ID, Scene
+from tests.support.harness import MODEL_ID, Harness
 
 ACCESS = Permissions(is_shared=False)
 
@@ -34,16 +34,16 @@ def test_only_a_space_is_said_to_forget(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert not read_settings().keeps_data
 
 
-def test_a_page_that_forgets_says_so(scene: Scene) -> None:
+def test_a_page_that_forgets_says_so(harness: Harness) -> None:
     """Who is told beforehand downloads in time."""
     model = load_models()[MODEL_ID]
-    endpoints = Endpoints(scene.services, scene.presenter, ACCESS)
-    page, launch = build_page(scene.models, model, ACCESS, endpoints, uses_sandbox=False, keeps_data=False)
+    endpoints = Endpoints(harness.services, harness.presenter, ACCESS)
+    page, launch = build_page(harness.models, model, ACCESS, endpoints, uses_sandbox=False, keeps_data=False)
     assert "forgetful-banner" in _ids(page)
     for language in languages():
         told = launch["i18n"].translations[language]["ui_forgetful_banner"]
         assert told == translate(language, "forgetful_banner")
-    page, _ = build_page(scene.models, model, ACCESS, endpoints, uses_sandbox=False)
+    page, _ = build_page(harness.models, model, ACCESS, endpoints, uses_sandbox=False)
     assert "forgetful-banner" not in _ids(page)
 
 

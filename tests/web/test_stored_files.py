@@ -53,7 +53,7 @@ def test_a_stored_file_is_answered_like_a_file_on_the_disk(
     headers = {"Range": requested} if requested else {}
     ours = client.request(method, "/ours", headers=headers)
     theirs = client.request(method, "/starlettes", headers=headers)
-    boundaries = [answer.headers["content-type"].partition("boundary=")[2] for answer in (ours, theirs)]
+    boundaries = [response.headers["content-type"].partition("boundary=")[2] for response in (ours, theirs)]
     assert ours.status_code == theirs.status_code
     assert {name: value.replace(boundaries[0] or "none", "b") for name, value in ours.headers.items()} == {
         name: value.replace(boundaries[1] or "none", "b") for name, value in theirs.headers.items()

@@ -22,7 +22,7 @@ from dreamina_ui.web.auth.visitor import person_id
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.routes.login import build_login_routes
-from tests.support.harness import MODEL_ID, Scene
+from tests.support.harness import MODEL_ID, Harness
 from tests.web.gradio_page.test_login_page import tell
 
 SECRET = "the-secret-of-the-space"
@@ -30,7 +30,7 @@ SPACE = {"SYSTEM": "spaces", "SPACE_ID": "me/dreamina", "OAUTH_CLIENT_ID": "id"}
 
 
 @pytest.fixture
-def space(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Callable[..., TestClient]:
+def space(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> Callable[..., TestClient]:
     """The page with Gradio's own sign-in, as on a Space; `/who` tells who asks."""
     for name, value in SPACE.items():
         monkeypatch.setenv(name, value)
@@ -39,8 +39,8 @@ def space(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Callable[..., TestCl
         monkeypatch.setattr(gradio.oauth, f"OAUTH_{name}", value)
     monkeypatch.setattr(gradio.oauth, "OPENID_PROVIDER_URL", "https://huggingface.co")
     access = Permissions(is_shared=True, owners=["olga"], uses_hugging_face=True)
-    endpoints = Endpoints(scene.services, scene.presenter, access)
-    page, _ = build_page(scene.models, scene.models[MODEL_ID], access, endpoints, uses_sandbox=False)
+    endpoints = Endpoints(harness.services, harness.presenter, access)
+    page, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     routes = [Route("/who", tell(access)), *build_login_routes(Authenticator(access))]
     app = App.create_app(page, app_kwargs={"routes": routes})
     assert all(each.fn is None or each.api_name for each in page.fns.values() if each.api_visibility == "public")
@@ -61,8 +61,8 @@ def signed(name: str, number: str, secret: str = SECRET, lasts_s: float = 3600) 
 
 def test_a_signed_session_is_a_visitor_by_number(space: Callable[..., TestClient]) -> None:
     """The same person on every device, and not whoever takes over a name that was given up."""
-    phone, desk = space(signed("anna", "7")), space(signed("anna-renamed", "7"))
-    assert phone.get("/who").json()["visitor"] == desk.get("/who").json()["visitor"] == person_id("hugging face", "7")
+    phone, runner = space(signed("anna", "7")), space(signed("anna-renamed", "7"))
+    assert phone.get("/who").json()["visitor"] == runner.get("/who").json()["visitor"] == person_id("hugging face", "7")
     assert space(signed("anna", "8")).get("/who").json()["visitor"] == person_id("hugging face", "8")
     assert phone.get("/who").json()["scope"] == person_id("hugging face", "7")
     assert "anna" in phone.get("/dreamina/sign-in").text

@@ -40,8 +40,8 @@ from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
-from tests.support.harness import MODEL_ID, Clock, Scene
-from tests.support.library_rows import Shelf
+from tests.support.harness import MODEL_ID, Clock, Harness
+from tests.support.library_rows import LibraryRows
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_login_page import Browse, tell
 from tests.web.gradio_page.test_page import OpenPage, press_generate
@@ -112,12 +112,12 @@ def test_signing_out_forgets_the_key_of_the_login(browse: Browse, forgotten_keys
 
 def test_a_login_is_the_same_visitor_on_every_device(browse: Browse) -> None:
     """Begun at the desk, looked at on the phone."""
-    desk, phone, other = browse(), browse("203.0.113.7"), browse()
-    for browser, login in ((desk, ALICE), (phone, ALICE), (other, BOB)):
+    runner, phone, other = browse(), browse("203.0.113.7"), browse()
+    for browser, login in ((runner, ALICE), (phone, ALICE), (other, BOB)):
         browser.get("/")
         sign_in(browser, login)
     assert (
-        desk.get("/").json()
+        runner.get("/").json()
         == phone.get("/").json()
         == {"scope": person_id("login", "alice")} | {"visitor": person_id("login", "alice")}
     )
@@ -193,50 +193,50 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
         yield running
 
 
-def test_every_route_is_closed(closed: AppProcess, scene: Scene) -> None:
+def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     """Gradio's own login leaves the heartbeat, `/cancel` and others open; this one nothing but itself."""
     access = Permissions(is_shared=True)
-    endpoints = Endpoints(scene.services, scene.presenter, access)
-    page, _ = build_page(scene.models, scene.models[MODEL_ID], access, endpoints, uses_sandbox=False)
-    shelf = Shelf(scene.folder)
-    ours = build_job_routes(scene.services, scene.presenter, access)
-    ours += build_library_routes(scene.reader, scene.presenter, shelf.library, access, scene.clock)
-    batches = BatchStore(scene.ledger, scene.moderation, scene.clock)
-    dispatcher = Dispatcher(scene.services, batches)
-    ours += build_batch_routes(scene.services, scene.presenter, batches, dispatcher, access)
-    ours += build_key_routes(scene.api_keys, scene.accounts, access)
-    ours += build_admin_routes(scene.spending, scene.moderation, access, can_sign_in=True)
+    endpoints = Endpoints(harness.services, harness.presenter, access)
+    page, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
+    rows = LibraryRows(harness.folder)
+    ours = build_job_routes(harness.services, harness.presenter, access)
+    ours += build_library_routes(harness.reader, harness.presenter, rows.library, access, harness.clock)
+    batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
+    dispatcher = Dispatcher(harness.services, batches)
+    ours += build_batch_routes(harness.services, harness.presenter, batches, dispatcher, access)
+    ours += build_key_routes(harness.api_keys, harness.accounts, access)
+    ours += build_admin_routes(harness.spending, harness.moderation, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
     found: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}
-    for route in walk(routes):
+    for route in read_all_pages(routes):
         for method in getattr(route, "methods", None) or {"GET"}:
             found.add((method, re.sub(r"\{[^}]*\}", "x", route.path)))
     assert len(found) > 60
     session = requests.Session()
     for method, path in sorted(found):
         if path not in PUBLIC_PATHS:
-            answer = session.request(method, closed.url + path, timeout=10, allow_redirects=False)
-            gone = path.startswith(("/gradio_api/", "/monitoring")) and answer.status_code == 404  # shut for all
+            response = session.request(method, closed.url + path, timeout=10, allow_redirects=False)
+            gone = path.startswith(("/gradio_api/", "/monitoring")) and response.status_code == 404  # shut for all
             expected = 303 if (method, path) in (("GET", "/"), ("GET", "/dreamina/owner")) else 401
-            assert gone or answer.status_code == expected, (method, path, answer.status_code)
+            assert gone or response.status_code == expected, (method, path, response.status_code)
     assert session.get(f"{closed.url}/{asset_path('sign-in.css')}", timeout=10).status_code == 200
-    shelf.ledger.close()
+    rows.ledger.close()
 
 
 def test_only_a_signature_opens_a_picture_on_a_closed_page(closed: AppProcess) -> None:
     """The service has no name and no password; a wrong signature is told nothing."""
-    answer = requests.get(f"{closed.url}/dreamina/inputs/1/{'0' * 64}/x/x.png", timeout=10)
-    assert answer.status_code == 404
+    response = requests.get(f"{closed.url}/dreamina/inputs/1/{'0' * 64}/x/x.png", timeout=10)
+    assert response.status_code == 404
     for path in ("prices", "given/look", "given/link", "given/x.webp", "inputs"):
         assert requests.get(f"{closed.url}/dreamina/{path}", timeout=10).status_code == 401, path
 
 
-def walk(routes: Any) -> Iterator[Any]:
+def read_all_pages(routes: Any) -> Iterator[Any]:
     """Every route, those of routers within included."""
     for route in routes:
         inner = getattr(route, "original_router", None)  # FastAPI's, kept as it was included
         if inner:
-            yield from walk(inner.routes)
+            yield from read_all_pages(inner.routes)
         elif hasattr(route, "path"):
             yield route
 
@@ -270,18 +270,18 @@ def test_a_balancer_needs_no_login(closed: AppProcess, path: str) -> None:
 
 def test_one_person_on_two_devices_beside_another(closed: AppProcess, open_page: OpenPage) -> None:
     """The whole way through real browsers: form, press, card, stream, picture, sign out."""
-    desk, other = (open_page(closed, lambda page, who=who: enter(page, closed, who)) for who in (ALICE, BOB))
-    picture = press_generate(desk, "seen on both").locator("img")
+    runner, other = (open_page(closed, lambda page, who=who: enter(page, closed, who)) for who in (ALICE, BOB))
+    picture = press_generate(runner, "seen on both").locator("img")
     expect(picture).to_be_visible()
     press_generate(other, "bob's")
     expect(other.locator("li.job .prompt")).to_have_text(["bob's"])
     assert other.request.get(str(picture.get_attribute("src"))).status == 404
     phone = requests.get(f"{closed.url}/dreamina/jobs", auth=ALICE, timeout=10)
     assert "seen on both" in [job["prompt"] for job in phone.json()]
-    desk.locator("#account a").click()
-    desk.get_by_role("button", name=translate("en", "sign_out")).click()
-    expect(desk.get_by_label(translate("en", "sign_in_password"))).to_be_visible()
-    assert desk.request.get(f"{closed.url}/dreamina/jobs").status == 401
+    runner.locator("#account a").click()
+    runner.get_by_role("button", name=translate("en", "sign_out")).click()
+    expect(runner.get_by_label(translate("en", "sign_in_password"))).to_be_visible()
+    assert runner.request.get(f"{closed.url}/dreamina/jobs").status == 401
 
 
 def enter(page: Page, app: AppProcess, login: tuple[str, str]) -> None:

@@ -17,9 +17,9 @@ from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.routes.admin import build_admin_routes
-from tests.support.bad_server import Answer
+from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
-from tests.support.harness import INPUTS, MODEL_ID, Scene, Service
+from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import OpenPage
 
@@ -33,25 +33,25 @@ CONTROLS: dict[str, Any] = {
 
 
 @pytest.fixture
-def owner(scene: Scene, service: Service) -> Iterator[TestClient]:
+def owner(harness: Harness, service: ScriptedApi) -> Iterator[TestClient]:
     """The owner, at the machine itself, without a page."""
-    service.accept(Answer(silent=True))
-    scene.start()
-    routes = build_admin_routes(scene.spending, scene.moderation, Permissions(is_shared=False), can_sign_in=False)
+    service.accept(ScriptedResponse(silent=True))
+    harness.start()
+    routes = build_admin_routes(harness.spending, harness.moderation, Permissions(is_shared=False), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
 
-def test_each_control_does_what_it_says(owner: TestClient, scene: Scene) -> None:
+def test_each_control_does_what_it_says(owner: TestClient, harness: Harness) -> None:
     """The answer is the overview afterwards: what the page shows is what holds."""
 
     def change(control: str, **body: Any) -> Any:
-        answer = owner.post(f"/dreamina/owner/{control}", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = owner.post(f"/dreamina/owner/{control}", json=body)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def press() -> None:
-        scene.jobs.generate(MODEL_ID, INPUTS, visitor_id="a" * 32)
+        harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="a" * 32)
 
     assert change("words", words=["fox"])["rules"]["words"] == ["fox"]
     with pytest.raises(BlockedWordError):
@@ -83,24 +83,24 @@ def test_each_control_does_what_it_says(owner: TestClient, scene: Scene) -> None
     ],
 )  # fmt: skip
 def test_a_wrong_wish_is_named_and_changes_nothing(
-    owner: TestClient, scene: Scene, control: str, body: Any, field: str
+    owner: TestClient, harness: Harness, control: str, body: Any, field: str
 ) -> None:
     """A slip is told, not guessed at."""
-    answer = owner.post(f"/dreamina/owner/{control}", json=body)
-    assert answer.status_code == 422
-    assert field in answer.json()["message"]
-    overview = scene.spending.dashboard()
+    response = owner.post(f"/dreamina/owner/{control}", json=body)
+    assert response.status_code == 422
+    assert field in response.json()["message"]
+    overview = harness.spending.dashboard()
     assert overview.rules == type(overview.rules)((), (), ())
-    assert scene.spending.limits() == Limits()
+    assert harness.spending.limits() == Limits()
 
 
-def test_another_sites_page_presses_no_switch(owner: TestClient, scene: Scene) -> None:
+def test_another_sites_page_presses_no_switch(owner: TestClient, harness: Harness) -> None:
     """The owner's browser may be on any site."""
     elsewhere = {"Sec-Fetch-Site": "cross-site"}
     assert owner.get("/dreamina/owner/overview", headers=elsewhere).status_code == 403
     for control, body in CONTROLS.items():
         assert owner.post(f"/dreamina/owner/{control}", json=body, headers=elsewhere).status_code == 403
-    assert scene.spending.dashboard().rules.stops == ()
+    assert harness.spending.dashboard().rules.stops == ()
 
 
 def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
@@ -112,17 +112,17 @@ def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
     told += [
         stranger.post(f"{shared.url}/dreamina/owner/{path}", json=body, timeout=10) for path, body in CONTROLS.items()
     ]
-    assert [answer.status_code for answer in told] == [403] * 5
-    assert {tuple(answer.json()) for answer in told} == {("message",)}
+    assert [response.status_code for response in told] == [403] * 5
+    assert {tuple(response.json()) for response in told} == {("message",)}
     assert stranger.get(f"{shared.url}/dreamina/left", timeout=10).json()["is_owner"] is False
     assert Visitor(shared).press()["success"]
     wrong = {"Host": "pictures.example"}
     assert requests.get(f"{shared.url}/dreamina/owner/overview", headers=wrong, timeout=10).status_code == 403
 
 
-def test_without_a_password_there_is_no_way_in(scene: Scene) -> None:
+def test_without_a_password_there_is_no_way_in(harness: Harness) -> None:
     """And none is promised."""
-    routes = build_admin_routes(scene.spending, scene.moderation, Permissions(is_shared=True), can_sign_in=False)
+    routes = build_admin_routes(harness.spending, harness.moderation, Permissions(is_shared=True), can_sign_in=False)
     with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         assert client.get("/dreamina/owner").status_code == 403
 

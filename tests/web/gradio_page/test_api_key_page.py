@@ -16,22 +16,22 @@ from starlette.requests import HTTPConnection
 
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
-from tests.support.bad_server import Misbehaving, json_answer
+from tests.support.bad_server import BadServer, json_response
 from tests.support.browser import SMALL, AppProcess, Visitor, last_event, wait_for
-from tests.support.harness import MODEL_ID, SUBMIT, Service
+from tests.support.harness import MODEL_ID, SUBMIT, ScriptedApi
 
 KEY = "rc-MARKED-key-of-visitor-9XYZ"
 OTHER_KEY = "rc-OTHER-key-of-visitor-7ABC"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Misbehaving]:
-    with Misbehaving() as running:
+def server() -> Iterator[BadServer]:
+    with BadServer() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def keyed_app(tmp_path_factory: pytest.TempPathFactory, server: Misbehaving) -> Iterator[AppProcess]:
+def keyed_app(tmp_path_factory: pytest.TempPathFactory, server: BadServer) -> Iterator[AppProcess]:
     """An app without a token of its owner, behind a proxy, which asks every visitor for their own and logs all."""
     settings = {"DREAMINA_REQUIRE_OWN_KEY": "1", "DREAMINA_LOG_LEVEL": "DEBUG", "RUNCOMFY_API_BASE_URL": server.url}
     with AppProcess(tmp_path_factory.mktemp("keyed"), **settings, DREAMINA_TRUSTED_PROXIES="127.0.0.1") as running:
@@ -53,7 +53,7 @@ def finished(visitor: Visitor, request_id: str) -> dict[str, Any]:
     return found
 
 
-def test_without_a_key_nothing_is_sent(keyed_app: AppProcess, server: Misbehaving) -> None:
+def test_without_a_key_nothing_is_sent(keyed_app: AppProcess, server: BadServer) -> None:
     """The owner said so; who presses reads what to do, in their language, and so does a program."""
     visitor = Visitor(keyed_app)
     before = len(server.requests)
@@ -65,9 +65,9 @@ def test_without_a_key_nothing_is_sent(keyed_app: AppProcess, server: Misbehavin
     assert len(server.requests) == before
 
 
-def test_the_key_is_in_nothing_but_the_calls_to_the_api(keyed_app: AppProcess, server: Misbehaving) -> None:
+def test_the_key_is_in_nothing_but_the_calls_to_the_api(keyed_app: AppProcess, server: BadServer) -> None:
     """Whatever is searched, by a visitor, by the owner or by a thief of the disk: it is not there."""
-    service = Service(server, "r-marked")
+    service = ScriptedApi(server, "r-marked")
     service.completes(service.picture("marked.png"))
     visitor = Visitor(keyed_app)
     given = give(visitor, KEY)
@@ -81,19 +81,19 @@ def test_the_key_is_in_nothing_but_the_calls_to_the_api(keyed_app: AppProcess, s
         http.post(f"{url}/dreamina/key", data=f'{{"key": "{KEY}', timeout=10),
         http.post(f"{url}/dreamina/key", json={"key": [KEY]}, timeout=10),
     ]
-    assert {answer.status_code for answer in refused} == {422}
-    answers = refused + [given] + [
+    assert {response.status_code for response in refused} == {422}
+    responses = refused + [given] + [
         http.get(url + path, timeout=10)
         for path in (
             "/", "/config", "/gradio_api/info", "/dreamina/key", "/dreamina/jobs", "/dreamina/events", "/dreamina/left",
             f"/dreamina/jobs/{job['job_id']}", "/dreamina/library", "/dreamina/library/usage", "/dreamina/library/zip",
         )
     ]  # fmt: skip
-    assert {answer.status_code for answer in answers} == {200, 422}
-    for answer in answers:
-        assert KEY not in answer.text + str(answer.headers), answer.url
-        if answer.headers.get("content-type") == "application/zip":
-            with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+    assert {response.status_code for response in responses} == {200, 422}
+    for response in responses:
+        assert KEY not in response.text + str(response.headers), response.url
+        if response.headers.get("content-type") == "application/zip":
+            with zipfile.ZipFile(io.BytesIO(response.content)) as packed:
                 assert not any(KEY.encode() in packed.read(name) for name in packed.namelist())
     for path in keyed_app.data.parent.rglob("*"):  # the ledger, the files, and all that was logged
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
@@ -103,12 +103,12 @@ def test_the_key_is_in_nothing_but_the_calls_to_the_api(keyed_app: AppProcess, s
     assert all(seen.header("authorization") == f"Bearer {KEY}" for seen in carriers)
 
 
-def test_two_visitors_pay_each_for_themselves(keyed_app: AppProcess, server: Misbehaving) -> None:
+def test_two_visitors_pay_each_for_themselves(keyed_app: AppProcess, server: BadServer) -> None:
     """Two browsers with two keys meet neither at the service nor here."""
     visitors = {"r-first": (Visitor(keyed_app), KEY), "r-second": (Visitor(keyed_app), OTHER_KEY)}
     for request_id, (visitor, key) in visitors.items():
         assert give(visitor, key).status_code == 200
-        service = Service(server, request_id)
+        service = ScriptedApi(server, request_id)
         service.completes()
         assert visitor.press(prompt=request_id)["success"]
         finished(visitor, request_id)
@@ -118,7 +118,7 @@ def test_two_visitors_pay_each_for_themselves(keyed_app: AppProcess, server: Mis
     assert [state(visitor)["hint"] for visitor, _ in visitors.values()] == ["9XYZ", "7ABC"]
 
 
-def test_a_removed_key_is_gone_and_a_lost_one_is_missed(keyed_app: AppProcess, server: Misbehaving) -> None:
+def test_a_removed_key_is_gone_and_a_lost_one_is_missed(keyed_app: AppProcess, server: BadServer) -> None:
     """Who believes to pay themselves is never let pay with the owner's money, nor the other way round."""
     visitor = Visitor(keyed_app)
     assert give(visitor, "rc-short-lived").status_code == 200
@@ -158,9 +158,9 @@ def test_a_key_serves_only_the_login_that_gave_it() -> None:
     assert session(ann) == session(access.sessions.create("ann"))
 
 
-def test_a_program_gives_its_key_with_the_call(keyed_app: AppProcess, server: Misbehaving) -> None:
+def test_a_program_gives_its_key_with_the_call(keyed_app: AppProcess, server: BadServer) -> None:
     """It has no browser session; the header serves its job, and nobody else's press."""
-    service = Service(server, "r-program")
+    service = ScriptedApi(server, "r-program")
     service.completes()
     client = Client(keyed_app.url, headers={"X-RunComfy-Token": "rc-program-key"}, verbose=False)
     job = client.predict("a fox", SMALL, 0.5, True, api_name="/generate")
@@ -172,10 +172,10 @@ def test_a_program_gives_its_key_with_the_call(keyed_app: AppProcess, server: Mi
     )
 
 
-def test_a_wrong_key_is_told_and_not_kept(keyed_app: AppProcess, server: Misbehaving) -> None:
+def test_a_wrong_key_is_told_and_not_kept(keyed_app: AppProcess, server: BadServer) -> None:
     """At once, without a press; and nobody can try keys without end. Last here: it uses up this machine's tries."""
     honest = server.default
-    server.default = json_answer({"error_code": 401001, "message": "no"}, 401)
+    server.default = json_response({"error_code": 401001, "message": "no"}, 401)
     try:
         visitor = Visitor(keyed_app)
         refused = give(visitor, "rc-wrong")

@@ -88,9 +88,9 @@ def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, ope
     strip.get_by_role("button", name=translate("en", "batch_pause"), exact=True).press("Enter")
     go_on = strip.get_by_role("button", name=translate("en", "batch_continue"))
     expect(go_on).to_be_focused()
-    (route, answer) = late[0]
+    (route, response) = late[0]
     with page.expect_request_finished(lambda request: bool(LOOK.search(request.url)) and not request.failure):
-        route.fulfill(response=answer)
+        route.fulfill(response=response)
     with page.expect_response(LOOK):
         page.evaluate("void dreamina.batch.look()")
     expect(strip).to_contain_text(translate("en", "batch_paused"))

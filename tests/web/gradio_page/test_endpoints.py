@@ -189,9 +189,9 @@ def test_bad_input_is_an_error_that_names_the_field(app: AppProcess, place: int,
     before = app.count_jobs()
     data = [json.dumps(each) for each in GOOD]
     data[place] = value
-    name, answer = last_event(app, "generate", f'{{"data": [{", ".join(data)}]}}')
+    name, response = last_event(app, "generate", f'{{"data": [{", ".join(data)}]}}')
     assert name == "error"
-    assert answer["error"].startswith(f"{field}: ")
+    assert response["error"].startswith(f"{field}: ")
     assert app.count_jobs() == before
 
 
@@ -230,10 +230,10 @@ def test_too_few_or_too_many_values_are_an_error_that_names_them(
 ) -> None:
     """What is dropped in silence is paid for all the same; nobody has to guess what is missing."""
     before = app.count_jobs()
-    event, answer = last_event(app, name, f'{{"data": {data}}}')
+    event, response = last_event(app, name, f'{{"data": {data}}}')
     assert event == "error"
-    assert text in answer["error"]
-    assert f"/gradio_api/call/v2/{name}" in answer["error"]
+    assert text in response["error"]
+    assert f"/gradio_api/call/v2/{name}" in response["error"]
     assert app.count_jobs() == before
 
 
@@ -261,9 +261,9 @@ def test_a_call_by_wrong_names_is_told_where_the_names_are(app: AppProcess) -> N
 def test_the_pages_own_press_with_bad_values_makes_no_job(app: AppProcess, bad: dict[str, Any], field: str) -> None:
     """The page's limits hold for those, too, who go around the page."""
     before = app.count_jobs()
-    answer = Visitor(app).press(**bad)
-    assert not answer["success"]
-    assert f"({field})" in answer["message"]
+    response = Visitor(app).press(**bad)
+    assert not response["success"]
+    assert f"({field})" in response["message"]
     assert app.count_jobs() == before
 
 
@@ -272,8 +272,8 @@ def test_a_press_without_a_cookie_is_refused(app: AppProcess) -> None:
     nobody = Visitor(app)
     nobody.http.cookies.clear()
     before = app.count_jobs()
-    answer = nobody.press()
-    assert (answer["success"], answer["message"]) == (False, translate("en", "error_no_cookie"))
+    response = nobody.press()
+    assert (response["success"], response["message"]) == (False, translate("en", "error_no_cookie"))
     assert app.count_jobs() == before
 
 
@@ -311,12 +311,12 @@ def _all_accepted(outputs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def test_a_file_is_the_original_that_the_object_tells_of(picture: dict[str, Any]) -> None:
     """Size, sum and format can be checked without trust."""
-    answer = requests.get(picture["original_url"], timeout=10)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-    assert (len(answer.content), hashlib.sha256(answer.content).hexdigest()) == (
+    response = requests.get(picture["original_url"], timeout=10)
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
+    assert (len(response.content), hashlib.sha256(response.content).hexdigest()) == (
         picture["size_bytes"], picture["sha256"],
     )  # fmt: skip
-    with Image.open(io.BytesIO(answer.content)) as image:
+    with Image.open(io.BytesIO(response.content)) as image:
         assert (
             (*image.size, image.format)
             == (picture["width"], picture["height"], picture["format"])
@@ -415,5 +415,5 @@ def test_a_programs_job_id_opens_that_job_and_nothing_else(shared: AppProcess) -
 def test_the_event_stream_ends_when_nothing_runs(app: AppProcess) -> None:
     """A page that waits for nothing holds no connection."""
     visitor = Visitor(app)
-    with visitor.http.get(f"{app.url}/dreamina/events", stream=True, timeout=10) as answer:
-        assert [name for name, _ in read_events(answer)] == ["rest"]
+    with visitor.http.get(f"{app.url}/dreamina/events", stream=True, timeout=10) as response:
+        assert [name for name, _ in read_events(response)] == ["rest"]

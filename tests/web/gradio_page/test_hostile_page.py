@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, Page, expect
 from dreamina_ui.media.embedded_metadata import with_settings
 from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.web.i18n.translate import translate
-from tests.support.bad_server import json_answer
+from tests.support.bad_server import json_response
 from tests.support.browser import ScriptedApp
 from tests.support.harness import png
-from tests.support.library_rows import NOON, Shelf
+from tests.support.library_rows import NOON, LibraryRows
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_library_page import DROP, dialog_button, filter_by, go_to_library, note, tiles
 from tests.web.gradio_page.test_page import SMALL_DRAFT, await_form, card, expect_state, press_generate, prompt_box
@@ -37,7 +37,7 @@ def payload(name: str) -> str:
 
 
 @pytest.fixture
-def page(browser: Browser, stocked: ScriptedApp) -> Iterator[Page]:
+def page(browser: Browser, library_app: ScriptedApp) -> Iterator[Page]:
     """A page opened by a hostile link, without its policy: a script that got in would run."""
     visitor = browser.new_context(locale="en-US", bypass_csp=True)
     visitor.set_default_timeout(20_000)
@@ -45,7 +45,7 @@ def page(browser: Browser, stocked: ScriptedApp) -> Iterator[Page]:
     opened = visitor.new_page()
     names = ("language", "text", "prompt", "job", "view", "deep_link", "__theme", "next", payload("key"))
     query = "&".join(f"{quote(name)}={quote(payload('query'))}" for name in names)
-    opened.goto(f"{stocked.app.url}/?{query}#{quote(payload('fragment'))}")
+    opened.goto(f"{library_app.app.url}/?{query}#{quote(payload('fragment'))}")
     await_form(opened)
     expect(opened.locator("#link-note")).to_contain_text(translate("en", "link_taken"))
     expect(prompt_box(opened)).to_have_value(payload("query"))
@@ -55,23 +55,23 @@ def page(browser: Browser, stocked: ScriptedApp) -> Iterator[Page]:
     visitor.close()
 
 
-def test_nothing_on_the_create_tab_becomes_markup(stocked: ScriptedApp, page: Page, tmp_path: Path) -> None:
+def test_nothing_on_the_create_tab_becomes_markup(library_app: ScriptedApp, page: Page, tmp_path: Path) -> None:
     """Prompts, the service's error texts, statuses, ids and file names, and what a dropped file says of itself."""
-    service = stocked.service()
-    service.accept(json_answer({"message": payload("message"), "error_code": payload("code")}, 400))
+    service = library_app.service()
+    service.accept(json_response({"message": payload("message"), "error_code": payload("code")}, 400))
     expect(press_generate(page, payload("refused")).locator(".state")).to_contain_text(translate("en", "state_failed"))
 
-    service = stocked.service()
+    service = library_app.service()
     service.status({"status": payload("status")}, {"status": "failed", "error": payload("error")})
     service.result({"status": "failed", "error": payload("error"), "message": payload("result")})
     failed = press_generate(page, payload("failed"))
     expect(failed.locator(".state")).to_contain_text(translate("en", "state_failed"))
     expect(failed).to_contain_text("class=hacked")
 
-    stocked.service().accept(json_answer({"request_id": payload("id")}))
+    library_app.service().accept(json_response({"request_id": payload("id")}))
     expect_state(press_generate(page, payload("named")), "submit_unclear")
 
-    service = stocked.service()
+    service = library_app.service()
     service.completes(service.picture(quote(payload("file"), safe="") + ".png"))
     done = press_generate(page, payload("done"))
     expect(done.locator("img")).to_be_visible()
@@ -111,11 +111,11 @@ def test_nothing_of_a_batch_becomes_markup(page: Page) -> None:
     page.keyboard.press("Escape")
 
 
-def test_nothing_in_the_library_becomes_markup(stocked: ScriptedApp, shelf: Shelf, page: Page) -> None:
-    """Wall, large picture, details, search and notes show text as text."""
+def test_nothing_in_the_library_becomes_markup(library_app: ScriptedApp, rows: LibraryRows, page: Page) -> None:
+    """Wall, large picture, details, search and notes show text."""
     broken: dict[str, Any] = {"files": 0, "state": "failed", "problem": "failed_at_service", "created_at": NOON}
-    shelf.add(payload("kept"), created_at=NOON + 1, request_id=payload("id"), detail=payload("detail"))
-    shelf.add(payload("broken"), request_id=payload("other id"), detail=payload("detail"), **broken)
+    rows.add(payload("kept"), created_at=NOON + 1, request_id=payload("id"), detail=payload("detail"))
+    rows.add(payload("broken"), request_id=payload("other id"), detail=payload("detail"), **broken)
     go_to_library(page)
     filter_by(page, "library_search").fill(payload("kept")[:60])
     expect(tiles(page)).to_have_count(1)
@@ -137,14 +137,14 @@ def test_nothing_in_the_library_becomes_markup(stocked: ScriptedApp, shelf: Shel
 @pytest.mark.parametrize(
     "prompt", ["../../etc/passwd", "..\\..\\evil", "/root", "a\r\nSet-Cookie: a=b", "nul\x00", "."]
 )
-def test_no_prompt_becomes_a_path(stocked: ScriptedApp, shelf: Shelf, prompt: str) -> None:
+def test_no_prompt_becomes_a_path(library_app: ScriptedApp, rows: LibraryRows, prompt: str) -> None:
     """A downloaded file lands where the person saves it, and an unpacked ZIP where it is unpacked."""
-    shelf.add(prompt)
-    url = stocked.app.url + "/dreamina"
-    key = shelf.wall()[0].output.file_key  # type: ignore[union-attr]
-    answer = requests.get(f"{url}/files/{key}/original/..%2F..%2Fx?download", timeout=10)
-    name = answer.headers.get("content-disposition", "")
-    assert "set-cookie" not in answer.headers
+    rows.add(prompt)
+    url = library_app.app.url + "/dreamina"
+    key = rows.entries()[0].output.file_key  # type: ignore[union-attr]
+    response = requests.get(f"{url}/files/{key}/original/..%2F..%2Fx?download", timeout=10)
+    name = response.headers.get("content-disposition", "")
+    assert "set-cookie" not in response.headers
     assert not set("/\\\r\n\0") & set(name.replace("attachment; ", ""))
     names = zipfile.ZipFile(io.BytesIO(requests.get(f"{url}/library/zip", timeout=10).content)).namelist()
     assert len(names) == 2

@@ -44,9 +44,9 @@ def test_a_press_is_refused_in_the_chosen_language(held: HeldSandbox) -> None:
 @pytest.mark.parametrize("language", list(languages()))
 def test_the_words_of_a_language_are_one_file_that_browsers_keep(held: HeldSandbox, language: str) -> None:
     """A visit does not pay for languages that nobody there reads, and the next one for none."""
-    answer = get(held, words_path(language))
-    assert answer.content == page_words(language)
-    assert "immutable" in answer.headers["Cache-Control"]
+    response = get(held, words_path(language))
+    assert response.content == page_words(language)
+    assert "immutable" in response.headers["Cache-Control"]
 
 
 def test_there_are_no_words_of_an_unknown_language(held: HeldSandbox) -> None:

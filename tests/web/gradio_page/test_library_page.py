@@ -17,10 +17,10 @@ from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
-from tests.support.bad_server import Answer
+from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import AppProcess, ScriptedApp, Visitor, wait_for
 from tests.support.harness import png
-from tests.support.library_rows import NOON, Shelf
+from tests.support.library_rows import NOON, LibraryRows
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_appearance import expect_no_findings
 from tests.web.gradio_page.test_page import card, expect_state, press_generate, prompt_box, wait_on
@@ -37,11 +37,11 @@ DROP = """([text, name]) => {
 
 
 @pytest.fixture
-def open_library(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> OpenPage:
+def open_library(library_app: ScriptedApp, rows: LibraryRows, open_page: OpenPage) -> OpenPage:
     """Opens the library as a new visitor at this machine."""
 
     def open_one(**context: Any) -> Page:
-        page = open_page(stocked.app, **context)
+        page = open_page(library_app.app, **context)
         go_to_library(page, context.get("locale", "en-US")[:2])
         return page
 
@@ -81,11 +81,11 @@ def note(page: Page) -> Locator:
 # --- the wall
 
 
-def test_the_wall_shows_thumbnails_newest_first(shelf: Shelf, open_library: OpenPage) -> None:
+def test_the_wall_shows_thumbnails_newest_first(rows: LibraryRows, open_library: OpenPage) -> None:
     """Everything made here is found in one place, and costs a phone's data plan little."""
-    shelf.add("the older one", files=2, created_at=NOON)
-    shelf.add("a failure", files=0, state="failed", created_at=NOON + 1)
-    shelf.add("the newer one", created_at=NOON + 2)
+    rows.add("the older one", files=2, created_at=NOON)
+    rows.add("a failure", files=0, state="failed", created_at=NOON + 1)
+    rows.add("the newer one", created_at=NOON + 2)
     page = open_library()
     labels = [one.get_attribute("aria-label") for one in tiles(page).all()]
     assert labels == [
@@ -97,10 +97,10 @@ def test_the_wall_shows_thumbnails_newest_first(shelf: Shelf, open_library: Open
     expect(page.locator("#library .usage")).to_contain_text("3 files")
 
 
-def test_more_pages_come_while_one_scrolls(shelf: Shelf, open_library: OpenPage) -> None:
+def test_more_pages_come_while_one_scrolls(rows: LibraryRows, open_library: OpenPage) -> None:
     """A hundred pictures are not loaded to see the first ones, and none is missing at the end."""
     for number in range(20):
-        shelf.add(f"number {number}", files=5, created_at=NOON + number)
+        rows.add(f"number {number}", files=5, created_at=NOON + number)
     page = open_library()
     expect(tiles(page).first).to_be_visible()
     assert tiles(page).count() < 100
@@ -113,10 +113,10 @@ def test_more_pages_come_while_one_scrolls(shelf: Shelf, open_library: OpenPage)
     expect(tool(page, "library_more")).to_be_hidden()
 
 
-def test_a_server_that_is_away_is_asked_once(shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_server_that_is_away_is_asked_once(rows: LibraryRows, open_library: OpenPage) -> None:
     """A page that cannot come is told, and not asked for again and again."""
     for number in range(10):
-        shelf.add(f"number {number}", files=3)
+        rows.add(f"number {number}", files=3)
     page = open_library()
     expect(tiles(page)).to_have_count(24)
     asked: list[Route] = []
@@ -130,11 +130,13 @@ def test_a_server_that_is_away_is_asked_once(shelf: Shelf, open_library: OpenPag
     expect(tiles(page)).to_have_count(30)
 
 
-def test_a_library_that_is_opened_early_fills_itself(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> None:
+def test_a_library_that_is_opened_early_fills_itself(
+    library_app: ScriptedApp, rows: LibraryRows, open_page: OpenPage
+) -> None:
     """On a slow line one presses the tab before its script is there, and does not know to press again."""
-    shelf.add("a red fox")
+    rows.add("a red fox")
     held: list[Route] = []
-    page = open_page(stocked.app, prepare=lambda one: one.route("**/library.js", lambda route: held.append(route)))
+    page = open_page(library_app.app, prepare=lambda one: one.route("**/library.js", lambda route: held.append(route)))
     wait_on(page, lambda: bool(held))
     page.get_by_role("tab", name=translate("en", "tab_library")).click()
     expect(page.locator("#library")).to_be_attached()
@@ -142,11 +144,11 @@ def test_a_library_that_is_opened_early_fills_itself(stocked: ScriptedApp, shelf
     expect(tile(page, "a red fox")).to_be_visible()
 
 
-def test_search_and_filters_narrow_the_wall(shelf: Shelf, open_library: OpenPage) -> None:
+def test_search_and_filters_narrow_the_wall(rows: LibraryRows, open_library: OpenPage) -> None:
     """One picture of thousands is found by what was asked for."""
-    shelf.add("A Red Fox")
-    shelf.add("a blue whale", size="2048x2048(1:1)")
-    shelf.add("a grey fox", files=0, state="failed")
+    rows.add("A Red Fox")
+    rows.add("a blue whale", size="2048x2048(1:1)")
+    rows.add("a grey fox", files=0, state="failed")
     page = open_library()
     expect(tiles(page)).to_have_count(3)
     filter_by(page, "library_search").fill("FOX")
@@ -162,10 +164,10 @@ def test_search_and_filters_narrow_the_wall(shelf: Shelf, open_library: OpenPage
     expect(tile(page, "a blue whale")).to_be_visible()
 
 
-def test_one_day_can_be_chosen(shelf: Shelf, open_library: OpenPage) -> None:
+def test_one_day_can_be_chosen(rows: LibraryRows, open_library: OpenPage) -> None:
     """`Last Tuesday` is a day of the person, from midnight to midnight, written as the page's language writes it."""
     for prompt, created_at in (("before", NOON - 86_400), ("that day", NOON), ("after", NOON + 86_400)):
-        shelf.add(prompt, created_at=created_at)
+        rows.add(prompt, created_at=created_at)
     page = open_library(timezone_id="Asia/Tokyo", locale="de-DE")
     expect(tiles(page)).to_have_count(3)
     since, until = filter_by(page, "library_since", "de"), filter_by(page, "library_until", "de")
@@ -190,10 +192,10 @@ def test_one_day_can_be_chosen(shelf: Shelf, open_library: OpenPage) -> None:
 # --- one picture large
 
 
-def test_the_keyboard_walks_through_large_pictures(shelf: Shelf, open_library: OpenPage) -> None:
+def test_the_keyboard_walks_through_large_pictures(rows: LibraryRows, open_library: OpenPage) -> None:
     """Looking through a day's work needs two keys; originals of many megabytes are loaded only when asked for."""
-    shelf.add("second", created_at=NOON)
-    shelf.add("first", files=2, created_at=NOON + 1)
+    rows.add("second", created_at=NOON)
+    rows.add("first", files=2, created_at=NOON + 1)
     page = open_library()
     asked: list[str] = []
     page.context.on("request", lambda request: asked.append(request.url))
@@ -221,20 +223,22 @@ def test_the_keyboard_walks_through_large_pictures(shelf: Shelf, open_library: O
     opened.value.close()
 
 
-def test_a_large_picture_tells_its_facts(shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_large_picture_tells_its_facts(rows: LibraryRows, open_library: OpenPage) -> None:
     """What it cost, which request it was, and the digest of its file."""
-    job = shelf.add("a red fox", request_id="r-77", cost_usd=0.03)
+    job = rows.add("a red fox", request_id="r-77", cost_usd=0.03)
     page = open_library()
     tile(page, "a red fox").click()
     for fact in ("r-77", "$0.03", job.outputs[0].sha256, "8 × 8 · PNG", "1024 × 1024"):
         expect(page.locator("dialog.large")).to_contain_text(str(fact))
 
 
-def test_settings_are_taken_over_and_nothing_starts(stocked: ScriptedApp, shelf: Shelf, open_library: OpenPage) -> None:
+def test_settings_are_taken_over_and_nothing_starts(
+    library_app: ScriptedApp, rows: LibraryRows, open_library: OpenPage
+) -> None:
     """Trying a variation begins with the same settings; only Generate costs money."""
-    shelf.add("a fox to vary", size="3024x1296(21:9)")
+    rows.add("a fox to vary", size="3024x1296(21:9)")
     page = open_library()
-    before, posts = stocked.app.count_jobs(), len(stocked.server.requests_for("POST"))
+    before, posts = library_app.app.count_jobs(), len(library_app.server.requests_for("POST"))
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method) if "/dreamina/" in request.url else None)
     tile(page, "a fox to vary").click()
@@ -243,7 +247,7 @@ def test_settings_are_taken_over_and_nothing_starts(stocked: ScriptedApp, shelf:
     expect(page.locator("#generate")).to_be_focused()
     expect_settings(page, "a fox to vary", "21:9")
     expect(note(page)).to_contain_text(translate("en", "settings_taken"))
-    assert (stocked.app.count_jobs(), len(stocked.server.requests_for("POST"))) == (before, posts)
+    assert (library_app.app.count_jobs(), len(library_app.server.requests_for("POST"))) == (before, posts)
     assert set(sent) <= {"GET"}
 
 
@@ -257,10 +261,10 @@ def expect_settings(page: Page, prompt: str, ratio: str) -> None:
 # --- favourites, deletion, many at once
 
 
-def test_a_favourite_is_marked_and_found(shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_favourite_is_marked_and_found(rows: LibraryRows, open_library: OpenPage) -> None:
     """The good ones are one click away."""
-    shelf.add("good")
-    shelf.add("not so good")
+    rows.add("good")
+    rows.add("not so good")
     page = open_library()
     tile(page, "good").click()
     dialog_button(page, "favourite").click()
@@ -273,13 +277,13 @@ def test_a_favourite_is_marked_and_found(shelf: Shelf, open_library: OpenPage) -
     tile(page, "good").click()
     dialog_button(page, "unfavourite").click()
     expect(dialog_button(page, "favourite")).to_be_visible()
-    assert shelf.wall(favorites=True) == []
+    assert rows.entries(favorites=True) == []
 
 
-def test_a_deletion_can_be_taken_back(shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_deletion_can_be_taken_back(rows: LibraryRows, open_library: OpenPage) -> None:
     """A slip costs nothing, and the note says so in time."""
-    job = shelf.add("deleted by mistake")
-    shelf.add("another")
+    job = rows.add("deleted by mistake")
+    rows.add("another")
     page = open_library()
     tile(page, "deleted by mistake").click()
     dialog_button(page, "delete").click()
@@ -287,18 +291,18 @@ def test_a_deletion_can_be_taken_back(shelf: Shelf, open_library: OpenPage) -> N
     expect(page.locator("dialog.large")).to_have_count(0)
     expect(note(page)).to_contain_text(translate("en", "deleted", count=1))
     expect(page.locator("#library .usage")).to_contain_text("1 file,")
-    assert shelf.ledger.job(job.job_id).outputs[0].deleted_at is not None
+    assert rows.ledger.job(job.job_id).outputs[0].deleted_at is not None
     note(page).get_by_role("button", name=translate("en", "undo")).click()
     expect(tiles(page)).to_have_count(2)
     expect(page.locator("#library .usage")).to_contain_text("2 files")
-    assert shelf.ledger.job(job.job_id).outputs == job.outputs
+    assert rows.ledger.job(job.job_id).outputs == job.outputs
 
 
-def test_chosen_pictures_come_as_one_zip(shelf: Shelf, open_library: OpenPage) -> None:
+def test_chosen_pictures_come_as_one_zip(rows: LibraryRows, open_library: OpenPage) -> None:
     """A project's pictures are handed on in one file, with what is known about them."""
-    shelf.add("kept out")
+    rows.add("kept out")
     contents = [png() + os.urandom(100), png() + os.urandom(200)]
-    job = shelf.add("chosen", files=contents, request_id="r-9", cost_usd=0.06)
+    job = rows.add("chosen", files=contents, request_id="r-9", cost_usd=0.06)
     page = open_library()
     tool(page, "library_select").click()
     tile(page, "chosen", 1).click()
@@ -324,10 +328,10 @@ def read_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:
     return archive, json.loads(archive.read("manifest.json"))
 
 
-def test_all_that_is_shown_comes_as_one_zip(shelf: Shelf, open_library: OpenPage) -> None:
+def test_all_that_is_shown_comes_as_one_zip(rows: LibraryRows, open_library: OpenPage) -> None:
     """`Download all` means what is on the wall now."""
-    shelf.add("a red fox", files=2)
-    shelf.add("a whale")
+    rows.add("a red fox", files=2)
+    rows.add("a whale")
     page = open_library()
     filter_by(page, "library_search").fill("fox")
     expect(tiles(page)).to_have_count(2)
@@ -337,10 +341,10 @@ def test_all_that_is_shown_comes_as_one_zip(shelf: Shelf, open_library: OpenPage
     assert [entry["prompt"] for entry in manifest] == ["a red fox"] * 2
 
 
-def test_several_are_deleted_and_brought_back_at_once(shelf: Shelf, open_library: OpenPage) -> None:
+def test_several_are_deleted_and_brought_back_at_once(rows: LibraryRows, open_library: OpenPage) -> None:
     """Tidying up takes one press, and so does thinking again."""
-    shelf.add("one", files=3)
-    shelf.add("two")
+    rows.add("one", files=3)
+    rows.add("two")
     page = open_library()
     tool(page, "library_select").click()
     for number in (1, 2, 3):
@@ -355,10 +359,10 @@ def test_several_are_deleted_and_brought_back_at_once(shelf: Shelf, open_library
 # --- a picture dropped onto the page
 
 
-def test_a_dropped_picture_brings_its_settings_back(shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_dropped_picture_brings_its_settings_back(rows: LibraryRows, open_library: OpenPage) -> None:
     """The file alone is enough to go on from it; it is read in the browser and never sent."""
     content = png() + os.urandom(300_000)
-    shelf.add("from a file", files=[content], size="3024x1296(21:9)")
+    rows.add("from a file", files=[content], size="3024x1296(21:9)")
     page = open_library()
     sent: list[tuple[str, int]] = []
     page.on("request", lambda request: sent.append((request.url, size_of(request))))
@@ -367,7 +371,7 @@ def test_a_dropped_picture_brings_its_settings_back(shelf: Shelf, open_library: 
     expect_settings(page, "from a file", "21:9")
     assert [url for url, _ in sent if "/library/find" in url]
     assert max(size for _, size in sent) < 2000
-    assert hashlib.sha256(content).hexdigest() == shelf.wall()[0].job.outputs[0].sha256
+    assert hashlib.sha256(content).hexdigest() == rows.entries()[0].job.outputs[0].sha256
 
 
 def size_of(request: Request) -> int:
@@ -375,7 +379,7 @@ def size_of(request: Request) -> int:
     return len(request.post_data_buffer or b"")
 
 
-def test_a_foreign_picture_is_said_to_be_one(shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_foreign_picture_is_said_to_be_one(rows: LibraryRows, open_library: OpenPage) -> None:
     """Nothing happens to the form, and the person knows why."""
     page = open_library()
     before = prompt_box(page).input_value()
@@ -388,11 +392,11 @@ def test_a_foreign_picture_is_said_to_be_one(shelf: Shelf, open_library: OpenPag
 
 
 @pytest.fixture
-def lost(stocked: ScriptedApp, shelf: Shelf, open_page: OpenPage) -> tuple[Page, Locator, Any]:
+def lost(library_app: ScriptedApp, rows: LibraryRows, open_page: OpenPage) -> tuple[Page, Locator, Any]:
     """A page, the card of a job whose submit was answered by a 502, and its service."""
-    service = stocked.service()
-    service.accept(Answer(502, b"bad gateway"))
-    page = open_page(stocked.app)
+    service = library_app.service()
+    service.accept(ScriptedResponse(502, b"bad gateway"))
+    page = open_page(library_app.app)
     job = press_generate(page, "lost on the way")
     expect_state(job, "submit_unclear")
     return page, job, service
@@ -457,16 +461,16 @@ def test_a_lost_job_is_put_aside_and_found_again(lost: tuple[Page, Locator, Any]
     expect(tiles(page)).to_have_count(1)
 
 
-def test_a_request_made_elsewhere_is_added(stocked: ScriptedApp, shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_request_made_elsewhere_is_added(library_app: ScriptedApp, rows: LibraryRows, open_library: OpenPage) -> None:
     """What was made on RunComfy's own site joins the library."""
-    service = stocked.service()
+    service = library_app.service()
     service.completes()
     page = open_library()
     page.get_by_text(translate("en", "add_request")).click()
     page.locator("#library").get_by_label(translate("en", "attach_label")).fill(service.request_id)
     page.locator("#library .add-request").get_by_role("button").click()
     expect(note(page)).to_contain_text(service.request_id)
-    wait_for(lambda: shelf.library.usage().files == 1)
+    wait_for(lambda: rows.library.usage().files == 1)
     page.get_by_role("tab", name=translate("en", "tab_create")).click()
     expect_state(card(page, service.request_id), "done")
     go_to_library(page)
@@ -476,10 +480,10 @@ def test_a_request_made_elsewhere_is_added(stocked: ScriptedApp, shelf: Shelf, o
 # --- screens, languages, any text
 
 
-def test_the_library_fits_a_phone(shelf: Shelf, open_library: OpenPage) -> None:
+def test_the_library_fits_a_phone(rows: LibraryRows, open_library: OpenPage) -> None:
     """Half of all people hold a phone: nothing sticks out, in the wall, the choice and the large picture."""
-    shelf.add("x" * 300, files=5, request_id="r" * 100)
-    shelf.add("y" * 300, files=0, state="submit_unclear", problem="submit_unclear", detail="z" * 200)
+    rows.add("x" * 300, files=5, request_id="r" * 100)
+    rows.add("y" * 300, files=0, state="submit_unclear", problem="submit_unclear", detail="z" * 200)
     page = open_library(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     expect(tiles(page)).to_have_count(6)
     expect_no_overflow(page)
@@ -502,9 +506,9 @@ def expect_no_overflow(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_japanese_visitor_reads_a_japanese_library(shelf: Shelf, open_library: OpenPage) -> None:
+def test_a_japanese_visitor_reads_a_japanese_library(rows: LibraryRows, open_library: OpenPage) -> None:
     """Filters, buttons, facts and notes speak the visitor's language."""
-    shelf.add("桜と山と湖")
+    rows.add("桜と山と湖")
     page = open_library(locale="ja-JP")
     for key in ("library_search", "library_state", "library_size", "library_favourites"):
         expect(filter_by(page, key, "ja")).to_be_visible()
@@ -541,10 +545,10 @@ class Drawer:
 
 def test_on_a_shared_page_each_visitor_has_a_library(shared: AppProcess) -> None:
     """A shared link is not a shared drawer: not to see, not to delete, not to download, not to look up."""
-    shelf = Shelf(shared.data)
+    rows = LibraryRows(shared.data)
     one, other = Drawer(shared), Drawer(shared)
-    mine = shelf.add("mine alone", visitor_id=one.visitor_id, request_id="shared-1")
-    shelf.add("theirs alone", visitor_id=other.visitor_id)
+    mine = rows.add("mine alone", visitor_id=one.visitor_id, request_id="shared-1")
+    rows.add("theirs alone", visitor_id=other.visitor_id)
     assert (one.prompts(), other.prompts()) == (["mine alone"], ["theirs alone"])
     assert requests.get(f"{shared.url}/dreamina/library", timeout=10).json()["entries"] == []
     key, sha256 = mine.outputs[0].file_key, mine.outputs[0].sha256
@@ -557,37 +561,37 @@ def test_on_a_shared_page_each_visitor_has_a_library(shared: AppProcess) -> None
     assert other.get("library/usage").json()["files"] == 1
     assert other.post("attach", json={"request_id": "shared-1"}).status_code == 409
     assert one.prompts() == ["mine alone"]
-    shelf.ledger.close()
+    rows.ledger.close()
 
 
 @pytest.mark.parametrize("headers", [{"Host": "pictures.example"}, {"X-Forwarded-For": "203.0.113.9"}], ids=str)
 def test_through_a_tunnel_each_visitor_has_a_library(
-    stocked: ScriptedApp, shelf: Shelf, headers: dict[str, str]
+    library_app: ScriptedApp, rows: LibraryRows, headers: dict[str, str]
 ) -> None:
     """Who forgets to say that the page is shared has not given everything away."""
     visitor, stranger, owner = (
-        Drawer(stocked.app, **headers), Drawer(stocked.app, **headers), Drawer(stocked.app)
+        Drawer(library_app.app, **headers), Drawer(library_app.app, **headers), Drawer(library_app.app)
     )  # fmt: skip
-    shelf.add("the owner's", visitor_id=owner.visitor_id, created_at=NOON)
-    shelf.add("the visitor's", visitor_id=visitor.visitor_id, created_at=NOON + 1)
+    rows.add("the owner's", visitor_id=owner.visitor_id, created_at=NOON)
+    rows.add("the visitor's", visitor_id=visitor.visitor_id, created_at=NOON + 1)
     assert owner.prompts() == ["the visitor's", "the owner's"]
     assert visitor.prompts() == ["the visitor's"]
     assert stranger.prompts() == []
 
 
-def test_another_sites_page_cannot_touch_the_library(stocked: ScriptedApp, shelf: Shelf) -> None:
+def test_another_sites_page_cannot_touch_the_library(library_app: ScriptedApp, rows: LibraryRows) -> None:
     """A page that the owner visits must not delete or read anything here."""
-    key = shelf.add("untouched").outputs[0].file_key
+    key = rows.add("untouched").outputs[0].file_key
     for method, path, body in (
         ("GET", "library", None), ("GET", "library/usage", None), ("GET", "library/zip", None),
         ("POST", "library/mark", {"files": [key], "deleted": True}), ("POST", "library/find", {"sha256": "0" * 64}),
     ):  # fmt: skip
-        answer = requests.request(
+        response = requests.request(
             method,
-            f"{stocked.app.url}/dreamina/{path}",
+            f"{library_app.app.url}/dreamina/{path}",
             json=body,
             headers={"Sec-Fetch-Site": "cross-site"},
             timeout=10,
         )
-        assert answer.status_code == 403, path
-    assert shelf.prompts() == ["untouched"]
+        assert response.status_code == 403, path
+    assert rows.prompts() == ["untouched"]

@@ -24,7 +24,7 @@ from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.routes.login import build_login_routes
 from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
 from tests.support.harness import Clock
-from tests.support.library_rows import Shelf
+from tests.support.library_rows import LibraryRows
 
 Browse = Callable[..., TestClient]
 
@@ -69,8 +69,8 @@ def test_the_owners_password_makes_a_browser_the_owners(browse: Browse) -> None:
     """The owner looks after the page from a phone, too; nobody else does."""
     owner, stranger = browse(), browse()
     assert not is_owner(owner)
-    answer = sign_in(owner)
-    assert (answer.status_code, answer.headers["location"]) == (303, "../")
+    response = sign_in(owner)
+    assert (response.status_code, response.headers["location"]) == (303, "../")
     assert is_owner(owner)
     assert not is_owner(stranger)
     assert owner.post("/dreamina/sign-out").headers["location"] == "sign-in"
@@ -81,8 +81,8 @@ def test_a_program_may_sign_in_with_json(browse: Browse) -> None:
     """A script of the owner's needs no form."""
     owner = browse()
     assert owner.post("/dreamina/sign-in", json={"password": "x"}).status_code == 401
-    answer = owner.post("/dreamina/sign-in", json={"password": OWNER_PASSWORD, "next": "owner"})
-    assert answer.json() == {"next": "owner"}
+    response = owner.post("/dreamina/sign-in", json={"password": OWNER_PASSWORD, "next": "owner"})
+    assert response.json() == {"next": "owner"}
     assert is_owner(owner)
 
 
@@ -132,8 +132,8 @@ def test_signing_in_leads_to_known_places_only(browse: Browse, following: str, p
 )
 def test_a_body_that_is_none_is_a_wrong_password(browse: Browse, body: bytes) -> None:
     """Strangers will send anything."""
-    answer = browse().post("/dreamina/sign-in", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 401
+    response = browse().post("/dreamina/sign-in", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 401
 
 
 def test_another_sites_page_can_sign_nobody_in_or_out(browse: Browse) -> None:
@@ -152,9 +152,9 @@ def test_who_guesses_waits_longer_and_longer(browse: Browse, clock: Clock) -> No
     assert [sign_in(guesser, "x").status_code for _ in range(FREE_ATTEMPTS)] == [401] * FREE_ATTEMPTS
     waits = []
     for _ in range(12):
-        answer = sign_in(guesser)
-        assert answer.status_code == 429, "even the right password is not looked at"
-        waits.append(int(answer.headers["retry-after"]))
+        response = sign_in(guesser)
+        assert response.status_code == 429, "even the right password is not looked at"
+        waits.append(int(response.headers["retry-after"]))
         clock.advance(waits[-1])
         assert sign_in(guesser, "x").status_code == 401
     assert waits[:3] == [5, 10, 20]
@@ -193,8 +193,8 @@ def test_the_sign_in_page_speaks_the_visitors_language(browse: Browse, language:
 
 def test_the_owner_sees_every_visitors_pictures(shared: AppProcess) -> None:
     """What the owner pays for, the owner may see; on the real page, through every layer."""
-    shelf = Shelf(shared.data)
-    shelf.add("a visitor's own", visitor_id="somebody")
+    rows = LibraryRows(shared.data)
+    rows.add("a visitor's own", visitor_id="somebody")
     owner = Visitor(shared)
     wall = f"{shared.url}/dreamina/library"
     assert owner.http.get(wall, timeout=10).json()["entries"] == []
@@ -203,4 +203,4 @@ def test_the_owner_sees_every_visitors_pictures(shared: AppProcess) -> None:
     owner.http.post(f"{shared.url}/dreamina/sign-in", data={"password": OWNER_PASSWORD}, timeout=10)
     assert "a visitor's own" in [entry["prompt"] for entry in owner.http.get(wall, timeout=10).json()["entries"]]
     assert requests.get(wall, timeout=10).json()["entries"] == []
-    shelf.ledger.close()
+    rows.ledger.close()

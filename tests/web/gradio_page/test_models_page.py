@@ -23,10 +23,10 @@ from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.routes.form import build_form_routes
-from tests.support.bad_server import json_answer
+from tests.support.bad_server import json_response
 from tests.support.browser import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Visitor, wait_for
-from tests.support.harness import MODEL_ID, SUBMIT, Clock, Scene, Service
-from tests.support.library_rows import Shelf
+from tests.support.harness import MODEL_ID, SUBMIT, Clock, Harness, ScriptedApi
+from tests.support.library_rows import LibraryRows
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import OpenPage, await_form, card, expect_state, press_generate, prompt_box
 
@@ -87,9 +87,13 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect(page.locator("#field1-image_urls .given img")).to_be_visible()
     expect(page.locator("#field1-prompt textarea")).to_be_focused()
     address = box.input_value()
-    answer = requests.get(address.replace(PUBLIC_URL, held.app.url), timeout=10)
-    assert (answer.status_code, answer.headers["content-type"], answer.content[:4]) == (200, "image/png", b"\x89PNG")
-    assert "set-cookie" not in answer.headers
+    response = requests.get(address.replace(PUBLIC_URL, held.app.url), timeout=10)
+    assert (response.status_code, response.headers["content-type"], response.content[:4]) == (
+        200,
+        "image/png",
+        b"\x89PNG",
+    )
+    assert "set-cookie" not in response.headers
     page.locator("#field1-prompt textarea").fill("at night")
     page.locator("#generate").click()
     expect_state(card(page, "at night"), "queued")
@@ -162,21 +166,21 @@ def test_the_sandbox_serves_every_model(tmp_path: Path) -> None:
     service.close()
 
 
-def test_a_job_of_a_model_that_is_gone_is_still_shown(scene: Scene, shelf: Shelf) -> None:
+def test_a_job_of_a_model_that_is_gone_is_still_shown(harness: Harness, rows: LibraryRows) -> None:
     """Taking a file away takes no picture away."""
-    job = shelf.add("old", model_id="gone/model")
-    shown = scene.presenter.card(job, "en")
+    job = rows.add("old", model_id="gone/model")
+    shown = harness.presenter.card(job, "en")
     assert (shown["model"], shown["prompt"], shown["given"]) == ("gone/model", "old", [])
 
 
 # --- the price
 
 
-def test_the_price_is_known_or_said_to_be_unknown(scene: Scene, client: TestClient) -> None:
+def test_the_price_is_known_or_said_to_be_unknown(harness: Harness, client: TestClient) -> None:
     """Never zero where nobody knows; a price for something else than a picture is not multiplied."""
     assert client.get("/dreamina/prices").json()["models"] == {MODEL_ID: None, EDIT: None}
-    scene.guard.learn_price(MODEL_ID, 0.03, None)
-    scene.guard.learn_price(EDIT, 0.5, "Second")
+    harness.guard.learn_price(MODEL_ID, 0.03, None)
+    harness.guard.learn_price(EDIT, 0.5, "Second")
     assert client.get("/dreamina/prices").json() == {
         "play_money": False,
         "models": {
@@ -189,23 +193,25 @@ def test_the_price_is_known_or_said_to_be_unknown(scene: Scene, client: TestClie
 
 
 def test_the_price_beside_an_own_key_is_what_that_key_pays(
-    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sandbox is free and a key is not: "nothing is billed" beside a button that bills would be a lie."""
     monkeypatch.setattr("dreamina_ui.spending.prices.ASK_AGAIN_S", 0.0)
-    service.price(json_answer({"error_code": 401001}, 401), json_answer({"base_price_usd": 0.07}))
-    scene = Scene(tmp_path / "data", service.server.url, origin="sandbox")
-    scene.guard.learn_price(MODEL_ID, 0.03, None)
-    links = SignedUrls("", b"s" * 32, scene.clock)
+    service.price(json_response({"error_code": 401001}, 401), json_response({"base_price_usd": 0.07}))
+    harness = Harness(tmp_path / "data", service.server.url, origin="sandbox")
+    harness.guard.learn_price(MODEL_ID, 0.03, None)
+    links = SignedUrls("", b"s" * 32, harness.clock)
     access = Permissions(is_shared=True)
     routes = build_form_routes(
-        scene.services, scene.presenter, Library(scene.ledger, scene.media), links, access, uses_sandbox=True
+        harness.services, harness.presenter, Library(harness.ledger, harness.media), links, access, uses_sandbox=True
     )
 
     def told(cookies: dict[str, str]) -> tuple[bool, Any]:
-        answer = TestClient(Starlette(routes=routes), "https://studio.example", cookies=cookies).get("/dreamina/prices")
-        price = answer.json()["models"][MODEL_ID]
-        return answer.json()["play_money"], price and price["one_usd"]
+        response = TestClient(Starlette(routes=routes), "https://studio.example", cookies=cookies).get(
+            "/dreamina/prices"
+        )
+        price = response.json()["models"][MODEL_ID]
+        return response.json()["play_money"], price and price["one_usd"]
 
     with_key = {KEY_COOKIE: "k" * 40}
     assert (told({}), told(with_key)) == ((True, 0.03), (False, None))
@@ -213,72 +219,74 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     def asked() -> list[str | None]:
         return [seen.header("authorization") for seen in service.server.requests_for("GET") if seen.path == SUBMIT]
 
-    scene.api_keys.give("revoked-key-0000", "first")
+    harness.api_keys.give("revoked-key-0000", "first")
     wait_for(lambda: len(asked()) == 1)
-    scene.api_keys.give("visitor-key-AAAA", "second")
+    harness.api_keys.give("visitor-key-AAAA", "second")
     wait_for(lambda: told(with_key) == (False, 0.07))
     assert told({}) == (True, 0.03)
-    account, prices = scene.accounts.account("second"), scene.prices
+    account, prices = harness.accounts.account("second"), harness.prices
     prices.ask_with(account.client, account.api_origin)
     asked_before = asked()
     prices.ask_with(account.client, account.api_origin)
     assert asked() == asked_before, "one answer is enough for all"
     assert asked_before[:2] == ["Bearer revoked-key-0000", "Bearer visitor-key-AAAA"]
-    scene.close()
+    harness.close()
 
 
 # --- the routes of the form
 
 
 @pytest.fixture
-def shelf(scene: Scene) -> Iterator[Shelf]:
-    made = Shelf(scene.folder)
+def rows(harness: Harness) -> Iterator[LibraryRows]:
+    made = LibraryRows(harness.folder)
     yield made
     made.ledger.close()
 
 
 @pytest.fixture
-def client(scene: Scene, shelf: Shelf) -> TestClient:
+def client(harness: Harness, rows: LibraryRows) -> TestClient:
     """The routes on a public address, asked by a visitor from elsewhere."""
-    links = SignedUrls("https://studio.example", b"s" * 32, scene.clock)
-    scene.input_files = InputFiles(scene.folder / "given", UrlGuard(), links, shelf.library.picture)
-    scene.rebuild()
+    links = SignedUrls("https://studio.example", b"s" * 32, harness.clock)
+    harness.input_files = InputFiles(harness.folder / "given", UrlGuard(), links, rows.library.picture)
+    harness.rebuild()
     routes = build_form_routes(
-        scene.services, scene.presenter, shelf.library, links, Permissions(is_shared=True), uses_sandbox=False
+        harness.services, harness.presenter, rows.library, links, Permissions(is_shared=True), uses_sandbox=False
     )
     return TestClient(Starlette(routes=routes), "https://studio.example", cookies={VISITOR_COOKIE: ME})
 
 
-def link(client: TestClient, shelf: Shelf, **fields: Any) -> str:
-    job = shelf.add("mine", visitor_id=visitor_id(f"{VISITOR_COOKIE}={ME}"), **fields)
-    answer = client.post("/dreamina/given/link", json={"file": job.outputs[0].file_key})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["address"])
+def link(client: TestClient, rows: LibraryRows, **fields: Any) -> str:
+    job = rows.add("mine", visitor_id=visitor_id(f"{VISITOR_COOKIE}={ME}"), **fields)
+    response = client.post("/dreamina/given/link", json={"file": job.outputs[0].file_key})
+    assert response.status_code == 200, response.text
+    return str(response.json()["address"])
 
 
-def test_a_signed_address_gives_one_original_for_a_day(scene: Scene, client: TestClient, shelf: Shelf) -> None:
+def test_a_signed_address_gives_one_original_for_a_day(harness: Harness, client: TestClient, rows: LibraryRows) -> None:
     """The service needs no login there; and nobody gets more than was signed."""
-    address, other = link(client, shelf), shelf.add("other").outputs[0]
+    address, other = link(client, rows), rows.add("other").outputs[0]
     key = address.split("/")[-2]
     stranger = TestClient(client.app, "https://studio.example")
-    answer = stranger.get(address)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    response = stranger.get(address)
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
     for changed in (address.replace(key, other.file_key), address.replace("/inputs/", "/inputs/1"), address + "/x"):
         assert stranger.get(changed).status_code == 404
-    scene.clock.advance(LINK_S + 1)
+    harness.clock.advance(LINK_S + 1)
     assert stranger.get(address).status_code == 404
 
 
-def test_a_deleted_picture_has_no_signed_address_any_more(scene: Scene, client: TestClient, shelf: Shelf) -> None:
+def test_a_deleted_picture_has_no_signed_address_any_more(
+    harness: Harness, client: TestClient, rows: LibraryRows
+) -> None:
     """Deleted means that nobody can fetch it."""
-    address = link(client, shelf)
-    shelf.library.mark([address.split("/")[-2]], deleted_at=1.0)
+    address = link(client, rows)
+    rows.library.mark([address.split("/")[-2]], deleted_at=1.0)
     assert client.get(address).status_code == 404
 
 
-def test_nobody_signs_another_visitors_picture(client: TestClient, shelf: Shelf) -> None:
+def test_nobody_signs_another_visitors_picture(client: TestClient, rows: LibraryRows) -> None:
     """Who knows a file's address must not make a public one of it."""
-    theirs = shelf.add("theirs", visitor_id="somebody else").outputs[0]
+    theirs = rows.add("theirs", visitor_id="somebody else").outputs[0]
     for file_key in (theirs.file_key, "x", None, 5):
         assert client.post("/dreamina/given/link", json={"file": file_key}).status_code == 404
 
@@ -300,8 +308,8 @@ def test_a_look_answers_anything_and_needs_a_visitor(client: TestClient, body: A
     assert stranger.post("/dreamina/given/look", json=body).status_code == 403
 
 
-def test_the_thumbnail_of_our_own_picture_is_its_own(client: TestClient, shelf: Shelf) -> None:
+def test_the_thumbnail_of_our_own_picture_is_its_own(client: TestClient, rows: LibraryRows) -> None:
     """No copy is made of what is here already."""
-    body = {"model_id": EDIT, "field": "image_urls", "address": link(client, shelf)}
+    body = {"model_id": EDIT, "field": "image_urls", "address": link(client, rows)}
     thumbnail = client.post("/dreamina/given/look", json=body).json()["thumbnail"]
     assert re.fullmatch(r"files/[0-9a-f]+/thumbnail/.*\.webp", thumbnail)

@@ -22,7 +22,7 @@ from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
 from dreamina_ui.web.i18n.translate import languages, translate
-from tests.support.bad_server import Answer
+from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
 from tests.support.harness import MODEL_ID
 
@@ -628,7 +628,7 @@ def test_a_failed_job_says_why_and_can_be_fetched_again(scripted: ScriptedApp, o
 def test_a_lost_answer_is_shown_as_outcome_unknown(scripted: ScriptedApp, open_page: OpenPage) -> None:
     """It may be running and billed; the person decides, not the program."""
     service = scripted.service()
-    service.accept(Answer(502, b"bad gateway"))
+    service.accept(ScriptedResponse(502, b"bad gateway"))
     page = open_page(scripted.app)
     posts = service.posts
     job = press_generate(page, "lost on the way")

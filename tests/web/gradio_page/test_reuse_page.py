@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import AppProcess, HeldSandbox
 from tests.support.harness import MODEL_ID, png
-from tests.support.library_rows import Shelf
+from tests.support.library_rows import LibraryRows
 from tests.web.gradio_page import test_library_page, test_page
 from tests.web.gradio_page.test_appearance import expect_no_findings
 from tests.web.gradio_page.test_library_page import note, tile, tool
@@ -34,14 +34,14 @@ RECORD = """window.__notified = [];
 # --- what it cost
 
 
-def test_the_costs_are_shown_as_bars_and_as_a_table(shelf: Shelf, open_library: OpenPage) -> None:
+def test_the_costs_are_shown_as_bars_and_as_a_table(rows: LibraryRows, open_library: OpenPage) -> None:
     """Whoever pays sees where it goes, with ears or eyes; what is unknown is said to be, and play money is no money."""
     now = time.time()
-    shelf.add("told", cost_usd=0.5, created_at=now)
-    shelf.add("told, too", cost_usd=0.25, created_at=now - 40 * 86400)
-    shelf.add("not told", created_at=now)
-    shelf.add("not told, and nothing else that day", created_at=now - 5 * 86400)
-    shelf.add("played", cost_usd=0.03, created_at=now, api_origin="sandbox")
+    rows.add("told", cost_usd=0.5, created_at=now)
+    rows.add("told, too", cost_usd=0.25, created_at=now - 40 * 86400)
+    rows.add("not told", created_at=now)
+    rows.add("not told, and nothing else that day", created_at=now - 5 * 86400)
+    rows.add("played", cost_usd=0.03, created_at=now, api_origin="sandbox")
     page = open_library()
     page.get_by_text(translate("en", "costs"), exact=True).click()
     money, play = page.locator("[data-purse=money]"), page.locator("[data-purse=play]")
@@ -70,10 +70,10 @@ def test_the_costs_are_shown_as_bars_and_as_a_table(shelf: Shelf, open_library: 
 # --- two pictures compared
 
 
-def test_two_pictures_are_compared_by_keyboard(shelf: Shelf, open_library: OpenPage) -> None:
+def test_two_pictures_are_compared_by_keyboard(rows: LibraryRows, open_library: OpenPage) -> None:
     """Which one is better shows when one lies over the other; hands stay on the keys, and find back."""
-    shelf.add("broad", files=[png((64, 32))])
-    shelf.add("square")
+    rows.add("broad", files=[png((64, 32))])
+    rows.add("square")
     page = open_library(viewport={"width": 390, "height": 844})
     tool(page, "library_select").press("Enter")
     compare = tool(page, "compare")
@@ -123,9 +123,9 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
     expect_state(second, "done")
     before = app.count_jobs()
     first.locator("figure").evaluate("node => { node.style.width = '140px'; }")  # as one of four, on a phone
-    rows = first.locator("figcaption :is(a, button)").evaluate_all("nodes => nodes.map(node => node.offsetTop)")
-    assert len(rows) == 5
-    assert len(set(rows)) == 1
+    tops = first.locator("figcaption :is(a, button)").evaluate_all("nodes => nodes.map(node => node.offsetTop)")
+    assert len(tops) == 5
+    assert len(set(tops)) == 1
 
     def press(key: str) -> None:
         first.locator(".go-on").get_by_role("button", name=translate("en", key), exact=True).click()

@@ -112,8 +112,8 @@ def test_no_origin_is_reflected(plain: str, app: AppProcess) -> None:
     preflight = asked | {"Access-Control-Request-Method": "POST"}
 
     def told(url: str) -> set[str]:
-        answers = [requests.get(url, headers=asked, timeout=10), requests.options(url, headers=preflight, timeout=10)]
-        return {name.lower() for answer in answers for name in answer.headers if "access-control" in name.lower()}
+        responses = [requests.get(url, headers=asked, timeout=10), requests.options(url, headers=preflight, timeout=10)]
+        return {name.lower() for response in responses for name in response.headers if "access-control" in name.lower()}
 
     assert "access-control-allow-origin" in told(f"{plain}/config")
     for path in ("/config", "/", "/gradio_api/call/generate", "/dreamina/jobs", "/nothing"):
@@ -176,14 +176,16 @@ def test_another_sites_page_may_open_ours_and_no_more(app: AppProcess, elsewhere
 def test_the_pages_own_origin_is_welcome(app: AppProcess) -> None:
     """Browsers send an Origin with every POST of the page itself."""
     own = {"Origin": app.url}
-    answer = requests.post(f"{app.url}/dreamina/library/mark", json={}, headers=own, timeout=10)
-    assert answer.status_code == 400
+    response = requests.post(f"{app.url}/dreamina/library/mark", json={}, headers=own, timeout=10)
+    assert response.status_code == 400
 
 
 def test_a_key_of_a_file_that_is_no_text_is_no_server_error(app: AppProcess) -> None:
     """The ledger cannot be asked for half a character, and that is no fault of the ledger's."""
-    answer = requests.post(f"{app.url}/dreamina/library/mark", json={"files": ["\ud800"], "deleted": True}, timeout=10)
-    assert answer.status_code == 400
+    response = requests.post(
+        f"{app.url}/dreamina/library/mark", json={"files": ["\ud800"], "deleted": True}, timeout=10
+    )
+    assert response.status_code == 400
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
@@ -192,10 +194,10 @@ def test_a_large_body_is_not_read(app: AppProcess, is_chunked: bool) -> None:
     for path in ("/gradio_api/call/generate", "/dreamina/attach"):
         body: Any = iter([b"x" * 500_000] * 4) if is_chunked else b"x" * 2_000_000
         try:
-            answer = requests.post(app.url + path, data=body, timeout=10)
+            response = requests.post(app.url + path, data=body, timeout=10)
         except requests.ConnectionError:
             continue  # cut off while still sending: refused as well
-        assert answer.status_code == 413, answer.text
+        assert response.status_code == 413, response.text
 
 
 def test_the_same_fault_is_traced_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -217,12 +219,12 @@ def test_the_same_fault_is_traced_once(caplog: pytest.LogCaptureFixture) -> None
 def test_security_headers_are_on_every_answer(app: AppProcess) -> None:
     """Source: OWASP Secure Headers Project."""
     for path in ("/", "/config", "/dreamina/jobs", "/nothing", "/gradio_api/upload"):
-        answer = requests.get(app.url + path, timeout=10)
-        assert answer.headers["x-content-type-options"] == "nosniff", path
-        assert answer.headers["referrer-policy"] == "same-origin", path
-        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"], path
-        assert answer.headers["cross-origin-resource-policy"] == "same-origin", path
-        assert "strict-transport-security" not in answer.headers, path
+        response = requests.get(app.url + path, timeout=10)
+        assert response.headers["x-content-type-options"] == "nosniff", path
+        assert response.headers["referrer-policy"] == "same-origin", path
+        assert "frame-ancestors 'self'" in response.headers["content-security-policy"], path
+        assert response.headers["cross-origin-resource-policy"] == "same-origin", path
+        assert "strict-transport-security" not in response.headers, path
 
 
 def test_the_server_does_not_tell_what_it_is(app: AppProcess) -> None:
@@ -247,9 +249,9 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
 
 def test_a_space_may_show_the_page_in_its_frame() -> None:
     """Hugging Face shows every Space in a frame."""
-    answer = ask(SecurityHeaders(_hello, ["https://huggingface.co"]))
-    assert answer.headers["content-security-policy"].endswith("frame-ancestors 'self' https://huggingface.co")
-    assert answer.body == b"<script>1</script><script src=x></script>"
+    response = ask(SecurityHeaders(_hello, ["https://huggingface.co"]))
+    assert response.headers["content-security-policy"].endswith("frame-ancestors 'self' https://huggingface.co")
+    assert response.body == b"<script>1</script><script src=x></script>"
 
 
 def test_https_is_remembered() -> None:
@@ -260,7 +262,7 @@ def test_https_is_remembered() -> None:
 # --- one layer alone, without a server
 
 
-class Answer:
+class AsgiResponse:
     """What an ASGI application sent."""
 
     def __init__(self, sent: list[Any]) -> None:
@@ -270,7 +272,7 @@ class Answer:
         self.body = b"".join(each.get("body", b"") for each in sent)
 
 
-async def answer_of(
+async def response_of(
     app: Any,
     *,
     method: str = "GET",
@@ -280,7 +282,7 @@ async def answer_of(
     receive: Callable[[], Awaitable[Any]] | None = None,
     send: Callable[[Any], Awaitable[None]] | None = None,
     **headers: str,
-) -> Answer:
+) -> AsgiResponse:
     """Ask an ASGI application; header names with `_` for `-`."""
     sent: list[Any] = []
 
@@ -293,11 +295,11 @@ async def answer_of(
     named = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": named, "client": (client, 1), "scheme": scheme}
     await app(scope, receive or nothing, send or keep)
-    return Answer(sent)
+    return AsgiResponse(sent)
 
 
-def ask(app: Any, **given: Any) -> Answer:
-    return asyncio.run(answer_of(app, **given))
+def ask(app: Any, **given: Any) -> AsgiResponse:
+    return asyncio.run(response_of(app, **given))
 
 
 def never() -> Any:
@@ -410,7 +412,7 @@ def test_a_client_that_reads_nothing_is_given_up() -> None:
     async def unread(message: Any) -> None:
         await asyncio.Event().wait()
 
-    asyncio.run(asyncio.wait_for(answer_of(RequestLimits(_hello, read_timeout_s=0.05), send=unread), 5))
+    asyncio.run(asyncio.wait_for(response_of(RequestLimits(_hello, read_timeout_s=0.05), send=unread), 5))
 
 
 @pytest.mark.parametrize(
@@ -427,15 +429,15 @@ def test_open_streams_are_bounded(limit: int, headers: dict[str, Any], stranger:
     async def story() -> None:
         here = RequestLimits(_lasts)
         path = "/dreamina/events"
-        begun = [asyncio.create_task(answer_of(here, path=path, **headers)) for _ in range(limit)]
+        begun = [asyncio.create_task(response_of(here, path=path, **headers)) for _ in range(limit)]
         await asyncio.sleep(0)
-        assert (await answer_of(here, path=path, **headers)).status == 429
-        assert (await answer_of(RequestLimits(_hello), path="/", **headers)).status == 200
-        other = asyncio.create_task(answer_of(here, path="/gradio_api/queue/data", **stranger))
+        assert (await response_of(here, path=path, **headers)).status == 429
+        assert (await response_of(RequestLimits(_hello), path="/", **headers)).status == 200
+        other = asyncio.create_task(response_of(here, path="/gradio_api/queue/data", **stranger))
         begun.pop().cancel()
         for _ in range(3):
             await asyncio.sleep(0)
-        again = asyncio.create_task(answer_of(here, path=path, **headers))
+        again = asyncio.create_task(response_of(here, path=path, **headers))
         await asyncio.sleep(0.01)
         assert not other.done()
         assert not again.done()

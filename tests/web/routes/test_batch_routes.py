@@ -11,7 +11,7 @@ import requests
 
 from dreamina_ui.batches.expansion import MAX_JOBS
 from dreamina_ui.web.i18n.translate import languages, translate
-from tests.support.bad_server import json_answer
+from tests.support.bad_server import json_response
 from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
 from tests.support.harness import MODEL_ID, SUBMIT
 
@@ -27,18 +27,18 @@ def post(visitor: Visitor, path: str, body: Any, **headers: str) -> requests.Res
 
 
 def plan(visitor: Visitor, text: str, **more: Any) -> dict[str, Any]:
-    answer = post(visitor, "batch/plan", wishes(text, **more))
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    response = post(visitor, "batch/plan", wishes(text, **more))
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
 def start(visitor: Visitor, text: str, token: str = "a-token-of-one-start", **more: Any) -> dict[str, Any]:
     """See the table, then start it."""
     body = wishes(text, **more) | {"digest": plan(visitor, text, **more)["digest"], "token": token}
-    answer = post(visitor, "batches", body)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    response = post(visitor, "batches", body)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
@@ -81,12 +81,12 @@ def test_the_table_shows_every_job_and_writes_nothing(held: HeldSandbox) -> None
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_what_cannot_be_planned_is_told(held: HeldSandbox, body: Any, key: str | None, language: str) -> None:
     """In the reader's language, with the line; and nothing of it is sent."""
-    answer = post(Visitor(held.app), f"batch/plan?language={language}", body)
-    assert answer.status_code in (200, 422)
+    response = post(Visitor(held.app), f"batch/plan?language={language}", body)
+    assert response.status_code in (200, 422)
     if key:
         assert (
             translate(language, key, limit=1 if key == "rule_maximum" else "integer", most=MAX_JOBS)
-            in answer.json()["message"]
+            in response.json()["message"]
         )
 
 
@@ -105,8 +105,8 @@ def test_only_the_table_that_was_seen_can_be_started_and_only_once(held: HeldSan
         thread.start()
     for thread in threads:
         thread.join()
-    assert {answer.status_code for answer in found} == {200}
-    assert len({answer.json()["batch_id"] for answer in found}) == 1
+    assert {response.status_code for response in found} == {200}
+    assert len({response.json()["batch_id"] for response in found}) == 1
     [mine] = batches(visitor)
     assert (mine["total"], mine["active"], mine["state"]) == (3, True, "running")
     wait_for(lambda: len(held.requests()) == before + 2)
@@ -119,8 +119,8 @@ def test_only_the_table_that_was_seen_can_be_started_and_only_once(held: HeldSan
 def test_a_browser_without_an_identity_starts_nothing(held: HeldSandbox) -> None:
     """Nobody could pause or find it again."""
     body = wishes("one") | {"digest": plan(Visitor(held.app), "one")["digest"], "token": "a-token-of-one-start"}
-    answer = requests.post(f"{held.app.url}/dreamina/batches", json=body, timeout=10)
-    assert (answer.status_code, answer.json()["message"]) == (403, languages()["en"]["error_no_cookie"])
+    response = requests.post(f"{held.app.url}/dreamina/batches", json=body, timeout=10)
+    assert (response.status_code, response.json()["message"]) == (403, languages()["en"]["error_no_cookie"])
 
 
 def test_a_batch_is_its_visitors_alone(shared: AppProcess) -> None:
@@ -142,9 +142,9 @@ def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(
     """The power goes while a batch is under way: what was paid is not paid again, and the rest still comes."""
     prompts = [f"press {number}" for number in range(12)]
     app, server, service = scripted.app, scripted.server, scripted.service()
-    monkeypatch.setattr(server, "default", json_answer({"status": "completed"}))
-    server.script(f"POST {SUBMIT}", *(json_answer({"request_id": f"r-{n}"}) for n in range(40)))
-    result = json_answer({"status": "completed", "output": {"image": service.picture()}})
+    monkeypatch.setattr(server, "default", json_response({"status": "completed"}))
+    server.script(f"POST {SUBMIT}", *(json_response({"request_id": f"r-{n}"}) for n in range(40)))
+    result = json_response({"status": "completed", "output": {"image": service.picture()}})
     for number in range(40):
         server.script(f"/v1/requests/r-{number}/result", result)
 
