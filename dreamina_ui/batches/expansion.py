@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from dreamina_ui.batches.line_notices import split_lines
 from dreamina_ui.errors import BatchError, InputError
 from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
+from dreamina_ui.models.text import is_blank
 
 MAX_JOBS = 200
 """The maximum number of jobs in one batch."""
@@ -23,7 +25,6 @@ MAX_JOBS = 200
 MAX_INPUT_CHARACTERS = 20_000
 """The maximum length of one job's inputs as JSON: two hundred long texts could fill the disk."""
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _SYMBOL = re.compile(r"\\[\\{|}]|[{|}]|[^\\{|}]+|\\")
 
 
@@ -69,8 +70,8 @@ def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
     jobs_per_prompt = _count(request.repeats, axes.values())
     lines: list[tuple[int, list[Sequence[str]]]] = []
     total = 0
-    for number, line in enumerate(_LINE_END.split(request.text), 1):
-        if line.strip():
+    for number, line in enumerate(split_lines(request.text), 1):
+        if not is_blank(line):
             parts = _parts(line, number)
             total += _count(jobs_per_prompt, parts)
             if total > MAX_JOBS:

@@ -17,6 +17,7 @@ from dataclasses import field as attribute
 from typing import Any, ClassVar, Literal
 
 from dreamina_ui.models.sizes import choice_label
+from dreamina_ui.models.text import is_blank
 
 ValueType = Literal["string", "number", "integer", "boolean", "array", "any"]
 TypedAs = Literal["value", "lines", "json"]
@@ -270,7 +271,7 @@ class TextKind(FieldKind):
         return _textbox(field.default, lines=4)
 
     def is_empty(self, value: Any) -> bool:
-        return value is None or not str(value).strip()
+        return value is None or (isinstance(value, str) and is_blank(value))
 
 
 class JsonKind(FieldKind):

@@ -5,7 +5,7 @@ Inputs are validated by JSON Schema (draft 2020-12), with these additions:
 - values that JSON cannot express are refused first: NaN passes `minimum` and `maximum`, and a list can contain itself;
 - the format `uri` is checked here: the validator's own check needs one more package;
 - a key that the schema does not list is an error, at every depth;
-- a required text must not be blank: a run with an empty prompt costs as much as any other.
+- a required text must show something: a run with an empty prompt costs as much as any other.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from dreamina_ui.errors import InputError, SettingsError
 from dreamina_ui.models.schema import Model, load_models
+from dreamina_ui.models.text import is_blank
 from tests.support.harness import MODEL_ID
 
 SIZE = "width\N{MULTIPLICATION SIGN}height"
@@ -184,6 +185,8 @@ def test_any_mapping_will_do() -> None:
         ({"prompt": None}, "prompt", "required"),
         ({"prompt": ""}, "prompt", "required"),
         ({"prompt": " \t\n\u3000\u2003"}, "prompt", "required"),
+        ({"prompt": "\u200b"}, "prompt", "required"),
+        ({"prompt": "\ufeff \u3164"}, "prompt", "required"),
         ({"prompt": 5}, "prompt", "type"),
         ({"prompt": ["fox"]}, "prompt", "type"),
         ({"prompt": b"fox"}, "prompt", "format"),
@@ -389,7 +392,7 @@ ANY_INPUTS = st.dictionaries(
     st.sampled_from(["prompt", SIZE, "scale", "force_single"]) | ANY_TEXT, LIKELY | ANY_JSON, max_size=5
 )
 VALID_INPUTS = st.fixed_dictionaries(
-    {"prompt": st.text(min_size=1, max_size=800).filter(lambda text: text.strip())},
+    {"prompt": st.text(min_size=1, max_size=800).filter(lambda text: not is_blank(text))},
     optional={
         SIZE: st.none() | st.sampled_from(SIZES),
         "scale": st.none() | st.floats(0, 1) | st.sampled_from([0, 1]),

@@ -41,6 +41,7 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     ("cancel", {"job_id": ["x"]}),
     ("upload", {}),
     (OTHER, {"prompt": "a hat on it", "image_urls": ["http://127.0.0.1/fox.png"]}),
+    ("generate", GENERATE | {"prompt": "\u2060 \ufeff"}),
 ]
 
 
@@ -130,6 +131,7 @@ def test_the_first_news_of_a_job_has_its_job_id(seen: Seen) -> None:
         (5, "This job is not known here."),
         (6, f"There is no such tool; there are: generate, {OTHER}, job, cancel"),
         (7, "image_urls.0: must begin with https://"),
+        (8, "prompt: must be given"),
     ],
 )
 def test_what_is_wrong_is_told_in_the_endpoints_words(seen: Seen, place: int, text: str) -> None:

@@ -34,6 +34,7 @@ FALLBACK = "en"
 
 SERVER_KEY_PREFIXES = (
     "message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
+    "batch_notice_",
 )  # fmt: skip
 """Prefixes of texts that only the server or the admin page uses; the page's scripts get all others."""
 

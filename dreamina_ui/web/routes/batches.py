@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.expansion import BatchRequest, expand, prompt_field
+from dreamina_ui.batches.line_notices import find_notices
 from dreamina_ui.batches.store import Batch, BatchStore
 from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError
 from dreamina_ui.jobs.services import JobServices
@@ -131,7 +132,10 @@ class _BatchRoutes:
         return JSONResponse({"prompt": prompt.key if prompt else None, "fields": varied})
 
     async def plan(self, request: Request) -> Response:
-        """The table: how many jobs, each with its inputs and price, and the digest that a start must carry."""
+        """The table: how many jobs, each with its inputs and price, and the digest that a start must carry.
+
+        `notices` names the odd lines of the text: `[{"line": int, "kind": str, "excerpt": str, "message": str}]`.
+        """
         language, body = language_of(request), await read_json(request)
         visitor = self._access.visitor(request) or NOBODY
         has_own_key = self._access.key_session(request) is not None
@@ -145,6 +149,7 @@ class _BatchRoutes:
                 "own_key": plan.account.key_fingerprint is not None,
                 "jobs_today": self._spending.quota(visitor, has_own_key=has_own_key).jobs_today,
                 "digest": plan.digest,
+                "notices": _notices(body.get("text"), language),
                 "jobs": [
                     {"inputs": inputs, "expected_usd": price, **self._words(plan.model.model_id, inputs, language)}
                     for inputs, price in zip(plan.inputs, plan.prices_usd, strict=True)
@@ -277,6 +282,16 @@ class _BatchRoutes:
                 for refusal in batch.refusals[:MAX_REFUSALS]
             ],
         }
+
+
+def _notices(text: Any, language: str) -> list[dict[str, Any]]:
+    """The odd lines of a batch's text, as JSON."""
+    notices = []
+    for notice in find_notices(text if isinstance(text, str) else ""):
+        problem = translate(language, f"batch_notice_{notice.kind}")
+        sentence = translate(language, "batch_notice", line=notice.line, excerpt=notice.excerpt, text=problem)
+        notices.append(asdict(notice) | {"message": sentence})
+    return notices
 
 
 def _refusal(exc: DreaminaError, language: str, model: Model | None = None) -> Response:

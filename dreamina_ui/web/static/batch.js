@@ -120,6 +120,13 @@ dreamina.batch = (() => {
     openTable(asked, answer);
   }
 
+  // The lines of the text that may not mean what they look like.
+  function notices(entries) {
+    return element("section", { class: "batch-notices", role: "note" },
+      element("h3", {}, words.batch_notices),
+      element("ul", {}, ...entries.map(({ message }) => element("li", { dir: "auto" }, message))));
+  }
+
   function openTable(asked, plan) {
     const rows = plan.jobs.map((job, place) => element("tr", {},
       element("td", {}, String(place + 1)),
@@ -139,6 +146,7 @@ dreamina.batch = (() => {
     dialog.append(
       element("h2", { id: "batch-title" }, title),
       ...(goesToday ? [element("p", {}, say("batch_left", { count: plan.jobs_today }))] : []),
+      ...(plan.notices.length ? [notices(plan.notices)] : []),
       element("div", { class: "batch-rows", tabindex: 0, role: "region", "aria-labelledby": "batch-title" },
         element("table", {},
           element("thead", {}, element("tr", {},

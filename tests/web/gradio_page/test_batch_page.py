@@ -70,6 +70,21 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     expect(strip.get_by_role("button", name=translate("en", "close"))).to_be_hidden()
 
 
+def test_the_table_names_the_odd_lines_before_anything_is_sent(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Two blank lines of a pasted text were once two paid jobs."""
+    page = open_page(held.app, viewport=PHONE)
+    page.locator("#batch summary").press("Enter")
+    page.get_by_label(translate("en", "batch_prompts")).fill("a red fox\n\u200b\nfirst\u2028second")
+    page.get_by_role("button", name=translate("en", "batch_table")).press("Enter")
+    table = page.get_by_role("dialog")
+    expect(table.get_by_role("row")).to_have_count(1 + 2)
+    notices = table.get_by_role("note")
+    expect(notices.get_by_role("heading")).to_have_text(translate("en", "batch_notices"))
+    expect(notices.get_by_role("listitem")).to_have_count(2)
+    expect(notices).to_contain_text("<U+200B>")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
 def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, open_page: OpenPage) -> None:
     """The button that was pressed would come back, and who works by keyboard would lose the place."""
     page = open_page(held.app)

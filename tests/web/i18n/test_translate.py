@@ -41,7 +41,7 @@ JOB = Job(job_id="j", model_id="m", api_origin=HERE, inputs={"prompt": "fox"}, c
 OWN_PROBLEMS = {"no_files", "not_sent"}
 DYNAMIC = (
     "state_", "problem_", "own_problem_", "message_", "error_", "rule_", "field_", "limit_", "owner_limit_",
-    "owner_stop_", "batch_count_", "batch_paused_", "example_",
+    "owner_stop_", "batch_count_", "batch_paused_", "batch_notice_", "example_",
 )  # fmt: skip
 LANGUAGES = sorted(path.stem for path in LANGUAGES_FOLDER.glob("*.json"))
 

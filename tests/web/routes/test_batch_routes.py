@@ -65,11 +65,28 @@ def test_the_table_shows_every_job_and_writes_nothing(held: HeldSandbox) -> None
     assert (held.app.count_jobs(), batches(visitor)) == (before, [])
 
 
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_odd_lines_are_named_with_the_table(held: HeldSandbox, language: str) -> None:
+    """What nobody sees in a pasted text must be known before it is paid for."""
+    text = "\ufeffa red fox\r\n\u200b\r\n\r\nfirst\u2028second\r\n# a note\r\n"
+    answer = post(Visitor(held.app), f"batch/plan?language={language}", wishes(text))
+    table = answer.json()
+    assert [job["prompt"] for job in table["jobs"]] == ["a red fox", "first\u2028second", "# a note"]
+    notices = [(notice["line"], notice["kind"]) for notice in table["notices"]]
+    assert notices == [(1, "byte_order_mark"), (2, "invisible"), (4, "line_break"), (5, "comment")]
+    message = translate(
+        language, "batch_notice", line=2, excerpt="<U+200B>", text=translate(language, "batch_notice_invisible")
+    )
+    assert table["notices"][1]["message"] == message
+    assert plan(Visitor(held.app), "a fox\n\na hen")["notices"] == []
+
+
 @pytest.mark.parametrize(
     ("body", "key"),
     [
         (wishes("a {red fox"), "error_plan_unclosed"),
         (wishes(" "), "error_plan_empty"),
+        (wishes("\u200b\n\ufeff\n\u3164"), "error_plan_empty"),
         (wishes("{a|b}" * 1000), "error_plan_many"),
         (wishes("a", values={"scale": [7]}), "rule_maximum"),
         (wishes("a", values={"scale": {}}), None),
