@@ -1,10 +1,10 @@
-"""A guard against regression: the short forms of the benchmarks, their ratios beside the committed ones.
+"""Regression check: run short forms of the benchmarks and compare their ratios with the committed ones.
 
     python -m benchmarks.check [--only polling load library start pictures] [--write]
 
-Ratios compare with something measured or computed in the same run, and so depend little on the machine; on a busy one
-they still mean nothing. `ratios.json` holds what is good, and by what factor it may be exceeded. It is no part of the
-tests.
+Each ratio relates a figure to a baseline of the same run, so it depends little on the machine; on a busy machine it
+means nothing. `ratios.json` holds the committed ratios and by what factor each may be exceeded. The tests do not run
+this.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import Path
 
 RATIOS = Path(__file__).with_name("ratios.json")
 TOLERANCE = 1.25
-"""By what factor a ratio may be exceeded that is written for the first time."""
+"""The tolerance factor of a new ratio."""
 
 Ratios = dict[str, float]
 
 
-# Each imports what it runs by itself: some need packages of the tests.
+# Imports are local: some need the packages of the tests.
 def _polling(_folder: Path) -> Ratios:
     from benchmarks.polling import SIGMAS, measure
 
@@ -44,9 +44,9 @@ def _load(folder: Path) -> Ratios:
     many, few = visitors(folder / "visitors", 60), throttled(folder / "throttled", 40)
     return {
         "60 visitors: lateness to a fixed pause of 2 s": many["to a fixed pause of 2 s"],
-        "60 visitors: lost or sent twice": many["lost"] + many["sent twice"],
+        "60 visitors: lost or submitted twice": many["lost"] + many["submitted twice"],
         "40 throttled: 429s in any later second": few.get("429s in any later second", 0.0),
-        "40 throttled: lost or sent twice": few["lost"] + few["sent twice"],
+        "40 throttled: lost or submitted twice": few["lost"] + few["submitted twice"],
     }
 
 
@@ -61,18 +61,18 @@ def _library(folder: Path) -> Ratios:
 def _start(_folder: Path) -> Ratios:
     from benchmarks.page import measure_start
 
-    return {"start, to an empty Gradio page's": measure_start(3)[0]["ratio"]}
+    return {"start, to an empty Gradio page": measure_start(3)[0]["ratio"]}
 
 
 def _pictures(_folder: Path) -> Ratios:
     from benchmarks.pictures import CASES, measure_case
-    from benchmarks.processes import chromium
+    from benchmarks.process_stats import chromium
 
     with chromium() as browser:
-        found = {case.name: measure_case(case, browser, 3) for case in CASES}
+        ratios = {case.name: measure_case(case, browser, 3) for case in CASES}
     return {
-        f"{name}: last painted, to its aim": figures["last painted, s"] / figures["last painted, s at most"]
-        for name, figures in found.items()
+        f"{name}: last painted, to its target": figures["last painted, s"] / figures["last painted, s at most"]
+        for name, figures in ratios.items()
     }
 
 
@@ -82,40 +82,40 @@ CHECKS: dict[str, Callable[[Path], Ratios]] = {
 
 
 def measure(names: list[str]) -> Ratios:
-    """Run the short forms with these names; ratios by label."""
-    found: Ratios = {}
+    """Run these short forms; returns ratios by label."""
+    ratios: Ratios = {}
     for name in names:
         with tempfile.TemporaryDirectory(prefix=f"dreamina-check-{name}-") as folder:
-            found |= CHECKS[name](Path(folder))
-    return {label: round(ratio, 3) for label, ratio in found.items()}
+            ratios |= CHECKS[name](Path(folder))
+    return {label: round(ratio, 3) for label, ratio in ratios.items()}
 
 
 def main() -> None:
-    """Measure, compare, print a table; exit 1 if a ratio is worse than it may be."""
+    """Measure, compare, print a table; exit with 1 if a ratio exceeds its tolerance."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.check", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS), help="which ones (default: all)")
-    parser.add_argument("--write", action="store_true", help="make what is measured now the committed ratios")
+    parser.add_argument("--write", action="store_true", help="write the measured ratios to ratios.json")
     options = parser.parse_args()
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    found = measure(options.only)
-    good: dict[str, dict[str, float]] = json.loads(RATIOS.read_text()) if RATIOS.exists() else {}
+    ratios = measure(options.only)
+    committed: dict[str, dict[str, float]] = json.loads(RATIOS.read_text()) if RATIOS.exists() else {}
     if options.write:
-        good |= {
-            label: {"ratio": ratio, "tolerance": good.get(label, {}).get("tolerance", TOLERANCE)}
-            for label, ratio in found.items()
+        committed |= {
+            label: {"ratio": ratio, "tolerance": committed.get(label, {}).get("tolerance", TOLERANCE)}
+            for label, ratio in ratios.items()
         }
-        RATIOS.write_text(json.dumps(good, indent=2) + "\n")
+        RATIOS.write_text(json.dumps(committed, indent=2) + "\n")
     worse = 0
-    print(f"{'':<52}{'now':>8}{'good':>8}{'at most':>9}")
-    for label, ratio in found.items():
-        known = good.get(label)
-        most = known["ratio"] * known["tolerance"] if known else None
-        is_worse = most is not None and not ratio <= most
+    print(f"{'':<52}{'now':>8}{'good':>8}{'at limit':>9}")
+    for label, ratio in ratios.items():
+        known = committed.get(label)
+        limit = known["ratio"] * known["tolerance"] if known else None
+        is_worse = limit is not None and not ratio <= limit
         worse += is_worse
-        right = f"{known['ratio']:>8.3f}{most:>9.3f}" if known else f"{'new':>8}"
+        right = f"{known['ratio']:>8.3f}{limit:>9.3f}" if known else f"{'new':>8}"
         print(f"{label:<52}{ratio:>8.3f}{right}{'  WORSE' if is_worse else ''}")
     if worse:
-        sys.exit(f"{worse} of {len(found)} are worse than they may be.")
+        sys.exit(f"{worse} of {len(ratios)} exceed their tolerance.")
 
 
 if __name__ == "__main__":

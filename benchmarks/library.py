@@ -1,8 +1,8 @@
-"""How the library bears ten thousand jobs: time of a page, bytes to the browser, memory, start.
+"""The library with ten thousand jobs: time per page, bytes to the browser, memory, and start time.
 
     python -m benchmarks.library
 
-The real program runs on a library of 10,000 jobs with 30,000 pictures, then on one of 100 jobs.
+`app.py` runs on a library of 10,000 jobs with 30,000 images, and at the same time on one of 100 jobs.
 """
 
 from __future__ import annotations
@@ -23,28 +23,27 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.programs import App
-from benchmarks.shelves import RARE_WORD, SIZES, make_library
+from benchmarks.app_processes import GradioApp
+from benchmarks.library_rows import RARE_WORD, SIZES, make_library
 from dreamina_ui.library.library import PAGE_ENTRIES, Entry
 
 PAGE_MS = 50.0
 GROWTH = 1.2
 BROWSER_KB = 300.0
 MEMORY_MB = 20.0
-"""Targets: a page's time, its growth from the small library to the large one, a page in the browser, and more memory
-after two walks through everything than before."""
+"""Targets: time per page, its growth from the small to the large library, size of the first view, memory growth."""
 
 NOWHERE = "http://127.0.0.1:9"
 COOKIE = "a-visitor-of-the-benchmarks-with-a-long-cookie"
 VISITOR_ID = hashlib.sha256(COOKIE.encode()).hexdigest()[:32]
 FIRST = "the first page"
 SCANS = ("a search for one old picture", "a search without a match", "how many files and bytes")
-"""What must look at every row, as no index helps there: its time grows with the library, and is told apart."""
+"""Queries that read every row: no index helps, so their time grows with the library; reported separately."""
 
 
 @dataclass
 class Figures:
-    """What was measured on one library; `took_ms` has every request by kind of page, in order."""
+    """Figures of one library; `took_ms` has the time of each request, by kind of page, in order."""
 
     jobs: int
     pictures: int
@@ -58,8 +57,8 @@ class Figures:
     browser_files: int | None = None
 
 
-class LibraryApp(App):
-    """The real `app.py` on a library; nothing is submitted, so the API may be nowhere."""
+class LibraryApp(GradioApp):
+    """`app.py` on a library; it submits nothing, so no API is needed."""
 
     @property
     def url(self) -> str:
@@ -73,35 +72,35 @@ class LibraryApp(App):
 
 
 def measure(folder: Path, job_counts: Sequence[int], rounds: int, with_browser: bool) -> list[Figures]:
-    """Make a library of each size, start the program on each, and ask them in turns, so that they share all weather.
+    """Create a library of each size, start the app on each, and request pages in turns: a busy machine slows both.
 
     Args:
-        folder: an empty one.
-        rounds: how often each page is asked for.
+        folder: an empty folder.
+        rounds: requests for each kind of page.
     """
     with ExitStack() as stack:
         libraries = [stack.enter_context(_RunningLibrary(folder / str(count), count)) for count in job_counts]
         for number in range(rounds + 3):
             for name in libraries[0].pages:
                 for library in libraries[:: 1 if number % 2 else -1]:
-                    library.ask(name, counts=number >= 3)  # the first ones make connections and fill caches
+                    library.ask(name, counts=number >= 3)  # the first requests open connections and fill caches
         for library in libraries:
             library.walk_twice()
             if with_browser:
-                library.figures.browser_kb, library.figures.browser_files = _look(library.app.url)
+                library.figures.browser_kb, library.figures.browser_files = _measure_browser(library.app.url)
         return [library.figures for library in libraries]
 
 
 class _RunningLibrary:
-    """One library with the program running on it."""
+    """A library and the app that runs on it."""
 
     def __init__(self, folder: Path, job_count: int) -> None:
         folder.mkdir()
-        begun_s = time.monotonic()
-        self._wall = make_library(folder / "data", job_count, VISITOR_ID, NOWHERE)
-        pictures = sum(bool(entry.output) for entry in self._wall)
-        self.figures = Figures(job_count, pictures, time.monotonic() - begun_s)
-        self.pages = _pages(self._wall)
+        started_s = time.monotonic()
+        self._entries = make_library(folder / "data", job_count, VISITOR_ID, NOWHERE)
+        pictures = sum(bool(entry.output) for entry in self._entries)
+        self.figures = Figures(job_count, pictures, time.monotonic() - started_s)
+        self.pages = _pages(self._entries)
         self.app = LibraryApp(folder, NOWHERE)
         self._http = requests.Session()
         self._http.trust_env = False
@@ -116,11 +115,11 @@ class _RunningLibrary:
         self.app.kill()
 
     def ask(self, name: str, *, counts: bool) -> None:
-        """Ask for a page once, and note the time if it counts."""
+        """Request a page once, and record the time if `counts`."""
         path, query, headers = self.pages[name]
-        begun_s = time.perf_counter()
+        started_s = time.perf_counter()
         response = self._http.get(f"{self.app.url}/dreamina/{path}", params=query, headers=headers, timeout=60)
-        took_ms = (time.perf_counter() - begun_s) * 1000
+        took_ms = (time.perf_counter() - started_s) * 1000
         response.raise_for_status()
         if name == FIRST:
             self.figures.json_kb = len(response.content) / 1e3
@@ -128,29 +127,29 @@ class _RunningLibrary:
             self.figures.took_ms[name].append(took_ms)
 
     def walk_twice(self) -> None:
-        """Read the library page by page to its end, twice, with a look at the memory before and after."""
+        """Read the whole library page by page, twice; record the memory before and after each time."""
         self.figures.memory_mb.append(self.app.memory_mb())
         for _ in range(2):
-            begun_s = time.monotonic()
+            started_s = time.monotonic()
             count, after = 0, ""
             while after is not None:
                 response = self._http.get(f"{self.app.url}/dreamina/library", params={"after": after}, timeout=60)
                 page = response.json()
                 count, after = count + len(page["entries"]), page["next"]
-            self.figures.walk_s = time.monotonic() - begun_s
-            assert count == len(self._wall), f"{count} of {len(self._wall)} places were seen"
+            self.figures.walk_s = time.monotonic() - started_s
+            assert count == len(self._entries), f"{count} of {len(self._entries)} entries were read"
             self.figures.memory_mb.append(self.app.memory_mb())
 
 
-def _pages(wall: Sequence[Entry]) -> dict[str, tuple[str, dict[str, str], dict[str, str]]]:
-    """The kinds of pages, each with its path, query and headers."""
-    oldest = wall[-1].job.created_at
+def _pages(entries: Sequence[Entry]) -> dict[str, tuple[str, dict[str, str], dict[str, str]]]:
+    """Path, query and headers of each kind of page."""
+    oldest = entries[-1].job.created_at
     day = {"since": str(oldest), "until": str(oldest + 86_400)}
     stranger = {"X-Forwarded-For": "203.0.113.9", "Cookie": f"dreamina_visitor={COOKIE}"}
     return {
         FIRST: ("library", {}, {}),
-        "a page in the middle": ("library", {"after": wall[len(wall) // 2].place}, {}),
-        "the last page": ("library", {"after": wall[-PAGE_ENTRIES - 1].place}, {}),
+        "a page in the middle": ("library", {"after": entries[len(entries) // 2].place}, {}),
+        "the last page": ("library", {"after": entries[-PAGE_ENTRIES - 1].place}, {}),
         "a search for two words": ("library", {"text": "LAKE mountains"}, {}),
         "jobs that are done": ("library", {"state": "done"}, {}),
         "jobs that failed": ("library", {"state": "failed"}, {}),
@@ -164,8 +163,8 @@ def _pages(wall: Sequence[Entry]) -> dict[str, tuple[str, dict[str, str], dict[s
     }
 
 
-def _look(url: str) -> tuple[float, int]:
-    """Open the library in a Chromium of 1280 x 900; returns kilobytes of all responses, and how many there were."""
+def _measure_browser(url: str) -> tuple[float, int]:
+    """Open the library in a Chromium window of 1280 x 900; returns kilobytes and number of all responses."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as tool:
@@ -177,10 +176,10 @@ def _look(url: str) -> tuple[float, int]:
         page.wait_for_load_state("networkidle")
         ours: dict[str, str] = {}
         sizes: list[int] = []
-        wire = page.context.new_cdp_session(page)
-        wire.send("Network.enable")
-        wire.on("Network.requestWillBeSent", lambda seen: ours.update({seen["requestId"]: seen["request"]["url"]}))
-        wire.on("Network.loadingFinished", lambda seen: sizes.append(seen["encodedDataLength"]))
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.on("Network.requestWillBeSent", lambda seen: ours.update({seen["requestId"]: seen["request"]["url"]}))
+        network.on("Network.loadingFinished", lambda seen: sizes.append(seen["encodedDataLength"]))
         page.get_by_role("tab", name="Library").click()
         page.locator("#library .wall img").first.wait_for()
         page.wait_for_load_state("networkidle")
@@ -195,12 +194,12 @@ def p50_p95(took_ms: Sequence[float]) -> tuple[float, float]:
 
 
 def growth(large: Figures, small: Figures, name: str) -> float:
-    """How many times longer the large library takes: the median of pairs that were asked one right after the other."""
+    """The time of the large library relative to the small one: the median of consecutive pairs."""
     return statistics.median(big / little for big, little in zip(large.took_ms[name], small.took_ms[name], strict=True))
 
 
 def missed(large: Figures, small: Figures) -> list[str]:
-    """One line for each target that was missed."""
+    """One line for each missed target."""
     lines = []
     for name, took_ms in large.took_ms.items():
         if (p50_ms := p50_p95(took_ms)[0]) > PAGE_MS:
@@ -221,31 +220,31 @@ def _table(large: Figures, small: Figures) -> str:
         rows.append(f"{label:<34}{value(large):>10.1f} {unit:<4} {value(small):>10.1f} {unit:<4}".rstrip())
 
     for name in large.took_ms:
-        shown = ["{:>5.1f} / {:>4.1f} ms".format(*p50_p95(one.took_ms[name])) for one in (large, small)]
+        shown = ["{:>5.1f} / {:>4.1f} ms".format(*p50_p95(figures.took_ms[name])) for figures in (large, small)]
         rows.append(f"{name:<34}  {shown[0]}   {shown[1]} {growth(large, small, name):>9.2f}")
-    add("made in", "s", lambda one: one.made_s)
-    add("start until the first response", "s", lambda one: one.start_s)
-    add("a walk through all pages", "s", lambda one: one.walk_s)
-    for place, name in enumerate(("before", "after one walk", "after two")):
-        add(f"memory {name}", "MB", lambda one, place=place: one.memory_mb[place])  # type: ignore[misc]
-    add("JSON of a page", "kB", lambda one: one.json_kb)
+    add("made in", "s", lambda figures: figures.made_s)
+    add("start until the first response", "s", lambda figures: figures.start_s)
+    add("reading all pages", "s", lambda figures: figures.walk_s)
+    for index, name in enumerate(("before", "after one walk", "after two")):
+        add(f"memory {name}", "MB", lambda figures, index=index: figures.memory_mb[index])  # type: ignore[misc]
+    add("JSON of a page", "kB", lambda figures: figures.json_kb)
     if large.browser_kb is not None:
-        add("first view in a browser", "kB", lambda one: one.browser_kb or 0)
-        add("  in how many responses", "", lambda one: one.browser_files or 0)
+        add("first view in a browser", "kB", lambda figures: figures.browser_kb or 0)
+        add("  in how many responses", "", lambda figures: figures.browser_files or 0)
     return "\n".join(rows)
 
 
 def _as_json(large: Figures, small: Figures) -> dict[str, object]:
-    found: dict[str, object] = {"missed": missed(large, small)}
-    for label, one in (("large", large), ("small", small)):
-        facts = asdict(one)
-        times = {name: dict(zip(("p50", "p95"), p50_p95(took), strict=True)) for name, took in one.took_ms.items()}
-        found[label] = facts | {"took_ms": times}
-    return found | {"growth": {name: growth(large, small, name) for name in large.took_ms}}
+    results: dict[str, object] = {"missed": missed(large, small)}
+    for label, figures in (("large", large), ("small", small)):
+        facts = asdict(figures)
+        times = {name: dict(zip(("p50", "p95"), p50_p95(took), strict=True)) for name, took in figures.took_ms.items()}
+        results[label] = facts | {"took_ms": times}
+    return results | {"growth": {name: growth(large, small, name) for name in large.took_ms}}
 
 
 def main() -> None:
-    """Read the arguments, measure, print; exit 1 if a target is missed."""
+    """Parse arguments, measure, print; exit with 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.library", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs of the large library (default: 10000)")
     parser.add_argument("--small", type=int, default=100, help="jobs of the small one (default: 100)")
@@ -264,7 +263,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(_as_json(large, small), indent=2))
     else:
-        print("\n".join([_table(large, small), "", *(lines or ["Every target is met."])]))
+        print("\n".join([_table(large, small), "", *(lines or ["All targets are met."])]))
     sys.exit(bool(lines))
 
 

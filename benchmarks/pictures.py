@@ -1,9 +1,9 @@
-"""From the first `completed` to the last picture painted in a browser, and what that takes of server and network.
+"""Time from the first `completed` to the last image painted in a browser, with CPU, memory and bytes.
 
     python -m benchmarks.pictures [--repeat 5] [--json]
 
-The real `app.py`, a stand-in service and Chromium run as processes of their own. The floor is measured in the same run:
-one decode with both copies, by Pillow alone. A large picture is 4992 x 3328 pixels, as noisy as a photograph.
+`app.py`, a mock service and Chromium run as separate processes. The floor is measured in the same run: one decode with
+preview and thumbnail, by Pillow alone. A large image has 4992 x 3328 pixels and the noise of a photo.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from typing import Any
 import requests
 from playwright.sync_api import Browser
 
-from benchmarks.photographs import LARGE, SQUARE, photographs
-from benchmarks.processes import Wire, chromium
-from benchmarks.programs import ROOT
-from benchmarks.served import OurPage, PictureServiceProgram
+from benchmarks.app_processes import ROOT
+from benchmarks.page_processes import AppPage, PhotoServiceProcess
+from benchmarks.process_stats import NetworkCounter, chromium
+from benchmarks.synthetic_photos import LARGE, SQUARE, synthetic_photos
 
 JOBS_AT_ONCE = 8
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 MAX_BYTES = 600_000
 MAX_CPU = 1.6
 MAX_MEMORY_MB = 220.0
 SETTLE_S = 1.0
 
-# The next frame after `decode` shows the picture; a task that is put there runs when it was painted.
+# The next frame after `decode` shows the image; a task queued there runs after the paint.
 NOTE_PAINTED = """
 window.painted = {};
 const seen = new Set();
@@ -59,7 +59,7 @@ new MutationObserver(() => {
 
 @dataclass(frozen=True)
 class Case:
-    """One job: its pictures, and by what name it is told."""
+    """One kind of job: its name in the output, and its images."""
 
     name: str
     size: tuple[int, int]
@@ -75,19 +75,19 @@ CASES = (
 
 
 def measure_case(case: Case, browser: Browser, repeat: int) -> dict[str, float]:
-    """One server and one page for so many jobs, one after the other; medians, but the worst of the memory."""
-    files = photographs(case.size, case.extension, case.count)
+    """Run `repeat` jobs in sequence on one server and one page; medians, but the maximum of the memory."""
+    files = synthetic_photos(case.size, case.extension, case.count)
     runs: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory() as name, PictureServiceProgram(Path(name)) as service:
+    with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
         service.start()
         service.wait_ready()
-        with OurPage(Path(name), service.url) as app:
+        with AppPage(Path(name), service.url) as app:
             app.start()
             app.wait_ready()
             context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
             context.add_init_script(NOTE_PAINTED)
             page = context.new_page()
-            wire = Wire(page)
+            network = NetworkCounter(page)
             page.goto(app.url)
             page.locator("#generate").wait_for()
             page.wait_for_timeout(SETTLE_S * 1000)
@@ -95,16 +95,16 @@ def measure_case(case: Case, browser: Browser, repeat: int) -> dict[str, float]:
             for number in range(repeat):
                 floor = _floor(files[0])
                 page.locator("#field-prompt textarea").fill(json.dumps([str(file) for file in files]))
-                wire.forget()
-                app.tree.forget_peak()
-                cpu_s, pressed_s = app.tree.cpu_s(), time.monotonic()
+                network.reset()
+                app.tree.reset_peak()
+                cpu_s, submitted_s = app.tree.cpu_s(), time.monotonic()
                 page.locator("#generate").click()
-                wanted = (number + 1) * case.count
+                expected_count = (number + 1) * case.count
                 page.wait_for_function(
-                    f"Object.keys(window.painted).length >= {wanted}", timeout=PATIENCE_S * 1000, polling=100
+                    f"Object.keys(window.painted).length >= {expected_count}", timeout=TIMEOUT_S * 1000, polling=100
                 )
                 page.locator("#jobs li[data-state=done]").nth(number).wait_for()
-                busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - pressed_s)
+                busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - submitted_s)
                 page.wait_for_timeout(200)
                 painted = sorted(page.evaluate("Object.values(window.painted)"))[-case.count :]
                 completed_at = max(service.completed_at().values())
@@ -113,14 +113,14 @@ def measure_case(case: Case, browser: Browser, repeat: int) -> dict[str, float]:
                         **floor,
                         "first painted, s": painted[0] - completed_at,
                         "last painted, s": painted[-1] - completed_at,
-                        "bytes": wire.size_bytes,
+                        "bytes": network.size_bytes,
                         "cpu, s": busy_s,
                         "peak over idle, MB": app.tree.peak_mb() - idle_mb,
                     }
                 )
             context.close()
     medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-    # On a busy machine the best run tells more of the program than the median does.
+    # On a busy machine the best run says more about the app than the median.
     best = {f"{key}, best": min(run[f"{key}, s"] for run in runs) for key in ("first painted", "last painted")}
     return _judged(case, medians | best | _worst(runs))
 
@@ -129,37 +129,37 @@ def _worst(runs: list[dict[str, float]]) -> dict[str, float]:
     return {"peak over idle, MB": max(run["peak over idle, MB"] for run in runs)}
 
 
-def _judged(case: Case, found: dict[str, float]) -> dict[str, float]:
-    """The figures with what each may be at most."""
-    decode_s = found["floor of one decode, s"]
+def _judged(case: Case, results: dict[str, float]) -> dict[str, float]:
+    """Add the limit of each figure."""
+    decode_s = results["floor of one decode, s"]
     limit_s = 1.3 * decode_s * case.count / (os.cpu_count() or 1) + 0.3
-    found["cpu, decodes"] = found["cpu, s"] / (found["floor of one decode, cpu s"] * case.count)
+    results["cpu, decodes"] = results["cpu, s"] / (results["floor of one decode, cpu s"] * case.count)
     limits = {
         "last painted, s": limit_s, "bytes": MAX_BYTES, "cpu, decodes": MAX_CPU, "peak over idle, MB": MAX_MEMORY_MB,
     }  # fmt: skip
     if case.count > 1:
         limits["first painted, s"] = limit_s / 2
-    return found | {f"{key} at most": value for key, value in limits.items()}
+    return results | {f"{key} at most": value for key, value in limits.items()}
 
 
 def measure_many(repeat: int) -> dict[str, float]:
-    """Eight jobs of four large PNGs that are completed at the same time; nobody watches."""
-    files = photographs(LARGE, "png", 4)
+    """Eight jobs of four large PNGs that complete at the same time, without a browser."""
+    files = synthetic_photos(LARGE, "png", 4)
     runs = []
     for _ in range(repeat):
         floor = _floor(files[0])
-        with tempfile.TemporaryDirectory() as name, PictureServiceProgram(Path(name)) as service:
+        with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
             service.start()
             service.wait_ready()
-            with OurPage(Path(name), service.url) as app:
+            with AppPage(Path(name), service.url) as app:
                 app.start()
                 app.wait_ready()
                 time.sleep(SETTLE_S)
                 idle_mb, idle_cores = app.tree.memory_mb(), _idle_cores(app)
-                cpu_s, pressed_s = app.tree.cpu_s(), time.monotonic()
-                ended = _press_all(app.url, json.dumps([str(file) for file in files]))
+                cpu_s, submitted_s = app.tree.cpu_s(), time.monotonic()
+                ended = _submit_all(app.url, json.dumps([str(file) for file in files]))
                 completed_at = min(service.completed_at().values())
-                busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - pressed_s)
+                busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - submitted_s)
                 runs.append(
                     {
                         **floor,
@@ -168,42 +168,42 @@ def measure_many(repeat: int) -> dict[str, float]:
                         "peak over idle, MB": app.tree.peak_mb() - idle_mb,
                     }
                 )
-    found = {key: statistics.median(run[key] for run in runs) for key in runs[0]} | _worst(runs)
-    found["cpu, decodes"] = found["cpu, s"] / (found["floor of one decode, cpu s"] * 4 * JOBS_AT_ONCE)
-    return found | {"cpu, decodes at most": MAX_CPU, "peak over idle, MB at most": MAX_MEMORY_MB}
+    results = {key: statistics.median(run[key] for run in runs) for key in runs[0]} | _worst(runs)
+    results["cpu, decodes"] = results["cpu, s"] / (results["floor of one decode, cpu s"] * 4 * JOBS_AT_ONCE)
+    return results | {"cpu, decodes at most": MAX_CPU, "peak over idle, MB at most": MAX_MEMORY_MB}
 
 
-def _press_all(url: str, prompt: str) -> list[float]:
-    """Ask for all jobs at once through the endpoint for programs; gives when each was done."""
+def _submit_all(url: str, prompt: str) -> list[float]:
+    """Request all jobs at once through the public endpoint; returns when each was done."""
     ended: list[float] = []
 
-    def press() -> None:
+    def submit() -> None:
         call = f"{url}/gradio_api/call/v2/generate"
-        event_id = requests.post(call, json={"prompt": prompt}, timeout=PATIENCE_S).json()["event_id"]
-        with requests.get(f"{url}/gradio_api/call/generate/{event_id}", stream=True, timeout=PATIENCE_S) as stream:
+        event_id = requests.post(call, json={"prompt": prompt}, timeout=TIMEOUT_S).json()["event_id"]
+        with requests.get(f"{url}/gradio_api/call/generate/{event_id}", stream=True, timeout=TIMEOUT_S) as stream:
             last = [line for line in stream.iter_lines(chunk_size=1, decode_unicode=True) if line.startswith("data: ")]
-        told: Any = json.loads(last[-1].removeprefix("data: "))
-        assert told[0]["state"] == "done", told
+        reported: Any = json.loads(last[-1].removeprefix("data: "))
+        assert reported[0]["state"] == "done", reported
         ended.append(time.time())
 
-    threads = [threading.Thread(target=press) for _ in range(JOBS_AT_ONCE)]
+    threads = [threading.Thread(target=submit) for _ in range(JOBS_AT_ONCE)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(ended) == JOBS_AT_ONCE, "not every job came to its end"
+    assert len(ended) == JOBS_AT_ONCE, "not every job finished"
     return ended
 
 
-def _idle_cores(app: OurPage) -> float:
+def _idle_cores(app: AppPage) -> float:
     cpu_s, started_s = app.tree.cpu_s(), time.monotonic()
     time.sleep(2.0)
     return (app.tree.cpu_s() - cpu_s) / (time.monotonic() - started_s)
 
 
 def _floor(path: Path) -> dict[str, float]:
-    """What one decode costs at least, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.photographs", "floor", str(path)]
+    """The minimum cost of one decode, in a separate process."""
+    command = [sys.executable, "-m", "benchmarks.synthetic_photos", "floor", str(path)]
     words = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     return {"floor of one decode, s": float(words[0]), "floor of one decode, cpu s": float(words[1])}
 
@@ -214,18 +214,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     with chromium() as browser:
-        found = {case.name: measure_case(case, browser, options.repeat) for case in CASES}
-    found[f"{JOBS_AT_ONCE} jobs of 4 PNG at once"] = measure_many(min(options.repeat, 2))
+        results = {case.name: measure_case(case, browser, options.repeat) for case in CASES}
+    results[f"{JOBS_AT_ONCE} jobs of 4 PNG at once"] = measure_many(min(options.repeat, 2))
     if options.json:
-        print(json.dumps(found | {"load": {"1 min": os.getloadavg()[0]}}))
+        print(json.dumps(results | {"load": {"1 min": os.getloadavg()[0]}}))
         return
-    for name, figures in found.items():
+    for name, figures in results.items():
         print(name)
         for key, value in figures.items():
             if key.endswith(" at most"):
                 continue
             limit = figures.get(f"{key} at most")
-            verdict = "" if limit is None else f"at most {limit:10.2f}   {'holds' if value <= limit else 'MISSED'}"
+            verdict = "" if limit is None else f"at most {limit:10.2f}   {'met' if value <= limit else 'MISSED'}"
             print(f"  {key:<26}{value:12.2f}   {verdict}")
     print(f"load of the machine at the end: {os.getloadavg()[0]:.1f}")
 

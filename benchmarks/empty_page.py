@@ -1,4 +1,4 @@
-"""An empty Gradio page: what any program on Gradio costs before it does anything."""
+"""An empty Gradio page, as a baseline: the cost of Gradio itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gradio as gr
 
 
 def main() -> None:
-    """Serve it on the port of `GRADIO_SERVER_PORT` until the process is ended."""
+    """Serve it on the port of `GRADIO_SERVER_PORT` until the process is stopped."""
     with gr.Blocks(analytics_enabled=False) as page:
         pass
     page.launch(quiet=True, ssr_mode=False)

@@ -1,4 +1,4 @@
-"""Programs that serve a page or an API on a port of 127.0.0.1: ours, an empty Gradio page, and the picture service."""
+"""Processes that serve a page or an API on 127.0.0.1: the app, an empty Gradio page, and the photo service."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import requests
 
-from benchmarks.processes import Tree
-from benchmarks.programs import TOKEN, Program
+from benchmarks.app_processes import TOKEN, ManagedProcess
+from benchmarks.process_stats import ProcessTree
 
 _http = requests.Session()
 _http.trust_env = False  # a proxy cannot reach this machine's loopback
 
 
-class Served(Program):
-    """A program at `url`; it is ready when that answers."""
+class PageProcess(ManagedProcess):
+    """A process at `url`; it is ready when that responds."""
 
     def __init__(self, folder: Path, name: str, *arguments: str, **environment: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -26,10 +26,10 @@ class Served(Program):
         super().__init__(folder, name, *arguments, GRADIO_SERVER_PORT=self._port, **environment)
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> ProcessTree:
         """The running process and its children."""
         assert self._process
-        return Tree(self._process.pid)
+        return ProcessTree(self._process.pid)
 
     def _is_ready(self) -> bool:
         try:
@@ -38,8 +38,8 @@ class Served(Program):
             return False
 
 
-class OurPage(Served):
-    """`python app.py`, on an API or, if none is given, with its own sandbox."""
+class AppPage(PageProcess):
+    """`python app.py` on an API, by default on its own sandbox."""
 
     def __init__(self, folder: Path, api_url: str | None = None) -> None:
         token = TOKEN if api_url else ""
@@ -49,20 +49,20 @@ class OurPage(Served):
         )  # fmt: skip
 
 
-class EmptyPage(Served):
-    """`python -m benchmarks.empty`."""
+class EmptyGradioPage(PageProcess):
+    """`python -m benchmarks.empty_page`."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "empty", "-m", "benchmarks.empty", GRADIO_SERVER_NAME="127.0.0.1")
+        super().__init__(folder, "empty", "-m", "benchmarks.empty_page", GRADIO_SERVER_NAME="127.0.0.1")
 
 
-class PictureServiceProgram(Served):
-    """`python -m benchmarks.picture_service`."""
+class PhotoServiceProcess(PageProcess):
+    """`python -m benchmarks.photo_service`."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "service", "-m", "benchmarks.picture_service", "PORT")
+        super().__init__(folder, "service", "-m", "benchmarks.photo_service", "PORT")
 
     def completed_at(self) -> dict[str, float]:
-        """When each request was first said to be completed, by request_id, in seconds since 1970."""
-        found: dict[str, Any] = _http.get(f"{self.url}/completed", timeout=30).json()
-        return found
+        """When `completed` was first returned for each request_id, in seconds since 1970."""
+        results: dict[str, Any] = _http.get(f"{self.url}/completed", timeout=30).json()
+        return results

@@ -1,4 +1,4 @@
-"""A library as large as one likes, in seconds: rows written in bulk, and a few painted pictures linked many times."""
+"""Create a library of any size in seconds: rows written in bulk, and a few images hard-linked many times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dreamina_ui.sandbox.painter import paint, write_png
 SIZES = ("1024x1024(1:1)", "2048x2048(1:1)", "2304x1728(4:3)")
 PICTURES_PER_JOB = 3
 RARE_WORD = "axolotl"
-"""Is in the oldest job's prompt alone: what a search finds last."""
+"""Only in the prompt of the oldest job, so that a search reaches it last."""
 
 _SUBJECTS = ("a red fox", "a lighthouse above the sea", "a city at night", "mountains and a lake", "an old forest",
              "a desert under stars", "a river in spring", "snow on a quiet village")  # fmt: skip
@@ -34,13 +34,13 @@ _NOON = 1_795_000_000.0
 
 
 def make_library(data: Path, job_count: int, visitor_id: str, api_origin: str) -> list[Entry]:
-    """Fill an empty data folder with jobs of three pictures each, and one failed job for each four of them.
+    """Fill an empty data folder with jobs of three images each, and one failed job for every four.
 
     Args:
-        visitor_id: whose every tenth job is.
+        visitor_id: the owner of every tenth job.
 
     Returns:
-        Everything on the wall, newest first.
+        All entries, newest first.
     """
     painted = _paint(data.parent / "painted")
     made = list(_jobs(job_count, visitor_id, api_origin, painted))
@@ -58,7 +58,7 @@ def make_library(data: Path, job_count: int, visitor_id: str, api_origin: str) -
 
 
 def _paint(folder: Path) -> list[Path]:
-    """A few pictures with their previews, made by the program's own hands; once for all libraries beside them."""
+    """Paint a few images and make their previews with the code of the app, once for all libraries of a folder."""
     folders = [folder / str(number) for number in range(len(_SUBJECTS))]
     for number, home in enumerate(folders):
         if home.exists():

@@ -1,6 +1,6 @@
-"""Programs of ours as processes that can be started, used and killed: the sandbox, the app, and the app without a page.
+"""The sandbox, the app, and the app without its page, as processes to start, use and kill.
 
-Each writes its log to a file in the folder it is given. Only processes that were started here are ever ended.
+Each writes its log to a file in its folder. Only processes started here are ever stopped.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import requests
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "token-of-the-benchmarks"
 READY_S = 60.0
-"""How long a program may take to be ready; many times what it takes on a busy machine."""
+"""Timeout for a process to be ready; a busy machine needs a fraction of it."""
 
 log = logging.getLogger(__name__)
-_Self = TypeVar("_Self", bound="Program")
+_Self = TypeVar("_Self", bound="ManagedProcess")
 _http = requests.Session()
 _http.trust_env = False  # a proxy cannot reach this machine's loopback
 
 
-class Program(ABC):
-    """One process; a context manager that leaves none behind."""
+class ManagedProcess(ABC):
+    """A process; a context manager that kills it at the end."""
 
     def __init__(self, folder: Path, name: str, *arguments: str, **environment: str) -> None:
         self.log = folder / f"{name}.log"
@@ -60,7 +60,7 @@ class Program(ABC):
         self._started_s = time.monotonic()
 
     def wait_ready(self) -> float:
-        """Wait until it does its work; returns the seconds since `start`."""
+        """Wait until it is ready; returns the seconds since `start`."""
         while not self._is_ready():
             ended = self._process.poll() if self._process else None
             if ended is not None or time.monotonic() - self._started_s > READY_S:
@@ -72,31 +72,31 @@ class Program(ABC):
         return time.monotonic() - self._started_s
 
     def kill(self) -> None:
-        """End it as a power cut would: SIGKILL."""
+        """Send SIGKILL, as a crash or a power loss would end it."""
         if self._process:
             self._process.kill()
             self._process.communicate()
             self._process = None
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
+        """Request a clean stop and wait for it."""
         if self._process:
-            self._ask_to_end(self._process)
+            self._request_stop(self._process)
             self._process.wait(READY_S)
             self._process = None
 
     def _stdout(self, log: Any) -> Any:
         return log
 
-    def _ask_to_end(self, process: subprocess.Popen[str]) -> None:
+    def _request_stop(self, process: subprocess.Popen[str]) -> None:
         process.terminate()
 
     @abstractmethod
     def _is_ready(self) -> bool: ...
 
 
-class SandboxProgram(Program):
-    """`python -m dreamina_ui.sandbox` on a port of its own."""
+class SandboxProcess(ManagedProcess):
+    """`python -m dreamina_ui.sandbox` on a free port."""
 
     def __init__(self, folder: Path, *, queue_s: float, run_s: float, parallel: int) -> None:
         self.pictures = folder / "sandbox" / "pictures"
@@ -110,73 +110,73 @@ class SandboxProgram(Program):
         super().__init__(folder, "sandbox", "-m", "dreamina_ui.sandbox", *words)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Every request it ever accepted: `request_id`, `inputs`, `status`, `count`."""
+        """Every accepted request: `request_id`, `inputs`, `status`, `count`."""
         response = _http.get(
             f"{self.url}/sandbox/requests", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=READY_S
         )
         response.raise_for_status()
-        found: list[dict[str, Any]] = response.json()
-        return found
+        results: list[dict[str, Any]] = response.json()
+        return results
 
     def _is_ready(self) -> bool:
         return _is_up(f"{self.url}/sandbox/requests", 401)
 
 
-class Studio(Program):
-    """A program that makes jobs out of presses.
+class AppUnderTest(ManagedProcess):
+    """A process that creates jobs.
 
     Attributes:
-        told: the ids of all jobs that it has told to whoever pressed.
+        reported: the ids of all jobs that it returned to a caller.
     """
 
     def __init__(self, folder: Path, api_url: str, name: str, *arguments: str, **environment: str) -> None:
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
         super().__init__(
             folder, name, *arguments, **environment,
             DREAMINA_DATA_DIR=str(folder / "data"), RUNCOMFY_API_BASE_URL=api_url, RUNCOMFY_API_TOKEN=TOKEN,
         )  # fmt: skip
 
     @abstractmethod
-    def press(self, inputs: Mapping[str, Any]) -> None:
-        """Ask for pictures and return at once; nothing is tried twice."""
+    def submit(self, inputs: Mapping[str, Any]) -> None:
+        """Request a job and return at once, without retries."""
 
 
-class App(Studio):
-    """The real `app.py`, used through its endpoint for programs; on the same port after every start."""
+class GradioApp(AppUnderTest):
+    """`app.py`, used through its public endpoint; on the same port after every start."""
 
     def __init__(self, folder: Path, api_url: str) -> None:
         port = _free_port()
         self._url = f"http://127.0.0.1:{port}"
         super().__init__(folder, api_url, "app", "-m", "app", GRADIO_SERVER_PORT=str(port))
 
-    def press(self, inputs: Mapping[str, Any]) -> None:
-        threading.Thread(target=self._press, args=(inputs,), daemon=True).start()
+    def submit(self, inputs: Mapping[str, Any]) -> None:
+        threading.Thread(target=self._submit, args=(inputs,), daemon=True).start()
 
-    def _press(self, inputs: Mapping[str, Any]) -> None:
+    def _submit(self, inputs: Mapping[str, Any]) -> None:
         call = f"{self._url}/gradio_api/call/v2/generate"
         named = {"size" if key == "width×height" else key: value for key, value in inputs.items()}
-        with contextlib.suppress(requests.RequestException):  # it may be killed at any moment
+        with contextlib.suppress(requests.RequestException):  # the app may be killed at any moment
             response = _http.post(call, json=named, timeout=READY_S)
             if not response.ok:
-                log.warning("A press was answered with HTTP %d: %s", response.status_code, response.text[:500])
+                log.warning("A request got HTTP %d: %s", response.status_code, response.text[:500])
                 return
             event_id = response.json()["event_id"]
             with _http.get(f"{call}/{event_id}", stream=True, timeout=READY_S) as stream:
                 for line in stream.iter_lines(chunk_size=1, decode_unicode=True):
                     if line.startswith("data: ["):
-                        self.told.add(json.loads(line.removeprefix("data: "))[0]["job_id"])
+                        self.reported.add(json.loads(line.removeprefix("data: "))[0]["job_id"])
                         return
 
     def _is_ready(self) -> bool:
         return _is_up(f"{self._url}/dreamina/jobs", 200)
 
 
-class BareStudio(Studio):
-    """`python -m benchmarks.bare`: all but the page."""
+class HeadlessApp(AppUnderTest):
+    """`python -m benchmarks.headless_app`: everything except the page."""
 
     def __init__(self, folder: Path, api_url: str) -> None:
         self._ready = threading.Event()
-        super().__init__(folder, api_url, "bare", "-m", "benchmarks.bare")
+        super().__init__(folder, api_url, "bare", "-m", "benchmarks.headless_app")
 
     def start(self) -> None:
         self._ready.clear()
@@ -185,7 +185,7 @@ class BareStudio(Studio):
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 
-    def press(self, inputs: Mapping[str, Any]) -> None:
+    def submit(self, inputs: Mapping[str, Any]) -> None:
         assert self._process
         assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):
@@ -204,12 +204,12 @@ class BareStudio(Studio):
             if line == "ready\n":
                 self._ready.set()
             elif line.endswith("\n"):
-                self.told.add(line.strip())
+                self.reported.add(line.strip())
 
     def _stdout(self, log: Any) -> Any:
         return subprocess.PIPE
 
-    def _ask_to_end(self, process: subprocess.Popen[str]) -> None:
+    def _request_stop(self, process: subprocess.Popen[str]) -> None:
         assert process.stdin
         process.stdin.close()
 

@@ -1,13 +1,12 @@
-"""Pictures as large and as hard to compress as photographs, and what decoding them costs at least.
+"""Synthetic images as large and as hard to compress as photos, and the minimum cost of decoding them.
 
-    python -m benchmarks.photographs floor FILE
+    python -m benchmarks.synthetic_photos floor FILE
 
-prints the seconds of one decode with preview and thumbnail, with Pillow alone and nothing else in the process: by the
-clock, and of processor time.
+prints wall time and CPU time, in seconds, to decode a file once and make its preview and thumbnail with Pillow alone.
 
-    python -m benchmarks.photographs compare
+    python -m benchmarks.synthetic_photos compare
 
-prints the processor time of that beside ours, which checks the file as well.
+prints that CPU time next to that of the app, which also verifies the file.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from PIL import Image
 
 from dreamina_ui.media import images as pictures
 
-CACHE = Path(tempfile.gettempdir()) / "dreamina-ui-photographs"
+CACHE = Path(tempfile.gettempdir()) / "dreamina-ui-synthetic-photos"
 LARGE = (4992, 3328)
 SQUARE = (2048, 2048)
 NOISE = 4.5
-"""Standard deviation of the grain, in steps of 255: a PNG of 4992 x 3328 has about 30 MB, as from the service."""
+"""Standard deviation of the noise, of 255: a PNG of 4992 x 3328 has about 30 MB, like those of the service."""
 
 
-def photographs(size: tuple[int, int], extension: str, count: int) -> list[Path]:
-    """So many different pictures, made once and kept in the system's folder for temporary files."""
+def synthetic_photos(size: tuple[int, int], extension: str, count: int) -> list[Path]:
+    """`count` different images; created once and cached in the folder for temporary files."""
     CACHE.mkdir(exist_ok=True)
     paths = [CACHE / f"{size[0]}x{size[1]}-{number}.{extension}" for number in range(count)]
     for number, path in enumerate(paths):
@@ -44,7 +43,7 @@ def photographs(size: tuple[int, int], extension: str, count: int) -> list[Path]
 
 
 def _paint(size: tuple[int, int], seed: int) -> Image.Image:
-    """Smooth colours, a few soft waves and grain."""
+    """Smooth colors, soft waves and noise."""
     random = np.random.default_rng(seed)
     x, y = np.meshgrid(np.linspace(0, 1, size[0], dtype="f4"), np.linspace(0, 1, size[1], dtype="f4"))
     channels = []
@@ -57,7 +56,7 @@ def _paint(size: tuple[int, int], seed: int) -> Image.Image:
 
 
 def floor_s(path: Path) -> tuple[float, float]:
-    """Seconds by the clock and of processor time for one decode with both copies, unchecked; the best of three."""
+    """Wall and CPU seconds of one decode with preview and thumbnail, without verification; best of three."""
     clock_s, cpu_s = zip(*(_decode_s(path) for _ in range(3)), strict=True)
     return min(clock_s), min(cpu_s)
 
@@ -76,9 +75,9 @@ def _decode_s(path: Path) -> tuple[float, float]:
 
 
 def compare() -> None:
-    """Both by turns, the best of five."""
+    """Measure both in turns; best of five."""
     for extension, name in (("png", "PNG"), ("jpg", "JPEG")):
-        path = photographs(LARGE, extension, 1)[0]
+        path = synthetic_photos(LARGE, extension, 1)[0]
         form = next(form for form in pictures.FORMATS if form.name == name)
         plain_s, ours_s = [], []
         for _ in range(5):
@@ -88,7 +87,7 @@ def compare() -> None:
                 pictures.make_previews(file, form, LARGE[0] * LARGE[1])
             ours_s.append(time.process_time() - cpu_s)
         ratio = min(ours_s) / min(plain_s)
-        print(f"{name:<5} Pillow alone {min(plain_s):.3f} s   ours {min(ours_s):.3f} s   ratio {ratio:.2f}")
+        print(f"{name:<5} Pillow alone {min(plain_s):.3f} s   app {min(ours_s):.3f} s   ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A small stand-in for the Model API under load: it follows real time, and knows when each request was completed.
+"""A small mock of the Model API for load tests; it runs in real time and records when each request completes.
 
-    python -m benchmarks.service --port 8000 --token TOKEN [--allowed-per-s 10 [--retry-after-s 1]]
+    python -m benchmarks.load_service --port 8000 --token TOKEN [--allowed-per-s 10 [--retry-after-s 1]]
 
-A request waits a moment in the queue and then runs for a time of its own, log-normal between `RUN_S`. Its status is
-computed when it is asked for, so that nothing ticks. Every result is one small picture.
+A request waits in the queue, then runs for a log-normal time between the bounds of `RUN_S`. Its status is computed on
+request, so that the mock needs no CPU in between. Every result is one small image.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from starlette.routing import Route
 
 QUEUE_S = 0.5
 RUN_S = (10.0, 20.0)
-_SIGMA = math.log(RUN_S[1] / RUN_S[0]) / 4  # so that 95 of 100 lie between the bounds, to which the others are moved
+_SIGMA = math.log(RUN_S[1] / RUN_S[0]) / 4  # 95 % lie between the bounds; the others are clipped to them
 
 
 @dataclass
-class Counts:
-    """What it saw: requests by `request_id`, status calls answered and refused by second since 1970."""
+class LoadCounts:
+    """Requests by `request_id`; status calls answered and refused, by second since 1970."""
 
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     answered: Counter[int] = field(default_factory=Counter)
@@ -42,10 +42,10 @@ class LoadService:
     """The Model API as an ASGI application.
 
     Args:
-        token: what it accepts.
-        allowed_per_s: status calls in one second of the clock; None for any number.
-        retry_after_s: what it says beyond that, in seconds; None to say nothing.
-        seed: decides the run times.
+        token: the only token it accepts.
+        allowed_per_s: status calls per second of the clock; None for no limit.
+        retry_after_s: the Retry-After of a refusal, in seconds; None for no header.
+        seed: for the run times.
 
     Source: RunComfy Model API documentation, submit, status and result.
     """
@@ -55,7 +55,7 @@ class LoadService:
         self._allowed_per_s = allowed_per_s
         self._retry_after_s = retry_after_s
         self._random = random.Random(seed)
-        self._counts = Counts()
+        self._counts = LoadCounts()
         self._picture = _picture()
         requests = "/v1/requests/{request_id}"
         self.app = Starlette(
@@ -69,7 +69,7 @@ class LoadService:
         )
 
     async def submit(self, request: Request) -> Response:
-        if not self._may_ask(request):
+        if not self._is_authorized(request):
             return _refusal(401, "unauthorized")
         inputs = await request.json()
         request_id = f"load-{len(self._counts.requests) + 1}"
@@ -81,7 +81,7 @@ class LoadService:
         return JSONResponse({"request_id": request_id})
 
     async def status(self, request: Request) -> Response:
-        if not self._may_ask(request):
+        if not self._is_authorized(request):
             return _refusal(401, "unauthorized")
         second = int(time.time())
         if self._allowed_per_s is not None and self._counts.answered[second] >= self._allowed_per_s:
@@ -94,24 +94,24 @@ class LoadService:
         return JSONResponse({"status": status} | ({"queue_position": 0} if status == "in_queue" else {}))
 
     async def result(self, request: Request) -> Response:
-        if not self._may_ask(request):
+        if not self._is_authorized(request):
             return _refusal(401, "unauthorized")
         status = self._status(request)
         if status is None:
             return _refusal(404, "no such request")
         if status != "completed":
             return JSONResponse({"status": status})
-        address = f"{request.base_url}files/{request.path_params['request_id']}.png"
-        return JSONResponse({"status": status, "cost": 0.03, "output": {"images": [address]}})
+        url = f"{request.base_url}files/{request.path_params['request_id']}.png"
+        return JSONResponse({"status": status, "cost": 0.03, "output": {"images": [url]}})
 
     async def file(self, request: Request) -> Response:
         return Response(self._picture, media_type="image/png")
 
     async def counts(self, request: Request) -> Response:
-        """What it saw so far, for the benchmark."""
+        """The counts so far, for the benchmark."""
         return JSONResponse(vars(self._counts))
 
-    def _may_ask(self, request: Request) -> bool:
+    def _is_authorized(self, request: Request) -> bool:
         return request.headers.get("authorization") == f"Bearer {self._token}"
 
     def _status(self, request: Request) -> str | None:
@@ -137,12 +137,14 @@ def _picture() -> bytes:
 
 def main() -> None:
     """Read the arguments and serve until killed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.load_service", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--token", required=True)
-    parser.add_argument("--allowed-per-s", type=int, help="status calls per second (default: any number)")
-    parser.add_argument("--retry-after-s", type=int, help="what a refusal asks for (default: it does not say)")
-    parser.add_argument("--seed", type=int, default=1, help="decides the run times (default: 1)")
+    parser.add_argument("--allowed-per-s", type=int, help="status calls per second (default: no limit)")
+    parser.add_argument("--retry-after-s", type=int, help="the Retry-After of a refusal (default: none)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the run times (default: 1)")
     options = parser.parse_args()
     service = LoadService(options.token, options.allowed_per_s, options.retry_after_s, options.seed)
     uvicorn.run(service.app, host="127.0.0.1", port=options.port, log_level="warning", backlog=2048)

@@ -1,6 +1,6 @@
-"""The program without its page: inputs come as JSON lines on stdin, the ids of their jobs go to stdout.
+"""The app without its page: reads inputs as JSON lines from stdin and writes job ids to stdout.
 
-It starts in a fraction of the page's time, so that hundreds of starts fit into minutes. The end of stdin stops it.
+It starts several times faster than the app with its page. The end of stdin stops it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dreamina_ui.wiring import build_services
 
 
 def main() -> None:
-    """Wire the parts from the environment as `app.py` does, then press what comes."""
+    """Wire the services from the environment as `app.py` does, and create a job for each line."""
     settings = read_settings()
     parts = build_services(settings, DataDir(settings.data_dir))
     services = parts.job_services

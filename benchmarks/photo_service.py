@@ -1,9 +1,10 @@
-"""A small stand-in for the Model API that hands out large pictures as fast as the kernel sends files.
+"""A small mock of the Model API that serves large images as fast as the kernel can send files.
 
-    python -m benchmarks.picture_service PORT
+    python -m benchmarks.photo_service PORT
 
-The prompt of a request is a JSON list of files, its pictures. All requests are completed `RUN_S` seconds after the last
-submit, so that several end together. `GET /completed` tells when each was first said to be, in seconds since 1970.
+The prompt of a request is a JSON list of image files. All requests complete `RUN_S` seconds after the last submit, so
+that they complete together. `GET /completed` returns when `completed` was first returned for each, in seconds since
+1970.
 
 Source: RunComfy Model API documentation, submit, status and result.
 """
@@ -22,8 +23,8 @@ from urllib.parse import urlsplit
 RUN_S = 2.5
 
 
-class PictureService(ThreadingHTTPServer):
-    """Its requests, and the moment of the first `completed` answer of each."""
+class PhotoService(ThreadingHTTPServer):
+    """The requests, and the time of the first `completed` response of each."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -40,7 +41,7 @@ class PictureService(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: PictureService
+    server: PhotoService
 
     def do_POST(self) -> None:
         inputs = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -55,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         if parts == ["completed"]:
             self._respond(self.server.completed_at)
         elif parts[0] == "files":
-            self._give(self.server.pictures[parts[1]][int(parts[2])])
+            self._send_file(self.server.pictures[parts[1]][int(parts[2])])
         elif parts == [""]:
             self._respond({})
         elif parts[-1] == "status":
@@ -73,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._head("application/json", len(body))
         self.wfile.write(body)
 
-    def _give(self, path: Path) -> None:
+    def _send_file(self, path: Path) -> None:
         self._head("application/octet-stream", path.stat().st_size)
         with path.open("rb") as file:
             self.connection.sendfile(file)
@@ -89,4 +90,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    PictureService(int(sys.argv[1])).serve_forever()
+    PhotoService(int(sys.argv[1])).serve_forever()
