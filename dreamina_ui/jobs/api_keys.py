@@ -19,24 +19,28 @@ class ApiKeyService:
     Args:
         prices: are asked with a key where the owner's token does not know what it pays.
         worker: polls the jobs of a key as soon as it is here.
+        call_pool: threads for checks of keys.
     """
 
     def __init__(
-        self, *, accounts: Accounts, ledger: Ledger, reader: JobReader, prices: Prices, worker: Worker
+        self,
+        *,
+        accounts: Accounts,
+        ledger: Ledger,
+        reader: JobReader,
+        prices: Prices,
+        worker: Worker,
+        call_pool: ThreadPoolExecutor,
     ) -> None:
         self._accounts = accounts
         self._ledger = ledger
         self._reader = reader
         self._prices = prices
         self._worker = worker
-        self._pool = ThreadPoolExecutor(4, "key")
-
-    def stop(self) -> None:
-        """Check no more keys."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = call_pool
 
     def check_soon(self, token: str) -> Future[bool]:
-        """`Accounts.check` on a thread of its own pool."""
+        """`Accounts.check` on another thread."""
         return self._pool.submit(self._accounts.check, token)
 
     def give(self, token: str, session: str | None) -> Account:

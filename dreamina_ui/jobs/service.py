@@ -29,6 +29,9 @@ from dreamina_ui.spending.limits import SpendingGuard
 
 log = logging.getLogger(__name__)
 
+GENERATE_THREADS = 16
+"""Enough: admissions share the one writer of the ledger, which takes a few milliseconds for each."""
+
 DUPLICATE_WINDOW_S = 1.0
 """Two requests of one visitor with the same inputs within this time are one job."""
 
@@ -49,6 +52,7 @@ class JobService:
         models: by model_id.
         guard: knows what a job is expected to cost.
         input_files: validates files that are given by URL; None to look at none.
+        call_pool: threads for cancels.
         clock: gives the time, in seconds since 1970.
     """
 
@@ -62,6 +66,7 @@ class JobService:
         guard: SpendingGuard,
         submitter: Submitter,
         worker: Worker,
+        call_pool: ThreadPoolExecutor,
         clock: Callable[[], float],
         input_files: InputFiles | None = None,
     ) -> None:
@@ -75,12 +80,14 @@ class JobService:
         self._clock = clock
         self._input_files = input_files
         self._decision = threading.Lock()
-        self._cancel_pool = ThreadPoolExecutor(32, "cancel")
-        self._generate_pool = ThreadPoolExecutor(64, "generate")
+        self._call_pool = call_pool
+        # Apart, so that a slow host of somebody's files holds up nobody who gives none.
+        self._generate_pool = ThreadPoolExecutor(GENERATE_THREADS, "generate")
+        self._given_files_pool = ThreadPoolExecutor(GENERATE_THREADS, "generate-files")
 
     def stop(self) -> None:
         """Begin nothing new."""
-        for pool in (self._cancel_pool, self._generate_pool):
+        for pool in (self._generate_pool, self._given_files_pool):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def generate(
@@ -124,8 +131,11 @@ class JobService:
         return self._submitter.begin(job, account, duplicate_since=since, also=also)
 
     def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
-        """`generate` on a thread of its own pool: looking at given files may take seconds."""
+        """`generate` on another thread: validating given files may take seconds."""
         is_refused = threading.Event()
+        model = self._models.get(model_id)
+        has_files = model is not None and any(inputs.get(field.key) for field in model.fields if field.kind.holds_urls)
+        pool = self._given_files_pool if has_files else self._generate_pool
 
         def generate() -> Job:
             if is_refused.is_set():
@@ -133,7 +143,7 @@ class JobService:
             return self.generate(model_id, inputs, **more)
 
         try:
-            return self._generate_pool.submit(generate)
+            return pool.submit(generate)
         except RuntimeError as exc:  # no thread, and the pool still keeps the work; or the program stops
             is_refused.set()
             raise StateError("This cannot be done now; nothing was submitted. Try again in a moment.") from exc
@@ -206,8 +216,8 @@ class JobService:
         return CancelVerdict(outcome, job if job.is_settled else self._ledger.change(job_id, cancel_outcome=outcome))
 
     def cancel_soon(self, job_id: str) -> Future[CancelVerdict]:
-        """`cancel` on a thread of its own pool."""
-        return self._cancel_pool.submit(self.cancel, job_id)
+        """`cancel` on another thread."""
+        return self._call_pool.submit(self.cancel, job_id)
 
     def archive(self, job_id: str) -> Job:
         """Take a settled job out of sight; it is stored and can be found.

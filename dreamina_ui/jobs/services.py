@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.jobs.api_keys import ApiKeyService
@@ -26,6 +27,9 @@ from dreamina_ui.spending.prices import Prices
 from dreamina_ui.spending.service import SpendingService
 
 log = logging.getLogger(__name__)
+
+CALL_THREADS = 8
+"""How many cancels and checks of keys wait for the API at the same time; each is one person who waits."""
 
 
 class JobServices:
@@ -66,6 +70,7 @@ class JobServices:
         self._worker = Worker(
             accounts=accounts, ledger=ledger, fetcher=fetcher, controls=self.moderation, pace=pace, clock=clock
         )
+        self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
         self._submitter = Submitter(
             ledger=ledger,
             media=media,
@@ -84,12 +89,18 @@ class JobServices:
             guard=self.guard,
             submitter=self._submitter,
             worker=self._worker,
+            call_pool=self._call_pool,
             clock=clock,
             input_files=input_files,
         )
         self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=self._worker, clock=clock)
         self.api_keys = ApiKeyService(
-            accounts=accounts, ledger=ledger, reader=self.reader, prices=self.prices, worker=self._worker
+            accounts=accounts,
+            ledger=ledger,
+            reader=self.reader,
+            prices=self.prices,
+            worker=self._worker,
+            call_pool=self._call_pool,
         )
         self.spending = SpendingService(
             ledger=ledger,
@@ -129,5 +140,5 @@ class JobServices:
         self._worker.stop()
         self.reader.changes.close()
         self.jobs.stop()
-        self.api_keys.stop()
+        self._call_pool.shutdown(wait=False, cancel_futures=True)
         self._submitter.stop(timeout_s)

@@ -29,6 +29,9 @@ from dreamina_ui.spending.moderation import Moderation
 
 log = logging.getLogger(__name__)
 
+MAX_SUBMITS = 32
+"""How many POSTs wait for the API at the same time: 40 jobs a second at 0.8 seconds each."""
+
 
 class Submitter:
     """Submits jobs in the background.
@@ -60,7 +63,7 @@ class Submitter:
         self._clock = clock
         self._stopping = threading.Event()
         self._submits: dict[str, Future[None]] = {}
-        self._pool = ThreadPoolExecutor(64, "submit")
+        self._pool = ThreadPoolExecutor(MAX_SUBMITS, "submit")
 
     @property
     def is_stopping(self) -> bool:

@@ -27,7 +27,9 @@ from dreamina_ui.web.routes.admin import build_admin_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.web.routes.batches import build_batch_routes
 from dreamina_ui.web.routes.costs import build_cost_routes
+from dreamina_ui.web.routes.files import build_file_routes
 from dreamina_ui.web.routes.form import build_form_routes
+from dreamina_ui.web.routes.input_files import build_input_file_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
@@ -92,7 +94,9 @@ def _build_routes(
         ),
         *build_probe_routes(services.health, services.metrics, permissions, token),
         *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
-        *build_form_routes(core, presenter, services.library, services.links, permissions, uses_sandbox=uses_sandbox),
+        *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),
+        *build_input_file_routes(core, presenter, services.library, services.links, permissions),
+        *build_file_routes(core.reader, permissions),
     ]
     if settings.wants_tools:
         from dreamina_ui.web.mcp import build_tool_routes  # its package is optional, and half a second to load

@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.web.auth.visitor import read_cookie
+from dreamina_ui.web.auth.visitor import client_ip_hash, read_cookie
 from dreamina_ui.web.i18n.translate import error_text, languages, pick_language
 
+NO_STORE = {"Cache-Control": "no-store"}
 IMMUTABLE = "private, max-age=31536000, immutable"
 PUBLIC_IMMUTABLE = "public, max-age=31536000, immutable"
 LANGUAGE_COOKIE = "dreamina_language"
@@ -36,6 +37,16 @@ async def read_json(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def hashed_client_ip(request: Request) -> str | None:
+    """A hash of the client's IP address, for limits; None if it has none."""
+    return client_ip_hash(request.client.host if request.client else None)
+
+
+def message_response(message: str, status: int) -> Response:
+    """`{"message": str}`."""
+    return JSONResponse({"message": message}, status)
 
 
 def refusal(exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> Response:

@@ -1,7 +1,7 @@
 """The endpoints as tools of the Model Context Protocol (MCP), for assistants; they cost what the endpoints cost.
 
-Not by Gradio's own MCP server (6.31). That one calls the page anew from this machine: all its callers share the limits
-of one address, and to a page that is closed with logins it cannot sign in.
+Gradio's own MCP server (6.31) is not used: it calls the page from this machine, so all its callers share the limits of
+one IP address, and it cannot sign in where the page is closed with logins.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ except ImportError as exc:
     raise SettingsError('GRADIO_MCP_SERVER needs one more package: pip install "mcp>=1.21,<2"') from exc
 
 PATH = "/gradio_api/mcp"
-WAIT_S = 45.0
+WAIT_TIMEOUT_S = 45.0
 """How long a call waits for a job's end. Clients give up after a minute, and the job_id must reach them before."""
 
 INSTRUCTIONS = (
@@ -47,12 +47,12 @@ log = logging.getLogger(__name__)
 def build_tool_routes(
     services: JobServices, first: Model, endpoints: Endpoints, *, uses_sandbox: bool
 ) -> list[BaseRoute]:
-    """The address that MCP clients speak to, by streamable HTTP and without sessions.
+    """The route that MCP clients call, by streamable HTTP and without sessions.
 
     Args:
         uses_sandbox: say that pictures cost nothing.
     """
-    logging.getLogger("mcp").setLevel(logging.ERROR)  # it logs each call, and what strangers send
+    logging.getLogger("mcp").setLevel(logging.ERROR)  # it logs each call, and what clients send
     tools = _Tools(services, first, endpoints, uses_sandbox)
     return [Route(path, tools, methods=["GET", "POST", "DELETE"]) for path in (PATH, f"{PATH}/")]
 
@@ -69,7 +69,7 @@ class _Tools:
         self._uses_sandbox = uses_sandbox
         self._server: Server[Any, Any] = Server("Dreamina UI", instructions=INSTRUCTIONS)
         self._server.list_tools()(self._list)  # type: ignore[no-untyped-call]
-        self._server.call_tool(validate_input=False)(self._call)  # the endpoints validate, in their own words
+        self._server.call_tool(validate_input=False)(self._call)  # the endpoints validate, with clearer messages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":  # no stream without a call, and no session to end
@@ -99,9 +99,9 @@ class _Tools:
             *generates,
             Tool(
                 name="job",
-                title="Look at a job",
+                title="Read a job",
                 description="One job by its job_id, as `generate` gives it: `state`, `message`, `cost_usd`, and the "
-                f"addresses of its pictures. While it is under way this waits up to {WAIT_S:.0f} seconds for its end. "
+                f"URLs of its pictures. While it runs, this waits up to {WAIT_TIMEOUT_S:.0f} seconds for its end. "
                 "Costs nothing.",
                 inputSchema=one_job,
                 annotations=ToolAnnotations(readOnlyHint=True),
@@ -130,28 +130,28 @@ class _Tools:
         return (
             f"Make pictures with {model.title}. {cost} Each call is a job of its own: do not repeat one that "
             "seems lost without asking the person, and tell them its job_id. The answer comes when the job has ended, "
-            f"or after {WAIT_S:.0f} seconds as the job is by then. While its `state` is submitting, queued, running or "
-            "saving, call `job` with its job_id. `message` says how it stands; `images` has an `original_url` for "
-            "each picture, and `cost_usd` is what was billed, null if that is not known."
+            f"or after {WAIT_TIMEOUT_S:.0f} seconds as the job is by then. While its `state` is submitting, queued, "
+            "running or saving, call `job` with its job_id. `message` explains its state; `images` has an "
+            "`original_url` for each picture, and `cost_usd` is what was billed, null if that is not known."
         )
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
         tools: dict[str, Callable[[dict[str, Any], gr.Request], Awaitable[dict[str, Any]]]]
-        tools = {each: partial(self._generate, model) for each, model in self._models.items()}
+        tools = {tool: partial(self._generate, model) for tool, model in self._models.items()}
         tools |= {"job": self._job, "cancel": self._cancel}
         request = gr.Request(self._server.request_context.request)
         try:
             if name not in tools:
                 raise gr.Error("There is no such tool; there are: " + ", ".join(tools))
-            found = await tools[name](arguments, request)
+            result = await tools[name](arguments, request)
         except gr.Error as exc:
             return CallToolResult(content=[TextContent(type="text", text=exc.message)], isError=True)
         except Exception:
-            log.exception("A tool broke")
+            log.exception("A tool failed")
             text = "Something went wrong here; it is in the log."
             return CallToolResult(content=[TextContent(type="text", text=text)], isError=True)
-        text = json.dumps(found, ensure_ascii=False, indent=1)
-        return CallToolResult(content=[TextContent(type="text", text=text)], structuredContent=found)
+        text = json.dumps(result, ensure_ascii=False, indent=1)
+        return CallToolResult(content=[TextContent(type="text", text=text)], structuredContent=result)
 
     async def _generate(self, model: Model, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
         keys = {field.parameter: field.key for field in model.fields}
@@ -163,8 +163,8 @@ class _Tools:
         return await self._wait(job.job_id, request)
 
     async def _job(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
-        found = await self._endpoints.job(arguments.get("job_id", ""), request)
-        return await self._wait(found["job_id"], request)
+        job = await self._endpoints.job(arguments.get("job_id", ""), request)
+        return await self._wait(job["job_id"], request)
 
     async def _cancel(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
         return await self._endpoints.cancel(arguments.get("job_id", ""), request)
@@ -173,16 +173,16 @@ class _Tools:
         """The job when it has ended, or as it is when nobody should wait longer."""
         context = self._server.request_context
         token = context.meta.progressToken if context.meta else None
-        with anyio.move_on_after(WAIT_S):
+        with anyio.move_on_after(WAIT_TIMEOUT_S):
             async with aclosing(self._endpoints.follow(job_id, request)) as changes:
                 step = 0
-                async for found in changes:
+                async for job in changes:
                     step += 1
                     if token is not None:
                         await context.session.send_progress_notification(
                             token,
                             step,
-                            message=f"{job_id}: {found['message']}",
+                            message=f"{job_id}: {job['message']}",
                             related_request_id=str(context.request_id),
                         )
         return await self._endpoints.job(job_id, request)
@@ -192,10 +192,10 @@ def _input_schema(model: Model) -> dict[str, Any]:
     """The model's inputs by the names that the endpoint has for them, as JSON Schema."""
     properties = {}
     for field in model.fields:
-        found = dict(model.json_schema["properties"][field.key])
-        found["description"] = field.help or field.title
+        schema = dict(model.json_schema["properties"][field.key])
+        schema["description"] = field.help or field.title
         if field.required:
-            found.pop("default", None)
-        properties[field.parameter] = found
+            schema.pop("default", None)
+        properties[field.parameter] = schema
     required = [field.parameter for field in model.fields if field.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

@@ -13,6 +13,7 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
 from dreamina_ui.media.input_files import InputFiles, given_urls
+from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.i18n.translate import file_size, message, number, state_text, translate
@@ -115,7 +116,7 @@ class JobPresenter:
         }
 
     def details(self, job: Job, language: str) -> dict[str, Any]:
-        """A card with the job's times besides."""
+        """A card, and the times of the job: seconds since 1970, or None."""
         times = {name: getattr(job, name) for name in ("accepted_at", "started_at", "completed_at", "finished_at")}
         return self.card(job, language) | times
 
@@ -167,15 +168,15 @@ def settings_object(job: Job) -> dict[str, Any]:
     }
 
 
-def wall_entry(entry: Entry, language: str) -> dict[str, Any]:
-    """One place on the library's wall; small, as a page has many."""
+def library_entry(entry: Entry, language: str) -> dict[str, Any]:
+    """One entry of the library; small, as a page has many."""
     job, output = entry.job, entry.output
-    found: dict[str, Any] = {"job_id": job.job_id, "state": job.state, "prompt": prompt_of(job)[:120]}
+    card: dict[str, Any] = {"job_id": job.job_id, "state": job.state, "prompt": prompt_of(job)[:120]}
     if output is None:
-        return found | {"state_text": state_text(job, language), "put_aside": job.archived_at is not None}
+        return card | {"state_text": state_text(job, language), "put_aside": job.archived_at is not None}
     tier = "thumbnail" if output.kind == "image" else "original"
     key = "picture_alt" if output.kind == "image" else "video_label"
-    return found | {
+    return card | {
         "file_key": output.file_key,
         "index": output.index,
         "kind": output.kind,
@@ -210,20 +211,27 @@ def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
 
 
 def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
-    card: dict[str, Any] = {"index": output.index, "kind": output.kind, "state": output.state}
-    card |= {"file_key": output.file_key, "favourite": output.favorite_at is not None, "sha256": output.sha256}
-    place = output.index + 1
+    card = {
+        "index": output.index,
+        "kind": output.kind,
+        "state": output.state,
+        "file_key": output.file_key,
+        "favourite": output.favorite_at is not None,
+        "sha256": output.sha256,
+    }
     if output.state == "kept":
-        key = "picture_alt" if output.kind == "image" else "video_label"
-        facts = [f"{output.width} × {output.height}"] if output.width else []
-        facts += [str(output.format or ""), file_size(language, output.size_bytes or 0)]
-        tiers = ("original", "preview", "thumbnail") if output.kind == "image" else ("original",)
-        card |= {tier: _file_url(job, output, tier) for tier in tiers}
-        if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
-            card["with_settings"] = _file_url(job, output, WITH_SETTINGS)
-        card |= {"alt": translate(language, key, number=place, prompt=prompt), "facts": " · ".join(filter(None, facts))}
-        card |= {"width": output.width, "height": output.height}
-    else:
-        card["alt"] = translate(language, f"{output.state}_output", number=place)
-        card["facts"] = output.note or ""
-    return card
+        return card | _stored_output_card(job, output, prompt, language)
+    alt = translate(language, f"{output.state}_output", number=output.index + 1)
+    return card | {"alt": alt, "facts": output.note or ""}
+
+
+def _stored_output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
+    is_image = output.kind == "image"
+    alt = translate(language, "picture_alt" if is_image else "video_label", number=output.index + 1, prompt=prompt)
+    pixels = f"{output.width} × {output.height}" if output.width else ""
+    facts = (pixels, str(output.format or ""), file_size(language, output.size_bytes or 0))
+    urls = {tier: _file_url(job, output, tier) for tier in (TIERS if is_image else ("original",))}
+    if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
+        urls["with_settings"] = _file_url(job, output, WITH_SETTINGS)
+    sizes = {"width": output.width, "height": output.height}
+    return {**urls, **sizes, "alt": alt, "facts": " · ".join(filter(None, facts))}

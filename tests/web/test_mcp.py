@@ -178,7 +178,7 @@ class Assistants:
 @pytest.fixture
 def assistants(harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> Assistants:
     """Their jobs stay in the queue until the test says more, and nobody waits for them."""
-    monkeypatch.setattr(tools, "WAIT_S", 0.05)
+    monkeypatch.setattr(tools, "WAIT_TIMEOUT_S", 0.05)
     service.status("in_queue")
     harness.start()
     return Assistants(harness)
@@ -190,7 +190,7 @@ def test_a_long_job_is_given_before_the_client_gives_up_and_found_again(
     """An assistant that heard nothing would ask, and pay, again."""
     job = assistants.call("generate", {"prompt": "slow"})["structuredContent"]
     assert job["state"] in UNDER_WAY
-    monkeypatch.setattr(tools, "WAIT_S", 20.0)
+    monkeypatch.setattr(tools, "WAIT_TIMEOUT_S", 20.0)
     service.completes()
     end = assistants.call("job", {"job_id": job["job_id"]})["structuredContent"]
     assert (end["job_id"], end["state"]) == (job["job_id"], "done")

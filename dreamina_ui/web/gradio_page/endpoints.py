@@ -26,7 +26,7 @@ from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.visitor import client_ip_hash
+from dreamina_ui.web.http import hashed_client_ip
 from dreamina_ui.web.i18n.translate import program_error_text
 from dreamina_ui.web.presenters import JobPresenter
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 KEY_HEADER = "x-runcomfy-token"
 """How a program gives its own RunComfy key, with any call."""
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 def add_endpoints(endpoints: Endpoints, models: Mapping[str, Model], first: Model) -> None:
@@ -56,17 +56,17 @@ def endpoint_name(model: Model) -> str:
 class Endpoints:
     """What the endpoints do, for whichever protocol.
 
-    Everything that a caller is told of as an error is a `gr.Error`.
+    Every error that a caller should read is a `gr.Error`.
     """
 
-    def __init__(self, services: JobServices, presenter: JobPresenter, access: Permissions) -> None:
+    def __init__(self, services: JobServices, presenter: JobPresenter, permissions: Permissions) -> None:
         self._jobs = services.jobs
         self._reader = services.reader
         self._accounts = services.accounts
         self._api_keys = services.api_keys
         self._presenter = presenter
-        self._access = access
-        self._tries = LoginThrottle()
+        self._permissions = permissions
+        self._throttle = LoginThrottle()
 
     def generate(self, model: Model) -> Callable[..., AsyncIterator[dict[str, Any]]]:
         """`/generate` with the parameters of a model's schema, in its order."""
@@ -77,8 +77,8 @@ class Endpoints:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
             job = await self.begin(model, inputs, request)
-            async for found in self.follow(job.job_id, request):
-                yield found
+            async for job_object in self.follow(job.job_id, request):
+                yield job_object
 
         # Gradio reads an endpoint's parameters from its signature.
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -91,103 +91,103 @@ class Endpoints:
             )
             for field in fields
         ]
+        annotations = {parameter.name: parameter.annotation for parameter in parameters}
         generate.__signature__ = inspect.Signature(parameters, return_annotation=dict)  # type: ignore[attr-defined]
-        generate.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": dict}
+        generate.__annotations__ = annotations | {"return": dict}
         return generate
 
     async def begin(self, model: Model, inputs: dict[str, Any], request: gr.Request) -> Job:
         """Begin a paid job with inputs by schema key."""
-        press = self._jobs.generate_soon(
+        generated = self._jobs.generate_soon(
             model.model_id,
             inputs,
-            visitor_id=self._access.person(_http(request)),
-            address=client_ip_hash(request.client.host),
+            visitor_id=self._permissions.person(_http(request)),
+            address=hashed_client_ip(_http(request)),
             account=await self._account(request),
             is_click=False,
         )
-        return await _told(asyncio.wrap_future(press))
+        return await _with_gradio_errors(asyncio.wrap_future(generated))
 
     async def follow(self, job_id: str, request: gr.Request) -> AsyncGenerator[dict[str, Any], None]:
-        """A job as `/job` gives it, now and after each change that shows, until nothing more will happen by itself."""
-        told: dict[str, Any] = {}
-        async for change in self._changes(job_id):
-            found = self._presenter.to_object(change, _root(request))
-            news = found | {"updated_at": None, "elapsed_s": None}
-            if news != told:  # not every change of the row shows in the object
-                yield found
-            told = news
+        """A job as `/job` gives it, now and after each visible change, until nothing more will happen by itself."""
+        last: dict[str, Any] = {}
+        async for version in self._versions(job_id):
+            job_object = self._presenter.to_object(version, _root(request))
+            content = job_object | {"updated_at": None, "elapsed_s": None}
+            if content != last:  # not every change of the row shows in the object
+                yield job_object
+            last = content
 
     async def _account(self, request: gr.Request) -> Account | None:
         """That of the key in the call's header, which from now on serves all jobs made with it; None without one.
 
-        A new key is tried first: else anybody could write rows with what is no key. An empty one is refused: who wants
-        to pay themselves must not spend the owner's money because a variable was not set.
+        A new key is checked first: otherwise anybody could write rows with what is no key. An empty one is refused: a
+        program that wants to pay by itself must not spend the owner's money because a variable was not set.
         """
         key = _http(request).headers.get(KEY_HEADER)
         if key is None:
             return None
-        client = f"address {client_ip_hash(request.client.host)}"
+        client = f"address {hashed_client_ip(_http(request))}"
         try:
             if not self._accounts.knows(key):
-                if wait_s := self._tries.record_attempt(client):
+                if wait_s := self._throttle.record_attempt(client):
                     raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
                 if await asyncio.wrap_future(self._api_keys.check_soon(key)):
-                    self._tries.reset(client)
+                    self._throttle.reset(client)
             return await run_in_threadpool(self._api_keys.give, key, None)
         except DreaminaError as exc:
             raise gr.Error(program_error_text(exc), print_exception=False) from exc
 
-    async def _changes(self, job_id: str) -> AsyncIterator[Job]:
+    async def _versions(self, job_id: str) -> AsyncIterator[Job]:
         """A job and each later version of it, until nothing more will happen without a person."""
         loop = asyncio.get_running_loop()
-        news: asyncio.Queue[Job | None] = asyncio.Queue()
-        stop = self._reader.changes.subscribe(job_id, lambda change: loop.call_soon_threadsafe(news.put_nowait, change))
+        changes: asyncio.Queue[Job | None] = asyncio.Queue()
+        unsubscribe = self._reader.changes.subscribe(
+            job_id, lambda change: loop.call_soon_threadsafe(changes.put_nowait, change)
+        )
         try:
             job = await run_in_threadpool(self._reader.job, job_id)
             yield job
             while self._reader.is_active(job):
-                change = await news.get()
+                change = await changes.get()
                 if change is None:
-                    return  # the program stops; the job goes on at the next start
+                    return  # the program stops; the job resumes at the next start
                 if change.version > job.version:
                     job = change
                     yield job
         finally:
-            stop()
+            unsubscribe()
 
     async def job(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """One job as it is now."""
         await self._account(request)
-        job = await _told(run_in_threadpool(self._reader.job, _as_id(job_id)))
+        job = await self._read(job_id)
         return self._presenter.to_object(job, _root(request))
 
     async def cancel(self, job_id: str, request: gr.Request) -> dict:  # type: ignore[type-arg]
         """Cancel one job: the outcome is `cancelled`, `too_late` or `unconfirmed`."""
         await self._account(request)
-        await _told(run_in_threadpool(self._reader.job, _as_id(job_id)))
-        verdict = await _told(asyncio.wrap_future(self._jobs.cancel_soon(job_id)))
-        return {
-            "outcome": verdict.outcome,
-            "job": self._presenter.to_object(verdict.job, _root(request)),
-        }
+        job = await self._read(job_id)
+        verdict = await _with_gradio_errors(asyncio.wrap_future(self._jobs.cancel_soon(job.job_id)))
+        return {"outcome": verdict.outcome, "job": self._presenter.to_object(verdict.job, _root(request))}
+
+    async def _read(self, job_id: Any) -> Job:
+        return await _with_gradio_errors(run_in_threadpool(self._reader.job, job_id if isinstance(job_id, str) else ""))
 
 
-async def _told(answer: Awaitable[Answer]) -> Answer:
-    """The answer; what we raise on purpose reaches the caller as text, anything else as a stub."""
+async def _with_gradio_errors(result: Awaitable[T]) -> T:
+    """Await a result; what we raise on purpose reaches the caller as text, anything else as a stub."""
     try:
-        return await answer
+        return await result
     except DreaminaError as exc:
         raise gr.Error(program_error_text(exc), print_exception=False) from exc
     except Exception as exc:
-        log.exception("An endpoint broke")
+        log.exception("An endpoint failed")
         raise gr.Error("Something went wrong here; it is in the log.", print_exception=False) from exc
 
 
-def _as_id(job_id: Any) -> str:
-    return job_id if isinstance(job_id, str) else ""
-
-
 def _root(request: gr.Request) -> str:
+    """The URL of the page, without a slash at the end."""
     http = _http(request)
     return get_root_url(http, http.url.path, http.app.root_path or None)
 

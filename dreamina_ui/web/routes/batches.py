@@ -1,15 +1,15 @@
-"""A batch's HTTP routes: the table before anything is sent, the start, and how far it is.
+"""HTTP routes of batches: the table before anything is sent, the start, and how far it is.
 
-The plan writes nothing. The start takes the same wishes with the digest of the table that the person saw, and is
-refused if they would lead to other jobs, another price or another payer now.
+The plan writes nothing. The start takes the same request with the digest of the table that the person saw, and is
+refused if it would lead to other jobs, another price or another payer now.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -19,27 +19,22 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.expansion import BatchRequest, expand, prompt_field
-from dreamina_ui.batches.line_notices import find_notices
 from dreamina_ui.batches.store import Batch, BatchStore
 from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError
 from dreamina_ui.jobs.services import JobServices
-from dreamina_ui.ledger.job import Job
-from dreamina_ui.library.naming import prompt_of
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
-from dreamina_ui.web.auth.visitor import client_ip_hash
+from dreamina_ui.web.batch_presenter import BatchPresenter, line_notices
 from dreamina_ui.web.gradio_page.form import read_form
-from dreamina_ui.web.http import language_of, read_json, refusal
-from dreamina_ui.web.i18n.translate import error_text, field_titles, pause_text, translate
+from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, message_response, read_json, refusal
+from dreamina_ui.web.i18n.translate import field_titles, translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
 
 ACTIONS = ("pause", "resume", "cancel")
-COUNTS = ("done", "running", "waiting", "failed", "unclear", "cancelled", "refused")
-TOKEN_CHARACTERS = (16, 200)
-MAX_REFUSALS = 10
+MIN_TOKEN_LENGTH, MAX_TOKEN_LENGTH = 16, 200
 
 
 def build_batch_routes(
@@ -47,24 +42,25 @@ def build_batch_routes(
     presenter: JobPresenter,
     batches: BatchStore,
     dispatcher: Dispatcher,
-    access: Permissions,
+    permissions: Permissions,
     *,
     uses_sandbox: bool = False,
 ) -> list[BaseRoute]:
     """The routes of batches; `uses_sandbox` if the owner's jobs cost nothing."""
-    routes = _BatchRoutes(services, presenter, batches, dispatcher, access, uses_sandbox=uses_sandbox)
+    batch_presenter = BatchPresenter(presenter, services.models, dispatcher)
+    handlers = _BatchRoutes(services, batch_presenter, batches, permissions, uses_sandbox=uses_sandbox)
     return [
-        Route(f"/{PREFIX}/batch/fields", routes.fields),
-        Route(f"/{PREFIX}/batch/plan", routes.plan, methods=["POST"]),
-        Route(f"/{PREFIX}/batches", routes.list),
-        Route(f"/{PREFIX}/batches", routes.begin, methods=["POST"]),
-        Route(f"/{PREFIX}/batches/{{batch_id}}/{{action}}", routes.act, methods=["POST"]),
+        Route(f"/{PREFIX}/batch/fields", handlers.fields),
+        Route(f"/{PREFIX}/batch/plan", handlers.plan, methods=["POST"]),
+        Route(f"/{PREFIX}/batches", handlers.recent),
+        Route(f"/{PREFIX}/batches", handlers.begin, methods=["POST"]),
+        Route(f"/{PREFIX}/batches/{{batch_id}}/{{action}}", handlers.act, methods=["POST"]),
     ]
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a person's wishes lead to now; `digest` changes with any of it."""
+    """What a batch request leads to now; `digest` changes with any of it."""
 
     model: Model
     account: Account
@@ -79,36 +75,29 @@ class _Plan:
 
     @property
     def digest(self) -> str:
-        all_of_it = [
-            self.model.model_id,
-            self.inputs,
-            self.prices_usd,
-            self.account.api_origin,
-            self.account.key_fingerprint,
-        ]
-        return hashlib.sha256(json.dumps(all_of_it).encode()).hexdigest()
+        account = [self.account.api_origin, self.account.key_fingerprint]
+        content = [self.model.model_id, self.inputs, self.prices_usd, *account]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 class _BatchRoutes:
     def __init__(
         self,
         services: JobServices,
-        presenter: JobPresenter,
+        presenter: BatchPresenter,
         batches: BatchStore,
-        dispatcher: Dispatcher,
-        access: Permissions,
+        permissions: Permissions,
         *,
         uses_sandbox: bool,
     ) -> None:
-        self._uses_sandbox = uses_sandbox
         self._models = services.models
         self._accounts = services.accounts
         self._guard = services.guard
         self._spending = services.spending
         self._presenter = presenter
         self._batches = batches
-        self._dispatcher = dispatcher
-        self._access = access
+        self._permissions = permissions
+        self._uses_sandbox = uses_sandbox
 
     async def fields(self, request: Request) -> Response:
         """What can be varied of a model: `{"prompt": key | null, "fields": [{"key", "title", "kind", "choices"}]}`."""
@@ -116,7 +105,7 @@ class _BatchRoutes:
         try:
             model = self._model(request.query_params.get("model_id"))
         except DreaminaError as exc:
-            return _refusal(exc, language)
+            return refusal(exc, language)
         prompt = prompt_field(model)
         titles = field_titles(model, language)
         varied = [
@@ -137,40 +126,43 @@ class _BatchRoutes:
         `notices` names the odd lines of the text: `[{"line": int, "kind": str, "excerpt": str, "message": str}]`.
         """
         language, body = language_of(request), await read_json(request)
-        visitor = self._access.visitor(request) or NOBODY
-        has_own_key = self._access.key_session(request) is not None
+        visitor = self._permissions.visitor(request) or NOBODY
+        key_session = self._permissions.key_session(request)
 
-        def answer() -> dict[str, Any]:
-            plan = self._plan(body, request)
+        def make() -> dict[str, Any]:
+            plan = self._plan(body, key_session)
+            has_own_key = plan.account.key_fingerprint is not None
             return {
                 "count": len(plan.inputs),
                 "expected_usd": plan.expected_usd,
-                "play_money": self._uses_sandbox and plan.account.key_fingerprint is None,
-                "own_key": plan.account.key_fingerprint is not None,
+                "play_money": self._uses_sandbox and not has_own_key,
+                "own_key": has_own_key,
                 "jobs_today": self._spending.quota(visitor, has_own_key=has_own_key).jobs_today,
                 "digest": plan.digest,
-                "notices": _notices(body.get("text"), language),
+                "notices": line_notices(body.get("text"), language),
                 "jobs": [
-                    {"inputs": inputs, "expected_usd": price, **self._words(plan.model.model_id, inputs, language)}
+                    {
+                        "inputs": inputs,
+                        "expected_usd": price,
+                        **self._presenter.item(plan.model.model_id, inputs, language),
+                    }
                     for inputs, price in zip(plan.inputs, plan.prices_usd, strict=True)
                 ],
             }
 
-        return await self._answer(answer, body, language)
+        return await self._respond(make, language, body)
 
     async def begin(self, request: Request) -> Response:
-        """Start what was planned: the same wishes, the table's `digest`, and a `token` made for this one start."""
+        """Start what was planned: the same request, the table's `digest`, and a `token` made for this one start."""
         language, body = language_of(request), await read_json(request)
-        visitor = self._access.visitor(request)
+        visitor = self._permissions.visitor(request)
         if visitor is None:
-            return JSONResponse({"message": translate(language, "error_no_cookie")}, 403)
-        address = client_ip_hash(request.client.host if request.client else None)
+            return message_response(translate(language, "error_no_cookie"), 403)
+        address, key_session = hashed_client_ip(request), self._permissions.key_session(request)
 
-        def answer() -> dict[str, Any]:
-            token = body.get("token")
-            if not isinstance(token, str) or not TOKEN_CHARACTERS[0] <= len(token) <= TOKEN_CHARACTERS[1]:
-                raise InputError("token", "minLength", TOKEN_CHARACTERS[0], token)
-            plan = self._plan(body, request)
+        def begin() -> dict[str, Any]:
+            token = _token(body)
+            plan = self._plan(body, key_session)
             if body.get("digest") != plan.digest:
                 raise BatchError("changed")
             batch = self._batches.begin(
@@ -182,117 +174,87 @@ class _BatchRoutes:
                 address=address,
                 price_usd=plan.file_usd,
             )
-            return self._card(batch, language)
+            return self._presenter.card(batch, language)
 
-        return await self._answer(answer, body, language)
+        return await self._respond(begin, language, body)
 
-    async def list(self, request: Request) -> Response:
-        """The visitor's batches: those first that go on."""
-        language, visitor = language_of(request), self._access.visitor(request)
+    async def recent(self, request: Request) -> Response:
+        """The visitor's batches, those that are not ended first."""
+        language, visitor = language_of(request), self._permissions.visitor(request)
 
-        def answer() -> Any:
-            return [self._card(batch, language) for batch in self._batches.recent(visitor)] if visitor else []
+        def read() -> list[dict[str, Any]]:
+            batches = self._batches.recent(visitor) if visitor else []
+            return [self._presenter.card(batch, language) for batch in batches]
 
-        return await self._answer(answer, {}, language)
+        return await self._respond(read, language)
 
     async def act(self, request: Request) -> Response:
-        """Pause, resume or cancel what is not sent; the answer is the batch, for a cancel with `not_sent: int`."""
+        """Pause, resume or cancel what is not sent; responds with the batch, and `not_sent: int` for a cancel."""
         language = language_of(request)
         batch_id, action = request.path_params["batch_id"], request.path_params["action"]
-        scope = self._access.scope(request)
+        scope = self._permissions.scope(request)
 
-        def answer() -> dict[str, Any]:
-            if scope not in (None, self._batches.batch(batch_id).visitor_id):
-                raise JobNotFoundError(f"No batch {batch_id[:64]!r} is known here.")
-            more: dict[str, Any] = {}
-            if action == "pause":
-                self._batches.pause(batch_id)
-            elif action == "resume":
-                self._batches.resume(batch_id)
-            elif action == "cancel":
-                more = {"not_sent": self._batches.cancel(batch_id)}
-            else:
-                raise InputError("action", "enum", ACTIONS, action)
-            return self._card(self._batches.batch(batch_id), language) | more
+        def act() -> dict[str, Any]:
+            batch = self._own_batch(batch_id, scope)
+            facts = self._act(batch, action)
+            return self._presenter.card(self._batches.batch(batch_id), language) | facts
 
-        return await self._answer(answer, {}, language)
+        return await self._respond(act, language)
 
-    async def _answer(self, answer: Callable[[], Any], body: dict[str, Any], language: str) -> Response:
+    def _act(self, batch: Batch, action: str) -> dict[str, int]:
+        if action == "cancel":
+            return {"not_sent": self._batches.cancel(batch.batch_id)}
+        if action == "pause":
+            self._batches.pause(batch.batch_id)
+        elif action == "resume":
+            self._batches.resume(batch.batch_id)
+        else:
+            raise InputError("action", "enum", ACTIONS, action)
+        return {}
+
+    def _own_batch(self, batch_id: str, scope: str | None) -> Batch:
+        batch = self._batches.batch(batch_id)
+        if scope not in (None, batch.visitor_id):
+            raise JobNotFoundError(f"No batch {batch_id[:64]!r} is known here.")
+        return batch
+
+    async def _respond(self, make: Callable[[], Any], language: str, body: dict[str, Any] | None = None) -> Response:
+        """What `make` gives, as JSON; it runs on a thread, and its errors become refusals."""
         try:
-            found = await run_in_threadpool(answer)
+            response = await run_in_threadpool(make)
         except DreaminaError as exc:
-            model = self._models.get(str(body.get("model_id")))
-            return _refusal(exc, language, model)
-        return JSONResponse(found, headers={"Cache-Control": "no-store"})
+            model = self._models.get(str((body or {}).get("model_id")))
+            return refusal(exc, language, field_titles(model, language) if model else None)
+        return JSONResponse(response, headers=NO_STORE)
 
-    def _plan(self, body: dict[str, Any], request: Request) -> _Plan:
+    def _plan(self, body: dict[str, Any], key_session: str | None) -> _Plan:
         model = self._model(body.get("model_id"))
-        account = self._accounts.account(self._access.key_session(request))
-        given, values, text = body.get("inputs"), body.get("values"), body.get("text")
-        wishes = BatchRequest(
+        account = self._accounts.account(key_session)
+        inputs, values, text = body.get("inputs"), body.get("values"), body.get("text")
+        batch_request = BatchRequest(
             text=text if isinstance(text, str) else "",
-            inputs=read_form(model, given) if isinstance(given, dict) else {},
+            inputs=read_form(model, inputs) if isinstance(inputs, dict) else {},
             values=values if isinstance(values, dict) else {},
             repeats=body.get("repeats", 1),
         )
-        inputs = expand(model, wishes)
-        guard, origin = self._guard, account.api_origin
-        file_usd = guard.file_usd(model.model_id, origin)
-        is_known = file_usd is not None
-        prices = [guard.expected_usd(model.model_id, each, origin) if is_known else None for each in inputs]
-        return _Plan(model, account, inputs, file_usd, prices)
+        expanded = expand(model, batch_request)
+        file_usd = self._guard.file_usd(model.model_id, account.api_origin)
+        prices = [self._expected_usd(model, job_inputs, account, file_usd) for job_inputs in expanded]
+        return _Plan(model, account, expanded, file_usd, prices)
+
+    def _expected_usd(
+        self, model: Model, inputs: dict[str, Any], account: Account, file_usd: float | None
+    ) -> float | None:
+        return None if file_usd is None else self._guard.expected_usd(model.model_id, inputs, account.api_origin)
 
     def _model(self, model_id: Any) -> Model:
-        models = self._models
-        if not isinstance(model_id, str) or model_id not in models:
-            raise InputError("model_id", "enum", sorted(models), model_id)
-        return models[model_id]
-
-    def _words(self, model_id: str, inputs: Mapping[str, Any], language: str) -> dict[str, str]:
-        job = Job(job_id="", model_id=model_id, api_origin="", inputs=inputs, created_at=0, updated_at=0)
-        return {"prompt": prompt_of(job), "settings": self._presenter.settings_text(model_id, inputs, language)}
-
-    def _card(self, batch: Batch, language: str) -> dict[str, Any]:
-        total = sum(batch.counts.values())
-        counts = {name: batch.counts.get(name, 0) for name in COUNTS}
-        told = [name for name in COUNTS if counts[name] or name == "done"]
-        model = self._models.get(batch.model_id)
-        titles = field_titles(model, language) if model else {}
-        message = ""
-        if batch.state == "paused":
-            message = (
-                pause_text(batch.problem, language, titles) if batch.problem else translate(language, "batch_paused")
-            )
-        elif batch.state == "running" and not self._dispatcher.is_here(batch):
-            message = translate(language, "batch_elsewhere", origin=batch.api_origin, model=batch.model_id)
-        return {
-            "batch_id": batch.batch_id,
-            "state": batch.state,
-            "active": batch.state != "ended" or counts["running"] > 0,
-            "created_at": batch.created_at,
-            "total": total,
-            "counts": counts,
-            "summary": " · ".join(
-                translate(language, f"batch_count_{name}", count=counts[name], total=total) for name in told
-            ),
-            "message": message,
-            "refusals": [
-                self._words(batch.model_id, refusal.inputs, language)
-                | {"reason": error_text(refusal.problem, language, titles)}
-                for refusal in batch.refusals[:MAX_REFUSALS]
-            ],
-        }
+        if not isinstance(model_id, str) or model_id not in self._models:
+            raise InputError("model_id", "enum", sorted(self._models), model_id)
+        return self._models[model_id]
 
 
-def _notices(text: Any, language: str) -> list[dict[str, Any]]:
-    """The odd lines of a batch's text, as JSON."""
-    notices = []
-    for notice in find_notices(text if isinstance(text, str) else ""):
-        problem = translate(language, f"batch_notice_{notice.kind}")
-        sentence = translate(language, "batch_notice", line=notice.line, excerpt=notice.excerpt, text=problem)
-        notices.append(asdict(notice) | {"message": sentence})
-    return notices
-
-
-def _refusal(exc: DreaminaError, language: str, model: Model | None = None) -> Response:
-    return refusal(exc, language, field_titles(model, language) if model else None)
+def _token(body: dict[str, Any]) -> str:
+    token = body.get("token")
+    if not isinstance(token, str) or not MIN_TOKEN_LENGTH <= len(token) <= MAX_TOKEN_LENGTH:
+        raise InputError("token", "minLength", MIN_TOKEN_LENGTH, token)
+    return token

@@ -23,7 +23,7 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import file_size
 from dreamina_ui.web.paths import PREFIX
-from dreamina_ui.web.presenters import JobPresenter, wall_entry
+from dreamina_ui.web.presenters import JobPresenter, library_entry
 
 MAX_FILES_PER_REQUEST = 5000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -68,7 +68,7 @@ class _LibraryRoutes:
         except DreaminaError as exc:
             return refusal(exc, language)
         next_cursor = entries[-1].place if len(entries) == PAGE_ENTRIES else None
-        shown = [wall_entry(entry, language) for entry in entries]
+        shown = [library_entry(entry, language) for entry in entries]
         return JSONResponse({"entries": shown, "next": next_cursor}, headers={"Cache-Control": "no-store"})
 
     async def usage(self, request: Request) -> Response:

@@ -36,6 +36,8 @@ from dreamina_ui.web.paths import asset_path
 from dreamina_ui.web.routes.admin import build_admin_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
 from dreamina_ui.web.routes.batches import build_batch_routes
+from dreamina_ui.web.routes.files import build_file_routes
+from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
@@ -200,6 +202,8 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     page, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     rows = LibraryRows(harness.folder)
     ours = build_job_routes(harness.services, harness.presenter, access)
+    ours += build_file_routes(harness.reader, access)
+    ours += build_form_routes(harness.services, harness.presenter, access, uses_sandbox=False)
     ours += build_library_routes(harness.reader, harness.presenter, rows.library, access, harness.clock)
     batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
     dispatcher = Dispatcher(harness.services, batches)

@@ -13,7 +13,6 @@ from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dreamina_ui.library.library import Library
 from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls
 from dreamina_ui.media.ssrf_guard import UrlGuard
@@ -23,6 +22,7 @@ from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.routes.form import build_form_routes
+from dreamina_ui.web.routes.input_files import build_input_file_routes
 from tests.support.bad_server import json_response
 from tests.support.browser import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Visitor, wait_for
 from tests.support.harness import MODEL_ID, SUBMIT, Clock, Harness, ScriptedApi
@@ -200,11 +200,7 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     service.price(json_response({"error_code": 401001}, 401), json_response({"base_price_usd": 0.07}))
     harness = Harness(tmp_path / "data", service.server.url, origin="sandbox")
     harness.guard.learn_price(MODEL_ID, 0.03, None)
-    links = SignedUrls("", b"s" * 32, harness.clock)
-    access = Permissions(is_shared=True)
-    routes = build_form_routes(
-        harness.services, harness.presenter, Library(harness.ledger, harness.media), links, access, uses_sandbox=True
-    )
+    routes = build_form_routes(harness.services, harness.presenter, Permissions(is_shared=True), uses_sandbox=True)
 
     def told(cookies: dict[str, str]) -> tuple[bool, Any]:
         response = TestClient(Starlette(routes=routes), "https://studio.example", cookies=cookies).get(
@@ -249,9 +245,9 @@ def client(harness: Harness, rows: LibraryRows) -> TestClient:
     links = SignedUrls("https://studio.example", b"s" * 32, harness.clock)
     harness.input_files = InputFiles(harness.folder / "given", UrlGuard(), links, rows.library.picture)
     harness.rebuild()
-    routes = build_form_routes(
-        harness.services, harness.presenter, rows.library, links, Permissions(is_shared=True), uses_sandbox=False
-    )
+    permissions = Permissions(is_shared=True)
+    routes = build_form_routes(harness.services, harness.presenter, permissions, uses_sandbox=False)
+    routes += build_input_file_routes(harness.services, harness.presenter, rows.library, links, permissions)
     return TestClient(Starlette(routes=routes), "https://studio.example", cookies={VISITOR_COOKIE: ME})
 
 

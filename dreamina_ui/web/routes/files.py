@@ -1,0 +1,94 @@
+"""HTTP routes of files: outputs in three sizes, copies with settings, and what the page itself is made of.
+
+Outputs do not go through Gradio: its route copies and hashes on the event loop, and knows neither caching nor owners.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from dreamina_ui.errors import MediaError
+from dreamina_ui.jobs.reader import JobReader
+from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.library.naming import file_name
+from dreamina_ui.media.embedded_metadata import size_with_settings, with_settings
+from dreamina_ui.media.store import TIERS, StoredFile
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE
+from dreamina_ui.web.i18n.translate import languages, page_words
+from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, static_files
+from dreamina_ui.web.presenters import settings_object
+from dreamina_ui.web.stored_files import file_response
+
+
+def build_file_routes(reader: JobReader, permissions: Permissions) -> list[BaseRoute]:
+    """The routes of outputs and of static files."""
+    handlers = _FileRoutes(reader, permissions)
+    return [
+        Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", handlers.output),
+        Route(f"/{PREFIX}/assets/{{digest}}/{{name:path}}", static_file),
+        Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", texts),
+    ]
+
+
+class _FileRoutes:
+    def __init__(self, reader: JobReader, permissions: Permissions) -> None:
+        self._reader = reader
+        self._permissions = permissions
+
+    async def output(self, request: Request) -> Response:
+        """One tier of one output, with ranges and an ETag; cached forever: the content behind a URL never changes."""
+        tier, file_key = request.path_params["tier"], request.path_params["file_key"]
+        stored_tier = "original" if tier == WITH_SETTINGS else tier
+        match = await run_in_threadpool(self._reader.file, file_key, stored_tier) if stored_tier in TIERS else None
+        if match is None or not self._permissions.may_fetch(request, match[0]):
+            return Response("No such file.", 404)
+        job, output, stored = match
+        if tier == WITH_SETTINGS:
+            return await run_in_threadpool(_with_settings, job, output, stored)
+        etag = f'"{output.sha256 or output.file_key}-{tier}"'
+        headers = {"Cache-Control": IMMUTABLE, "ETag": etag, "X-Content-Type-Options": "nosniff"}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        disposition = "attachment" if "download" in request.query_params else "inline"
+        headers["Content-Disposition"] = f"{disposition}; filename*=utf-8''{quote(file_name(job, output, tier))}"
+        media_type = output.media_type if tier == "original" else "image/webp"
+        return await file_response(request, stored, headers, media_type or "application/octet-stream")
+
+
+async def static_file(request: Request) -> Response:
+    """A script, a style or an image of the page."""
+    name = request.path_params["name"]
+    if name not in static_files():
+        return Response("No such file.", 404)
+    return FileResponse(static_files()[name], headers={"Cache-Control": PUBLIC_IMMUTABLE})
+
+
+async def texts(request: Request) -> Response:
+    """The texts of the page's scripts in one language: `{key: text}`."""
+    language = request.path_params["language"]
+    if language not in languages():
+        return Response("No such language.", 404)
+    headers = {"Cache-Control": PUBLIC_IMMUTABLE}
+    return Response(page_words(language), media_type="application/json", headers=headers)
+
+
+def _with_settings(job: Job, output: Output, original: StoredFile) -> Response:
+    """A copy of an original that carries its job's settings."""
+    settings = settings_object(job)
+    try:
+        pieces, size_bytes = with_settings(original, settings), size_with_settings(original, settings)
+    except MediaError as exc:
+        return Response(str(exc), exc.http_status, media_type="text/plain")
+    headers = {
+        "Content-Length": str(size_bytes),
+        "Content-Disposition": f"attachment; filename*=utf-8''{quote(file_name(job, output, WITH_SETTINGS))}",
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(iterate_in_threadpool(pieces), media_type=output.media_type, headers=headers)
