@@ -148,8 +148,8 @@ def _pages(entries: Sequence[Entry]) -> dict[str, tuple[str, dict[str, str], dic
     stranger = {"X-Forwarded-For": "203.0.113.9", "Cookie": f"dreamina_visitor={COOKIE}"}
     return {
         FIRST: ("library", {}, {}),
-        "a page in the middle": ("library", {"after": entries[len(entries) // 2].place}, {}),
-        "the last page": ("library", {"after": entries[-PAGE_ENTRIES - 1].place}, {}),
+        "a page in the middle": ("library", {"after": entries[len(entries) // 2].cursor}, {}),
+        "the last page": ("library", {"after": entries[-PAGE_ENTRIES - 1].cursor}, {}),
         "a search for two words": ("library", {"text": "LAKE mountains"}, {}),
         "jobs that are done": ("library", {"state": "done"}, {}),
         "jobs that failed": ("library", {"state": "failed"}, {}),

@@ -12,8 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
-import sqlalchemy as sa
-
 from dreamina_ui.batches.store import Batch, BatchStore, QueuedItem
 from dreamina_ui.errors import (
     BlockedError,
@@ -30,6 +28,7 @@ from dreamina_ui.errors import (
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import Job
+from dreamina_ui.ledger.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +163,7 @@ class Dispatcher:
                 address=batch.address,
                 account=self._services.accounts.of_mark(batch.key_fingerprint),
                 is_click=False,
-                also=partial(self._mark_sent, what),
+                hook=partial(self._mark_sent, what),
             )
         except LimitError as exc:
             if exc.until is None:
@@ -194,7 +193,7 @@ class Dispatcher:
             left_usd = sum(guard.expected_usd(model_id, inputs, origin) or 0.0 for inputs in waiting)
             raise PriceError(batch.price_usd, now_usd, left_usd)
 
-    def _mark_sent(self, what: QueuedItem, connection: sa.Connection, job: Job) -> None:
+    def _mark_sent(self, what: QueuedItem, transaction: Transaction, job: Job) -> None:
         if self._stopping.is_set():
             raise StateError("The program is stopping.")
-        self._batches.mark_sent(connection, what, job)
+        self._batches.mark_sent(transaction, what, job)

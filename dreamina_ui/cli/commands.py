@@ -26,7 +26,7 @@ from dreamina_ui import __version__
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.cli import export as copies
-from dreamina_ui.cli.data_dir_reader import Records, every_job, find_job, open_records
+from dreamina_ui.cli.data_dir_reader import Records, find_job, open_records
 from dreamina_ui.cli.verify import verify as verify_records
 from dreamina_ui.errors import DreaminaError, SettingsError
 from dreamina_ui.jobs.services import JobServices
@@ -113,7 +113,7 @@ def list_jobs(
     Each line: short job id, state, time, size, files kept, cost in USD, prompt.
     """
     with open_records(_settings(data_dir).data_dir) as records:
-        found = islice(every_job(records.ledger, state=state, text=text), limit or None)
+        found = islice(records.ledger.every_job(state=state, text=text), limit or None)
         if as_json:
             _print_array(records.described(job) for job in found)
             return

@@ -9,17 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from dreamina_ui.errors import JobNotFoundError, LedgerError
 from dreamina_ui.ledger.job import Job, Output, iso
-from dreamina_ui.ledger.ledger import Ledger, with_outputs
-from dreamina_ui.ledger.tables import jobs
+from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.folder_store import FolderStore
 
 LEDGER_NAME = "ledger.sqlite3"
 MEDIA_NAME = "media"
-PAGE_JOBS = 500
 
 _ID_START = re.compile(r"[0-9a-f]{6,32}")
 
@@ -70,32 +66,6 @@ def open_records(folder: Path) -> Iterator[Records]:
         ledger.close()
 
 
-def every_job(ledger: Ledger, *, state: str = "", text: str = "") -> Iterator[Job]:
-    """Every job, newest first, also what is put aside or has lost its files; read by pages, so that memory stays flat.
-
-    Args:
-        state: only jobs in this state; "" for every one.
-        text: words that must all be in the prompt, in any case.
-
-    Raises:
-        LedgerError: the ledger could not be read.
-    """
-    query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc()).limit(PAGE_JOBS)
-    if state:
-        query = query.where(jobs.c.state == state)
-    for word in text.casefold().split():
-        query = query.where(jobs.c.search_text.contains(word, autoescape=True))
-    place = sa.tuple_(jobs.c.created_at, jobs.c.job_id)
-    behind: sa.ColumnElement[bool] = sa.true()
-    while True:
-        with ledger.reading() as connection:
-            page = with_outputs(connection, connection.execute(query.where(behind)).mappings().all())
-        yield from page
-        if len(page) < PAGE_JOBS:
-            return
-        behind = place < (page[-1].created_at, page[-1].job_id)
-
-
 def find_job(ledger: Ledger, name: str) -> Job:
     """The one job that a job_id, the first 6 or more digits of one, or a request_id names.
 
@@ -104,12 +74,7 @@ def find_job(ledger: Ledger, name: str) -> Job:
         LedgerError: the ledger could not be read.
     """
     name = name.strip()
-    where = jobs.c.request_id == name
-    if _ID_START.fullmatch(name.lower()):
-        where |= jobs.c.job_id.startswith(name.lower())
-    with ledger.reading() as connection:
-        rows = connection.execute(sa.select(jobs).where(where).limit(9)).mappings().all()
-        found = with_outputs(connection, rows)
+    found = ledger.by_name(name, name.lower() if _ID_START.fullmatch(name.lower()) else None, limit=9)
     if not found:
         raise JobNotFoundError(
             f"There is no job {name[:200]!r} here. Give a job_id, its first 6 or more digits, or a request_id."

@@ -19,12 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, MEDIA_NAME, Records, every_job
+from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, MEDIA_NAME, Records
 from dreamina_ui.cli.verify import SETTLE_S
 from dreamina_ui.errors import DiskError
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.tables import copy_sqlite
+from dreamina_ui.ledger.sqlite import copy_sqlite
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
@@ -130,7 +130,7 @@ def backup(
         with zipfile.ZipFile(whole, "w", strict_timestamps=False) as archive:
             with closing(Ledger(copy)) as ledger:
                 absent = []
-                for job in every_job(ledger):
+                for job in ledger.every_job():
                     for output in job.outputs:
                         if output.state != "kept":
                             continue

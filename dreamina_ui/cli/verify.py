@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamina_ui.cli.data_dir_reader import Records, every_job
+from dreamina_ui.cli.data_dir_reader import Records
 from dreamina_ui.errors import JobNotFoundError
 from dreamina_ui.jobs.worker import UNKEPT
 from dreamina_ui.ledger.job import Job, Output
@@ -63,7 +63,7 @@ def verify(records: Records, *, quick: bool = False, pause: Callable[[float], ob
     known: set[str] = set()
     suspects: list[str] = []
     files = size_bytes = 0
-    for job in every_job(records.ledger):
+    for job in records.ledger.every_job():
         known.add(job.job_id)
         kept = [output for output in job.outputs if output.state == "kept"]
         files += len(kept)

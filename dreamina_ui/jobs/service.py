@@ -13,13 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, StateError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import SETTLED, Job, Outcome, State, new_id
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.transaction import AddHook
 from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model
@@ -99,7 +98,7 @@ class JobService:
         address: str | None = None,
         account: Account | None = None,
         is_click: bool = True,
-        also: Callable[[sa.Connection, Job], None] | None = None,
+        hook: AddHook | None = None,
     ) -> Job:
         """Check the inputs, write the job's row, and have it submitted in the background.
 
@@ -109,7 +108,7 @@ class JobService:
             address: a hash of the client's address, for limits.
             account: who pays; None for the owner.
             is_click: a person's: a second one with the same inputs within a second is the same job.
-            also: as in `Submitter.begin`.
+            hook: as in `Submitter.begin`.
 
         Returns:
             The new job, in state `submitting`.
@@ -128,7 +127,7 @@ class JobService:
             raise StateError("The program is stopping; nothing was submitted. Try again in a moment.")
         job = self._prepare(model_id, checked, visitor_id, address, account, requested_at)
         since = requested_at - DUPLICATE_WINDOW_S if is_click and visitor_id else None
-        return self._submitter.begin(job, account, duplicate_since=since, also=also)
+        return self._submitter.begin(job, account, duplicate_since=since, hook=hook)
 
     def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
         """`generate` on another thread: validating given files may take seconds."""

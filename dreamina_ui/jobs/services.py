@@ -126,8 +126,8 @@ class JobServices:
                 detail = "The program ended while this was being sent."
                 self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
         self.moderation.forget_refused_token(self.accounts.api_origin)
-        with self._ledger.reading() as connection:
-            for stop in self.moderation.rules(connection).stops:
+        with self._ledger.reading() as reader:
+            for stop in self.moderation.rules(reader).stops:
                 log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
         self._worker.start()
         self.spending.refresh_prices()

@@ -14,14 +14,13 @@ from functools import partial
 from random import random
 from typing import Any
 
-import sqlalchemy as sa
-
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import ApiError, InputError, LedgerError, SubmitUnclearError
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import Job, State
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
+from dreamina_ui.ledger.transaction import AddHook
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.limits import SpendingGuard
@@ -91,14 +90,14 @@ class Submitter:
         account: Account,
         *,
         duplicate_since: float | None = None,
-        also: Callable[[sa.Connection, Job], None] | None = None,
+        hook: AddHook | None = None,
     ) -> Job:
         """Write the row of a job whose folder is prepared, and have it submitted.
 
         Args:
             duplicate_since: a job of the same visitor with the same inputs, made since then, is returned instead.
-            also: for a job that nobody waits for: what to write in the transaction that writes its row; what it raises
-                undoes all. Such a job leaves room for another one where a limit on jobs at once holds.
+            hook: for a job that nobody waits for: called in the transaction that writes its row; what it raises undoes
+                everything. Such a job leaves room for another one where a limit on jobs at once holds.
 
         Returns:
             The job, or its duplicate, which is neither written nor sent again.
@@ -112,7 +111,7 @@ class Submitter:
         self._submits[job.job_id] = sending
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         try:
-            added = self._ledger.add(job, partial(self._admit, also), duplicate_since=duplicate_since)
+            added = self._ledger.add(job, self._hooks(hook), duplicate_since=duplicate_since)
         except BaseException:
             sending.set_result(None)
             self._media.discard(job.job_id)
@@ -136,11 +135,10 @@ class Submitter:
             send()
         return job
 
-    def _admit(self, also: Callable[[sa.Connection, Job], None] | None, connection: sa.Connection, job: Job) -> None:
-        self._moderation.check(connection, job)
-        self._guard.check(connection, job, spare=1 if also else 0)
-        if also:
-            also(connection, job)
+    def _hooks(self, hook: AddHook | None) -> list[AddHook]:
+        """What happens in the transaction that writes a job's row: moderation, limits, and the caller's hook."""
+        enforce_limits = partial(self._guard.enforce_limits, spare=1 if hook else 0)
+        return [self._moderation.enforce_moderation, enforce_limits, *([hook] if hook else [])]
 
     def _submit(self, job: Job, client: RunComfy) -> None:
         fields: dict[str, Any]

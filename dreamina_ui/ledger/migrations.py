@@ -1,4 +1,4 @@
-"""The ledger's history: numbered steps of portable SQL, never edited once released, only added to."""
+"""The ledger's history: numbered steps of portable SQL; a released step is never edited, new ones are appended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+
+from dreamina_ui.errors import LedgerError
+from dreamina_ui.ledger.tables import ledger_version
+from dreamina_ui.ledger.transaction import Transaction
 
 
 def search_text(inputs: Mapping[str, Any]) -> str:
@@ -150,3 +154,31 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
     ),
     ("ALTER TABLE batches ADD COLUMN price_usd DOUBLE PRECISION",),
 )
+
+
+def migrate(transaction: Transaction, label: str) -> None:
+    """Bring the tables up to date.
+
+    Args:
+        label: what error messages call the ledger.
+
+    Raises:
+        LedgerError: a newer version of this program made the ledger.
+    """
+    connection = transaction.connection
+    connection.execute(sa.schema.CreateTable(ledger_version, if_not_exists=True))
+    done = connection.execute(sa.select(ledger_version.c.version)).scalar() or 0
+    if done > len(MIGRATIONS):
+        raise LedgerError(
+            f"{label} was made by a newer version of this program (ledger version {done}; this program "
+            f"knows {len(MIGRATIONS)}). Update the program, or choose another DREAMINA_DATA_DIR."
+        )
+    for step in MIGRATIONS[done:]:
+        for statement in step:
+            if isinstance(statement, str):
+                connection.execute(sa.text(statement))
+            else:
+                statement(connection)
+    if done < len(MIGRATIONS):
+        connection.execute(ledger_version.delete())
+        connection.execute(ledger_version.insert().values(version=len(MIGRATIONS)))

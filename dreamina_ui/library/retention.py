@@ -1,4 +1,4 @@
-"""What goes by itself: pictures a person deleted a while ago, and, only if the owner set a limit, the oldest ones."""
+"""Removes files: those that a person deleted a while ago, and, only if the owner set a limit, the oldest ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dreamina_ui.library.library import UNDO_S, Library
 
 log = logging.getLogger(__name__)
 
-PAUSE_S = 60.0
+INTERVAL_S = 60.0
 _DAY_S = 86_400.0
 
 
@@ -21,8 +21,8 @@ class Retention:
 
     Args:
         max_bytes: how many bytes of originals may stay; None for no limit.
-        keep_days: how many days a picture stays that is no favourite; None for no limit.
-        clock: gives the time, in seconds since 1970.
+        keep_days: how many days a picture stays that is no favorite; None for no limit.
+        clock: the time in seconds since 1970.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Retention:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Tidy now and then, on a thread of its own."""
+        """Tidy once a minute, on a thread of its own."""
         threading.Thread(target=self._run, name="housekeeping", daemon=True).start()
 
     def stop(self) -> None:
@@ -90,5 +90,5 @@ class Retention:
                 self.tidy()
             except DreaminaError as exc:
                 log.warning("The library could not be tidied: %s", exc)
-            if self._stopping.wait(PAUSE_S):
+            if self._stopping.wait(INTERVAL_S):
                 return

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import get_args
 
-import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -19,7 +18,7 @@ from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import Job, State
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.tables import jobs
+from dreamina_ui.ledger.report_queries import count_states, count_visitors
 from dreamina_ui.spending.limits import SpendingGuard, day_start, month_start
 
 BUCKETS_S = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1800.0)
@@ -65,13 +64,11 @@ class Metrics(Collector):
         """What the ledger and the calls say now; the registry asks for it."""
         now = self._clock()
         today = day_start(now)
-        with self._ledger.reading() as connection:
-            by_state = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
-            counts: dict[str, int] = dict(connection.execute(by_state).tuples().all())
+        with self._ledger.reading() as reader:
+            counts = count_states(reader)
             since = {"day": today, "month": month_start(now), "all": 0.0}
-            spent = {period: self._guard.spent_usd(connection, start) for period, start in since.items()}
-            who = sa.select(sa.func.count(sa.distinct(jobs.c.visitor_id))).where(jobs.c.created_at >= today)
-            visitors = connection.execute(who).scalar_one()
+            spent = {period: self._guard.spent_usd(reader, start) for period, start in since.items()}
+            visitors = count_visitors(reader, since=today)
         yield _gauge("jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in get_args(State)})
         yield _gauge("spent_usd", "USD that jobs cost or are expected to cost, by days of UTC.", "period", spent)
         yield GaugeMetricFamily("dreamina_visitors_today", "Visitors who made a job today (UTC).", value=visitors)

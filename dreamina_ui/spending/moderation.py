@@ -1,7 +1,7 @@
-"""What the owner changed while the program runs: a stop, limits, who is shut out, forbidden words.
+"""What the owner changed while the program runs: a stop, limits, blocked visitors and addresses, blocked words.
 
-It is kept in the ledger, survives a restart, and is read in the very transaction that writes a job's row: what was
-changed holds for the next row, also for presses that are under way.
+It is stored in the ledger, survives a restart, and is read in the very transaction that writes a job's row: a change
+holds for the next row, also for requests that are in progress.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import sqlalchemy as sa
-
 from dreamina_ui.errors import (
     ApiError,
     BlockedError,
@@ -26,9 +24,20 @@ from dreamina_ui.errors import (
     ResponseError,
     StoppedError,
 )
+from dreamina_ui.ledger.control_rows import (
+    ControlKind,
+    all_controls,
+    controls_of_job,
+    delete_control,
+    delete_kind,
+    has_control,
+    insert_control,
+    replace_kind,
+    values_of_kind,
+)
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.tables import controls
+from dreamina_ui.ledger.transaction import Reader
 from dreamina_ui.spending.limits import IN_USD, Limits
 
 log = logging.getLogger(__name__)
@@ -37,31 +46,23 @@ MAX_WORDS = 500
 MAX_WORD_CHARACTERS = 100
 MAX_LIMIT = 1e9
 
-# Scripts that put no spaces between words, or glue endings to them: there a word is found wherever it stands.
+# Scripts that put no spaces between words, or attach endings to them: there a word matches anywhere.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 # What is drawn as nothing and is of no category of its own. Source: Unicode, Default_Ignorable_Code_Point.
-_UNSEEN = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_INVISIBLE = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _LETTER = re.compile(rf"[^\W_{_UNSPACED}]")
 
-# Built once: it stands between every press and the ledger's one writer.
-_CONCERNING = (
-    sa.select(controls)
-    .where(
-        ((controls.c.kind == "stop") & controls.c.name.in_(sa.bindparam("origins", expanding=True)))
-        | ((controls.c.kind == "visitor") & (controls.c.name == sa.bindparam("visitor_id")))
-        | ((controls.c.kind == "address") & (controls.c.name == sa.bindparam("address")))
-        | (controls.c.kind == "word")
-    )
-    .order_by(controls.c.name)
-)
+
+BlockKind = Literal["visitor", "address"]
+_BLOCK_KINDS: tuple[BlockKind, ...] = ("visitor", "address")
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why no new job is taken, and since when.
+    """Why no new job is accepted, and since when.
 
     Attributes:
         reason: `owner`; or, where the program stopped by itself, `auth` for a refused token and `balance` for an empty
@@ -77,7 +78,7 @@ class Stop:
 class Block:
     """A visitor or an address, by the hash that the ledger knows it by, that may start no job."""
 
-    kind: Literal["visitor", "address"]
+    kind: BlockKind
     name: str
     since: float
 
@@ -87,16 +88,16 @@ class Rules:
     """All that the owner changed, and the stops that the program made."""
 
     stops: tuple[Stop, ...]
-    block: tuple[Block, ...]
+    blocks: tuple[Block, ...]
     words: tuple[str, ...]
 
 
 class Moderation:
-    """Keeps the owner's changes and checks jobs against them; the limits are checked by `limits.MoneyGuard`.
+    """Stores the owner's changes and enforces them; `limits.SpendingGuard` enforces the limits among them.
 
     Args:
-        ledger: where they are kept.
-        clock: gives the time, in seconds since 1970.
+        ledger: where they are stored.
+        clock: the time in seconds since 1970.
 
     Every method that changes something may raise LedgerError; then nothing has changed.
     """
@@ -105,79 +106,78 @@ class Moderation:
         self._ledger = ledger
         self._clock = clock
 
-    def check(self, connection: sa.Connection, job: Job) -> None:
+    def enforce_moderation(self, transaction: Reader, job: Job) -> None:
         """Refuse a job that the owner does not want; call it in the transaction that writes the row.
 
         Raises:
-            StoppedError, ShutOutError, ForbiddenWordError: why.
+            StoppedError, BlockedError, BlockedWordError: why.
         """
-        origins = ["", job.api_origin] if _is_on_owners_token(job) else [""]
-        of_job = {"origins": origins, "visitor_id": job.visitor_id, "address": job.address}
-        rows = connection.execute(_CONCERNING, of_job).all()
-        for row in rows:
-            if row.kind == "stop":
-                raise StoppedError(row.value)
-        if any(row.kind != "word" for row in rows):
+        stops = ["", job.api_origin] if _is_on_owners_token(job) else [""]
+        controls = controls_of_job(transaction, job, stops)
+        for control in controls:
+            if control.kind == "stop":
+                raise StoppedError(control.value or "owner")
+        if any(control.kind != "word" for control in controls):
             raise BlockedError
-        texts = [plain(text) for text in _texts(job.inputs)]
-        for row in rows:
-            if any(holds_word(text, plain(row.name)) for text in texts):
-                raise BlockedWordError(row.name)
+        texts = [normalize(text) for text in _texts(job.inputs)]
+        for control in controls:
+            if any(contains_word(text, normalize(control.name)) for text in texts):
+                raise BlockedWordError(control.name)
 
-    def stopped(self, connection: sa.Connection, api_origin: str | None) -> str | None:
-        """Why no new job is taken, as `Stop.reason`; None if jobs are taken.
+    def stop_reason(self, reader: Reader, api_origin: str | None) -> str | None:
+        """Why no new job is accepted, as `Stop.reason`; None if jobs are accepted.
 
         Args:
             api_origin: where the owner's token would pay; None for a visitor's key, which only the owner stops.
         """
-        is_stop = (controls.c.kind == "stop") & controls.c.name.in_(["", api_origin or ""])
-        reason: str | None = connection.execute(sa.select(controls.c.value).where(is_stop)).scalars().first()
-        return reason
+        reasons = values_of_kind(reader, "stop")
+        return next((reasons[name] for name in ("", api_origin or "") if name in reasons), None)
 
-    def rules(self, connection: sa.Connection) -> Rules:
+    def rules(self, reader: Reader) -> Rules:
         """What holds now."""
-        rows = connection.execute(sa.select(controls).order_by(controls.c.set_at, controls.c.name)).all()
+        controls = all_controls(reader)
         return Rules(
-            stops=tuple(Stop(row.value, row.set_at) for row in rows if row.kind == "stop"),
-            block=tuple(Block(row.kind, row.name, row.set_at) for row in rows if row.kind in ("visitor", "address")),
-            words=tuple(row.name for row in rows if row.kind == "word"),
+            stops=tuple(Stop(row.value or "owner", row.set_at) for row in controls if row.kind == "stop"),
+            blocks=tuple(
+                Block(kind, row.name, row.set_at) for row in controls for kind in _BLOCK_KINDS if row.kind == kind
+            ),
+            words=tuple(row.name for row in controls if row.kind == "word"),
         )
 
     def stop(self) -> None:
-        """Take no new job, whoever pays for it; those that are written down already go on."""
+        """Accept no new job, whoever pays for it; those that have a row already continue."""
         if self._put("stop", "", "owner"):
             log.warning("New jobs are stopped by the owner")
 
     def resume(self) -> None:
-        """Take new jobs again, whoever stopped them."""
-        with self._ledger.writing() as connection:
-            connection.execute(controls.delete().where(controls.c.kind == "stop"))
-        log.warning("New jobs are taken again")
+        """Accept new jobs again, whoever stopped them."""
+        with self._ledger.writing() as transaction:
+            delete_kind(transaction, "stop")
+        log.warning("New jobs are accepted again")
 
     def on_refusal(self, job: Job, exc: ApiError) -> None:
         """Stop new jobs at the owner's expense if the service refuses the owner's token, or has no balance left.
 
         Args:
-            job: what was submitted or asked for.
-            fault: how the service answered.
+            job: what was submitted or polled.
+            exc: how the service answered.
         """
-        # A refusal of one request alone stops nobody: it may be another account's, or one whose words a firewall before
-        # the service does not like, and no stranger's prompt may stop everybody.
+        # A refusal of one request alone stops nobody: it may be another account's, or one whose words a firewall of the
+        # service rejects, and no stranger's prompt may stop everybody.
         if not isinstance(exc, ResponseError) or exc.scope not in ("token", "balance") or not _is_on_owners_token(job):
             return
         try:
-            with self._ledger.reading() as connection:
-                known = connection.execute(_one("stop", job.api_origin)).first()
-            if known is None and self._put("stop", job.api_origin, exc.kind):
-                log.warning("New jobs are stopped until the owner lets them go on: %s", exc)
-        except LedgerError as refused:
-            log.error("New jobs should stop (%s), and that could not be written: %s", exc, refused)
+            with self._ledger.reading() as reader:
+                is_stopped = has_control(reader, "stop", job.api_origin)
+            if not is_stopped and self._put("stop", job.api_origin, exc.kind):
+                log.warning("New jobs are stopped until the owner resumes: %s", exc)
+        except LedgerError as ledger_error:
+            log.error("New jobs should stop (%s), and that could not be written: %s", exc, ledger_error)
 
     def forget_refused_token(self, api_origin: str) -> None:
         """Lift a stop because of a refused token: the token is read at start only, so it may be another one now."""
-        with self._ledger.writing() as connection:
-            here = (controls.c.kind == "stop") & (controls.c.name == api_origin) & (controls.c.value == "auth")
-            connection.execute(controls.delete().where(here))
+        with self._ledger.writing() as transaction:
+            delete_control(transaction, "stop", api_origin, value="auth")
 
     def change_limits(self, changes: Mapping[str, Any]) -> None:
         """Set limits by the names of `limits.Limits`; None brings back what the environment says.
@@ -186,17 +186,16 @@ class Moderation:
             InputError: no such limit, or an impossible number; nothing has changed.
         """
         for name, value in changes.items():
-            _check_limit(name, value)
-        with self._ledger.writing() as connection:
+            _validate_limit(name, value)
+        with self._ledger.writing() as transaction:
             for name, value in changes.items():
-                connection.execute(controls.delete().where(controls.c.kind == "limit", controls.c.name == name))
+                delete_control(transaction, "limit", name)
                 if value is not None:
-                    row = {"kind": "limit", "name": name, "value": f"{value:.12g}", "set_at": self._clock()}
-                    connection.execute(controls.insert().values(**row))
+                    insert_control(transaction, "limit", name, f"{value:.12g}", set_at=self._clock())
         log.info("Limits changed by the owner: %s", dict(changes))
 
-    def block(self, kind: str, name: str, *, out: bool) -> None:
-        """Let a visitor or an address start no job any more, or again.
+    def block(self, kind: str, name: str) -> None:
+        """Let a visitor or an address start no more jobs.
 
         Args:
             kind: `visitor` or `address`.
@@ -205,64 +204,56 @@ class Moderation:
         Raises:
             InputError: this can be neither.
         """
-        if kind not in ("visitor", "address"):
-            raise InputError("kind", "enum", ["visitor", "address"], kind)
-        if not re.fullmatch(r"(person-)?[0-9a-f]{32}", name):
-            raise InputError(kind, "format", "short name's whole hash", name)
-        if out:
-            self._put(kind, name, None)
-        else:
-            with self._ledger.writing() as connection:
-                connection.execute(controls.delete().where(controls.c.kind == kind, controls.c.name == name))
-        log.info("%s %s is %s by the owner", kind.capitalize(), name[:-24], "shut out" if out else "let in")
+        self._put(_validate_block(kind, name), name, None)
+        log.info("%s %s is blocked by the owner", kind.capitalize(), name[:-24])
+
+    def unblock(self, kind: str, name: str) -> None:
+        """Let a visitor or an address start jobs again; the arguments and errors are those of `block`."""
+        with self._ledger.writing() as transaction:
+            delete_control(transaction, _validate_block(kind, name), name)
+        log.info("%s %s is unblocked by the owner", kind.capitalize(), name[:-24])
 
     def block_words(self, words: Sequence[Any]) -> None:
-        """Let no text of a job hold any of these words; they take the place of those before.
+        """Refuse every job with one of these words in a text; they replace those before.
 
         Raises:
             InputError: one of them is no word, or there are too many; nothing has changed.
         """
         if len(words) > MAX_WORDS:
             raise InputError("words", "maxItems", MAX_WORDS, len(words))
-        found: dict[str, str] = {}
+        by_form: dict[str, str] = {}
         for word in words:
             if not isinstance(word, str) or not _is_unicode(word):
                 raise InputError("words", "type", "string", word)
             if len(word) > MAX_WORD_CHARACTERS:
                 raise InputError("words", "maxLength", MAX_WORD_CHARACTERS, word)
-            if plain(word):
-                found.setdefault(plain(word), " ".join(word.split()))
-        now = self._clock()
-        with self._ledger.writing() as connection:
-            connection.execute(controls.delete().where(controls.c.kind == "word"))
-            for word in sorted(set(found.values())):
-                connection.execute(controls.insert().values(kind="word", name=word, set_at=now))
-        log.info("%d words are forbidden by the owner", len(found))
+            if normalize(word):
+                by_form.setdefault(normalize(word), " ".join(word.split()))
+        with self._ledger.writing() as transaction:
+            replace_kind(transaction, "word", sorted(set(by_form.values())), set_at=self._clock())
+        log.info("%d words are blocked by the owner", len(by_form))
 
-    def _put(self, kind: str, name: str, value: str | None) -> bool:
+    def _put(self, kind: ControlKind, name: str, value: str | None) -> bool:
         """Write a row unless there is one; returns whether it is new."""
-        with self._ledger.writing() as connection:
-            if connection.execute(_one(kind, name)).first():
-                return False
-            connection.execute(controls.insert().values(kind=kind, name=name, value=value, set_at=self._clock()))
-        return True
+        with self._ledger.writing() as transaction:
+            return insert_control(transaction, kind, name, value, set_at=self._clock())
 
 
-def plain(text: str) -> str:
-    """A text as words are compared: compatibility forms unified, case folded, nothing invisible, single spaces."""
+def normalize(text: str) -> str:
+    """How texts are compared: compatibility forms unified, case folded, nothing invisible, single spaces."""
     for _ in range(2):  # folding the case can undo the first form
         text = unicodedata.normalize("NFKC", _visible(text)).casefold()
     return " ".join(_visible(text).split())
 
 
 def _visible(text: str) -> str:
-    return "".join(each for each in _UNSEEN.sub("", text) if unicodedata.category(each) != "Cf")
+    return "".join(character for character in _INVISIBLE.sub("", text) if unicodedata.category(character) != "Cf")
 
 
-def holds_word(text: str, word: str) -> bool:
-    """Whether a text holds a word as a whole; both as `plain` gives them.
+def contains_word(text: str, word: str) -> bool:
+    """Whether a text contains a word as a whole; both as `normalize` returns them.
 
-    Where a script puts no spaces between words, the word is found wherever it stands.
+    Where a script puts no spaces between words, the word matches anywhere.
     """
     start = text.find(word)
     while start >= 0:
@@ -279,23 +270,28 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
+        for item in value.values():
+            yield from _texts(item)
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)
-
-
-def _one(kind: str, name: str) -> sa.Select[Any]:
-    return sa.select(controls).where(controls.c.kind == kind, controls.c.name == name)
+        for item in value:
+            yield from _texts(item)
 
 
 def _is_on_owners_token(job: Job) -> bool:
-    """Whether the owner pays for a job: only such a one can tell of the owner's token, and is stopped with it."""
+    """Whether the owner pays for a job: only such a job tells about the owner's token, and is stopped with it."""
     return job.key_fingerprint is None
 
 
-def _check_limit(name: str, value: Any) -> None:
+def _validate_block(name: str, value: str) -> BlockKind:
+    kind = next((kind for kind in _BLOCK_KINDS if kind == name), None)
+    if kind is None:
+        raise InputError("kind", "enum", list(_BLOCK_KINDS), name)
+    if not re.fullmatch(r"(person-)?[0-9a-f]{32}", value):
+        raise InputError(kind, "format", "32 hex digits", value)
+    return kind
+
+
+def _validate_limit(name: str, value: Any) -> None:
     if name not in Limits.__dataclass_fields__:
         raise InputError(name, "unknown", None, value)
     if value is None:

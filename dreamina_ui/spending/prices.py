@@ -94,7 +94,7 @@ class Prices:
         try:
             price = client.price(model_id)
             if price.base_price_usd is not None:
-                guard.learn_price(model_id, price.base_price_usd, price.price_unit, api_origin)
+                guard.set_price(model_id, price.base_price_usd, price.price_unit, api_origin)
         except (ApiError, InputError) as exc:
             reason, is_silent = str(exc), isinstance(exc, TransportError | RateLimitError)
         if warns and self._are_needed and guard.expected_usd(model_id, {}) is None:

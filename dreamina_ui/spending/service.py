@@ -1,4 +1,4 @@
-"""What people ask about the owner's money: the limits, what is left of them, and the dashboard."""
+"""What people read about the owner's money: the limits, the quota that is left, and the dashboard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SpendingService:
     """Reads and changes what may be spent; every method may raise LedgerError.
 
     Args:
-        clock: gives the time, in seconds since 1970.
+        clock: the time in seconds since 1970.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class SpendingService:
 
     def limits(self) -> Limits:
         """What is allowed now."""
-        with self._ledger.reading() as connection:
-            return self._guard.limits_now(connection)
+        with self._ledger.reading() as reader:
+            return self._guard.limits_now(reader)
 
     def change_limits(self, changes: Mapping[str, Any]) -> None:
         """As `Moderation.change_limits`; then ask for prices, which a limit in USD needs."""
@@ -59,13 +59,13 @@ class SpendingService:
         """What a visitor may still do today, at the owner's cost; without a limit for one who pays."""
         own_key = self._accounts.requires_own_key or has_own_key
         now = self._clock()
-        with self._ledger.reading() as connection:
-            quota = Quota(None, day_end(now)) if own_key else self._guard.left(connection, visitor_id, now)
-            stopped = self._moderation.stopped(connection, None if own_key else self._accounts.api_origin)
+        with self._ledger.reading() as reader:
+            quota = Quota(None, day_end(now)) if own_key else self._guard.quota(reader, visitor_id, now)
+            stopped = self._moderation.stop_reason(reader, None if own_key else self._accounts.api_origin)
         return replace(quota, stopped=stopped)
 
     def dashboard(self) -> Dashboard:
         """What the owner wants to know at a glance."""
-        with self._ledger.reading() as connection:
-            rules = self._moderation.rules(connection)
-            return read_dashboard(connection, self._guard, rules, self._models, self._clock())
+        with self._ledger.reading() as reader:
+            rules = self._moderation.rules(reader)
+            return read_dashboard(reader, self._guard, rules, self._models, self._clock())

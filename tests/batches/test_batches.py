@@ -31,6 +31,7 @@ from dreamina_ui.errors import (
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.tables import batch_items as items
 from dreamina_ui.ledger.tables import batches, jobs
+from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.i18n.translate import pause_text
@@ -230,17 +231,17 @@ def test_a_limit_per_day_pauses_it_with_the_reason_and_a_person_lets_it_go_on(ru
 def test_a_price_that_rises_pauses_it_until_a_person_agrees(runner: BatchRunner, held: Held) -> None:
     """A person agreed to a total; two hundred jobs must not become dearer while nobody looks."""
     guard = runner.harness.guard
-    guard.learn_price(MODEL_ID, 0.03, "image")
+    guard.set_price(MODEL_ID, 0.03, "image")
     batch = runner.begin(5, price_usd=0.03)
     wait_for(lambda: len(held.prompts()) == 2)
-    guard.learn_price(MODEL_ID, 0.05, "image")
+    guard.set_price(MODEL_ID, 0.05, "image")
     held.finish()
     told = runner.paused(batch).problem
     assert isinstance(told, PriceError)
     assert (told.was_usd, told.now_usd, told.left_usd) == pytest.approx((0.03, 0.05, 0.15))
     for language in ("en", "de"):
         assert all(amount in pause_text(told, language, {}).replace(",", ".") for amount in ("0.03", "0.05", "0.15"))
-    guard.learn_price(MODEL_ID, 0.08, "image")
+    guard.set_price(MODEL_ID, 0.08, "image")
     runner.batches.resume(batch.batch_id)
     again = runner.paused(batch).problem
     assert isinstance(again, PriceError), "what a person has not seen is not agreed to"
@@ -248,7 +249,7 @@ def test_a_price_that_rises_pauses_it_until_a_person_agrees(runner: BatchRunner,
     assert len(held.prompts()) == 2
     runner.batches.resume(batch.batch_id)
     wait_for(lambda: len(held.prompts()) == 4)
-    guard.learn_price(MODEL_ID, 0.01, "image")
+    guard.set_price(MODEL_ID, 0.01, "image")
     held.finish()
     wait_for(lambda: len(held.prompts()) == 5)
 
@@ -259,7 +260,7 @@ def test_a_batch_goes_on_where_no_price_can_be_compared(
 ) -> None:
     """No total was agreed to, or nobody knows the price: to wait would be to wait for ever."""
     if price:
-        runner.harness.guard.learn_price(MODEL_ID, *price)
+        runner.harness.guard.set_price(MODEL_ID, *price)
     runner.begin(1, price_usd=agreed)
     wait_for(lambda: len(held.prompts()) == 1)
 
@@ -271,13 +272,13 @@ def test_what_the_owner_forbids_pauses_it_and_takes_no_new_one(runner: BatchRunn
     batch = runner.begin(4, visitor)
     wait_for(lambda: len(held.prompts()) == 2)
     controls = runner.harness.moderation
-    controls.stop() if how == "stop" else controls.block("visitor", visitor, out=True)
+    controls.stop() if how == "stop" else controls.block("visitor", visitor)
     held.finish()
     assert isinstance(runner.paused(batch).problem, StoppedError if how == "stop" else BlockedError)
     with pytest.raises(StoppedError if how == "stop" else BlockedError):
         runner.begin(1, visitor, token="another")
     assert len(held.prompts()) == 2
-    controls.resume() if how == "stop" else controls.block("visitor", visitor, out=False)
+    controls.resume() if how == "stop" else controls.unblock("visitor", visitor)
     runner.batches.resume(batch.batch_id)
     wait_for(lambda: len(held.prompts()) == 4)
 
@@ -411,7 +412,7 @@ def test_a_batch_that_is_paused_or_cancelled_at_the_last_moment_makes_no_job(run
         with pytest.raises(StateError):
             runner.harness.jobs.generate(
                 MODEL_ID, chosen.inputs, visitor_id="v",
-                also=lambda connection, job: runner.batches.mark_sent(connection, chosen, job),
+                hook=lambda transaction, job: runner.batches.mark_sent(transaction, chosen, job),
             )  # fmt: skip
     assert [job.inputs["prompt"] for job in reversed(runner.harness.reader.recent("v"))] == ["v0", "v1"]
     assert len(list(runner.harness.folder.glob("media/*/*"))) == 2, "the folder of a job that is none must go"
@@ -429,7 +430,7 @@ def test_many_threads_cannot_send_one_job_twice(runner: BatchRunner, held: Held)
         try:
             runner.harness.jobs.generate(
                 MODEL_ID, chosen.inputs, visitor_id="v", is_click=False,
-                also=lambda connection, job: runner.batches.mark_sent(connection, chosen, job),
+                hook=lambda transaction, job: runner.batches.mark_sent(transaction, chosen, job),
             )  # fmt: skip
         except StateError as exc:
             faults.append(exc)
@@ -497,9 +498,11 @@ def test_starting_and_cancelling_for_ever_fills_no_disk(
     for number in range(5):
         empty = runner.begin(3, f"w{number}", address="home")
         runner.batches.cancel(empty.batch_id)
-    with runner.harness.ledger.reading() as connection:
-        kept = connection.execute(sa.select(batches.c.batch_id)).scalars().all()
-        inputs = connection.execute(sa.select(items.c.inputs).where(items.c.state == "cancelled")).scalars().all()
+    with runner.harness.ledger.reading() as reader:
+        kept = reader.connection.execute(sa.select(batches.c.batch_id)).scalars().all()
+        inputs = (
+            reader.connection.execute(sa.select(items.c.inputs).where(items.c.state == "cancelled")).scalars().all()
+        )
     assert len(kept) == 2 + 2
     assert set(inputs) == {"{}"}
     assert len(inputs) == 3 * (2 + 1)
@@ -588,12 +591,12 @@ def test_a_refused_ledger_leaves_the_plan_as_it_was(runner: BatchRunner, monkeyp
     batch = runner.begin(2)
     [chosen] = runner.batches.next_ones(0.0)
 
-    def broken(connection: sa.Connection, job: Job) -> None:
-        runner.batches.mark_sent(connection, chosen, job)
-        connection.execute(sa.text("SELECT nothing FROM nowhere"))
+    def broken(transaction: Transaction, job: Job) -> None:
+        runner.batches.mark_sent(transaction, chosen, job)
+        transaction.connection.execute(sa.text("SELECT nothing FROM nowhere"))
 
     with pytest.raises(LedgerError):
-        runner.harness.jobs.generate(MODEL_ID, chosen.inputs, visitor_id="v", also=broken)
+        runner.harness.jobs.generate(MODEL_ID, chosen.inputs, visitor_id="v", hook=broken)
     assert runner.counts(batch) == {"waiting": 2}
-    with runner.harness.ledger.reading() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 0
+    with runner.harness.ledger.reading() as reader:
+        assert reader.connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 0

@@ -23,10 +23,11 @@ import pytest
 
 from dreamina_ui import __version__
 from dreamina_ui.cli.commands import app
-from dreamina_ui.cli.data_dir_reader import PAGE_JOBS, Records, every_job, open_records
+from dreamina_ui.cli.data_dir_reader import Records, open_records
 from dreamina_ui.cli.export import backup
 from dreamina_ui.cli.verify import Report, verify
 from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.ledger.job_rows import PAGE_JOBS
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import read_logins
@@ -160,7 +161,7 @@ def test_every_job_is_read_once_across_pages(rows: LibraryRows) -> None:
     """Jobs of the very same moment must not get lost between two pages."""
     made = [make_job(created_at=NOON + number // 7) for number in range(2 * PAGE_JOBS + 3)]
     add_rows(rows.path, made)
-    found = [(job.created_at, job.job_id) for job in every_job(rows.ledger)]
+    found = [(job.created_at, job.job_id) for job in rows.ledger.every_job()]
     assert found == sorted([(job.created_at, job.job_id) for job in made], reverse=True)
 
 
@@ -268,7 +269,7 @@ def test_an_unknown_request_leaves_no_row(
         ended = run("attach", wrong)
         assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
         assert token not in ended.err
-    assert list(every_job(harness.ledger)) == []
+    assert list(harness.ledger.every_job()) == []
 
 
 def test_the_sandbox_of_a_server_is_out_of_reach(run: Run, rows: LibraryRows) -> None:
@@ -532,7 +533,7 @@ def test_a_backup_is_consistent_while_rows_are_written(rows: LibraryRows, record
     for worker in workers:
         worker.start()
     try:
-        wait_for(lambda: sum(1 for _ in every_job(rows.ledger)) > 5)
+        wait_for(lambda: sum(1 for _ in rows.ledger.every_job()) > 5)
         counts = []
         for number in range(3):
             copied = backup(records, tmp_path / f"{number}.zip")

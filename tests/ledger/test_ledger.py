@@ -24,6 +24,7 @@ from dreamina_ui.ledger import tables
 from dreamina_ui.ledger.job import SETTLED, TERMINAL, TRANSITIONS, Job, Output, State, new_id
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
 from dreamina_ui.ledger.migrations import MIGRATIONS
+from dreamina_ui.ledger.transaction import Transaction
 
 ORIGIN = "https://model-api.runcomfy.net"
 RELAXED = settings(
@@ -398,10 +399,10 @@ def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledge
         ledger.add(make_job(f"j{number}"))
     here = threading.Barrier(41)
 
-    def refuse(_connection: sa.Connection, _job: Job) -> None:
+    def refuse(_transaction: Transaction, _job: Job) -> None:
         raise LimitError("per_day", 1, None)
 
-    def wait_for_all(_connection: sa.Connection, _job: Job) -> None:
+    def wait_for_all(_transaction: Transaction, _job: Job) -> None:
         here.wait()
 
     def work(number: int) -> str:
@@ -409,12 +410,12 @@ def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledge
         if number % 4:
             return ledger.change(f"j{number}", "queued", request_id=f"r-{number}").state
         with pytest.raises(LimitError):
-            ledger.add(make_job(f"refused-{number}"), refuse)
+            ledger.add(make_job(f"refused-{number}"), [refuse])
         return "refused"
 
     with ThreadPoolExecutor(41) as pool:
         # The first holds the pen until all others have come.
-        first = pool.submit(ledger.add, make_job("first"), wait_for_all)
+        first = pool.submit(ledger.add, make_job("first"), [wait_for_all])
         assert [*pool.map(work, range(40))] == ["queued" if number % 4 else "refused" for number in range(40)]
     assert first.result().job_id == "first"
     assert [ledger.job(f"j{number}").request_id for number in (0, 1, 39)] == [None, "r-1", "r-39"]

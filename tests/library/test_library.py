@@ -104,7 +104,7 @@ def test_files_that_come_between_two_pages_are_not_passed_over(rows: LibraryRows
 
 
 def walk_on(library: Library, page: list[Entry]) -> list[Entry]:
-    return library.page(LibraryFilter(), page[-1].place)
+    return library.page(LibraryFilter(), page[-1].cursor)
 
 
 def test_the_whole_library_can_be_walked_at_once(rows: LibraryRows, library: Library) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dreamina_ui.spending.dashboard import MAX_ADDRESSES, MAX_FAULTS, MAX_VISITORS, Dashboard, Spending, read_dashboard
+from dreamina_ui.ledger.report_queries import Spending
+from dreamina_ui.spending.dashboard import MAX_ADDRESSES, MAX_ERRORS, MAX_VISITORS, Dashboard, read_dashboard
 from dreamina_ui.spending.limits import Limits, SpendingGuard
 from dreamina_ui.spending.moderation import Moderation
 from tests.support.harness import MODEL_ID
@@ -31,8 +32,8 @@ class Books:
         add_rows(self.rows.path, [make_job(**fields) for _ in range(count)])
 
     def read(self) -> Dashboard:
-        with self.rows.ledger.reading() as connection:
-            return read_dashboard(connection, self.guard, self.controls.rules(connection), [MODEL_ID], NOON)
+        with self.rows.ledger.reading() as reader:
+            return read_dashboard(reader, self.guard, self.controls.rules(reader), [MODEL_ID], NOON)
 
     def used(self) -> dict[str, float]:
         return {limit.name: limit.used for limit in self.read().limits}
@@ -49,7 +50,7 @@ def test_an_empty_ledger_has_an_overview(books: Books) -> None:
     """The owner looks on the first day too."""
     found = books.read()
     assert found.today == found.month == Spending(0, 0, 0.0, 0.0, 0, 0.0, 0)
-    assert (found.guests, found.troubles, found.visitors, found.states) == ((), (), 0, {})
+    assert (found.visitor_summaries, found.recent_errors, found.visitors, found.states) == ((), (), 0, {})
     assert {limit.used for limit in found.limits} == {0}
 
 
@@ -68,8 +69,8 @@ def test_money_is_told_as_billed_expected_and_unknown(books: Books) -> None:
     )
     assert asdict(found.today) == pytest.approx(asdict(today))
     assert (found.month.jobs, found.month.billed_usd) == pytest.approx((5, 0.56))
-    with books.rows.ledger.reading() as connection:
-        spent = books.guard.spent_usd(connection, NOON - 3 * DAY_S)
+    with books.rows.ledger.reading() as reader:
+        spent = books.guard.spent_usd(reader, NOON - 3 * DAY_S)
     assert books.used()["usd_per_month"] == pytest.approx(spent), "the page and the guard count alike"
 
 
@@ -94,7 +95,7 @@ def test_visitors_stand_with_their_jobs_money_and_addresses(books: Books) -> Non
     books.add(2, visitor_id=A, address=HOME, cost_usd=0.03, created_at=NOON - 2 * DAY_S)
     books.add(1, visitor_id=A, address=WORK, reserved_usd=0.12)
     books.add(3, visitor_id=None, address=HOME, created_at=NOON - 60)
-    first, second = books.read().guests
+    first, second = books.read().visitor_summaries
     assert (first.visitor_id, first.jobs, first.jobs_today) == (A, 3, 1)
     assert first.usd == pytest.approx(0.18)
     assert (first.last_at, first.addresses) == (NOON, (WORK, HOME))
@@ -107,20 +108,20 @@ def test_jobs_on_a_visitors_own_key_are_seen_and_cost_the_owner_nothing(books: B
     books.add(2, visitor_id=A, cost_usd=5.0, key_fingerprint="m", problem="auth")
     found = books.read()
     assert (found.today.jobs, books.used()["per_day"]) == (0, 0)
-    assert (found.guests[0].jobs, found.guests[0].usd, found.states) == (2, 0.0, {"done": 2})
-    assert len(found.troubles) == 2
+    assert (found.visitor_summaries[0].jobs, found.visitor_summaries[0].usd, found.states) == (2, 0.0, {"done": 2})
+    assert len(found.recent_errors) == 2
 
 
 def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books) -> None:
     """The whole job_id is a key, and a prompt is its visitor's."""
     failed = {"prompt": "a secret wish", "state": "failed", "problem": "refused"}
-    moments = range(MAX_FAULTS + 5)
+    moments = range(MAX_ERRORS + 5)
     add_rows(books.rows.path, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
     books.add(1, prompt="a secret wish")
-    troubles = books.read().troubles
-    assert [trouble.detail for trouble in troubles][:2] == [f"no {MAX_FAULTS + 4}", f"no {MAX_FAULTS + 3}"]
-    assert len(troubles) == MAX_FAULTS
-    assert {len(trouble.job) for trouble in troubles} == {8}
+    errors = books.read().recent_errors
+    assert [error.detail for error in errors][:2] == [f"no {MAX_ERRORS + 4}", f"no {MAX_ERRORS + 3}"]
+    assert len(errors) == MAX_ERRORS
+    assert {len(error.job) for error in errors} == {8}
     assert "secret" not in repr(books.read())
 
 
@@ -133,8 +134,10 @@ def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
     add_rows(books.rows.path, crowd)
     found = books.read()
     assert found.visitors == 150
-    assert [guest.visitor_id for guest in found.guests] == [f"{number:032x}" for number in range(MAX_VISITORS)]
-    assert {len(guest.addresses) for guest in found.guests} == {MAX_ADDRESSES}
+    assert [summary.visitor_id for summary in found.visitor_summaries] == [
+        f"{number:032x}" for number in range(MAX_VISITORS)
+    ]
+    assert {len(summary.addresses) for summary in found.visitor_summaries} == {MAX_ADDRESSES}
 
 
 def test_a_limit_in_money_that_cannot_hold_is_told(books: Books) -> None:
@@ -142,5 +145,5 @@ def test_a_limit_in_money_that_cannot_hold_is_told(books: Books) -> None:
     assert not books.read().price_is_missing
     books.controls.change_limits({"usd_per_day": 5})
     assert books.read().price_is_missing
-    books.guard.learn_price(MODEL_ID, 0.03, None)
+    books.guard.set_price(MODEL_ID, 0.03, None)
     assert not books.read().price_is_missing

@@ -128,7 +128,7 @@ def test_jobs_that_were_given_back_do_not_fill_the_ledger_for_ever(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     """To press and cancel all day costs nothing, and each row stays."""
-    monkeypatch.setattr("dreamina_ui.spending.limits.PRESSES_PER_JOB", 3)
+    monkeypatch.setattr("dreamina_ui.spending.limits.REQUESTS_PER_JOB", 3)
     service.accept(json_response({"error_code": 422001, "message": "no"}, 422))
     harness.start()
     harness.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
@@ -158,7 +158,7 @@ def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(
     """Until the service tells the cost, the worst is assumed; then the truth counts."""
     harness.start()
     harness.guard.limits = Limits(usd_per_day=0.2)
-    harness.guard.learn_price(MODEL_ID, 0.03, None)
+    harness.guard.set_price(MODEL_ID, 0.03, None)
     service.completes()  # costs 0.03
     job = harness.wait(press(harness)[0].job_id, "done")
     assert (job.reserved_usd, job.cost_usd) == pytest.approx((0.03 * MAX_FILES, 0.03))
@@ -184,7 +184,7 @@ def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Ha
 def test_the_month_has_a_limit_of_its_own(limited: Harness) -> None:
     """Thirty careful days may still be too much."""
     limited.guard.limits = Limits(usd_per_month=0.13)
-    limited.guard.learn_price(MODEL_ID, 0.03, None)
+    limited.guard.set_price(MODEL_ID, 0.03, None)
     press(limited)
     with pytest.raises(LimitError) as caught:
         press(limited, 1, visitor_id="b")
@@ -207,9 +207,9 @@ def test_a_sandbox_job_counts_for_no_limit_of_runcomfy(limited: Harness) -> None
     """Play money is no money."""
     press(limited, 1, visitor_id="a")
     guard = SpendingGuard(Limits(per_day=1), "https://model-api.runcomfy.net")
-    with limited.ledger.reading() as connection:
+    with limited.ledger.writing() as transaction:
         job = replace(limited.ledger.unfinished(limited.origin)[0], api_origin="https://model-api.runcomfy.net")
-        guard.check(connection, job)
+        guard.enforce_limits(transaction, job)
 
 
 def test_cautious_limits_hold_where_strangers_spend_the_owners_money(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,8 +187,8 @@ def test_a_refused_key_stops_only_its_own_job(keyed: Harness, service: ScriptedA
     service.accept(json_response({"error_code": 401001, "message": "no"}, 401), json_response({"request_id": "r-1"}))
     service.completes()
     assert keyed.wait(press(keyed).job_id).problem == "auth"
-    with keyed.ledger.reading() as connection:
-        assert keyed.moderation.rules(connection).stops == ()
+    with keyed.ledger.reading() as reader:
+        assert keyed.moderation.rules(reader).stops == ()
     assert keyed.wait(press(keyed, None).job_id).state == "done"
 
 
@@ -223,14 +223,14 @@ def test_a_key_that_asks_too_often_slows_down_only_itself(keyed: Harness, servic
 def test_a_job_with_an_own_key_counts_for_no_limit_of_the_owner(keyed: Harness, service: ScriptedApi) -> None:
     """It costs the owner nothing, so it uses up nothing; and it is never refused for others' use."""
     keyed.guard.limits = Limits(visitor_per_day=1, per_day=1, usd_per_day=0.1)
-    keyed.guard.learn_price(MODEL_ID, 0.1, None)
+    keyed.guard.set_price(MODEL_ID, 0.1, None)
     service.accept(ScriptedResponse(silent=True))
     for number in range(3):
         assert press(keyed, prompt=str(number)).reserved_usd is None
     assert keyed.spending.quota("v", has_own_key=True).jobs_today is None
     assert keyed.spending.quota("v").jobs_today == 1
-    with keyed.ledger.reading() as connection:
-        assert keyed.guard.spent_usd(connection, 0.0) == 0.0
+    with keyed.ledger.reading() as reader:
+        assert keyed.guard.spent_usd(reader, 0.0) == 0.0
     press(keyed, None, prompt="4", force_single=True)
     with pytest.raises(LimitError):
         press(keyed, None, prompt="5")

@@ -84,7 +84,7 @@ def read_all_pages(
 ) -> list[Entry]:
     """Read all pages; call `between` after each."""
     entries: list[Entry] = []
-    while page := library.page(filters, entries[-1].place if entries else "", limit):
+    while page := library.page(filters, entries[-1].cursor if entries else "", limit):
         entries += page
         between()
     return entries

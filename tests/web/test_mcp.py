@@ -246,9 +246,9 @@ def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, harness:
 
     harness.guard.prices.clear()
     assert "real money; how much is not known" in told()
-    harness.guard.learn_price(MODEL_ID, 0.03, None)
+    harness.guard.set_price(MODEL_ID, 0.03, None)
     assert "real money, at most about 0.12 USD" in told()
-    harness.guard.learn_price(MODEL_ID, 0.03, "second")
+    harness.guard.set_price(MODEL_ID, 0.03, "second")
     assert "real money; how much is not known" in told()
 
 

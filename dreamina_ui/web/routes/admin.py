@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import asdict
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -70,7 +69,7 @@ class _AdminRoutes:
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def overview(self, request: Request) -> Response:
-        """Everything that the page shows, as `dashboard.Overview`."""
+        """Everything that the page shows, as `Dashboard.to_json` returns it."""
         if not self._permissions.is_owner(request):
             return _owner_only(request)
         try:
@@ -104,7 +103,8 @@ class _AdminRoutes:
         elif control == "limits":
             self._spending.change_limits(body)
         elif control == "shut-out":
-            self._moderation.block(str(body.get("kind")), str(body.get("name")), out=_flag(body, "out"))
+            change = self._moderation.block if _flag(body, "out") else self._moderation.unblock
+            change(str(body.get("kind")), str(body.get("name")))
         elif control == "words":
             words = body.get("words")
             if not isinstance(words, list):
@@ -115,7 +115,7 @@ class _AdminRoutes:
 
     async def _respond(self) -> Response:
         overview = await run_in_threadpool(self._spending.dashboard)
-        return JSONResponse(asdict(overview), headers={"Cache-Control": "no-store"})
+        return JSONResponse(overview.to_json(), headers={"Cache-Control": "no-store"})
 
 
 def _flag(body: dict[str, Any], name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime, timezone
 
 from starlette.concurrency import run_in_threadpool
@@ -22,13 +21,13 @@ def build_cost_routes(costs: Costs, permissions: Permissions, clock: Callable[[]
     """The route `/dreamina/costs`."""
 
     async def read(request: Request) -> Response:
-        """`{"today": "2026-11-23", "is_owner": bool, "money": Purse, "play": Purse}`; see `costs`."""
+        """`{"today": "2026-11-23", "is_owner": bool, "money": {...}, "play": {...}}`; see `CostReport.to_json`."""
         is_owner = permissions.is_owner(request)
         try:
-            purses = await run_in_threadpool(costs.read, permissions.visitor(request), all_of_owner=is_owner)
+            reports = await run_in_threadpool(costs.read, permissions.visitor(request), all_of_owner=is_owner)
         except LedgerError as exc:
             return refusal(exc, language_of(request))
-        totals = {name: asdict(purse) for name, purse in purses.items()}
+        totals = {name: report.to_json() for name, report in reports.items()}
         today = f"{datetime.fromtimestamp(clock(), timezone.utc):%Y-%m-%d}"
         return JSONResponse({"today": today, "is_owner": is_owner, **totals}, headers={"Cache-Control": "no-store"})
 

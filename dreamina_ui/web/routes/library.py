@@ -67,7 +67,7 @@ class _LibraryRoutes:
             entries = await run_in_threadpool(self._library.page, query, request.query_params.get("after", ""))
         except DreaminaError as exc:
             return refusal(exc, language)
-        next_cursor = entries[-1].place if len(entries) == PAGE_ENTRIES else None
+        next_cursor = entries[-1].cursor if len(entries) == PAGE_ENTRIES else None
         shown = [library_entry(entry, language) for entry in entries]
         return JSONResponse({"entries": shown, "next": next_cursor}, headers={"Cache-Control": "no-store"})
 

@@ -179,8 +179,8 @@ def test_a_job_of_a_model_that_is_gone_is_still_shown(harness: Harness, rows: Li
 def test_the_price_is_known_or_said_to_be_unknown(harness: Harness, client: TestClient) -> None:
     """Never zero where nobody knows; a price for something else than a picture is not multiplied."""
     assert client.get("/dreamina/prices").json()["models"] == {MODEL_ID: None, EDIT: None}
-    harness.guard.learn_price(MODEL_ID, 0.03, None)
-    harness.guard.learn_price(EDIT, 0.5, "Second")
+    harness.guard.set_price(MODEL_ID, 0.03, None)
+    harness.guard.set_price(EDIT, 0.5, "Second")
     assert client.get("/dreamina/prices").json() == {
         "play_money": False,
         "models": {
@@ -199,7 +199,7 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     monkeypatch.setattr("dreamina_ui.spending.prices.ASK_AGAIN_S", 0.0)
     service.price(json_response({"error_code": 401001}, 401), json_response({"base_price_usd": 0.07}))
     harness = Harness(tmp_path / "data", service.server.url, origin="sandbox")
-    harness.guard.learn_price(MODEL_ID, 0.03, None)
+    harness.guard.set_price(MODEL_ID, 0.03, None)
     routes = build_form_routes(harness.services, harness.presenter, Permissions(is_shared=True), uses_sandbox=True)
 
     def told(cookies: dict[str, str]) -> tuple[bool, Any]:

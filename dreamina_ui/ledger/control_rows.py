@@ -1,0 +1,112 @@
+"""The tables `controls` and `secrets`: what the owner set for the whole installation, and its random secrets."""
+
+from __future__ import annotations
+
+import secrets as random_secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.ledger.tables import controls, secrets
+from dreamina_ui.ledger.transaction import Reader, Transaction
+
+ControlKind = Literal["stop", "limit", "visitor", "address", "word"]
+
+# Built once: it is part of every admission, and benchmarks/README.md has the figures.
+_CONCERNING_JOB = (
+    sa.select(controls)
+    .where(
+        ((controls.c.kind == "stop") & controls.c.name.in_(sa.bindparam("stops", expanding=True)))
+        | ((controls.c.kind == "visitor") & (controls.c.name == sa.bindparam("visitor_id")))
+        | ((controls.c.kind == "address") & (controls.c.name == sa.bindparam("address")))
+        | (controls.c.kind == "word")
+    )
+    .order_by(controls.c.name)
+)
+_OF_KIND = sa.select(controls.c.name, controls.c.value).where(controls.c.kind == sa.bindparam("kind"))
+
+
+@dataclass(frozen=True)
+class Control:
+    """One row: a stop by API origin ("" for all), a limit by name, a blocked visitor or address, a blocked word.
+
+    Attributes:
+        value: a stop's reason, or a limit's number; None for the others.
+        set_at: seconds since 1970.
+    """
+
+    kind: str
+    name: str
+    value: str | None
+    set_at: float
+
+
+def controls_of_job(reader: Reader, job: Job, stops: Sequence[str]) -> list[Control]:
+    """The stops with these names, the blocks of a job's visitor and address, and all blocked words."""
+    values = {"stops": list(stops), "visitor_id": job.visitor_id, "address": job.address}
+    return [_control(row) for row in reader.connection.execute(_CONCERNING_JOB, values)]
+
+
+def all_controls(reader: Reader) -> list[Control]:
+    """Every row, the oldest first."""
+    query = sa.select(controls).order_by(controls.c.set_at, controls.c.name)
+    return [_control(row) for row in reader.connection.execute(query)]
+
+
+def values_of_kind(reader: Reader, kind: ControlKind) -> dict[str, str]:
+    """The values of a kind's rows, by name."""
+    return {name: value for name, value in reader.connection.execute(_OF_KIND, {"kind": kind}) if value is not None}
+
+
+def has_control(reader: Reader, kind: ControlKind, name: str) -> bool:
+    """Whether there is such a row."""
+    query = sa.select(controls.c.name).where(controls.c.kind == kind, controls.c.name == name)
+    return reader.connection.execute(query).first() is not None
+
+
+def insert_control(
+    transaction: Transaction, kind: ControlKind, name: str, value: str | None = None, *, set_at: float
+) -> bool:
+    """Write a row unless there is one; returns whether it is new."""
+    if has_control(transaction, kind, name):
+        return False
+    transaction.connection.execute(controls.insert().values(kind=kind, name=name, value=value, set_at=set_at))
+    return True
+
+
+def delete_control(transaction: Transaction, kind: ControlKind, name: str, *, value: str | None = None) -> None:
+    """Delete a row, if it is there; with `value`, only if that is its value."""
+    rows = (controls.c.kind == kind) & (controls.c.name == name)
+    if value is not None:
+        rows &= controls.c.value == value
+    transaction.connection.execute(controls.delete().where(rows))
+
+
+def delete_kind(transaction: Transaction, kind: ControlKind) -> None:
+    """Delete all rows of a kind."""
+    transaction.connection.execute(controls.delete().where(controls.c.kind == kind))
+
+
+def replace_kind(transaction: Transaction, kind: ControlKind, names: Iterable[str], *, set_at: float) -> None:
+    """Put rows with these names in the place of all rows of a kind."""
+    delete_kind(transaction, kind)
+    rows = [{"kind": kind, "name": name, "set_at": set_at} for name in names]
+    if rows:
+        transaction.connection.execute(controls.insert(), rows)
+
+
+def read_or_create_secret(transaction: Transaction, name: str) -> bytes:
+    """32 random bytes, created at the first call and the same ever after."""
+    query = sa.select(secrets.c.value).where(secrets.c.name == name)
+    value = transaction.connection.execute(query).scalar()
+    if value is None:
+        value = random_secrets.token_hex(32)
+        transaction.connection.execute(secrets.insert().values(name=name, value=value))
+    return bytes.fromhex(value)
+
+
+def _control(row: sa.Row[tuple[str, str, str | None, float]]) -> Control:
+    return Control(row.kind, row.name, row.value, row.set_at)

@@ -1,0 +1,187 @@
+"""What the library reads: its entries by pages, files to remove, and how much there is.
+
+A page starts at a cursor, not at a count of rows, so that the last page costs what the first one does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from dreamina_ui.errors import InputError
+from dreamina_ui.ledger.job import SETTLED, Job, Output
+from dreamina_ui.ledger.job_rows import jobs_of_rows, select_jobs
+from dreamina_ui.ledger.tables import jobs, outputs
+from dreamina_ui.ledger.transaction import Reader
+
+_IS_STORED = outputs.c.state == "kept"
+_IS_SHOWN = _IS_STORED & outputs.c.deleted_at.is_(None)
+
+
+@dataclass(frozen=True)
+class LibraryFilter:
+    """Which part of the library to show; the defaults show everything that is not archived.
+
+    Attributes:
+        visitor_id: whose; None for everybody's.
+        text: words that must all be in the prompt, in any case.
+        state: a job's state, or "" for all.
+        size: a size choice, such as `2048x2048(1:1)`, or "" for all.
+        favorites: only favorites.
+        since, until: created at `since` or later and before `until`, in seconds since 1970.
+        archive: only what is archived, instead of the rest.
+    """
+
+    visitor_id: str | None = None
+    text: str = ""
+    state: str = ""
+    size: str = ""
+    favorites: bool = False
+    since: float | None = None
+    until: float | None = None
+    archive: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tile of the library: a stored file of a job, or a job that has none."""
+
+    job: Job
+    output: Output | None
+
+    @property
+    def cursor(self) -> str:
+        """Where the entry stands; the next page begins behind it. Files that a job gets later stand behind the job."""
+        return f"{self.job.created_at!r}~{self.job.job_id}~{self.output.index if self.output else -1}"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a library holds: stored files, and the bytes of their originals."""
+
+    files: int
+    size_bytes: int
+    removed_by_limit: int
+
+
+def page_of_entries(reader: Reader, shown: LibraryFilter, after: str, limit: int) -> list[Entry]:
+    """One page, newest first.
+
+    Args:
+        after: the `cursor` of the last entry of the page before; "" for the first page.
+
+    Raises:
+        InputError: `after` is no cursor.
+    """
+    query = _entries(shown)
+    if after:
+        query = query.where(_is_behind(after))
+    return _read_entries(reader, query.limit(limit))
+
+
+def library_usage(reader: Reader, visitor_id: str | None = None) -> Usage:
+    """How many files there are and how many bytes their originals have; of one visitor or of all."""
+    columns = (
+        sa.func.count(sa.case((_IS_SHOWN, 1))),
+        sa.func.coalesce(sa.func.sum(sa.case((_IS_SHOWN, outputs.c.size_bytes))), 0),
+        sa.func.count(sa.case(((outputs.c.state == "deleted") & (outputs.c.note == "limit"), 1))),
+    )
+    query = sa.select(*columns).select_from(outputs)
+    if visitor_id is not None:
+        query = query.join(jobs, jobs.c.job_id == outputs.c.job_id).where(jobs.c.visitor_id == visitor_id)
+    return Usage(*reader.connection.execute(query).one())
+
+
+def newest_job_of_file(reader: Reader, sha256: str, visitor_id: str | None = None) -> Job | None:
+    """The newest job with an original of this SHA-256 (lower-case hex), also if the file was deleted."""
+    query = sa.select(jobs).join(outputs, outputs.c.job_id == jobs.c.job_id).where(outputs.c.sha256 == sha256)
+    if visitor_id is not None:
+        query = query.where(jobs.c.visitor_id == visitor_id)
+    return next(iter(select_jobs(reader, query.order_by(jobs.c.created_at.desc()).limit(1))), None)
+
+
+def files_deleted_before(reader: Reader, moment: float, limit: int) -> list[tuple[Job, Output]]:
+    """Files that a person deleted before `moment` and that are still on disk."""
+    query = _files().where(_IS_STORED, outputs.c.deleted_at < moment).order_by(outputs.c.deleted_at)
+    return _read_files(reader, query.limit(limit))
+
+
+def oldest_files(reader: Reader, limit: int, *, before: float | None = None) -> list[tuple[Job, Output]]:
+    """Stored files of settled jobs in the order in which a limit removes them: oldest first, favorites last.
+
+    Args:
+        before: only files of jobs that were created before, and no favorites.
+    """
+    query = _files().where(_IS_SHOWN, jobs.c.state.in_(SETTLED))
+    if before is not None:
+        query = query.where(jobs.c.created_at < before, outputs.c.favorite_at.is_(None))
+    query = query.order_by(outputs.c.favorite_at.is_not(None), jobs.c.created_at)
+    return _read_files(reader, query.limit(limit))
+
+
+def _entries(shown: LibraryFilter) -> sa.Select[Any]:
+    query = sa.select(*jobs.columns, outputs.c.output_index.label("shown_index")).select_from(
+        jobs.outerjoin(outputs, (outputs.c.job_id == jobs.c.job_id) & _IS_SHOWN)
+    )
+    # A job that is done and shows no file had them deleted: nothing of it is left to show.
+    query = query.where(outputs.c.job_id.is_not(None) | (jobs.c.state != "done"))
+    query = query.where(jobs.c.archived_at.is_not(None) if shown.archive else jobs.c.archived_at.is_(None))
+    for column, value in (
+        (jobs.c.visitor_id, shown.visitor_id),
+        (jobs.c.state, shown.state),
+        (jobs.c.size, shown.size),
+    ):
+        if value:
+            query = query.where(column == value)
+    for word in shown.text.casefold().split():
+        query = query.where(jobs.c.search_text.contains(word, autoescape=True))
+    if shown.favorites:
+        query = query.where(outputs.c.favorite_at.is_not(None))
+    if shown.since is not None:
+        query = query.where(jobs.c.created_at >= shown.since)
+    if shown.until is not None:
+        query = query.where(jobs.c.created_at < shown.until)
+    return query.order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc(), outputs.c.output_index)
+
+
+def _files() -> sa.Select[Any]:
+    query = sa.select(*jobs.columns, outputs.c.output_index.label("shown_index"))
+    return query.join(outputs, outputs.c.job_id == jobs.c.job_id)
+
+
+def _read_files(reader: Reader, query: sa.Select[Any]) -> list[tuple[Job, Output]]:
+    return [(entry.job, entry.output) for entry in _read_entries(reader, query) if entry.output]
+
+
+def _read_entries(reader: Reader, query: sa.Select[Any]) -> list[Entry]:
+    rows = reader.connection.execute(query).mappings().all()
+    by_id = {job.job_id: job for job in jobs_of_rows(reader, _unique_jobs(rows))}
+    return [_entry(by_id[row["job_id"]], row["shown_index"]) for row in rows]
+
+
+def _is_behind(cursor: str) -> sa.ColumnElement[bool]:
+    try:
+        created_at_text, job_id, index_text = cursor.split("~")
+        created_at, index = float(created_at_text), int(index_text)
+        if not math.isfinite(created_at) or not -1 <= index < 1 << 31:
+            raise ValueError(cursor)
+        job_id.encode()
+    except ValueError as exc:
+        raise InputError("after", "format", "place in the library", cursor) from exc
+    later_job = (jobs.c.created_at < created_at) | ((jobs.c.created_at == created_at) & (jobs.c.job_id < job_id))
+    # The bound on created_at alone lets the database start its index at the cursor.
+    return (jobs.c.created_at <= created_at) & (
+        later_job | ((jobs.c.job_id == job_id) & (outputs.c.output_index > index))
+    )
+
+
+def _unique_jobs(rows: Sequence[sa.RowMapping]) -> list[sa.RowMapping]:
+    return list({row["job_id"]: row for row in rows}.values())
+
+
+def _entry(job: Job, index: int | None) -> Entry:
+    return Entry(job, next((output for output in job.outputs if output.index == index), None))
