@@ -55,13 +55,13 @@ class RunTimeGrid:
         return calls, late
 
 
-def best(model: RunTimeGrid, look_cost_s: float) -> list[int]:
+def best(model: RunTimeGrid, poll_cost_s: float) -> list[int]:
     """The polls with the lowest total cost of calls and lateness."""
     value = np.zeros(model.end + 1)
     choice = np.full(model.end + 1, model.end)
     for start in range(model.end - 1, -1, -1):
         ends = np.arange(start + 1, model.end + 1)
-        cost = look_cost_s * model.survival[start] + model.late_s(start, ends) + value[ends]
+        cost = poll_cost_s * model.survival[start] + model.late_s(start, ends) + value[ends]
         pick = int(np.argmin(cost))
         value[start], choice[start] = cost[pick], ends[pick]
     polls: list[int] = []

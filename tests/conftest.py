@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import import_module
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 from xdist.scheduler import LoadFileScheduling
 
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import BadServer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
+from tests.support.chromium import chromium
 from tests.support.harness import Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
 
@@ -29,7 +32,13 @@ TOGETHER = (
     ("nginx",),
 )  # fmt: skip
 """What runs first, as it takes longest; files in one pair of brackets run in one process, as they share its apps."""
+if sys.platform == "win32":  # they need POSIX: limits, mounts, signals
+    collect_ignore = ["jobs/test_full_disk.py", "jobs/test_kill.py", "media/test_fetch.py", "ops/test_file_limits.py"]
 RANKS = {f"test_{name}": rank for rank, group in enumerate(TOGETHER) for name in group}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-browser", action="store_true", help="skip the tests that need Chromium")
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -38,12 +47,16 @@ def pytest_collection(session: pytest.Session) -> None:
             import_module("gradio")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--no-browser"):
+        for item in items:
+            if "browser" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.skip(reason="--no-browser"))
     items.sort(key=lambda item: RANKS.get(item.path.stem, len(TOGETHER)))
 
 
 class Groups(LoadFileScheduling):  # type: ignore[misc]  # xdist publishes no types
-    """Gives each process of xdist whole groups of files: starting an app costs four seconds of processor time."""
+    """Gives each process of xdist whole groups of files: starting an app costs four seconds of CPU time."""
 
     def _split_scope(self, nodeid: str) -> str:
         name = Path(nodeid.partition("::")[0]).stem
@@ -52,6 +65,13 @@ class Groups(LoadFileScheduling):  # type: ignore[misc]  # xdist publishes no ty
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     return Groups(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium; not for the whole session, because its event loop would forbid others in the same thread."""
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture
@@ -90,7 +110,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeldSandbox]:
 
 @pytest.fixture(scope="session")
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
-    """An app on a service that answers as it is told."""
+    """An app on a scripted service."""
     with ScriptedApp(tmp_path_factory.mktemp("scripted")) as running:
         yield running
 

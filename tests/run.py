@@ -1,8 +1,8 @@
-"""The one test command, `python tests/run.py`: set everything up, then run ruff, mypy and pytest.
+"""The one test command, `python tests/run.py [--no-browser] [arguments of pytest]`: set up, then run all checks.
 
-It needs Python 3.10 or newer and what pip is configured with, and nothing else: it makes `.venv-tests` beside
-`app.py`, installs what is asked for, and finds or installs a Chromium; as root on Debian, nginx too. More arguments
-go to pytest as they are.
+It needs Python 3.10 or newer and a package index that pip can reach. It creates `.venv-tests` next to `app.py`,
+installs the requirements, and finds or installs Chromium; as root on Debian, also nginx. Then it runs ruff, mypy and
+pytest, which also checks the import contracts of pyproject.toml. `--no-browser` skips what needs Chromium.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv-tests"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
+NO_BROWSER = "--no-browser"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_ASK_PLAYWRIGHT = """
+_PLAYWRIGHT_PATH = """
 from playwright.sync_api import sync_playwright
 with sync_playwright() as tool:
     print(tool.chromium.executable_path)
@@ -29,14 +30,16 @@ with sync_playwright() as tool:
 
 
 def main(pytest_args: Sequence[str]) -> int:
-    """Run everything; returns 0 if all of it passed."""
-    if sys.version_info < (3, 10):  # noqa: UP036 - an older one should say so instead of breaking later
+    """Run all checks; returns 0 if they passed."""
+    if sys.version_info < (3, 10):  # noqa: UP036 - an older one should say so, not fail later
         _say("Python 3.10 or newer is needed.")
         return 2
     try:
         _install_packages()
-        environment = {**os.environ, "CHROMIUM": _find_chromium() or _install_chromium()}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each start of the app would compile it anew
+        environment = dict(os.environ)
+        if NO_BROWSER not in pytest_args:
+            environment["CHROMIUM"] = _find_chromium() or _install_chromium()
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each start of the app would compile it again
         _install_nginx()
     except (OSError, subprocess.CalledProcessError) as exc:
         _say(f"The set-up failed: {exc}")
@@ -45,7 +48,7 @@ def main(pytest_args: Sequence[str]) -> int:
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
-        # conftest.py has the groups and their order: what takes longest comes first, whatever its number of tests.
+        # conftest.py defines the groups and their order: the slowest first, whatever their number of tests.
         "pytest": ["pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder", *pytest_args],
     }
     failed = [name for name, command in checks.items() if not _passes(name, command, environment)]
@@ -54,18 +57,18 @@ def main(pytest_args: Sequence[str]) -> int:
 
 
 def _install_packages() -> None:
-    """Make the venv and fill it, unless that was done for these very requirements and this very Python."""
+    """Create the venv, unless it exists for these requirements and this Python."""
     stamp = VENV / "installed.sha256"
     content = b"".join(path.read_bytes() for path in REQUIREMENTS) + sys.version.encode()
     digest = hashlib.sha256(content).hexdigest()
     if PYTHON.exists() and stamp.exists() and stamp.read_text() == digest:
         _say(f"{VENV.name} is up to date.")
         return
-    _say(f"Making {VENV.name}.")
+    _say(f"Creating {VENV.name}.")
     _make_venv()
     _say(f"Installing {' and '.join(str(path.relative_to(ROOT)) for path in REQUIREMENTS)}.")
-    wishes = [part for path in REQUIREMENTS for part in ("-r", str(path))]
-    _run([PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input", *wishes])
+    options = [part for path in REQUIREMENTS for part in ("-r", str(path))]
+    _run([PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input", *options])
     stamp.write_text(digest)
 
 
@@ -78,19 +81,19 @@ def _make_venv() -> None:
     except subprocess.CalledProcessError:
         if not _is_root_on_debian():
             raise
-        _say("Python has no pip of its own here: installing python3-venv with apt-get.")
+        _say("This Python has no pip: installing python3-venv with apt-get.")
         _apt_install("python3-venv")
         make()
 
 
 def _find_chromium() -> str | None:
-    """A Chromium that is there: the CHROMIUM variable's, one on the path, or Playwright's own."""
-    wished = os.environ.get("CHROMIUM")
-    found = wished or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None) or _playwright_chromium()
-    if not found or not shutil.which(found):
+    """The path of a Chromium: from the CHROMIUM variable, on the path, or of Playwright."""
+    given = os.environ.get("CHROMIUM")
+    path = given or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None) or _playwright_chromium()
+    if not path or not shutil.which(path):
         return None
-    _say(f"The browser is {found}.")
-    return found
+    _say(f"The browser is {path}.")
+    return path
 
 
 def _install_chromium() -> str:
@@ -100,10 +103,10 @@ def _install_chromium() -> str:
     else:
         _say("There is no Chromium: installing Playwright's.")
         _run([PYTHON, "-m", "playwright", "install", "chromium"])
-    found = _find_chromium()
-    if not found:
-        raise FileNotFoundError("no Chromium was found after installing one; set CHROMIUM to the path of one")
-    return found
+    path = _find_chromium()
+    if not path:
+        raise FileNotFoundError("no Chromium was found after installing it; set CHROMIUM to its path")
+    return path
 
 
 def _install_nginx() -> None:
@@ -115,7 +118,9 @@ def _install_nginx() -> None:
 
 
 def _playwright_chromium() -> str | None:
-    response = subprocess.run([PYTHON, "-c", _ASK_PLAYWRIGHT], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    response = subprocess.run(
+        [PYTHON, "-c", _PLAYWRIGHT_PATH], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     return response.stdout.strip() or None
 
 

@@ -62,7 +62,7 @@ def stopping_apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
 
 
 def test_a_kill_in_mid_job_loses_nothing_and_pays_once(app_with_token: AppProcess, sandbox_url: str) -> None:
-    """A request already paid for is found again, and never bought again."""
+    """A request already paid for is resumed, and never bought again."""
     app = app_with_token
     visitor = Visitor(app)
     visitor.press(prompt="through a kill")
@@ -70,8 +70,8 @@ def test_a_kill_in_mid_job_loses_nothing_and_pays_once(app_with_token: AppProces
     app.end(signal.SIGKILL)
     app.start()
     job = wait_for(lambda: next((job for job in visitor.jobs() if job["state"] == "done"), None))
-    found = accepted(sandbox_url, TOKEN)
-    assert [each["request_id"] for each in found if each["inputs"]["prompt"] == "through a kill"] == [job["request_id"]]
+    submitted = [item for item in accepted(sandbox_url, TOKEN) if item["inputs"]["prompt"] == "through a kill"]
+    assert [item["request_id"] for item in submitted] == [job["request_id"]]
     assert requests.get(f"{app.url}/dreamina/{job['outputs'][0]['original']}", timeout=10).status_code == 200
 
 
@@ -92,7 +92,7 @@ def test_a_second_server_on_the_same_folder_names_the_first(app_with_token: AppP
 
 
 def test_an_impossible_token_stops_the_start_and_is_not_shown(tmp_path: Path) -> None:
-    """A token pasted badly must be told at once, not at the first job, and not into a log."""
+    """A bad token must be reported at the start, not with the first job, and must not be logged."""
     app = AppProcess(tmp_path, RUNCOMFY_API_TOKEN="pasted-0123456789 badly-9876543210").launch()
     assert app.end() == 1
     assert "RUNCOMFY_API_TOKEN" in app.output

@@ -105,7 +105,7 @@ def test_the_installed_program_serves_its_page_from_another_folder(wheel: zipfil
             assert requests.get(f"{app.url}/{asset_path(name)}", timeout=10).status_code == 200, name
 
 
-def test_the_installed_command_answers_with_its_version(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+def test_the_installed_command_prints_its_version(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     """A bug report needs it."""
     wheel.extractall(tmp_path)
     script = wheel.read(f"dreamina_ui-{__version__}.dist-info/entry_points.txt").decode()

@@ -6,10 +6,8 @@ import base64
 import hashlib
 import io
 import json
-import os
 import random
 import re
-import shutil
 import struct
 import tracemalloc
 import zlib
@@ -22,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from dreamina_ui.errors import DiskError, MediaError
 from dreamina_ui.media.embedded_metadata import read_settings, size_with_settings, with_settings
@@ -561,18 +559,14 @@ def test_memory_stays_flat_for_a_file_of_200_mb(name: str, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A real Chromium on a page that has the script and nothing else, served without any network."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=path, args=args)
-        opened = browser.new_page()
-        content = f"<!doctype html><script>{SCRIPT.read_text(encoding='utf-8')}</script>"
-        opened.route("**", lambda route: route.fulfill(body=content, content_type="text/html; charset=utf-8"))
-        opened.goto("https://page.test/")
-        yield opened
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    """A Chromium page that has the script and nothing else, served without any network."""
+    page = browser.new_page()
+    content = f"<!doctype html><script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+    page.route("**", lambda route: route.fulfill(body=content, content_type="text/html; charset=utf-8"))
+    page.goto("https://page.test/")
+    yield page
+    page.close()
 
 
 def in_browser(page: Page, files: list[bytes], call: str = "read") -> list[Any]:

@@ -22,8 +22,8 @@ class HostResponse:
     Attributes:
         length: the Content-Length to claim; None sends none and ends the body by closing.
         chunked: send the body in chunks, and cut it before the last one if `cut`.
-        trickle_s: pause between single bytes, which go on until the reader leaves.
-        endless: repeat the body until the reader leaves.
+        trickle_s: pause between single bytes, until the reader disconnects.
+        endless: repeat the body until the reader disconnects.
         keeps_alive: let the connection carry a next request.
     """
 

@@ -21,13 +21,11 @@ from playwright.sync_api import Browser, expect
 from dreamina_ui.web.auth.visitor import client_ip_hash
 from tests.support.bad_server import closed_port
 from tests.support.browser import ROOT, SMALL, AppProcess, wait_for
-from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import SMALL_DRAFT, await_form, press_generate
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 OPENSSL = shutil.which("openssl")
 CLIENT = "127.0.0.2"
-browser = test_page.browser
 pytestmark = pytest.mark.skipif(
     not NGINX or not OPENSSL, reason="nginx or openssl is missing; on Debian: apt-get install nginx openssl"
 )

@@ -48,7 +48,7 @@ from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_login_page import Browse, tell
 from tests.web.gradio_page.test_page import OpenPage, press_generate
 
-browser, open_page = test_page.browser, test_page.open_page
+open_page = test_page.open_page
 ALICE, BOB = ("alice", "wonderland"), ("bob", "builder")
 
 

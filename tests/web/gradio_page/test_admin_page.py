@@ -23,7 +23,7 @@ from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import OpenPage
 
-browser, open_page = test_page.browser, test_page.open_page
+open_page = test_page.open_page
 CONTROLS: dict[str, Any] = {
     "switch": {"stopped": True},
     "limits": {"per_day": 1},

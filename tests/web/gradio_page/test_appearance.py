@@ -24,7 +24,7 @@ from tests.web.gradio_page.test_page import (
     prompt_box,
 )
 
-browser, open_page = test_page.browser, test_page.open_page
+open_page = test_page.open_page
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 ASK_AXE = """async () => {
     const ends = () => document.getAnimations()

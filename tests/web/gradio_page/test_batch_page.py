@@ -8,9 +8,9 @@ from playwright.sync_api import APIResponse, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import SMALL, HeldSandbox
-from tests.web.gradio_page.test_page import OpenPage, browser, open_page
+from tests.web.gradio_page.test_page import OpenPage, open_page
 
-__all__ = ["browser", "open_page"]  # fixtures
+__all__ = ["open_page"]  # fixtures
 
 PHONE = {"width": 390, "height": 844}
 LOOK = re.compile(r"/dreamina/batches(\?|$)")

@@ -21,11 +21,8 @@ from tests.support.bad_server import json_response
 from tests.support.browser import ScriptedApp
 from tests.support.harness import png
 from tests.support.library_rows import NOON, LibraryRows
-from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_library_page import DROP, dialog_button, filter_by, go_to_library, note, tiles
 from tests.web.gradio_page.test_page import SMALL_DRAFT, await_form, card, expect_state, press_generate, prompt_box
-
-browser = test_page.browser
 
 
 def payload(name: str) -> str:

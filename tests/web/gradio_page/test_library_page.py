@@ -25,7 +25,7 @@ from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_appearance import expect_no_findings
 from tests.web.gradio_page.test_page import card, expect_state, press_generate, prompt_box, wait_on
 
-browser, open_page = test_page.browser, test_page.open_page
+open_page = test_page.open_page
 OpenPage = Callable[..., Page]
 DARK_CARD = "rgb(25, 31, 29)"
 DROP = """([text, name]) => {

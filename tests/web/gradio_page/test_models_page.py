@@ -30,7 +30,7 @@ from tests.support.library_rows import LibraryRows
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import OpenPage, await_form, card, expect_state, press_generate, prompt_box
 
-browser, open_page = test_page.browser, test_page.open_page
+open_page = test_page.open_page
 EDIT = "bytedance/dreamina-4-0/edit"
 NANO = "google/nano-banana-2-lite/text-to-image"
 EXAMPLES = ROOT / "examples" / "models"

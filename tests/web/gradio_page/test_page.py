@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.models.sizes import choice_label
@@ -27,17 +25,6 @@ from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, V
 from tests.support.harness import MODEL_ID
 
 FIELDS = {field.parameter: field for field in load_models()[MODEL_ID].fields}
-# A Chromium without what only its window needs: by default each page gets renderers for an address bar that nobody
-# sees (measured: 3.9 s of processor time a page with them, 2.4 s without). The last list counts: the first part of it
-# is what Playwright would turn off.
-CHROMIUM_ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-    "--disable-features=AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,"
-    "HttpsFirstBalancedModeAutoEnable,LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,"
-    "AvoidCorsURLLoaderRestartOnRedirect,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch,"
-    "WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess",
-]  # fmt: skip
 # One small picture a job: as if the visitor had chosen it the last time.
 SMALL_DRAFT = f"""localStorage.getItem("dreamina.draft") || localStorage.setItem("dreamina.draft",
     JSON.stringify({{prompt: "", size: "{SMALL}", scale: 0.5, force_single: true}}))"""
@@ -69,16 +56,6 @@ ANIMATED = """job => [...new Set(document.getAnimations().filter(each => job.con
 """The properties of a card that are being animated."""
 
 OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    with sync_playwright() as tool:
-        running = tool.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
-        expect.set_options(timeout=20_000)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.web.gradio_page.test_appearance import expect_no_findings
 from tests.web.gradio_page.test_library_page import note, tile, tool
 from tests.web.gradio_page.test_page import await_form, card, expect_state, press_generate, prompt_box, wait_on
 
-browser, open_page, open_library = test_page.browser, test_page.open_page, test_library_page.open_library
+open_page, open_library = test_page.open_page, test_library_page.open_library
 OpenPage = Callable[..., Page]
 LOOK = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
