@@ -123,6 +123,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         fetcher=fetcher,
         guard=SpendingGuard(limits(settings), origin, settings.price_usd),
         input_files=input_files,
+        is_shared=settings.is_shared,
     )
     batches = BatchStore(ledger, job_services.moderation, job_services.clock)
     log.info("Limits: %s", job_services.spending.limits().described())

@@ -111,6 +111,7 @@ class BatchStore:
         token: str,
         address: str | None = None,
         price_usd: float | None = None,
+        lifts_stop: bool = False,
     ) -> Batch:
         """Write a batch down, to be sent from now on.
 
@@ -120,6 +121,7 @@ class BatchStore:
             token: made by the browser for this one start: the same once more is the same batch.
             address: a hash of the client's address, for limits.
             price_usd: what one file costs by the table that the person saw.
+            lifts_stop: the owner asks: a stop that a refused token or an empty balance made ends.
 
         Raises:
             PlanError: too much is waiting already.
@@ -142,7 +144,10 @@ class BatchStore:
         )
         with self._ledger.writing() as transaction:
             if not batch_rows.has_batch(transaction, batch_id):
-                self._controls.enforce_moderation(transaction, _first_job(row, planned[0]))
+                first_job = _first_job(row, planned[0])
+                if lifts_stop:
+                    self._controls.lift_refusal_stop(transaction, first_job)
+                self._controls.enforce_moderation(transaction, first_job)
                 for column, most in MAX_WAITING.items():
                     owner = getattr(row, column)
                     if batch_rows.count_planned(transaction, column, owner) + len(planned) > most:
@@ -174,10 +179,12 @@ class BatchStore:
                 transaction, batch_id, only_in="running", now=self._clock(), state="paused", problem=packed
             )
 
-    def resume(self, batch_id: str) -> None:
-        """Let a paused batch go on; if a price paused it, at that price."""
+    def resume(self, batch_id: str, *, lifts_stop: bool = False) -> None:
+        """Resume a paused batch; if a price paused it, at that price. `lifts_stop` is as for `begin`."""
         with self._ledger.writing() as transaction:
             row = batch_rows.read_batch(transaction, batch_id)
+            if lifts_stop and row:
+                self._controls.lift_refusal_stop(transaction, _first_job(row, {}))
             problem = unpack(json.loads(row.problem)) if row and row.problem else None
             agreed = {"price_usd": problem.now_usd} if isinstance(problem, PriceError) else {}
             batch_rows.move_batch(

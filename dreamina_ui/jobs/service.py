@@ -98,6 +98,7 @@ class JobService:
         address: str | None = None,
         account: Account | None = None,
         is_click: bool = True,
+        lifts_stop: bool = False,
         hook: AddHook | None = None,
     ) -> Job:
         """Check the inputs, write the job's row, and have it submitted in the background.
@@ -108,7 +109,7 @@ class JobService:
             address: a hash of the client's address, for limits.
             account: who pays; None for the owner.
             is_click: a person's: a second one with the same inputs within a second is the same job.
-            hook: as in `Submitter.begin`.
+            lifts_stop, hook: as in `Submitter.begin`.
 
         Returns:
             The new job, in state `submitting`.
@@ -127,7 +128,7 @@ class JobService:
             raise StateError("The program is stopping; nothing was submitted. Try again in a moment.")
         job = self._prepare(model_id, checked, visitor_id, address, account, requested_at)
         since = requested_at - DUPLICATE_WINDOW_S if is_click and visitor_id else None
-        return self._submitter.begin(job, account, duplicate_since=since, hook=hook)
+        return self._submitter.begin(job, account, duplicate_since=since, lifts_stop=lifts_stop, hook=hook)
 
     def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
         """`generate` on another thread: validating given files may take seconds."""
@@ -154,6 +155,7 @@ class JobService:
         visitor_id: str | None = None,
         address: str | None = None,
         account: Account | None = None,
+        lifts_stop: bool = False,
     ) -> Job:
         """Make a new job with the inputs of one whose outcome is unknown, and archive that one; it may charge twice.
 
@@ -168,7 +170,7 @@ class JobService:
         with self._decision:
             self._waiting_for_decision(job_id)
             job = self._prepare(old.model_id, checked, visitor_id, address, account, self._clock())
-            new = self._submitter.begin(job, account)
+            new = self._submitter.begin(job, account, lifts_stop=lifts_stop)
             try:
                 self._ledger.change(job_id, archived_at=self._clock())
             except LedgerError as exc:  # the new one is on its way: an error would have it sent once more

@@ -40,6 +40,7 @@ class JobServices:
         models: by model_id.
         guard: what may be spent; None for no limits.
         input_files: validates files that are given by URL; None to look at none.
+        is_shared: whether strangers reach the page, as for `Moderation`.
         pace: bounds of all pauses between polls.
         clock: gives the time, in seconds since 1970.
     """
@@ -54,6 +55,7 @@ class JobServices:
         fetcher: OutputFetcher,
         guard: SpendingGuard | None = None,
         input_files: InputFiles | None = None,
+        is_shared: bool = False,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -63,7 +65,7 @@ class JobServices:
         self.clock = clock
         self.input_files = input_files
         self.guard = guard or SpendingGuard(Limits(), accounts.api_origin)
-        self.moderation = Moderation(ledger, clock)
+        self.moderation = Moderation(ledger, clock, is_shared=is_shared)
         self.prices = Prices(models, self.guard, pace)
         self._ledger = ledger
         self._media = media
@@ -125,7 +127,7 @@ class JobServices:
             if job.state == "submitting":
                 detail = "The program ended while this was being sent."
                 self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
-        self.moderation.forget_refused_token(self.accounts.api_origin)
+        self.moderation.lift_outdated_stop(self.accounts.api_origin)
         with self._ledger.reading() as reader:
             for stop in self.moderation.rules(reader).stops:
                 log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)

@@ -90,12 +90,14 @@ class Submitter:
         account: Account,
         *,
         duplicate_since: float | None = None,
+        lifts_stop: bool = False,
         hook: AddHook | None = None,
     ) -> Job:
         """Write the row of a job whose folder is prepared, and have it submitted.
 
         Args:
             duplicate_since: a job of the same visitor with the same inputs, made since then, is returned instead.
+            lifts_stop: the owner asks: a stop that a refused token or an empty balance made ends with this job's row.
             hook: for a job that nobody waits for: called in the transaction that writes its row; what it raises undoes
                 everything. Such a job leaves room for another one where a limit on jobs at once holds.
 
@@ -111,7 +113,7 @@ class Submitter:
         self._submits[job.job_id] = sending
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         try:
-            added = self._ledger.add(job, self._hooks(hook), duplicate_since=duplicate_since)
+            added = self._ledger.add(job, self._hooks(hook, lifts_stop), duplicate_since=duplicate_since)
         except BaseException:
             sending.set_result(None)
             self._media.discard(job.job_id)
@@ -135,10 +137,11 @@ class Submitter:
             send()
         return job
 
-    def _hooks(self, hook: AddHook | None) -> list[AddHook]:
+    def _hooks(self, hook: AddHook | None, lifts_stop: bool) -> list[AddHook]:
         """What happens in the transaction that writes a job's row: moderation, limits, and the caller's hook."""
+        lift: list[AddHook] = [self._moderation.lift_refusal_stop] if lifts_stop else []
         enforce_limits = partial(self._guard.enforce_limits, spare=1 if hook else 0)
-        return [self._moderation.enforce_moderation, enforce_limits, *([hook] if hook else [])]
+        return [*lift, self._moderation.enforce_moderation, enforce_limits, *([hook] if hook else [])]
 
     def _submit(self, job: Job, client: RunComfy) -> None:
         fields: dict[str, Any]

@@ -37,7 +37,7 @@ from dreamina_ui.ledger.control_rows import (
 )
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.transaction import Reader
+from dreamina_ui.ledger.transaction import Reader, Transaction
 from dreamina_ui.spending.limits import IN_USD, Limits
 
 log = logging.getLogger(__name__)
@@ -98,13 +98,16 @@ class Moderation:
     Args:
         ledger: where they are stored.
         clock: the time in seconds since 1970.
+        is_shared: whether strangers reach the page. Only then does a refused token or an empty balance stop new jobs;
+            the person at their own machine is told by each job, and the next one asks again.
 
     Every method that changes something may raise LedgerError; then nothing has changed.
     """
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time, *, is_shared: bool = True) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._is_shared = is_shared
 
     def enforce_moderation(self, transaction: Reader, job: Job) -> None:
         """Refuse a job that the owner does not want; call it in the transaction that writes the row.
@@ -166,6 +169,8 @@ class Moderation:
         # service rejects, and no stranger's prompt may stop everybody.
         if not isinstance(exc, ResponseError) or exc.scope not in ("token", "balance") or not _is_on_owners_token(job):
             return
+        if not self._is_shared:
+            return
         try:
             with self._ledger.reading() as reader:
                 is_stopped = has_control(reader, "stop", job.api_origin)
@@ -174,10 +179,22 @@ class Moderation:
         except LedgerError as ledger_error:
             log.error("New jobs should stop (%s), and that could not be written: %s", exc, ledger_error)
 
-    def forget_refused_token(self, api_origin: str) -> None:
-        """Lift a stop because of a refused token: the token is read at start only, so it may be another one now."""
+    def lift_outdated_stop(self, api_origin: str) -> None:
+        """Lift a stop that a start makes outdated.
+
+        The token is read at start only, so it may be another one now; and what stopped a shared page does not stop the
+        same page at one's own machine.
+        """
         with self._ledger.writing() as transaction:
-            delete_control(transaction, "stop", api_origin, value="auth")
+            delete_control(transaction, "stop", api_origin, value="auth" if self._is_shared else None)
+
+    def lift_refusal_stop(self, transaction: Transaction, job: Job) -> None:
+        """Lift a stop that a refused token or an empty balance made, in the transaction that writes the owner's job.
+
+        If the service refuses that job as well, the stop is back; one that the owner made stays.
+        """
+        if _is_on_owners_token(job):
+            delete_control(transaction, "stop", job.api_origin)
 
     def change_limits(self, changes: Mapping[str, Any]) -> None:
         """Set limits by the names of `limits.Limits`; None brings back what the environment says.

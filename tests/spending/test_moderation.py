@@ -98,6 +98,85 @@ def test_submitting_again_is_stopped_too(harness: Harness, service: ScriptedApi)
     assert service.posts == 1
 
 
+@pytest.mark.parametrize("response", [REVOKED, NO_BALANCE])
+def test_at_ones_own_machine_a_refusal_pauses_nothing(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse
+) -> None:
+    """Who tops up the balance or repairs the token presses Generate again, and needs no switch on another page."""
+    harness.is_shared = False
+    harness.rebuild()
+    service.accept(response, response, json_response({"request_id": "r-1"}))
+    service.completes()
+    harness.start()
+    for _ in range(2):
+        assert harness.wait(press(harness).job_id).state == "failed"
+    assert reasons(harness) == []
+    assert harness.wait(press(harness).job_id).state == "done"
+    assert service.posts == 3
+
+
+@pytest.mark.parametrize("response", [REVOKED, NO_BALANCE])
+def test_a_stop_of_a_shared_page_ends_when_the_page_is_no_longer_shared(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse
+) -> None:
+    """Otherwise the person at the machine would look for a switch that is not meant for them."""
+    service.accept(response, json_response({"request_id": "r-1"}))
+    harness.start()
+    harness.wait(press(harness).job_id, "failed")
+    assert len(reasons(harness)) == 1
+    harness.is_shared = False
+    harness.restart()
+    assert reasons(harness) == []
+    press(harness)
+
+
+@pytest.mark.parametrize("response", [REVOKED, NO_BALANCE])
+def test_the_owners_next_job_lifts_the_stop_and_is_sent(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse
+) -> None:
+    """One press after the top-up, not five clicks on two pages; visitors can generate again, too."""
+    service.accept(response, json_response({"request_id": "r-1"}))
+    service.completes()
+    harness.start()
+    harness.wait(press(harness).job_id, "failed")
+    with pytest.raises(StoppedError):
+        press(harness)
+    assert harness.wait(press(harness, lifts_stop=True).job_id).state == "done"
+    assert reasons(harness) == []
+    press(harness)
+
+
+def test_a_stop_comes_back_if_the_owners_job_is_refused_as_well(harness: Harness, service: ScriptedApi) -> None:
+    """Visitors' jobs must not fail one after the other while the owner tries."""
+    service.accept(NO_BALANCE, NO_BALANCE)
+    harness.start()
+    harness.wait(press(harness).job_id, "failed")
+    assert harness.wait(press(harness, lifts_stop=True).job_id).problem == "balance"
+    with pytest.raises(StoppedError):
+        press(harness)
+    assert service.posts == 2
+
+
+def test_the_owners_job_lifts_no_stop_of_the_owner(harness: Harness, service: ScriptedApi) -> None:
+    """Who stopped the page on purpose starts it again on purpose."""
+    harness.start()
+    harness.moderation.stop()
+    with pytest.raises(StoppedError):
+        press(harness, lifts_stop=True)
+    assert (reasons(harness), service.posts) == (["owner"], 0)
+
+
+def test_a_refused_press_of_the_owner_leaves_the_stop(harness: Harness, service: ScriptedApi) -> None:
+    """The stop ends in the transaction that writes the job's row: without a row there is no change."""
+    service.accept(NO_BALANCE)
+    harness.start()
+    harness.wait(press(harness).job_id, "failed")
+    harness.moderation.block_words(["fox"])
+    with pytest.raises(BlockedWordError):
+        press(harness, prompt="a fox", lifts_stop=True)
+    assert reasons(harness) == ["balance"]
+
+
 @pytest.mark.parametrize(("response", "reason"), [(REVOKED, "auth"), (NO_BALANCE, "balance")])
 def test_one_refused_submit_stops_all_that_follow(
     harness: Harness, service: ScriptedApi, response: ScriptedResponse, reason: str

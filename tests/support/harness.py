@@ -63,6 +63,7 @@ class Harness:
         self.ledger_options: dict[str, Any] = {}
         self.pace = FAST
         self.input_files: InputFiles | None = None
+        self.is_shared = True
         self._open()
 
     def _open(self) -> None:
@@ -84,6 +85,7 @@ class Harness:
             media=self.media,
             fetcher=self.fetcher,
             input_files=self.input_files,
+            is_shared=self.is_shared,
             pace=self.pace,
             clock=self.clock,
         )

@@ -159,6 +159,7 @@ class _BatchRoutes:
         if visitor is None:
             return message_response(translate(language, "error_no_cookie"), 403)
         address, key_session = hashed_client_ip(request), self._permissions.key_session(request)
+        is_owner = self._permissions.is_owner(request)
 
         def begin() -> dict[str, Any]:
             token = _token(body)
@@ -173,6 +174,7 @@ class _BatchRoutes:
                 token=token,
                 address=address,
                 price_usd=plan.file_usd,
+                lifts_stop=is_owner,
             )
             return self._presenter.card(batch, language)
 
@@ -196,18 +198,18 @@ class _BatchRoutes:
 
         def act() -> dict[str, Any]:
             batch = self._own_batch(batch_id, scope)
-            facts = self._act(batch, action)
+            facts = self._act(batch, action, is_owner=scope is None)
             return self._presenter.card(self._batches.batch(batch_id), language) | facts
 
         return await self._respond(act, language)
 
-    def _act(self, batch: Batch, action: str) -> dict[str, int]:
+    def _act(self, batch: Batch, action: str, *, is_owner: bool) -> dict[str, int]:
         if action == "cancel":
             return {"not_sent": self._batches.cancel(batch.batch_id)}
         if action == "pause":
             self._batches.pause(batch.batch_id)
         elif action == "resume":
-            self._batches.resume(batch.batch_id)
+            self._batches.resume(batch.batch_id, lifts_stop=is_owner)
         else:
             raise InputError("action", "enum", ACTIONS, action)
         return {}

@@ -78,6 +78,7 @@ class _FormRoutes:
             visitor_id=visitor,
             address=hashed_client_ip(request),
             account=self._accounts.account(self._permissions.key_session(request)),
+            lifts_stop=self._permissions.is_owner(request),
         )
         return await asyncio.wrap_future(generated)
 

@@ -159,6 +159,7 @@ class _JobRoutes:
             visitor_id=self._permissions.visitor(request),
             address=hashed_client_ip(request),
             account=self._accounts.account(self._permissions.key_session(request)),
+            lifts_stop=self._permissions.is_owner(request),
         )
         return await run_in_threadpool(submit_again)
 
