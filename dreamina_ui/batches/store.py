@@ -141,6 +141,7 @@ class BatchStore:
             created_at=now,
             changed_at=now,
             price_usd=price_usd,
+            press_id=token,
         )
         with self._ledger.writing() as transaction:
             if not batch_rows.has_batch(transaction, batch_id):
@@ -275,4 +276,5 @@ def _count_name(item_count: ItemCount) -> str:
 
 def _batch_of(row: BatchRow, counts: Mapping[str, int] | None = None, refusals: tuple[Refusal, ...] = ()) -> Batch:
     problem = unpack(json.loads(row.problem)) if row.problem else None
-    return Batch(**vars(row) | {"problem": problem}, counts=counts or {}, refusals=refusals)
+    columns = {name: value for name, value in vars(row).items() if name != "press_id"}
+    return Batch(**columns | {"problem": problem}, counts=counts or {}, refusals=refusals)

@@ -32,6 +32,7 @@ class BatchRow:
         problem: why the program paused it, as the caller wrote it; None if a person did.
         created_at, changed_at: seconds since 1970; `changed_at` is when it came into its state.
         price_usd: what a person agreed that one file may cost; None if nobody knew.
+        press_id: what the browser named this start; a visitor's same id is the same batch.
     """
 
     batch_id: str
@@ -45,6 +46,7 @@ class BatchRow:
     created_at: float
     changed_at: float
     price_usd: float | None
+    press_id: str | None
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,22 @@
-"""A job is our row for one press of Generate; it exists before the service knows of it.
+"""A job is our row for one request to generate; it exists before the service knows of it.
 
-Here are its states, the moves allowed between them, and the object that programs get.
+This module has its states, the transitions between them, and the object that programs get.
 All times are UTC, in seconds since 1970.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+from dreamina_ui.errors import InputError
+
 SANDBOX_ORIGIN = "sandbox"
-"""The `api_origin` of the embedded sandbox, whose port changes with every start; its prices are play money."""
+"""The `api_origin` of the embedded sandbox, whose port changes at every start; its prices are play money."""
 
 State = Literal["submitting", "submit_unclear", "queued", "running", "saving", "done", "failed", "cancelled"]
 Outcome = Literal["cancelled", "too_late", "unconfirmed"]
@@ -28,12 +31,14 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     "failed": frozenset({"saving"}),
     "cancelled": frozenset(),
 }
-"""Which states may follow which. `failed -> saving` is "fetch again"; `saving -> queued` a service that took back
+"""Which states may follow which. `failed -> saving` is "fetch again"; `saving -> queued` is a service that took back
 its `completed`. A job may always move to the state it is in: that changes its fields only."""
 
 TERMINAL = frozenset({"done", "failed", "cancelled"})
 SETTLED = TERMINAL | {"submit_unclear"}
 """States in which nothing happens until a person acts: streams end here."""
+
+_PRESS_ID = re.compile(r"[!-~]{1,200}")
 
 _STATUS_STATES: Mapping[str, State] = {
     "in_queue": "queued",
@@ -51,7 +56,7 @@ _STATUS_STATES: Mapping[str, State] = {
 
 
 def state_of(status: str | None) -> State | None:
-    """The state a status of the service means, or None for a status nobody has heard of.
+    """The state that a status of the service means, or None for an unknown status.
 
     Source: RunComfy Model API documentation; the spellings beyond its four come from public clients.
     """
@@ -63,11 +68,11 @@ class Output:
     """One file of a job's result.
 
     Attributes:
-        index: place in the result, pictures first, from 0.
+        index: its index in the result, images first, from 0.
         kind: `image` or `video`.
-        file_key: 128 random bits; the unguessable part of its address on our server.
-        state: `pending`, `kept`, `damaged`, or `deleted` once its files are gone.
-        width, height: pixels of the original; None for a video or a file not kept.
+        file_key: 128 random bits; the unguessable part of its URL on our server.
+        state: `pending`, `kept` (stored), `damaged`, or `deleted` once its files are gone.
+        width, height: pixels of the original; None for a video or a file that is not stored.
         sha256: of the original, lower-case hex.
         note: what is wrong with a damaged file, or why a deleted one was deleted.
         deleted_at: when a person deleted it; until its files are gone, that can be undone.
@@ -94,17 +99,18 @@ class Job:
     """A snapshot of one row of the ledger.
 
     Attributes:
-        api_origin: the API this job belongs to; it is never asked of another one.
+        api_origin: the API that the job belongs to; no other one is asked about it.
+        press_id: what the caller named this request to generate; one requester's same id is the same job.
         size: the size choice among the inputs, such as `2048x2048(1:1)`, or None.
-        status: what the service said last, in its spelling.
+        status: the service's last status, in its spelling.
         queue_position: the service's count; None outside the queue.
         problem: `kind` of the error that explains the state or the delay, or None.
         detail: that error's text, in English, or None.
-        reserved_usd: what the job was expected to cost at most when it was made; None if nobody knew.
+        reserved_usd: what the job was expected to cost at most when it was created; None if nobody knew.
         address: a hash of the client's address, for limits; None if it is not known.
-        key_fingerprint: by which the visitor's own key that pays for the job is known again; None if the owner pays.
-        cancel_outcome: the last answer to a press of Cancel, or None.
-        archived_at: when a person put the job out of sight; it is kept.
+        key_fingerprint: identifies the visitor's own key that pays for the job; None if the owner pays.
+        cancel_outcome: the last outcome of Cancel, or None.
+        archived_at: when a person archived the job; it stays in the ledger.
         version: grows with each change.
     """
 
@@ -115,6 +121,7 @@ class Job:
     created_at: float
     updated_at: float
     visitor_id: str | None = None
+    press_id: str | None = None
     size: str | None = None
     state: State = "submitting"
     status: str | None = None
@@ -137,6 +144,18 @@ class Job:
     outputs: tuple[Output, ...] = field(default=())
 
     @property
+    def requester(self) -> str:
+        """Who asked, in whose scope a `press_id` is unique: a visitor, else an own key, a client address, or the owner.
+
+        A program has no visitor. Its key counts before its address, so that it may repeat a request from elsewhere.
+        """
+        if self.visitor_id is not None:
+            return self.visitor_id
+        if self.key_fingerprint is not None:
+            return f"key:{self.key_fingerprint}"
+        return "owner" if self.address is None else f"ip:{self.address}"
+
+    @property
     def is_settled(self) -> bool:
         return self.state in SETTLED
 
@@ -147,8 +166,19 @@ class Job:
         return self.is_settled and self.cost_usd is None and not is_refused and self.state != "cancelled"
 
     def elapsed_s(self, now: float) -> float:
-        """Seconds from the press of Generate to the end, or until `now`."""
+        """Seconds from its creation to its end, or until `now`."""
         return max(0.0, (self.finished_at or now) - self.created_at)
+
+
+def validate_press_id(text: str) -> str:
+    """Return what a caller names a request, if it can be a `press_id`: 1 to 200 visible ASCII characters.
+
+    Raises:
+        InputError: it cannot be one.
+    """
+    if not _PRESS_ID.fullmatch(text):
+        raise InputError("press_id", "format", "1 to 200 visible ASCII characters", text[:200])
+    return text
 
 
 def new_id() -> str:

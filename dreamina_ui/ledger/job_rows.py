@@ -51,6 +51,9 @@ _FIND_DUPLICATE = (
     .order_by(*_NEWEST_FIRST)
     .limit(1)
 )
+_OF_PRESS = sa.select(jobs).where(
+    jobs.c.requester == sa.bindparam("requester"), jobs.c.press_id == sa.bindparam("press_id")
+)
 _OF_VISITOR = sa.select(jobs).where(jobs.c.visitor_id == sa.bindparam("visitor_id")).order_by(*_NEWEST_FIRST)
 _NEWEST_OF_VISITOR = _OF_VISITOR.limit(sa.bindparam("limit"))
 _UNSETTLED_OF_VISITOR = _OF_VISITOR.where(jobs.c.state.not_in(SETTLED))
@@ -60,6 +63,7 @@ def insert_job(transaction: Transaction, job: Job) -> None:
     """Write a new job's row and its first state."""
     row = {name: getattr(job, name) for name in _JOB_COLUMNS}
     row |= {"inputs": _inputs_text(job), "search_text": search_text(job.inputs)}
+    row["requester"] = None if job.press_id is None else job.requester
     transaction.connection.execute(_INSERT_JOB, row)
     insert_state_change(transaction, job)
 
@@ -92,6 +96,11 @@ def read_job(reader: Reader, job_id: str) -> Job:
         raise JobNotFoundError(f"No job {str(job_id)[:64]!r} is known here.")
     output_rows = reader.connection.execute(_READ_OUTPUTS, {"job_id": job_id}).mappings()
     return _job(row, [_output(output_row) for output_row in output_rows])
+
+
+def job_of_press(reader: Reader, requester: str, press_id: str) -> Job | None:
+    """The job that a requester created with this `press_id`, if there is one."""
+    return next(iter(select_jobs(reader, _OF_PRESS, {"requester": requester, "press_id": press_id})), None)
 
 
 def find_duplicate(reader: Reader, job: Job, since: float) -> Job | None:

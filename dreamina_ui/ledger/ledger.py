@@ -77,24 +77,25 @@ class Ledger:
     def add(self, job: Job, hooks: Sequence[AddHook] = (), *, duplicate_since: float | None = None) -> Job:
         """Write a new job; when this returns, the row is on disk.
 
+        With a `press_id`, it is written once: repeated, also after a restart, it is the job that is there already.
+
         Args:
             hooks: called in this order, in the same transaction, before the row is written; an exception from one of
                 them undoes everything and is raised here.
-            duplicate_since: if the visitor created a job with the very same inputs at this time or later, write nothing
-                and call no hook; in seconds since 1970.
+            duplicate_since: for a job without a `press_id`: if the visitor created a job with the very same inputs at
+                this time or later, write nothing and call no hook; in seconds since 1970.
 
         Returns:
-            The new job, or its duplicate.
+            The new job, or the one that is there already: then no hook was called.
 
         Raises:
             LedgerError: the row could not be written.
         """
 
         def write(transaction: Transaction) -> Job:
-            if duplicate_since is not None:
-                duplicate = job_rows.find_duplicate(transaction, job, duplicate_since)
-                if duplicate is not None:
-                    return duplicate
+            existing = _existing(transaction, job, duplicate_since)
+            if existing is not None:
+                return existing
             for hook in hooks:
                 hook(transaction, job)
             job_rows.insert_job(transaction, job)
@@ -276,7 +277,18 @@ class Ledger:
 
 def is_request_taken(exc: LedgerError) -> bool:
     """Whether a write failed because another job already holds that request."""
-    return isinstance(exc.__cause__, IntegrityError)
+    cause = exc.__cause__
+    if not isinstance(cause, IntegrityError):
+        return False
+    # SQLite names the columns, PostgreSQL the index.
+    return any(name in str(cause.orig) for name in ("jobs.request_id", "jobs_request"))
+
+
+def _existing(transaction: Transaction, job: Job, duplicate_since: float | None) -> Job | None:
+    """The job that a new one would repeat, if there is one."""
+    if job.press_id is not None:
+        return job_rows.job_of_press(transaction, job.requester, job.press_id)
+    return None if duplicate_since is None else job_rows.find_duplicate(transaction, job, duplicate_since)
 
 
 def _plan_change(

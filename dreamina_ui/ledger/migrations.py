@@ -153,6 +153,13 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE INDEX batch_items_state ON batch_items (state, batch_id, position)",
     ),
     ("ALTER TABLE batches ADD COLUMN price_usd DOUBLE PRECISION",),
+    (
+        "ALTER TABLE jobs ADD COLUMN requester VARCHAR(80)",
+        "ALTER TABLE jobs ADD COLUMN press_id VARCHAR(200)",
+        "CREATE UNIQUE INDEX jobs_press ON jobs (requester, press_id)",
+        "ALTER TABLE batches ADD COLUMN press_id VARCHAR(200)",
+        "CREATE UNIQUE INDEX batches_press ON batches (visitor_id, press_id)",
+    ),
 )
 
 

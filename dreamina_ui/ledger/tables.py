@@ -24,7 +24,7 @@ jobs = sa.Table(
         _column(name, kind)
         for kind, names in {
             sa.String: "visitor_id model_id api_origin inputs size state status request_id problem detail "
-            "cancel_outcome search_text address key_mark",
+            "cancel_outcome search_text address key_mark requester press_id",
             sa.Integer: "queue_position version",
             sa.Float: "cost_usd cancel_requested_at created_at updated_at accepted_at started_at completed_at "
             "finished_at put_aside_at reserved_usd",
@@ -71,7 +71,7 @@ batches = sa.Table(
     *(
         _column(name, kind)
         for kind, names in {
-            sa.String: "visitor_id address model_id api_origin key_mark state problem",
+            sa.String: "visitor_id address model_id api_origin key_mark state problem press_id",
             sa.Float: "created_at changed_at price_usd",
         }.items()
         for name in names.split()

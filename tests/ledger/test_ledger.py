@@ -434,6 +434,9 @@ def test_a_request_belongs_to_one_job_of_its_api(ledger: Ledger) -> None:
         ledger.change("b", "queued", request_id="r-1")
     assert is_request_taken(caught.value)
     assert ledger.job("b") == before
+    with pytest.raises(LedgerError) as caught:
+        ledger.add(make_job("a"))
+    assert not is_request_taken(caught.value), "another rule of the table is another mistake"
     ledger.change("c", "queued", request_id="r-1")
     assert (found := ledger.by_request(ORIGIN, "r-1")) is not None
     assert found.job_id == "a"
