@@ -145,9 +145,9 @@ class GradioApp(AppUnderTest):
     """`app.py`, used through its public endpoint; on the same port after every start."""
 
     def __init__(self, folder: Path, api_url: str) -> None:
-        port = _free_port()
-        self._url = f"http://127.0.0.1:{port}"
-        super().__init__(folder, api_url, "app", "-m", "app", GRADIO_SERVER_PORT=str(port))
+        self.port = _free_port()
+        self._url = f"http://127.0.0.1:{self.port}"
+        super().__init__(folder, api_url, "app", "-m", "app", GRADIO_SERVER_PORT=str(self.port))
 
     def submit(self, inputs: Mapping[str, Any]) -> None:
         threading.Thread(target=self._submit, args=(inputs,), daemon=True).start()
