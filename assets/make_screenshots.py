@@ -22,7 +22,7 @@ from tests.support.browser import AppProcess, Visitor, wait_for
 
 FOLDER = Path(__file__).parent / "screenshots"
 MAX_BYTES = 120_000
-PATIENCE_S = 60.0
+JOB_TIMEOUT_S = 60.0
 """How long one job may take on a busy machine."""
 
 WIDE = {"width": 1440, "height": 820}
@@ -57,7 +57,7 @@ def main() -> None:
             visitor = Visitor(app)
             for number, inputs in enumerate(JOBS, start=1):
                 visitor.press(**inputs)
-                wait_for(partial(_are_done, visitor, number), PATIENCE_S)
+                wait_for(partial(_are_done, visitor, number), JOB_TIMEOUT_S)
         with AppProcess(Path(folder), **SLOW) as app, sync_playwright() as tool:
             visitor = Visitor(app, visitor.http)
             visitor.press(**RUNNING)

@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     @property
     def keeps_data(self) -> bool:
         """Whether the data folder is still there after a restart: a Space forgets all but its persistent storage."""
-        return not self.space_id or is_kept_by_space(self.data_dir)
+        return not self.space_id or is_stored_by_space(self.data_dir)
 
     @property
     def wants_share_link(self) -> bool:
@@ -239,7 +239,7 @@ def forget_secrets() -> None:
         del os.environ[name]
 
 
-def is_kept_by_space(folder: Path, storage: Path = SPACE_STORAGE) -> bool:
+def is_stored_by_space(folder: Path, storage: Path = SPACE_STORAGE) -> bool:
     """Whether a folder lies in a Space's persistent storage, which is a disk of its own; an image may have a folder of
     the same name."""
     return os.path.ismount(storage) and folder.resolve().is_relative_to(storage)

@@ -1,7 +1,7 @@
-"""The sender turns jobs to be into jobs: a few at a time, in turns between visitors, and never one twice.
+"""The dispatcher sends the jobs of batches: a few at a time, in turns between visitors, and none twice.
 
-It waits for news and asks nothing again and again. A limit on jobs at once makes a batch wait for room; whatever a
-person should know of makes it pause, and only a person lets it go on: nothing is spent behind anybody's back.
+It waits for events instead of polling. A limit on jobs at once makes a batch wait; whatever a person should know of
+pauses it, and only a person resumes it: nothing is spent without their knowledge.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 2
 """How many jobs of one visitor's batches are under way at a time."""
 
-PATIENCE_S = 0.5
+TURN_TIMEOUT_S = 0.5
 """How long a visitor's turn may hold up the next one's: a job is written in a fraction of it."""
 
 PRICE_S = 15.0
@@ -61,7 +61,7 @@ class Dispatcher:
         self._has_plans = False  # whether a batch may wait for room
 
     def start(self) -> None:
-        """Go on with every running batch; call it when the job services have started."""
+        """Resume every running batch; call it when the job services have started."""
         self._since = self._services.clock()
         self._leave = self._services.reader.changes.subscribe(EVERY_JOB, self._on_change)
         self._batches.news.set()
@@ -93,7 +93,7 @@ class Dispatcher:
                 self._take_turns()
             except Exception as exc:
                 known = isinstance(exc, DreaminaError)
-                log.warning("The batches will be looked at again: %s", exc, exc_info=not known)
+                log.warning("The batches will be processed again: %s", exc, exc_info=not known)
 
     def _take_turns(self) -> None:
         """Begin to send one job for each visitor who has room; who had their turn last comes last."""
@@ -102,23 +102,23 @@ class Dispatcher:
         self._has_plans = bool(nexts)
         under_way: dict[str, int] = {}
         turns: dict[str, QueuedItem] = {}
-        for each in nexts:
-            visitor = each.batch.visitor_id
-            under_way[visitor] = under_way.get(visitor, 0) + each.under_way
-            if each.in_trouble:
-                self._batches.pause(each.batch.batch_id, DispatchError("Jobs of this batch could not be sent."))
-            elif self.is_here(each.batch):
-                turns.setdefault(visitor, each)
+        for item in nexts:
+            visitor = item.batch.visitor_id
+            under_way[visitor] = under_way.get(visitor, 0) + item.under_way
+            if item.in_trouble:
+                self._batches.pause(item.batch.batch_id, DispatchError("Jobs of this batch could not be sent."))
+            elif self.is_here(item.batch):
+                turns.setdefault(visitor, item)
         self._served = {visitor: turn for visitor, turn in self._served.items() if visitor in under_way}
         is_full = False
-        for visitor in sorted(turns, key=lambda one: self._served.get(one, 0)):
+        for visitor in sorted(turns, key=lambda name: self._served.get(name, 0)):
             if is_full and turns[visitor].batch.key_fingerprint is None:
                 continue  # the next free place is that of those before; one's own key needs none
             with self._lock:
                 if visitor in self._sending or under_way[visitor] >= AT_ONCE or self._stopping.is_set():
                     continue
                 turn = self._sending[visitor] = self._pool.submit(self._send, turns[visitor])
-            wait([turn], PATIENCE_S)
+            wait([turn], TURN_TIMEOUT_S)
             is_full |= turn.done() and not turn.cancelled() and turn.result()
 
     def is_here(self, batch: Batch) -> bool:
@@ -134,10 +134,10 @@ class Dispatcher:
             Whether there is room for nobody now.
         """
         visitor, room = what.batch.visitor_id, self._room
-        goes_on = False
+        is_sent = False
         try:
             self._try(what)
-            goes_on = True
+            is_sent = True
         except LimitError as exc:
             return exc.limit == "at_once"
         except Exception as exc:
@@ -147,7 +147,7 @@ class Dispatcher:
             with self._lock:
                 self._sending.pop(visitor, None)
             # Room that came while this one was refused must not be missed.
-            if goes_on or room != self._room:
+            if is_sent or room != self._room:
                 self._batches.news.set()
         return False
 

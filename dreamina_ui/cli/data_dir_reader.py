@@ -40,10 +40,10 @@ class Records:
 
         The key in a file's address is left out: who has it may see the file.
         """
-        return _told(job) | {
+        return _to_dict(job) | {
             "inputs": dict(job.inputs),
             "outputs": [
-                _told(output) | {"path": str(self.files(job, output)[0]) if output.state == "kept" else None}
+                _to_dict(output) | {"path": str(self.files(job, output)[0]) if output.state == "kept" else None}
                 for output in job.outputs
             ],
         }
@@ -74,18 +74,18 @@ def find_job(ledger: Ledger, name: str) -> Job:
         LedgerError: the ledger could not be read.
     """
     name = name.strip()
-    found = ledger.by_name(name, name.lower() if _ID_START.fullmatch(name.lower()) else None, limit=9)
-    if not found:
+    jobs = ledger.by_name(name, name.lower() if _ID_START.fullmatch(name.lower()) else None, limit=9)
+    if not jobs:
         raise JobNotFoundError(
             f"There is no job {name[:200]!r} here. Give a job_id, its first 6 or more digits, or a request_id."
         )
-    if len(found) > 1:
-        ids = ", ".join(job.job_id for job in found)
+    if len(jobs) > 1:
+        ids = ", ".join(job.job_id for job in jobs)
         raise JobNotFoundError(f"{name!r} names more than one job: {ids}. Give more digits.")
-    return found[0]
+    return jobs[0]
 
 
-def _told(thing: Job | Output) -> dict[str, Any]:
+def _to_dict(thing: Job | Output) -> dict[str, Any]:
     """The fields of a job or an output as JSON can hold them."""
     return {
         name: iso(value) if name.endswith("_at") else value for name, value in vars(thing).items() if name != "file_key"

@@ -148,7 +148,7 @@ def backup(
 
 def _settle(archive: zipfile.ZipFile, records: Records, copy: Ledger, job: Job, output: Output, copied: Copied) -> None:
     """A file is gone: deleted since the ledger was copied, then the copy says so too; or missing."""
-    now = next(each for each in records.ledger.job(job.job_id).outputs if each.index == output.index)
+    now = next(item for item in records.ledger.job(job.job_id).outputs if item.index == output.index)
     if now.state == "deleted":
         copy.change(job.job_id, outputs=[now])
         return

@@ -61,7 +61,7 @@ class _Part(NamedTuple):
 def with_settings(original: StoredFile, settings: Mapping[str, Any], chunk_bytes: int = 65_536) -> Iterator[bytes]:
     """Stream a copy of a picture with its settings inside; memory stays flat, however large the file is.
 
-    Everything is checked in the call itself, so that an answer that has begun does not fail for its content.
+    Everything is checked in the call itself, so that a response that has begun does not fail because of its content.
 
     Args:
         original: a PNG, JPEG or WebP file, animated or not.
@@ -166,18 +166,18 @@ def _plan_jpeg(file: BinaryIO, text: str, prompt: str) -> list[_Piece]:
     if not parts or parts[-1].kind != b"\xda":
         raise _Unfit("its beginning is damaged")
     at = next(part.begin for part in parts if part.kind not in (b"\xe0", b"EXIF"))  # JFIF and EXIF must be first.
-    packet, place = _packet(file, parts, text, prompt, at)
+    packet, span = _packet(file, parts, text, prompt, at)
     segment = b"\xff\xe1" + (2 + len(_XMP_ID) + len(packet)).to_bytes(2, "big") + _XMP_ID + packet
-    return [range(place.start), segment, range(place.stop, file.seek(0, 2))]
+    return [range(span.start), segment, range(span.stop, file.seek(0, 2))]
 
 
 def _plan_webp(file: BinaryIO, text: str, prompt: str) -> list[_Piece]:
     parts, riff_end, size = list(_chunks(file)), _riff_end(file), file.seek(0, 2)
     if not parts or parts[-1].end != riff_end or riff_end > min(size, 0xFFFF_0000):
         raise _Unfit("it is damaged or cut off")
-    packet, place = _packet(file, parts, text, prompt, riff_end)
+    packet, span = _packet(file, parts, text, prompt, riff_end)
     chunk = b"XMP " + len(packet).to_bytes(4, "little") + packet + bytes(len(packet) % 2)
-    body = [*_extended_header(file, parts[0]), range(parts[0].end, place.start), chunk, range(place.stop, riff_end)]
+    body = [*_extended_header(file, parts[0]), range(parts[0].end, span.start), chunk, range(span.stop, riff_end)]
     riff_bytes = len(b"WEBP") + sum(map(len, body))
     return [b"RIFF" + riff_bytes.to_bytes(4, "little") + b"WEBP", *body, range(riff_end, size)]
 
@@ -240,8 +240,8 @@ def _json_in(packet: bytes) -> str:
         nodes = list(ElementTree.fromstring(packet.decode().rstrip("\0")).iter())  # noqa: S314  Small, and no DTD.
     except (ElementTree.ParseError, ValueError):
         return ""
-    found = [node.text if node.tag == _PROPERTY else node.get(_PROPERTY) for node in nodes]
-    return next(filter(None, reversed(found)), "")
+    values = [node.text if node.tag == _PROPERTY else node.get(_PROPERTY) for node in nodes]
+    return next(filter(None, reversed(values)), "")
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Part]:

@@ -43,17 +43,17 @@ class SignedUrls:
         expires = int(self._clock() + LINK_S)
         return f"{self.public_url}/{FOLDER}/{expires}/{self._signature(file_key, expires)}/{file_key}/{name}"
 
-    def file_key(self, place: str) -> tuple[str, float] | None:
+    def file_key(self, path: str) -> tuple[str, float] | None:
         """Which file a signed address is for.
 
         Args:
-            place: the part of the address behind `FOLDER`.
+            path: the part of the URL after `FOLDER`.
 
         Returns:
             The file's key, and how many seconds the address is still good: below 0 when it has run out. None if we did
             not sign it.
         """
-        match = _PLACE.fullmatch(place)
+        match = _PLACE.fullmatch(path)
         if not match:
             return None
         expires, signature, key = match.groups()

@@ -21,24 +21,24 @@ log = logging.getLogger(__name__)
 MIN_FREE_BYTES = 100_000_000
 """With less room than this the disk is full: the files of one job may need as much."""
 
-KEPT_S = 1.0
-"""How long an answer is given again instead of looking anew."""
+CACHE_TTL_S = 1.0
+"""How long a result is repeated without a new check."""
 
 PROBE_PAUSE_S = 60.0
-"""How long the API may go unheard before it is asked, and the least pause between two such calls."""
+"""How long without a response of the API until it is probed, and the minimum pause between two probes."""
 
 FIRST_PROBE_S = 2.0
-"""How long the very first answer waits for the API."""
+"""How long the first result waits for the API."""
 
 
 class Health:
-    """Looks after the parts that others depend on.
+    """Checks what everything depends on.
 
     Args:
         folder: the data folder.
-        calls: what became of the calls to the API.
-        probe: makes a harmless call to the API that costs nothing; `calls` hears what became of it.
-        least_free_bytes: with less room the disk counts as full.
+        calls: the outcomes of the calls to the API.
+        probe: makes a harmless call to the API that costs nothing; `calls` records its outcome.
+        min_free_bytes: with less space the disk counts as full.
         clock: gives a time in seconds that only grows; that of `calls`.
     """
 
@@ -56,22 +56,22 @@ class Health:
         self._folder = folder
         self._calls = calls
         self._probe = probe
-        self._least_free_bytes = min_free_bytes
+        self._min_free_bytes = min_free_bytes
         self._clock = clock
-        self._one_look = threading.Lock()
-        self._looked_at: float | None = None
-        self._found: tuple[str, ...] = ()
+        self._check_lock = threading.Lock()
+        self._checked_at: float | None = None
+        self._last_result: tuple[str, ...] = ()
         self._probed_at: float | None = None
 
     def not_ready(self) -> tuple[str, ...]:
         """Which of `ledger`, `disk` and `api` is not ready; none if all are. It may wait for the disk."""
-        with self._one_look:
+        with self._check_lock:
             now = self._clock()
-            if self._looked_at is None or now - self._looked_at >= KEPT_S:
-                ready = {"ledger": self._ledger_is_ready(), "disk": self._disk_has_room(), "api": self._api_answers()}
-                self._found = tuple(part for part, is_ready in ready.items() if not is_ready)
-                self._looked_at = self._clock()
-            return self._found
+            if self._checked_at is None or now - self._checked_at >= CACHE_TTL_S:
+                ready = {"ledger": self._ledger_is_ready(), "disk": self._disk_has_room(), "api": self._api_is_up()}
+                self._last_result = tuple(part for part, is_ready in ready.items() if not is_ready)
+                self._checked_at = self._clock()
+            return self._last_result
 
     def _ledger_is_ready(self) -> bool:
         try:
@@ -83,26 +83,26 @@ class Health:
 
     def _disk_has_room(self) -> bool:
         try:
-            return shutil.disk_usage(self._folder).free >= self._least_free_bytes
+            return shutil.disk_usage(self._folder).free >= self._min_free_bytes
         except OSError as exc:
             log.warning("Not ready: %s", exc)
             return False
 
-    def _api_answers(self) -> bool:
-        """What the newest call says; when that was long ago, another is made, and its answer holds from then on."""
+    def _api_is_up(self) -> bool:
+        """The outcome of the latest call; when that is old, a new one is made."""
         last, now = self._calls.last, self._clock()
         is_stale = last is None or now - last.at >= PROBE_PAUSE_S
         if is_stale and (self._probed_at is None or now - self._probed_at >= PROBE_PAUSE_S):
             self._probed_at = now
-            asking = threading.Thread(target=self._ask, name="probe", daemon=True)
-            asking.start()
+            probe = threading.Thread(target=self._run_probe, name="probe", daemon=True)
+            probe.start()
             if last is None:
-                asking.join(FIRST_PROBE_S)
+                probe.join(FIRST_PROBE_S)
                 last = self._calls.last
         return last is not None and last.was_answered
 
-    def _ask(self) -> None:
+    def _run_probe(self) -> None:
         try:
             self._probe()
         except ApiError as exc:
-            log.info("The API was asked whether it is there: %s", exc)
+            log.info("The probe of the API failed: %s", exc)

@@ -57,14 +57,14 @@ class RepeatedWarningFilter(logging.Filter):
     def __init__(self, beginning: str) -> None:
         super().__init__()
         self._beginning = beginning
-        self._told_at = -math.inf
+        self._logged_at = -math.inf
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.getMessage().startswith(self._beginning):
             return True
-        is_due = record.created - self._told_at >= 60
+        is_due = record.created - self._logged_at >= 60
         if is_due:
-            self._told_at = record.created
+            self._logged_at = record.created
         return is_due
 
 
@@ -76,7 +76,7 @@ class TextLines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         # A path or a service's words may hold a line break, and what follows would look like a line of ours.
-        return _CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
+        return _CONTROL.sub(lambda match: repr(match[0])[1:-1], super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         return _shortened(super().format(record), record)
@@ -101,4 +101,4 @@ class JsonLines(logging.Formatter):
 
 def _shortened(text: str, record: logging.LogRecord) -> str:
     request_id = getattr(record, "request_id", None)  # the service's name for it is no key, even if it looks like one
-    return _KEY.sub(lambda found: found[0] if found[0] == request_id else found[1], text)
+    return _KEY.sub(lambda match: match[0] if match[0] == request_id else match[1], text)

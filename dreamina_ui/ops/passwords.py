@@ -18,21 +18,21 @@ class Logins:
     """Who may sign in.
 
     Args:
-        kept: the hash of each name's password, by name.
+        stored: the hash of each name's password, by name.
     """
 
-    def __init__(self, kept: Mapping[str, str]) -> None:
-        self._kept = dict(kept)
-        slow = any(each.startswith(SLOW) for each in kept.values())
+    def __init__(self, stored: Mapping[str, str]) -> None:
+        self._stored = dict(stored)
+        slow = any(item.startswith(SLOW) for item in stored.values())
         self._nobodys = hash_password(secrets.token_urlsafe(), SLOW if slow else QUICK)
 
     def __bool__(self) -> bool:
-        return bool(self._kept)
+        return bool(self._stored)
 
     def are_right(self, name: str, password: str) -> bool:
         """Whether this is the name's password; slow, so ask on a thread."""
-        is_right = _is_hash_of(password, self._kept.get(name, self._nobodys))
-        return is_right and name in self._kept
+        is_right = _is_hash_of(password, self._stored.get(name, self._nobodys))
+        return is_right and name in self._stored
 
 
 def hash_password(password: str, method: str = SLOW) -> str:
@@ -47,40 +47,40 @@ def read_logins(names_and_passwords: str, file: Path | None) -> Logins:
     Raises:
         SettingsError: a line or the file cannot be read; the message shows no password.
     """
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
 
-    def add(variable: str, place: int, name: str, kept: str) -> None:
-        if not name or not kept or name in found:
-            raise SettingsError(f"{variable}: entry {place} is no name:password, or its name is there twice.")
-        found[name] = kept
+    def add(variable: str, number: int, name: str, stored: str) -> None:
+        if not name or not stored or name in hashes:
+            raise SettingsError(f"{variable}: entry {number} is no name:password, or its name is there twice.")
+        hashes[name] = stored
 
     entries = [entry for entry in names_and_passwords.split(",") if entry.strip()]
-    for place, entry in enumerate(entries, 1):
+    for number, entry in enumerate(entries, 1):
         name, _, password = (part.strip() for part in entry.partition(":"))
-        add("DREAMINA_AUTH", place, name, password and hash_password(password, QUICK))
+        add("DREAMINA_AUTH", number, name, password and hash_password(password, QUICK))
     try:
         lines = file.read_text(encoding="utf-8").splitlines() if file else []
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"DREAMINA_AUTH_FILE: {file} cannot be read: {exc}") from exc
-    for place, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith("#"):
-            name, _, kept = (part.strip() for part in line.partition(":"))
-            add("DREAMINA_AUTH_FILE", place, name, kept if _is_hash(kept) else "")
-    if not found and (file or names_and_passwords):
+            name, _, stored = (part.strip() for part in line.partition(":"))
+            add("DREAMINA_AUTH_FILE", number, name, stored if _is_hash(stored) else "")
+    if not hashes and (file or names_and_passwords):
         raise SettingsError(f"{'DREAMINA_AUTH_FILE' if file else 'DREAMINA_AUTH'}: there is no login in it.")
-    return Logins(found)
+    return Logins(hashes)
 
 
-def _is_hash(kept: str) -> bool:
+def _is_hash(stored: str) -> bool:
     try:
-        method, salt, key = kept.split("$")
+        method, salt, key = stored.split("$")
         return method == SLOW and len(_bytes(salt)) >= 16 and len(_bytes(key)) == 32
     except ValueError:
         return False
 
 
-def _is_hash_of(password: str, kept: str) -> bool:
-    method, salt, key = kept.split("$")
+def _is_hash_of(password: str, stored: str) -> bool:
+    method, salt, key = stored.split("$")
     return hmac.compare_digest(_key(method, password, _bytes(salt)), _bytes(key))
 
 

@@ -55,10 +55,10 @@ class Canvas:
         total = np.zeros(self.width)
         for octave in range(octaves):
             number = int(points * 2**octave * self.width / self.unit) + 3
-            places = np.linspace(0, number - 1.001, self.width)
+            positions = np.linspace(0, number - 1.001, self.width)
             values = self.random.random(number + 1)
-            whole = places.astype(int)
-            part = places - whole
+            whole = positions.astype(int)
+            part = positions - whole
             if smooth:
                 part = part * part * (3 - 2 * part)
             total += (values[whole] * (1 - part) + values[whole + 1] * part) * gain**octave

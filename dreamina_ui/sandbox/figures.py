@@ -163,9 +163,11 @@ def _smooth(points: NDArray[np.float64], steps: int = 6) -> NDArray[np.float64]:
     """A closed Catmull-Rom curve through the points."""
     before, after, later = np.roll(points, 1, 0), np.roll(points, -1, 0), np.roll(points, -2, 0)
     part = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
-    one, two, three, four = (side[:, None, :] for side in (before, points, after, later))
-    curve = two + 0.5 * part * (
-        three - one + part * (2 * one - 5 * two + 4 * three - four + part * (3 * (two - three) + four - one))
+    first, second, third, fourth = (side[:, None, :] for side in (before, points, after, later))
+    curve = second + 0.5 * part * (
+        third
+        - first
+        + part * (2 * first - 5 * second + 4 * third - fourth + part * (3 * (second - third) + fourth - first))
     )
     return np.asarray(curve.reshape(-1, 2))
 
@@ -183,8 +185,8 @@ def _house(canvas: Canvas, x: float, foot: float, tall: float, color: Color) -> 
 
     def panes(pen: ImageDraw.ImageDraw) -> None:
         for left in (-0.62, 0.12):
-            place = [x + wide * left, foot - tall * 0.4, x + wide * (left + 0.42), foot - tall * 0.16]
-            pen.rectangle([2 * side for side in place], 255)
+            box = [x + wide * left, foot - tall * 0.4, x + wide * (left + 0.42), foot - tall * 0.16]
+            pen.rectangle([2 * side for side in box], 255)
 
     canvas.cover(canvas.stencil(walls), color)
     canvas.cover(canvas.stencil(panes) * 0.95, (1.0, 0.82, 0.45))
@@ -192,21 +194,21 @@ def _house(canvas: Canvas, x: float, foot: float, tall: float, color: Color) -> 
     canvas.shine((0.3 * np.exp(-away / 0.9)).astype(np.float32), (1.0, 0.72, 0.35))
 
 
-def boxes(canvas: Canvas, places: Sequence[Box]) -> Array:
+def boxes(canvas: Canvas, positions: Sequence[Box]) -> Array:
     """A mask of upright boxes: houses, or their windows."""
 
     def draw(pen: ImageDraw.ImageDraw) -> None:
-        for box in places:
+        for box in positions:
             pen.rectangle([2 * side for side in box], 255)
 
     return canvas.stencil(draw)
 
 
-def conifers(canvas: Canvas, places: Sequence[tuple[float, float]], tall: float) -> Array:
+def conifers(canvas: Canvas, positions: Sequence[tuple[float, float]], tall: float) -> Array:
     """A mask of firs of about this height with their feet at these places."""
 
     def draw(pen: ImageDraw.ImageDraw) -> None:
-        for x, foot in places:
+        for x, foot in positions:
             _conifer(pen, x, foot + tall * 0.1, tall * canvas.random.uniform(0.55, 1.15), canvas.random)
 
     return canvas.stencil(draw)
@@ -261,10 +263,10 @@ def birds(canvas: Canvas, x: float, y: float) -> None:
 def grass(canvas: Canvas, crest: Array, color: Color) -> None:
     """Blades along a crest line."""
     random, unit = canvas.random, canvas.unit
-    places = random.uniform(0, canvas.width, int(canvas.width * 0.9))
+    positions = random.uniform(0, canvas.width, int(canvas.width * 0.9))
 
     def draw(pen: ImageDraw.ImageDraw) -> None:
-        for x in places:
+        for x in positions:
             foot = float(crest[int(min(x, canvas.width - 1))]) + 3
             tip = unit * random.uniform(0.008, 0.03)
             lean = random.normal(0, 0.35) * tip

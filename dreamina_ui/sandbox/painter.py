@@ -77,8 +77,8 @@ def _sign(picture: Image.Image, prompt: str, index: int, count: int) -> None:
     width, height = picture.size
     band = min(max(18, round(0.032 * max(width, height)), round(0.05 * min(width, height))), height)
     font: Any = ImageFont.load_default(size=max(band * 0.52, 8))
-    place = (0, height - band, width, height)
-    strip = Image.blend(picture.crop(place), Image.new("RGB", (width, band), (10, 12, 18)), 0.72)
+    box = (0, height - band, width, height)
+    strip = Image.blend(picture.crop(box), Image.new("RGB", (width, band), (10, 12, 18)), 0.72)
     draw = ImageDraw.Draw(strip)
     draw.text((band * 0.5, band / 2), LABEL, font=font, fill=(255, 255, 255), anchor="lm")
     caption = " ".join(prompt.split())
@@ -89,4 +89,4 @@ def _sign(picture: Image.Image, prompt: str, index: int, count: int) -> None:
     drawable = all(" " <= letter <= "~" for letter in caption)
     if drawable and draw.textlength(caption, font=small) <= room:
         draw.text((width - band * 0.5, band / 2), caption, font=small, fill=(205, 210, 220), anchor="rm")
-    picture.paste(strip, place)
+    picture.paste(strip, box)

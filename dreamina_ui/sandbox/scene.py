@@ -126,9 +126,9 @@ def read(prompt: str, seed: int, index: int) -> Scene:
     return Scene(frozenset(things), light)
 
 
-def mix(one: Color, other: Color, share: float) -> Color:
+def mix(first: Color, second: Color, share: float) -> Color:
     """One colour with a share (0 to 1) of another."""
-    red, green, blue = (a + (b - a) * share for a, b in zip(one, other, strict=True))
+    red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 

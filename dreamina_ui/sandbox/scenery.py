@@ -10,7 +10,7 @@ from dreamina_ui.sandbox.scene import WHITE, Scene, mix
 
 
 def paint(scene: Scene, width: int, height: int, random: np.random.Generator, index: int) -> Array:
-    """Paint a scene; `index` moves the horizon and the sun, so that variants are no twins."""
+    """Paint a scene; `index` moves the horizon and the sun, so that variants differ."""
     canvas = Canvas(width, height, scene.light, random)
     if not scene.things:
         return _abstract(canvas, index)
@@ -199,8 +199,8 @@ def _forest(canvas: Canvas, horizon: float, snow: bool, open_to_water: bool) -> 
         tall = unit * (0.07 + 0.2 * depth**1.4)
         color = mix(haze, mix(light.land, (0.02, 0.09, 0.07), 0.35), 0.25 + 0.72 * depth)
         gaps = tall * random.uniform(0.16, 0.3, int(canvas.width / (tall * 0.16)) + 2)
-        places = np.cumsum(gaps) - tall
-        trees = [(x, float(base[int(np.clip(x, 0, canvas.width - 1))])) for x in places if x < canvas.width + tall]
+        positions = np.cumsum(gaps) - tall
+        trees = [(x, float(base[int(np.clip(x, 0, canvas.width - 1))])) for x in positions if x < canvas.width + tall]
         mask = figures.conifers(canvas, trees, tall)
         canvas.cover(mask, mix(color, mix(light.low, WHITE, 0.5), 0.22) if snow else color)
         ridge(canvas, base, color, mix(color, haze, 0.75 * (1 - depth) + 0.12), unit * 0.2)
@@ -330,9 +330,9 @@ def _abstract(canvas: Canvas, index: int) -> Array:
         soft = np.clip((whole - sheet - 1) / across + 1, 0, 1)
         level = np.clip((sheet + soft) / (steps - 1), 0, 1)
         slope = -np.exp(-(sheet + 1 - whole) * 5) * 0.45 + 0.1
-    place = level * (len(stops) - 1)
-    lower = np.clip(place.astype(np.int32), 0, len(stops) - 2)
-    part = (place - lower)[..., None]
+    position = level * (len(stops) - 1)
+    lower = np.clip(position.astype(np.int32), 0, len(stops) - 2)
+    part = (position - lower)[..., None]
     canvas.pixels[:] = stops[lower] * (1 - part) + stops[lower + 1] * part
     canvas.pixels *= (1 + np.clip(slope, -0.5, 0.5) * 0.6)[..., None].astype(np.float32)
     return _finished(canvas)

@@ -99,7 +99,7 @@ class Moderation:
         ledger: where they are stored.
         clock: the time in seconds since 1970.
         is_shared: whether strangers reach the page. Only then does a refused token or an empty balance stop new jobs;
-            the person at their own machine is told by each job, and the next one asks again.
+            the person at their own machine sees it on each job, and the next job asks again.
 
     Every method that changes something may raise LedgerError; then nothing has changed.
     """
@@ -197,7 +197,7 @@ class Moderation:
             delete_control(transaction, "stop", job.api_origin)
 
     def change_limits(self, changes: Mapping[str, Any]) -> None:
-        """Set limits by the names of `limits.Limits`; None brings back what the environment says.
+        """Set limits by the names of `limits.Limits`; None restores the value of the environment.
 
         Raises:
             InputError: no such limit, or an impossible number; nothing has changed.

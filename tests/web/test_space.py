@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from dreamina_ui.models.schema import load_models
-from dreamina_ui.settings import is_kept_by_space, read_settings
+from dreamina_ui.settings import is_stored_by_space, read_settings
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
@@ -20,9 +20,9 @@ ACCESS = Permissions(is_shared=False)
 
 def test_only_a_spaces_own_storage_is_kept(tmp_path: Path) -> None:
     """An image may have a folder of the same name; it is gone at the next restart all the same."""
-    assert not is_kept_by_space(tmp_path / "data", storage=tmp_path)
-    assert not is_kept_by_space(tmp_path / "data", storage=Path("/proc"))
-    assert is_kept_by_space(Path("/proc/data"), storage=Path("/proc"))
+    assert not is_stored_by_space(tmp_path / "data", storage=tmp_path)
+    assert not is_stored_by_space(tmp_path / "data", storage=Path("/proc"))
+    assert is_stored_by_space(Path("/proc/data"), storage=Path("/proc"))
 
 
 def test_only_a_space_is_said_to_forget(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
