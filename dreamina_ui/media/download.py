@@ -1,62 +1,89 @@
-"""Fetch one file from outside to the disk: streamed, within limits of size and time, under the guard's eyes.
+"""Download one file from outside: streamed, within limits of size and time, through the guard.
 
-Addresses may be pre-signed, which makes their query a secret: no message or traceback shows more of one than the host.
-The token never travels here.
+URLs may be pre-signed, which makes their query a secret: no message or traceback shows more of one than the host. The
+token never travels here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import hashlib
 import http.client
-import logging
-import math
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from types import TracebackType
 from typing import BinaryIO
-from urllib.parse import urljoin
 
-import requests
-from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
-from urllib3.util import parse_url
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    InvalidHeader,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Retry
 
+from dreamina_ui import __version__
 from dreamina_ui.errors import UrlError
-from dreamina_ui.media.ssrf_guard import GuardedSession, UrlGuard
+from dreamina_ui.media.connection import GuardedConnection, Proxy, trusted_certificates
+from dreamina_ui.media.content_encoding import Decoder, EncodingError, Untouched, decoder_for
+from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
 from dreamina_ui.media.store import CHUNK_BYTES
+from dreamina_ui.media.urls import browser_url, host_of, redirect_url, request_target
 
-log = logging.getLogger(__name__)
+HEAD_BYTES = 64
+"""How much of a file's beginning tells what it is."""
 
-_HEAD_BYTES = 64
-_MAX_REDIRECTS = 5
+_MAX_REDIRECTS = 10
 _MAX_RETRY_AFTER_S = 60.0
-_UNWATCHED_S = 10.0
-"""How long the thread that watches deadlines waits for the next one."""
+_HEADERS = {
+    "User-Agent": f"dreamina-ui/{__version__}",  # some hosts refuse the one of a Python library
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+}
 
 
 class DownloadError(Exception):
-    """This try brought no whole file; another one may.
+    """This attempt brought no whole file.
 
     Attributes:
         rule: what is wrong in one word, such as `gone` or `slow`.
         retry_after_s: how long the host asked us to wait in seconds, at most 60; 0 if it did not.
-        status_code: what the host answered, if that is what is wrong.
+        status_code: the HTTP status, if that is what is wrong.
+        is_temporary: whether another attempt, now or in some minutes, may bring the file.
     """
 
     def __init__(
-        self, reason: str, rule: str = "cut", *, retry_after_s: float = 0, status_code: int | None = None
+        self,
+        reason: str,
+        rule: str = "cut",
+        *,
+        retry_after_s: float = 0,
+        status_code: int | None = None,
+        is_temporary: bool = True,
     ) -> None:
         super().__init__(reason)
         self.rule = rule
         self.retry_after_s = retry_after_s
         self.status_code = status_code
+        self.is_temporary = is_temporary
 
 
 class Downloader:
-    """Fetches files of up to `max_bytes`; `read_timeout_s` bounds each silence of the host, in seconds.
+    """Downloads files of up to `max_bytes`; safe to use from many threads.
 
-    A connection that is no longer idle than `idle_s` seconds carries the next file, too.
+    Args:
+        connect_timeout_s: until a connection is made, TLS included.
+        read_timeout_s: bounds each silence of the host.
+        idle_s: how long a connection stays open for the next file.
+        certificates: what the certificates of hosts are verified with; None for those that `requests` brings.
+        proxy: makes tunnels to the hosts; None for none.
     """
 
     def __init__(
@@ -67,30 +94,25 @@ class Downloader:
         connect_timeout_s: float,
         read_timeout_s: float,
         idle_s: float = 0.0,
+        certificates: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._guard = guard
         self._max_bytes = max_bytes
-        self._timeouts_s = (connect_timeout_s, read_timeout_s)
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
         self._idle_s = idle_s
-        self._idle: list[tuple[float, GuardedSession]] = []  # since when, the newest last
+        self._certificates = certificates or trusted_certificates(None)
+        self._proxy = proxy
+        self._idle: list[tuple[float, GuardedConnection]] = []  # since when, the newest last
         self._idle_lock = threading.Lock()
-        self._deadlines = _Deadlines()
 
-    def check(self, url: str, came_from: str | None = None) -> None:
-        """Check that an address may be fetched.
+    def check(self, url: str) -> None:
+        """Check that a URL may be fetched; raises UrlError."""
+        with contextlib.suppress(OSError):  # a host that does not resolve now counts as a failed attempt later
+            self._guard.check(browser_url(url))
 
-        Raises:
-            AddressError: it may not, or it is the exempt origin and another one redirects to it.
-        """
-        # A name that does not resolve now is met again by the fetch, which counts it as one of its tries.
-        with contextlib.suppress(requests.ConnectionError):
-            self._guard.check(url)
-        if came_from is not None and self._guard.is_exempt(url) and not self._guard.is_exempt(came_from):
-            raise UrlError(
-                f"{host_of(came_from)} redirects into the Model API's own origin; this is not followed.", "public"
-            )
-
-    def look(self, url: str, deadline_s: float) -> tuple[bytes, int]:
+    def probe(self, url: str, deadline_s: float) -> tuple[bytes, int]:
         """Read as little of a file as tells what it is and how large; all of it where the host gives no length.
 
         Args:
@@ -100,25 +122,21 @@ class Downloader:
             The file's beginning, at least 64 bytes if it has them, and its size in bytes.
 
         Raises:
-            AddressError: the address, or one it redirects to, must not be fetched.
-            DownloadFault: no file of up to `max_bytes` lies there; its rule says why.
+            UrlError: the URL, or one it redirects to, must not be fetched.
+            DownloadError: no file of up to `max_bytes` lies there; its rule says why.
         """
-        self.check(url)
-        with self._asked(url, deadline_s) as response:
-            _refuse_by_head(response, self._max_bytes)
-            length = response.raw.length_remaining
+        with self._exchange(url, deadline_s, accepts_encoded=False) as (response, chunks):
+            length = response.length_remaining
             head, size_bytes = b"", 0
-            while chunk := self._next_chunk(response):
+            for chunk in chunks:
                 size_bytes += len(chunk)
-                head += chunk[: max(0, _HEAD_BYTES - len(head))]
-                if size_bytes > self._max_bytes:
-                    raise DownloadError(f"the file was larger than {self._max_bytes} bytes", "size")
-                if length is not None and len(head) == _HEAD_BYTES:
+                head += chunk[: max(0, HEAD_BYTES - len(head))]
+                if length is not None and len(head) == HEAD_BYTES:
                     return head, length
         return head, size_bytes
 
     def fetch(self, url: str, to: BinaryIO, deadline_s: float) -> tuple[int, str]:
-        """Stream a file to the disk, without flushing it there.
+        """Stream a file into another one.
 
         Args:
             to: an empty file, open for writing.
@@ -128,188 +146,235 @@ class Downloader:
             Its size in bytes and its SHA-256 in hex.
 
         Raises:
-            AddressError: the address, or one it redirects to, must not be fetched.
-            DownloadFault: no whole file came; `to` may hold a part of it.
-            OSError: the disk refuses. The network's own errors have all become a DownloadFault.
+            UrlError: the URL, or one it redirects to, must not be fetched.
+            DownloadError: no whole file came; `to` may hold a part of it.
+            OSError: `to` refuses. The network's own errors have all become a DownloadError.
         """
         digest, size_bytes = hashlib.sha256(), 0
-        with self._asked(url, deadline_s) as response:
-            _refuse_by_head(response, self._max_bytes)
-            while chunk := self._next_chunk(response):
-                size_bytes += len(chunk)
-                if size_bytes > self._max_bytes:
+        with self._exchange(url, deadline_s) as (_, chunks):
+            try:
+                for chunk in chunks:
+                    size_bytes += len(chunk)
+                    digest.update(chunk)
+                    to.write(chunk)
+            except DownloadError as exc:
+                if exc.rule == "size":
                     to.seek(0)
                     to.truncate()
-                    raise DownloadError(f"the file was larger than {self._max_bytes} bytes", "size")
-                digest.update(chunk)
-                to.write(chunk)
+                raise
         if not size_bytes:
             raise DownloadError("the file was empty")
         return size_bytes, digest.hexdigest()
 
     @contextlib.contextmanager
-    def _asked(self, url: str, deadline_s: float) -> Iterator[requests.Response]:
-        """The answer of an address; at the deadline its connections end, wherever they wait."""
-        with self._session() as session:
+    def _exchange(
+        self, url: str, deadline_s: float, *, accepts_encoded: bool = True
+    ) -> Iterator[tuple[BaseHTTPResponse, Iterator[bytes]]]:
+        """The response to a GET request and its decoded chunks; at the deadline the connection ends."""
+        url = browser_url(url)
+        with _Cutoff(deadline_s) as cutoff:
             try:
-                with self._deadlines.at(deadline_s, session.hang_up), self._ask(session, url) as response:
-                    yield response
-                    if time.monotonic() >= deadline_s:
-                        raise DownloadError("the file came too slowly", "slow")
+                for _ in range(_MAX_REDIRECTS + 1):
+                    connection, response = self._get(url, cutoff)
+                    try:
+                        if location := _location(response):
+                            url = self._follow(url, location)
+                            continue
+                        _raise_for_headers(response, self._max_bytes)
+                        yield response, self._chunks(response, accepts_encoded)
+                        if time.monotonic() >= deadline_s:
+                            raise DownloadError("the file came too slowly", "slow")
+                        self._release(connection, response)
+                        return
+                    finally:
+                        if not self._is_idle(connection):
+                            connection.close()
+                raise DownloadError(f"the file was behind more than {_MAX_REDIRECTS} redirects", "redirect")
             except DownloadError as exc:
                 if time.monotonic() < deadline_s:
                     raise
                 raise DownloadError("the file came too slowly", "slow") from exc
 
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[GuardedSession]:
-        """A session for one file alone, with its connections from the file before if that was a moment ago."""
-        session = self._take_idle() or self._guard.session()
-        is_good = False
-        try:
-            yield session
-            is_good = self._idle_s > 0 and not session.is_worn
-        finally:
-            if is_good:
-                with self._idle_lock:
-                    self._idle.append((time.monotonic(), session))
-            else:
-                session.close()
-
-    def _take_idle(self) -> GuardedSession | None:
-        oldest = time.monotonic() - self._idle_s
-        with self._idle_lock:
-            stale = [session for since, session in self._idle if since < oldest]
-            del self._idle[: len(stale)]
-            found = self._idle.pop()[1] if self._idle else None
-        for session in stale:
-            session.close()
-        return found
-
-    def _ask(self, session: requests.Session, url: str) -> requests.Response:
-        for _ in range(_MAX_REDIRECTS + 1):
-            with self._network_faults():
-                response = session.get(
-                    url,
-                    stream=True,
-                    timeout=self._timeouts_s,
-                    allow_redirects=False,
-                    headers={"Accept-Encoding": "identity"},
-                )
-            target = response.headers.get("Location")
-            if response.status_code not in (301, 302, 303, 307, 308) or target is None:
-                return response
-            response.close()
+    def _get(self, url: str, cutoff: _Cutoff) -> tuple[GuardedConnection, BaseHTTPResponse]:
+        origin = self._guard.parse(url)
+        target = request_target(url)
+        if connection := self._take_idle(origin):
+            cutoff.watch(connection)
             try:
-                target = urljoin(url, target)
-            except ValueError:
-                raise UrlError(f"{host_of(url)} redirects to an address that cannot be read.") from None
-            self.check(target, came_from=url)
-            url = target
-        raise DownloadError(f"the file was behind more than {_MAX_REDIRECTS} redirects", "redirect")
+                return connection, connection.get(target, _HEADERS)
+            except (HTTPError, http.client.HTTPException, OSError):
+                connection.close()  # the host closed it meanwhile: the request is repeated on a new one
+        connection = self._open(origin)
+        cutoff.watch(connection)
+        try:
+            with self._network_errors():
+                return connection, connection.get(target, _HEADERS)
+        except BaseException:
+            connection.close()
+            raise
 
-    def _next_chunk(self, response: requests.Response) -> bytes:
-        with self._network_faults():
+    def _open(self, origin: Origin) -> GuardedConnection:
+        return GuardedConnection(
+            self._guard,
+            origin,
+            certificates=self._certificates,
+            proxy=self._proxy,
+            connect_timeout_s=self._connect_timeout_s,
+            read_timeout_s=self._read_timeout_s,
+        )
+
+    def _follow(self, url: str, location: str) -> str:
+        try:
+            target = redirect_url(url, location)
+        except ValueError:
+            raise UrlError(f"{host_of(url)} redirects to a URL that cannot be read.", "redirect") from None
+        origin = self._guard.parse(target)
+        if self._guard.is_exempt(origin) and not self._guard.is_exempt(self._guard.parse(url)):
+            raise UrlError(f"{host_of(url)} redirects into the Model API's own origin; not followed.", "public")
+        return target
+
+    def _chunks(self, response: BaseHTTPResponse, accepts_encoded: bool) -> Iterator[bytes]:
+        """The file in chunks, as it was before a host encoded it for the way; no more than `max_bytes`."""
+        size_bytes, decoder = 0, None
+        head = b""
+        while True:
+            chunk = self._next_chunk(response)
+            if decoder is None:
+                head += chunk
+                if chunk and len(head) < HEAD_BYTES:
+                    continue
+                decoder, chunk_in = self._decoder(response, head), head
+                if not (accepts_encoded or isinstance(decoder, Untouched)):
+                    raise DownloadError("the file came compressed", "compressed")
+            else:
+                chunk_in = chunk
+            try:
+                for piece in decoder.decode(chunk_in, is_last=not chunk):
+                    size_bytes += len(piece)
+                    if size_bytes > self._max_bytes:
+                        raise _too_large(self._max_bytes)
+                    yield piece
+            except EncodingError as exc:
+                raise DownloadError(f"the file came compressed, and its data {exc}", "compressed") from exc
+            if not chunk:
+                return
+
+    def _decoder(self, response: BaseHTTPResponse, head: bytes) -> Decoder:
+        try:
+            return decoder_for(response.headers.get("Content-Encoding", ""), head)
+        except EncodingError as exc:
+            raise DownloadError(f"the file came compressed {exc}", "compressed") from exc
+
+    def _next_chunk(self, response: BaseHTTPResponse) -> bytes:
+        with self._network_errors():
             # `read1` gives what is there; `read` waits for a full chunk, so that a trickle would escape the clock.
-            chunk: bytes = response.raw.read1(CHUNK_BYTES, decode_content=False)
+            chunk: bytes = response.read1(CHUNK_BYTES, decode_content=False)
         return chunk
 
+    def _take_idle(self, origin: Origin) -> GuardedConnection | None:
+        """A connection to this origin that was used a moment ago; those that idle for too long are closed."""
+        oldest = time.monotonic() - self._idle_s
+        with self._idle_lock:
+            stale = [entry for entry in self._idle if entry[0] < oldest]
+            match = next((entry for entry in reversed(self._idle) if entry[1].origin == origin), None)
+            taken = None if match in stale else match
+            self._idle = [entry for entry in self._idle if entry not in stale and entry is not taken]
+        for _, connection in stale:
+            connection.close()
+        if taken and not taken[1].is_open:
+            taken[1].close()
+            return None
+        return taken[1] if taken else None
+
+    def _release(self, connection: GuardedConnection, response: BaseHTTPResponse) -> None:
+        if self._idle_s > 0 and response.length_remaining in (0, None) and connection.is_open:
+            with self._idle_lock:
+                self._idle.append((time.monotonic(), connection))
+
+    def _is_idle(self, connection: GuardedConnection) -> bool:
+        with self._idle_lock:
+            return any(entry[1] is connection for entry in self._idle)
+
     @contextlib.contextmanager
-    def _network_faults(self) -> Iterator[None]:
+    def _network_errors(self) -> Iterator[None]:
         try:
             yield
         # OSError too: bare ones come out of sockets. No disk is touched in here.
-        except (requests.RequestException, HTTPError, http.client.HTTPException, ValueError, OSError) as exc:
-            # Not `from fault`: its text holds the whole address, query included, and would stand in every traceback.
-            raise DownloadError(*_network_reason(exc, self._timeouts_s)) from None
+        except (HTTPError, http.client.HTTPException, ValueError, OSError) as exc:
+            # Not `from exc`: its text may hold the whole URL, query included, and would stand in every traceback.
+            raise self._download_error(exc) from None
+
+    def _download_error(self, exc: Exception) -> DownloadError:
+        if isinstance(exc, NameResolutionError):
+            return DownloadError("its name does not resolve", "unknown")
+        if isinstance(exc, ConnectTimeoutError) and not isinstance(exc, NewConnectionError):
+            return DownloadError(f"it could not be reached within {self._connect_timeout_s:g} seconds", "unreachable")
+        if isinstance(exc, (SSLError, ssl.SSLError)):
+            return DownloadError("its certificate was not accepted; is REQUESTS_CA_BUNDLE right?", "certificate")
+        if isinstance(exc, (ReadTimeoutError, TimeoutError)):
+            return DownloadError(f"it was silent for {self._read_timeout_s:g} seconds", "slow")
+        if isinstance(exc, (ProtocolError, http.client.HTTPException)):
+            return DownloadError("the file was cut off", "cut")
+        return DownloadError(f"the connection failed ({type(exc).__name__})", "unreachable")
 
 
-class _Deadlines:
-    """Calls somebody when their time is over, from one thread for all: starting one costs as much as a small file."""
+class _Cutoff:
+    """Cuts the connection that is in use at a deadline: a timeout bounds one silence, and a host may trickle."""
 
-    def __init__(self) -> None:
-        self._news = threading.Condition()
-        self._calls: dict[object, tuple[float, Callable[[], object]]] = {}
-        self._next_s = math.inf
-        self._is_watched = False
+    def __init__(self, deadline_s: float) -> None:
+        self._timer = threading.Timer(max(0.0, deadline_s - time.monotonic()), self._expire)
+        self._timer.daemon = True
+        self._connection: GuardedConnection | None = None
+        self._is_over = False
+        self._lock = threading.Lock()
 
-    @contextlib.contextmanager
-    def at(self, deadline_s: float, call: Callable[[], object]) -> Iterator[None]:
-        """Call `call` at a moment on the clock of `time.monotonic`, unless this context was left before."""
-        mark = object()
-        with self._news:
-            if not self._is_watched:
-                threading.Thread(target=self._run, name="deadlines", daemon=True).start()
-                self._is_watched = True
-            self._calls[mark] = deadline_s, call
-            if deadline_s < self._next_s:
-                self._news.notify()
+    def watch(self, connection: GuardedConnection) -> None:
+        with self._lock:
+            self._connection = connection
+            if self._is_over:
+                connection.cut()
+
+    def __enter__(self) -> _Cutoff:
         try:
-            yield
-        finally:
-            with self._news:
-                self._calls.pop(mark, None)
+            self._timer.start()
+        except RuntimeError as exc:
+            raise DownloadError("no thread can be started now", "busy") from exc
+        return self
 
-    def _run(self) -> None:
-        while True:
-            with self._news:
-                self._next_s = min((deadline_s for deadline_s, _ in self._calls.values()), default=math.inf)
-                had_news = self._news.wait(min(self._next_s - time.monotonic(), _UNWATCHED_S))
-                if not (self._calls or had_news):
-                    self._is_watched, self._next_s = False, math.inf
-                    return
-                now_s = time.monotonic()
-                due = [mark for mark, (deadline_s, _) in self._calls.items() if deadline_s <= now_s]
-                calls = [self._calls.pop(mark)[1] for mark in due]
-            for call in calls:
-                try:
-                    call()
-                except Exception:  # the other deadlines must be minded all the same
-                    log.exception("A download whose time is over could not be ended")
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._timer.cancel()
+
+    def _expire(self) -> None:
+        with self._lock:
+            self._is_over = True
+            if self._connection:
+                self._connection.cut()
 
 
-def host_of(url: str) -> str:
-    """The host of an address that passed the guard: all of it that may be shown."""
-    return parse_url(url).host or "?"
+def _location(response: BaseHTTPResponse) -> str | None:
+    return response.headers.get("Location") if response.status in (301, 302, 303, 307, 308) else None
 
 
-def _refuse_by_head(response: requests.Response, max_bytes: int) -> None:
-    status = response.status_code
+def _raise_for_headers(response: BaseHTTPResponse, max_bytes: int) -> None:
+    status = response.status
     if status != 200:
-        said, rule = f"it answered {status}", "status"
+        reason, rule = f"it answered {status}", "status"
         if status in (404, 410):
-            said, rule = f"the file was gone ({status})", "gone"
+            reason, rule = f"the file was gone ({status})", "gone"
         elif status in (401, 403):
-            said, rule = f"it refused the file ({status}); such addresses run out after a while", "login"
+            reason, rule = f"it refused the file ({status}); such URLs expire after a while", "login"
         retry_after_s = _retry_after_s(response) if status in (429, 503) else 0
-        raise DownloadError(said, rule, retry_after_s=retry_after_s, status_code=status)
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
-        raise DownloadError("the file came compressed, so that its own bytes cannot be kept", "compressed")
-    length = response.raw.length_remaining
+        raise DownloadError(reason, rule, retry_after_s=retry_after_s, status_code=status)
+    length = response.length_remaining
     if length is not None and length > max_bytes:
-        raise DownloadError(f"the file was larger than {max_bytes} bytes", "size")
+        raise _too_large(max_bytes)
 
 
-def _retry_after_s(response: requests.Response) -> float:
-    text = response.headers.get("Retry-After", "")
-    if text.isdecimal():
-        return min(float(text), _MAX_RETRY_AFTER_S)
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        wait_s = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        return min(max(wait_s, 0), _MAX_RETRY_AFTER_S)
-    return 0
+def _too_large(max_bytes: int) -> DownloadError:
+    return DownloadError(f"the file was larger than {max_bytes} bytes", "size", is_temporary=False)
 
 
-def _network_reason(exc: Exception, timeouts_s: tuple[float, float]) -> tuple[str, str]:
-    """What happened on the network: as text, and as a rule."""
-    if isinstance(exc, requests.ConnectTimeout):
-        return f"it could not be reached within {timeouts_s[0]:g} seconds", "unreachable"
-    if isinstance(exc, (requests.ReadTimeout, ReadTimeoutError)):
-        return f"it fell silent for {timeouts_s[1]:g} seconds", "slow"
-    if isinstance(exc, (ProtocolError, http.client.HTTPException)):
-        return "the file was cut off", "cut"
-    if isinstance(exc, requests.exceptions.SSLError):
-        return "its certificate was not accepted", "certificate"
-    rule = "unknown" if "does not resolve" in str(exc) else "unreachable"
-    return f"the connection failed ({type(exc).__name__})", rule
+def _retry_after_s(response: BaseHTTPResponse) -> float:
+    with contextlib.suppress(InvalidHeader, ValueError, OverflowError):
+        return min(float(Retry().parse_retry_after(response.headers.get("Retry-After", ""))), _MAX_RETRY_AFTER_S)
+    return 0.0

@@ -79,6 +79,7 @@ class InputFiles:
         copy_s: float = COPY_S,
     ) -> None:
         self._folder = folder
+        self._guard = guard
         self._links = links
         self._find = find
         self._check_s = check_s
@@ -188,7 +189,8 @@ class InputFiles:
         if place is not None:
             return self._look_at_ours(field, place)
         try:
-            head, _ = self._downloaders[field.file_kind].look(url, deadline_s)
+            self._guard.parse(url)  # the service gets it as it is, so nothing may need to be encoded in it
+            head, _ = self._downloaders[field.file_kind].probe(url, deadline_s)
         except UrlError as exc:
             raise _Broken(exc.rule) from None
         except DownloadError as exc:
@@ -196,9 +198,9 @@ class InputFiles:
             raise _Broken(exc.rule, limits.get(exc.rule)) from None
         if head.lstrip()[:1] == b"<":
             raise _Broken("page")
-        form = recognise(head)
-        if field.file_kind and (form is None or form.kind != field.file_kind):
-            raise _Broken("kind", ", ".join(each.name for each in FORMATS if each.kind == field.file_kind))
+        allowed = [form for form in FORMATS if form.is_common and field.file_kind in (None, form.kind)]
+        if field.file_kind and recognise(head) not in allowed:
+            raise _Broken("kind", ", ".join(form.name for form in allowed))
 
     def _look_at_ours(self, field: Field, place: str) -> None:
         signed = self._links.file_key(place)
@@ -266,6 +268,6 @@ class _Broken(Exception):
 def _shrink(file: BinaryIO, deadline_s: float) -> bytes:
     file.seek(0)
     form = recognise(file.read(64))
-    if form is None or form.kind != "image":
+    if form is None or form.kind != "image" or not form.is_common:
         raise ImageError("it is no image")
     return make_previews(file, form, MAX_PIXELS, deadline_s).thumbnail

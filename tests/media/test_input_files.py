@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import socket
 import threading
@@ -74,8 +75,8 @@ def test_a_good_picture_passes_with_little_of_it_read(make: Make, host: FileServ
 @pytest.mark.parametrize("form", ["unknown length", "chunked"])
 def test_a_picture_without_a_length_is_counted(make: Make, host: FileServer, form: str) -> None:
     """Not every good host tells it."""
-    response = HostResponse(png(), headers=PNG, length=None, chunked=form == "chunked")
-    make().check(MODEL, {"image_urls": [host.script("/good.png", response)]}, "someone")
+    answer = HostResponse(png(), headers=PNG, length=None, chunked=form == "chunked")
+    make().check(MODEL, {"image_urls": [host.script("/good.png", answer)]}, "someone")
 
 
 BAD = {
@@ -85,7 +86,7 @@ BAD = {
     "page": HostResponse(b"\n <!doctype html><form>Password</form>", headers={"Content-Type": "text/html"}),
     "page called a picture": HostResponse(b"<html>", headers=PNG),
     "kind": HostResponse(b"%PDF-1.7", headers=PNG),
-    "compressed": HostResponse(png(), headers={"Content-Encoding": "gzip"}),
+    "compressed": HostResponse(gzip.compress(png()), headers={"Content-Encoding": "gzip"}),
     "size told": HostResponse(png(), length=GIGABYTE),
     "redirect": HostResponse(status=302, headers={"Location": "/bad"}),
     "cut": HostResponse(png()[:20], length=len(png())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -53,7 +54,13 @@ class FileServer:
         self.connections: list[int] = []
         host = self
 
+        self._sockets: list[socket.socket] = []
+
         class Handler(BaseHTTPRequestHandler):
+            def setup(self) -> None:
+                super().setup()
+                host._sockets.append(self.connection)
+
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 host.requests.append((self.path, dict(self.headers)))
@@ -102,6 +109,12 @@ class FileServer:
     def __exit__(self, *exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def close_connections(self) -> None:
+        """Close every connection that is open, as hosts do with idle ones."""
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def script(self, path: str, *responses: HostResponse) -> str:
         """Script the responses of a path, and return its URL."""

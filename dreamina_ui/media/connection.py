@@ -1,0 +1,250 @@
+"""One guarded HTTP connection: it goes to checked addresses only, and another thread can end it at any moment.
+
+The addresses of a host race each other (Happy Eyeballs, RFC 8305), so that one that goes nowhere costs a quarter of a
+second. A proxy of the environment is asked to connect to the address that was checked, not to the name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import unquote
+from urllib.request import getproxies, proxy_bypass
+
+from aiohappyeyeballs import start_connection
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import create_urllib3_context, parse_url
+
+from dreamina_ui.errors import SettingsError
+from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
+
+RACE_DELAY_S = 0.25
+"""How long one address may stay silent until the next is tried beside it; RFC 8305 recommends 250 ms."""
+
+_MAX_PROXY_RESPONSE_BYTES = 16_384
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """An HTTP proxy that makes tunnels; `authorization` is the value of its header, or ""."""
+
+    host: str
+    port: int
+    authorization: str = ""
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.host!r}, {self.port})"
+
+
+def environment_proxy() -> Proxy | None:
+    """The proxy for https that the environment names; None if it names none.
+
+    Raises:
+        ValueError: it names one of a kind that is not supported: not `http://`, or not a URL at all.
+    """
+    text = getproxies().get("https")
+    if not text:
+        return None
+    url = parse_url(text if "://" in text else f"http://{text}")
+    if url.scheme != "http" or not url.host:
+        raise ValueError(f"HTTPS_PROXY is a proxy of the kind {url.scheme}://")
+    credentials = base64.b64encode(unquote(url.auth).encode()).decode() if url.auth else ""
+    return Proxy(url.host.strip("[]"), url.port or 80, f"Basic {credentials}" if credentials else "")
+
+
+def trusted_certificates(ca_bundle: str | None) -> ssl.SSLContext:
+    """What the certificates of hosts are verified with.
+
+    Args:
+        ca_bundle: a file or a folder of CA certificates; None for those that `requests` brings, as for the API.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    context = create_urllib3_context()
+    context.check_hostname = True
+    context.verify_mode = ssl.CERT_REQUIRED
+    path = ca_bundle or DEFAULT_CA_BUNDLE_PATH
+    try:
+        try:
+            context.load_verify_locations(cafile=path)
+        except IsADirectoryError:
+            context.load_verify_locations(capath=path)
+    except OSError as exc:  # an SSLError is one, too
+        reason = exc.strerror if exc.errno else "no certificates in it"
+        raise SettingsError(
+            f"The CA certificates in {path} cannot be read: {reason}. Check REQUESTS_CA_BUNDLE or SSL_CERT_FILE."
+        ) from exc
+    return context
+
+
+class GuardedConnection:
+    """A connection to one origin; it connects when it is first used.
+
+    Args:
+        connect_timeout_s: bounds resolving aside, until TLS is set up.
+        read_timeout_s: bounds each silence afterwards.
+    """
+
+    def __init__(
+        self,
+        guard: UrlGuard,
+        origin: Origin,
+        *,
+        certificates: ssl.SSLContext,
+        proxy: Proxy | None,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+    ) -> None:
+        self.origin = origin
+        self._guard = guard
+        self._proxy = proxy
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
+        self._handle: socket.socket | None = None  # a second one: TLS closes the first while another thread reads
+        self._lock = threading.Lock()
+        self._is_cut = False
+        self._http: _Plain
+        if origin.scheme == "https":
+            self._http = _Secure(origin.host, origin.port, timeout=connect_timeout_s, ssl_context=certificates)
+        else:
+            self._http = _Plain(origin.host, origin.port, timeout=connect_timeout_s)
+        self._http.dial = self._dial
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected, and can carry one more request."""
+        return not self._is_cut and self._http.sock is not None and self._http.is_connected
+
+    def get(self, target: str, headers: dict[str, str]) -> BaseHTTPResponse:
+        """Send one GET request and return its response, with the body unread.
+
+        Raises:
+            UrlError: the origin must not be connected to.
+            urllib3.exceptions.HTTPError, http.client.HTTPException, OSError: the network refuses.
+        """
+        if self._http.sock is None:
+            self._http.timeout = self._connect_timeout_s
+            self._http.connect()
+        self._http.timeout = self._read_timeout_s
+        self._http.request("GET", target, headers=headers, preload_content=False, decode_content=False)
+        return self._http.getresponse()
+
+    def cut(self) -> None:
+        """End it from another thread, wherever it waits; it is never used again."""
+        with self._lock:
+            self._is_cut = True
+            if self._handle:
+                with contextlib.suppress(OSError):
+                    self._handle.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._http.close()
+        with self._lock:
+            if self._handle:
+                self._handle.close()
+            self._handle = None
+
+    def __enter__(self) -> GuardedConnection:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _dial(self, connection: HTTPConnection) -> socket.socket:
+        origin = self.origin
+        is_exempt = self._guard.is_exempt(origin)
+        proxy = None if is_exempt or proxy_bypass(origin.host) else self._proxy
+        try:
+            addresses = self._guard.resolve_checked(origin)
+        except OSError as exc:
+            if proxy is None or not self._guard.is_named(origin):
+                raise NameResolutionError(origin.host, connection, socket.gaierror(*exc.args[:2])) from exc
+            addresses = [origin.host]  # where only the proxy can resolve, it may, for hosts that the owner named
+        try:
+            if proxy:
+                made = _tunnel(proxy, addresses[0], origin.port, self._connect_timeout_s)
+            else:
+                made = dial(addresses, origin.port, self._connect_timeout_s)
+        except (TimeoutError, asyncio.TimeoutError) as exc:
+            raise ConnectTimeoutError(connection, "no address answered") from exc
+        except OSError as exc:
+            raise NewConnectionError(connection, f"no address could be connected to: {exc}") from exc
+        with self._lock:
+            if self._handle:
+                self._handle.close()
+            self._handle = made.dup()
+        if self._is_cut:
+            self.cut()
+        return made
+
+
+class _Plain(HTTPConnection):
+    dial: Any
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = self.dial(self)
+        return made
+
+
+class _Secure(_Plain, HTTPSConnection):
+    pass
+
+
+def dial(addresses: list[str], port: int, timeout_s: float) -> socket.socket:
+    """Connect to the address that answers first; the next one is tried after `RACE_DELAY_S` or at a refusal.
+
+    Raises:
+        TimeoutError, asyncio.TimeoutError: none answered within `timeout_s` seconds.
+        OSError: all refused.
+    """
+    rows = [row for address in addresses for row in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
+
+    if len(rows) == 1:
+        return _with_no_delay(socket.create_connection((str(rows[0][4][0]), port), timeout_s))
+
+    async def race() -> socket.socket:
+        return await asyncio.wait_for(
+            start_connection(rows, happy_eyeballs_delay=RACE_DELAY_S, interleave=1), timeout_s
+        )
+
+    made = asyncio.run(race())
+    made.settimeout(timeout_s)
+    return _with_no_delay(made)
+
+
+def _with_no_delay(made: socket.socket) -> socket.socket:
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def _tunnel(proxy: Proxy, host: str, port: int, timeout_s: float) -> socket.socket:
+    made = dial([proxy.host], proxy.port, timeout_s)
+    try:
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        lines += [f"Proxy-Authorization: {proxy.authorization}"] if proxy.authorization else []
+        made.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+        head = b""
+        while b"\r\n\r\n" not in head:
+            byte = made.recv(1)  # one at a time: what follows is TLS
+            head += byte
+            if not byte or len(head) > _MAX_PROXY_RESPONSE_BYTES:
+                raise OSError("the proxy closed the connection")
+        status = head.split(None, 2)[1:2]
+        if status != [b"200"]:
+            raise ProxyError(f"the proxy refuses with {b''.join(status)[:3]!r}", OSError("refused"))
+    except BaseException:
+        made.close()
+        raise
+    return made

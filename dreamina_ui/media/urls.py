@@ -1,0 +1,79 @@
+"""URLs as browsers read them, without changing a byte that need not change.
+
+Hosts that sign their URLs compare them byte for byte, so percent-encodings stay as they are (`%7E`, `%e7`), and only
+what cannot go over the wire is encoded: spaces, control characters and everything that is not ASCII.
+
+Source: the WHATWG URL Standard, basic URL parser and percent-encode sets.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin
+
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
+
+_EDGES = "".join(map(chr, range(0x21)))  # C0 controls and the space
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PARTS = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#\\]*)(?P<rest>.*)", re.DOTALL)
+_TO_ENCODE = re.compile(r"[\x00-\x20\x7f-\U0010ffff\"<>`\\]")
+
+
+def browser_url(text: str) -> str:
+    """Read a URL out of text as a browser does: trimmed, without line breaks, encoded where it must be.
+
+    What a browser would not take either comes back unchanged enough for `UrlGuard` to refuse it.
+    """
+    text = re.sub(r"[\t\n\r]", "", text.strip(_EDGES))
+    parts = _PARTS.fullmatch(text)
+    if parts is None:
+        return text
+    path, hash_mark, fragment = parts["rest"].partition("#")
+    path, question_mark, query = path.partition("?")
+    rest = path.replace("\\", "/") + question_mark + query + hash_mark + fragment
+    return parts["origin"] + _TO_ENCODE.sub(_encode, rest)
+
+
+def redirect_url(base: str, location: str) -> str:
+    """Where a redirect leads.
+
+    Args:
+        base: the URL that redirects.
+        location: the header's bytes, decoded as ISO 8859-1, which is how they come out of `http.client`.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    location = re.sub(r"[\t\n\r]", "", location.strip(_EDGES))
+    # Whatever their encoding is meant to be, a browser sends the very bytes.
+    location = re.sub(r"[\x80-\xff]", lambda match: f"%{ord(match[0]):02X}", location)
+    scheme, _, rest = base.partition("://")
+    origin = f"{scheme}://{re.split(r'[/?#]', rest, maxsplit=1)[0]}"
+    location = re.sub(r"^[^?#]*", lambda match: match[0].replace("\\", "/"), location)
+    if _ABSOLUTE.match(location):
+        return browser_url(location)
+    if location.startswith("//"):
+        return browser_url(f"{scheme}:{location}")
+    if location.startswith("/"):
+        return browser_url(origin + location)
+    return browser_url(urljoin(base, location))
+
+
+def request_target(url: str) -> str:
+    """What stands behind the host in a request for this URL, such as `/a.png?b=c`."""
+    parts = _PARTS.fullmatch(url)
+    target = parts["rest"].partition("#")[0] if parts else ""
+    return target if target.startswith("/") else f"/{target}"
+
+
+def host_of(url: str) -> str:
+    """The host of a URL: all of it that a message may show, as the rest may be a secret."""
+    try:
+        return parse_url(url).host or "?"
+    except (ValueError, HTTPError):
+        return "?"
+
+
+def _encode(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "replace"))

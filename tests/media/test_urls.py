@@ -1,0 +1,109 @@
+"""URLs are read as browsers read them, and go over the wire byte for byte."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dreamina_ui.errors import UrlError
+from dreamina_ui.media.ssrf_guard import UrlGuard
+from dreamina_ui.media.urls import browser_url, redirect_url, request_target
+
+HOST = "https://files.example"
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        (f"{HOST}/a b.png", f"{HOST}/a%20b.png"),
+        (f"{HOST}/a.png\n", f"{HOST}/a.png"),
+        (f" \t{HOST}/a.png\r\n ", f"{HOST}/a.png"),
+        (f"{HOST}/a\n.png?x=\t1", f"{HOST}/a.png?x=1"),
+        (f"{HOST}/狐.png?q=狐 é", f"{HOST}/%E7%8B%90.png?q=%E7%8B%90%20%C3%A9"),
+        (f'{HOST}/"<`>.png', f"{HOST}/%22%3C%60%3E.png"),
+        (f"{HOST}/a\\b?c\\d", f"{HOST}/a/b?c%5Cd"),
+        (f"{HOST}\\@127.0.0.1/", f"{HOST}/@127.0.0.1/"),
+        (f"{HOST}?sig=%7E%2D", f"{HOST}?sig=%7E%2D"),
+        (f"{HOST}/a%7Eb%2D.png?sig=%7E%2D", f"{HOST}/a%7Eb%2D.png?sig=%7E%2D"),
+        (f"{HOST}/%e7%8b%90.png", f"{HOST}/%e7%8b%90.png"),
+        (f"{HOST}/100%.png?50%&%zz", f"{HOST}/100%.png?50%&%zz"),
+        (f"{HOST}/a/../b//c/./d?x=../y", f"{HOST}/a/../b//c/./d?x=../y"),
+        (f"{HOST}/[a]|{{b}}^'()*", f"{HOST}/[a]|{{b}}^'()*"),
+    ],
+)
+def test_what_a_browser_accepts_is_accepted_and_nothing_else_changes(text: str, url: str) -> None:
+    """Hosts that sign their URLs compare them byte for byte."""
+    assert browser_url(text) == url
+    UrlGuard(resolve=lambda host, port, *_: [(2, 1, 6, "", ("93.184.216.34", port))]).check(browser_url(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://files.exa mple/a", "https://me@files.example/", "https://\x00/", "not a URL", "", "//a/b"],
+)
+def test_what_no_browser_accepts_stays_refused(text: str) -> None:
+    """Reading URLs kindly must not open a way around the guard."""
+    with pytest.raises(UrlError):
+        UrlGuard(resolve=lambda *_: []).parse(browser_url(text))
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        (HOST, "/"),
+        (f"{HOST}?a=b", "/?a=b"),
+        (f"{HOST}/a%7e.png?sig=%2d#part", "/a%7e.png?sig=%2d"),
+        (f"{HOST}/a/../b", "/a/../b"),
+    ],
+)
+def test_the_target_of_a_request_is_the_url_behind_its_host(url: str, target: str) -> None:
+    """Another spelling of the same path has another signature."""
+    assert request_target(url) == target
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("https://other.example/a%7e.png?sig=%2D", "https://other.example/a%7e.png?sig=%2D"),
+        ("//other.example/x", "https://other.example/x"),
+        ("\\\\other.example\\x", "https://other.example/x"),
+        ("/x y.png", f"{HOST}/x%20y.png"),
+        ("/%e7%8b%90.png?sig=%7E", f"{HOST}/%e7%8b%90.png?sig=%7E"),
+        ("/狐.png".encode().decode("latin-1"), f"{HOST}/%E7%8B%90.png"),
+        ("/\xe9.png", f"{HOST}/%E9.png"),
+        ("next.png?x=1", f"{HOST}/dir/next.png?x=1"),
+        ("../up.png", f"{HOST}/up.png"),
+        ("?only=query", f"{HOST}/dir/old.png?only=query"),
+        (" /trimmed\t", f"{HOST}/trimmed"),
+    ],
+)
+def test_a_redirect_leads_where_a_browser_would_go(location: str, url: str) -> None:
+    """Hosts write raw UTF-8 and spaces into it."""
+    assert redirect_url(f"{HOST}/dir/old.png?sig=1#part", location) == url
+
+
+@given(st.text(max_size=60), st.text(alphabet=st.characters(max_codepoint=0xFF), max_size=60))
+def test_any_location_is_a_clean_url_or_refused(base_path: str, location: str) -> None:
+    """Hosts send anything; what comes out is read in one way only."""
+    guard = UrlGuard(resolve=lambda *_: [])
+    with contextlib.suppress(UrlError, ValueError):
+        url = redirect_url(browser_url(f"{HOST}/{base_path}"), location)
+        origin = guard.parse(url)
+        target = request_target(url)
+        assert target.startswith("/")
+        assert target.isascii()
+        assert not set(target) & set(" \t\r\n\x00#\\")
+        assert guard.parse(f"{origin.scheme}://{_netloc(origin.host)}:{origin.port}{target}") == origin
+
+
+@given(st.text(max_size=80))
+def test_reading_a_url_twice_changes_nothing_more(text: str) -> None:
+    """It is stored, shown and fetched in one spelling."""
+    assert browser_url(browser_url(text)) == browser_url(text)
+
+
+def _netloc(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
