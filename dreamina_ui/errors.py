@@ -373,9 +373,17 @@ class JobFailedError(DreaminaError):
 
 
 class MediaError(DreaminaError):
-    """A result file that is not the picture or video it should be."""
+    """A result file that could not be fetched, or is not the image or video it should be.
+
+    Attributes:
+        is_temporary: whether the file may still come by itself: it is late, its URL has expired, or its host is down.
+    """
 
     kind = "media"
+
+    def __init__(self, message: str, *, is_temporary: bool = False) -> None:
+        super().__init__(message)
+        self.is_temporary = is_temporary
 
 
 class UrlError(MediaError):

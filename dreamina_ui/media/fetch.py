@@ -10,20 +10,26 @@ import hashlib
 import logging
 import os
 import random
+import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import BinaryIO
 
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+
 from dreamina_ui.errors import DiskError, MediaError
-from dreamina_ui.media.download import Downloader, DownloadError, host_of
-from dreamina_ui.media.images import FORMATS, Format, ImageError, Previews, make_previews, read_size, recognise
+from dreamina_ui.media.connection import Proxy
+from dreamina_ui.media.download import HEAD_BYTES, Downloader, DownloadError
+from dreamina_ui.media.images import FORMATS, SVG, UNKNOWN, Format, ImageError, make_previews, read_size, recognise
 from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.media.store import CHUNK_BYTES, Draft, FileFacts, MediaStore, StoredFile
+from dreamina_ui.media.store import CHUNK_BYTES, TIERS, Draft, FileFacts, MediaStore, StoredFile
+from dreamina_ui.media.urls import host_of
 
 _KINDS = ("image", "video")
-_HEAD_BYTES = 64
-_BY_FILE_NAME = {f"original.{form.extension}": form for form in FORMATS}
+_TEXT_BYTES = 4096
+"""A text up to this size says that there is no file; a larger one may be a 3D model or subtitles."""
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +44,8 @@ class OutputFetcher:
         attempts: how often one `fetch` requests the file.
         total_timeout_s: how long one `fetch` may take, all attempts and pauses together.
         idle_s: how long a connection stays open for the next file; hosts close theirs after 5 seconds or more.
+        certificates: what the certificates of hosts are verified with; None for those that `requests` brings.
+        proxy: makes tunnels to the hosts; None for none.
         decoders: how many images are decoded at the same time; a PNG of 16 megapixels takes 80 MB, a WebP 260.
         pause: called with seconds between two attempts.
     """
@@ -54,8 +62,10 @@ class OutputFetcher:
         read_timeout_s: float = 30,
         total_timeout_s: float = 600,
         idle_s: float = 3.0,
+        certificates: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
         decoders: int = os.cpu_count() or 1,
-        pause: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._downloader = Downloader(
@@ -64,6 +74,8 @@ class OutputFetcher:
             connect_timeout_s=connect_timeout_s,
             read_timeout_s=read_timeout_s,
             idle_s=idle_s,
+            certificates=certificates,
+            proxy=proxy,
         )
         self._max_pixels = max_pixels
         self._attempts = attempts
@@ -76,17 +88,19 @@ class OutputFetcher:
     def fetch(self, job_id: str, index: int, kind: str, url: str) -> FileFacts:
         """Fetch one output, verify it, make its previews and store all of it, or nothing; blocks meanwhile.
 
-        An output that is already there is replaced once the new one is whole.
+        The original is stored whatever it is; `kind` of the facts says what came. An output that is already there is
+        replaced once the new one is whole.
 
         Args:
             index: which output of the job, from 0.
-            kind: `image` or `video`.
+            kind: `image` or `video`, as the service calls it.
             url: where the service put the file.
 
         Raises:
             UrlError: the URL, or one it redirects to, must not be fetched.
             DiskError: the storage refuses; nothing is said about the file.
             MediaError: no good file came in all attempts; a damaged one is set aside, see `MediaStore.find_damaged`.
+                `is_temporary` says whether the file may still come.
             ValueError: a `job_id`, `index` or `kind` that cannot be.
         """
         if kind not in _KINDS:
@@ -95,28 +109,20 @@ class OutputFetcher:
         self._downloader.check(url)
         started_s = time.monotonic()
         deadline_s = started_s + self._total_timeout_s
-        reason, attempt = "", 0
-        while attempt < self._attempts:
-            attempt += 1
-            try:
-                facts = self._fetch_once(job_id, index, kind, url, deadline_s)
-            except (DownloadError, ImageError) as exc:
-                reason = str(exc)
-                retry_after_s = exc.retry_after_s if isinstance(exc, DownloadError) else 0
-                pause_s = max(retry_after_s, 2 ** (attempt - 1) * random.SystemRandom().uniform(0.5, 1.5))
-            else:
-                took = f"{facts.size_bytes} bytes in {(time.monotonic() - started_s) * 1000:.0f} ms"
-                log.debug("job %s output %d from %s: %s", job_id[:8], index, host_of(url), took)
-                return facts
-            if attempt == self._attempts or time.monotonic() + pause_s > deadline_s:
-                break
-            self._pause(pause_s)
-        damaged = self._store.find_damaged(job_id, index)
-        aside = f" The last file that came is set aside as {damaged.name}." if damaged else ""
-        raise MediaError(
-            f"Output {index} of job {job_id[:8]} could not be stored. {host_of(url)} was asked {attempt} times; at "
-            f"last {reason}.{aside} 'Fetch again' retries and costs nothing."
+        attempts = Retrying(
+            stop=stop_after_attempt(self._attempts) | stop_before_delay(self._total_timeout_s),
+            wait=_pause_s,
+            retry=retry_if_exception_type((DownloadError, ImageError)),
+            sleep=self._pause,
+            reraise=True,
         )
+        try:
+            facts: FileFacts = attempts(self._fetch_once, job_id, index, kind, url, deadline_s)
+        except (DownloadError, ImageError) as exc:
+            raise self._media_error(exc, job_id, index, url, attempts.statistics["attempt_number"]) from exc
+        took = f"{facts.size_bytes} bytes in {(time.monotonic() - started_s) * 1000:.0f} ms"
+        log.debug("job %s output %d from %s: %s", job_id[:8], index, host_of(url), took)
+        return facts
 
     def stored_facts(self, job_id: str, index: int) -> FileFacts | None:
         """Read the facts of an output back from the store; None if it is not there whole.
@@ -125,13 +131,13 @@ class OutputFetcher:
             DiskError: it cannot be read.
         """
         original = self._store.find(job_id, index, "original")
-        form = _BY_FILE_NAME.get(original.name) if original else None
-        if original is None or form is None:
+        if original is None:
             return None
-        if form.kind == "image" and not all(self._store.find(job_id, index, tier) for tier in ("preview", "thumbnail")):
+        previews = [tier for tier in TIERS[1:] if self._store.find(job_id, index, tier)]
+        if len(previews) == 1:  # somebody removed the other one
             return None
         try:
-            return _read_facts(original, form)
+            return _read_facts(original, bool(previews))
         except ImageError:
             return None
         except OSError as exc:
@@ -140,66 +146,113 @@ class OutputFetcher:
                 f"Cannot read output {index} of job {job_id[:8]}: {reason}. Fix permissions, then retry."
             ) from exc
 
+    def _media_error(self, exc: Exception, job_id: str, index: int, url: str, attempts: int) -> MediaError:
+        damaged = self._store.find_damaged(job_id, index)
+        aside = f" The last file that came is set aside as {damaged.name}." if damaged else ""
+        times = "once" if attempts == 1 else f"{attempts} times"
+        return MediaError(
+            f"Output {index} of job {job_id[:8]} could not be stored. {host_of(url)} was asked {times}; at "
+            f"last {exc}.{aside} 'Fetch again' retries and costs nothing.",
+            is_temporary=isinstance(exc, DownloadError) and exc.is_temporary,
+        )
+
     def _fetch_once(self, job_id: str, index: int, kind: str, url: str, deadline_s: float) -> FileFacts:
         with self._store.draft(job_id, index) as draft:
             try:
                 size_bytes, sha256 = self._downloader.fetch(url, draft.file, deadline_s)
-                form = _recognise_as(kind, _head(draft.file))
-                previews = self._sync_with_previews(draft, form)
+                form = _identify(draft.file, kind, size_bytes)
+                facts, previews = self._sync_with_previews(draft, form)
             except (DownloadError, ImageError):
-                damaged = recognise(_head(draft.file))
-                draft.set_aside(damaged.extension if damaged else "bin")
+                damaged = recognise(_head(draft.file)) or UNKNOWN
+                draft.set_aside(damaged.extension)
                 raise
-            tiers = {"preview": previews.preview, "thumbnail": previews.thumbnail} if previews else {}
-            draft.store(form.extension, tiers)
-        size = (previews.width, previews.height) if previews else (None, None)
-        return _facts(form, size, size_bytes, sha256)
+            draft.store(form.extension, previews)
+        return replace(facts, size_bytes=size_bytes, sha256=sha256)
 
-    def _sync_with_previews(self, draft: Draft, form: Format) -> Previews | None:
+    def _sync_with_previews(self, draft: Draft, form: Format) -> tuple[FileFacts, dict[str, bytes]]:
+        """The facts of a file, size and digest aside, and its previews, if any can be made."""
         if form.kind != "image":
             draft.sync()
-            return None
+            return _facts(form), {}
         draft.file.flush()
         decoding = self._decoders.submit(make_previews, draft.file, form, self._max_pixels)
         try:
             draft.sync()  # meanwhile: it waits for the disk alone
         finally:
             wait([decoding])
-        return decoding.result()
+        try:
+            previews = decoding.result()
+        except ImageError as exc:
+            if exc.is_damage and form.is_common:
+                raise
+            log.info("No preview was made: %s", exc)
+            return replace(_facts(form, exc.size), kind="file"), {}
+        tiers = {"preview": previews.preview, "thumbnail": previews.thumbnail}
+        return _facts(form, (previews.width, previews.height)), tiers
 
 
-def _read_facts(original: StoredFile, form: Format) -> FileFacts:
+def _pause_s(state: RetryCallState) -> float:
+    """Seconds until the next attempt: growing and spread, or as long as the host asks for."""
+    exc = state.outcome.exception() if state.outcome else None
+    retry_after_s = exc.retry_after_s if isinstance(exc, DownloadError) else 0.0
+    spread: float = random.SystemRandom().uniform(0.5, 1.5)
+    return max(retry_after_s, 2.0 ** (state.attempt_number - 1) * spread)
+
+
+def _read_facts(original: StoredFile, has_previews: bool) -> FileFacts:
     digest, size_bytes = hashlib.sha256(), 0
+    extension = original.name.rpartition(".")[2]
     with original.open() as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             size_bytes += len(chunk)
-        size = read_size(file, form) if form.kind == "image" else (None, None)
-    return _facts(form, size, size_bytes, digest.hexdigest())
+        form = recognise(_head(file)) or next((form for form in FORMATS if form.extension == extension), UNKNOWN)
+        facts = _facts(form)
+        if form.kind == "image" and has_previews:
+            facts = _facts(form, read_size(file, form))
+        elif form.kind == "image":
+            facts = replace(facts, kind="file")
+    return replace(facts, size_bytes=size_bytes, sha256=digest.hexdigest())
 
 
-def _facts(form: Format, size: tuple[int, int] | tuple[None, None], size_bytes: int, sha256: str) -> FileFacts:
+def _facts(form: Format, size: tuple[int, int] | None = None) -> FileFacts:
     return FileFacts(
         kind=form.kind,
         file_name=f"original.{form.extension}",
         media_type=form.media_type,
         format=form.name,
-        width=size[0],
-        height=size[1],
-        size_bytes=size_bytes,
-        sha256=sha256,
+        width=size[0] if size else None,
+        height=size[1] if size else None,
+        size_bytes=0,
+        sha256="",
     )
 
 
 def _head(file: BinaryIO) -> bytes:
     file.seek(0)
-    return file.read(_HEAD_BYTES)
+    return file.read(HEAD_BYTES)
 
 
-def _recognise_as(kind: str, head: bytes) -> Format:
-    form = recognise(head)
-    if form is None or form.kind != kind:
-        wanted = "an image" if kind == "image" else "a video"
-        came = "a web page" if head.lstrip().startswith(b"<") else form.name if form else "something unknown"
-        raise ImageError(f"{came} came instead of {wanted}")
-    return form
+def _identify(file: BinaryIO, kind: str, size_bytes: int) -> Format:
+    """What the file is; an ImageError if it is the text or page of a host that has no file."""
+    form = recognise(_head(file))
+    if form:
+        return form
+    file.seek(0)
+    beginning = file.read(_TEXT_BYTES)
+    wanted = "an image" if kind == "image" else "a video"
+    if beginning.lstrip().startswith(b"<"):
+        if b"<svg" in beginning:
+            return SVG
+        raise ImageError(f"a web page came instead of {wanted}")
+    if size_bytes <= _TEXT_BYTES and _is_text(beginning):
+        raise ImageError(f"a short text came instead of {wanted}")
+    return UNKNOWN
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)

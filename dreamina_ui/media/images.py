@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dreamina_ui.media.png import PngError, essential_png
+
 PREVIEW_PX = 1280
 THUMBNAIL_PX = 400
 # Method 2 takes half the time of the default 4, for files 3 % larger (benchmarks/README.md).
@@ -30,12 +32,18 @@ _BLOCK_BYTES_WITH_DEADLINE = 256
 
 
 class Format(NamedTuple):
-    """A format that is stored, such as `("PNG", "image", "png", "image/png")`."""
+    """A format of stored files, such as `("PNG", "image", "png", "image/png")`.
+
+    Attributes:
+        kind: `image` where previews can be made, `video`, or `file` for all else.
+        is_common: whether browsers show it and the service takes it as an input.
+    """
 
     name: str
     kind: str
     extension: str
     media_type: str
+    is_common: bool = True
 
 
 FORMATS = (
@@ -48,12 +56,65 @@ FORMATS = (
     Format("MOV", "video", "mov", "video/quicktime"),
     Format("WEBM", "video", "webm", "video/webm"),
     Format("MKV", "video", "mkv", "video/x-matroska"),
+    Format("TIFF", "image", "tif", "image/tiff", is_common=False),
+    Format("BMP", "image", "bmp", "image/bmp", is_common=False),
+    Format("PSD", "image", "psd", "image/vnd.adobe.photoshop", is_common=False),
+    Format("HEIC", "file", "heic", "image/heic", is_common=False),
+    Format("JXL", "file", "jxl", "image/jxl", is_common=False),
+    Format("SVG", "file", "svg", "image/svg+xml", is_common=False),
+    Format("EXR", "file", "exr", "image/x-exr", is_common=False),
+    Format("AVI", "file", "avi", "video/x-msvideo", is_common=False),
+    Format("WAV", "file", "wav", "audio/wav", is_common=False),
+    Format("MP3", "file", "mp3", "audio/mpeg", is_common=False),
+    Format("FLAC", "file", "flac", "audio/flac", is_common=False),
+    Format("OGG", "file", "ogg", "audio/ogg", is_common=False),
+    Format("GLB", "file", "glb", "model/gltf-binary", is_common=False),
+    Format("PDF", "file", "pdf", "application/pdf", is_common=False),
+    Format("ZIP", "file", "zip", "application/zip", is_common=False),
+    Format("GZIP", "file", "gz", "application/gzip", is_common=False),
 )
 _BY_NAME = {form.name: form for form in FORMATS}
+SVG = _BY_NAME["SVG"]
+UNKNOWN = Format("BIN", "file", "bin", "application/octet-stream", is_common=False)
+"""What is stored though nobody knows what it is."""
+
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"8BPS": "PSD",
+    b"\xff\x0a": "JXL",
+    b"\0\0\0\x0cJXL ": "JXL",
+    b"\x76\x2f\x31\x01": "EXR",
+    b"ID3": "MP3",
+    b"\xff\xfb": "MP3",
+    b"fLaC": "FLAC",
+    b"OggS": "OGG",
+    b"glTF": "GLB",
+    b"%PDF-": "PDF",
+    b"PK\x03\x04": "ZIP",
+    b"\x1f\x8b\x08": "GZIP",
+}
+_RIFF = {b"WEBP": "WEBP", b"WAVE": "WAV", b"AVI ": "AVI"}
 
 
 class ImageError(Exception):
-    """The file is not the good image it should be."""
+    """No preview can be made of this file.
+
+    Attributes:
+        is_damage: whether the file is not the good image it should be; else it is too much for us.
+        size: width and height in pixels, if known.
+    """
+
+    def __init__(self, reason: str, *, is_damage: bool = True, size: tuple[int, int] | None = None) -> None:
+        super().__init__(reason)
+        self.is_damage = is_damage
+        self.size = size
 
 
 class Previews(NamedTuple):
@@ -90,15 +151,14 @@ def make_previews(file: BinaryIO, form: Format, max_pixels: int, deadline_s: flo
     has_deadline = deadline_s < math.inf
     reader = cast(BinaryIO, _DeadlineReader(file, deadline_s)) if has_deadline else file
     with _image_errors():
+        if form.name == "PNG":
+            reader = essential_png(reader)
         reader.seek(0)
         with Image.open(reader, formats=(form.name,)) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise ImageError(f"the image has {width} x {height} pixels, too many to open")
-            if form.name == "PNG":
-                image.verify()  # Decoding skips the checksums.
-        reader.seek(0)
-        with Image.open(reader, formats=(form.name,)) as image:
+                reason = f"the image has {width} x {height} pixels, too many to open"
+                raise ImageError(reason, is_damage=False, size=(width, height))
             image.decodermaxblock = _BLOCK_BYTES_WITH_DEADLINE if has_deadline else _BLOCK_BYTES
             return Previews(width, height, *_scale_down(image))
 
@@ -114,7 +174,7 @@ class _DeadlineReader:
 
     def read(self, size: int = -1, /) -> bytes:
         if time.monotonic() > self._deadline_s:
-            raise ImageError("the image takes too long to open")
+            raise ImageError("the image takes too long to open", is_damage=False)
         return self._file.read(size)
 
 
@@ -144,24 +204,27 @@ def _scale_down(image: Image.Image) -> tuple[bytes, bytes]:
 
 
 def recognise(head: bytes) -> Format | None:
-    """Recognise a file by its first 64 bytes; what a server calls it proves nothing."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _BY_NAME["PNG"]
-    if head.startswith(b"\xff\xd8\xff"):
-        return _BY_NAME["JPEG"]
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return _BY_NAME["GIF"]
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return _BY_NAME["WEBP"]
+    """Recognize a file by its first 64 bytes; what a server calls it proves nothing."""
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return _BY_NAME[name]
+    if head.startswith(b"RIFF") and (name := _RIFF.get(head[8:12], "")):
+        return _BY_NAME[name]
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return _BY_NAME["WEBM" if b"webm" in head else "MKV"]
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return _BY_NAME["BMP"]
     if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in (b"avif", b"avis", b"mif1", b"msf1"):
-            return _BY_NAME["AVIF"]
-        if not brand.startswith((b"hei", b"hev")):
-            return _BY_NAME["MOV" if brand == b"qt  " else "MP4"]
+        return _BY_NAME[_format_of_brands(head[8:12], head[16 : int.from_bytes(head[:4], "big")])]
     return None
+
+
+def _format_of_brands(major: bytes, others: bytes) -> str:
+    if major in (b"avif", b"avis") or (major in (b"mif1", b"msf1") and b"avi" in others):
+        return "AVIF"
+    if major in (b"mif1", b"msf1") or major.startswith((b"hei", b"hev")):
+        return "HEIC"
+    return "MOV" if major == b"qt  " else "MP4"
 
 
 @contextlib.contextmanager
@@ -170,6 +233,10 @@ def _image_errors() -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except PngError as exc:
+        raise ImageError(f"the image was damaged ({exc})", is_damage=exc.is_damage) from exc
+    except (MemoryError, Image.DecompressionBombError) as exc:
+        raise ImageError("the image needs too much memory to open", is_damage=False) from exc
     except Exception as exc:
         # Pillow, too, raises OSError for bad images, but only the system's own have a number. EINVAL is the one that
         # a bad image can cause: a length in it makes Pillow seek to before the beginning.

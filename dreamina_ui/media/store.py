@@ -20,11 +20,11 @@ class FileFacts:
     """What is known about one original.
 
     Attributes:
-        kind: `image` or `video`.
+        kind: `image` if it has previews, `video`, or `file` for all else; this is what came, whatever was expected.
         file_name: its stored name, such as `original.png`.
         media_type: such as `image/png`.
         format: such as `PNG`.
-        width, height: of the stored image in pixels, before any EXIF orientation; None for a video.
+        width, height: of the stored image in pixels, before any EXIF orientation; None if unknown.
         size_bytes, sha256: of the file, byte for byte.
     """
 

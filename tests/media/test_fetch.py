@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import io
 import logging
@@ -29,11 +30,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFile
 
+from dreamina_ui import __version__
 from dreamina_ui.errors import DiskError, MediaError, UrlError
 from dreamina_ui.media.download import Downloader, DownloadError
 from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.folder_store import FolderStore
-from dreamina_ui.media.ssrf_guard import UrlGuard
+from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
 from tests.support.file_server import FileServer, HostResponse
 
 JOB = "0123456789abcdef0123456789abcdef"
@@ -278,9 +280,8 @@ BAD_RESPONSES = {
     "half a WebP": HostResponse(encode(draw(), "WEBP")[:-500]),
     "half a GIF": HostResponse(encode(draw(), "GIF")[:-500]),
     "half an AVIF": HostResponse(encode(draw(), "AVIF")[:-500]),
-    "a video": HostResponse(MP4),
-    "too many pixels": HostResponse(encode(Image.new("1", (1001, 1000)))),
-    "compressed": HostResponse(zlib.compress(PNG), headers={"Content-Encoding": "deflate"}),
+    "compressed, and cut": HostResponse(zlib.compress(PNG)[:-9], headers={"Content-Encoding": "deflate"}),
+    "compressed in an odd way": HostResponse(b"\x8b\x01" + PNG, headers={"Content-Encoding": "br"}),
     "gone": HostResponse(status=404),
     "refused": HostResponse(status=403),
     "fault": HostResponse(status=500),
@@ -350,7 +351,7 @@ def test_a_damaged_file_is_kept_aside_as_it_came(
 
 
 @pytest.mark.parametrize(
-    ("response", "words"),
+    ("answer", "words"),
     [
         (BAD_RESPONSES["gone"], "gone"),
         (BAD_RESPONSES["refused"], "refused"),
@@ -361,11 +362,11 @@ def test_a_damaged_file_is_kept_aside_as_it_came(
     ],
 )
 def test_the_message_says_what_was_wrong(
-    server: FileServer, make_fetcher: Callable[..., OutputFetcher], response: HostResponse, words: str
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], answer: HostResponse, words: str
 ) -> None:
     """A file that is gone and a file that was cut off call for different steps."""
     with pytest.raises(MediaError, match=words):
-        make_fetcher(max_bytes=200_000).fetch(JOB, 0, "image", server.script("/a", response))
+        make_fetcher(max_bytes=200_000).fetch(JOB, 0, "image", server.script("/a", answer))
 
 
 def test_pauses_grow_and_a_host_that_names_a_time_is_heeded(
@@ -476,7 +477,7 @@ def test_a_foreign_host_cannot_redirect_into_the_exempt_origin(server: FileServe
         hop = stranger.script("/hop", HostResponse(status=302, headers={"Location": inner}))
 
         class BothPass(UrlGuard):
-            def vetted(self, scheme: str, host: str, port: int) -> list[str]:
+            def resolve_checked(self, origin: Origin) -> list[str]:
                 return ["127.0.0.1"]
 
         fetcher = OutputFetcher(store, BothPass(exempt_origin=server.origin), attempts=1)
@@ -522,12 +523,117 @@ def test_a_video_is_stored_unopened(
     assert store.path(JOB, 0, "preview") is None
 
 
-@pytest.mark.parametrize("body", [PNG, b"<html>", b"", b"\x00\x00\x00\x18ftypheic" + bytes(99)])
-def test_what_is_no_video_is_not_stored_as_one(server: FileServer, fetcher: OutputFetcher, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"<html>", b"", b"not found", b'{"error": "gone"}'])
+def test_a_page_or_a_short_text_is_not_stored_as_a_video(
+    server: FileServer, fetcher: OutputFetcher, body: bytes
+) -> None:
     """A web page in the player helps nobody."""
     with pytest.raises(MediaError):
         fetcher.fetch(JOB, 0, "video", server.script("/a", HostResponse(body)))
     assert fetcher.stored_facts(JOB, 0) is None
+
+
+OTHER_FILES = {
+    "TIFF": (encode(draw(), "TIFF"), "image", "original.tif", "image/tiff"),
+    "BMP": (encode(draw(), "BMP"), "image", "original.bmp", "image/bmp"),
+    "a TIFF that Pillow cannot open": (b"II*\0" + bytes(99), "file", "original.tif", "image/tiff"),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "file", "original.heic", "image/heic"),
+    "SVG": (b'<?xml version="1.0"?>\n<!-- drawn --><svg/>', "file", "original.svg", "image/svg+xml"),
+    "a sound": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(99), "file", "original.wav", "audio/wav"),
+    "an unknown type": (b"\x01\x02what is this?\xff", "file", "original.bin", "application/octet-stream"),
+    "a long text": (b"v 0.1 0.2 0.3\n" * 1000, "file", "original.bin", "application/octet-stream"),
+    "a video": (MP4, "video", "original.mp4", "video/mp4"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_FILES)
+@pytest.mark.parametrize("expected", ["image", "video"])
+def test_the_original_is_stored_whatever_it_is(
+    server: FileServer, store: FolderStore, fetcher: OutputFetcher, name: str, expected: str
+) -> None:
+    """It was paid for; that we cannot show it is no reason to throw it away."""
+    body, kind, file_name, media_type = OTHER_FILES[name]
+    facts = fetcher.fetch(JOB, 0, expected, server.script("/a", HostResponse(body)))
+    assert (facts.kind, facts.file_name, facts.media_type) == (kind, file_name, media_type)
+    original = store.find(JOB, 0, "original")
+    assert original
+    assert b"".join(original.read()) == body
+    assert bool(store.find(JOB, 0, "thumbnail")) == (kind == "image")
+    assert fetcher.stored_facts(JOB, 0) == facts
+
+
+def test_an_image_too_large_to_open_is_stored_without_previews(
+    server: FileServer, store: FolderStore, make_fetcher: Callable[..., OutputFetcher]
+) -> None:
+    """Opening it would take the memory of everything else here."""
+    body = encode(Image.new("1", (1001, 1000)))
+    fetcher = make_fetcher(max_pixels=1_000_000)
+    facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body)))
+    assert (facts.kind, facts.format, facts.width, facts.height) == ("file", "PNG", 1001, 1000)
+    assert store.find(JOB, 0, "original")
+    assert store.find(JOB, 0, "preview") is None
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("", PNG),
+        ("identity", PNG),
+        ("aws-chunked", PNG),
+        ("aws-chunked, identity", PNG),
+        ("gzip", PNG),
+        ("deflate", PNG),
+        ("br", PNG),
+        ("none of them", PNG),
+        ("gzip", gzip.compress(PNG)),
+        ("x-gzip", gzip.compress(PNG)),
+        ("GZIP, aws-chunked", gzip.compress(PNG)),
+        ("deflate", zlib.compress(PNG)),
+        ("deflate", zlib.compress(PNG)[2:-4]),
+    ],
+    ids=repr,
+)
+def test_an_encoding_counts_only_if_the_bytes_agree(
+    server: FileServer, store: FolderStore, fetcher: OutputFetcher, encoding: str, body: bytes
+) -> None:
+    """Hosts send this header over untouched bytes, and the file is good."""
+    url = server.script("/a", HostResponse(body, headers={"Content-Encoding": encoding}))
+    facts = fetcher.fetch(JOB, 0, "image", url)
+    original = store.find(JOB, 0, "original")
+    assert original
+    assert b"".join(original.read()) == PNG
+    assert (facts.size_bytes, facts.sha256) == (len(PNG), hashlib.sha256(PNG).hexdigest())
+
+
+def test_a_packed_file_that_would_grow_too_large_is_refused(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher]
+) -> None:
+    """A thousand bytes can become a million."""
+    body = gzip.compress(PNG + bytes(10_000_000))
+    with pytest.raises(MediaError, match="larger than 200000 bytes") as caught:
+        make_fetcher(max_bytes=200_000).fetch(
+            JOB, 0, "image", server.script("/a", HostResponse(body, headers={"Content-Encoding": "gzip"}))
+        )
+    assert not caught.value.is_temporary
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 429, 500, 502, 503])
+def test_a_file_that_may_still_come_is_a_temporary_error(
+    server: FileServer, fetcher: OutputFetcher, status: int
+) -> None:
+    """Files are late, and URLs expire: the job is worth more attempts, with fresh URLs."""
+    with pytest.raises(MediaError) as caught:
+        fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(status=status)))
+    assert caught.value.is_temporary
+
+
+def test_damage_and_a_forbidden_url_are_final(server: FileServer, fetcher: OutputFetcher) -> None:
+    """Asking for them for minutes would change nothing."""
+    for url in (server.script("/a", HostResponse(PNG[:100])), "https://10.0.0.1/a"):
+        with pytest.raises(MediaError) as caught:
+            fetcher.fetch(JOB, 0, "image", url)
+        assert not caught.value.is_temporary
 
 
 def test_fetching_again_replaces_the_output_by_a_whole_one_only(server: FileServer, fetcher: OutputFetcher) -> None:
@@ -738,3 +844,47 @@ def test_log_lines_hold_no_query_and_no_full_id(
     assert JOB[:8] in text
     assert JOB not in text
     assert "s3cret" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/a%7Eb%2D.png?sig=%7E%2D", "/a%7Eb%2D.png?sig=%7E%2D"),
+        ("/%e7%8b%90.png", "/%e7%8b%90.png"),
+        ("/a/../b//c.png?x=../y", "/a/../b//c.png?x=../y"),
+        ("/a b.png\n", "/a%20b.png"),
+        ("/狐.png", "/%E7%8B%90.png"),
+    ],
+)
+def test_a_url_is_sent_byte_for_byte_as_given(server: FileServer, fetcher: OutputFetcher, path: str, sent: str) -> None:
+    """A host that signs its URLs refuses every other spelling; what a browser would encode is encoded."""
+    server.script(sent.partition("?")[0], HostResponse(PNG))
+    fetcher.fetch(JOB, 0, "image", server.origin + path)
+    hop = server.script("/hop", HostResponse(status=302, headers={"Location": sent}))
+    fetcher.fetch(JOB, 1, "image", hop)
+    assert [requested for requested, _ in server.requests] == [sent, "/hop", sent]
+
+
+def test_a_redirect_in_raw_utf8_is_followed(server: FileServer, fetcher: OutputFetcher) -> None:
+    """Hosts write the name of a file as it is."""
+    server.script("/%E7%8B%90%20x.png", HostResponse(PNG))
+    hop = server.script("/hop", HostResponse(status=302, headers={"Location": "/狐 x.png".encode().decode("latin-1")}))
+    assert fetcher.fetch(JOB, 0, "image", hop).format == "PNG"
+
+
+def test_requests_name_our_own_user_agent(server: FileServer, fetcher: OutputFetcher) -> None:
+    """Some hosts refuse the one of a Python library."""
+    fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
+    assert server.requests[0][1]["User-Agent"] == f"dreamina-ui/{__version__}"
+
+
+def test_a_connection_that_the_host_closed_costs_no_attempt(
+    server: FileServer, fetcher: OutputFetcher, pauses: list[float]
+) -> None:
+    """Between two files a host may close an idle connection at any moment."""
+    url = server.script("/a", HostResponse(PNG, keeps_alive=True))
+    fetcher.fetch(JOB, 0, "image", url)
+    server.close_connections()
+    fetcher.fetch(JOB, 1, "image", url)
+    assert pauses == []
+    assert len(set(server.connections)) == 2

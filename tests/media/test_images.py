@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from dreamina_ui.media.images import FORMATS, ImageError, Previews, make_previews
+from tests.media.odd_pngs import DAMAGED_PNGS, SOUND_PNGS, png_with
 from tests.support.png_chunks import SIGNATURE, png_chunk, png_chunks
 
 PNG = next(form for form in FORMATS if form.name == "PNG")
@@ -75,3 +76,35 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 def test_damaged_data_is_detected(damage: Callable[[bytes], bytes]) -> None:
     """A file whose chunks have good checksums may still hold half an image."""
     assert seen(encode(noise(), damage)) is None
+
+
+@pytest.mark.parametrize("name", SOUND_PNGS)
+def test_what_does_not_concern_the_pixels_spoils_no_png(name: str) -> None:
+    """Browsers show these files; a text with a wrong checksum must not cost a paid image."""
+    previews = seen(SOUND_PNGS[name])
+    assert previews
+    assert previews == seen(png_with())
+
+
+@pytest.mark.parametrize("name", DAMAGED_PNGS)
+def test_damage_in_the_pixels_stays_damage(name: str) -> None:
+    """Half an image shown as a whole one is a lie."""
+    assert seen(DAMAGED_PNGS[name]) is None
+
+
+def test_a_png_of_a_million_chunks_is_not_walked_to_its_end() -> None:
+    """A few megabytes would hold a decoder for a minute; nothing is wrong with the file otherwise."""
+    png = png_with(png_chunk(b"tEXt", b"") * 260_000)
+    with pytest.raises(ImageError, match="chunks") as caught:
+        make_previews(io.BytesIO(png), PNG, 1_000_000)
+    assert not caught.value.is_damage
+
+
+def test_orientation_and_colors_of_a_png_still_count() -> None:
+    """Only what is broken is left out."""
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    previews = seen(png_with(png_chunk(b"eXIf", tags.tobytes()[6:])))
+    assert previews
+    with Image.open(io.BytesIO(previews.preview)) as preview:
+        assert preview.size == (48, 64)
