@@ -1,4 +1,4 @@
-"""What the owner sets is read once, and what is impossible is told by name, without the token."""
+"""Settings are read once, and an impossible one is reported by name, without the token."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_settings_do_not_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "stored"),
     [
         ("https://api.example/", "https://api.example"),
         ("https://api.example:8443/v0//", "https://api.example:8443/v0"),
@@ -120,10 +120,12 @@ def test_settings_do_not_change() -> None:
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_a_good_base_url_is_kept_without_its_last_slash(monkeypatch: pytest.MonkeyPatch, given: str, kept: str) -> None:
+def test_a_good_base_url_is_used_without_its_last_slash(
+    monkeypatch: pytest.MonkeyPatch, given: str, stored: str
+) -> None:
     """The ledger names an API by it: one API, one name."""
     monkeypatch.setenv("RUNCOMFY_API_BASE_URL", given)
-    assert read_settings().api_base_url == kept
+    assert read_settings().api_base_url == stored
 
 
 @pytest.mark.parametrize(
@@ -144,15 +146,15 @@ def test_a_base_url_that_would_show_the_token_is_refused(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("host", "here"),
+    ("host", "is_local"),
     [
         ("localhost", True), ("LOCALHOST", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True),
         ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.example", False), ("", False),
     ],
 )  # fmt: skip
-def test_this_machine_is_told_from_others(host: str, here: bool) -> None:
+def test_this_machine_is_distinguished_from_others(host: str, is_local: bool) -> None:
     """Only traffic that never leaves the machine may go without TLS."""
-    assert is_loopback(host) is here
+    assert is_loopback(host) is is_local
 
 
 # --- the rest
@@ -175,13 +177,13 @@ def test_hosts_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DREAMINA_LOG_LEVEL", "LOUD"),
     ],
 )
-def test_an_impossible_setting_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_impossible_setting_is_reported_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """The owner knows the variable, not our attribute."""
     monkeypatch.setenv(name, value)
     assert refusal().startswith(f"{name}: ")
 
 
-def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody wants to start a program five times to find five slips."""
     monkeypatch.setenv("DREAMINA_SANDBOX_QUEUE_S", "-1")
     monkeypatch.setenv("DREAMINA_LOG_LEVEL", "LOUD")
@@ -262,7 +264,7 @@ def test_owners_are_a_list_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_programs_that_we_start_inherit_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tunnel of a share link is somebody else's program."""
     secret = [field for field in Settings.model_fields.values() if "SecretStr" in str(field.annotation)]
-    assert {each.validation_alias for each in secret if isinstance(each.validation_alias, str)} < set(SECRET_VARIABLES)
+    assert {item.validation_alias for item in secret if isinstance(item.validation_alias, str)} < set(SECRET_VARIABLES)
     for name in SECRET_VARIABLES:
         monkeypatch.setenv(name, "MARKED-secret")
     monkeypatch.setenv("dreamina_auth", "MARKED-secret")

@@ -116,7 +116,7 @@ def test_a_read_only_folder_is_found_before_the_submit(harness: Harness, service
 
 
 def test_a_media_folder_that_becomes_read_only_costs_no_picture(harness: Harness, service: ScriptedApi) -> None:
-    """The job waits for somebody to mend it."""
+    """The job waits until somebody repairs it."""
     harness.start()
     job = running_job(harness, service)
     with read_only(harness.folder / "media"):
@@ -151,7 +151,7 @@ def test_a_press_that_never_came_to_a_row_leaves_no_folder(harness: Harness) -> 
 
 
 def test_a_full_disk_under_the_ledger_costs_no_job(disk: SmallDisk, quick: Harness, service: ScriptedApi) -> None:
-    """The request goes on at the service; its row follows once there is room."""
+    """The request continues at the service; its row follows once there is space."""
     job = running_job(quick, service)
     disk.leave_free(0)
     asked = service.count_calls("result")
@@ -179,7 +179,7 @@ def test_a_lock_in_the_middle_of_a_run_costs_no_job(quick: Harness, service: Scr
     ]  # fmt: skip
 
 
-def test_a_lock_while_pictures_are_kept_costs_none(quick: Harness, service: ScriptedApi) -> None:
+def test_a_lock_while_pictures_are_stored_loses_none(quick: Harness, service: ScriptedApi) -> None:
     """Between a file and its row there may be a lock of any length."""
     job = running_job(quick, service)
     service.result(ScriptedResponse(503))
@@ -229,7 +229,7 @@ def test_a_start_on_a_locked_ledger_says_so_and_can_be_repeated(quick: Harness, 
 
 
 def test_a_ledger_that_was_removed_stops_a_press_before_the_submit(harness: Harness, service: ScriptedApi) -> None:
-    """SQLite goes on writing into a deleted file: the row would be gone with the program, the request would be paid."""
+    """SQLite keeps writing to a deleted file: the row would be gone with the program, the request would be paid."""
     harness.start()
     job = running_job(harness, service)
     aside = harness.folder.rename(harness.folder.with_name("aside"))
@@ -271,8 +271,8 @@ def test_a_ledger_cut_off_is_refused_and_left_as_it_is(
         LedgerError, match=r"cut/ledger\.sqlite3 is damaged: .* move all files ledger\.sqlite3\* elsewhere"
     ):
         Ledger(ledger)
-    found = _contents(cut)
-    assert {name: found.get(name) for name in before} == before
+    result = _contents(cut)
+    assert {name: result.get(name) for name in before} == before
 
 
 def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -17,21 +17,21 @@ FAR_S = 3600.0
 
 
 class Watched:
-    """A schedule that tells which job it looks at; the test ends each look."""
+    """A schedule that reports which job it polls; the test ends each poll."""
 
     def __init__(self, throttle: Throttle | None = None) -> None:
-        self.looks: SimpleQueue[str] = SimpleQueue()
-        self.schedule = Schedule(self.looks.put, throttle)
+        self.polls: SimpleQueue[str] = SimpleQueue()
+        self.schedule = Schedule(self.polls.put, throttle)
 
     def next(self) -> str:
-        return self.looks.get(timeout=5.0)
+        return self.polls.get(timeout=5.0)
 
     def nothing_is_due(self) -> bool:
         """Whether a fresh job is the very next to be looked at: what was due before it would come first."""
         self.schedule.put("probe", 0.0)
-        found = self.next()
+        result = self.next()
         self.schedule.finish("probe", None)
-        return found == "probe"
+        return result == "probe"
 
 
 class CountedThrottle(Throttle):
@@ -52,7 +52,7 @@ def watched() -> Iterator[Watched]:
     made.schedule.stop()
 
 
-def test_a_job_is_looked_at_when_its_time_has_come(watched: Watched) -> None:
+def test_a_job_is_polled_when_it_is_due(watched: Watched) -> None:
     """Whatever order they are put in, the next one is the one that is due."""
     for job_id, pause_s in (("late", 0.02), ("far", FAR_S), ("now", 0.0), ("soon", 0.004)):
         watched.schedule.put(job_id, pause_s)
@@ -60,8 +60,8 @@ def test_a_job_is_looked_at_when_its_time_has_come(watched: Watched) -> None:
     assert watched.nothing_is_due()
 
 
-def test_what_an_answer_leads_to_takes_no_status_call_from_others() -> None:
-    """Where ten calls a second are allowed, saving a picture must not cost another visitor a look."""
+def test_a_step_after_a_response_takes_no_status_call_from_others() -> None:
+    """Where ten calls a second are allowed, saving a picture must not cost another visitor a poll."""
     throttle = CountedThrottle()
     watched = Watched(throttle)
     watched.schedule.start()
@@ -75,7 +75,7 @@ def test_what_an_answer_leads_to_takes_no_status_call_from_others() -> None:
     assert counts == [1, 1, 2]
 
 
-def test_what_was_put_before_the_start_is_looked_at() -> None:
+def test_what_was_put_before_the_start_is_polled() -> None:
     """A restart puts its unfinished jobs first and starts then."""
     watched = Watched()
     watched.schedule.put("j", 0.0)
@@ -84,7 +84,7 @@ def test_what_was_put_before_the_start_is_looked_at() -> None:
     watched.schedule.stop()
 
 
-def test_the_next_look_comes_after_the_pause_that_was_asked_for(watched: Watched) -> None:
+def test_the_next_poll_comes_after_the_requested_pause(watched: Watched) -> None:
     """A job is followed until it needs no more looks."""
     watched.schedule.put("j", 0.0)
     for _ in range(3):
@@ -95,7 +95,7 @@ def test_the_next_look_comes_after_the_pause_that_was_asked_for(watched: Watched
     assert watched.nothing_is_due()
 
 
-def test_a_sooner_look_replaces_a_later_one(watched: Watched) -> None:
+def test_a_sooner_poll_replaces_a_later_one(watched: Watched) -> None:
     """After a press of Cancel nobody waits for the look that was planned."""
     watched.schedule.put("j", FAR_S)
     watched.schedule.put("j", 0.0)
@@ -104,7 +104,7 @@ def test_a_sooner_look_replaces_a_later_one(watched: Watched) -> None:
     assert watched.nothing_is_due()
 
 
-def test_a_replaced_look_does_not_come_after_all(watched: Watched) -> None:
+def test_a_replaced_poll_does_not_happen(watched: Watched) -> None:
     """A job that has ended is not asked about again."""
     watched.schedule.put("j", 0.004)
     watched.schedule.put("j", 0.0)
@@ -114,7 +114,7 @@ def test_a_replaced_look_does_not_come_after_all(watched: Watched) -> None:
     assert watched.next() == "k"
 
 
-def test_a_later_look_does_not_replace_a_sooner_one(watched: Watched) -> None:
+def test_a_later_poll_does_not_replace_a_sooner_one(watched: Watched) -> None:
     """Nothing that is planned is put off."""
     watched.schedule.put("j", 0.004)
     watched.schedule.put("j", FAR_S)
@@ -124,8 +124,8 @@ def test_a_later_look_does_not_replace_a_sooner_one(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("pause_s", [None, FAR_S], ids=["ended", "planned-late"])
-def test_a_wish_during_a_look_is_kept_for_after_it(watched: Watched, pause_s: float | None) -> None:
-    """A look that has just read the old state must not swallow the news."""
+def test_a_plan_during_a_poll_is_carried_out_after_it(watched: Watched, pause_s: float | None) -> None:
+    """A poll that has just read the old state must not swallow the event."""
     watched.schedule.put("j", 0.0)
     assert watched.next() == "j"
     watched.schedule.put("j", 0.0)
@@ -137,7 +137,7 @@ def test_a_wish_during_a_look_is_kept_for_after_it(watched: Watched, pause_s: fl
     assert watched.nothing_is_due()
 
 
-def test_a_wish_during_a_look_does_not_put_off_the_next(watched: Watched) -> None:
+def test_a_plan_during_a_poll_does_not_delay_the_next(watched: Watched) -> None:
     """The sooner of the two counts."""
     watched.schedule.put("j", 0.0)
     assert watched.next() == "j"
@@ -146,7 +146,7 @@ def test_a_wish_during_a_look_does_not_put_off_the_next(watched: Watched) -> Non
     assert watched.next() == "j"
 
 
-def test_a_long_look_holds_up_nobody_else(watched: Watched) -> None:
+def test_a_long_poll_delays_no_other_job(watched: Watched) -> None:
     """One slow request must not stop the others."""
     watched.schedule.put("slow", 0.0)
     assert watched.next() == "slow"
@@ -155,7 +155,7 @@ def test_a_long_look_holds_up_nobody_else(watched: Watched) -> None:
     assert {watched.next() for _ in range(20)} == {f"j{number}" for number in range(20)}
 
 
-def test_one_job_is_never_looked_at_twice_at_once() -> None:
+def test_one_job_is_never_polled_twice_at_the_same_time() -> None:
     """Two looks at one job could save its files twice."""
     lock = threading.Lock()
     inside: Counter[str] = Counter()
@@ -177,10 +177,10 @@ def test_one_job_is_never_looked_at_twice_at_once() -> None:
             idle.notify_all()
         schedule.finish(job_id, None)
 
-    def look(job_id: str) -> None:
+    def poll(job_id: str) -> None:
         pool.submit(step, job_id)
 
-    schedule = Schedule(look)
+    schedule = Schedule(poll)
     schedule.start()
     jobs = [f"j{number}" for number in range(4)]
 
@@ -201,7 +201,7 @@ def test_one_job_is_never_looked_at_twice_at_once() -> None:
     assert most == 1
 
 
-def test_stop_ends_the_thread_and_all_looks() -> None:
+def test_stop_ends_the_thread_and_all_polls() -> None:
     """A program that stops must not begin anything new."""
     watched = Watched()
     before = set(threading.enumerate())
@@ -213,7 +213,7 @@ def test_stop_ends_the_thread_and_all_looks() -> None:
     watched.schedule.put("k", 0.0)
     watched.schedule.finish("l", 0.0)
     watched.schedule.stop()
-    assert watched.looks.empty()
+    assert watched.polls.empty()
 
 
 def test_a_schedule_that_never_started_can_be_stopped() -> None:

@@ -162,9 +162,9 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
     presenter = JobPresenter(services.reader, services.accounts, services.models)
     endpoints = Endpoints(services, presenter, access)
     page, _ = build_page(services.models, model, access, endpoints, uses_sandbox=False)
-    generate = next(each.fn for each in page.fns.values() if each.api_name == "generate")
+    generate = next(item.fn for item in page.fns.values() if item.api_name == "generate")
     assert generate is not None
-    parameters = [(each.name, each.default) for each in inspect.signature(generate).parameters.values()][1:]
+    parameters = [(item.name, item.default) for item in inspect.signature(generate).parameters.values()][1:]
     empty = inspect.Parameter.empty
     assert parameters == [
         ("prompt", empty), ("image_urls", empty), ("steps", 20), ("seed", None), ("ratio", "auto"), ("options", None),

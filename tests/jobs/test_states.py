@@ -33,7 +33,7 @@ WAITING_WORDS = ["in_queue", "pending", "waiting", "in_progress", "starting", "p
 LAST_WORDS = ["completed", "succeeded", "failed", "cancelled", "canceled"]
 CANCELLED = ("cancelled", "canceled")
 UNKNOWN = json_response({"error_code": 404001, "message": "unknown"}, 404)
-FAULTS = [
+FAILURES = [
     *(
         ScriptedResponse(hang_up=True),
         ScriptedResponse(500),
@@ -66,7 +66,7 @@ BAD_FILES = [
 
 @dataclass(frozen=True)
 class Says:
-    """From now on the service answers so to a verb, or for a file; the last answer again and again."""
+    """From now on the service responds to a verb, or for a file, with these; it repeats the last response."""
 
     what: str
     responses: Sequence[ScriptedResponse]
@@ -85,7 +85,7 @@ def statuses() -> st.SearchStrategy[ScriptedResponse]:
     said = st.builds(
         lambda word, position: json_response({"status": word, "queue_position": position}), words, positions
     )
-    return said | st.sampled_from(FAULTS)
+    return said | st.sampled_from(FAILURES)
 
 
 def results() -> st.SearchStrategy[dict[str, Any] | ScriptedResponse]:
@@ -93,7 +93,7 @@ def results() -> st.SearchStrategy[dict[str, Any] | ScriptedResponse]:
     words = st.sampled_from([None, *WAITING_WORDS, *LAST_WORDS])
     outputs = st.sampled_from([{"files": 1}, {"files": 2}, {}, None])
     costs = st.sampled_from([0.03, None, "free"])
-    return st.fixed_dictionaries({"status": words, "output": outputs, "cost": costs}) | st.sampled_from(FAULTS)
+    return st.fixed_dictionaries({"status": words, "output": outputs, "cost": costs}) | st.sampled_from(FAILURES)
 
 
 def steps() -> st.SearchStrategy[Says | Happens]:
@@ -101,7 +101,7 @@ def steps() -> st.SearchStrategy[Says | Happens]:
         [
             json_response({"outcome": "cancelled", "status": "cancelled"}),
             json_response({"outcome": "not_cancellable", "status": "in_progress"}),
-            *FAULTS,
+            *FAILURES,
         ]
     )
     files = st.sampled_from([*BAD_FILES, None])
@@ -152,17 +152,17 @@ class Stage:
             *responses
         )
         if step.what == "status":
-            self.let_look(len(responses))
+            self.await_polls(len(responses))
 
     def cancel(self) -> None:
         verdict = self.harness.jobs.cancel(self.job_id)
         assert (verdict.outcome == "cancelled") == (verdict.job.state == "cancelled")
         assert verdict.outcome != "too_late" or verdict.job.state not in ("submitting", "submit_unclear", "queued")
 
-    def let_look(self, times: int) -> None:
-        """Wait until the job was looked at so often; one that is not at rest always is."""
-        before = self._looks()
-        wait_for(lambda: self._looks() >= before + times or self.job.is_settled)
+    def await_polls(self, times: int) -> None:
+        """Wait until the job was polled so often; a job that is not settled always is."""
+        before = self._polls()
+        wait_for(lambda: self._polls() >= before + times or self.job.is_settled)
 
     def end(self, how: str) -> Job:
         """The service becomes honest and comes to its end."""
@@ -173,7 +173,7 @@ class Stage:
         elif how == "gone":
             for script in (self.service.status, self.service.result, self.service.cancel):
                 script(UNKNOWN)
-            self.let_look(3)
+            self.await_polls(3)
             self.harness.clock.advance(MISSING_GRACE_S + 1)
         else:
             self.said_cancelled |= how == "cancelled"
@@ -181,7 +181,7 @@ class Stage:
             self.service.result({"status": how, "error": "blocked" if how == "failed" else None})
         return self.harness.wait(self.job_id)
 
-    def _looks(self) -> int:
+    def _polls(self) -> int:
         return self.service.count_calls("status") + self.service.count_calls("result")
 
     def _result(self, said: dict[str, Any]) -> ScriptedResponse:
@@ -247,7 +247,7 @@ at_random = settings(
     story=st.lists(steps(), max_size=8), end=st.sampled_from(["completed", "completed", "failed", "cancelled", "gone"])
 )
 def test_a_request_is_never_lost_and_ends_once_the_service_does(story: list[Says | Happens], end: str) -> None:
-    """It is paid for: no answer, no cancel and no restart may cost the picture, and nothing is sent a second time."""
+    """It is paid for: no response, no cancel and no restart may lose the image, and nothing is submitted twice."""
     with curtain() as (harness, service):
         stage = Stage(harness, service)
         for step in story:
@@ -265,9 +265,9 @@ def test_a_request_is_never_lost_and_ends_once_the_service_does(story: list[Says
             assert job.state in ("done", "cancelled")
         if job.state == "done":
             check_files(harness, job)
-        found = harness.ledger.by_request(harness.origin, "r-1")
-        assert found
-        assert found.job_id == job.job_id
+        result = harness.ledger.by_request(harness.origin, "r-1")
+        assert result
+        assert result.job_id == job.job_id
         assert service.posts == 1
 
 
@@ -306,7 +306,7 @@ REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
     )
 )
 def test_no_press_is_sent_twice_and_every_accepted_one_is_followed(presses: list[Press]) -> None:
-    """Each submit may cost money: a lost answer is told, and only a person may send again."""
+    """Each submit may cost money: a lost response is reported, and only a person may submit again."""
     with curtain() as (harness, service):
         job_ids = []
         for number, press in enumerate(presses):
@@ -319,7 +319,7 @@ def test_no_press_is_sent_twice_and_every_accepted_one_is_followed(presses: list
             harness.moderation.resume()  # a refused token or an empty account stops the presses that follow
             job_ids.append(harness.generate(prompt=f"press {number}").job_id)
             if press.restart == "at once":
-                harness.services.stop()  # waits for the answer of what is being sent, and sends nothing else
+                harness.services.stop()  # waits for the response to the running submit, and sends nothing else
             else:
                 harness.wait(job_ids[-1], lambda job: job.state != "submitting")
             if press.restart != "none":

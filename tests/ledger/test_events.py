@@ -38,7 +38,7 @@ def test_a_job_without_a_visitor_is_nobodys_news() -> None:
     assert handled == []
 
 
-def test_who_leaves_hears_no_more_and_the_others_do() -> None:
+def test_who_unsubscribes_gets_no_more_events_and_the_others_do() -> None:
     """A closed page costs nothing."""
     changes = JobEvents()
     first: list[Job | None] = []
@@ -78,7 +78,7 @@ def test_one_broken_listener_keeps_the_news_from_nobody(caplog: pytest.LogCaptur
     assert "listener" in caplog.text
 
 
-def test_a_listener_may_come_and_go_while_it_is_told() -> None:
+def test_a_listener_may_subscribe_and_unsubscribe_while_it_is_called() -> None:
     """A stream ends when it hears of the end: that must not lock up."""
     changes = JobEvents()
     handled: list[Job | None] = []
@@ -116,7 +116,7 @@ def test_many_threads_may_come_go_and_tell() -> None:
     assert len(handled) == 8 * 50
 
 
-def test_everyone_is_told_when_the_program_stops() -> None:
+def test_every_listener_is_called_when_the_program_stops() -> None:
     """An open stream that ends by itself keeps the stop short and the log clean."""
     changes = JobEvents()
     handled: list[Job | None] = []

@@ -1,4 +1,4 @@
-"""The ledger's promises: on disk before anything is told, only allowed moves, nothing lost, nothing half written."""
+"""The promises of the ledger: on disk before any event, only allowed transitions, nothing lost or half written."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def locked(path: Path) -> Iterator[None]:
 def in_threads(number: int, work: Callable[[int], None]) -> None:
     gate = threading.Barrier(number)
 
-    def run(place: int) -> None:
+    def run(index: int) -> None:
         gate.wait()
-        work(place)
+        work(index)
 
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(number)]
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(number)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -176,8 +176,8 @@ def test_an_unknown_job_is_not_found(ledger: Ledger, job_id: str) -> None:
 # --- moves
 
 
-def test_every_move_is_kept_with_its_time(ledger: Ledger, clock: Clock) -> None:
-    """Someone who asks what happened gets an answer."""
+def test_every_transition_is_stored_with_its_time(ledger: Ledger, clock: Clock) -> None:
+    """Someone may ask later what happened."""
     ledger.add(make_job("j"))
     for state in ("queued", "running", "saving", "failed", "saving", "done"):
         clock.now += 1
@@ -188,8 +188,10 @@ def test_every_move_is_kept_with_its_time(ledger: Ledger, clock: Clock) -> None:
     ]  # fmt: skip
 
 
-def test_states_gone_through_unwritten_are_kept_and_told_with_their_times(ledger: Ledger, clock: Clock) -> None:
-    """Files that come at once cost one transaction, and what happened is told all the same."""
+def test_states_that_were_passed_through_are_stored_and_published_with_their_times(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Files that come at once cost one transaction, and every state is published all the same."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "queued")
     handled: list[Job | None] = []
@@ -198,8 +200,8 @@ def test_states_gone_through_unwritten_are_kept_and_told_with_their_times(ledger
     done = ledger.change(before, "done", via={"saving": 1003.0}, cost_usd=0.03, outputs=[Output(0, "image", "k")])
     assert ledger.state_changes("j")[-2:] == [("saving", 1003.0), ("done", 1005.0)]
     assert ledger.job("j") == done
-    saving, told = handled
-    assert told == done
+    saving, reported = handled
+    assert reported == done
     assert saving is not None
     assert (saving.state, saving.updated_at, saving.finished_at) == ("saving", 1003.0, None)
     assert before.version < saving.version < done.version
@@ -215,7 +217,7 @@ def test_a_state_that_was_written_meanwhile_is_not_gone_through_again(ledger: Le
 
 
 def test_of_several_moves_all_must_be_allowed(ledger: Ledger) -> None:
-    """A late answer must not lead a cancelled job on by a detour."""
+    """A late response must not move a cancelled job on by a detour."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "cancelled")
     with pytest.raises(StateError, match="cancelled and cannot become saving"):
@@ -224,7 +226,7 @@ def test_of_several_moves_all_must_be_allowed(ledger: Ledger) -> None:
 
 
 def test_the_end_has_its_time_and_fetching_again_takes_it_back(ledger: Ledger, clock: Clock) -> None:
-    """The elapsed time of a job that goes on goes on."""
+    """The elapsed time of a resumed job continues."""
     ledger.add(make_job("j"))
     ledger.change("j", "queued")
     assert ledger.change("j", "failed").finished_at == clock.now
@@ -234,7 +236,7 @@ def test_the_end_has_its_time_and_fetching_again_takes_it_back(ledger: Ledger, c
 
 
 def test_a_refused_move_changes_nothing(ledger: Ledger) -> None:
-    """A late answer must not turn a cancelled job into a done one."""
+    """A late response must not turn a cancelled job into a done one."""
     ledger.add(make_job("j", visitor_id="v"))
     ledger.change("j", "cancelled", detail="by hand")
     before = ledger.job("j")
@@ -288,7 +290,7 @@ def test_versions_grow_with_each_change(ledger: Ledger) -> None:
 @RELAXED
 @given(st.lists(st.sampled_from(get_args(State)), max_size=8))
 def test_whatever_is_tried_only_allowed_moves_happen(ledger: Ledger, wishes: list[State]) -> None:
-    """The table of moves is the law, for every order of events."""
+    """The table of transitions holds for every order of events."""
     job_id = ledger.add(make_job()).job_id
     state, history = "submitting", ["submitting"]
     for wish in wishes:
@@ -301,23 +303,23 @@ def test_whatever_is_tried_only_allowed_moves_happen(ledger: Ledger, wishes: lis
             with pytest.raises(StateError):
                 ledger.change(job_id, wish)
         assert ledger.job(job_id).state == state
-    assert [each for each, _ in ledger.state_changes(job_id)] == history
+    assert [item for item, _ in ledger.state_changes(job_id)] == history
     assert ledger.job(job_id).version == len(history)
 
 
 # --- news
 
 
-def test_news_are_told_when_they_are_on_disk(ledger: Ledger, path: Path) -> None:
-    """A page that reads after it was told must find what it was told."""
+def test_changes_are_published_when_they_are_on_disk(ledger: Ledger, path: Path) -> None:
+    """A page that reads after an event must see what the event said."""
     seen: list[tuple[str, int, list[Any]]] = []
 
-    def look(job: Job | None) -> None:
+    def listener(job: Job | None) -> None:
         assert job is not None
         seen.append((job.state, job.version, read_from_outside(path, "SELECT state, version FROM jobs")))
         assert ledger.job(job.job_id) == job  # and the ledger can be asked from within
 
-    ledger.changes.subscribe("j", look)
+    ledger.changes.subscribe("j", listener)
     ledger.add(make_job("j"))
     ledger.change("j", "queued")
     ledger.change("j", outputs=[Output(0, "image", "k")])
@@ -326,7 +328,7 @@ def test_news_are_told_when_they_are_on_disk(ledger: Ledger, path: Path) -> None
     ]
 
 
-def test_what_was_not_written_is_not_told(ledger: Ledger, path: Path) -> None:
+def test_what_was_not_written_is_not_published(ledger: Ledger, path: Path) -> None:
     """News of a write that failed would be a lie."""
     ledger.add(make_job("j"))
     handled: list[Job | None] = []
@@ -342,13 +344,13 @@ def test_what_was_not_written_is_not_told(ledger: Ledger, path: Path) -> None:
 
 
 def test_unfinished_jobs_are_those_of_one_api_oldest_first(ledger: Ledger) -> None:
-    """A restart takes up what is going on, and leaves another API's jobs alone."""
+    """A restart resumes what is unfinished, and leaves jobs of another API alone."""
     for number, state in enumerate(get_args(State)):
         ledger.add(make_job(state, state=state, created_at=100.0 - number))
     ledger.add(make_job("other", state="running", api_origin="sandbox"))
-    found = [job.job_id for job in ledger.unfinished(ORIGIN)]
-    assert set(found) == set(get_args(State)) - SETTLED
-    assert found == sorted(found, key=lambda state: ledger.job(state).created_at)
+    result = [job.job_id for job in ledger.unfinished(ORIGIN)]
+    assert set(result) == set(get_args(State)) - SETTLED
+    assert result == sorted(result, key=lambda state: ledger.job(state).created_at)
     assert [job.job_id for job in ledger.unfinished("sandbox")] == ["other"]
 
 
@@ -370,7 +372,7 @@ def test_jobs_of_one_moment_keep_their_order(ledger: Ledger) -> None:
     assert [job.job_id for job in ledger.recent("v", 2)] == ["c", "b"]
 
 
-def test_a_twin_has_the_same_visitor_model_and_inputs_and_is_fresh(ledger: Ledger) -> None:
+def test_a_duplicate_has_the_same_visitor_model_and_inputs_and_is_fresh(ledger: Ledger) -> None:
     """A double click is one job; anything else is a wish of its own."""
     inputs = {"prompt": "fox 🦊", "scale": 0.5, "width×height": "1024x1024(1:1)"}
     for job_id, created_at in (("old", 10.0), ("new", 20.0)):
@@ -397,16 +399,16 @@ def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledge
     """Changes that wait together share a transaction; strangers' refused presses must not undo a paid job's news."""
     for number in range(40):
         ledger.add(make_job(f"j{number}"))
-    here = threading.Barrier(41)
+    barrier = threading.Barrier(41)
 
     def refuse(_transaction: Transaction, _job: Job) -> None:
         raise LimitError("per_day", 1, None)
 
     def wait_for_all(_transaction: Transaction, _job: Job) -> None:
-        here.wait()
+        barrier.wait()
 
     def work(number: int) -> str:
-        here.wait()
+        barrier.wait()
         if number % 4:
             return ledger.change(f"j{number}", "queued", request_id=f"r-{number}").state
         with pytest.raises(LimitError):
@@ -438,8 +440,8 @@ def test_a_request_belongs_to_one_job_of_its_api(ledger: Ledger) -> None:
         ledger.add(make_job("a"))
     assert not is_request_taken(caught.value), "another rule of the table is another mistake"
     ledger.change("c", "queued", request_id="r-1")
-    assert (found := ledger.by_request(ORIGIN, "r-1")) is not None
-    assert found.job_id == "a"
+    assert (result := ledger.by_request(ORIGIN, "r-1")) is not None
+    assert result.job_id == "a"
     assert ledger.by_request(ORIGIN, "r-2") is None
     assert ledger.by_request("elsewhere", "r-1") is None
 
@@ -449,8 +451,8 @@ def test_a_file_is_found_by_its_key_alone(ledger: Ledger) -> None:
     ledger.add(make_job("j"))
     for number, key in enumerate(("k0", "k1")):
         ledger.change("j", outputs=[Output(number, "image", key)])
-    assert (found := ledger.output_by_key("k1")) is not None
-    assert (found[0].job_id, found[1].index) == ("j", 1)
+    assert (result := ledger.output_by_key("k1")) is not None
+    assert (result[0].job_id, result[1].index) == ("j", 1)
     assert ledger.output_by_key("k2") is None
     assert ledger.output_by_key("") is None
     with pytest.raises(LedgerError):
@@ -488,10 +490,10 @@ def test_many_threads_lose_no_change(ledger: Ledger) -> None:
     ledger.change("j", "queued")
     versions: list[int] = []
 
-    def work(place: int) -> None:
+    def work(number: int) -> None:
         for number in range(6):
-            versions.append(ledger.change("j", detail=f"{place}-{number}").version)
-        ledger.change("j", outputs=[Output(place, "image", f"k{place}")])
+            versions.append(ledger.change("j", detail=f"{number}-{number}").version)
+        ledger.change("j", outputs=[Output(number, "image", f"k{number}")])
 
     in_threads(16, work)
     job = ledger.job("j")
@@ -506,11 +508,11 @@ def test_of_many_racing_moves_one_wins(ledger: Ledger) -> None:
     ledger.change("j", "queued")
     won: list[str] = []
 
-    def work(place: int) -> None:
-        to: State = "cancelled" if place % 2 else "failed"
+    def work(number: int) -> None:
+        to: State = "cancelled" if number % 2 else "failed"
         try:
-            ledger.change("j", to, only_in=("queued",), detail=str(place))
-            won.append(str(place))
+            ledger.change("j", to, only_in=("queued",), detail=str(number))
+            won.append(str(number))
         except StateError:
             pass
 
@@ -519,7 +521,7 @@ def test_of_many_racing_moves_one_wins(ledger: Ledger) -> None:
     assert len(ledger.state_changes("j")) == 3
 
 
-def test_reading_goes_on_while_another_process_writes(ledger: Ledger, path: Path) -> None:
+def test_reading_works_while_another_process_writes(ledger: Ledger, path: Path) -> None:
     """Pages stay alive during a backup."""
     ledger.add(make_job("j"))
     with locked(path):
@@ -541,24 +543,24 @@ def test_a_locked_ledger_is_an_error_and_works_again_after(ledger: Ledger, path:
     assert ledger.change("j", "queued").version == 2
 
 
-def test_who_waits_for_a_locked_ledger_is_told_together(path: Path) -> None:
+def test_all_who_wait_for_a_locked_ledger_fail_together(path: Path) -> None:
     """Each of a hundred would else wait for the lock in turn, and the last one for minutes."""
     with closing(Ledger(path, busy_timeout_s=0.3)) as ledger:
-        told: list[LedgerError] = []
+        reported: list[LedgerError] = []
 
         def work(number: int) -> None:
             with pytest.raises(LedgerError, match="locked") as caught:
                 ledger.add(make_job(f"j{number}"))
-            told.append(caught.value)
+            reported.append(caught.value)
 
         with locked(path):
             began = time.monotonic()
             in_threads(20, work)
             assert time.monotonic() - began < 3.0
-    assert len(told) == 20
+    assert len(reported) == 20
 
 
-# --- faults
+# --- errors
 
 
 @pytest.mark.parametrize("fields", [{"detail": "\ud83e"}, {"queue_position": 2**70}, {"request_id": "\udc00"}])
@@ -579,7 +581,7 @@ def test_a_question_that_no_database_takes_is_a_ledger_error(ledger: Ledger) -> 
 
 
 def test_a_damaged_row_is_a_ledger_error(ledger: Ledger, path: Path) -> None:
-    """Damage on disk is told as such."""
+    """Damage on disk is reported as such."""
     ledger.add(make_job("j"))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE jobs SET inputs = '{'")
@@ -616,7 +618,7 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path: Path, spoil: Callable[[Path
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """A slip in the path is the commonest fault."""
+    """A typo in the path is the most common error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match=re.escape(str(tmp_path / "file"))):
         Ledger(tmp_path / "file" / "ledger.sqlite3")
@@ -641,7 +643,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(ledger: Ledger, p
     ):
         assert part in str(caught.value)
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
 
 
 # --- migrations
@@ -680,16 +682,16 @@ def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
 
 def test_opening_twice_migrates_once(path: Path) -> None:
     """Two processes may start at the same moment, such as the server and the command line."""
-    faults: list[Exception] = []
+    errors: list[Exception] = []
 
-    def work(_place: int) -> None:
+    def work(_number: int) -> None:
         try:
             Ledger(path).close()
         except LedgerError as exc:
-            faults.append(exc)
+            errors.append(exc)
 
     in_threads(4, work)
-    assert faults == []
+    assert errors == []
     assert read_from_outside(path, "SELECT version FROM ledger_version") == [(len(MIGRATIONS),)]
 
 

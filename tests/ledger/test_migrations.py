@@ -82,7 +82,7 @@ def test_old_prompts_can_be_searched(path: Path) -> None:
 
 
 def test_old_jobs_read_like_new_ones(path: Path) -> None:
-    """Nothing old is put aside, favourite or deleted; what went on goes on."""
+    """Nothing old is archived, favorite or deleted; unfinished jobs stay unfinished."""
     ledger = Ledger(path)
     entries = Library(ledger, LibraryRows(path.parent).media).page(LibraryFilter())
     assert [entry.job.job_id[-1] for entry in entries] == list("76543210")

@@ -1,4 +1,4 @@
-"""The promises of what goes by itself: only by the owner's limit, oldest first, and it is told."""
+"""Automatic deletion: only by the limit of the owner, oldest first, and it is logged."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def add_each(rows: LibraryRows, *prompts: str, **fields: Any) -> list[Job]:
     """One job with 100 bytes for each prompt, a day apart, the last one now."""
     start = rows.clock() - (len(prompts) - 1) * DAY_S
     return [
-        rows.add(prompt, files=[bytes(100)], created_at=start + place * DAY_S, **fields)
-        for place, prompt in enumerate(prompts)
+        rows.add(prompt, files=[bytes(100)], created_at=start + index * DAY_S, **fields)
+        for index, prompt in enumerate(prompts)
     ]
 
 
@@ -102,7 +102,7 @@ def test_favourites_go_last_and_never_by_age(rows: LibraryRows, clock: ManualClo
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "saving"])
-def test_a_job_that_goes_on_is_left_alone(rows: LibraryRows, clock: ManualClock, tidy: Tidy, state: str) -> None:
+def test_an_unfinished_job_is_left_alone(rows: LibraryRows, clock: ManualClock, tidy: Tidy, state: str) -> None:
     """Files that are just coming in are not swept away under the worker's hands."""
     add_each(rows, "going on", state=state)
     add_each(rows, "at rest")
@@ -112,7 +112,7 @@ def test_a_job_that_goes_on_is_left_alone(rows: LibraryRows, clock: ManualClock,
     assert rows.files() == ["original.png", "preview.webp", "thumbnail.webp"]
 
 
-def test_what_goes_is_logged_and_told(rows: LibraryRows, tidy: Tidy, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_deleted_is_logged_and_noted(rows: LibraryRows, tidy: Tidy, caplog: pytest.LogCaptureFixture) -> None:
     """Who misses a picture learns that a limit took it, and the ledger still knows what it was."""
     jobs = add_each(rows, "a", "b", "c")
     with caplog.at_level(logging.WARNING, "dreamina_ui"):

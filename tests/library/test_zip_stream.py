@@ -138,17 +138,17 @@ def test_no_file_overwrites_another(rows: LibraryRows) -> None:
     assert set(archive.namelist()) == {*names, "manifest.json"}
 
 
-def test_a_missing_file_is_told(rows: LibraryRows) -> None:
+def test_a_missing_file_is_listed(rows: LibraryRows) -> None:
     """A picture that somebody moved away spoils neither the ZIP nor the truth."""
     job = rows.add(files=3)
-    found = list(files_of(rows, job))
+    result = list(files_of(rows, job))
     for output in job.outputs[:2]:
         shutil.rmtree(rows.folder_of(job, output))
-    found[1] = (*found[1][:2], None, found[1][3])
-    archive, manifest = open_zip(b"".join(stream_zip(found)))
-    assert [entry["file"] for entry in manifest] == [None, None, found[2][3]]
+    result[1] = (*result[1][:2], None, result[1][3])
+    archive, manifest = open_zip(b"".join(stream_zip(result)))
+    assert [entry["file"] for entry in manifest] == [None, None, result[2][3]]
     assert [entry.get("problem") for entry in manifest] == ["the file is missing on disk"] * 2 + [None]
-    assert archive.namelist() == [found[2][3], "manifest.json"]
+    assert archive.namelist() == [result[2][3], "manifest.json"]
 
 
 def test_an_empty_choice_is_a_good_zip() -> None:
@@ -193,8 +193,8 @@ def measure(files: Iterator[tuple[Job, Output, StoredFile | None, str]]) -> tupl
 
 def test_what_was_chosen_is_what_comes(http: TestClient, rows: LibraryRows) -> None:
     """The ZIP holds the chosen pictures, each once, in the order of the choice."""
-    one, two = rows.add("one", files=2), rows.add("two")
-    keys = [two.outputs[0].file_key, one.outputs[1].file_key, two.outputs[0].file_key, "no such key", ""]
+    first, second = rows.add("one", files=2), rows.add("two")
+    keys = [second.outputs[0].file_key, first.outputs[1].file_key, second.outputs[0].file_key, "no such key", ""]
     response = http.post("/dreamina/library/zip", data={"files": ",".join(keys)})
     assert response.headers["content-type"] == "application/zip"
     assert response.headers["content-disposition"].startswith('attachment; filename="dreamina-20')

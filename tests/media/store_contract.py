@@ -29,8 +29,8 @@ def put(store: MediaStore, index: int = 0, content: bytes = ORIGINAL, extension:
 
 def content_of(store: MediaStore, index: int = 0, tier: str = "original") -> bytes | None:
     """All bytes of a stored file; None if it is not there."""
-    found = store.find(JOB, index, tier)
-    return b"".join(found.read()) if found else None
+    result = store.find(JOB, index, tier)
+    return b"".join(result.read()) if result else None
 
 
 class MediaStoreContract(ABC):
@@ -56,25 +56,25 @@ class MediaStoreContract(ABC):
     def test_a_stored_file_says_its_name_size_and_time(self, store: MediaStore) -> None:
         """They become a download's headers before its first byte is read."""
         put(store)
-        found = store.find(JOB, 0, "original")
-        assert found
-        assert (found.name, found.size_bytes) == ("original.png", len(ORIGINAL))
-        assert abs(found.modified_at - time.time()) < 3600
+        result = store.find(JOB, 0, "original")
+        assert result
+        assert (result.name, result.size_bytes) == ("original.png", len(ORIGINAL))
+        assert abs(result.modified_at - time.time()) < 3600
 
     @pytest.mark.parametrize(("start", "stop"), [(0, 1), (100, 200), (511_999, 512_000), (7, 7), (300_000, None)])
     def test_any_range_can_be_read(self, store: MediaStore, start: int, stop: int | None) -> None:
         """Players jump, and downloads resume."""
         put(store)
-        found = store.find(JOB, 0, "original")
-        assert found
-        assert b"".join(found.read(start, stop)) == ORIGINAL[start:stop]
+        result = store.find(JOB, 0, "original")
+        assert result
+        assert b"".join(result.read(start, stop)) == ORIGINAL[start:stop]
 
     def test_the_stream_can_seek(self, store: MediaStore) -> None:
         """Settings are spliced into a copy of the file."""
         put(store)
-        found = store.find(JOB, 0, "original")
-        assert found
-        with found.open() as stream:
+        result = store.find(JOB, 0, "original")
+        assert result
+        with result.open() as stream:
             assert stream.seek(0, 2) == len(ORIGINAL)
             stream.seek(1000)
             assert stream.read(10) == ORIGINAL[1000:1010]
@@ -115,9 +115,9 @@ class MediaStoreContract(ABC):
         """A file fetched again may have another format."""
         put(store)
         put(store, content=b"new", extension="jpg")
-        found = store.find(JOB, 0, "original")
-        assert found
-        assert (found.name, content_of(store)) == ("original.jpg", b"new")
+        result = store.find(JOB, 0, "original")
+        assert result
+        assert (result.name, content_of(store)) == ("original.jpg", b"new")
 
     def test_a_damaged_file_is_set_aside_until_a_good_one_comes(self, store: MediaStore) -> None:
         """It may be half of something that cannot be made again."""
@@ -153,13 +153,13 @@ class MediaStoreContract(ABC):
         assert [content_of(store, 0), content_of(store, 1)] == [None, ORIGINAL]
 
     def test_a_file_removed_meanwhile_is_not_found(self, store: MediaStore) -> None:
-        """Its URL is answered with 404, not with half an answer."""
+        """Its URL gets a 404, not half a response."""
         put(store)
-        found = store.find(JOB, 0, "original")
-        assert found
+        result = store.find(JOB, 0, "original")
+        assert result
         store.remove(JOB, 0)
         with pytest.raises(FileNotFoundError):
-            found.open()
+            result.open()
 
     def test_cleaning_up_spares_what_is_stored(self, store: MediaStore) -> None:
         """It runs at every start."""
@@ -172,7 +172,7 @@ class MediaStoreContract(ABC):
         assert store.find(OTHER_JOB, 0, "original")
 
     def test_discarding_spares_a_job_that_has_files(self, store: MediaStore) -> None:
-        """A duplicate's preparation is undone, never its twin's result."""
+        """Preparing a duplicate is undone without touching the result of the first."""
         put(store)
         store.discard(JOB)
         store.discard(OTHER_JOB)

@@ -143,32 +143,32 @@ def read_back(data: bytes) -> dict[str, Any] | None:
 
 def frames(data: bytes) -> list[tuple[str, tuple[int, int], bytes]]:
     with Image.open(io.BytesIO(data)) as image:
-        found = []
+        result = []
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
-            found.append((image.mode, image.size, image.tobytes()))
-        return found
+            result.append((image.mode, image.size, image.tobytes()))
+        return result
 
 
 def jpeg_segments(data: bytes) -> list[bytes]:
     """The segments before the first scan, and as the last one all the rest."""
-    found, at = [data[:2]], 2
+    result, at = [data[:2]], 2
     while data[at : at + 2] != b"\xff\xda":
         fill = 1 if data[at + 1] == 0xFF else 0
         stop = at + fill + 2 + struct.unpack_from(">H", data, at + fill + 2)[0]
-        found.append(data[at + fill : stop])
+        result.append(data[at + fill : stop])
         at = stop
-    return [*found, data[at:]]
+    return [*result, data[at:]]
 
 
 def webp_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    end, found, at = 8 + struct.unpack_from("<I", data, 4)[0], [], 12
+    end, result, at = 8 + struct.unpack_from("<I", data, 4)[0], [], 12
     while at < end:
         (length,) = struct.unpack_from("<I", data, at + 4)
-        found.append((data[at : at + 4], data[at + 8 : at + 8 + length]))
+        result.append((data[at : at + 4], data[at + 8 : at + 8 + length]))
         at += 8 + length + length % 2
     assert at == end
-    return found
+    return result
 
 
 def xmp_of(data: bytes) -> bytes:
@@ -322,7 +322,7 @@ def test_settings_without_a_prompt_are_settings_too(made: dict[str, Any], store:
 
 @pytest.mark.parametrize("name", ["jpeg-xmp.jpg", "webp-xmp.webp"])
 def test_xmp_that_was_there_stays_word_for_word(name: str, store: Store) -> None:
-    """Services label there what a machine made, and removing such a label can be against the law."""
+    """Services label there what a machine made, and removing such a label can be illegal."""
     packet = xmp_of(copy_of(store(PICTURES[name], name)))
     before, after = OWN_XMP.split(b"</rdf:RDF>")
     assert packet.startswith(before)
@@ -355,7 +355,7 @@ def test_a_description_that_was_there_wins(store: Store) -> None:
     ids=["empty", "blank", "text", "closed", "half", "UTF-16", "not UTF-8", "DTD", "full"],
 )
 def test_xmp_that_takes_no_more_is_a_clear_error(own: bytes, store: Store) -> None:
-    """It is not ours to throw away, so people get the original instead, and are told why."""
+    """It is not ours to throw away, so people get the original instead, and read why."""
     with pytest.raises(MediaError, match=r"copy of own\.jpg: nothing can be added to the XMP .* Download the original"):
         with_settings(stored(store(jpeg_with(own), "own.jpg")), made_by())
 
@@ -401,7 +401,7 @@ def test_settings_are_found_after_other_programs_rewrote_the_xmp() -> None:
     ids=lambda data: repr(data[:12]),
 )
 def test_a_file_that_can_take_no_settings_is_a_clear_error(data: bytes, store: Store) -> None:
-    """People are told before the download begins, and what to do instead."""
+    """People read it before the download begins, with what to do instead."""
     path = store(data, "original.x")
     for ask in (with_settings, size_with_settings):
         with pytest.raises(MediaError, match=r"copy of original\.x: .*\. Download the original instead\.$"):
@@ -527,8 +527,8 @@ def test_a_damaged_copy_upsets_nobody(name: str, at: int, byte: int, cut: int, s
 
 
 def survives(data: bytes, store: Store) -> None:
-    found = read_back(data)
-    assert found is None or isinstance(found, dict)
+    result = read_back(data)
+    assert result is None or isinstance(result, dict)
     path = store(data, "original.bin")
     try:
         stream = with_settings(stored(path), made_by())
@@ -545,7 +545,7 @@ def test_memory_stays_flat_for_a_file_of_200_mb(name: str, tmp_path: Path) -> No
     path = tmp_path / name
     path.write_bytes(PICTURES[name])
     with path.open("r+b") as file:
-        file.truncate(200 * 1024**2)  # A hole: the disk holds next to nothing.
+        file.truncate(200 * 1024**2)  # Sparse: the disk holds next to nothing.
     tracemalloc.start()
     try:
         size_bytes = sum(map(len, with_settings(stored(path), made_by(), 1024**2)))
@@ -640,8 +640,8 @@ def test_the_browser_reads_a_few_slices_only(page: Page, store: Store) -> None:
     """A telephone should not load 40 MB into its memory for 1 kB of text."""
     for name in ONE_OF_EACH:
         copy = copy_of(store(PICTURES[name], name))
-        found, slices, read_bytes = counted_in_browser(page, copy, 40 * 1024**2)
-        assert found == made_by()
+        result, slices, read_bytes = counted_in_browser(page, copy, 40 * 1024**2)
+        assert result == made_by()
         assert slices < 30
         assert read_bytes < 5000
 
@@ -651,10 +651,10 @@ def test_the_browser_reads_a_few_slices_only(page: Page, store: Store) -> None:
     [b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0iTXt\0\0\0\0" * 9000, b"\xff\xd8" + b"\xff" * 9000],
     ids=["PNG", "JPEG"],
 )
-def test_the_browser_is_not_kept_busy(data: bytes, page: Page) -> None:
+def test_the_browser_stays_responsive(data: bytes, page: Page) -> None:
     """A file full of empty parts ends the search; the page stays alive."""
-    found, slices, read_bytes = counted_in_browser(page, data)
-    assert found is None
+    result, slices, read_bytes = counted_in_browser(page, data)
+    assert result is None
     assert slices < 2100
     assert read_bytes < 20_000
 

@@ -46,12 +46,12 @@ class MemoryStore:
         if tier not in TIERS:
             raise ValueError(f"no such tier: {tier!r}")
         key = _key(job_id, index)
-        found = self._outputs.get(key, {}).get(tier)
-        return self._stored(key, tier, *found) if found else None
+        result = self._outputs.get(key, {}).get(tier)
+        return self._stored(key, tier, *result) if result else None
 
     def find_damaged(self, job_id: str, index: int) -> StoredFile | None:
-        found = self._damaged.get(_key(job_id, index))
-        return StoredFile(found[0], len(found[1]), time.time(), lambda: io.BytesIO(found[1])) if found else None
+        result = self._damaged.get(_key(job_id, index))
+        return StoredFile(result[0], len(result[1]), time.time(), lambda: io.BytesIO(result[1])) if result else None
 
     def remove(self, job_id: str, index: int) -> None:
         self._outputs.pop(_key(job_id, index), None)

@@ -27,7 +27,7 @@ sys.stdin.read()
 
 @contextmanager
 def another_server(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the folder until it is told to end, or killed."""
+    """A process that holds the folder until it is stopped or killed."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)],
         cwd=Path(__file__).parents[2],
@@ -42,7 +42,7 @@ def another_server(folder: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_second_server_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+def test_a_second_server_reads_who_holds_the_folder(tmp_path: Path) -> None:
     """Two servers on one ledger would each ask for and save the other one's jobs."""
     folder = tmp_path / "data"
     with another_server(folder) as other:
@@ -55,7 +55,7 @@ def test_a_second_server_is_told_who_holds_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_killed_server_lets_go(tmp_path: Path) -> None:
-    """After a crash or a power cut nobody has to delete a lock file by hand."""
+    """After a crash or a power loss nobody has to delete a lock file by hand."""
     with another_server(tmp_path) as other:
         other.kill()
         other.wait()
@@ -90,7 +90,7 @@ def test_a_relative_path_stays_the_same_folder(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("in_the_way", ["data", "data/server.lock", "data/server.pid"])
-def test_a_folder_that_cannot_be_used_is_told_before_anything_is_bought(tmp_path: Path, in_the_way: str) -> None:
+def test_a_folder_that_cannot_be_used_is_reported_before_anything_is_bought(tmp_path: Path, in_the_way: str) -> None:
     """The owner gets the path and the setting, not a traceback."""
     if in_the_way == "data":
         (tmp_path / in_the_way).write_text("a file where the folder should be")
@@ -102,15 +102,15 @@ def test_a_folder_that_cannot_be_used_is_told_before_anything_is_bought(tmp_path
     assert "DREAMINA_DATA_DIR" in str(caught.value)
 
 
-def test_a_folder_below_a_file_is_told_too(tmp_path: Path) -> None:
-    """A slip in the path is the commonest fault."""
+def test_a_folder_below_a_file_is_reported_too(tmp_path: Path) -> None:
+    """A typo in the path is the most common error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be written"):
         DataDir(tmp_path / "file" / "data")
 
 
 def test_after_a_refusal_the_folder_is_free(tmp_path: Path) -> None:
-    """Who mends the fault can start at once."""
+    """Whoever fixes the error can start at once."""
     (tmp_path / "server.pid").mkdir()
     with pytest.raises(SettingsError):
         DataDir(tmp_path)

@@ -38,8 +38,8 @@ def test_each_change_of_state_is_one_line_without_prompt_or_key(
     harness.start()
     job = harness.generate(prompt="a secret wish")
     harness.wait(job.job_id, "done")
-    told = [json.loads(line) for line in lines.getvalue().splitlines()]
-    states = [line for line in told if "state" in line]
+    reported = [json.loads(line) for line in lines.getvalue().splitlines()]
+    states = [line for line in reported if "state" in line]
     assert {line["job"] for line in states} == {job.job_id[:8]}
     assert [line["state"] for line in states][:2] == ["submitting", "queued"]
     assert states[-1]["state"] == "done"

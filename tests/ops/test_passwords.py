@@ -46,7 +46,7 @@ def test_an_unknown_name_takes_as_long_as_a_known_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("entries", ["alice", "alice:", ":hunter2", "alice:hunter2,alice:other", ",", " "])
 def test_a_broken_list_is_refused_and_not_shown(entries: str) -> None:
-    """A start that goes on would lock somebody out, or let everybody in."""
+    """Starting anyway would lock somebody out, or admit everybody."""
     with pytest.raises(SettingsError, match="DREAMINA_AUTH") as caught:
         read_logins(entries, None)
     assert "hunter2" not in str(caught.value)

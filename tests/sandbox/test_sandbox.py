@@ -124,7 +124,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     sandbox.stop()
 
 
-def test_submit_answers_at_once_with_an_id_and_three_addresses(client: Client) -> None:
+def test_submit_returns_at_once_with_an_id_and_three_urls(client: Client) -> None:
     """All that follows hangs on these four values."""
     response = client.post(f"/v1/models/{DREAMINA}", json=SMALL).json()
     for verb in ("status", "result", "cancel"):
@@ -165,7 +165,7 @@ def test_without_force_single_several_different_pictures_come(client: Client, cl
     assert result["cost"] == pytest.approx(0.03 * len(urls))
 
 
-def test_cost_is_told_only_when_asked_and_finished(client: Client, clock: Clock) -> None:
+def test_cost_is_given_only_on_request_and_after_the_end(client: Client, clock: Clock) -> None:
     """The program must live without it."""
     request_id = client.submit(SMALL)
     assert "cost" not in client.result(request_id, "?include_cost=true")
@@ -184,15 +184,15 @@ def test_the_price_is_play_money_for_each_picture(client: Client) -> None:
 def test_slots_are_limited_and_positions_count_down(client: Client, clock: Clock) -> None:
     """A queue position that moves is what keeps people patient."""
     ids = [client.submit(SMALL) for _ in range(5)]
-    assert [client.status(one)["queue_position"] for one in ids] == [0, 1, 2, 3, 4]
+    assert [client.status(item)["queue_position"] for item in ids] == [0, 1, 2, 3, 4]
     clock.advance(2.5)
-    assert [client.status(one)["status"] for one in ids] == ["in_progress"] * 2 + ["in_queue"] * 3
-    assert [client.status(one)["queue_position"] for one in ids[2:]] == [0, 1, 2]
+    assert [client.status(item)["status"] for item in ids] == ["in_progress"] * 2 + ["in_queue"] * 3
+    assert [client.status(item)["queue_position"] for item in ids[2:]] == [0, 1, 2]
     for _ in range(100):
         clock.advance(0.5)
         # One that is due stays in progress until it is painted, in real time; its slot is free by then.
-        wait_for(lambda: [client.status(one)["status"] for one in ids].count("in_progress") <= 2)
-    wait_for(lambda: all(client.status(one)["status"] == "completed" for one in ids))
+        wait_for(lambda: [client.status(item)["status"] for item in ids].count("in_progress") <= 2)
+    wait_for(lambda: all(client.status(item)["status"] == "completed" for item in ids))
 
 
 def test_only_a_waiting_request_can_be_cancelled(client: Client, clock: Clock) -> None:
@@ -266,7 +266,7 @@ def test_an_unknown_request_is_not_found(refusing: Client) -> None:
 def test_inputs_that_break_the_schema_are_refused_with_the_field(
     refusing: Client, inputs: Any, field: str, rule: str
 ) -> None:
-    """The detail list says which field to mend; nothing is stored."""
+    """The detail list says which field to fix; nothing is stored."""
     response = refusing.post(f"/v1/models/{DREAMINA}", json=inputs)
     assert (response.status_code, response.json()["error_code"]) == (422, 422001)
     (detail,) = response.json()["detail"]
@@ -277,7 +277,7 @@ def test_inputs_that_break_the_schema_are_refused_with_the_field(
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"prompt": "x", "scale": NaN}', b"[" * 100_000])
 def test_a_body_that_is_no_json_is_refused(refusing: Client, body: bytes) -> None:
-    """A broken sender gets an answer, not a crash."""
+    """A broken client gets a response, not a crash."""
     response = refusing.post(f"/v1/models/{DREAMINA}", data=body)
     assert (response.status_code, response.json()["error_code"]) == (422, 422001)
 
@@ -406,7 +406,7 @@ def test_a_taken_port_is_a_setting_error(start: Callable[..., tuple[Sandbox, Cli
         Sandbox(tmp_path, MODELS, token="secret", port=port).start()
 
 
-def test_the_command_says_where_it_answers_and_stops_on_a_signal(tmp_path: Path) -> None:
+def test_the_command_prints_its_url_and_stops_on_a_signal(tmp_path: Path) -> None:
     """It is meant for trying things out, so its first lines must be enough."""
     command = [sys.executable, "-m", "dreamina_ui.sandbox", "--port", "0", "--data-dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
@@ -421,8 +421,8 @@ def test_the_command_says_where_it_answers_and_stops_on_a_signal(tmp_path: Path)
 def test_loading_the_server_loads_neither_numpy_nor_pillow() -> None:
     """Those who use the real service should not wait for a painter."""
     code = "import sys, dreamina_ui.sandbox.server as _; print({'numpy', 'PIL'} & set(sys.modules))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert found.stdout.strip() == "set()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert result.stdout.strip() == "set()"
 
 
 def test_the_same_request_is_painted_the_same() -> None:

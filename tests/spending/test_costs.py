@@ -1,4 +1,4 @@
-"""What jobs cost, added up: every dollar once, in the right purse, and nothing that is unknown taken for nothing."""
+"""The sums of costs: every dollar once, in the right budget, and an unknown cost is not zero."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def test_costs_are_added_by_day_month_and_model(rows: LibraryRows, costs: Costs)
             make_job(cost_usd=2.0, created_at=midnight - 40 * DAY_S),
         ],
     )
-    purse = costs.read("v", all_of_owner=False)["money"]
-    assert purse.total == CostTotal(3.75, 4, 0)
-    assert purse.days == {
+    budget = costs.read("v", all_of_owner=False)["money"]
+    assert budget.total == CostTotal(3.75, 4, 0)
+    assert budget.days == {
         "2026-10-09": CostTotal(2.0, 1),
         "2026-11-17": CostTotal(0.25, 1),
         "2026-11-18": CostTotal(1.5, 2),
     }
-    assert purse.months == {"2026-10": CostTotal(2.0, 1), "2026-11": CostTotal(1.75, 3)}
-    assert purse.models == {MODEL_ID: CostTotal(2.75, 3), other: CostTotal(1.0, 1)}
+    assert budget.months == {"2026-10": CostTotal(2.0, 1), "2026-11": CostTotal(1.75, 3)}
+    assert budget.models == {MODEL_ID: CostTotal(2.75, 3), other: CostTotal(1.0, 1)}
 
 
-def test_a_cost_that_was_not_told_is_unknown_and_not_zero(rows: LibraryRows, costs: Costs) -> None:
+def test_a_missing_cost_is_unknown_and_not_zero(rows: LibraryRows, costs: Costs) -> None:
     """A sum that leaves something out says so; what was refused or taken back cost nothing and is not in it."""
     add_rows(
         rows.path,
@@ -72,7 +72,7 @@ def test_a_cost_that_was_not_told_is_unknown_and_not_zero(rows: LibraryRows, cos
     assert costs.read("v", all_of_owner=False)["money"].total == CostTotal(0.5, 2, 4)
 
 
-def test_play_money_is_kept_apart(rows: LibraryRows, costs: Costs) -> None:
+def test_play_money_is_separate(rows: LibraryRows, costs: Costs) -> None:
     """The sandbox's prices were paid by nobody."""
     add_rows(rows.path, [make_job(cost_usd=9.0, api_origin=SANDBOX_ORIGIN), make_job(cost_usd=1.0)])
     purses = costs.read("v", all_of_owner=False)
@@ -93,8 +93,8 @@ def test_each_sees_what_is_theirs(rows: LibraryRows, costs: Costs) -> None:
     )
 
     def read(visitor: str | None, *, is_owner: bool) -> tuple[float, float]:
-        purse = costs.read(visitor, all_of_owner=is_owner)["money"]
-        return purse.total.usd, purse.own_key.usd
+        budget = costs.read(visitor, all_of_owner=is_owner)["money"]
+        return budget.total.usd, budget.own_key.usd
 
     assert read("alice", is_owner=False) == (3.0, 2.0)
     assert read("bob", is_owner=False) == (4.0, 4.0)

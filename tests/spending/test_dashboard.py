@@ -1,4 +1,4 @@
-"""The owner's overview adds up: what it says is what the limits count and what the service told."""
+"""The dashboard adds up: it shows what the limits count and what the service billed."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def books(tmp_path: Path) -> Iterator[Books]:
 
 def test_an_empty_ledger_has_an_overview(books: Books) -> None:
     """The owner looks on the first day too."""
-    found = books.read()
-    assert found.today == found.month == Spending(0, 0, 0.0, 0.0, 0, 0.0, 0)
-    assert (found.visitor_summaries, found.recent_errors, found.visitors, found.states) == ((), (), 0, {})
-    assert {limit.used for limit in found.limits} == {0}
+    result = books.read()
+    assert result.today == result.month == Spending(0, 0, 0.0, 0.0, 0, 0.0, 0)
+    assert (result.visitor_summaries, result.recent_errors, result.visitors, result.states) == ((), (), 0, {})
+    assert {limit.used for limit in result.limits} == {0}
 
 
-def test_money_is_told_as_billed_expected_and_unknown(books: Books) -> None:
+def test_money_is_shown_as_billed_expected_and_unknown(books: Books) -> None:
     """An owner who reads only one sum does not know how true it is."""
     books.add(2, cost_usd=0.03, reserved_usd=0.12)
     books.add(1, reserved_usd=0.12, state="running")
@@ -63,12 +63,12 @@ def test_money_is_told_as_billed_expected_and_unknown(books: Books) -> None:
     books.add(1, cost_usd=9.0, created_at=NOON - 40 * DAY_S)
     books.add(1, reserved_usd=0.12, state="cancelled")
     books.add(1, reserved_usd=0.12, state="failed")
-    found = books.read()
+    result = books.read()
     today = Spending(
         jobs=4, billed_jobs=2, billed_usd=0.06, foreseen_usd=0.24, open_jobs=1, open_usd=0.12, unknown_jobs=1
     )
-    assert asdict(found.today) == pytest.approx(asdict(today))
-    assert (found.month.jobs, found.month.billed_usd) == pytest.approx((5, 0.56))
+    assert asdict(result.today) == pytest.approx(asdict(today))
+    assert (result.month.jobs, result.month.billed_usd) == pytest.approx((5, 0.56))
     with books.rows.ledger.reading() as reader:
         spent = books.guard.spent_usd(reader, NOON - 3 * DAY_S)
     assert books.used()["usd_per_month"] == pytest.approx(spent), "the page and the guard count alike"
@@ -106,10 +106,10 @@ def test_visitors_stand_with_their_jobs_money_and_addresses(books: Books) -> Non
 def test_jobs_on_a_visitors_own_key_are_seen_and_cost_the_owner_nothing(books: Books) -> None:
     """They count for no limit; but who misuses the page is seen."""
     books.add(2, visitor_id=A, cost_usd=5.0, key_fingerprint="m", problem="auth")
-    found = books.read()
-    assert (found.today.jobs, books.used()["per_day"]) == (0, 0)
-    assert (found.visitor_summaries[0].jobs, found.visitor_summaries[0].usd, found.states) == (2, 0.0, {"done": 2})
-    assert len(found.recent_errors) == 2
+    result = books.read()
+    assert (result.today.jobs, books.used()["per_day"]) == (0, 0)
+    assert (result.visitor_summaries[0].jobs, result.visitor_summaries[0].usd, result.states) == (2, 0.0, {"done": 2})
+    assert len(result.recent_errors) == 2
 
 
 def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books) -> None:
@@ -132,15 +132,15 @@ def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
         for number in range(1500)
     ]
     add_rows(books.rows.path, crowd)
-    found = books.read()
-    assert found.visitors == 150
-    assert [summary.visitor_id for summary in found.visitor_summaries] == [
+    result = books.read()
+    assert result.visitors == 150
+    assert [summary.visitor_id for summary in result.visitor_summaries] == [
         f"{number:032x}" for number in range(MAX_VISITORS)
     ]
-    assert {len(summary.addresses) for summary in found.visitor_summaries} == {MAX_ADDRESSES}
+    assert {len(summary.addresses) for summary in result.visitor_summaries} == {MAX_ADDRESSES}
 
 
-def test_a_limit_in_money_that_cannot_hold_is_told(books: Books) -> None:
+def test_a_limit_in_money_that_cannot_hold_is_reported(books: Books) -> None:
     """Until a price is known, or the limit is gone."""
     assert not books.read().price_is_missing
     books.controls.change_limits({"usd_per_day": 5})

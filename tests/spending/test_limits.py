@@ -48,14 +48,14 @@ def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Harness)
     refused: list[LimitError] = []
     gate = threading.Barrier(200)
 
-    def one(number: int) -> None:
+    def press_once(number: int) -> None:
         gate.wait()
         try:
             made.append(limited.jobs.generate(MODEL_ID, {"prompt": str(number)}, visitor_id=f"v{number}"))
         except LimitError as exc:
             refused.append(exc)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(200)]
+    threads = [threading.Thread(target=press_once, args=(number,)) for number in range(200)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -73,7 +73,7 @@ def test_a_refused_press_leaves_nothing_behind(limited: Harness, service: Script
     assert [path for path in (limited.folder / "media").glob("*/*")] == []
 
 
-def test_each_visitor_has_a_purse_of_their_own(limited: Harness) -> None:
+def test_each_visitor_has_a_separate_budget(limited: Harness) -> None:
     """One greedy visitor must not use up what others may do."""
     limited.guard.limits = Limits(visitor_per_day=2)
     press(limited, 2, visitor_id="a")
@@ -85,7 +85,7 @@ def test_each_visitor_has_a_purse_of_their_own(limited: Harness) -> None:
     assert limited.spending.quota("new").jobs_today == 2
 
 
-def test_cleared_cookies_refill_no_purse(limited: Harness) -> None:
+def test_cleared_cookies_refill_no_budget(limited: Harness) -> None:
     """The client address counts, whatever visitor it claims to be; a program without a cookie too."""
     limited.guard.limits = Limits(visitor_at_once=5, address_at_once=2)
     press(limited, 1, visitor_id="a", address="home")
@@ -97,7 +97,7 @@ def test_cleared_cookies_refill_no_purse(limited: Harness) -> None:
 
 
 def test_a_day_later_there_is_room_again(limited: Harness) -> None:
-    """A limit per day is not for ever."""
+    """A limit per day does not last forever."""
     limited.guard.limits = Limits(visitor_per_day=1)
     press(limited, 1, visitor_id="a")
     limited.clock.advance(86_400)
@@ -124,7 +124,7 @@ def test_a_cancelled_job_is_given_back(harness: Harness, service: ScriptedApi) -
 
 
 @pytest.mark.parametrize("who", ["visitor_id", "address"])
-def test_jobs_that_were_given_back_do_not_fill_the_ledger_for_ever(
+def test_jobs_that_cost_nothing_do_not_fill_the_ledger_forever(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     """To press and cancel all day costs nothing, and each row stays."""
@@ -134,9 +134,9 @@ def test_jobs_that_were_given_back_do_not_fill_the_ledger_for_ever(
     harness.guard.limits = Limits(visitor_per_day=1) if who == "visitor_id" else Limits(address_per_day=1)
     for _ in range(3):
         harness.wait(press(harness, 1, **{who: "a"})[0].job_id, "failed")
-    with pytest.raises(LimitError) as told:
+    with pytest.raises(LimitError) as caught:
         press(harness, 1, **{who: "a"})
-    assert told.value.until is not None
+    assert caught.value.until is not None
     assert press(harness, 1, **{who: "b"})
     harness.clock.advance(86_400)
     assert press(harness, 1, **{who: "a"})
@@ -173,7 +173,7 @@ def test_money_is_reserved_at_the_highest_price_and_settled_with_the_cost(
 
 
 def test_a_limit_in_money_that_is_known_to_be_reached_needs_no_price(limited: Harness) -> None:
-    """A service may tell costs and no price: then a job may pass the limit, and not one after the other for ever."""
+    """A service may tell costs and no price: then a job may pass the limit, and not one after the other forever."""
     limited.guard.limits = Limits(usd_per_day=0.05)
     for cost_usd in (0.03, 0.02):
         limited.ledger.change(press(limited)[0].job_id, cost_usd=cost_usd)

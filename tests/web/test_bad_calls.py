@@ -125,7 +125,7 @@ def calls(draw: st.DrawFn) -> tuple[str, str, dict[str, str], bytes | None]:
 
 
 def response_to(port: int, call: tuple[str, str, dict[str, str], bytes | None]) -> tuple[int, bytes]:
-    """The status and the first piece of an answer; a stream is left after it."""
+    """The status and the first piece of a response; a stream is left after it."""
     method, path, headers, body = call
     caller = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:

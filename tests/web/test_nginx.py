@@ -63,12 +63,12 @@ class Site:
             assert given.count(old) == 1, old
             given = given.replace(old, new)
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        places = "".join(f"{kind}_temp_path {self.folder}/{kind};\n" for kind in kinds)
+        positions = "".join(f"{kind}_temp_path {self.folder}/{kind};\n" for kind in kinds)
         user = "user root;\n" if os.geteuid() == 0 else ""  # the folder of the tests is nobody else's
         config = self.folder / "nginx.conf"
         config.write_text(
             f"{user}daemon off;\npid {self.folder}/nginx.pid;\nworker_processes 1;\nevents {{}}\n"
-            f"http {{\naccess_log off;\n{places}{given}}}\n"
+            f"http {{\naccess_log off;\n{positions}{given}}}\n"
         )
         with (self.folder / "nginx.log").open("wb") as log:
             self.nginx = subprocess.Popen(
@@ -139,7 +139,7 @@ def test_the_page_makes_a_picture_behind_nginx(site: Site, browser: Browser) -> 
     picture = press_generate(page, "a lighthouse behind a wall").locator("img").first
     expect(picture).to_be_visible()
     wait_for(lambda: picture.evaluate("node => node.complete && node.naturalWidth") > 0)
-    cookies = {each["name"]: each for each in visitor.cookies()}
+    cookies = {item["name"]: item for item in visitor.cookies()}
     visitor.close()
     job_id = site.jobs("a lighthouse")[0][0]
     link = site.ask("job", job_id)["images"][0]["original_url"]
@@ -152,7 +152,7 @@ def test_the_page_makes_a_picture_behind_nginx(site: Site, browser: Browser) -> 
     assert complaints == []
 
 
-def test_the_answer_says_that_it_is_https(site: Site) -> None:
+def test_the_response_says_that_it_is_https(site: Site) -> None:
     """A browser that came by https never comes by http again."""
     caller = site.connect()
     caller.request("GET", "/studio/")
@@ -171,7 +171,7 @@ def test_a_forged_address_does_not_count(site: Site, directly: bool) -> None:
     assert site.jobs(prompt)[0][2] == client_ip_hash(CLIENT)
 
 
-def test_a_stream_comes_as_it_is_told(site: Site) -> None:
+def test_a_stream_is_not_buffered(site: Site) -> None:
     """A proxy that keeps a stream back until it ends would show nothing of a job but its end."""
     prompt = "a slow boat"
     stream, first = site.generate(prompt)

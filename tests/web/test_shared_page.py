@@ -70,16 +70,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
 
 
 class Recording(requests.Session):
-    """A session that keeps all that it is told."""
+    """A session that records every response."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[tuple[str, bytes]] = []
+        self.received: list[tuple[str, bytes]] = []
 
     def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
         response = super().send(request, **more)
         heads = "\n".join(f"{name}: {value}" for name, value in response.headers.items())
-        self.told.append((str(request.url), heads.encode() + response.content))
+        self.received.append((str(request.url), heads.encode() + response.content))
         return response
 
 
@@ -104,10 +104,10 @@ def test_no_secret_leaves_the_program(shared: ScriptedApp) -> None:
     for path in (*PATHS, *assets):
         http.get(f"{app.url}/{path}", timeout=10)
     http.get(f"{app.url}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}, timeout=10)
-    assert b"dreamina_jobs" in http.told[-1][1]
+    assert b"dreamina_jobs" in http.received[-1][1]
 
-    assert len(http.told) > 70
-    assert [url for url, told in http.told if _is_marked(told)] == []
+    assert len(http.received) > 70
+    assert [url for url, reported in http.received if _is_marked(reported)] == []
     assert [path for path in app.data.rglob("*") if path.is_file() and _is_marked(path.read_bytes())] == []
     log = app.output
     assert "GET /v1/requests/***" not in log
@@ -317,4 +317,4 @@ def _press_while_stopping(visitor: Visitor) -> bool:
     try:
         return visitor.press(prompt="too late")["success"] is True
     except (requests.RequestException, StopIteration):
-        return False  # the doors are closed already
+        return False  # the server accepts no connections any more

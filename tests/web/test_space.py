@@ -1,4 +1,4 @@
-"""On a Hugging Face Space: what is kept there, and that people are told when nothing is."""
+"""On a Hugging Face Space: what is stored there, and that people read when nothing is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.harness import MODEL_ID, Harness
 ACCESS = Permissions(is_shared=False)
 
 
-def test_only_a_spaces_own_storage_is_kept(tmp_path: Path) -> None:
+def test_only_the_storage_of_a_space_lasts(tmp_path: Path) -> None:
     """An image may have a folder of the same name; it is gone at the next restart all the same."""
     assert not is_stored_by_space(tmp_path / "data", storage=tmp_path)
     assert not is_stored_by_space(tmp_path / "data", storage=Path("/proc"))
@@ -35,14 +35,14 @@ def test_only_a_space_is_said_to_forget(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_page_that_forgets_says_so(harness: Harness) -> None:
-    """Who is told beforehand downloads in time."""
+    """Whoever knows beforehand downloads in time."""
     model = load_models()[MODEL_ID]
     endpoints = Endpoints(harness.services, harness.presenter, ACCESS)
     page, launch = build_page(harness.models, model, ACCESS, endpoints, uses_sandbox=False, keeps_data=False)
     assert "forgetful-banner" in _ids(page)
     for language in languages():
-        told = launch["i18n"].translations[language]["ui_forgetful_banner"]
-        assert told == translate(language, "forgetful_banner")
+        reported = launch["i18n"].translations[language]["ui_forgetful_banner"]
+        assert reported == translate(language, "forgetful_banner")
     page, _ = build_page(harness.models, model, ACCESS, endpoints, uses_sandbox=False)
     assert "forgetful-banner" not in _ids(page)
 

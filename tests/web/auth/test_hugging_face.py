@@ -43,7 +43,7 @@ def space(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> Callable[..., Te
     page, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     routes = [Route("/who", tell(access)), *build_login_routes(Authenticator(access))]
     app = App.create_app(page, app_kwargs={"routes": routes})
-    assert all(each.fn is None or each.api_name for each in page.fns.values() if each.api_visibility == "public")
+    assert all(item.fn is None or item.api_name for item in page.fns.values() if item.api_visibility == "public")
 
     def browse(session: str = "") -> TestClient:
         cookies = {"session": session} if session else None

@@ -1,4 +1,4 @@
-"""The owner's view: nobody else gets in, every control does what it says, and the page has a button for it."""
+"""The admin page: nobody else has access, every control does what it says, and the page has a button for it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def owner(harness: Harness, service: ScriptedApi) -> Iterator[TestClient]:
 
 
 def test_each_control_does_what_it_says(owner: TestClient, harness: Harness) -> None:
-    """The answer is the overview afterwards: what the page shows is what holds."""
+    """The response is the new dashboard: the page shows what holds."""
 
     def change(control: str, **body: Any) -> Any:
         response = owner.post(f"/dreamina/owner/{control}", json=body)
@@ -85,7 +85,7 @@ def test_each_control_does_what_it_says(owner: TestClient, harness: Harness) -> 
 def test_a_wrong_wish_is_named_and_changes_nothing(
     owner: TestClient, harness: Harness, control: str, body: Any, field: str
 ) -> None:
-    """A slip is told, not guessed at."""
+    """A typo is reported, not guessed at."""
     response = owner.post(f"/dreamina/owner/{control}", json=body)
     assert response.status_code == 422
     assert field in response.json()["message"]
@@ -103,17 +103,17 @@ def test_another_sites_page_presses_no_switch(owner: TestClient, harness: Harnes
     assert harness.spending.dashboard().rules.stops == ()
 
 
-def test_a_stranger_learns_and_changes_nothing(shared: AppProcess) -> None:
+def test_a_stranger_sees_and_changes_nothing(shared: AppProcess) -> None:
     """Who has the link is a guest; the way in is the sign-in, and it leads back."""
     stranger = Visitor(shared).http
     opened = stranger.get(f"{shared.url}/dreamina/owner", timeout=10, allow_redirects=False)
     assert (opened.status_code, opened.headers["location"]) == (303, "sign-in?next=owner")
-    told = [stranger.get(f"{shared.url}/dreamina/owner/overview", timeout=10)]
-    told += [
+    reported = [stranger.get(f"{shared.url}/dreamina/owner/overview", timeout=10)]
+    reported += [
         stranger.post(f"{shared.url}/dreamina/owner/{path}", json=body, timeout=10) for path, body in CONTROLS.items()
     ]
-    assert [response.status_code for response in told] == [403] * 5
-    assert {tuple(response.json()) for response in told} == {("message",)}
+    assert [response.status_code for response in reported] == [403] * 5
+    assert {tuple(response.json()) for response in reported} == {("message",)}
     assert stranger.get(f"{shared.url}/dreamina/left", timeout=10).json()["is_owner"] is False
     assert Visitor(shared).press()["success"]
     wrong = {"Host": "pictures.example"}

@@ -1,4 +1,4 @@
-"""A visitor's own key at the whole program: given, used, told to nobody, and taken back."""
+"""A visitor's own key in the whole app: given, used, shown to nobody, and withdrawn."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def give(visitor: Visitor, key: str, **headers: str) -> requests.Response:
 
 
 def state(visitor: Visitor) -> dict[str, Any]:
-    found: dict[str, Any] = visitor.http.get(f"{visitor.app.url}/dreamina/key", timeout=10).json()
-    return found
+    result: dict[str, Any] = visitor.http.get(f"{visitor.app.url}/dreamina/key", timeout=10).json()
+    return result
 
 
 def finished(visitor: Visitor, request_id: str) -> dict[str, Any]:
     jobs = wait_for(lambda: [job for job in visitor.jobs() if job["request_id"] == request_id and not job["active"]])
-    found: dict[str, Any] = jobs[0]
-    return found
+    result: dict[str, Any] = jobs[0]
+    return result
 
 
 def test_without_a_key_nothing_is_sent(keyed_app: AppProcess, server: BadServer) -> None:
@@ -59,8 +59,8 @@ def test_without_a_key_nothing_is_sent(keyed_app: AppProcess, server: BadServer)
     before = len(server.requests)
     assert state(visitor) == {"given": False, "hint": None, "required": True}
     assert "Your own RunComfy key is needed" in visitor.press()["message"]
-    name, told = last_event(keyed_app, "generate", f'{{"data": ["a fox", "{SMALL}", 0.5, true]}}')
-    assert (name, "X-RunComfy-Token" in str(told)) == ("error", True)
+    name, reported = last_event(keyed_app, "generate", f'{{"data": ["a fox", "{SMALL}", 0.5, true]}}')
+    assert (name, "X-RunComfy-Token" in str(reported)) == ("error", True)
     assert keyed_app.count_jobs() == 0
     assert len(server.requests) == before
 
@@ -172,7 +172,7 @@ def test_a_program_gives_its_key_with_the_call(keyed_app: AppProcess, server: Ba
     )
 
 
-def test_a_wrong_key_is_told_and_not_kept(keyed_app: AppProcess, server: BadServer) -> None:
+def test_a_wrong_key_is_reported_and_not_stored(keyed_app: AppProcess, server: BadServer) -> None:
     """At once, without a press; and nobody can try keys without end. Last here: it uses up this machine's tries."""
     honest = server.default
     server.default = json_response({"error_code": 401001, "message": "no"}, 401)

@@ -13,7 +13,7 @@ from tests.web.gradio_page.test_page import OpenPage, open_page
 __all__ = ["open_page"]  # fixtures
 
 PHONE = {"width": 390, "height": 844}
-LOOK = re.compile(r"/dreamina/batches(\?|$)")
+BATCHES_URL = re.compile(r"/dreamina/batches(\?|$)")
 
 
 def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
@@ -28,8 +28,8 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     page.get_by_label(translate("en", "batch_repeats")).fill("2")
     show = page.get_by_role("button", name=translate("en", "batch_table"))
     show.press("Enter")
-    told = translate("en", "error_plan_line", line=1, text=translate("en", "error_plan_unclosed"))
-    expect(page.locator("#batch [role=alert]")).to_have_text(told)
+    reported = translate("en", "error_plan_line", line=1, text=translate("en", "error_plan_unclosed"))
+    expect(page.locator("#batch [role=alert]")).to_have_text(reported)
     expect(prompts).to_be_focused()
     prompts.fill("a {red|blue} fox\na bear")
     page.locator("#batch fieldset").get_by_label("1024 × 1024").check()
@@ -55,7 +55,7 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     expect(strip).to_contain_text(translate("en", "batch_count_waiting", count=10))
     expect(page.locator("li.job").filter(has_text="a red fox")).to_have_count(2)
     sent = held.requests()[before:]
-    assert [(each["inputs"]["width×height"], each["inputs"]["scale"]) for each in sent] == [(SMALL, 0.25)] * 2
+    assert [(item["inputs"]["width×height"], item["inputs"]["scale"]) for item in sent] == [(SMALL, 0.25)] * 2
     strip.get_by_role("button", name=translate("en", "batch_pause"), exact=True).press("Enter")
     expect(strip).to_contain_text(translate("en", "batch_paused"))
     expect(strip.get_by_role("button", name=translate("en", "batch_continue"))).to_be_focused()
@@ -85,7 +85,7 @@ def test_the_table_names_the_odd_lines_before_anything_is_sent(held: HeldSandbox
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_an_old_response_does_not_undo_a_press(held: HeldSandbox, open_page: OpenPage) -> None:
     """The button that was pressed would come back, and who works by keyboard would lose the place."""
     page = open_page(held.app)
     page.locator("#batch summary").press("Enter")
@@ -96,7 +96,7 @@ def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, ope
     expect(strip).to_contain_text(translate("en", "batch_count_running", count=2))
 
     late: list[tuple[Route, APIResponse]] = []
-    page.route(LOOK, lambda route: late.append((route, route.fetch())), times=1)
+    page.route(BATCHES_URL, lambda route: late.append((route, route.fetch())), times=1)
     page.evaluate("void dreamina.batch.look()")
     while not late:
         page.wait_for_timeout(10)
@@ -104,9 +104,9 @@ def test_an_answer_from_before_a_press_takes_nothing_back(held: HeldSandbox, ope
     go_on = strip.get_by_role("button", name=translate("en", "batch_continue"))
     expect(go_on).to_be_focused()
     (route, response) = late[0]
-    with page.expect_request_finished(lambda request: bool(LOOK.search(request.url)) and not request.failure):
+    with page.expect_request_finished(lambda request: bool(BATCHES_URL.search(request.url)) and not request.failure):
         route.fulfill(response=response)
-    with page.expect_response(LOOK):
+    with page.expect_response(BATCHES_URL):
         page.evaluate("void dreamina.batch.look()")
     expect(strip).to_contain_text(translate("en", "batch_paused"))
     expect(go_on).to_be_focused()

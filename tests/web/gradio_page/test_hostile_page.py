@@ -145,4 +145,4 @@ def test_no_prompt_becomes_a_path(library_app: ScriptedApp, rows: LibraryRows, p
     assert not set("/\\\r\n\0") & set(name.replace("attachment; ", ""))
     names = zipfile.ZipFile(io.BytesIO(requests.get(f"{url}/library/zip", timeout=10).content)).namelist()
     assert len(names) == 2
-    assert not any(set("/\\\r\n\0:") & set(each) or each.startswith(".") for each in names)
+    assert not any(set("/\\\r\n\0:") & set(item) or item.startswith(".") for item in names)

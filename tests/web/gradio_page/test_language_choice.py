@@ -25,11 +25,11 @@ def get(held: HeldSandbox, path: str, **options: Any) -> requests.Response:
 def test_what_was_chosen_comes_before_what_the_browser_asks_for(
     held: HeldSandbox, accepted: str, chosen: str | None, asked: str | None, language: str
 ) -> None:
-    """On the page, where Gradio reads it, and in the answers of our own routes."""
+    """On the page, where Gradio reads it, and in the responses of our own routes."""
     options: dict[str, Any] = {"headers": {"Accept-Language": accepted}, "params": {"language": asked} if asked else {}}
     options["cookies"] = {LANGUAGE_COOKIE: chosen} if chosen else {}
-    told = re.findall(r'navigator, "language", \{ value: "(.*?)" \}', get(held, "", **options).text)
-    assert told == [language]
+    reported = re.findall(r'navigator, "language", \{ value: "(.*?)" \}', get(held, "", **options).text)
+    assert reported == [language]
     message = get(held, "dreamina/jobs/nothing", **options).json()["message"]
     assert message == translate(language, "error_job_not_found")
 

@@ -97,7 +97,7 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(browse: Browse) ->
 
 
 def test_a_session_ends_by_itself(browse: Browse, clock: Clock) -> None:
-    """A forgotten browser does not stay the owner's for ever."""
+    """A forgotten browser does not stay the owner's forever."""
     owner = browse()
     token = sign_in(owner).cookies[SESSION_COOKIE]
     clock.advance(SESSION_TTL_S + 1)
@@ -117,14 +117,14 @@ def test_the_session_is_out_of_reach_of_scripts_and_of_plain_http(browse: Browse
 
 
 @pytest.mark.parametrize(
-    ("following", "place"),
+    ("following", "index"),
     [("", "../"), ("owner", "owner"), ("https://evil.example", "../"), ("//evil.example", "../"), ("../x", "../")],
 )
-def test_signing_in_leads_to_known_places_only(browse: Browse, following: str, place: str) -> None:
+def test_signing_in_leads_to_known_places_only(browse: Browse, following: str, index: str) -> None:
     """A link to our sign-in page must not end at somebody else's, which asks for the password again."""
     browser = browse()
     assert "evil" not in browser.get("/dreamina/sign-in", params={"next": following}).text
-    assert sign_in(browser, next=following).headers["location"] == place
+    assert sign_in(browser, next=following).headers["location"] == index
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_another_sites_page_can_sign_nobody_in_or_out(browse: Browse) -> None:
 
 
 def test_who_guesses_waits_longer_and_longer(browse: Browse, clock: Clock) -> None:
-    """A password must not be found by trying; the wait ends, as nobody is locked out for ever."""
+    """A password must not be found by trying; the wait ends, as nobody is locked out forever."""
     guesser = browse()
     assert [sign_in(guesser, "x").status_code for _ in range(FREE_ATTEMPTS)] == [401] * FREE_ATTEMPTS
     waits = []

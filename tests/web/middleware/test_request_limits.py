@@ -107,21 +107,21 @@ def test_no_file_of_gradios_cache_is_served_to_anyone(plain: str, app: AppProces
 
 
 def test_no_origin_is_reflected(plain: str, app: AppProcess) -> None:
-    """Gradio lets every site read every answer with the visitor's cookie."""
+    """Gradio lets every site read every response with the visitor's cookie."""
     asked = {"Host": "studio.example", "Origin": EVIL}
     preflight = asked | {"Access-Control-Request-Method": "POST"}
 
-    def told(url: str) -> set[str]:
+    def reported(url: str) -> set[str]:
         responses = [requests.get(url, headers=asked, timeout=10), requests.options(url, headers=preflight, timeout=10)]
         return {name.lower() for response in responses for name in response.headers if "access-control" in name.lower()}
 
-    assert "access-control-allow-origin" in told(f"{plain}/config")
+    assert "access-control-allow-origin" in reported(f"{plain}/config")
     for path in ("/config", "/", "/gradio_api/call/generate", "/dreamina/jobs", "/nothing"):
-        assert told(app.url + path) == set(), path
+        assert reported(app.url + path) == set(), path
 
 
-def test_what_breaks_inside_is_not_told(plain: str, app: AppProcess) -> None:
-    """An error's text may hold what is nobody's business; what is meant for people is told."""
+def test_internal_errors_are_not_shown(plain: str, app: AppProcess) -> None:
+    """An error's text may hold what is nobody's business; what is meant for people is shown."""
 
     def error(url: str, body: dict[str, Any]) -> str:
         event = requests.post(f"{url}/gradio_api/call/job", json=body, timeout=10).json()["event_id"]
@@ -136,7 +136,7 @@ def test_what_nobody_fetches_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
     """Gradio keeps each session whose events nobody reads, and a stranger makes thousands of them in a minute."""
     monkeypatch.setattr(gradio_patches, "MAX_SESSIONS", 3)
 
-    async def kept(sessions: int, *, is_bounded: bool) -> int:
+    async def stored(sessions: int, *, is_bounded: bool) -> int:
         with gr.Blocks() as page:
             gr.Button().click(lambda: None)
         page.queue()
@@ -147,8 +147,8 @@ def test_what_nobody_fetches_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
             assert (await page._queue.push(body, None, None))[0]
         return len(page._queue.pending_event_ids_session)
 
-    assert asyncio.run(kept(5, is_bounded=False)) == 5
-    assert asyncio.run(kept(5, is_bounded=True)) == 3
+    assert asyncio.run(stored(5, is_bounded=False)) == 5
+    assert asyncio.run(stored(5, is_bounded=True)) == 3
 
 
 def test_an_event_that_does_not_exist_is_no_server_error(plain: str, app: AppProcess) -> None:
@@ -181,7 +181,7 @@ def test_the_pages_own_origin_is_welcome(app: AppProcess) -> None:
 
 
 def test_a_key_of_a_file_that_is_no_text_is_no_server_error(app: AppProcess) -> None:
-    """The ledger cannot be asked for half a character, and that is no fault of the ledger's."""
+    """The ledger cannot look up a lone surrogate, and that is no error of the ledger."""
     response = requests.post(
         f"{app.url}/dreamina/library/mark", json={"files": ["\ud800"], "deleted": True}, timeout=10
     )
@@ -200,15 +200,15 @@ def test_a_large_body_is_not_read(app: AppProcess, is_chunked: bool) -> None:
         assert response.status_code == 413, response.text
 
 
-def test_the_same_fault_is_traced_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A stranger who repeats it would fill the disk with traces; that it happened is told each time."""
+def test_the_same_error_is_traced_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A stranger who repeats it would fill the disk with traces; that it happened is logged each time."""
 
     async def breaks(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError(scope["path"])
 
-    here = RequestLimits(breaks)
+    local = RequestLimits(breaks)
     with caplog.at_level("INFO"):
-        assert [ask(here, path=f"/{number}").status for number in range(3)] == [422] * 3
+        assert [ask(local, path=f"/{number}").status for number in range(3)] == [422] * 3
     assert [bool(record.exc_info) for record in caplog.records] == [True, False, False]
     assert all("ValueError" in record.message for record in caplog.records)
 
@@ -216,7 +216,7 @@ def test_the_same_fault_is_traced_once(caplog: pytest.LogCaptureFixture) -> None
 # --- headers
 
 
-def test_security_headers_are_on_every_answer(app: AppProcess) -> None:
+def test_security_headers_are_on_every_response(app: AppProcess) -> None:
     """Source: OWASP Secure Headers Project."""
     for path in ("/", "/config", "/dreamina/jobs", "/nothing", "/gradio_api/upload"):
         response = requests.get(app.url + path, timeout=10)
@@ -266,10 +266,10 @@ class AsgiResponse:
     """What an ASGI application sent."""
 
     def __init__(self, sent: list[Any]) -> None:
-        starts = [each for each in sent if each["type"] == "http.response.start"]
+        starts = [item for item in sent if item["type"] == "http.response.start"]
         self.status = starts[0]["status"] if starts else None
-        self.headers = {k.decode().lower(): v.decode() for each in starts for k, v in each["headers"]}
-        self.body = b"".join(each.get("body", b"") for each in sent)
+        self.headers = {k.decode().lower(): v.decode() for item in starts for k, v in item["headers"]}
+        self.body = b"".join(item.get("body", b"") for item in sent)
 
 
 async def response_of(
@@ -336,23 +336,23 @@ FORGED = {"X_Forwarded_For": "198.51.100.1", "X_Forwarded_Proto": "https", "X_Fo
 
 def test_a_forged_address_does_not_count() -> None:
     """Otherwise a limit for each address is a limit for nobody."""
-    told = ask(ProxyHeaders(_who, ["10.0.0.0/8"]), **FORGED).headers
-    assert (told["client"], told["scheme"]) == ("203.0.113.7", "http")
-    assert "x-forwarded-host" not in told
+    reported = ask(ProxyHeaders(_who, ["10.0.0.0/8"]), **FORGED).headers
+    assert (reported["client"], reported["scheme"]) == ("203.0.113.7", "http")
+    assert "x-forwarded-host" not in reported
 
 
 def test_that_a_proxy_stands_between_is_still_seen() -> None:
     """Behind a proxy that nobody named, everyone would look like the person at the machine, who sees everything."""
-    told = ask(ProxyHeaders(_who), client="127.0.0.1", **FORGED).headers
-    assert [name for name in told if name.startswith("x-forwarded")] == ["x-forwarded-untrusted"]
+    reported = ask(ProxyHeaders(_who), client="127.0.0.1", **FORGED).headers
+    assert [name for name in reported if name.startswith("x-forwarded")] == ["x-forwarded-untrusted"]
 
 
 @pytest.mark.parametrize("proxy", ["10.1.2.3", "192.0.2.5"])
 @pytest.mark.parametrize("named", ["198.51.100.1", "6.6.6.6, 198.51.100.1", "6.6.6.6, 198.51.100.1:4711, 10.9.9.9"])
 def test_a_named_proxy_is_believed_and_only_what_it_added(proxy: str, named: str) -> None:
     """A client may put anything in front; the last address that is no proxy's own is where it came from."""
-    told = ask(ProxyHeaders(_who, ["10.0.0.0/8", "192.0.2.5/32"]), client=proxy, X_Forwarded_For=named).headers
-    assert told["client"] == "198.51.100.1"
+    reported = ask(ProxyHeaders(_who, ["10.0.0.0/8", "192.0.2.5/32"]), client=proxy, X_Forwarded_For=named).headers
+    assert reported["client"] == "198.51.100.1"
 
 
 @pytest.mark.parametrize("scheme", ["https", "https,http"])
@@ -363,22 +363,22 @@ def test_a_named_proxy_makes_the_cookie_secure(scheme: str) -> None:
     assert "Secure" not in ask(app, client="203.0.113.7", X_Forwarded_Proto=scheme).headers["set-cookie"]
 
 
-@pytest.mark.parametrize(("told", "same"), [("::ffff:198.51.100.1", True), ("::ffff:198.51.100.2", False)])
-def test_an_ipv4_address_is_one_in_every_spelling(told: str, same: bool) -> None:
+@pytest.mark.parametrize(("reported", "same"), [("::ffff:198.51.100.1", True), ("::ffff:198.51.100.2", False)])
+def test_an_ipv4_address_is_one_in_every_spelling(reported: str, same: bool) -> None:
     """Some proxies write it as IPv6, where all of them together would share one limit."""
-    assert (client_ip_hash(told) == client_ip_hash("198.51.100.1")) is same
+    assert (client_ip_hash(reported) == client_ip_hash("198.51.100.1")) is same
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"X-Forwarded-For": "203.0.113.9"}], ids=str)
 def test_nobody_spends_through_a_tunnel_that_was_not_declared(held: HeldSandbox, headers: dict[str, str]) -> None:
     """No limits hold there; and any site may let its name lead to this machine, and press with the owner's browser."""
-    here, elsewhere = Visitor(held.app), Visitor(held.app)
+    local, elsewhere = Visitor(held.app), Visitor(held.app)
     elsewhere.http.headers.update(headers)
     rows = held.app.count_jobs()
-    told = elsewhere.http.post(f"{held.app.url}/gradio_api/call/generate", json={"data": ["a fox"]}, timeout=10)
-    assert (told.status_code, "DREAMINA_SHARED=1" in told.json()["detail"]) == (403, True)
+    reported = elsewhere.http.post(f"{held.app.url}/gradio_api/call/generate", json={"data": ["a fox"]}, timeout=10)
+    assert (reported.status_code, "DREAMINA_SHARED=1" in reported.json()["detail"]) == (403, True)
     assert held.app.count_jobs() == rows
-    assert here.press()["success"]
+    assert local.press()["success"]
 
 
 # --- slow and silent clients
@@ -396,7 +396,7 @@ async def _lasts(scope: Any, receive: Any, send: Any) -> None:
 
 
 def test_a_body_that_never_ends_is_given_up() -> None:
-    """A client that sends a byte now and then would hold its place for ever."""
+    """A client that sends a byte now and then would hold its slot forever."""
 
     async def trickle() -> Any:
         await asyncio.sleep(0.01)
@@ -407,7 +407,7 @@ def test_a_body_that_never_ends_is_given_up() -> None:
 
 
 def test_a_client_that_reads_nothing_is_given_up() -> None:
-    """It costs a coroutine for a minute, not for ever."""
+    """It costs a coroutine for a minute, not forever."""
 
     async def unread(message: Any) -> None:
         await asyncio.Event().wait()
@@ -427,17 +427,17 @@ def test_open_streams_are_bounded(limit: int, headers: dict[str, Any], stranger:
     """Nobody opens all the streams there are; who closes one may open another, and others notice nothing."""
 
     async def story() -> None:
-        here = RequestLimits(_lasts)
+        local = RequestLimits(_lasts)
         path = "/dreamina/events"
-        begun = [asyncio.create_task(response_of(here, path=path, **headers)) for _ in range(limit)]
+        begun = [asyncio.create_task(response_of(local, path=path, **headers)) for _ in range(limit)]
         await asyncio.sleep(0)
-        assert (await response_of(here, path=path, **headers)).status == 429
+        assert (await response_of(local, path=path, **headers)).status == 429
         assert (await response_of(RequestLimits(_hello), path="/", **headers)).status == 200
-        other = asyncio.create_task(response_of(here, path="/gradio_api/queue/data", **stranger))
+        other = asyncio.create_task(response_of(local, path="/gradio_api/queue/data", **stranger))
         begun.pop().cancel()
         for _ in range(3):
             await asyncio.sleep(0)
-        again = asyncio.create_task(response_of(here, path=path, **headers))
+        again = asyncio.create_task(response_of(local, path=path, **headers))
         await asyncio.sleep(0.01)
         assert not other.done()
         assert not again.done()
