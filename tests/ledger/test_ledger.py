@@ -490,10 +490,10 @@ def test_many_threads_lose_no_change(ledger: Ledger) -> None:
     ledger.change("j", "queued")
     versions: list[int] = []
 
-    def work(number: int) -> None:
+    def work(index: int) -> None:
         for number in range(6):
-            versions.append(ledger.change("j", detail=f"{number}-{number}").version)
-        ledger.change("j", outputs=[Output(number, "image", f"k{number}")])
+            versions.append(ledger.change("j", detail=f"{index}-{number}").version)
+        ledger.change("j", outputs=[Output(index, "image", f"k{index}")])
 
     in_threads(16, work)
     job = ledger.job("j")
