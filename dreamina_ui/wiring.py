@@ -41,6 +41,7 @@ class Services:
     """Everything below the page.
 
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
+    `installation_id` tells installations on one host apart.
     """
 
     job_services: JobServices
@@ -54,6 +55,7 @@ class Services:
     health: Health
     metrics: Metrics | None
     sandbox: Sandbox | None
+    installation_id: str
 
     def start(self) -> None:
         """Pick up unfinished jobs and tidy the library.
@@ -146,6 +148,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         health=health,
         metrics=metrics,
         sandbox=sandbox,
+        installation_id=ledger.secret("installation").hex()[:8],
     )
 
 

@@ -16,6 +16,7 @@ from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
+from dreamina_ui.web.middleware.cookie_names import CookieNames
 from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, remove_cors
 from dreamina_ui.web.middleware.head_script import HeadScript
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
@@ -61,13 +62,14 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         services.model,
         permissions,
         endpoints,
+        installation_id=services.installation_id,
         uses_sandbox=settings.uses_sandbox,
         keeps_data=settings.keeps_data,
         is_closed=authenticator.is_closed,
     )
     launch["app_kwargs"] = {
         "routes": _build_routes(settings, services, authenticator, presenter, endpoints),
-        "middleware": _build_middleware(settings, authenticator),
+        "middleware": _build_middleware(settings, authenticator, services.installation_id),
         "lifespan": remove_cors,
     }
     launch["share"] = settings.wants_share_link  # by default Gradio shares a hosted notebook's page by itself
@@ -105,11 +107,12 @@ def _build_routes(
     return routes
 
 
-def _build_middleware(settings: Settings, authenticator: Authenticator) -> list[Middleware]:
+def _build_middleware(settings: Settings, authenticator: Authenticator, installation_id: str) -> list[Middleware]:
     """The middleware, outermost first."""
     return [
         Middleware(PageCompression),  # outside of what reads the page as it passes
         Middleware(ProxyHeaders, settings.believed_proxies),
+        Middleware(CookieNames, installation_id),
         Middleware(SecurityHeaders, settings.frame_sites),
         Middleware(DisabledRoutes),
         Middleware(OriginGuard, is_private=not settings.is_shared and not settings.uses_sandbox),

@@ -1,17 +1,18 @@
-"""What every route needs: the language, a JSON body, and a refusal as JSON."""
+"""What every route needs of HTTP: paths, cookies, the language, a JSON body, and a refusal as JSON."""
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request, cookie_parser
 from starlette.responses import JSONResponse, Response
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.web.auth.visitor import client_ip_hash, read_cookie
 from dreamina_ui.web.i18n.translate import error_text, languages, pick_language
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -21,7 +22,45 @@ LANGUAGE_COOKIE = "dreamina_language"
 """The language chosen on the page, which writes this cookie; the admin page and the sign-in page follow it, too."""
 
 
-def language_of(request: Request) -> str:
+def path_below_root(scope: Scope) -> str:
+    """A request's path below the root path, which some proxies leave in place and others strip."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and (path + "/").startswith(root + "/") else path
+
+
+def client_ip_hash(host: str | None) -> str | None:
+    """A hash of a client's IP address, for limits; of an IPv6 address only the /64 counts, as a home has many.
+
+    Returns:
+        None where `host` is no IP address.
+    """
+    try:
+        ip = ipaddress.ip_address((host or "").partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(ip, ipaddress.IPv6Address):  # some proxies write IPv4 addresses in its form
+        ip = ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False).network_address
+    return hashlib.sha256(str(ip).encode()).hexdigest()[:32]
+
+
+def read_cookie(cookie_header: str | None, name: str) -> str:
+    """The value of one cookie in a request's `Cookie` header; `""` if it is missing."""
+    return cookie_parser(cookie_header or "").get(name, "")
+
+
+def set_cookie(request: HTTPConnection, name: str, value: str, max_age_s: int | None) -> str:
+    """A `Set-Cookie` header for this site alone, hidden from scripts.
+
+    Args:
+        max_age_s: 0 deletes the cookie; None makes a session cookie, which ends with the browser.
+    """
+    # In a Space the page lives in a frame of another site: only a partitioned cookie gets through there.
+    policy = "SameSite=None; Secure; Partitioned" if request.scope["scheme"] == "https" else "SameSite=Lax"
+    age = "" if max_age_s is None else f"Max-Age={max_age_s}; "
+    return f"{name}={value}; Path=/; {age}HttpOnly; {policy}"
+
+
+def language_of(request: HTTPConnection) -> str:
     """The language in the query string, or the one chosen on the page, or the browser's."""
     chosen = read_cookie(request.headers.get("cookie"), LANGUAGE_COOKIE)
     for language in (request.query_params.get("language", ""), chosen):

@@ -17,9 +17,18 @@ THUMBNAILS = "given"
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
 """What monitoring requests; at the root, and without a login."""
 
+STREAMS = (f"/{PREFIX}/events", f"/{PREFIX}/library/zip")
+GRADIO_STREAMS = ("queue/data", "call/", "heartbeat/")
+"""Responses that last: our own by the end of their path, Gradio's by the beginning below `/gradio_api/`."""
+
 _STATIC = Path(__file__).parent / "static"
 _STATIC_DIRS = (_STATIC, Path(__file__).parents[2] / "assets")
 """An installed package has all files in the first; in a checkout the logo and the examples are in `assets/`."""
+
+
+def is_stream(path: str) -> bool:
+    """Whether a GET of a path is a response that lasts."""
+    return path.endswith(STREAMS) or path.partition("/gradio_api/")[2].startswith(GRADIO_STREAMS)
 
 
 @cache

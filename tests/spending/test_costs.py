@@ -105,7 +105,7 @@ def test_each_sees_what_is_theirs(rows: LibraryRows, costs: Costs) -> None:
 def test_a_shared_page_tells_strangers_nothing(shared: AppProcess) -> None:
     """What the owner spends is the owner's business."""
     alice, bob = Visitor(shared), Visitor(shared)
-    me = visitor_id(f"{VISITOR_COOKIE}={alice.http.cookies[VISITOR_COOKIE]}")
+    me = visitor_id(f"{VISITOR_COOKIE}={alice.cookie(VISITOR_COOKIE)[1]}")
     add_rows(shared.data / "ledger.sqlite3", [make_job(cost_usd=7.0, visitor_id=me)])
 
     def ask(http: requests.Session) -> dict[str, object]:

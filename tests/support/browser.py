@@ -216,6 +216,10 @@ class Visitor:
             end: dict[str, Any] = next(ends)
             return end
 
+    def cookie(self, name: str) -> tuple[str, str]:
+        """The name under which the browser stores one of our cookies, and its value."""
+        return next((stored, value) for stored, value in self.http.cookies.items() if stored.startswith(name))
+
     def jobs(self) -> list[dict[str, Any]]:
         """The visitor's jobs, as the page gets them."""
         jobs: list[dict[str, Any]] = self.http.get(f"{self.app.url}/dreamina/jobs", timeout=10).json()

@@ -24,8 +24,9 @@ from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web import mcp as tools
 from dreamina_ui.web.auth.login_wall import Authenticator, LoginWall
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.visitor import client_ip_hash, person_id
+from dreamina_ui.web.auth.visitor import person_id
 from dreamina_ui.web.gradio_page.endpoints import KEY_HEADER, Endpoints
+from dreamina_ui.web.http import client_ip_hash
 from tests.support.browser import SMALL, AppProcess, last_event
 from tests.support.harness import MODEL_ID, Harness, ScriptedApi
 

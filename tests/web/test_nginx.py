@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dreamina_ui.web.auth.visitor import client_ip_hash
+from dreamina_ui.web.http import client_ip_hash
 from tests.support.bad_server import closed_port
 from tests.support.browser import ROOT, SMALL, AppProcess, wait_for
 from tests.web.gradio_page.test_page import SMALL_DRAFT, await_form, press_generate
@@ -139,7 +139,7 @@ def test_the_page_makes_a_picture_behind_nginx(site: Site, browser: Browser) -> 
     picture = press_generate(page, "a lighthouse behind a wall").locator("img").first
     expect(picture).to_be_visible()
     wait_for(lambda: picture.evaluate("node => node.complete && node.naturalWidth") > 0)
-    cookies = {item["name"]: item for item in visitor.cookies()}
+    identity = next(item for item in visitor.cookies() if "dreamina_visitor" in item["name"])
     visitor.close()
     job_id = site.jobs("a lighthouse")[0][0]
     link = site.ask("job", job_id)["images"][0]["original_url"]
@@ -147,8 +147,9 @@ def test_the_page_makes_a_picture_behind_nginx(site: Site, browser: Browser) -> 
     caller = site.connect()
     caller.request("GET", link.partition(str(site.port))[2])
     assert caller.getresponse().status == 200
-    assert cookies["dreamina_visitor"]["secure"]
-    assert cookies["dreamina_visitor"]["httpOnly"]
+    assert identity["name"].startswith("__Host-dreamina_visitor_")
+    assert identity["secure"]
+    assert identity["httpOnly"]
     assert complaints == []
 
 

@@ -7,18 +7,21 @@ import hmac
 import logging
 import math
 
+import anyio
 from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.media.signed_urls import FOLDER
 from dreamina_ui.ops.passwords import Logins
 from dreamina_ui.web.auth.login_throttle import LoginThrottle
-from dreamina_ui.web.auth.permissions import Permissions, is_direct, read_basic_credentials
-from dreamina_ui.web.auth.visitor import client_ip_hash, path_below_root, person_id, visitor_id
-from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ
+from dreamina_ui.web.auth.permissions import Permissions, is_direct, read_basic_credentials, read_session_cookie
+from dreamina_ui.web.auth.visitor import person_id, visitor_id
+from dreamina_ui.web.http import client_ip_hash, language_of, path_below_root
+from dreamina_ui.web.i18n.translate import translate
+from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ, is_stream
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +118,44 @@ class LoginWall:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            refusal = await self._refusal(HTTPConnection(scope))
-            await (refusal or self.app)(scope, receive, send)
+            request = HTTPConnection(scope)
+            if refusal := await self._refusal(request):
+                await refusal(scope, receive, send)
+            elif scope["method"] == "GET" and is_stream(scope["path"]):
+                await self._stream_until_signed_out(request, receive, send)
+            else:
+                await self.app(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         else:  # this site has no WebSocket
             await send({"type": "websocket.close", "code": 1008})
+
+    async def _stream_until_signed_out(self, request: HTTPConnection, receive: Receive, send: Send) -> None:
+        is_open = False
+
+        async def receive_until_signed_out() -> Message:
+            message: Message = {"type": "http.disconnect"}
+            async with anyio.create_task_group() as tasks:
+
+                async def disconnect_when_signed_out() -> None:
+                    await signed_out.wait()
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(disconnect_when_signed_out)
+                message = await receive()
+                tasks.cancel_scope.cancel()
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal is_open
+            is_open = message["type"] == "http.response.start" or message.get("more_body", False)
+            await send(message)
+
+        token = read_session_cookie(request) or read_basic_credentials(request)
+        with self._authenticator.permissions.sessions.watch(token) as signed_out:
+            await self.app(request.scope, receive_until_signed_out, send_and_note)
+            if is_open and signed_out.is_set():
+                await send({"type": "http.response.body", "body": b""})
 
     async def _refusal(self, request: HTTPConnection) -> Response | None:
         path, permissions = path_below_root(request.scope), self._authenticator.permissions
@@ -143,7 +178,8 @@ class LoginWall:
             return RedirectResponse("sign-in?next=owner", 303, {"Cache-Control": "no-store"})
         # A browser would answer this header with a window of its own, in the middle of the page.
         headers = {} if "sec-fetch-site" in request.headers else {"WWW-Authenticate": 'Basic realm="Dreamina UI"'}
-        return JSONResponse({"message": "Sign in first."}, 401, headers | {"Cache-Control": "no-store"})
+        text = translate(language_of(request), "signed_out")
+        return JSONResponse({"message": text}, 401, headers | {"Cache-Control": "no-store"})
 
 
 def _decode_basic(credentials: str) -> tuple[str, str]:

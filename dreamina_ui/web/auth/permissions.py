@@ -19,10 +19,10 @@ from dreamina_ui.web.auth.sessions import SESSION_COOKIE, Session, Sessions
 from dreamina_ui.web.auth.visitor import (
     MIN_SECRET_LENGTH,
     person_id,
-    read_cookie,
     visitor_id,
     visitor_id_without_cookie,
 )
+from dreamina_ui.web.http import read_cookie
 
 NOBODY = "nobody"
 KEY_COOKIE = "dreamina_key"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import anyio
 
 SESSION_COOKIE = "dreamina_sign_in"
 SESSION_TTL_S = 30 * 86_400.0
@@ -37,6 +41,7 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}
         self._key = secrets.token_bytes(32)
+        self._watchers: dict[bytes, set[anyio.Event]] = defaultdict(set)
 
     def create(self, name: str | None, token: str | None = None) -> str:
         """Create a session and return its token, for the browser's cookie.
@@ -59,8 +64,24 @@ class Sessions:
         return session if session and session.expires_at > self._clock() else None
 
     def delete(self, token: str) -> None:
-        """Sign out."""
-        self._sessions.pop(self._hash(token), None)
+        """Sign out; must be called on the event loop."""
+        key = self._hash(token)
+        self._sessions.pop(key, None)
+        for event in self._watchers.pop(key, ()):
+            event.set()
+
+    @contextmanager
+    def watch(self, token: str) -> Iterator[anyio.Event]:
+        """An event that is set when the session is deleted."""
+        key, event = self._hash(token), anyio.Event()
+        self._watchers[key].add(event)
+        try:
+            yield event
+        finally:
+            watchers = self._watchers[key]
+            watchers.discard(event)
+            if not watchers:
+                del self._watchers[key]
 
     def _hash(self, token: str) -> bytes:
         return hashlib.blake2b(token.encode(), key=self._key).digest()

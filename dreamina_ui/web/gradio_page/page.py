@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.web.auth.permissions import Permissions
@@ -30,8 +31,8 @@ MAX_STREAMS = 1000
 """How many events Gradio runs at once for all users; each open `/generate` stream is one."""
 
 SCRIPTS = (
-    "metadata.js", "days.js", "costs.js", "compare.js", "go-on.js", "library.js", "own-key.js", "batch.js",
-    "notices.js", "layout.js", "examples.js",
+    "metadata.js", "days.js", "costs.js", "compare.js", "go-on.js", "library.js",
+    "own-key.js", "batch.js", "notices.js", "layout.js", "examples.js",
 )  # fmt: skip
 """Scripts that depend on `page.js`, in loading order."""
 
@@ -65,6 +66,7 @@ def build_page(
     endpoints: Endpoints,
     *,
     uses_sandbox: bool,
+    installation_id: str = "",
     keeps_data: bool = True,
     is_closed: bool = False,
 ) -> tuple[gr.Blocks, dict[str, Any]]:
@@ -75,6 +77,7 @@ def build_page(
         first: the model that is shown first, and that `/generate` runs.
         endpoints: what programs call.
         uses_sandbox: whether a banner says that the pictures come from the sandbox.
+        installation_id: part of the names under which the browser stores anything.
         keeps_data: whether pictures survive a restart; a banner says so if they do not.
         is_closed: whether people must sign in to see the page; it then has a link to sign out.
 
@@ -137,7 +140,8 @@ def build_page(
     page._queue.sleep_when_free = QUEUE_POLL_INTERVAL_S
     limit_queue_memory(page._queue)
     # In single quotes: Gradio sends each escaped double quote as eleven characters.
-    facts = html.escape(json.dumps(page_facts(in_order), ensure_ascii=False), quote=False).replace("'", "&#39;")
+    facts = json.dumps(page_facts(in_order, installation_id), ensure_ascii=False)
+    facts = html.escape(facts, quote=False).replace("'", "&#39;")
     script = f"<script src='{asset_path('page.js')}' data-page='{facts}'></script>"
     icon = f'<link rel="icon" type="image/svg+xml" href="{asset_path("logo.svg")}">'
     launch = {
@@ -194,9 +198,10 @@ def _translations(models: Sequence[Model], uses_sandbox: bool, keeps_data: bool)
     return translations
 
 
-def page_facts(models: Sequence[Model]) -> dict[str, Any]:
+def page_facts(models: Sequence[Model], installation_id: str = "") -> dict[str, Any]:
     """What the page's script needs: the models' fields in order, and the URLs of the texts of each language."""
     return {
+        "installation": installation_id,
         "scripts": [asset_path(name).removeprefix(f"{PREFIX}/") for name in SCRIPTS],
         "models": [
             {
@@ -209,6 +214,7 @@ def page_facts(models: Sequence[Model]) -> dict[str, Any]:
                         "parameter": field.parameter,
                         **field.kind.tags(),
                         "choices": field.choices,
+                        "labels": _choice_labels(field),
                         "pattern": field.pattern,
                         "max_length": field.max_length,
                         "minimum": field.minimum,
@@ -226,6 +232,12 @@ def page_facts(models: Sequence[Model]) -> dict[str, Any]:
             for language, words in languages().items()
         },
     }
+
+
+def _choice_labels(field: Field) -> list[str]:
+    """What the form shows for each of a field's choices."""
+    choices = field.kind.component(field).arguments.get("choices", [])
+    return [choice[0] if isinstance(choice, tuple) else str(choice) for choice in choices]
 
 
 def _examples(models: Sequence[Model]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dreamina_ui.web.auth.visitor import path_below_root
+from dreamina_ui.web.http import path_below_root
 
 
 class PageCompression:

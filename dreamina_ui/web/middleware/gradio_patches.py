@@ -15,8 +15,7 @@ from gradio.utils import LRUCache
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dreamina_ui.web.auth.visitor import path_below_root
-from dreamina_ui.web.http import send_refusal
+from dreamina_ui.web.http import path_below_root, send_refusal
 
 DISABLED_ROUTES = (
     "upload",  # accepts files from anyone, which nothing on this page needs

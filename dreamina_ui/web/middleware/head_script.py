@@ -6,8 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dreamina_ui.web.auth.visitor import path_below_root
-from dreamina_ui.web.http import language_of
+from dreamina_ui.web.http import language_of, path_below_root
 from dreamina_ui.web.paths import static_files
 
 # Gradio's script reads the language once, at its start; its own `changeLocale` comes too late for tabs that are not

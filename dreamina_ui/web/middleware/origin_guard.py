@@ -9,8 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dreamina_ui.web.auth.permissions import is_direct
-from dreamina_ui.web.auth.visitor import path_below_root
-from dreamina_ui.web.http import send_refusal
+from dreamina_ui.web.http import path_below_root, send_refusal
 from dreamina_ui.web.paths import FILES, PREFIX
 
 _LINKED_PAGES = (f"/{PREFIX}/sign-in", f"/{PREFIX}/owner")

@@ -13,16 +13,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.settings import is_loopback
-from dreamina_ui.web.auth.visitor import client_ip_hash, visitor_id
-from dreamina_ui.web.http import send_refusal
-from dreamina_ui.web.paths import PREFIX
+from dreamina_ui.web.auth.visitor import visitor_id
+from dreamina_ui.web.http import client_ip_hash, send_refusal
+from dreamina_ui.web.paths import is_stream
 
 log = logging.getLogger(__name__)
 
-STREAMS = (f"/{PREFIX}/events", f"/{PREFIX}/library/zip")
-"""Our own responses that last; Gradio's are in `GRADIO_STREAMS`, under `/gradio_api/`."""
-
-GRADIO_STREAMS = ("queue/data", "call/", "heartbeat/")
 CALL_HINT = " /gradio_api/info lists the endpoints and their inputs."
 MAX_BODY_BYTES = 1_000_000
 MAX_CALL_BYTES = 100_000
@@ -170,9 +166,7 @@ class _OpenRequests:
 
 def _limits_of(scope: Scope) -> dict[str, int]:
     """The names that a request counts for, each with its limit; empty for a request that is answered at once."""
-    path = scope["path"]
-    inner = path.partition("/gradio_api/")[2]
-    if scope["method"] != "POST" and not path.endswith(STREAMS) and not inner.startswith(GRADIO_STREAMS):
+    if scope["method"] != "POST" and not is_stream(scope["path"]):
         return {}
     limits = {"all": MAX_OPEN}
     visitor = visitor_id(Headers(scope=scope).get("cookie"))

@@ -22,6 +22,9 @@ HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+MARKER = "X-Dreamina-UI"
+"""A header on every response, by which the page tells our answers from those of a gateway in between."""
+
 _YEAR_S = 31_536_000
 # Gradio compiles functions from strings and sets styles on elements.
 _PAGE_POLICY = (
@@ -82,6 +85,7 @@ class SecurityHeaders:
     def _add_to(self, headers: MutableHeaders, scope: Scope) -> None:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
+        headers[MARKER] = "1"
         is_file = f"/{PREFIX}/{FILES}/" in scope["path"]  # other sites may show a picture whose URL they were given
         headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if is_file else "same-origin")
         if scope["scheme"] == "https":

@@ -21,8 +21,15 @@ from dreamina_ui.jobs.api_keys import ApiKeyService
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
-from dreamina_ui.web.auth.visitor import set_cookie
-from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, message_response, read_json, refusal
+from dreamina_ui.web.http import (
+    NO_STORE,
+    hashed_client_ip,
+    language_of,
+    message_response,
+    read_json,
+    refusal,
+    set_cookie,
+)
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 

@@ -27,8 +27,8 @@ from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
 
-PING_INTERVAL_S = 15.0
-"""How long a stream may be silent: proxies close connections on which nothing comes."""
+PING_INTERVAL_S = 10.0
+"""How long a stream may be silent: proxies close connections on which nothing comes, and the page gives up on one."""
 
 
 def build_job_routes(services: JobServices, presenter: JobPresenter, permissions: Permissions) -> list[BaseRoute]:
@@ -83,7 +83,7 @@ class _JobRoutes:
         return JSONResponse(response | identity, headers=NO_STORE)
 
     async def events(self, request: Request) -> Response:
-        """The visitor's jobs, then each change, until none of them is active: server-sent events `jobs` and `rest`."""
+        """The visitor's jobs, then each change, until none is active: events `jobs`, `rest`, and `ping` in silence."""
         headers = {**NO_STORE, "X-Accel-Buffering": "no"}
         return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=headers)
 
@@ -109,7 +109,7 @@ class _JobRoutes:
                 if latest is None:
                     return  # the program stops; the browser will ask again
                 if not (changed := latest):
-                    yield ": still here\n\n"
+                    yield _event("ping", {})
             yield _event("rest", {})
         finally:
             unsubscribe()

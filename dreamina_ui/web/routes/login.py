@@ -16,8 +16,7 @@ from dreamina_ui.errors import LedgerError
 from dreamina_ui.web.auth.login_wall import Authenticator
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, read_session_cookie
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE, SESSION_TTL_S
-from dreamina_ui.web.auth.visitor import set_cookie
-from dreamina_ui.web.http import language_of, read_json
+from dreamina_ui.web.http import language_of, read_json, set_cookie
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 

@@ -243,8 +243,7 @@ def test_settings_are_taken_over_and_nothing_starts(
     page.on("request", lambda request: sent.append(request.method) if "/dreamina/" in request.url else None)
     tile(page, "a fox to vary").click()
     dialog_button(page, "again").click()
-    expect(page.locator("#generate")).to_be_focused()
-    expect(page.locator("#generate")).to_be_focused()
+    expect(page.locator("#form")).to_be_focused()
     expect_settings(page, "a fox to vary", "21:9")
     expect(note(page)).to_contain_text(translate("en", "settings_taken"))
     assert (library_app.app.count_jobs(), len(library_app.server.requests_for("POST"))) == (before, posts)
@@ -528,7 +527,7 @@ class Drawer:
 
     def __init__(self, app: AppProcess, **headers: str) -> None:
         visitor = Visitor(app)
-        cookie = f"{VISITOR_COOKIE}={visitor.http.cookies[VISITOR_COOKIE]}"
+        cookie = f"{VISITOR_COOKIE}={visitor.cookie(VISITOR_COOKIE)[1]}"
         self.visitor_id = visitor_id(cookie)
         self._address = f"{app.url}/dreamina"
         self._headers = {"Cookie": cookie, **headers}

@@ -19,7 +19,8 @@ from fastapi import FastAPI
 from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
 
-from dreamina_ui.web.auth.visitor import VisitorCookie, client_ip_hash, visitor_id
+from dreamina_ui.web.auth.visitor import VisitorCookie, visitor_id
+from dreamina_ui.web.http import client_ip_hash
 from dreamina_ui.web.middleware import gradio_patches
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import MAX_OPEN_PER_CLIENT, MAX_OPEN_PER_VISITOR, RequestLimits
