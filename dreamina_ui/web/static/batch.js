@@ -140,11 +140,12 @@ dreamina.batch = (() => {
       wishes: { ...asked, digest: plan.digest, token: newToken() },
       dialog: element("dialog", { class: "batch-table", "aria-labelledby": "batch-title" }),
       problem: element("p", { class: "problem", role: "alert" }),
-      start: button(say("batch_start", { count: plan.count }), start, { class: "main" }),
+      start: dreamina.guard.arm(button(say("batch_start", { count: plan.count }), start, { class: "main" })),
     };
     const { dialog } = table;
+    const heading = element("h2", { id: "batch-title" }, title);
     dialog.append(
-      element("h2", { id: "batch-title" }, title),
+      heading,
       ...(goesToday ? [element("p", {}, say("batch_left", { count: plan.jobs_today }))] : []),
       ...(plan.notices.length ? [notices(plan.notices)] : []),
       element("div", { class: "batch-rows", tabindex: 0, role: "region", "aria-labelledby": "batch-title" },
@@ -162,8 +163,7 @@ dreamina.batch = (() => {
       form.show.focus();
     });
     document.body.append(dialog);
-    dialog.showModal();
-    table.start.focus();
+    dreamina.guard.openDialog(dialog, heading);
   }
 
   // The server starts one batch per token, however often the request is repeated.
@@ -175,13 +175,18 @@ dreamina.batch = (() => {
     const { dialog, problem, wishes: sent } = table;
     node.disabled = true;
     problem.textContent = "";
-    const { answer, refusal } = await post("batches", sent);
+    const outcome = await dreamina.presses.send("batches", sent, () => { problem.textContent = words.batch_unknown; });
     node.disabled = false;
-    if (refusal) {
-      problem.textContent = refusal;
+    if (outcome.refusal && dialog.isConnected) {
+      problem.textContent = outcome.refusal;
       return;
     }
     dialog.close();
+    started(outcome);
+  }
+
+  function started({ answer, refusal }) {
+    if (refusal) return tell(refusal);
     seen.add(answer.batch_id);
     tell(say("batch_started", { count: answer.total }));
     show([answer]);
@@ -340,5 +345,5 @@ dreamina.batch = (() => {
       .observe(document.documentElement, { childList: true, subtree: true });
   }
 
-  return { look };
+  return { look, started };
 })();

@@ -2,8 +2,8 @@
 "use strict";
 
 dreamina.goOn = (() => {
-  const { facts, words, say, element, tell, shorten, onCard, useSettings, bringDraft, formReady, DRAFT } = dreamina;
-  const KEPT = `${DRAFT}.before-link`;
+  const { facts, words, say, element, tell, shorten, onCard, useSettings, bringDraft, formReady, local } = dreamina;
+  const KEPT = "draft.before-link";
   const MOST_LETTERS = 20000;
 
   /* --- buttons */
@@ -22,10 +22,17 @@ dreamina.goOn = (() => {
       useSettings(job.model_id, job.parameters, words.settings_taken, focus);
     };
     const choice = model.fields.find((field) => field.choices.length);
-    const found = [button(words.again, () => fill(() => document.getElementById("generate")?.focus()))];
+    const found = [button(words.again, () => fill(focusForm))];
     if (choice) found.push(button(words.another_size, () => fill(() => document.querySelector(`#${choice.id} input`)?.focus())));
     found.push(button(words.copy_link, (node) => copy(linkOf(model, job.parameters), node), words.copy_link_help));
     return found;
+  }
+
+  // Not Generate: a second Enter would press it.
+  function focusForm() {
+    const form = document.getElementById("form");
+    form?.setAttribute("tabindex", "-1");
+    form?.focus();
   }
 
   onCard((node, data) => {
@@ -126,15 +133,6 @@ dreamina.goOn = (() => {
     return pattern.test(text) && !isOutside ? number : null;
   }
 
-  function storage(name, value) {
-    try {
-      if (value === undefined) return localStorage.getItem(name);
-      if (value === null) localStorage.removeItem(name);
-      else localStorage.setItem(name, value);
-    } catch { /* a browser without storage has no draft */ }
-    return null;
-  }
-
   // Fill in the form from the page's URL, and keep the earlier draft until the visitor discards it.
   function followLink() {
     const fragment = new URLSearchParams(location.hash.slice(1));
@@ -145,28 +143,28 @@ dreamina.goOn = (() => {
     search.delete("prompt");
     history.replaceState(history.state, "", `${location.pathname}${String(search) && `?${search}`}`); // a reload does not apply the link again
     if (!link.modelId) return tell(link.notes.join(" "));
-    if (storage(KEPT) === null) storage(KEPT, storage(DRAFT));
+    if (local.get(KEPT) === null) local.set(KEPT, local.get("draft"));
     useSettings(link.modelId, link.parameters, "", () => showKept([words.link_taken, ...link.notes].join(" ")));
   }
 
   function showKept(text = words.link_draft_kept) {
     document.getElementById("link-note")?.remove();
-    const isKept = storage(KEPT) !== null;
+    const isKept = local.get(KEPT) !== null;
     if (!isKept && text === words.link_draft_kept) return;
     const note = element("div", { id: "link-note", role: "status" });
     const button = (label, press) => {
       const node = element("button", { type: "button" }, label);
-      node.addEventListener("click", () => { storage(KEPT, null); note.remove(); press(); });
+      node.addEventListener("click", () => { local.set(KEPT, null); note.remove(); press(); });
       return node;
     };
     const restore = () => {
-      const draft = storage(KEPT);
-      return () => { storage(DRAFT, draft); bringDraft(); };
+      const draft = local.get(KEPT);
+      return () => { local.set("draft", draft); bringDraft(); };
     };
     document.getElementById("form")?.prepend(note);
     note.append(element("p", {}, text));
     if (isKept) note.append(button(words.link_restore, restore()));
-    note.append(button(isKept ? words.link_keep : words.close, () => document.getElementById("generate")?.focus()));
+    note.append(button(isKept ? words.link_keep : words.close, focusForm));
   }
 
   formReady.then(() => {

@@ -3,7 +3,7 @@
 
 (() => {
   const { words, element } = dreamina;
-  const KEPT = "dreamina.form";
+  const STORED = "form";
 
   function build(home) {
     const toggle = element("button", { type: "button", id: "toggle-form", "aria-controls": "form" });
@@ -15,15 +15,9 @@
     toggle.addEventListener("click", () => {
       const isAway = !document.documentElement.classList.contains("form-away");
       set(isAway);
-      try {
-        localStorage.setItem(KEPT, isAway ? "away" : "here");
-      } catch { /* a browser without storage forgets it */ }
+      dreamina.local.set(STORED, isAway ? "away" : "here");
     });
-    let kept = null;
-    try {
-      kept = localStorage.getItem(KEPT);
-    } catch { /* a browser without storage */ }
-    set(kept === "away");
+    set(dreamina.local.get(STORED) === "away");
     dreamina.showForm = () => set(false);
     home.append(toggle);
   }

@@ -2,10 +2,10 @@
 "use strict";
 
 dreamina.notices = (() => {
-  const { words, say, element, tell, shorten, onCard } = dreamina;
+  const { words, say, element, tell, shorten, onCard, local, facts } = dreamina;
   const TITLE = "Dreamina UI";
-  const WANTED = "dreamina.notify";
-  const TOLD = "dreamina.notified";
+  const WANTED = "notify";
+  const TOLD = "notified";
   const ENDS = ["done", "failed", "submit_unclear"];
   const MOST_TOLD = 200;
   const active = new Map(); // job_id -> whether it is active
@@ -40,10 +40,10 @@ dreamina.notices = (() => {
     if (!isWanted()) return;
     const isSeen = !document.hidden;
     if (!isSeen) await new Promise((wait) => setTimeout(wait, 300)); // a visible tab goes first
-    await navigator.locks.request(TOLD, () => {
-      const told = JSON.parse(localStorage.getItem(TOLD)) || [];
+    await navigator.locks.request(`dreamina.${facts.installation}.${TOLD}`, () => {
+      const told = JSON.parse(local.get(TOLD)) || [];
       if (told.includes(data.job_id)) return;
-      localStorage.setItem(TOLD, JSON.stringify([data.job_id, ...told].slice(0, MOST_TOLD)));
+      local.set(TOLD, JSON.stringify([data.job_id, ...told].slice(0, MOST_TOLD)));
       if (!isSeen && document.hidden) showNotification(data);
     });
   }
@@ -53,14 +53,14 @@ dreamina.notices = (() => {
       const shown = new Notification(data.state_text, { body: shorten(data.prompt), tag: data.job_id });
       shown.addEventListener("click", () => { window.focus(); shown.close(); });
     } catch { // browsers on phones offer them to service workers only
-      localStorage.removeItem(WANTED);
+      local.set(WANTED, null);
       tell(words.notify_refused);
     }
   }
 
   function isWanted() {
     try {
-      return localStorage.getItem(WANTED) === "1" && Notification.permission === "granted";
+      return local.get(WANTED) === "1" && Notification.permission === "granted";
     } catch {
       return false;
     }
@@ -71,7 +71,7 @@ dreamina.notices = (() => {
       box.checked = false;
       return tell(words.notify_refused);
     }
-    localStorage.setItem(WANTED, box.checked ? "1" : "0");
+    local.set(WANTED, box.checked ? "1" : "0");
   }
 
   // A page without https, or in a frame of another site, may lack these APIs.

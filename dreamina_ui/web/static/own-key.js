@@ -23,7 +23,7 @@ dreamina.ownKey = (() => {
     ui.field = element("div", { class: "own-key-field" }, element("label", { for: "own-key-input" }, words.own_key_label), ui.input, ui.use);
     ui.box.append(ui.title, ui.about, ui.field, ui.remove, ui.problem);
     ui.use.addEventListener("click", give);
-    ui.input.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && give());
+    ui.input.addEventListener("keydown", (event) => event.key === "Enter" && !event.repeat && !event.isComposing && give());
     ui.remove.addEventListener("click", takeBack);
     home.replaceChildren(ui.box);
     look(true);

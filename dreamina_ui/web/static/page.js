@@ -7,27 +7,59 @@ const dreamina = (() => {
   const language = navigator.language in facts.languages ? navigator.language : "en"; // the server chose it
   const plurals = new Intl.PluralRules(language);
   const words = {}; // the texts of this language, once `ready`
-  const DRAFT = "dreamina.draft";
+  const MARKER = "X-Dreamina-UI"; // a header of every response that our server wrote
   const HIDDEN_PAUSE_MS = 10000;
+  const FIRST_EVENT_MS = 7000; // a stream without any event is held back by something in between
+  const SILENCE_MS = 25000; // the server sends an event at least every 10 s
+  const POLL_MS = 2500;
+  const HELD_BACK_MS = 300000; // how long no new stream is tried
+  const PROBE_MS = 10000;
+  const PROBE_OFFLINE_MS = 3000;
   const cards = new Map(); // job_id -> {data, at, node}
   const additions = [];
+  let canSubmit;
+  const submitReady = new Promise((resolve) => { canSubmit = resolve; }); // presses.js is loaded
   let frame = null;
   let stream = null;
   let watchAgain = false;
   let pressed = false;
   let hiddenTimer = 0;
+  let silenceTimer = 0;
+  let pollTimer = 0;
+  let pollUntil = 0;
 
   /* --- the visitor's identity where the browser blocks our cookies: in a frame of another site, such as a Space's */
 
-  const IDENTITY = "dreamina.visitor";
+  const IDENTITY = "visitor";
   const plainFetch = window.fetch;
 
+  /* What the browser stores has the installation in its name: other installations may share the origin.
+   * A browser without storage stores nothing. */
+  function storageOf(open) {
+    const name = (key) => `dreamina.${facts.installation}.${key}`;
+    const attempt = (use) => {
+      try {
+        return use(open());
+      } catch {
+        return null;
+      }
+    };
+    return {
+      // The second name is that of version 1.0.
+      get: (key) => attempt((storage) => storage.getItem(name(key)) ?? storage.getItem(`dreamina.${key}`)),
+      set: (key, value) => attempt((storage) => {
+        if (value !== null) return storage.setItem(name(key), value);
+        storage.removeItem(name(key));
+        storage.removeItem(`dreamina.${key}`);
+      }),
+    };
+  }
+
+  const local = storageOf(() => localStorage);
+  const session = storageOf(() => sessionStorage);
+
   function identity() {
-    try {
-      return localStorage.getItem(IDENTITY) || "";
-    } catch {
-      return ""; // no storage either: the server will refuse, and say why
-    }
+    return local.get(IDENTITY) || ""; // without storage the server will refuse, and say why
   }
 
   const ready = loadWords();
@@ -37,17 +69,24 @@ const dreamina = (() => {
 
   window.fetch = async (resource, options) => {
     const request = new Request(resource, options);
-    if (new URL(request.url).origin !== root.origin) return plainFetch(request);
+    if (!request.url.startsWith(root.href)) return plainFetch(request);
     if (request.method === "POST") await firstLeft;
     if (identity()) request.headers.set("X-Dreamina-Visitor", identity());
     request.headers.set("Accept-Language", language);
-    return plainFetch(request);
+    const response = await plainFetch(request);
+    if (response.status === 401) signedOut();
+    else if (response.ok && isOurs(response)) signedOut(false);
+    return response;
   };
+
+  function isOurs(response) {
+    return response.headers.has(MARKER);
+  }
 
   async function askLeft() {
     const headers = identity() ? { "X-Dreamina-Visitor": identity() } : {};
     const left = await (await plainFetch(address("left", { language }), { headers })).json();
-    if (left.identity && !identity()) localStorage.setItem(IDENTITY, left.identity);
+    if (left.identity && !identity()) local.set(IDENTITY, left.identity);
     return left;
   }
 
@@ -56,7 +95,8 @@ const dreamina = (() => {
   // The server reads the cookie when the page is loaded; a frame without cookies puts the language in the URL.
   function chooseLanguage(chosen) {
     const policy = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
-    const cookie = `dreamina_language=${chosen}`;
+    const prefix = location.protocol === "https:" ? "__Host-" : "";
+    const cookie = `${prefix}dreamina_language_${facts.installation}=${chosen}`;
     document.cookie = `${cookie}; Path=/; Max-Age=31536000; ${policy}`;
     const place = new URL(location);
     place.searchParams.delete("language");
@@ -137,16 +177,29 @@ const dreamina = (() => {
   async function watch(byPress = true) {
     pressed = pressed || byPress;
     await ready;
-    if (document.hidden) return lookFromBehind();
+    if (document.hidden) return pollHidden();
     showLeft();
     askPrices();
     if (stream) {
       watchAgain = true;
       return;
     }
+    if (performance.now() < pollUntil) return poll();
+    openStream();
+  }
+
+  function openStream() {
+    let isBroken = false; // then silence has another reason than being held back
+    const listen = (name, handle) => stream.addEventListener(name, (event) => {
+      isBroken = false;
+      expectEvent(SILENCE_MS, reopen);
+      handle(event);
+    });
     stream = new EventSource(address("events", { language, visitor: identity() }));
-    stream.addEventListener("jobs", (event) => show(JSON.parse(event.data)));
-    stream.addEventListener("rest", () => {
+    expectEvent(FIRST_EVENT_MS, () => (isBroken ? reopen() : fallBack()));
+    listen("jobs", (event) => show(JSON.parse(event.data)));
+    listen("ping", () => setOffline(false));
+    listen("rest", () => {
       close();
       settle();
       if (watchAgain) {
@@ -156,29 +209,94 @@ const dreamina = (() => {
     });
     stream.addEventListener("open", () => setOffline(false));
     stream.addEventListener("error", () => {
+      isBroken = true;
       setOffline(true);
-      if (stream && stream.readyState === EventSource.CLOSED) {
-        close();
-        setTimeout(() => watch(false), 3000);
-      }
+      if (stream?.readyState !== EventSource.CLOSED) return; // the browser reconnects
+      close();
+      poll(); // its response tells whether the visitor is signed out
+      setTimeout(() => watch(false), 3000);
     });
   }
 
+  function expectEvent(ms, missed) {
+    clearTimeout(silenceTimer);
+    silenceTimer = setTimeout(missed, ms);
+  }
+
+  // A connection may be dead without a sign: a new one shows the jobs as they are.
+  function reopen() {
+    close();
+    watch(false);
+  }
+
+  // Something in between holds the stream back: poll for some time.
+  function fallBack() {
+    close();
+    pollUntil = performance.now() + HELD_BACK_MS;
+    poll();
+  }
+
   function close() {
+    clearTimeout(silenceTimer);
     if (stream) stream.close();
     stream = null;
   }
 
+  function anyActive() {
+    return [...cards.values()].some((card) => card.data.active);
+  }
+
+  async function fetchJobs() {
+    try {
+      const reply = await fetch(address("jobs", { language }), { signal: AbortSignal.timeout(15000) });
+      if (!isOurs(reply)) throw new Error(reply.status);
+      setOffline(false);
+      if (reply.ok) show(await reply.json());
+    } catch {
+      setOffline(true);
+    }
+  }
+
+  async function poll() {
+    clearTimeout(pollTimer);
+    await fetchJobs();
+    settle();
+    clearTimeout(pollTimer); // of another call meanwhile
+    const next = () => (performance.now() < pollUntil ? poll() : watch(false));
+    if (anyActive() && !document.hidden && !stream) pollTimer = setTimeout(next, POLL_MS);
+  }
+
   // A browser has six connections per server: a hidden tab closes its stream and polls now and then.
-  async function lookFromBehind() {
+  async function pollHidden() {
     clearTimeout(hiddenTimer);
     close();
-    try {
-      const answer = await fetch(address("jobs", { language }));
-      if (answer.ok) show(await answer.json());
-    } catch { /* a visible tab reports it */ }
-    const goesOn = [...cards.values()].some((card) => card.data.active);
-    if (document.hidden && goesOn) hiddenTimer = setTimeout(lookFromBehind, HIDDEN_PAUSE_MS);
+    await fetchJobs();
+    if (document.hidden && anyActive()) hiddenTimer = setTimeout(pollHidden, HIDDEN_PAUSE_MS);
+  }
+
+  // With no job active nothing else would notice that the server is away.
+  async function probe() {
+    const isIdle = !document.hidden && !stream && !anyActive();
+    if (isIdle) {
+      const wasOffline = frame && !frame.offline.hidden;
+      try {
+        const reply = await plainFetch(new URL("../healthz", root), { cache: "no-store", signal: AbortSignal.timeout(8000) });
+        setOffline(!isOurs(reply));
+        if (wasOffline && isOurs(reply)) watch(false);
+      } catch {
+        setOffline(true);
+      }
+    }
+    setTimeout(probe, frame && !frame.offline.hidden ? PROBE_OFFLINE_MS : PROBE_MS);
+  }
+
+  // Say that the visitor is signed out, with a link; another tab may sign in again.
+  function signedOut(is = true) {
+    const known = document.getElementById("signed-out");
+    if (!is) return known?.remove();
+    if (known || !words.signed_out) return;
+    const link = element("a", { href: address("sign-in", { language }) }, words.sign_in_again);
+    document.body.prepend(element("div", { id: "signed-out", role: "alert" }, `${words.signed_out} `, link));
   }
 
   function setOffline(isOffline) {
@@ -372,13 +490,13 @@ const dreamina = (() => {
     button.disabled = isBusy;
   }
 
-  async function act(jobId, action, button, busyText, body = {}) {
+  async function act(jobId, action, button, busyText, body = {}, send = post) {
     const card = cards.get(jobId);
     const idleText = button.textContent;
     setBusy(button, true, busyText);
     if (frame) frame.live.textContent = busyText;
     if (card) card.asking = true;
-    const { answer, refusal } = await post(`jobs/${jobId}/${action}`, body);
+    const { answer, refusal } = await send(`jobs/${jobId}/${action}`, body);
     if (card) card.asking = false;
     if (refusal) {
       setBusy(button, false, idleText);
@@ -400,7 +518,7 @@ const dreamina = (() => {
       const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
       const reply = await fetch(address(path, { language }), options);
       const value = await reply.json();
-      return reply.ok ? { answer: value } : { refusal: value.message };
+      return reply.ok ? { answer: value } : { refusal: value.message || words.request_failed };
     } catch {
       return { refusal: words.request_failed };
     }
@@ -447,13 +565,16 @@ const dreamina = (() => {
         if (input.value.trim()) done(await act(data.job_id, "attach", node, words.attach, { request_id: input.value.trim() }));
       });
     }
-    const again = (node) => act(data.job_id, "submit-again", node, node.textContent, { may_charge_twice: true }).then(done);
+    const again = (node) => {
+      const send = (path, body) => dreamina.presses.send(path, body, () => tell(words.press_unknown));
+      return act(data.job_id, "submit-again", node, node.textContent, { may_charge_twice: true }, send).then(done);
+    };
     if (data.is_unclear) {
       button(words.submit_again, (node) => {
         const sure = element("div", { class: "sure", role: "alertdialog", "aria-label": words.submit_again_sure });
         const yes = element("button", { type: "button" }, words.submit_again_sure);
         const no = element("button", { type: "button" }, words.keep_waiting);
-        yes.addEventListener("click", () => again(yes));
+        dreamina.guard.arm(yes).addEventListener("click", () => again(yes));
         no.addEventListener("click", () => { sure.replaceWith(node); node.focus(); });
         sure.append(yes, no);
         node.replaceWith(sure);
@@ -559,13 +680,17 @@ const dreamina = (() => {
     const { modelId: model_id, values: inputs } = current();
     tellProblem("");
     setSending(1);
-    const { answer, refusal } = await post("generate", { model_id, inputs });
+    await submitReady;
+    const outcome = await dreamina.presses.send("generate", { model_id, inputs }, () => tellProblem(words.press_unknown));
     setSending(-1);
+    submitted(outcome);
+  }
+
+  function submitted({ answer, refusal }) {
+    tellProblem(refusal ?? "");
     if (answer) {
       pressed = true;
       show([answer]);
-    } else {
-      tellProblem(refusal);
     }
     watch(Boolean(answer));
   }
@@ -588,9 +713,7 @@ const dreamina = (() => {
     if (!held) return [];
     const drafts = {};
     allFields.forEach((field, place) => { (drafts[field.model.model_id] ??= {})[field.parameter] = values[place + 1]; });
-    try {
-      localStorage.setItem(DRAFT, JSON.stringify({ model_id: values[0], drafts }));
-    } catch { /* a browser without storage has no draft */ }
+    local.set("draft", JSON.stringify({ model_id: values[0], drafts }));
     if (values[0] === chosen.model_id) hold(values); // otherwise `changeModel` is called next, and needs the previous one
     return [];
   }
@@ -605,7 +728,7 @@ const dreamina = (() => {
   function draftOver(values) {
     let draft = {};
     try {
-      draft = JSON.parse(localStorage.getItem(DRAFT)) || {};
+      draft = JSON.parse(local.get("draft")) || {};
     } catch { /* a damaged draft is ignored */ }
     const drafts = draft.drafts || { [chosen.model_id]: draft }; // drafts of early versions have no models
     const restored = allFields.map((field, place) => {
@@ -809,25 +932,20 @@ const dreamina = (() => {
     counter.classList.toggle("too-long", tooLong);
   }
 
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) {
-      event.preventDefault();
-      const button = document.getElementById("generate");
-      if (button?.checkVisibility()) button.click(); // a prompt that is out of sight is never submitted
-    }
-  });
-  // The second click of a double click does not submit a second job.
-  document.addEventListener("click", (event) => {
-    if (event.detail > 1 && event.target.closest?.("#generate")) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-    }
-  }, true);
   document.addEventListener("visibilitychange", () => watch(false));
   window.addEventListener("offline", () => setOffline(true));
   window.addEventListener("online", () => watch(false));
   window.addEventListener("pageshow", (event) => event.persisted && watch(false));
   setInterval(tick, 1000);
+
+  // What the server had not answered when the page was left.
+  function resumePresses() {
+    dreamina.presses.resume([
+      { matches: (path) => path === "generate", unknown: () => tellProblem(words.press_unknown), done: submitted },
+      { matches: (path) => path.endsWith("/submit-again"), unknown: () => tell(words.press_unknown), done: submitted },
+      { matches: (path) => path === "batches", unknown: () => tell(words.batch_unknown), done: (outcome) => dreamina.batch.started(outcome) },
+    ]);
+  }
 
   // Gradio renders the page after the scripts have run.
   function whenThere(id, begin) {
@@ -844,6 +962,8 @@ const dreamina = (() => {
       if (!document.getElementById("generate") || !build()) return false;
       buildSwitch();
       watch(false);
+      setTimeout(probe, PROBE_MS);
+      submitReady.then(resumePresses);
       return true;
     };
     if (begin()) return;
@@ -853,7 +973,7 @@ const dreamina = (() => {
 
   return {
     watch, show, isEmpty: () => frame?.isEmpty, whenThere, press, keepDraft, restoreDraft, changeModel, takeSettings, useSettings, bringDraft, current, inputButton, restActions,
-    onCard, askPrices, costOf, usd, spanOf, formReady, DRAFT,
+    onCard, askPrices, costOf, usd, spanOf, formReady, bring, tellProblem, isOurs, signedOut, local, session, canSubmit,
     facts, words, language, ready, say, number, element, iconAnd, address, identity, post, tell, shorten,
   };
 })();
@@ -864,6 +984,7 @@ dreamina.ready.then(() => {
     const script = document.createElement("script");
     script.src = dreamina.address(path);
     script.async = false;
+    if (path.endsWith("/presses.js")) script.addEventListener("load", dreamina.canSubmit);
     document.head.append(script);
   }
 });

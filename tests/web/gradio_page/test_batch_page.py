@@ -48,7 +48,8 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
 
     show.press("Enter")
     start = table.get_by_role("button", name=translate("en", "batch_start", count=12))
-    expect(start).to_be_focused()
+    expect(table.get_by_role("heading")).to_be_focused()
+    expect(start).to_be_enabled()
     start.press("Enter")
     strip = page.locator("#batches .batch")
     expect(strip).to_contain_text(translate("en", "batch_count_running", count=2))
@@ -91,7 +92,9 @@ def test_an_old_response_does_not_undo_a_press(held: HeldSandbox, open_page: Ope
     page.locator("#batch summary").press("Enter")
     page.get_by_label(translate("en", "batch_prompts")).fill("late\nlater\nlatest")
     page.get_by_role("button", name=translate("en", "batch_table")).press("Enter")
-    page.get_by_role("button", name=translate("en", "batch_start", count=3)).press("Enter")
+    start = page.get_by_role("button", name=translate("en", "batch_start", count=3))
+    expect(start).to_be_enabled()
+    start.press("Enter")
     strip = page.locator("#batches .batch")
     expect(strip).to_contain_text(translate("en", "batch_count_running", count=2))
 

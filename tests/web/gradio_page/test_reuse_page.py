@@ -132,7 +132,7 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
 
     prompt_box(page).fill("half a thought")
     press("again")
-    expect(page.locator("#generate")).to_be_focused()
+    expect(page.locator("#form")).to_be_focused()
     expect(prompt_box(page)).to_have_value("a fox & <b>a hen</b>")
     undo = note(page).get_by_role("button", name=translate("en", "undo"))
     assert undo.evaluate("node => getComputedStyle(node).backgroundColor") == "rgba(0, 0, 0, 0)", "it can be read"

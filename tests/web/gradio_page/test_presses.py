@@ -1,0 +1,296 @@
+"""No press pays twice, none by accident, and what is shown is what is sent; in a real Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from dreamina_ui.web.i18n.translate import translate
+from tests.support.bad_proxy import BadProxy, Fault
+from tests.support.browser import HeldSandbox, wait_for
+from tests.web.gradio_page.test_page import OpenPage, card, open_page, press_generate, prompt_box
+
+__all__ = ["open_page"]  # fixtures
+
+REPEAT_MS = 30
+UNKNOWN = translate("en", "press_unknown")
+
+
+@pytest.fixture
+def proxy(held: HeldSandbox) -> Iterator[BadProxy]:
+    with BadProxy(held.app.port) as running:
+        yield running
+
+
+def hold(page: Page, key: str, repeats: int) -> None:
+    """Hold a key down: it repeats as a keyboard's does."""
+    for _ in range(1 + repeats):
+        page.keyboard.down(key)
+        page.wait_for_timeout(REPEAT_MS)
+    page.keyboard.up(key)
+
+
+def problem(page: Page) -> Locator:
+    return page.locator("#press-problem")
+
+
+def jobs_of(held: HeldSandbox, prompt: str) -> list[dict[str, Any]]:
+    """The inputs of the requests that the service accepted for a prompt."""
+    return [request["inputs"] for request in held.requests() if request["inputs"]["prompt"] == prompt]
+
+
+# --- a lost answer
+
+
+def test_a_lost_answer_repeats_the_same_request(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
+    """Whoever is told to press again pays again: the page repeats by itself, under one id."""
+    page = open_page(proxy)
+    proxy.faults = ["gateway"] * 2
+    prompt_box(page).fill("answered too late")
+    page.locator("#generate").click()
+    expect(problem(page)).to_have_text(UNKNOWN)
+    page.locator("#generate").click()  # impatient
+    expect(card(page, "answered too late")).to_be_visible()
+    expect(problem(page)).to_have_text("")
+    assert len(proxy.presses) >= 3
+    assert len(set(proxy.press_ids)) == 1
+    wait_for(lambda: jobs_of(held, "answered too late"))
+    assert len(jobs_of(held, "answered too late")) == 1
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+def test_a_post_that_the_browser_repeats_is_one_job(
+    held: HeldSandbox, proxy: BadProxy, open_page: OpenPage, fault: Fault
+) -> None:
+    """Chromium repeats a POST on its own when a connection that it used before is closed on it."""
+    page = open_page(proxy)
+    proxy.faults = [fault] * 4
+    prompt = f"repeated after a {fault}"
+    prompt_box(page).fill(prompt)
+    page.locator("#generate").click()
+    expect(card(page, prompt)).to_be_visible()
+    wait_for(lambda: len(proxy.presses) >= 2)
+    assert len(set(proxy.press_ids)) == 1
+    wait_for(lambda: jobs_of(held, prompt))
+    assert len(jobs_of(held, prompt)) == 1
+
+
+def test_a_reload_does_not_forget_an_unanswered_request(proxy: BadProxy, open_page: OpenPage) -> None:
+    """A reload is what people do when a page seems stuck."""
+    page = open_page(proxy)
+    proxy.faults = ["gateway"]
+    prompt_box(page).fill("reloaded meanwhile")
+    page.locator("#generate").click()
+    proxy.faults = ["gateway"] * 2
+    page.reload()
+    expect(problem(page)).to_have_text(UNKNOWN)
+    expect(problem(page)).to_have_text("")
+    wait_for(lambda: len(proxy.presses) >= 2)
+    assert len(set(proxy.press_ids)) == 1
+
+
+def test_two_requests_have_two_ids(proxy: BadProxy, open_page: OpenPage) -> None:
+    """One prompt may be wanted twice."""
+    page = open_page(proxy)
+    press_generate(page, "wanted twice")
+    page.wait_for_timeout(1100)  # the server takes faster ones without an id for one
+    page.locator("#generate").click()
+    wait_for(lambda: len(proxy.presses) == 2)
+    assert len(set(proxy.press_ids)) == 2
+
+
+# --- held keys, double clicks, fingers
+
+
+def test_a_held_key_presses_nothing_in_a_dialog(held: HeldSandbox, open_page: OpenPage) -> None:
+    """A held Enter on the button for the table once started ten batches."""
+    page = open_page(held.app)
+    before = len(held.requests())
+    page.locator("#batch summary").click()
+    page.get_by_label(translate("en", "batch_prompts")).fill("a\nb\nc")
+    page.get_by_role("button", name=translate("en", "batch_table")).focus()
+    hold(page, "Enter", repeats=40)
+    table = page.get_by_role("dialog")
+    expect(table.get_by_role("heading")).to_be_focused()
+    expect(table).to_be_visible()
+    expect(page.locator("#batches .batch")).to_have_count(0)
+    assert len(held.requests()) == before
+
+
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_a_held_key_on_generate_is_one_job(held: HeldSandbox, open_page: OpenPage, key: str) -> None:
+    """A sleeve on the keyboard must not cost four jobs."""
+    page = open_page(held.app)
+    prompt = f"held {'space' if key == ' ' else key}"
+    prompt_box(page).fill(prompt)
+    page.locator("#generate").focus()
+    hold(page, key, repeats=60)
+    page.locator("#generate").focus()
+    expect(card(page, prompt)).to_have_count(1)
+    assert len(jobs_of(held, prompt)) == 1
+
+
+def test_again_starts_nothing_however_often_it_is_pressed(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The focus must not land on a button that costs money."""
+    page = open_page(held.app)
+    again = press_generate(page, "to be reused").get_by_role("button", name=translate("en", "again"))
+    wait_for(lambda: jobs_of(held, "to be reused"))
+    again.press("Enter")
+    page.wait_for_timeout(300)
+    page.keyboard.press("Enter")
+    expect(page.locator("#form")).to_be_focused()
+    hold(page, "Enter", repeats=20)
+    page.wait_for_timeout(300)
+    assert len(jobs_of(held, "to be reused")) == 1
+
+
+def test_a_double_tap_on_generate_is_one_job(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Fingers tremble."""
+    page = open_page(held.app, has_touch=True, viewport={"width": 390, "height": 844})
+    prompt_box(page).fill("tapped twice")
+    box = page.locator("#generate").bounding_box()
+    assert box
+    for _ in range(2):
+        page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(card(page, "tapped twice")).to_have_count(1)
+    page.wait_for_timeout(300)
+    assert len(jobs_of(held, "tapped twice")) == 1
+
+
+def test_a_double_tap_on_the_table_starts_no_batch(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The start button appears under the finger that opened the table."""
+    page = open_page(held.app, has_touch=True)
+    before = len(held.requests())
+    page.locator("#batch summary").click()
+    page.get_by_label(translate("en", "batch_prompts")).fill("a\nb")
+    page.get_by_role("button", name=translate("en", "batch_table")).click()
+    start = page.get_by_role("button", name=translate("en", "batch_start", count=2))
+    box = start.bounding_box()
+    assert box
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(start).to_be_enabled()
+    assert len(held.requests()) == before
+
+
+# --- Ctrl+Enter
+
+
+def test_ctrl_enter_submits_from_the_fields_of_the_form(held: HeldSandbox, open_page: OpenPage) -> None:
+    """It is quicker than the mouse."""
+    page = open_page(held.app)
+    prompt_box(page).fill("by keyboard")
+    prompt_box(page).press("Control+Enter")
+    expect(card(page, "by keyboard")).to_be_visible()
+
+
+def test_ctrl_enter_elsewhere_submits_nothing(held: HeldSandbox, open_page: OpenPage) -> None:
+    """In the key field it once spent the owner's money, in a batch it sent the form's old prompt."""
+    page = open_page(held.app)
+    prompt_box(page).fill("not to be sent")
+    page.locator("#batch summary").click()
+    page.get_by_label(translate("en", "batch_prompts")).fill("a")
+    page.get_by_label(translate("en", "batch_prompts")).press("Control+Enter")
+    page.locator("#own-key summary").click()
+    page.locator("#own-key-input").press("Control+Enter")
+    page.get_by_role("button", name=translate("en", "batch_table")).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Escape")
+    page.locator("#language select").press("Control+Enter")
+    page.wait_for_timeout(300)
+    assert jobs_of(held, "not to be sent") == []
+
+
+def test_ctrl_enter_within_a_composition_submits_nothing(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Enter belongs to the input method then, and the text is not finished."""
+    page = open_page(held.app)
+    prompt_box(page).fill("")
+    prompt_box(page).focus()
+    ime = page.context.new_cdp_session(page)
+    ime.send("Input.imeSetComposition", {"text": "きつね", "selectionStart": 3, "selectionEnd": 3})
+    before = len(held.requests())
+    for kind in ("keyDown", "keyUp"):
+        key = {"type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229, "modifiers": 2}
+        ime.send("Input.dispatchKeyEvent", key)
+    page.wait_for_timeout(300)
+    assert len(held.requests()) == before
+    ime.send("Input.insertText", {"text": "狐"})
+    prompt_box(page).press("Control+Enter")
+    expect(card(page, "狐")).to_be_visible()
+
+
+# --- what is shown is what is sent
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [("2560", "2560x1440(16:9)"), ("3024×1296", "3024x1296(21:9)"), ("1024x1024(1:1)", "1024x1024(1:1)")],
+)
+def test_a_size_that_was_typed_is_sent(held: HeldSandbox, open_page: OpenPage, typed: str, sent: str) -> None:
+    """The form showed it, so it was meant."""
+    page = open_page(held.app)
+    prompt = f"in the size {typed}"
+    prompt_box(page).fill(prompt)
+    page.locator("#field-size input").fill(typed)
+    page.keyboard.press("Control+Enter")
+    expect(card(page, prompt)).to_be_visible()
+    wait_for(lambda: jobs_of(held, prompt))
+    assert jobs_of(held, prompt)[0]["width×height"] == sent
+
+
+@pytest.mark.parametrize("typed", ["16:9", "12345"])
+def test_a_size_that_is_not_one_choice_is_refused(held: HeldSandbox, open_page: OpenPage, typed: str) -> None:
+    """Another size than the one that is shown is another price."""
+    page = open_page(held.app)
+    prompt_box(page).fill("in no size")
+    size = page.locator("#field-size input")
+    size.fill(typed)
+    page.keyboard.press("Control+Enter")
+    name = str(size.get_attribute("aria-label"))
+    expect(problem(page)).to_have_text(translate("en", "choice_unclear", value=typed, field=name))
+    expect(size).to_be_focused()
+    assert jobs_of(held, "in no size") == []
+
+
+@pytest.mark.parametrize(("typed", "sent"), [("", 0.5), ("0,7", 0.7), ("0.3", 0.3), ("-", 0.5)])
+def test_a_number_is_sent_as_it_is_shown(held: HeldSandbox, open_page: OpenPage, typed: str, sent: float) -> None:
+    """Emptied, it returns to its last value; a comma is a decimal mark."""
+    page = open_page(held.app)
+    prompt = f"with the number {typed!r}"
+    prompt_box(page).fill(prompt)
+    number = page.locator("#field-scale input[type=number]")
+    number.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    page.keyboard.type(typed)
+    page.keyboard.press("Control+Enter")
+    expect(card(page, prompt)).to_be_visible()
+    wait_for(lambda: jobs_of(held, prompt))
+    assert jobs_of(held, prompt)[0]["scale"] == sent
+    assert float(number.input_value()) == sent
+
+
+def test_a_number_that_was_emptied_returns_when_the_field_is_left(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Generate is pressed by mouse, too."""
+    page = open_page(held.app)
+    number = page.locator("#field-scale input[type=number]")
+    number.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    press_generate(page, "emptied and clicked")
+    wait_for(lambda: jobs_of(held, "emptied and clicked"))
+    assert jobs_of(held, "emptied and clicked")[0]["scale"] == 0.5
+
+
+def test_the_list_of_sizes_lies_above_everything(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Its first entries once lay under the tabs."""
+    page = open_page(held.app, viewport={"width": 1280, "height": 720})
+    page.locator("#field-size input").click()
+    options = page.locator("#field-size").get_by_role("option")
+    expect(options.first).to_be_visible()
+    on_top = "node => { const { x, y, width, height } = node.getBoundingClientRect(); \
+        return node.contains(document.elementFromPoint(x + width / 2, y + height / 2)); }"
+    assert [option.evaluate(on_top) for option in options.all()[:6]] == [True] * 6
