@@ -36,6 +36,14 @@ class ProcessTree:
         """Peak resident memory since `reset_peak`, in 10^6 bytes; the sum of the peaks of all processes."""
         return sum(_memory_mb(pid, "VmHWM") for pid in self._pids())
 
+    def memory_by_pid(self) -> dict[int, float]:
+        """Resident memory of each process, in 10^6 bytes."""
+        return {pid: _memory_mb(pid, "VmRSS") for pid in self._pids()}
+
+    def peak_by_pid(self) -> dict[int, float]:
+        """Peak resident memory of each running process since `reset_peak`, in 10^6 bytes."""
+        return {pid: _memory_mb(pid, "VmHWM") for pid in self._pids()}
+
     def reset_peak(self) -> None:
         for pid in self._pids():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
