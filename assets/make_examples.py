@@ -47,11 +47,11 @@ def _make(client: RunComfy, model: Model, example: dict[str, Any]) -> bytes:
     keys = {field.parameter: field.key for field in model.fields}
     inputs = {keys[name]: value for name, value in example["parameters"].items()}
     request_id = client.submit(MODEL_ID, inputs)
-    while client.status(request_id).status != "completed":
+    while client.status(request_id).phase != "completed":
         time.sleep(0.1)
-    output = client.result(request_id).output
-    assert output is not None, "the sandbox gives an output with every completed request"
-    return requests.get(output["image"], timeout=30).content
+    url = client.result(request_id).files[0].url
+    assert url is not None, "the sandbox delivers every file"
+    return requests.get(url, timeout=30).content
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def measure() -> list[dict[str, float]]:
         curve = sorted(model.cost_of(best(model, cost_s)) for cost_s in np.geomspace(0.005, 4.0, 24))
         calls_known, late_known = zip(*curve, strict=True)
         for cost_s in POLL_COSTS_S:
-            pace = replace(Pace(), look_cost_s=cost_s, min_s=STEP_S)
+            pace = replace(Pace(), poll_cost_s=cost_s, min_s=STEP_S)
             calls, late_s = model.cost_of(ours(model, pace))
             best_s = float(np.exp(np.interp(calls, calls_known, np.log(late_known))))
             fixed_s = fixed(model, calls)

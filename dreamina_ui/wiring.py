@@ -101,9 +101,9 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
             parallel=settings.sandbox_parallel,
         )
         exempt.append(sandbox.start())
-        owner = RunComfy(exempt[-1], token, on_call=calls.note)
+        owner = RunComfy(exempt[-1], token, on_call=calls.record)
     elif settings.api_token is not None:
-        owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.note)
+        owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.record)
     ledger = Ledger(folder.ledger)
     media = FolderStore(folder.media)
     fetcher = OutputFetcher(media, UrlGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
@@ -133,7 +133,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     retention = Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days)
     model = models[settings.model_id]
     # Whether the API is there can be asked without a key that it takes.
-    asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.note)
+    asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.record)
     health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
     metrics = Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None
     return Services(
@@ -170,7 +170,7 @@ def accounts(settings: Settings, owner: RunComfy | None, ledger: Ledger, calls: 
         owner,
         api_origin(settings),
         secret=ledger.secret("key_marks"),
-        connect=partial(RunComfy, settings.api_base_url, on_call=calls.note),
+        connect=partial(RunComfy, settings.api_base_url, on_call=calls.record),
         key_origin=settings.api_base_url,
         requires_own_key=settings.require_own_key,
     )

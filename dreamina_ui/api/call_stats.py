@@ -1,4 +1,4 @@
-"""What became of our calls to the Model API: for `/readyz` and `/metrics`."""
+"""Counts of our calls to the Model API by outcome: for `/readyz` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 UNANSWERED = frozenset({"transport", "protocol", "submit_unclear", "broken"})
-"""Outcomes without an answer of the API; what is refused is answered."""
+"""Outcomes without a response of the API; a refusal is a response."""
 
 
 @dataclass(frozen=True)
 class LastCall:
-    """The newest call: whether the API answered, and when that was, in seconds of the clock."""
+    """The newest call: whether the API responded, and when that was, in seconds of the clock."""
 
     was_answered: bool
     at: float
@@ -33,7 +33,7 @@ class ApiCalls:
         self._clock = clock
         self._lock = threading.Lock()
 
-    def note(self, verb: str, outcome: str) -> None:
+    def record(self, verb: str, outcome: str) -> None:
         """Count one call.
 
         Args:

@@ -1,8 +1,8 @@
-"""When to ask again: pure arithmetic, no clock and no I/O.
+"""When to poll again: pure arithmetic, no clock and no I/O.
 
-Asking costs a call, asking late costs waiting. For a cost of `c` seconds of lateness per call, the best density of
+A poll costs a call, polling late costs waiting. For a cost of `c` seconds of lateness per call, the best density of
 calls at time t is sqrt(h(t) / 2c), where h is the hazard of finishing at t (optimum checking: Barlow, Hunter and
-Proschan 1963; Keller 1974). Run times are taken as log-normal, learned from finished jobs of the same model and size.
+Proschan 1963; Keller 1974). Run times are taken as log-normal, fitted to finished jobs of the same model and size.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _STEP = 0.1
+_MAX_RETRY_AFTER_S = 300.0
 _CATCH_UP_S = 0.05
-"""How much of a pace that a busy machine could not keep is made up for at once, in seconds of it."""
+"""How many seconds of a pace that a busy machine missed it may catch up on at once."""
 
 
 @dataclass(frozen=True)
 class RunTimeModel:
-    """A log-normal law of run times.
+    """Run times, as a log-normal distribution.
 
     Attributes:
         median_s: half of the runs take less.
@@ -64,10 +65,14 @@ class RunTimeModel:
 
 PRIOR = RunTimeModel(median_s=20.0, sigma=0.8)
 PRIOR_WEIGHT = 3.0
+_MIN_RUNS_WITHOUT_PRIOR = 8
+_SIGMA_BOUNDS = 0.08, 1.5
 
 
-def learn(durations_s: Sequence[float], prior: RunTimeModel = PRIOR, weight: float = PRIOR_WEIGHT) -> RunTimeModel:
-    """The law that finished runs suggest; the prior counts as `weight` runs.
+def fit_run_times(
+    durations_s: Sequence[float], prior: RunTimeModel = PRIOR, weight: float = PRIOR_WEIGHT
+) -> RunTimeModel:
+    """The model that finished runs suggest; the prior counts as `weight` runs.
 
     Args:
         durations_s: run times in seconds, any order; values that are not positive are left out.
@@ -75,71 +80,79 @@ def learn(durations_s: Sequence[float], prior: RunTimeModel = PRIOR, weight: flo
     logs = [math.log(duration) for duration in durations_s if duration > 0]
     total = len(logs) + weight
     mean = (sum(logs) + weight * math.log(prior.median_s)) / total if logs else math.log(prior.median_s)
-    if len(logs) >= 8:  # enough to stand alone: a wrong prior would only widen the law
+    if len(logs) >= _MIN_RUNS_WITHOUT_PRIOR:  # a wrong prior would only make the spread too large
         mean = sum(logs) / len(logs)
         weight = 1.0
         total = len(logs) + weight
-    spread = sum((value - mean) ** 2 for value in logs) + weight * prior.sigma**2
-    return RunTimeModel(math.exp(mean), min(max(math.sqrt(spread / total), 0.08), 1.5))
+    squares = sum((value - mean) ** 2 for value in logs) + weight * prior.sigma**2
+    low, high = _SIGMA_BOUNDS
+    return RunTimeModel(math.exp(mean), min(max(math.sqrt(squares / total), low), high))
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Bounds and costs of asking.
+    """Bounds and costs of polling.
 
     Attributes:
-        shortest_s, longest_s: bounds of every pause, in seconds.
-        queue_longest_s: bound of the pause for a request in the queue.
-        look_cost_s: how many seconds of lateness one status call is worth.
-        fault_longest_s: bound of the pause after a call that failed.
-        adopt_s: pause between two looks into the ledger for jobs that another process wrote.
+        min_s, max_s: bounds of every pause, in seconds.
+        queue_max_s: the longest pause for a request in the queue.
+        poll_cost_s: how many seconds of lateness one status call is worth.
+        error_max_s: the longest pause after a call that failed.
+        cancel_min_s, cancel_max_s: the first and the longest pause until a wish to cancel is sent again.
+        pick_up_interval_s: pause between two reads of the ledger for jobs that another process wrote.
     """
 
     min_s: float = 0.4
     max_s: float = 30.0
-    queue_longest_s: float = 8.0
-    look_cost_s: float = 0.06
+    queue_max_s: float = 8.0
+    poll_cost_s: float = 0.06
     error_max_s: float = 30.0
-    adopt_s: float = 10.0
+    cancel_min_s: float = 30.0
+    cancel_max_s: float = 600.0
+    pick_up_interval_s: float = 10.0
 
     def queue_pause_s(self, position: int | None) -> float:
-        """Seconds to the next look at a request in the queue; the front is watched more closely."""
+        """Seconds to the next poll of a request in the queue; the front is watched more closely."""
         grown = max(0.5 * (1 + (2 if position is None else position)), self.min_s)
-        return min(grown, self.queue_longest_s, self.max_s)
+        return min(grown, self.queue_max_s, self.max_s)
 
-    def run_pause_s(self, law: RunTimeModel, elapsed_s: float) -> float:
-        """Seconds to the next look at a request that has run for `elapsed_s` seconds."""
-        looks, pause = 0.0, 0.0
+    def run_pause_s(self, model: RunTimeModel, elapsed_s: float) -> float:
+        """Seconds to the next poll of a request that has run for `elapsed_s` seconds."""
+        polls, pause = 0.0, 0.0
         while pause < self.max_s:
-            step = max(_STEP, 0.1 * pause)
-            more = step * math.sqrt(law.hazard(elapsed_s + pause + step / 2) / (2 * self.look_cost_s))
-            if looks + more >= 1:
-                pause += step * (1 - looks) / more
+            step = max(_STEP, 0.08 * pause)
+            more = step * math.sqrt(model.hazard(elapsed_s + pause + step / 2) / (2 * self.poll_cost_s))
+            if polls + more >= 1:
+                pause += step * (1 - polls) / more
                 break
-            looks += more
+            polls += more
             pause += step
         return min(max(pause, self.min_s), self.max_s)
 
-    def fault_pause_s(self, faults: int, jitter: float, retry_after_s: float | None = None) -> float:
-        """Seconds to wait after the `faults`-th failed call in a row; `jitter` is random in [0, 1).
+    def error_pause_s(self, errors: int, jitter: float, retry_after_s: float | None = None) -> float:
+        """Seconds to wait after the `errors`-th failed call in a row; `jitter` is random in [0, 1).
 
-        A wait that the service asked for is kept, up to five minutes.
+        A wait that the service asked for is granted, up to five minutes.
         """
-        grown = min(self.min_s * 2.0 ** min(faults, 16), self.error_max_s) * (0.5 + jitter / 2)
-        return max(grown, min(retry_after_s or 0.0, 300.0))
+        grown = min(self.min_s * 2.0 ** min(errors, 16), self.error_max_s) * (0.5 + jitter / 2)
+        return max(grown, min(retry_after_s or 0.0, _MAX_RETRY_AFTER_S))
+
+    def cancel_pause_s(self, attempts: int) -> float:
+        """Seconds until a wish to cancel that was sent `attempts` times may be sent once more."""
+        return min(self.cancel_min_s * 2.0 ** min(attempts - 1, 16), self.cancel_max_s)
 
 
 class Throttle:
-    """How fast the service lets us ask, learned from its refusals: quickly up at first, and gently after the first one.
+    """How fast the service lets us poll, judged by its refusals: faster quickly at first, and slowly after one.
 
     Args:
-        first_per_s: calls per second to begin with.
-        most_per_s: calls per second never exceeded.
+        initial_per_s: calls per second to begin with.
+        max_per_s: calls per second never exceeded.
     """
 
-    def __init__(self, first_per_s: float = 40.0, most_per_s: float = 1000.0) -> None:
-        self.per_s = first_per_s
-        self._most_per_s = most_per_s
+    def __init__(self, initial_per_s: float = 40.0, max_per_s: float = 1000.0) -> None:
+        self.per_s = initial_per_s
+        self._max_per_s = max_per_s
         self._next = -math.inf
         self._grown_at: float | None = None
         self._calm_until = -math.inf
@@ -152,8 +165,8 @@ class Throttle:
 
     def take(self, now: float) -> None:
         """Count one call, made now."""
-        made_up_for_s = 0.0 if self._was_refused else _CATCH_UP_S  # a pace that the service has limited is kept to
-        self._next = max(self._next, now - made_up_for_s) + 1 / self.per_s
+        catch_up_s = 0.0 if self._was_refused else _CATCH_UP_S  # never against a limit of the service
+        self._next = max(self._next, now - catch_up_s) + 1 / self.per_s
         self._taken.append(now)
         while self._taken[0] < now - 1.0:
             self._taken.popleft()
@@ -161,12 +174,12 @@ class Throttle:
         self._grown_at = now
         if now >= self._calm_until:
             self.per_s *= (1.02 if self._was_refused else 2.0) ** passed_s
-            self.per_s = min(self.per_s, self._most_per_s)
+            self.per_s = min(self.per_s, self._max_per_s)
 
     def refuse(self, now: float, retry_after_s: float | None = None) -> None:
-        """The service refused a call; of several under way at the same time only the first one teaches anything."""
+        """The service refused a call; of several at the same time only the first one counts."""
         # Services count by the second: within the one that is full, a slower call is refused as well.
-        self._next = max(self._next, now + min(max(retry_after_s or 0.0, 1.0), 300.0))
+        self._next = max(self._next, now + min(max(retry_after_s or 0.0, 1.0), _MAX_RETRY_AFTER_S))
         if now < self._calm_until:
             return
         self._was_refused = True

@@ -1,4 +1,4 @@
-"""Reading what the Model API answers: whole, bounded, and never trusted to be as documented."""
+"""Reading what the Model API responds: whole, bounded, and never trusted to be as documented."""
 
 from __future__ import annotations
 
@@ -8,35 +8,56 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
 from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
-_MAX_ANSWER_BYTES = 4_000_000
+_MAX_BODY_BYTES = 4_000_000
 _MAX_DEPTH = 64
+_MAX_REASONS = 5
+_MEANINGS = {400002: 402, 400004: 401}
+_ERROR_KEYS = ("error", "failure_reason")
+_MESSAGE_KEYS = ("error_message", "message", "error", "detail")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One whole answer; `reply` is empty where the body is no JSON object, and `flaw` then says why."""
+class ApiResponse:
+    """One whole response.
+
+    Attributes:
+        retry_after_s: seconds the service asks us to wait, or None.
+        body: empty where the response holds no JSON object, and `flaw` then says why.
+        safe_body: the same without the token: for everything that is shown or logged.
+    """
 
     status_code: int
-    retry_after: str | None
-    reply: dict[str, Any]
+    retry_after_s: float | None
+    body: dict[str, Any]
+    safe_body: dict[str, Any]
     flaw: Exception | None = None
 
     @classmethod
-    def parse(cls, status_code: int, retry_after: str | None, body: bytes) -> Answer:
+    def parse(
+        cls, status_code: int, retry_after: str | None, content: bytes, redact: Callable[[str], str] = str
+    ) -> ApiResponse:
+        """Read a response.
+
+        Args:
+            retry_after: the header of that name.
+            redact: takes the token out of a text.
+        """
+        wait_s = parse_retry_after(retry_after)
         try:
-            value = json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_finite)
+            value = json.loads(content.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_finite)
             if not isinstance(value, dict):
                 raise ValueError(f"a JSON {type(value).__name__} instead of an object")
             # A lone surrogate is valid JSON, and can be neither stored nor shown.
-            reply = map_texts(value, lambda text: text.encode("utf-8", "replace").decode())
-            return cls(status_code, retry_after, reply)
+            body = map_texts(value, lambda text: text.encode("utf-8", "replace").decode())
+            return cls(status_code, wait_s, body, map_texts(body, redact))
         except (ValueError, RecursionError) as flaw:
-            return cls(status_code, retry_after, {}, flaw)
+            return cls(status_code, wait_s, {}, {}, flaw)
 
     @property
     def ok(self) -> bool:
@@ -44,31 +65,84 @@ class Answer:
 
     @property
     def error_code(self) -> int | None:
-        code = count(self.reply.get("error_code"))
+        """The service's number of an error, such as 422001."""
+        code = parse_count(self.body.get("error_code"))
         return code if code and code < 10**9 else None
 
     @property
     def meaning(self) -> int | None:
-        """The HTTP status of the error: the head of its `error_code`, else its own; None if it is none."""
+        """The HTTP status that the error stands for: the head of its `error_code`, else its own; None if it is none."""
         code = self.error_code or 0
-        head = {400002: 402, 400004: 401}.get(code, code // 1000)
+        head = _MEANINGS.get(code, code // 1000)
         return head if 400 <= head < 600 else self.status_code if self.status_code >= 400 else None
+
+    @property
+    def message(self) -> str | None:
+        """The service's own words about an error, if there are any."""
+        return next(filter(None, (reason_text(self.safe_body.get(key)) for key in _MESSAGE_KEYS)), None)
+
+    @property
+    def reason(self) -> str | None:
+        """Why a request failed, or a part of it; None if nothing says so."""
+        return next(filter(None, (reason_text(self.safe_body.get(key)) for key in _ERROR_KEYS)), None)
 
 
 def read_body(response: BaseHTTPResponse, deadline: float) -> bytes:
-    """Read a body within the size limit and the deadline; else a trickling answer holds a thread for ever."""
+    """Read a body within the size limit and the deadline; else a trickling response holds a thread forever.
+
+    Raises:
+        OverflowError: it is too large.
+        TimeoutError: it is too slow.
+    """
     body = bytearray()
-    # read1 gives what has arrived; read would wait for a full piece, each byte with a time-out of its own.
-    while piece := response.read1(16_384, decode_content=True):
-        body += piece
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise OverflowError("an answer of more than 4 MB")
+    # read1 gives what has arrived; read would wait for a full chunk, each byte with a timeout of its own.
+    while chunk := response.read1(16_384, decode_content=True):
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise OverflowError("a response of more than 4 MB")
         if time.monotonic() > deadline:
-            raise TimeoutError("an answer that trickles")
+            raise TimeoutError("a response that trickles")
     return bytes(body)
 
 
+def reason_text(value: Any) -> str | None:
+    """The text of an error in any form: a text, an object with a message, a list of failed checks; None if there is
+    none.
+
+    Source: RunComfy Model API documentation and public clients; `[{"loc": [...], "msg": str}]` is FastAPI's.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if text[:1] in ("{", "["):
+            try:
+                return reason_text(json.loads(text)) or text
+            except (ValueError, RecursionError):
+                return text
+        return text or None
+    if isinstance(value, dict):
+        return _object_text(value)
+    if isinstance(value, list):
+        texts = list(dict.fromkeys(filter(None, map(reason_text, value))))
+        return "; ".join(texts[:_MAX_REASONS]) or None
+    return str(value) if type(value) in (int, float) and value else None
+
+
+def _object_text(value: dict[str, Any]) -> str | None:
+    keys = ("message", "msg", "error_message", "failure_reason", "reason", "error", "detail", "details", "description")
+    named = ("type", "code", "error_code", "error_type", "name")
+    text = next(filter(None, (reason_text(value.get(key)) for key in (*keys, *named))), None)
+    details = value.get("details")
+    if text and isinstance(details, str) and details.strip() and details.strip() not in text:
+        text = f"{text.rstrip('.')}. {details.strip()}"
+    where = value.get("loc")
+    if text and isinstance(where, list):
+        path = ".".join(str(part) for part in where if part != "body")
+        return f"{path}: {text}" if path else text
+    return text or (json.dumps(value, ensure_ascii=False) if value else None)
+
+
 def map_texts(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
+    """The same JSON value with each text changed; raises ValueError if it is nested too deeply."""
     if depth > _MAX_DEPTH:
         raise ValueError("nested too deeply")
     if isinstance(value, list):
@@ -78,17 +152,27 @@ def map_texts(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
     return change(value) if isinstance(value, str) else value
 
 
-def count(value: Any) -> int | None:
+def parse_count(value: Any) -> int | None:
     """A whole number, 0 or more, also written as text; else None."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
         return int(value)
     return value if type(value) is int and value >= 0 else None
 
 
-def usd(value: Any) -> float | None:
+def parse_usd(value: Any) -> float | None:
     """An amount of money, 0 or more, also written as text; else None."""
     amount = _finite(value) if type(value) in (int, float, str) else None
     return amount if amount is not None and amount >= 0 else None
+
+
+def parse_retry_after(header: str | None) -> float | None:
+    """Seconds to wait, out of a Retry-After header: a number or an HTTP date; None if it is neither."""
+    if not header:
+        return None
+    try:
+        return float(Retry().parse_retry_after(header))
+    except (InvalidHeader, ValueError, OverflowError):  # the last two for a date out of the calendar
+        return None
 
 
 def _finite(value: str | float) -> float | None:
@@ -97,15 +181,3 @@ def _finite(value: str | float) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
-
-
-def retry_after_s(header: str | None) -> float | None:
-    """Seconds to wait, out of a Retry-After header: a number or an HTTP date; None if it is neither."""
-    seconds = _finite(header or "")
-    if seconds is None:
-        try:
-            date = parsedate_tz(header or "")
-            seconds = mktime_tz(date) - time.time() if date else None
-        except (ValueError, OverflowError):  # a date out of the calendar
-            return None
-    return None if seconds is None else max(0.0, seconds)

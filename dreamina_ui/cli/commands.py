@@ -275,7 +275,8 @@ def _attach_beside(services: JobServices, request_id: str) -> None:
         return
     _say(
         f"Job {job.job_id} follows request {job.request_id}: {job.state}. The server that runs on this folder fetches "
-        f"its files; it begins within {Pace().adopt_s:g} seconds, if its API is {services.accounts.api_origin} too."
+        f"its files; it begins within {Pace().pick_up_interval_s:g} seconds, if its API is "
+        f"{services.accounts.api_origin} too."
     )
 
 

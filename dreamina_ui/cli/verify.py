@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dreamina_ui.cli.data_dir_reader import Records
 from dreamina_ui.errors import JobNotFoundError
-from dreamina_ui.jobs.worker import UNKEPT
+from dreamina_ui.jobs.saving import NOT_STORED
 from dreamina_ui.ledger.job import Job, Output
 
 SETTLE_S = 0.5
@@ -113,7 +113,7 @@ def _original_flaws(path: Path, output: Output, quick: bool) -> Iterator[Finding
 
 def _extras(folder: Path, job: Job, expected: set[Path]) -> Iterator[Finding]:
     folders = {path.parent for path in expected}
-    aside = {f"{output.index}.damaged" for output in job.outputs if output.state in UNKEPT}
+    aside = {f"{output.index}.damaged" for output in job.outputs if output.state in NOT_STORED}
     for child in _children(folder):
         if child in folders:
             yield from (Finding("orphaned", path) for path in _children(child) if path not in expected)

@@ -72,4 +72,4 @@ class ApiKeyService:
             if job.key_fingerprint == fingerprint and job.request_id:
                 if job.problem == KeyNeededError.kind and self._accounts.has(job):
                     self._ledger.change(job.job_id, durable=False, problem=None)
-                self._worker.put(job.job_id, 0.0)
+                self._worker.poll_in(job.job_id, 0.0)

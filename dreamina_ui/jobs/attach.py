@@ -84,7 +84,7 @@ class RequestAttacher:
             if not is_request_taken(exc):
                 raise
             return self.attach(request_id, job_id=job_id, account=account)  # somebody else was quicker
-        self._worker.put(job.job_id, 0.0)
+        self._worker.poll_in(job.job_id, 0.0)
         return job
 
     def _update(self, old: Job, accepted: dict[str, Any]) -> Job:

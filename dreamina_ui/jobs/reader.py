@@ -50,7 +50,7 @@ class JobReader:
 
     def run_time_model(self, job: Job) -> RunTimeModel:
         """How long runs such as this one take, as last fitted; nothing is read."""
-        return self._worker.law(job)
+        return self._worker.run_time_model(job)
 
     def output(self, file_key: str) -> tuple[Job, Output] | None:
         """The job and output behind a file's URL; None if there is no such file."""

@@ -1,4 +1,4 @@
-"""Which job is looked at when: one thread, and never two looks at one job at the same time."""
+"""Which job is polled when: one thread, and never two polls of one job at the same time."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from dreamina_ui.api.pacing import Throttle
 
 @dataclass(frozen=True)
 class _Plan:
-    """A look that is planned: when, how long after the moment of planning, and whether it goes on from the last one."""
+    """A planned poll: when, how long after the moment of planning, and whether it only continues the last one."""
 
     due: float
     pause_s: float
-    goes_on: bool = False
+    continues: bool = False
 
     def urgency(self, now: float) -> float:
-        """How many looks are owed: a job whose end is near is planned closely, and so owes more sooner."""
+        """How many polls are overdue: a job whose end is near is polled often, and so falls behind sooner."""
         return math.inf if self.pause_s <= 0 else (now - self.due) / self.pause_s
 
 
 class Schedule:
-    """Calls `look(job_id)` when a job's time has come, no faster than the service lets us.
+    """Calls `poll(job_id)` when a job's time has come, no faster than the service lets us.
 
     Args:
-        look: must return at once and see to it that `finish` is called, from any thread.
-        throttle: how fast looks may follow each other.
+        poll: must return at once and see to it that `finish` is called, from any thread.
+        throttle: how fast polls may follow each other.
     """
 
-    def __init__(self, look: Callable[[str], None], throttle: Throttle | None = None) -> None:
-        self._look = look
+    def __init__(self, poll: Callable[[str], None], throttle: Throttle | None = None) -> None:
+        self._poll = poll
         self._throttle = throttle or Throttle()
         self._wake = threading.Condition()
         self._heap: list[tuple[float, str]] = []
         self._plans: dict[str, _Plan] = {}
         self._ready: set[str] = set()  # due, and waiting for the throttle
-        self._looking: dict[str, _Plan | None] = {}  # job_id -> what was asked for meanwhile
+        self._polling: dict[str, _Plan | None] = {}  # job_id -> what was planned meanwhile
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
 
@@ -55,23 +55,23 @@ class Schedule:
             self._thread.join()
 
     def put(self, job_id: str, pause_s: float) -> None:
-        """Look at a job in `pause_s` seconds, or earlier if that is planned; after the look that is going on."""
+        """Poll a job in `pause_s` seconds, or earlier if that is planned; after the poll that is running."""
         plan = _Plan(time.monotonic() + pause_s, pause_s)
         with self._wake:
-            if job_id in self._looking:
-                self._looking[job_id] = _sooner(plan, self._looking[job_id])
+            if job_id in self._polling:
+                self._polling[job_id] = _sooner(plan, self._polling[job_id])
             else:
                 self._plan(job_id, plan)
 
     def finish(self, job_id: str, pause_s: float | None) -> None:
-        """A look has ended; the next one is in `pause_s` seconds, or none is needed.
+        """A poll has ended; the next one is in `pause_s` seconds, or none is needed.
 
-        What follows at once is what an answer led to: it asks for no status, and so is no call for the throttle.
+        What follows at once is what a response led to: it asks for no status, and so is no call for the throttle.
         """
         with self._wake:
-            plan = self._looking.pop(job_id, None)
+            plan = self._polling.pop(job_id, None)
             if pause_s is not None:
-                plan = _sooner(_Plan(time.monotonic() + pause_s, pause_s, goes_on=pause_s == 0.0), plan)
+                plan = _sooner(_Plan(time.monotonic() + pause_s, pause_s, continues=pause_s == 0.0), plan)
             if plan is not None:
                 self._plan(job_id, plan)
 
@@ -97,26 +97,26 @@ class Schedule:
                     return
                 job_ids = self._take(time.monotonic())
             for job_id in job_ids:
-                self._look(job_id)
+                self._poll(job_id)
 
     def _take(self, now: float) -> list[str]:
-        """The jobs that may be looked at now, the most urgent first."""
+        """The jobs that may be polled now, the most urgent first."""
         taken: list[str] = []
         for job_id in sorted(self._ready, key=lambda job_id: self._plans[job_id].urgency(now), reverse=True):
             if self._throttle.wait_s(now):
                 break
             self._ready.remove(job_id)
-            if not self._plans.pop(job_id).goes_on:
+            if not self._plans.pop(job_id).continues:
                 self._throttle.take(now)
-            self._looking[job_id] = None
+            self._polling[job_id] = None
             taken.append(job_id)
         return taken
 
     def _pause_s(self, now: float) -> float | None:
-        """Seconds until a job may be looked at; None if there is none. Jobs that are due become ready."""
+        """Seconds until a job may be polled; None if there is none. Jobs that are due become ready."""
         while self._heap and self._heap[0][0] <= now:
             due, job_id = heapq.heappop(self._heap)
-            if job_id in self._plans and self._plans[job_id].due == due:  # else replaced by a sooner look
+            if job_id in self._plans and self._plans[job_id].due == due:  # else replaced by a sooner poll
                 self._ready.add(job_id)
         if self._ready:
             return self._throttle.wait_s(now)

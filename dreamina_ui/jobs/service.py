@@ -191,7 +191,7 @@ class JobService:
             raise StateError(f"Job {job_id[:8]} has no request_id: the service never accepted it.")
         self._accounts.client(job)
         job = self._ledger.change(job_id, "saving", only_in=("failed",), problem=None, detail=None)
-        self._worker.put(job_id, 0.0)
+        self._worker.poll_in(job_id, 0.0)
         return job
 
     def cancel(self, job_id: str) -> CancelVerdict:
@@ -207,14 +207,19 @@ class JobService:
         self._submitter.wait_for(job_id)
         job = self._ledger.job(job_id)
         confirmed = job.state not in ("queued", "running") or not self._accounts.is_ours(job)
+        is_accepted = False
         if not confirmed:
             try:
-                job, confirmed = self._worker.ask_cancel(job)
+                attempt = self._worker.request_cancel(job)
+                job, confirmed, is_accepted = attempt.job, attempt.is_confirmed, attempt.is_accepted
             except KeyNeededError as exc:
                 log.info("Job %s: the cancel was not asked: %s", job_id[:8], exc)
         outcome = _outcome(job.state) if confirmed or job.state == "cancelled" else "unconfirmed"
         log.info("Job %s: cancel asked, %s", job_id[:8], outcome)
-        return CancelVerdict(outcome, job if job.is_settled else self._ledger.change(job_id, cancel_outcome=outcome))
+        if not job.is_settled:  # a wish that the service accepted, and has not fulfilled yet, has no outcome
+            is_pending = is_accepted and outcome == "unconfirmed"
+            job = self._ledger.change(job_id, cancel_outcome=None if is_pending else outcome)
+        return CancelVerdict(outcome, job)
 
     def cancel_soon(self, job_id: str) -> Future[CancelVerdict]:
         """`cancel` on another thread."""

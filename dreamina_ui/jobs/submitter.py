@@ -14,7 +14,7 @@ from functools import partial
 from random import random
 from typing import Any
 
-from dreamina_ui.api.client import RunComfy
+from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import ApiError, InputError, LedgerError, SubmitUnclearError
 from dreamina_ui.jobs.worker import Worker
@@ -143,7 +143,7 @@ class Submitter:
         enforce_limits = partial(self._guard.enforce_limits, spare=1 if hook else 0)
         return [*lift, self._moderation.enforce_moderation, enforce_limits, *([hook] if hook else [])]
 
-    def _submit(self, job: Job, client: RunComfy) -> None:
+    def _submit(self, job: Job, client: ModelApi) -> None:
         fields: dict[str, Any]
         state: State
         try:
@@ -167,7 +167,7 @@ class Submitter:
             state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(exc).__name__}
         self._write_outcome(job, state, fields)
         if state == "queued":
-            self._worker.put(job.job_id, self._pace.min_s)
+            self._worker.poll_in(job.job_id, self._pace.min_s)
 
     def _write_outcome(self, job: Job, state: State, fields: dict[str, Any]) -> None:
         """Write a submit's outcome, however long the ledger refuses: a request_id exists nowhere else."""
@@ -190,5 +190,5 @@ class Submitter:
                     "Job %s: the ledger refuses the submit's outcome (state %s, request_id %s): %s",
                     job.job_id[:8], state, fields.get("request_id"), exc,
                 )  # fmt: skip
-                if self._stopping.wait(self._pace.fault_pause_s(failures, random())):
+                if self._stopping.wait(self._pace.error_pause_s(failures, random())):
                     return

@@ -40,28 +40,6 @@ SETTLED = TERMINAL | {"submit_unclear"}
 
 _PRESS_ID = re.compile(r"[!-~]{1,200}")
 
-_STATUS_STATES: Mapping[str, State] = {
-    "in_queue": "queued",
-    "pending": "queued",
-    "waiting": "queued",
-    "in_progress": "running",
-    "starting": "running",
-    "processing": "running",
-    "completed": "saving",
-    "succeeded": "saving",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "canceled": "cancelled",
-}
-
-
-def state_of(status: str | None) -> State | None:
-    """The state that a status of the service means, or None for an unknown status.
-
-    Source: RunComfy Model API documentation; the spellings beyond its four come from public clients.
-    """
-    return _STATUS_STATES.get(status.strip().lower()) if status else None
-
 
 @dataclass(frozen=True)
 class Output:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dreamina_ui.api.client import RunComfy
+from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.errors import ApiError, AuthError, KeyNeededError, StateError
 from dreamina_ui.ledger.job import Job
 
@@ -30,14 +30,14 @@ MAX_SESSIONS = 20
 class Account:
     """Who pays for a job; `key_fingerprint` is None for the owner."""
 
-    client: RunComfy
+    client: ModelApi
     api_origin: str
     key_fingerprint: str | None = None
 
 
 @dataclass
 class _Key:
-    client: RunComfy
+    client: ModelApi
     hint: str
     used_at: float
     sessions: dict[str, None] = field(default_factory=dict)  # a set that knows which came first
@@ -58,11 +58,11 @@ class Accounts:
 
     def __init__(
         self,
-        owner: RunComfy | None,
+        owner: ModelApi | None,
         api_origin: str,
         *,
         secret: bytes,
-        connect: Callable[[str], RunComfy],
+        connect: Callable[[str], ModelApi],
         key_origin: str | None = None,
         requires_own_key: bool = False,
         clock: Callable[[], float] = time.time,
@@ -96,7 +96,7 @@ class Accounts:
             )
         return Account(self.owner, self.api_origin)
 
-    def client(self, job: Job) -> RunComfy:
+    def client(self, job: Job) -> ModelApi:
         """The client to ask about a job: that of the account it was made in, and of no other.
 
         Raises:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection
 from random import random
 
-from dreamina_ui.api.client import RunComfy
+from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import ApiError, InputError, RateLimitError, TransportError
 from dreamina_ui.spending.limits import SpendingGuard
@@ -47,14 +47,14 @@ class Prices:
         self._stopping = threading.Event()
         self._are_needed = False
 
-    def start(self, owner: RunComfy | None) -> None:
+    def start(self, owner: ModelApi | None) -> None:
         """Ask in the owner's name from now on, if there is an owner's token."""
         if owner is None:
             self.were_asked.set()
             return
         threading.Thread(target=self._learn, args=(owner,), name="price", daemon=True).start()
 
-    def ask_with(self, client: RunComfy, api_origin: str) -> None:
+    def ask_with(self, client: ModelApi, api_origin: str) -> None:
         """Ask in the name of a visitor's key what this pays, unless another one asked lately; blocks until answered."""
         now = time.monotonic()
         with self._lock:
@@ -76,7 +76,7 @@ class Prices:
         self._stopping.set()
         self._wanted.set()
 
-    def _learn(self, owner: RunComfy) -> None:
+    def _learn(self, owner: ModelApi) -> None:
         faults = 0
         while True:
             self._wanted.clear()
@@ -85,9 +85,9 @@ class Prices:
             silent = [each for each in self._model_ids if self._is_silent(owner, each, None, warns=not faults)]
             self.were_asked.set()
             faults = faults + 1 if silent else 0
-            self._wanted.wait(self._pace.fault_pause_s(faults, random()) if silent else ASK_S)
+            self._wanted.wait(self._pace.error_pause_s(faults, random()) if silent else ASK_S)
 
-    def _is_silent(self, client: RunComfy, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
+    def _is_silent(self, client: ModelApi, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
         """Ask for one price; whether there was no answer. Without a price, what the owner said holds."""
         reason, is_silent = "the API does not tell it", False
         guard = self._guard

@@ -10,62 +10,62 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamina_ui.api.pacing import PRIOR, Pace, RunTimeModel, learn
+from dreamina_ui.api.pacing import PRIOR, Pace, RunTimeModel, fit_run_times
 
 RELAXED = settings(deadline=None, derandomize=True)
-LAWS = st.builds(RunTimeModel, st.floats(0.01, 5000), st.floats(0.08, 1.5))
+MODELS = st.builds(RunTimeModel, st.floats(0.01, 5000), st.floats(0.08, 1.5))
 SECONDS = st.floats(0, 1e7)
 PACE = Pace()
 
 
-# --- the law of run times
+# --- the model of run times
 
 
 @RELAXED
-@given(LAWS, st.floats(0.02, 20))
-def test_the_hazard_is_how_fast_survival_falls(law: RunTimeModel, share: float) -> None:
+@given(MODELS, st.floats(0.02, 20))
+def test_the_hazard_is_how_fast_survival_falls(model: RunTimeModel, share: float) -> None:
     """The two are written by hand; one wrong factor would ask at the wrong times for ever."""
-    t_s = law.median_s * share
-    if law.survival(t_s) < 1e-8:
+    t_s = model.median_s * share
+    if model.survival(t_s) < 1e-8:
         return  # too small for a difference quotient
     step = t_s * 1e-5
-    slope = (law.survival(t_s - step) - law.survival(t_s + step)) / (2 * step)
-    assert law.hazard(t_s) == pytest.approx(slope / law.survival(t_s), rel=1e-3, abs=1e-9)
+    slope = (model.survival(t_s - step) - model.survival(t_s + step)) / (2 * step)
+    assert model.hazard(t_s) == pytest.approx(slope / model.survival(t_s), rel=1e-3, abs=1e-9)
 
 
 @RELAXED
-@given(LAWS, SECONDS, SECONDS)
-def test_survival_only_falls(law: RunTimeModel, one_s: float, other_s: float) -> None:
+@given(MODELS, SECONDS, SECONDS)
+def test_survival_only_falls(model: RunTimeModel, one_s: float, other_s: float) -> None:
     """It is a chance, from 1 at the start to 0 in the end."""
     early, late = sorted((one_s, other_s))
-    assert 1 >= law.survival(early) >= law.survival(late) >= 0
-    assert law.survival(0) == 1
-    assert law.survival(law.median_s) == pytest.approx(0.5)
+    assert 1 >= model.survival(early) >= model.survival(late) >= 0
+    assert model.survival(0) == 1
+    assert model.survival(model.median_s) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("sigma", [0.08, 0.3, 1.5])
 def test_the_hazard_has_no_jump_where_its_formula_changes(sigma: float) -> None:
     """Far out both factors underflow; the formula that takes over there must fit."""
-    law = RunTimeModel(20.0, sigma)
+    model = RunTimeModel(20.0, sigma)
     border_s = 20.0 * math.exp(6 * sigma)
-    assert law.hazard(border_s * 1.0001) == pytest.approx(law.hazard(border_s * 0.9999), rel=0.04)
-    assert math.isfinite(law.hazard(border_s * 1e6))
+    assert model.hazard(border_s * 1.0001) == pytest.approx(model.hazard(border_s * 0.9999), rel=0.04)
+    assert math.isfinite(model.hazard(border_s * 1e6))
 
 
 @RELAXED
-@given(LAWS, st.floats(-100, 1e7))
-def test_a_run_is_never_expected_to_have_ended_already(law: RunTimeModel, elapsed_s: float) -> None:
+@given(MODELS, st.floats(-100, 1e7))
+def test_a_run_is_never_expected_to_have_ended_already(model: RunTimeModel, elapsed_s: float) -> None:
     """A progress bar that stands at 110 % is worse than none."""
-    total_s = law.expected_total_s(elapsed_s)
+    total_s = model.expected_total_s(elapsed_s)
     assert math.isfinite(total_s)
     assert total_s >= elapsed_s
 
 
 @RELAXED
-@given(LAWS)
-def test_at_the_start_the_median_is_expected(law: RunTimeModel) -> None:
+@given(MODELS)
+def test_at_the_start_the_median_is_expected(model: RunTimeModel) -> None:
     """The bar is full when half of such runs are done."""
-    assert law.expected_total_s(0.0) == pytest.approx(law.median_s, rel=1e-3, abs=1e-3)
+    assert model.expected_total_s(0.0) == pytest.approx(model.median_s, rel=1e-3, abs=1e-3)
 
 
 def test_a_longer_run_is_expected_to_take_longer() -> None:
@@ -79,23 +79,23 @@ def test_a_longer_run_is_expected_to_take_longer() -> None:
 
 def test_without_runs_the_prior_is_the_law() -> None:
     """The first job of a size has an estimate too."""
-    law = learn([])
-    assert law.median_s == pytest.approx(PRIOR.median_s)
-    assert law.sigma == pytest.approx(PRIOR.sigma)
+    model = fit_run_times([])
+    assert model.median_s == pytest.approx(PRIOR.median_s)
+    assert model.sigma == pytest.approx(PRIOR.sigma)
 
 
 @pytest.mark.parametrize(("median_s", "sigma"), [(6.0, 0.15), (45.0, 0.5), (300.0, 1.0)])
 def test_the_law_that_made_the_runs_is_found(median_s: float, sigma: float) -> None:
     """After sixty pictures the page knows how long one takes."""
     source = random.Random(7)
-    law = learn([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
-    assert abs(math.log(law.median_s / median_s)) < 3 * sigma / math.sqrt(60)
-    assert law.sigma == pytest.approx(sigma, rel=0.3)
+    model = fit_run_times([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
+    assert abs(math.log(model.median_s / median_s)) < 3 * sigma / math.sqrt(60)
+    assert model.sigma == pytest.approx(sigma, rel=0.3)
 
 
 def test_each_run_moves_the_estimate_its_way() -> None:
     """A few runs are believed a little, many are believed."""
-    medians = [learn([60.0] * count).median_s for count in range(9)]
+    medians = [fit_run_times([60.0] * count).median_s for count in range(9)]
     assert medians == sorted(medians)
     assert medians[1] < 30
     assert medians[8] == pytest.approx(60)
@@ -105,8 +105,8 @@ def test_at_half_time_four_of_five_estimates_are_within_a_quarter() -> None:
     """Runs of 10 to 20 s, learned from forty of them: who looks at the bar can plan a coffee."""
     source = random.Random(3)
     runs_s = [source.lognormvariate(math.log(14.0), 0.17) for _ in range(1040)]
-    law = learn(runs_s[:40])
-    good = [abs(law.expected_total_s(run_s / 2) - run_s) <= run_s / 4 for run_s in runs_s[40:]]
+    model = fit_run_times(runs_s[:40])
+    good = [abs(model.expected_total_s(run_s / 2) - run_s) <= run_s / 4 for run_s in runs_s[40:]]
     assert sum(good) >= 0.8 * len(good)
 
 
@@ -114,19 +114,19 @@ def test_at_half_time_four_of_five_estimates_are_within_a_quarter() -> None:
 @given(st.lists(st.floats(-1e6, 1e9), max_size=80))
 def test_any_run_times_give_a_usable_law(durations_s: list[float]) -> None:
     """A clock that was set back writes nonsense into the ledger; it must not stop the worker."""
-    law = learn(durations_s)
-    assert 0 < law.median_s < math.inf
-    assert 0.08 <= law.sigma <= 1.5
+    model = fit_run_times(durations_s)
+    assert 0 < model.median_s < math.inf
+    assert 0.08 <= model.sigma <= 1.5
 
 
 # --- pauses
 
 
 @RELAXED
-@given(LAWS, st.floats(-1e6, 1e9))
-def test_a_pause_while_running_keeps_its_bounds(law: RunTimeModel, elapsed_s: float) -> None:
+@given(MODELS, st.floats(-1e6, 1e9))
+def test_a_pause_while_running_keeps_its_bounds(model: RunTimeModel, elapsed_s: float) -> None:
     """Neither a flood of calls nor a job that is forgotten."""
-    assert PACE.min_s <= PACE.run_pause_s(law, elapsed_s) <= PACE.max_s
+    assert PACE.min_s <= PACE.run_pause_s(model, elapsed_s) <= PACE.max_s
 
 
 @RELAXED
@@ -140,53 +140,53 @@ def test_the_front_of_the_queue_is_watched_more_closely() -> None:
     """Who is next wants to know at once; who is fortieth does not."""
     pauses = [PACE.queue_pause_s(position) for position in range(40)]
     assert pauses == sorted(pauses)
-    assert pauses[0] < pauses[-1] == PACE.queue_longest_s
-    assert PACE.queue_pause_s(2**63) == PACE.queue_longest_s
+    assert pauses[0] < pauses[-1] == PACE.queue_max_s
+    assert PACE.queue_pause_s(2**63) == PACE.queue_max_s
 
 
 @RELAXED
 @given(st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.none() | st.floats(allow_nan=True))
-def test_a_pause_after_a_fault_keeps_its_bounds(faults: int, jitter: float, retry_after_s: float | None) -> None:
+def test_a_pause_after_a_fault_keeps_its_bounds(errors: int, jitter: float, retry_after_s: float | None) -> None:
     """A service that is down is not hammered, and one that says "come back in a year" is asked again."""
-    pause_s = PACE.fault_pause_s(faults, jitter, retry_after_s)
+    pause_s = PACE.error_pause_s(errors, jitter, retry_after_s)
     assert 0 < pause_s <= 300.0
 
 
 @RELAXED
 @given(st.integers(1, 50), st.floats(0, 1, exclude_max=True), st.floats(0, 300))
-def test_a_wait_that_the_service_asks_for_is_kept(faults: int, jitter: float, retry_after_s: float) -> None:
+def test_a_wait_that_the_service_asks_for_is_kept(errors: int, jitter: float, retry_after_s: float) -> None:
     """429 with Retry-After is an order."""
-    assert PACE.fault_pause_s(faults, jitter, retry_after_s) >= retry_after_s
-    assert PACE.fault_pause_s(faults, jitter, 86_400) == 300.0
+    assert PACE.error_pause_s(errors, jitter, retry_after_s) >= retry_after_s
+    assert PACE.error_pause_s(errors, jitter, 86_400) == 300.0
 
 
 def test_pauses_grow_with_faults_and_jitter_spreads_them() -> None:
     """A hundred jobs must not all ask again in the same moment."""
-    assert [PACE.fault_pause_s(faults, 0.999) for faults in range(12)] == sorted(
-        PACE.fault_pause_s(faults, 0.999) for faults in range(12)
+    assert [PACE.error_pause_s(errors, 0.999) for errors in range(12)] == sorted(
+        PACE.error_pause_s(errors, 0.999) for errors in range(12)
     )
-    assert PACE.fault_pause_s(99, 0.0) == 15.0
-    assert PACE.fault_pause_s(99, 0.999) == pytest.approx(30.0, rel=0.01)
+    assert PACE.error_pause_s(99, 0.0) == 15.0
+    assert PACE.error_pause_s(99, 0.999) == pytest.approx(30.0, rel=0.01)
 
 
 def test_looks_are_dense_where_the_end_is_likely() -> None:
     """Calls are spent where they save waiting."""
-    law = RunTimeModel(20.0, 0.2)
-    at_start, at_median = PACE.run_pause_s(law, 0.0), PACE.run_pause_s(law, 20.0)
+    model = RunTimeModel(20.0, 0.2)
+    at_start, at_median = PACE.run_pause_s(model, 0.0), PACE.run_pause_s(model, 20.0)
     assert at_start > 3 * at_median
-    dear = Pace(look_cost_s=1.0)
-    assert dear.run_pause_s(law, 20.0) > at_median
+    dear = Pace(poll_cost_s=1.0)
+    assert dear.run_pause_s(model, 20.0) > at_median
 
 
 @RELAXED
 @given(st.builds(RunTimeModel, st.floats(5, 60), st.floats(0.1, 1.0)), st.floats(0, 3))
-def test_a_pause_ends_where_one_look_is_due(law: RunTimeModel, share: float) -> None:
+def test_a_pause_ends_where_one_look_is_due(model: RunTimeModel, share: float) -> None:
     """It is reckoned in large steps, as it is reckoned thousands of times a minute; they must not lead it astray."""
-    elapsed_s = share * law.median_s
-    pause_s = PACE.run_pause_s(law, elapsed_s)
+    elapsed_s = share * model.median_s
+    pause_s = PACE.run_pause_s(model, elapsed_s)
     step_s = pause_s / 2000
     densities = [
-        math.sqrt(law.hazard(elapsed_s + (place + 0.5) * step_s) / (2 * PACE.look_cost_s)) for place in range(2000)
+        math.sqrt(model.hazard(elapsed_s + (place + 0.5) * step_s) / (2 * PACE.poll_cost_s)) for place in range(2000)
     ]
     looks_due = sum(densities) * step_s
     if pause_s == PACE.min_s:
@@ -200,11 +200,11 @@ def test_a_pause_ends_where_one_look_is_due(law: RunTimeModel, share: float) -> 
 # --- what it is worth
 
 
-def looks(law: RunTimeModel, duration_s: float) -> tuple[int, float]:
+def looks(model: RunTimeModel, duration_s: float) -> tuple[int, float]:
     """Follow one run by pure arithmetic: how many calls, and how late its end is seen, in seconds."""
     now_s, calls = 0.0, 0
     while now_s < duration_s:
-        now_s += PACE.run_pause_s(law, now_s)
+        now_s += PACE.run_pause_s(model, now_s)
         calls += 1
     return calls, now_s - duration_s
 
@@ -213,9 +213,9 @@ def looks(law: RunTimeModel, duration_s: float) -> tuple[int, float]:
 def test_learned_looks_see_the_end_sooner_than_fixed_ones_at_the_same_cost(median_s: float, sigma: float) -> None:
     """Otherwise all this arithmetic could be a constant."""
     source = random.Random(11)
-    law = learn([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
+    model = fit_run_times([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
     runs_s = [source.lognormvariate(math.log(median_s), sigma) for _ in range(400)]
-    seen = [looks(law, run_s) for run_s in runs_s]
+    seen = [looks(model, run_s) for run_s in runs_s]
     calls, lateness_s = fmean(each for each, _ in seen), fmean(each for _, each in seen)
 
     # The fixed interval that spends as many calls: found by halving.

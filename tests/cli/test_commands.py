@@ -44,7 +44,7 @@ from dreamina_ui.ops.data_dir import DataDir
 from tests.support.harness import FAST, Harness
 folder = DataDir(Path(sys.argv[1]))
 harness = Harness(folder.path, sys.argv[2])
-harness.pace = replace(FAST, adopt_s=0.02)
+harness.pace = replace(FAST, pick_up_interval_s=0.02)
 harness.restart()
 print("ready", flush=True)
 sys.stdin.read()

@@ -152,7 +152,7 @@ def test_files_that_are_gone_are_told(harness: Harness, service: ScriptedApi) ->
     """The service keeps files for a while only: who comes too late reads why there is no picture."""
     service.completes(f"{service.server.url}/files/gone.png")
     harness.start()
-    job = harness.wait(harness.attacher.attach("r-1").job_id)
+    job = harness.wait_in_vain(harness.attacher.attach("r-1").job_id)
     assert (job.state, job.problem) == ("failed", "media")
     assert "404" in (job.detail or "")
     assert [output.state for output in job.outputs] == ["damaged"]
@@ -170,7 +170,7 @@ def test_a_request_of_another_account_is_told(harness: Harness, service: Scripte
 def test_what_another_process_wrote_is_taken_up(harness: Harness, service: ScriptedApi) -> None:
     """The command line's `attach` writes a row; the running server fetches its pictures."""
     service.completes()
-    harness.pace = replace(FAST, adopt_s=0.01)
+    harness.pace = replace(FAST, pick_up_interval_s=0.01)
     harness.restart()
     other = Ledger(harness.folder / "ledger.sqlite3")
     made = Job(

@@ -405,7 +405,7 @@ def test_files_that_come_at_once_are_written_together_with_the_end(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With many jobs at a time the ledger and the streams are what everybody waits for."""
-    monkeypatch.setattr("dreamina_ui.jobs.worker.SAVING_S", 60.0)
+    monkeypatch.setattr("dreamina_ui.jobs.saving.SAVING_S", 60.0)
     service.completes(service.picture("one.png"))
     handled: list[tuple[str, str]] = []
     is_told = threading.Event()
@@ -430,7 +430,7 @@ def test_files_that_take_longer_are_shown_as_on_their_way(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow host must not look like a slow model."""
-    monkeypatch.setattr("dreamina_ui.jobs.worker.SAVING_S", 0.01)
+    monkeypatch.setattr("dreamina_ui.jobs.saving.SAVING_S", 0.01)
     service.completes(service.file("late.png", ScriptedResponse(silent=True)))
     harness.start()
     job = harness.wait(harness.generate().job_id, "saving")
@@ -557,7 +557,7 @@ def test_a_wish_to_cancel_that_another_process_wrote_is_asked_for(harness: Harne
     """The command line may write into the ledger while the server follows the job."""
     service.status("in_queue")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
-    harness.pace = replace(harness.pace, adopt_s=0.02)
+    harness.pace = replace(harness.pace, pick_up_interval_s=0.02)
     harness.restart()
     job = harness.wait(harness.generate().job_id, "queued")
     other = Ledger(harness.folder / "ledger.sqlite3", clock=harness.clock)
@@ -651,7 +651,7 @@ def test_a_stopping_program_sends_nothing_new(harness: Harness, service: Scripte
     assert service.posts == 0
 
 
-@pytest.mark.parametrize("pool", ["submit", "look"])
+@pytest.mark.parametrize("pool", ["submit", "poll"])
 def test_without_new_threads_nothing_is_lost_or_paid_twice(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch, pool: str
 ) -> None:
@@ -669,7 +669,7 @@ def test_without_new_threads_nothing_is_lost_or_paid_twice(
     harness.start()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     first = harness.generate()
-    if pool == "look":
+    if pool == "poll":
         assert harness.wait(first.job_id, lambda job: bool(job.request_id) or bool(refused))
     service.accept(json_response({"request_id": "r-2"}))
     for verb in ("status", "result"):

@@ -41,14 +41,14 @@ def test_after_the_first_refusal_there_is_at_most_one_a_second() -> None:
 
 def test_without_a_refusal_the_pace_grows_to_the_most() -> None:
     """Five hundred jobs must not wait for a caution that nobody asked for."""
-    throttle = Throttle(most_per_s=500.0)
+    throttle = Throttle(max_per_s=500.0)
     run(throttle, allowed_per_s=10_000, seconds=8)
     assert throttle.per_s == 500.0
 
 
 def test_a_late_thread_makes_up_for_a_moment_and_no_more() -> None:
     """On a busy machine a look that waits for its turn must not slow down all that come after it."""
-    throttle = Throttle(first_per_s=100.0, most_per_s=100.0)
+    throttle = Throttle(initial_per_s=100.0, max_per_s=100.0)
     throttle.take(0.0)
     made_up_for = 0
     while not throttle.wait_s(10.0):

@@ -25,9 +25,9 @@ class Watched:
     def __init__(self, harness: Harness, min_free_bytes: int = MIN_FREE_BYTES) -> None:
         self.harness = harness
         self.calls = ApiCalls(harness.clock)
-        harness.client_options["on_call"] = self.calls.note
+        harness.client_options["on_call"] = self.calls.record
         harness.rebuild()
-        client = RunComfy(harness.base_url, TOKEN, on_call=self.calls.note, pause=no_pause)
+        client = RunComfy(harness.base_url, TOKEN, on_call=self.calls.record, pause=no_pause)
         probe = partial(client.price, MODEL_ID, attempts=1)
         self.health = Health(
             harness.ledger, harness.folder, self.calls, probe, min_free_bytes=min_free_bytes, clock=harness.clock
@@ -71,11 +71,11 @@ def test_only_an_answer_of_the_api_itself_shows_that_it_is_there(
 
 def test_an_api_that_was_heard_long_ago_is_asked_again(watched: Watched, service: ScriptedApi) -> None:
     """An hour without visitors must not hide that the API is gone; and nobody waits for that answer."""
-    watched.calls.note("status", "ok")
+    watched.calls.record("status", "ok")
     service.price(ScriptedResponse(silent=True))
     watched.harness.clock.advance(PROBE_PAUSE_S + 1)
     assert watched.health.not_ready() == ()
-    watched.calls.note("price", "transport")
+    watched.calls.record("price", "transport")
     watched.harness.clock.advance(2)
     assert watched.health.not_ready() == ("api",)
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.pacing import Pace
+from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
@@ -131,6 +132,12 @@ class Harness:
             return job
         finally:
             stop()
+
+    def wait_in_vain(self, job_id: str, problem: str = "file_unavailable") -> Job:
+        """Wait until a job waits for what does not come, let the time for that pass, and wait for its end."""
+        self.wait(job_id, lambda job: job.problem == problem)
+        self.clock.advance(FILES_TIMEOUT_S + RESULT_TIMEOUT_S)
+        return self.wait(job_id)
 
     def close(self) -> None:
         self.services.stop(timeout_s=0.0)

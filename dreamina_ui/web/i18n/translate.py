@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from dreamina_ui.api.status_words import phase_of
 from dreamina_ui.errors import (
     BatchError,
     BlockedError,
@@ -26,15 +27,15 @@ from dreamina_ui.errors import (
     StoppedError,
     shorten,
 )
-from dreamina_ui.ledger.job import Job, state_of
+from dreamina_ui.ledger.job import Job
 from dreamina_ui.models.schema import Model
 
 LANGUAGES_FOLDER = Path(__file__).parent / "languages"
 FALLBACK = "en"
 
 SERVER_KEY_PREFIXES = (
-    "message_", "problem_", "own_problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
-    "batch_notice_",
+    "message_", "problem_", "own_problem_", "unsent_problem_", "error_", "rule_", "field_", "owner_",
+    "batch_count_", "batch_paused_", "batch_notice_",
 )  # fmt: skip
 """Prefixes of texts that only the server or the admin page uses; the page's scripts get all others."""
 
@@ -121,7 +122,7 @@ def state_text(job: Job, language: str) -> str:
     if job.state == "queued" and job.queue_position is not None:
         key = "queue_position" if job.queue_position else "queue_next"
         parts.append(translate(language, key, position=job.queue_position))
-    if job.state in ("queued", "running") and job.status and state_of(job.status) is None:
+    if job.state in ("queued", "running") and job.status and phase_of(job.status) is None:
         parts.append(translate(language, "strange_status", status=job.status))
     return " · ".join(parts)
 
@@ -141,6 +142,8 @@ def message(job: Job, api_origin: str, language: str) -> str:
         parts.append(translate(language, "message_other_api", origin=job.api_origin))
     if job.problem and job.state != "submit_unclear":
         own = translate(language, f"own_problem_{job.problem}") if job.key_fingerprint else ""
+        if job.state == "failed" and not job.request_id:  # nobody keeps asking: it never began
+            own = own or translate(language, f"unsent_problem_{job.problem}")
         parts.append(own or translate(language, f"problem_{job.problem}") or translate(language, "problem_api"))
     if job.state == "failed" and (stored := sum(output.state == "kept" for output in job.outputs)):
         parts.append(translate(language, "message_partly", kept=stored, total=len(job.outputs)))

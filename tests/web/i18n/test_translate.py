@@ -38,10 +38,10 @@ from dreamina_ui.web.i18n.translate import (
 ROOT = Path(__file__).parents[3]
 HERE = "https://model-api.runcomfy.net"
 JOB = Job(job_id="j", model_id="m", api_origin=HERE, inputs={"prompt": "fox"}, created_at=1.0, updated_at=1.0)
-OWN_PROBLEMS = {"no_files", "not_sent"}
+OWN_PROBLEMS = {"no_files", "not_sent", "not_ready", "gave_up", "incomplete", "file_unavailable"}
 DYNAMIC = (
-    "state_", "problem_", "own_problem_", "message_", "error_", "rule_", "field_", "limit_", "owner_limit_",
-    "owner_stop_", "batch_count_", "batch_paused_", "batch_notice_", "example_",
+    "state_", "problem_", "own_problem_", "unsent_problem_", "message_", "error_", "rule_", "field_", "limit_",
+    "owner_limit_", "owner_stop_", "batch_count_", "batch_paused_", "batch_notice_", "example_",
 )  # fmt: skip
 LANGUAGES = sorted(path.stem for path in LANGUAGES_FOLDER.glob("*.json"))
 
@@ -126,10 +126,19 @@ def test_every_problem_has_its_words(language: str) -> None:
         f"problem_{each}" for each in stored
     }
     for problem in stored:
-        text = message(replace(JOB, state="failed", problem=problem), HERE, language)
+        text = message(replace(JOB, state="failed", problem=problem, request_id="r-1"), HERE, language)
         assert text == languages()[language][f"problem_{problem}"]
     unheard_of = message(replace(JOB, state="failed", problem="new"), HERE, language)
     assert unheard_of == languages()[language]["problem_api"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("problem", ["transport", "rate_limit"])
+def test_a_job_that_never_began_is_not_said_to_be_asked_about(problem: str, language: str) -> None:
+    """ "We keep asking" is true of a job that the service took, and of no other."""
+    unsent = message(replace(JOB, state="failed", problem=problem), HERE, language)
+    assert unsent == languages()[language][f"unsent_problem_{problem}"]
+    assert message(replace(JOB, problem=problem, state="queued", request_id="r-1"), HERE, language) != unsent
 
 
 def test_problems_in_the_code_are_problems_with_words() -> None:

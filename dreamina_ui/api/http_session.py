@@ -1,0 +1,175 @@
+"""One call over HTTP: sent once, never redirected, its response read whole, within a size and a time.
+
+The token travels in the header of a call to the API's own origin and nowhere else: no redirect is followed, no netrc
+or cookie is used, and no message, log line or `repr` holds it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import time
+import traceback
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from dreamina_ui import errors
+from dreamina_ui.api.redaction import Redactor
+from dreamina_ui.api.responses import ApiResponse, read_body
+
+_log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 64
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "dreamina-ui"}
+
+# Strict on purpose: with one odd character, two libraries may read two different hosts out of one URL.
+_BASE_URL = re.compile(
+    r"(?:https?://(?P<local>localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])|https://(?:[a-z0-9.-]+|\[[0-9a-f:]+\]))"
+    r"(?::[0-9]{1,5})?(?:/[\w.~%/-]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the API.
+
+    Attributes:
+        path: behind the base URL, with its query.
+        what: for messages, such as `the status of request abc`.
+        name: for counting, such as `status`.
+        advice: the last sentence of a message about a lost response.
+    """
+
+    method: str
+    path: str
+    what: str
+    name: str
+    request_id: str | None = None
+    advice: str = " Ask again later."
+
+
+class Payload(io.BytesIO):
+    """A submit's body that knows whether sending it has begun; until then the service cannot have the inputs."""
+
+    touched = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.touched = True
+        return super().read(size)
+
+
+class _Session(requests.Session):
+    """Never looks at a `Location`: requests would read a redirect's body to its end, however long it is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+class _BearerAuth(AuthBase):
+    """Sets the header; without an `auth` requests would put what a netrc file says in its place."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class HttpSession:
+    """Sends calls to one base URL with one token; safe to use from up to `MAX_CONNECTIONS` threads.
+
+    Args:
+        base_url: https; or http, to this machine only. It may have a path.
+        token: visible ASCII.
+        connect_timeout_s: seconds until an attempt to connect has failed.
+
+    Raises:
+        SettingsError: the base URL or the token cannot be used.
+    """
+
+    def __init__(self, base_url: str, token: str, *, connect_timeout_s: float) -> None:
+        url = _BASE_URL.fullmatch(base_url)
+        if url is None:
+            raise errors.SettingsError("The API's base URL must be https://host, or http:// on this machine only.")
+        if not re.fullmatch(r"[!-~]+", token):
+            raise errors.SettingsError("The API token is empty, or has a space, a line break or a non-ASCII character.")
+        self.base_url = base_url.rstrip("/")
+        self._token = token
+        self._redactor = Redactor(token)
+        self._connect_timeout_s = connect_timeout_s
+        self._environment = self._read_environment(is_local=url["local"] is not None)
+        self._shared = self._open()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._shared.close()
+
+    def exchange(self, call: Call, timeout_s: float, payload: Payload | None = None) -> ApiResponse:
+        """Send one call once and read its whole response.
+
+        Args:
+            timeout_s: seconds of silence, or of reading the body, until the response counts as lost.
+            payload: a submit's JSON. It gets a connection of its own: an idle one that the service has just closed
+                would lose the response for nothing.
+
+        Raises:
+            TransportError: whatever went wrong.
+        """
+        if payload is None:
+            return self._exchange(self._shared, call, timeout_s, None)
+        with self._open() as session:
+            return self._exchange(session, call, timeout_s, payload)
+
+    def _exchange(
+        self, session: requests.Session, call: Call, timeout_s: float, payload: Payload | None
+    ) -> ApiResponse:
+        started, status_code = time.monotonic(), 0
+        try:
+            with session.request(
+                call.method,
+                self.base_url + call.path,
+                data=payload,
+                headers={"Content-Type": "application/json"} if payload else {},
+                timeout=(self._connect_timeout_s, timeout_s),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                status_code = response.status_code
+                body = read_body(response.raw, time.monotonic() + timeout_s)
+                return ApiResponse.parse(status_code, response.headers.get("Retry-After"), body, self._redactor.redact)
+        except Exception as caught:  # noqa: BLE001 - whatever a library raises once a submit is sent, it is unclear
+            exc = caught
+        finally:
+            spent_ms = (time.monotonic() - started) * 1000
+            _log.debug("%s %s %d %.0f ms", call.method, self._redactor.redact(call.path), status_code, spent_ms)
+        text = f"There was no usable response about {call.what} ({type(exc).__name__}).{call.advice}"
+        # The libraries quote a garbled response, and it may echo the token.
+        cause = None if self._token in "".join(traceback.format_exception(exc)) else exc
+        raise errors.TransportError(self._redactor.redact(text), request_id=call.request_id) from cause
+
+    def _read_environment(self, *, is_local: bool) -> dict[str, Any]:
+        """The proxy and the certificates that the environment names; no proxy reaches this machine's loopback."""
+        with _Session() as session:
+            session.trust_env = not is_local
+            return dict(session.merge_environment_settings(self.base_url, {}, None, None, None))
+
+    def _open(self) -> requests.Session:
+        session = _Session()
+        session.trust_env = False  # it was read once: requests would read it anew for every call
+        for name in ("proxies", "verify", "cert"):
+            setattr(session, name, self._environment[name])
+        session.auth = _BearerAuth(self._token)
+        session.headers.clear()
+        session.headers.update(_HEADERS)
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=MAX_CONNECTIONS))
+        return session

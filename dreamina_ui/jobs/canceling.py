@@ -1,0 +1,68 @@
+"""A wish to cancel is sent once, and again only after growing pauses; only a status or a result is believed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import random
+
+from dreamina_ui.api.model_api import CancelResponse, ModelApi
+from dreamina_ui.api.pacing import Pace
+from dreamina_ui.errors import ApiError
+from dreamina_ui.jobs.poll_state import PollState
+from dreamina_ui.ledger.job import Job
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CancelAttempt:
+    """What came of a wish to cancel.
+
+    Attributes:
+        is_accepted: the service took the wish, and may carry it out later.
+        is_confirmed: a status was read after the wish; the job's state is the truth.
+    """
+
+    job: Job
+    is_accepted: bool
+    is_confirmed: bool
+
+
+class CancelSender:
+    """Sends wishes to cancel, never two at the same time for one job, and never in quick succession.
+
+    Args:
+        pace: bounds of the pauses.
+        clock: gives the time, in seconds since 1970.
+    """
+
+    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
+        self._pace = pace
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def send(self, client: ModelApi, job: Job, state: PollState, *, is_new_wish: bool) -> CancelResponse | None:
+        """Send a wish unless it is too early for it; None if nothing was sent, or it was not answered.
+
+        Args:
+            is_new_wish: a person asks now, who need not wait for the pause of a wish that the service did not take.
+        """
+        now = self._clock()
+        with self._lock:
+            if now < state.cancel_not_before and (state.cancel_accepted or not is_new_wish):
+                return None
+            state.cancel_attempts += 1
+            state.cancel_not_before = now + self._pace.cancel_pause_s(state.cancel_attempts)
+        try:
+            response = client.cancel(job.request_id or "", attempts=1)
+        except ApiError as exc:
+            log.info("Job %s: the cancel was not answered: %s", job.job_id[:8], exc)
+            with self._lock:
+                state.cancel_not_before = now + self._pace.error_pause_s(state.cancel_attempts, random())
+            return None
+        with self._lock:
+            state.cancel_accepted = response.outcome == "accepted"
+        return response
