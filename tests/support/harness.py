@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from dreamina_ui.api.client import RunComfy
+from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S
 from dreamina_ui.jobs.services import JobServices
@@ -62,6 +63,7 @@ class Harness:
         self.clock = Clock()
         self.client_options: dict[str, Any] = {"pause": no_pause, "attempts": 2}
         self.ledger_options: dict[str, Any] = {}
+        self.connect: Callable[[str], ModelApi] = lambda key: RunComfy(self.base_url, key, **self.client_options)
         self.pace = FAST
         self.input_files: InputFiles | None = None
         self.is_shared = True
@@ -74,10 +76,10 @@ class Harness:
         self.fetcher = OutputFetcher(self.media, guard, attempts=2, pause=no_pause)
         self.services = JobServices(
             accounts=Accounts(
-                RunComfy(self.base_url, self.token, **self.client_options) if self.token else None,
+                self.connect(self.token) if self.token else None,
                 self.origin,
                 secret=self.ledger.secret("key_marks"),
-                connect=lambda key: RunComfy(self.base_url, key, **self.client_options),
+                connect=self.connect,
                 key_origin=self.base_url,
                 clock=self.clock,
             ),
