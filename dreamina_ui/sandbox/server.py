@@ -40,7 +40,7 @@ KEEP_PICTURES = 100
 """The newest pictures kept on disk; an older one is painted again when somebody asks for it."""
 
 PAINT_WAIT_S = 2.0
-"""How long an answer waits for pictures that are due but not painted yet, before it says `in_progress`."""
+"""How long a response waits for images that are due but not painted yet, before it says `in_progress`."""
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -88,7 +88,7 @@ class Sandbox:
         Raises:
             SettingsError: the port is taken, or the folder cannot be used.
         """
-        # With the protocol named asyncio sets TCP_NODELAY on it; without, each answer takes 40 ms more.
+        # With the protocol named asyncio sets TCP_NODELAY on it; without it, each response takes 40 ms longer.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -109,7 +109,7 @@ class Sandbox:
             log_level="warning",
             access_log=False,
             # Longer than clients keep idle connections: a submit on a connection that the server is just closing
-            # would look like a lost answer.
+            # would look like a lost response.
             timeout_keep_alive=120,
             timeout_graceful_shutdown=1,
         )
@@ -226,23 +226,23 @@ class Api:
         return JSONResponse({"model_id": model.model_id, **price})
 
     async def _status(self, http: HttpRequest) -> Response:
-        request = await self._look_up(http)
+        request = await self._find_request(http)
         status = request.status(self._service.clock())
-        answer: dict[str, Any] = {"request_id": request.request_id, "status": status}
+        response: dict[str, Any] = {"request_id": request.request_id, "status": status}
         if status == "in_queue":
-            answer["queue_position"] = self._service.queue_position(request)
+            response["queue_position"] = self._service.queue_position(request)
         if status == "in_progress":
-            answer["instance_id"] = f"sandbox-{request.seed % 1000:03}"
-        return JSONResponse(answer)
+            response["instance_id"] = f"sandbox-{request.seed % 1000:03}"
+        return JSONResponse(response)
 
     async def _result(self, http: HttpRequest) -> Response:
-        request = await self._look_up(http)
-        answer = self._summary(request)
-        if answer["status"] == "completed":
-            answer["output"] = self._output(request, http)
-        if answer["finished_at"] and http.query_params.get("include_cost") == "true":
-            answer["cost"] = request.cost_usd
-        return JSONResponse(answer)
+        request = await self._find_request(http)
+        response = self._summary(request)
+        if response["status"] == "completed":
+            response["output"] = self._output(request, http)
+        if response["finished_at"] and http.query_params.get("include_cost") == "true":
+            response["cost"] = request.cost_usd
+        return JSONResponse(response)
 
     async def _cancel(self, http: HttpRequest) -> Response:
         cancelled, request = self._service.cancel(http.path_params["request_id"])
@@ -269,7 +269,7 @@ class Api:
             await asyncio.shield(self._pictures.paint(request, self._service.painted))
         return FileResponse(self._pictures.path(request, index), media_type="image/png")
 
-    async def _look_up(self, http: HttpRequest) -> Request:
+    async def _find_request(self, http: HttpRequest) -> Request:
         """The request asked for; painting begins once it runs, and is waited for shortly once it is due."""
         request = self._service.get(http.path_params["request_id"])
         if request.status(self._service.clock()) != "in_progress" or request.painted_at is not None:
@@ -288,7 +288,7 @@ class Api:
 
     def _output(self, request: Request, http: HttpRequest) -> dict[str, Any]:
         """One picture as `image` where the model's output schema has it, several as `images`."""
-        # Addresses are built anew for each answer: the port changes between restarts.
+        # URLs are built for each response: the port changes between restarts.
         folder = f"{http.base_url}files/{request.request_id}/{request.key}"
         urls = [f"{folder}/{index}.png" for index in range(request.count)]
         known = self._service.model(request.model_id).output_schema.get("output", {}).get("properties", {})
@@ -300,7 +300,7 @@ async def _json_body(http: HttpRequest) -> Any:
     body = bytearray()
     size_bytes = 0
     async for chunk in http.stream():
-        # Read to the end even when it is too much: a sender cut off in mid-body never sees the answer.
+        # Read to the end even when it is too much: a client cut off in mid-body never sees the response.
         size_bytes += len(chunk)
         if size_bytes <= BODY_LIMIT_BYTES:
             body += chunk
@@ -324,7 +324,7 @@ async def _refuse(_http: HttpRequest, exc: Exception) -> Response:
     return JSONResponse({"error_message": exc.detail}, exc.status_code, exc.headers)
 
 
-async def _break_down(_http: HttpRequest, _fault: Exception) -> Response:
+async def _break_down(_http: HttpRequest, _exc: Exception) -> Response:
     return JSONResponse({"error_code": 500001, "error_message": "The sandbox broke down; see its log."}, 500)
 
 

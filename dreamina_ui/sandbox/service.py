@@ -144,7 +144,7 @@ class Service:
         folder.mkdir(parents=True, exist_ok=True)
         # Opened by the thread that starts the server and used by the server's own, one after the other.
         self._db = sqlite3.connect(folder / "requests.sqlite3", isolation_level=None, check_same_thread=False)
-        # WAL survives a killed process with NORMAL; only a power cut could lose the last rows of play money.
+        # WAL survives a killed process with NORMAL; only a power loss could lose the last rows of play money.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_TABLE)
@@ -195,10 +195,10 @@ class Service:
         Raises:
             Refusal: 404 with 404001, there is none.
         """
-        found = self._select("WHERE request_id = ?", request_id)
-        if not found:
+        rows = self._select("WHERE request_id = ?", request_id)
+        if not rows:
             raise Refusal(404, 404001, f"The request {request_id} is unknown or has expired.")
-        return found[0]
+        return rows[0]
 
     def all(self) -> list[Request]:
         """Every request ever stored, oldest first."""

@@ -42,8 +42,10 @@ SOUND_PNGS = {
 def _spoiled(kind: bytes) -> bytes:
     file = io.BytesIO()
     Image.linear_gradient("L").resize((64, 48)).convert("P").save(file, "PNG")
-    chunks = [(found, png_chunk(found, content)) for found, content in png_chunks(file.getvalue())]
-    return SIGNATURE + b"".join(with_wrong_checksum(chunk) if found == kind else chunk for found, chunk in chunks)
+    chunks = [(chunk_kind, png_chunk(chunk_kind, content)) for chunk_kind, content in png_chunks(file.getvalue())]
+    return SIGNATURE + b"".join(
+        with_wrong_checksum(chunk) if chunk_kind == kind else chunk for chunk_kind, chunk in chunks
+    )
 
 
 def _with_wrong_adler() -> bytes:

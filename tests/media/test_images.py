@@ -47,7 +47,7 @@ def seen(png: bytes) -> Previews | None:
 
 @pytest.mark.parametrize("chunk_bytes", [7, 65536])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_png_looks_the_same_however_its_data_is_cut(mode: str, chunk_bytes: int) -> None:
+def test_a_png_decodes_to_the_same_image_however_its_data_is_cut(mode: str, chunk_bytes: int) -> None:
     """Encoders cut the data into chunks anywhere."""
     previews = seen(encode(noise(mode), chunk_bytes=chunk_bytes))
     assert previews

@@ -190,7 +190,7 @@ def test_no_special_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IP
                 guard.check(url)
 
 
-def test_one_private_answer_among_public_ones_refuses_the_name() -> None:
+def test_one_private_address_among_public_ones_refuses_the_name() -> None:
     """A name with two answers would otherwise be a coin toss into the own network."""
     with pytest.raises(UrlError, match=r"a\.example.*10\.0\.0\.1"):
         UrlGuard(resolve=resolving_to(PUBLIC, "10.0.0.1")).check("https://a.example/")
@@ -237,10 +237,10 @@ def test_an_exempt_origin_that_is_no_address_is_refused_at_once() -> None:
         UrlGuard(exempt_origin="model-api.runcomfy.net")
 
 
-def test_a_name_that_changes_its_answer_reaches_nothing(server: FileServer, dialled: list[str]) -> None:
+def test_a_name_that_changes_its_address_reaches_nothing(server: FileServer, dialled: list[str]) -> None:
     """DNS rebinding: public for the check, this machine for the connection."""
-    answers = [resolving_to(PUBLIC), resolving_to("127.0.0.1")]
-    guard = UrlGuard(resolve=lambda *args: answers.pop(0)(*args))
+    responses = [resolving_to(PUBLIC), resolving_to("127.0.0.1")]
+    guard = UrlGuard(resolve=lambda *args: responses.pop(0)(*args))
     url = f"https://a.example:{server.origin.rpartition(':')[2]}/secret"
     guard.check(url)
     with pytest.raises(UrlError, match=r"127\.0\.0\.1"):
