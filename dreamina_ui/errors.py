@@ -13,6 +13,7 @@
     ├─ KeyNeededError           needs a visitor's own key
     ├─ LedgerError              the ledger cannot be read or written
     ├─ JobNotFoundError         no such job
+    ├─ PressConflictError       the id of a request names another one      .press_id
     ├─ StateError               not possible in the job's present state
     ├─ ApiError                                                            .request_id
     │  ├─ TransportError        no response; reading again is safe
@@ -245,6 +246,21 @@ class JobNotFoundError(DreaminaError):
 
     kind = "job_not_found"
     http_status = 404
+
+
+class PressConflictError(DreaminaError):
+    """The id of a request names another request already; there is no new job and nothing was sent.
+
+    Attributes:
+        press_id: the id.
+    """
+
+    kind = "press_conflict"
+    fact_names = ("press_id",)
+
+    def __init__(self, press_id: str) -> None:
+        self.press_id = press_id
+        super().__init__(f"The id {press_id!r} belongs to a request with other inputs. Nothing was submitted.")
 
 
 class StateError(DreaminaError):

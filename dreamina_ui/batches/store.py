@@ -14,12 +14,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dreamina_ui.batches.expansion import MAX_JOBS
-from dreamina_ui.errors import BatchError, DreaminaError, JobNotFoundError, PriceError, StateError, pack, unpack
+from dreamina_ui.errors import (
+    BatchError,
+    DreaminaError,
+    JobNotFoundError,
+    PressConflictError,
+    PriceError,
+    StateError,
+    pack,
+    unpack,
+)
 from dreamina_ui.ledger import batch_rows
 from dreamina_ui.ledger.batch_rows import BatchRow, ItemCount, Owner
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.transaction import Transaction
+from dreamina_ui.ledger.transaction import Reader, Transaction
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.moderation import Moderation
 
@@ -108,7 +117,7 @@ class BatchStore:
         *,
         visitor_id: str,
         account: Account,
-        token: str,
+        press_id: str,
         address: str | None = None,
         price_usd: float | None = None,
         lifts_stop: bool = False,
@@ -118,17 +127,19 @@ class BatchStore:
         Args:
             planned: checked inputs of each job to be.
             account: who pays.
-            token: made by the browser for this one start: the same once more is the same batch.
+            press_id: made by the browser for this one start: a visitor's same id is the same batch, and no rule is
+                enforced again.
             address: a hash of the client's address, for limits.
             price_usd: what one file costs by the table that the person saw.
             lifts_stop: the owner asks: a stop that a refused token or an empty balance made ends.
 
         Raises:
-            PlanError: too much is waiting already.
-            StoppedError, ShutOutError, ForbiddenWordError: the owner does not want it.
+            PressConflictError: the `press_id` belongs to a batch of other jobs.
+            BatchError: too much is waiting already.
+            StoppedError, BlockedError, BlockedWordError: the owner does not want it.
         """
         now = self._clock()
-        batch_id = hashlib.sha256(json.dumps([visitor_id, token]).encode()).hexdigest()[:32]
+        batch_id = _batch_id(visitor_id, press_id)
         row = BatchRow(
             batch_id=batch_id,
             visitor_id=visitor_id,
@@ -141,10 +152,10 @@ class BatchStore:
             created_at=now,
             changed_at=now,
             price_usd=price_usd,
-            press_id=token,
+            press_id=press_id,
         )
         with self._ledger.writing() as transaction:
-            if not batch_rows.has_batch(transaction, batch_id):
+            if not _is_begun(transaction, batch_id, press_id, model_id, planned):
                 first_job = _first_job(row, planned[0])
                 if lifts_stop:
                     self._controls.lift_refusal_stop(transaction, first_job)
@@ -157,6 +168,26 @@ class BatchStore:
                 batch_rows.insert_batch(transaction, row, planned)
         self.news.set()
         return self.batch(batch_id)
+
+    def begun(
+        self, model_id: str, planned: Sequence[Mapping[str, Any]], *, visitor_id: str, press_id: str
+    ) -> Batch | None:
+        """The batch that a visitor began with this id, if there is one.
+
+        Raises:
+            PressConflictError: it was begun with other jobs.
+        """
+        batch_id = _batch_id(visitor_id, press_id)
+        with self._ledger.reading() as reader:
+            is_begun = _is_begun(reader, batch_id, press_id, model_id, planned)
+        return self.batch(batch_id) if is_begun else None
+
+    def by_press(self, visitor_id: str, press_id: str) -> Batch | None:
+        """The batch that a visitor began with this id, whatever is in it, if there is one."""
+        batch_id = _batch_id(visitor_id, press_id)
+        with self._ledger.reading() as reader:
+            row = batch_rows.read_batch(reader, batch_id)
+        return self._with_counts([row])[0] if row else None
 
     def batch(self, batch_id: str) -> Batch:
         """Read one batch; raises JobNotFoundError."""
@@ -249,6 +280,24 @@ class BatchStore:
         for item in refused:
             refusals[item.batch_id].append(Refusal(item.inputs, unpack(json.loads(item.problem))))
         return [_batch_of(row, counts[row.batch_id], tuple(refusals[row.batch_id])) for row in rows]
+
+
+def _batch_id(visitor_id: str, press_id: str) -> str:
+    return hashlib.sha256(json.dumps([visitor_id, press_id]).encode()).hexdigest()[:32]
+
+
+def _is_begun(
+    reader: Reader, batch_id: str, press_id: str, model_id: str, planned: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether there is such a batch; raises PressConflictError if it is of other jobs."""
+    row = batch_rows.read_batch(reader, batch_id)
+    if row is None:
+        return False
+    begun = batch_rows.item_inputs(reader, batch_id)
+    is_same = len(begun) == len(planned) and all(old in (None, new) for old, new in zip(begun, planned, strict=True))
+    if row.model_id != model_id or not is_same:
+        raise PressConflictError(press_id)
+    return True
 
 
 def _first_job(batch: BatchRow, inputs: Mapping[str, Any]) -> Job:

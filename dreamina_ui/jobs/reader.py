@@ -5,7 +5,7 @@ from __future__ import annotations
 from dreamina_ui.api.pacing import RunTimeModel
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.events import JobEvents
-from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.ledger.job import Job, Output, requester_of
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.store import MediaStore, StoredFile
 from dreamina_ui.spending.accounts import Accounts
@@ -37,6 +37,10 @@ class JobReader:
     def recent(self, visitor_id: str, limit: int = 24) -> list[Job]:
         """A visitor's `limit` newest jobs and all that are not settled, newest first."""
         return self._ledger.recent(visitor_id, limit)
+
+    def by_press(self, visitor_id: str, press_id: str) -> Job | None:
+        """The job that a visitor's request with this id made, if there is one."""
+        return self._ledger.by_press(requester_of(visitor_id, None, None), press_id)
 
     def unfinished(self) -> list[Job]:
         """All jobs of our APIs that are not settled, oldest first."""

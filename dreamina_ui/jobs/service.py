@@ -10,13 +10,14 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, StateError
+from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, PressConflictError, StateError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
-from dreamina_ui.ledger.job import SETTLED, Job, Outcome, State, new_id
+from dreamina_ui.ledger.job import SETTLED, Job, Outcome, State, new_id, requester_of
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import AddHook
 from dreamina_ui.media.input_files import InputFiles, given_urls
@@ -97,6 +98,8 @@ class JobService:
         visitor_id: str | None = None,
         address: str | None = None,
         account: Account | None = None,
+        key_session: str | None = None,
+        press_id: str | None = None,
         is_click: bool = True,
         lifts_stop: bool = False,
         hook: AddHook | None = None,
@@ -107,14 +110,18 @@ class JobService:
             inputs: by schema key; missing optional ones get their defaults.
             visitor_id: who asks.
             address: a hash of the client's address, for limits.
-            account: who pays; None for the owner.
-            is_click: a person's: a second one with the same inputs within a second is the same job.
+            account: who pays; None for the key of `key_session`, or the owner.
+            press_id: what the caller named this request: the same caller's same id is the same job, also after a
+                restart; nothing else is asked again for it, neither limits nor who pays.
+            is_click: a person's: without a `press_id`, a second one with the same inputs within a second is the same
+                job.
             lifts_stop, hook: as in `Submitter.begin`.
 
         Returns:
-            The new job, in state `submitting`.
+            The new job, in state `submitting`; or the one that the request made before.
 
         Raises:
+            PressConflictError: the `press_id` belongs to a request with other inputs.
             KeyNeededError: the owner does not pay; there is no job.
             InputError: the inputs break the schema, or a given file breaks a rule; there is no job.
             LimitError: a limit is reached; there is no job.
@@ -122,13 +129,17 @@ class JobService:
             LedgerError, DiskError: nothing can be written; there is no job and nothing was sent.
         """
         requested_at = self._clock()
-        account = account or self._accounts.account(None)
-        checked = self._check_inputs(model_id, inputs, visitor_id, address)
+        fingerprint = account.key_fingerprint if account else None
+        if press_id and (known := self._ledger.by_press(requester_of(visitor_id, fingerprint, address), press_id)):
+            return self._same_request(known, model_id, inputs)
+        account = account or self._accounts.account(key_session)
+        validated = self._validate_inputs(model_id, inputs, visitor_id, address)
         if self._submitter.is_stopping:
             raise StateError("The program is stopping; nothing was submitted. Try again in a moment.")
-        job = self._prepare(model_id, checked, visitor_id, address, account, requested_at)
+        job = self._prepare(model_id, validated, visitor_id, address, account, press_id, requested_at)
         since = requested_at - DUPLICATE_WINDOW_S if is_click and visitor_id else None
-        return self._submitter.begin(job, account, duplicate_since=since, lifts_stop=lifts_stop, hook=hook)
+        added = self._submitter.begin(job, account, duplicate_since=since, lifts_stop=lifts_stop, hook=hook)
+        return self._same_request(added, model_id, validated)
 
     def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
         """`generate` on another thread: validating given files may take seconds."""
@@ -154,31 +165,43 @@ class JobService:
         *,
         visitor_id: str | None = None,
         address: str | None = None,
-        account: Account | None = None,
+        press_id: str | None = None,
+        may_charge_twice: bool = False,
         lifts_stop: bool = False,
     ) -> Job:
-        """Make a new job with the inputs of one whose outcome is unknown, and archive that one; it may charge twice.
+        """Make a new job with the inputs of one that was never accepted, or may not have been, and archive that one.
+
+        The account of the old job pays, or nothing is sent.
+
+        Args:
+            press_id, lifts_stop: as for `generate`.
+            may_charge_twice: a person agreed that the old request may have been accepted after all.
 
         Raises:
             JobNotFoundError: no such job.
-            StateError: it is not `submit_unclear`, or archived.
+            StateError: it was accepted, or it is archived.
+            InputError: its outcome is unknown, and nobody agreed to pay twice.
             The others: as for `generate`.
         """
-        account = account or self._accounts.account(None)
-        old = self._waiting_for_decision(job_id)
-        checked = self._check_inputs(old.model_id, old.inputs, visitor_id, address)
+        old = self._ledger.job(job_id)
+        requester = requester_of(visitor_id, old.key_fingerprint, address)
         with self._decision:
-            self._waiting_for_decision(job_id)
-            job = self._prepare(old.model_id, checked, visitor_id, address, account, self._clock())
-            new = self._submitter.begin(job, account, lifts_stop=lifts_stop)
+            new = self._ledger.by_press(requester, press_id) if press_id else None
+            if new is None:
+                old = self._unaccepted(job_id, may_charge_twice=may_charge_twice)
+                account = self._accounts.of_mark(old.key_fingerprint)
+                validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, address)
+                job = self._prepare(old.model_id, validated, visitor_id, address, account, press_id, self._clock())
+                new = self._submitter.begin(job, account, lifts_stop=lifts_stop)
+            self._same_request(new, old.model_id, old.inputs)
             try:
-                self._ledger.change(job_id, archived_at=self._clock())
+                self._ledger.change(job_id, archived_at=old.archived_at or self._clock())
             except LedgerError as exc:  # the new one is on its way: an error would have it sent once more
                 log.warning("Job %s could not be archived: %s", job_id[:8], exc)
         return new
 
     def fetch_again(self, job_id: str) -> Job:
-        """Ask for a failed job's result anew and fetch only what is missing.
+        """Ask for a failed job's result anew and fetch only what is missing; repeated, it changes nothing.
 
         Raises:
             JobNotFoundError: no such job.
@@ -190,6 +213,8 @@ class JobService:
         if not job.request_id:
             raise StateError(f"Job {job_id[:8]} has no request_id: the service never accepted it.")
         self._accounts.client(job)
+        if job.state == "saving":
+            return job
         job = self._ledger.change(job_id, "saving", only_in=("failed",), problem=None, detail=None)
         self._worker.poll_in(job_id, 0.0)
         return job
@@ -239,24 +264,25 @@ class JobService:
         """Bring an archived job back; raises as `archive`."""
         return self._ledger.change(job_id, only_in=tuple(SETTLED), archived_at=None)
 
-    def _check_inputs(
+    def _validate_inputs(
         self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None
     ) -> dict[str, Any]:
         if model_id not in self._models:
             raise InputError("model_id", "enum", sorted(self._models), model_id)
         model = self._models[model_id]
-        checked = model.validate_inputs(inputs)
-        if self._input_files and any(given_urls(model, checked)):
-            self._input_files.check(model, checked, visitor_id, address)
-        return checked
+        validated = model.validate_inputs(inputs)
+        if self._input_files and any(given_urls(model, validated)):
+            self._input_files.check(model, validated, visitor_id, address)
+        return validated
 
     def _prepare(
         self,
         model_id: str,
-        checked: dict[str, Any],
+        inputs: dict[str, Any],
         visitor_id: str | None,
         address: str | None,
         account: Account,
+        press_id: str | None,
         now: float,
     ) -> Job:
         """A new job with a folder that the disk took: it waits for the disk, so many requests do it side by side."""
@@ -264,23 +290,40 @@ class JobService:
         job = Job(
             job_id=new_id(),
             visitor_id=visitor_id,
+            press_id=press_id,
             address=address,
-            reserved_usd=None if account.key_fingerprint else self._guard.expected_usd(model_id, checked),
+            reserved_usd=None if account.key_fingerprint else self._guard.expected_usd(model_id, inputs),
             model_id=model_id,
             api_origin=account.api_origin,
             key_fingerprint=account.key_fingerprint,
-            inputs=checked,
-            size=next((str(checked[key]) for key in choices if parse_size(checked.get(key))), None),
+            inputs=inputs,
+            size=next((str(inputs[key]) for key in choices if parse_size(inputs.get(key))), None),
             created_at=now,
             updated_at=now,
         )
         self._media.prepare(job.job_id)
         return job
 
-    def _waiting_for_decision(self, job_id: str) -> Job:
+    def _same_request(self, job: Job, model_id: str, inputs: Mapping[str, Any]) -> Job:
+        """The job, if it was made by a request with these inputs; raises PressConflictError."""
+        if job.press_id is None:
+            return job
+        if job.model_id == model_id:
+            if job.inputs == inputs:
+                return job
+            with suppress(InputError, KeyError):
+                if self._models[model_id].validate_inputs(inputs) == job.inputs:
+                    return job
+        raise PressConflictError(job.press_id)
+
+    def _unaccepted(self, job_id: str, *, may_charge_twice: bool) -> Job:
+        """A job that the service never accepted, or may not have accepted, and that nobody decided about."""
         job = self._ledger.job(job_id)
-        if job.state != "submit_unclear" or job.archived_at is not None:
-            raise StateError(f"Job {job_id[:8]} is not waiting for a decision: it is {job.state} or archived.")
+        was_refused = job.state == "failed" and job.request_id is None
+        if job.archived_at is not None or not (was_refused or job.state == "submit_unclear"):
+            raise StateError(f"Job {job_id[:8]} cannot be submitted again: it is {job.state} or archived.")
+        if job.state == "submit_unclear" and not may_charge_twice:
+            raise InputError("may_charge_twice", "const", True, may_charge_twice)
         return job
 
 

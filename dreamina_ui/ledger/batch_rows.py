@@ -138,6 +138,13 @@ def refused_items(reader: Reader, batch_ids: Sequence[str]) -> list[RefusedItem]
     return [RefusedItem(batch_id, json.loads(inputs), problem) for batch_id, inputs, problem in rows]
 
 
+def item_inputs(reader: Reader, batch_id: str) -> list[Mapping[str, Any] | None]:
+    """The inputs of all items of a batch, in order; None for a cancelled one, whose inputs are gone."""
+    query = sa.select(items.c.inputs, items.c.state).where(items.c.batch_id == batch_id).order_by(items.c.position)
+    rows = reader.connection.execute(query)
+    return [None if state == "cancelled" else json.loads(inputs) for inputs, state in rows]
+
+
 def planned_inputs(reader: Reader, batch_id: str) -> list[Mapping[str, Any]]:
     """The inputs of all planned items of a batch, in order."""
     query = sa.select(items.c.inputs).where(items.c.batch_id == batch_id, items.c.state == "planned")

@@ -123,15 +123,8 @@ class Job:
 
     @property
     def requester(self) -> str:
-        """Who asked, in whose scope a `press_id` is unique: a visitor, else an own key, a client address, or the owner.
-
-        A program has no visitor. Its key counts before its address, so that it may repeat a request from elsewhere.
-        """
-        if self.visitor_id is not None:
-            return self.visitor_id
-        if self.key_fingerprint is not None:
-            return f"key:{self.key_fingerprint}"
-        return "owner" if self.address is None else f"ip:{self.address}"
+        """Who asked, as `requester_of` names them."""
+        return requester_of(self.visitor_id, self.key_fingerprint, self.address)
 
     @property
     def is_settled(self) -> bool:
@@ -157,6 +150,18 @@ def validate_press_id(text: str) -> str:
     if not _PRESS_ID.fullmatch(text):
         raise InputError("press_id", "format", "1 to 200 visible ASCII characters", text[:200])
     return text
+
+
+def requester_of(visitor_id: str | None, key_fingerprint: str | None, address: str | None) -> str:
+    """Who asked, in whose scope a `press_id` is unique: a visitor, else an own key, a client address, or the owner.
+
+    A program has no visitor. Its key counts before its address, so that it may repeat a request from elsewhere.
+    """
+    if visitor_id is not None:
+        return visitor_id
+    if key_fingerprint is not None:
+        return f"key:{key_fingerprint}"
+    return "owner" if address is None else f"ip:{address}"
 
 
 def new_id() -> str:

@@ -178,6 +178,11 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.job_of_request(reader, api_origin, request_id)
 
+    def by_press(self, requester: str, press_id: str) -> Job | None:
+        """The job that a requester, as `job.requester_of` names them, created with a `press_id`, if there is one."""
+        with self.reading() as reader:
+            return job_rows.job_of_press(reader, requester, press_id)
+
     def secret(self, name: str) -> bytes:
         """32 random bytes of this installation, created at the first call and the same ever after.
 

@@ -13,6 +13,7 @@ from dreamina_ui.settings import Settings
 from dreamina_ui.web.auth.login_wall import Authenticator, LoginWall
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import VisitorCookie
+from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
@@ -34,6 +35,7 @@ from dreamina_ui.web.routes.input_files import build_input_file_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
+from dreamina_ui.web.routes.presses import build_press_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
 from dreamina_ui.wiring import Services
 
@@ -84,6 +86,7 @@ def _build_routes(
     endpoints: Endpoints,
 ) -> list[BaseRoute]:
     core, permissions, uses_sandbox = services.job_services, authenticator.permissions, settings.uses_sandbox
+    batch_presenter = BatchPresenter(presenter, core.models, services.dispatcher)
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     routes = [
         *build_job_routes(core, presenter, permissions),
@@ -91,9 +94,8 @@ def _build_routes(
         *build_cost_routes(services.costs, permissions, core.clock),
         *build_key_routes(core.api_keys, core.accounts, permissions),
         *build_login_routes(authenticator, core.api_keys.take_back),
-        *build_batch_routes(
-            core, presenter, services.batches, services.dispatcher, permissions, uses_sandbox=uses_sandbox
-        ),
+        *build_batch_routes(core, batch_presenter, services.batches, permissions, uses_sandbox=uses_sandbox),
+        *build_press_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, permissions, token),
         *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.models.schema import Model
-from dreamina_ui.web.gradio_page.endpoints import KEY_HEADER, Endpoints, endpoint_name
+from dreamina_ui.web.gradio_page.endpoints import IDEMPOTENCY_ARGUMENT, KEY_HEADER, Endpoints, endpoint_name
 
 try:
     from mcp.server.lowlevel import Server
@@ -38,7 +38,12 @@ WAIT_TIMEOUT_S = 45.0
 INSTRUCTIONS = (
     "Makes pictures. `generate` begins a job, a `generate_...` does so with another model, `job` looks at it again, "
     "`cancel` cancels it. Keep each job_id: it is the only key to the job and its pictures. Never repeat a job that "
-    "seems lost without asking the person: it is paid again."
+    "seems lost, except with its `idempotency_key`, without asking the person: it is paid again."
+)
+
+_IDEMPOTENCY_HELP = (
+    "A new random name, such as a UUID, for each job that is wanted. Repeated after a lost response, a call with the "
+    "same name and inputs is the same job and is not paid again."
 )
 
 log = logging.getLogger(__name__)
@@ -128,11 +133,11 @@ class _Tools:
         elif guard.file_usd(model.model_id, origin) is not None:
             cost = f"Each call costs real money, at most about {guard.expected_usd(model.model_id, {}, origin):g} USD."
         return (
-            f"Make pictures with {model.title}. {cost} Each call is a job of its own: do not repeat one that "
-            "seems lost without asking the person, and tell them its job_id. The answer comes when the job has ended, "
-            f"or after {WAIT_TIMEOUT_S:.0f} seconds as the job is by then. While its `state` is submitting, queued, "
-            "running or saving, call `job` with its job_id. `message` explains its state; `images` has an "
-            "`original_url` for each picture, and `cost_usd` is what was billed, null if that is not known."
+            f"Make pictures with {model.title}. {cost} Each call without an `idempotency_key` is a job of its own: "
+            "do not repeat one that seems lost without asking the person, and tell them its job_id. The response comes "
+            f"when the job has ended, or after {WAIT_TIMEOUT_S:.0f} seconds as the job is by then. While its `state` "
+            "is submitting, queued, running or saving, call `job` with its job_id. `message` explains its state; "
+            "`images` has an `original_url` for each picture; `cost_usd` is what was billed, null if that is not known."
         )
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
@@ -154,12 +159,14 @@ class _Tools:
         return CallToolResult(content=[TextContent(type="text", text=text)], structuredContent=result)
 
     async def _generate(self, model: Model, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        idempotency_key = arguments.pop(IDEMPOTENCY_ARGUMENT, None)
         keys = {field.parameter: field.key for field in model.fields}
         if unknown := sorted(set(arguments) - set(keys)):
             raise gr.Error(
                 f"There is no input {', '.join(unknown)}; there are: {', '.join(keys)}. Nothing was submitted."
             )
-        job = await self._endpoints.begin(model, {keys[name]: value for name, value in arguments.items()}, request)
+        inputs = {keys[name]: value for name, value in arguments.items()}
+        job = await self._endpoints.begin(model, inputs, request, idempotency_key)
         return await self._wait(job.job_id, request)
 
     async def _job(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
@@ -197,5 +204,6 @@ def _input_schema(model: Model) -> dict[str, Any]:
         if field.required:
             schema.pop("default", None)
         properties[field.parameter] = schema
+    properties[IDEMPOTENCY_ARGUMENT] = {"type": "string", "maxLength": 200, "description": _IDEMPOTENCY_HELP}
     required = [field.parameter for field in model.fields if field.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

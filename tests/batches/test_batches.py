@@ -65,12 +65,12 @@ class BatchRunner:
         self._open()
         self.sender.start()
 
-    def begin(self, count: int = 6, visitor: str = "v", token: str = "t", **more: Any) -> Batch:
+    def begin(self, count: int = 6, visitor: str = "v", press_id: str = "t", **more: Any) -> Batch:
         """A batch of `count` jobs; their prompts are the visitor and a number."""
         model = self.harness.models[MODEL_ID]
         planned = [model.validate_inputs({"prompt": f"{visitor}{place}", **SMALL}) for place in range(count)]
         account = more.pop("account", None) or self.harness.accounts.account(None)
-        return self.batches.begin(MODEL_ID, planned, visitor_id=visitor, account=account, token=token, **more)
+        return self.batches.begin(MODEL_ID, planned, visitor_id=visitor, account=account, press_id=press_id, **more)
 
     def counts(self, batch: Batch) -> dict[str, int]:
         return dict(self.batches.batch(batch.batch_id).counts)
@@ -158,7 +158,7 @@ def test_repeats_are_jobs_of_their_own(runner: BatchRunner, held: Held) -> None:
     """Equal inputs within a second are one double click at a button, and two jobs of a batch."""
     planned = [runner.harness.models[MODEL_ID].validate_inputs({"prompt": "same"})] * 2
     account = runner.harness.accounts.account(None)
-    runner.batches.begin(MODEL_ID, planned, visitor_id="v", account=account, token="t")
+    runner.batches.begin(MODEL_ID, planned, visitor_id="v", account=account, press_id="t")
     wait_for(lambda: held.prompts() == ["same", "same"])
 
 
@@ -187,7 +187,7 @@ def test_where_there_is_little_room_visitors_take_turns(runner: BatchRunner, hel
 
 def test_one_visitor_with_many_batches_has_no_more_turns(runner: BatchRunner, held: Held) -> None:
     """Two windows are no way around."""
-    batches = [runner.begin(3, token=str(number)) for number in range(3)]
+    batches = [runner.begin(3, press_id=str(number)) for number in range(3)]
     wait_for(lambda: len(held.prompts()) == AT_ONCE)
     assert sum(runner.counts(batch).get("running", 0) for batch in batches) == AT_ONCE
     assert runner.counts(batches[0])["running"] == AT_ONCE
@@ -276,7 +276,7 @@ def test_what_the_owner_forbids_pauses_it_and_takes_no_new_one(runner: BatchRunn
     held.finish()
     assert isinstance(runner.paused(batch).problem, StoppedError if how == "stop" else BlockedError)
     with pytest.raises(StoppedError if how == "stop" else BlockedError):
-        runner.begin(1, visitor, token="another")
+        runner.begin(1, visitor, press_id="another")
     assert len(held.prompts()) == 2
     controls.resume() if how == "stop" else controls.unblock("visitor", visitor)
     runner.batches.resume(batch.batch_id)
@@ -363,7 +363,7 @@ def test_a_given_file_that_is_gone_pauses_it_instead_of_refusing_every_job(runne
     given.exc = InputError("image_urls.0", "address_gone", None, "https://a.example/x.png")
     inputs = {"prompt": "a hat on it", "image_urls": ["https://a.example/x.png"]}
     account = runner.harness.accounts.account(None)
-    batch = runner.batches.begin(edit, [inputs] * 2, visitor_id="v", account=account, token="t")
+    batch = runner.batches.begin(edit, [inputs] * 2, visitor_id="v", account=account, press_id="t")
     paused = runner.paused(batch)
     assert (dict(paused.counts), getattr(paused.problem, "rule", "")) == ({"waiting": 2}, "address_gone")
     text = pause_text(InputError("image_urls.0", "address_gone", None, "https://a.example/x.png"), "en", {})
@@ -467,17 +467,17 @@ def test_one_start_sent_twice_is_one_batch(runner: BatchRunner, held: Held) -> N
     held.finish()
     runner.wait(found[0], lambda now: now.counts.get("done") == 2)
     assert runner.begin(2).state == "ended", "even long after"
-    assert runner.begin(2, token="another").batch_id != found[0].batch_id
-    assert runner.begin(2, visitor="w").batch_id != found[0].batch_id, "another visitor's token is another start"
+    assert runner.begin(2, press_id="another").batch_id != found[0].batch_id
+    assert runner.begin(2, visitor="w").batch_id != found[0].batch_id, "another visitor's id is another start"
 
 
 def test_so_much_may_wait_and_no_more(runner: BatchRunner) -> None:
     """A stranger cannot fill the disk with plans."""
     runner.sender.stop()
     runner.begin(MAX_WAITING["visitor_id"] - 1, address="home")
-    runner.begin(1, token="last", address="home")
+    runner.begin(1, press_id="last", address="home")
     with pytest.raises(BatchError) as told:
-        runner.begin(1, token="too much", address="home")
+        runner.begin(1, press_id="too much", address="home")
     assert told.value.rule == "waiting"
     for number in range(4):
         runner.begin(200, f"w{number}", address="home")

@@ -190,7 +190,7 @@ def test_submitting_again_is_one_new_submit(harness: Harness, service: ScriptedA
     """Who accepts that it may charge twice gets one more job, and the unclear one goes out of sight."""
     service.accept()
     service.completes()
-    new = harness.jobs.submit_again(unclear.job_id, visitor_id="v")
+    new = harness.jobs.submit_again(unclear.job_id, visitor_id="v", may_charge_twice=True)
     assert new.job_id != unclear.job_id
     assert new.inputs == unclear.inputs
     assert harness.wait(new.job_id, "done").outputs
@@ -212,16 +212,16 @@ def test_submit_again_is_no_error_once_it_is_sent(
         return change(job_id, *args, **fields)
 
     monkeypatch.setattr(harness.ledger, "change", refuse)
-    assert harness.jobs.submit_again(unclear.job_id, visitor_id="v").job_id != unclear.job_id
+    assert harness.jobs.submit_again(unclear.job_id, visitor_id="v", may_charge_twice=True).job_id != unclear.job_id
 
 
 def test_a_double_click_on_submit_again_is_one_submit(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """May charge twice, but not three times."""
     service.accept()
     service.status("in_queue")
-    new = harness.jobs.submit_again(unclear.job_id, visitor_id="v")
+    new = harness.jobs.submit_again(unclear.job_id, visitor_id="v", may_charge_twice=True)
     with pytest.raises(StateError):
-        harness.jobs.submit_again(unclear.job_id, visitor_id="v")
+        harness.jobs.submit_again(unclear.job_id, visitor_id="v", may_charge_twice=True)
     harness.wait(new.job_id, "queued")
     assert service.posts == 2
 
@@ -232,7 +232,7 @@ def test_submitting_again_at_once_is_no_double_click(harness: Harness, service: 
     service.status("in_queue")
     harness.start()
     job = harness.wait(harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id)
-    new = harness.jobs.submit_again(job.job_id, visitor_id="v")
+    new = harness.jobs.submit_again(job.job_id, visitor_id="v", may_charge_twice=True)
     assert new.job_id != job.job_id
     harness.wait(new.job_id, "queued")
     assert service.posts == 2
@@ -244,7 +244,7 @@ def test_only_a_lost_answer_is_submitted_again(harness: Harness, service: Script
     harness.start()
     job = harness.wait(harness.generate().job_id, "queued")
     with pytest.raises(StateError):
-        harness.jobs.submit_again(job.job_id)
+        harness.jobs.submit_again(job.job_id, may_charge_twice=True)
     assert service.posts == 1
 
 

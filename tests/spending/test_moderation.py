@@ -93,7 +93,7 @@ def test_submitting_again_is_stopped_too(harness: Harness, service: ScriptedApi)
     job = harness.wait(press(harness).job_id, "submit_unclear")
     harness.moderation.stop()
     with pytest.raises(StoppedError):
-        harness.jobs.submit_again(job.job_id)
+        harness.jobs.submit_again(job.job_id, may_charge_twice=True)
     assert harness.reader.job(job.job_id).archived_at is None, "it still waits for its decision"
     assert service.posts == 1
 

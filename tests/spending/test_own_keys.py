@@ -168,18 +168,32 @@ def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Harness, service: Scri
     assert len(calls_to(service.server)) == calls
 
 
-def test_submit_again_is_paid_by_who_presses(keyed: Harness, service: ScriptedApi) -> None:
-    """The key that is given now is the one that the person means."""
+def test_a_job_submitted_again_is_paid_by_its_own_account(keyed: Harness, service: ScriptedApi) -> None:
+    """Neither the owner nor another key pays for what the visitor's key was to pay."""
     service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
     unclear = keyed.wait(press(keyed).job_id, "submit_unclear")
-    keyed.api_keys.give(OTHER_KEY, SESSION)
-    account = keyed.accounts.account(SESSION)
-    again = keyed.jobs.submit_again(unclear.job_id, visitor_id="v", account=account)
+    keyed.api_keys.take_back(SESSION)
+    for other_key in (None, OTHER_KEY):
+        if other_key:
+            keyed.api_keys.give(other_key, SESSION)
+        with pytest.raises(KeyNeededError):
+            keyed.jobs.submit_again(unclear.job_id, visitor_id="v", may_charge_twice=True)
+    assert keyed.reader.job(unclear.job_id) == unclear
+    keyed.api_keys.give(KEY, "back")
+    again = keyed.jobs.submit_again(unclear.job_id, visitor_id="v", may_charge_twice=True)
     keyed.wait(again.job_id, "queued")
-    assert [seen.header("authorization") for seen in service.server.requests_for("POST", SUBMIT)] == [
-        f"Bearer {KEY}",
-        f"Bearer {OTHER_KEY}",
-    ]
+    assert again.key_fingerprint == unclear.key_fingerprint
+    payers = [seen.header("authorization") for seen in service.server.requests_for("POST", SUBMIT)]
+    assert payers == [f"Bearer {KEY}"] * 2
+
+
+def test_the_owners_job_submitted_again_is_paid_by_the_owner(keyed: Harness, service: ScriptedApi) -> None:
+    """Also for a visitor who gave a key meanwhile: it was meant for other jobs."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    unclear = keyed.wait(press(keyed, None).job_id, "submit_unclear")
+    again = keyed.jobs.submit_again(unclear.job_id, visitor_id="v", may_charge_twice=True)
+    keyed.wait(again.job_id, "queued")
+    assert again.key_fingerprint is None
 
 
 def test_a_refused_key_stops_only_its_own_job(keyed: Harness, service: ScriptedApi) -> None:

@@ -82,7 +82,7 @@ def test_an_assistant_finds_the_endpoints_and_nothing_else(seen: Seen, app: AppP
 def test_another_model_is_a_tool_of_its_own(seen: Seen) -> None:
     """An assistant that can make pictures can change them, too, with the inputs of that model."""
     other = seen.tools[OTHER]
-    assert set(other.inputSchema["properties"]) == {"prompt", "image_urls"}
+    assert set(other.inputSchema["properties"]) == {"prompt", "image_urls", "idempotency_key"}
     assert "Dreamina 4.0 Edit" in str(other.description)
     assert "Dreamina 4.0 Edit" not in str(seen.tools["generate"].description)
 
@@ -91,7 +91,7 @@ def test_each_tool_says_what_it_does_and_takes(seen: Seen) -> None:
     """An assistant knows nothing but these words: what may be given, and what comes next."""
     generate = seen.tools["generate"].inputSchema
     fields = load_models()[MODEL_ID].fields
-    assert list(generate["properties"]) == ["prompt", "size", "scale", "force_single"]
+    assert list(generate["properties"]) == ["prompt", "size", "scale", "force_single", "idempotency_key"]
     assert generate["required"] == ["prompt"]
     assert generate["properties"]["size"]["enum"] == list(fields[1].choices)
     assert generate["properties"]["scale"]["type"] == "number"
@@ -196,6 +196,19 @@ def test_a_long_job_is_given_before_the_client_gives_up_and_found_again(
     end = assistants.call("job", {"job_id": job["job_id"]})["structuredContent"]
     assert (end["job_id"], end["state"]) == (job["job_id"], "done")
     assert end["images"][0]["original_url"].startswith("http://pictures.example/dreamina/files/")
+    assert service.posts == 1
+
+
+def test_a_repeated_call_with_its_name_is_the_same_job(assistants: Assistants, service: ScriptedApi) -> None:
+    """An assistant repeats what got no response; named, the call pays once."""
+    named = GENERATE | {"idempotency_key": "one-picture"}
+    first, again = (assistants.call("generate", named)["structuredContent"] for _ in range(2))
+    assert first["job_id"] == again["job_id"]
+    other = assistants.call("generate", named | {"prompt": "another"})
+    assert other["isError"]
+    assert "one-picture" in other["content"][0]["text"]
+    bad = assistants.call("generate", GENERATE | {"idempotency_key": 7})
+    assert bad["isError"]
     assert service.posts == 1
 
 

@@ -29,11 +29,15 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import hashed_client_ip
 from dreamina_ui.web.i18n.translate import program_error_text
 from dreamina_ui.web.presenters import JobPresenter
+from dreamina_ui.web.press_id import read_idempotency_key
 
 log = logging.getLogger(__name__)
 
 KEY_HEADER = "x-runcomfy-token"
 """How a program gives its own RunComfy key, with any call."""
+
+IDEMPOTENCY_ARGUMENT = "idempotency_key"
+"""The last argument of each `/generate`: what a program names the request, so that it can repeat it."""
 
 T = TypeVar("T")
 
@@ -76,7 +80,7 @@ class Endpoints:
         async def generate(request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
             """Make pictures. One object for each change of the job; the last one when it has ended. It costs money."""
             inputs = {field.key: value for field, value in zip(fields, values, strict=False)}
-            job = await self.begin(model, inputs, request)
+            job = await self.begin(model, inputs, request, *values[len(fields) :])
             async for job_object in self.follow(job.job_id, request):
                 yield job_object
 
@@ -91,22 +95,35 @@ class Endpoints:
             )
             for field in fields
         ]
+        parameters.append(inspect.Parameter(IDEMPOTENCY_ARGUMENT, kind, annotation=str, default=""))
         annotations = {parameter.name: parameter.annotation for parameter in parameters}
         generate.__signature__ = inspect.Signature(parameters, return_annotation=dict)  # type: ignore[attr-defined]
         generate.__annotations__ = annotations | {"return": dict}
         return generate
 
-    async def begin(self, model: Model, inputs: dict[str, Any], request: gr.Request) -> Job:
-        """Begin a paid job with inputs by schema key."""
-        generated = self._jobs.generate_soon(
-            model.model_id,
-            inputs,
-            visitor_id=self._permissions.person(_http(request)),
-            address=hashed_client_ip(_http(request)),
-            account=await self._account(request),
-            is_click=False,
-        )
-        return await _with_gradio_errors(asyncio.wrap_future(generated))
+    async def begin(
+        self, model: Model, inputs: dict[str, Any], request: gr.Request, idempotency_key: Any = None
+    ) -> Job:
+        """Begin a paid job with inputs by schema key; repeated with its idempotency key, it is the same job.
+
+        Args:
+            idempotency_key: None for that of the header, if there is one.
+        """
+        http, account = _http(request), await self._account(request)
+
+        async def begin() -> Job:
+            generated = self._jobs.generate_soon(
+                model.model_id,
+                inputs,
+                visitor_id=self._permissions.person(http),
+                address=hashed_client_ip(http),
+                account=account,
+                press_id=read_idempotency_key(http, idempotency_key),
+                is_click=False,
+            )
+            return await asyncio.wrap_future(generated)
+
+        return await _with_gradio_errors(begin())
 
     async def follow(self, job_id: str, request: gr.Request) -> AsyncGenerator[dict[str, Any], None]:
         """A job as `/job` gives it, now and after each visible change, until nothing more will happen by itself."""

@@ -17,7 +17,7 @@ from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.gradio_page.endpoints import Endpoints, add_endpoints
+from dreamina_ui.web.gradio_page.endpoints import IDEMPOTENCY_ARGUMENT, Endpoints, add_endpoints
 from dreamina_ui.web.gradio_page.form import build_form
 from dreamina_ui.web.gradio_page.theme import build_theme
 from dreamina_ui.web.i18n.translate import languages
@@ -51,6 +51,9 @@ class _Page(gr.Blocks):
         if block_fn.api_visibility == "public" and len(inputs) != len(block_fn.inputs):
             name = block_fn.api_name
             parameters = [key for key in inspect.signature(block_fn.fn).parameters if key != "request"]
+            if parameters[-1] == IDEMPOTENCY_ARGUMENT and len(inputs) == len(parameters) - 1:
+                inputs.append("")  # programs from before that argument give one value less
+                return
             raise gr.Error(
                 f"/{name} takes exactly these values: {', '.join(parameters)}; it got {len(inputs)}. "
                 f"POST to /gradio_api/call/v2/{name} to give only some, by name.",

@@ -22,6 +22,7 @@ from dreamina_ui.errors import (
     KeyNeededError,
     LedgerError,
     LimitError,
+    PressConflictError,
     PriceError,
     StateError,
     StoppedError,
@@ -198,6 +199,8 @@ def error_text(exc: DreaminaError, language: str, titles: Mapping[str, str] | No
         return translate(language, "error_plan_line", line=exc.line, text=text) if exc.line else text
     if isinstance(exc, StoppedError):
         return translate(language, f"error_stopped_{exc.reason}")
+    if isinstance(exc, PressConflictError):
+        return translate(language, "error_press_conflict", press_id=exc.press_id)
     if isinstance(exc, BlockedWordError):
         return translate(language, "error_forbidden_word", word=exc.word)
     if isinstance(exc, BlockedError):

@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.expansion import BatchRequest, expand, prompt_field
 from dreamina_ui.batches.store import Batch, BatchStore
 from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError
@@ -31,24 +30,21 @@ from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, message_response, read_json, refusal
 from dreamina_ui.web.i18n.translate import field_titles, translate
 from dreamina_ui.web.paths import PREFIX
-from dreamina_ui.web.presenters import JobPresenter
+from dreamina_ui.web.press_id import read_press_id
 
 ACTIONS = ("pause", "resume", "cancel")
-MIN_TOKEN_LENGTH, MAX_TOKEN_LENGTH = 16, 200
 
 
 def build_batch_routes(
     services: JobServices,
-    presenter: JobPresenter,
+    presenter: BatchPresenter,
     batches: BatchStore,
-    dispatcher: Dispatcher,
     permissions: Permissions,
     *,
     uses_sandbox: bool = False,
 ) -> list[BaseRoute]:
     """The routes of batches; `uses_sandbox` if the owner's jobs cost nothing."""
-    batch_presenter = BatchPresenter(presenter, services.models, dispatcher)
-    handlers = _BatchRoutes(services, batch_presenter, batches, permissions, uses_sandbox=uses_sandbox)
+    handlers = _BatchRoutes(services, presenter, batches, permissions, uses_sandbox=uses_sandbox)
     return [
         Route(f"/{PREFIX}/batch/fields", handlers.fields),
         Route(f"/{PREFIX}/batch/plan", handlers.plan, methods=["POST"]),
@@ -153,7 +149,7 @@ class _BatchRoutes:
         return await self._respond(make, language, body)
 
     async def begin(self, request: Request) -> Response:
-        """Start what was planned: the same request, the table's `digest`, and a `token` made for this one start."""
+        """Start what was planned: the same request, the table's `digest`, and a `press_id` made for this one start."""
         language, body = language_of(request), await read_json(request)
         visitor = self._permissions.visitor(request)
         if visitor is None:
@@ -162,7 +158,11 @@ class _BatchRoutes:
         is_owner = self._permissions.is_owner(request)
 
         def begin() -> dict[str, Any]:
-            token = _token(body)
+            press_id = read_press_id(body, is_required=True)
+            model, inputs = self._expand(body)
+            begun = self._batches.begun(model.model_id, inputs, visitor_id=visitor, press_id=press_id)
+            if begun is not None:  # repeated: the price and the payer were agreed on then
+                return self._presenter.card(begun, language)
             plan = self._plan(body, key_session)
             if body.get("digest") != plan.digest:
                 raise BatchError("changed")
@@ -171,7 +171,7 @@ class _BatchRoutes:
                 plan.inputs,
                 visitor_id=visitor,
                 account=plan.account,
-                token=token,
+                press_id=press_id,
                 address=address,
                 price_usd=plan.file_usd,
                 lifts_stop=is_owner,
@@ -230,8 +230,15 @@ class _BatchRoutes:
         return JSONResponse(response, headers=NO_STORE)
 
     def _plan(self, body: dict[str, Any], key_session: str | None) -> _Plan:
-        model = self._model(body.get("model_id"))
+        model, expanded = self._expand(body)
         account = self._accounts.account(key_session)
+        file_usd = self._guard.file_usd(model.model_id, account.api_origin)
+        prices = [self._expected_usd(model, inputs, account, file_usd) for inputs in expanded]
+        return _Plan(model, account, expanded, file_usd, prices)
+
+    def _expand(self, body: dict[str, Any]) -> tuple[Model, list[dict[str, Any]]]:
+        """The model, and the inputs of each job."""
+        model = self._model(body.get("model_id"))
         inputs, values, text = body.get("inputs"), body.get("values"), body.get("text")
         batch_request = BatchRequest(
             text=text if isinstance(text, str) else "",
@@ -239,10 +246,7 @@ class _BatchRoutes:
             values=values if isinstance(values, dict) else {},
             repeats=body.get("repeats", 1),
         )
-        expanded = expand(model, batch_request)
-        file_usd = self._guard.file_usd(model.model_id, account.api_origin)
-        prices = [self._expected_usd(model, job_inputs, account, file_usd) for job_inputs in expanded]
-        return _Plan(model, account, expanded, file_usd, prices)
+        return model, expand(model, batch_request)
 
     def _expected_usd(
         self, model: Model, inputs: dict[str, Any], account: Account, file_usd: float | None
@@ -253,10 +257,3 @@ class _BatchRoutes:
         if not isinstance(model_id, str) or model_id not in self._models:
             raise InputError("model_id", "enum", sorted(self._models), model_id)
         return self._models[model_id]
-
-
-def _token(body: dict[str, Any]) -> str:
-    token = body.get("token")
-    if not isinstance(token, str) or not MIN_TOKEN_LENGTH <= len(token) <= MAX_TOKEN_LENGTH:
-        raise InputError("token", "minLength", MIN_TOKEN_LENGTH, token)
-    return token

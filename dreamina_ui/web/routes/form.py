@@ -25,6 +25,7 @@ from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, messag
 from dreamina_ui.web.i18n.translate import field_titles, translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
+from dreamina_ui.web.press_id import read_press_id
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,10 @@ class _FormRoutes:
         self._uses_sandbox = uses_sandbox
 
     async def generate(self, request: Request) -> Response:
-        """Make a job: `{"model_id": str, "inputs": {schema key: value}}`; responds with its card."""
+        """Make a job: `{"model_id": str, "inputs": {schema key: value}, "press_id": str}`; responds with its card.
+
+        The `press_id` is made by the page: repeated, also after a restart, the response is the card of the same job.
+        """
         language, body = language_of(request), await read_json(request)
         visitor = self._permissions.visitor(request)
         if visitor is None:
@@ -62,7 +66,7 @@ class _FormRoutes:
         try:
             if model is None:
                 raise InputError("model_id", "enum", sorted(self._models), body.get("model_id"))
-            job = await self._generate(request, model, visitor, body.get("inputs"))
+            job = await self._generate(request, model, visitor, body)
         except DreaminaError as exc:
             return refusal(exc, language, field_titles(model, language) if model else None)
         except Exception:
@@ -71,13 +75,15 @@ class _FormRoutes:
         card = await run_in_threadpool(self._presenter.card, job, language)
         return JSONResponse(card, headers=NO_STORE)
 
-    async def _generate(self, request: Request, model: Model, visitor: str, inputs: Any) -> Job:
+    async def _generate(self, request: Request, model: Model, visitor: str, body: dict[str, Any]) -> Job:
+        inputs = body.get("inputs")
         generated = self._jobs.generate_soon(
             model.model_id,
             read_form(model, inputs if isinstance(inputs, dict) else {}),
             visitor_id=visitor,
             address=hashed_client_ip(request),
-            account=self._accounts.account(self._permissions.key_session(request)),
+            key_session=self._permissions.key_session(request),
+            press_id=read_press_id(body),
             lifts_stop=self._permissions.is_owner(request),
         )
         return await asyncio.wrap_future(generated)

@@ -26,6 +26,7 @@ from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, read_j
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
+from dreamina_ui.web.press_id import read_press_id
 
 PING_INTERVAL_S = 10.0
 """How long a stream may be silent: proxies close connections on which nothing comes, and the page gives up on one."""
@@ -146,19 +147,21 @@ class _JobRoutes:
         return await run_in_threadpool(self._jobs.restore if restores else self._jobs.archive, job.job_id)
 
     async def _attach(self, request: Request, job: Job) -> Job:
+        # In the owner's account any visitor's request could be named; in that of an own key only one's own.
+        if job.key_fingerprint is None and not self._permissions.is_owner(request):
+            raise StateError("Only the owner may attach requests of the owner's account.")
         attach = partial(self._attacher.attach, await _request_id(request), job_id=job.job_id)
         return await run_in_threadpool(attach)
 
     async def _submit_again(self, request: Request, job: Job) -> Job:
-        consent = (await read_json(request)).get("may_charge_twice")
-        if consent is not True:
-            raise InputError("may_charge_twice", "const", True, consent)
+        body = await read_json(request)
         submit_again = partial(
             self._jobs.submit_again,
             job.job_id,
             visitor_id=self._permissions.visitor(request),
             address=hashed_client_ip(request),
-            account=self._accounts.account(self._permissions.key_session(request)),
+            press_id=read_press_id(body),
+            may_charge_twice=body.get("may_charge_twice") is True,
             lifts_stop=self._permissions.is_owner(request),
         )
         return await run_in_threadpool(submit_again)

@@ -137,7 +137,7 @@ dreamina.batch = (() => {
     const title = [say("batch_jobs", { count: plan.count }), cost, plan.own_key && words.batch_own_key].filter(Boolean).join(" · ");
     const goesToday = plan.jobs_today !== null && plan.jobs_today < plan.count;
     table = {
-      wishes: { ...asked, digest: plan.digest, token: newToken() },
+      wishes: { ...asked, digest: plan.digest, press_id: newToken() },
       dialog: element("dialog", { class: "batch-table", "aria-labelledby": "batch-title" }),
       problem: element("p", { class: "problem", role: "alert" }),
       start: dreamina.guard.arm(button(say("batch_start", { count: plan.count }), start, { class: "main" })),
@@ -166,7 +166,7 @@ dreamina.batch = (() => {
     dreamina.guard.openDialog(dialog, heading);
   }
 
-  // The server starts one batch per token, however often the request is repeated.
+  // The server starts one batch per press_id, however often the request is repeated.
   function newToken() {
     return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }

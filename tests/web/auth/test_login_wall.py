@@ -29,6 +29,7 @@ from dreamina_ui.web.auth.login_wall import PUBLIC_PATHS, Authenticator, LoginWa
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import Sessions
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, VisitorCookie, person_id, visitor_id
+from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.i18n.translate import translate
@@ -41,6 +42,7 @@ from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
+from dreamina_ui.web.routes.presses import build_press_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
 from tests.support.harness import MODEL_ID, Clock, Harness
 from tests.support.library_rows import LibraryRows
@@ -206,8 +208,9 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     ours += build_form_routes(harness.services, harness.presenter, access, uses_sandbox=False)
     ours += build_library_routes(harness.reader, harness.presenter, rows.library, access, harness.clock)
     batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
-    dispatcher = Dispatcher(harness.services, batches)
-    ours += build_batch_routes(harness.services, harness.presenter, batches, dispatcher, access)
+    batch_presenter = BatchPresenter(harness.presenter, harness.models, Dispatcher(harness.services, batches))
+    ours += build_batch_routes(harness.services, batch_presenter, batches, access)
+    ours += build_press_routes(harness.reader, harness.presenter, batches, batch_presenter, access)
     ours += build_key_routes(harness.api_keys, harness.accounts, access)
     ours += build_admin_routes(harness.spending, harness.moderation, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes

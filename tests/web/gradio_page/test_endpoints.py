@@ -70,9 +70,10 @@ def test_generate_takes_the_schemas_inputs_in_its_order(client: Client) -> None:
     fields = load_models()[MODEL_ID].fields
     found = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/generate"]["parameters"]
     names = [parameter["parameter_name"] for parameter in found]
-    assert names == [field.parameter for field in fields] == ["prompt", "size", "scale", "force_single"]
-    assert [parameter["parameter_has_default"] for parameter in found] == [False, True, True, True]
-    assert [parameter["parameter_default"] for parameter in found][1:] == [field.default for field in fields][1:]
+    assert names == [*(field.parameter for field in fields), "idempotency_key"]
+    assert names[:-1] == ["prompt", "size", "scale", "force_single"]
+    assert [parameter["parameter_has_default"] for parameter in found] == [False, True, True, True, True]
+    assert [parameter["parameter_default"] for parameter in found][1:-1] == [field.default for field in fields][1:]
 
 
 def test_the_stream_follows_the_job_to_its_end(changes: list[dict[str, Any]]) -> None:
@@ -98,6 +99,44 @@ def test_left_out_inputs_get_the_schemas_defaults(held: HeldSandbox) -> None:
         "prompt": "only a prompt", "width×height": "2048x2048(1:1)", "scale": 0.5, "force_single": False,
     }  # fmt: skip
     client.predict(job.outputs()[-1]["job_id"], api_name="/cancel")
+
+
+@pytest.mark.parametrize(
+    ("data", "headers"),
+    [
+        ([*GOOD, "request-of-a-program"], {}),
+        (GOOD, {"Idempotency-Key": "request-of-a-program"}),
+        ([*GOOD, ""], {"Idempotency-Key": '"request-of-a-program"'}),
+    ],
+    ids=["argument", "header", "quoted header"],
+)
+def test_a_program_repeats_a_request_under_its_id(held: HeldSandbox, data: list[Any], headers: dict[str, str]) -> None:
+    """A program whose call broke sends it again: one job, and never a second bill."""
+    first = first_job(held.app, [*GOOD, "request-of-a-program"], {})
+    wait_for(held.requests)
+    before = len(held.requests())
+    assert first_job(held.app, data, headers)["job_id"] == first["job_id"]
+    assert len(held.requests()) == before
+    refused = [*GOOD[:2], 0.7, True, "request-of-a-program"]
+    assert "request-of-a-program was sent before" in last_event(held.app, "generate", json.dumps({"data": refused}))[1]
+
+
+def test_a_program_from_before_that_argument_gives_one_value_less(held: HeldSandbox) -> None:
+    """What worked with the first version works still."""
+    one, other = (first_job(held.app, GOOD, {}) for _ in range(2))
+    assert one["job_id"] != other["job_id"], "without an id, each call is a job of its own"
+
+
+def first_job(app: AppProcess, data: list[Any], headers: dict[str, str]) -> dict[str, Any]:
+    """The first object of a `/generate` that stays open."""
+    path = f"{app.url}/gradio_api/call/generate"
+    event_id = requests.post(path, json={"data": data}, headers=headers, timeout=10).json()["event_id"]
+    with requests.get(f"{path}/{event_id}", stream=True, timeout=10) as stream:
+        for line in stream.iter_lines(chunk_size=1, decode_unicode=True):
+            if line.startswith("data: ["):
+                found: dict[str, Any] = json.loads(line.removeprefix("data: "))[0]
+                return found
+    raise AssertionError("nothing came")
 
 
 def test_a_job_can_be_asked_for_later(client: Client, changes: list[dict[str, Any]]) -> None:

@@ -33,9 +33,9 @@ def plan(visitor: Visitor, text: str, **more: Any) -> dict[str, Any]:
     return found
 
 
-def start(visitor: Visitor, text: str, token: str = "a-token-of-one-start", **more: Any) -> dict[str, Any]:
+def start(visitor: Visitor, text: str, press_id: str = "id-of-one-start", **more: Any) -> dict[str, Any]:
     """See the table, then start it."""
-    body = wishes(text, **more) | {"digest": plan(visitor, text, **more)["digest"], "token": token}
+    body = wishes(text, **more) | {"digest": plan(visitor, text, **more)["digest"], "press_id": press_id}
     response = post(visitor, "batches", body)
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
@@ -111,10 +111,10 @@ def test_only_the_table_that_was_seen_can_be_started_and_only_once(held: HeldSan
     """A double click, a resend and a changed mind on the way must not cost more than was shown."""
     visitor, before = Visitor(held.app), len(held.requests())
     digest = plan(visitor, "one\ntwo\nthree")["digest"]
-    body = wishes("one\ntwo\nthree") | {"digest": digest, "token": "a-token-of-one-start"}
+    body = wishes("one\ntwo\nthree") | {"digest": digest, "press_id": "id-of-one-start"}
     other = post(visitor, "batches", body | {"text": "one\ntwo\nthree\nfour"})
     assert (other.status_code, other.json()["message"]) == (422, languages()["en"]["error_plan_changed"])
-    assert post(visitor, "batches", body | {"token": "short"}).status_code == 422
+    assert post(visitor, "batches", body | {"press_id": "short"}).status_code == 422
     assert post(visitor, "batches", body, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
     found: list[requests.Response] = []
     threads = [threading.Thread(target=lambda: found.append(post(visitor, "batches", body))) for _ in range(3)]
@@ -135,7 +135,7 @@ def test_only_the_table_that_was_seen_can_be_started_and_only_once(held: HeldSan
 
 def test_a_browser_without_an_identity_starts_nothing(held: HeldSandbox) -> None:
     """Nobody could pause or find it again."""
-    body = wishes("one") | {"digest": plan(Visitor(held.app), "one")["digest"], "token": "a-token-of-one-start"}
+    body = wishes("one") | {"digest": plan(Visitor(held.app), "one")["digest"], "press_id": "id-of-one-start"}
     response = requests.post(f"{held.app.url}/dreamina/batches", json=body, timeout=10)
     assert (response.status_code, response.json()["message"]) == (403, languages()["en"]["error_no_cookie"])
 
@@ -171,7 +171,7 @@ def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(
 
     visitor = Visitor(app)
     batch = start(visitor, "\n".join(prompts))
-    paused = start(visitor, "paused 1\npaused 2\npaused 3", "another-token-of-a-start")
+    paused = start(visitor, "paused 1\npaused 2\npaused 3", "id-of-another-start")
     act(visitor, paused, "pause")
     wait_for(lambda: len(sent()) >= 4)
     app.process.kill()

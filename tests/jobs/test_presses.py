@@ -1,0 +1,216 @@
+"""A request with an id is one job: whatever repeats it, it is submitted once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from dreamina_ui.errors import InputError, LimitError, PressConflictError, StateError
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.spending.limits import Limits
+from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
+
+PRESS = "press-0001"
+VISITOR = "v" * 32
+
+
+def generate(harness: Harness, press_id: str | None = PRESS, prompt: str = "a red fox", **more: Any) -> Job:
+    asked = {"visitor_id": VISITOR, "press_id": press_id} | more
+    return harness.jobs.generate(MODEL_ID, {"prompt": prompt}, **asked)
+
+
+@pytest.fixture
+def started(harness: Harness, service: ScriptedApi) -> Harness:
+    """Started job services whose accepted jobs stay in the queue."""
+    service.accept(*(json_response({"request_id": f"r-{number}"}) for number in range(20)))
+    service.server.default = json_response({"status": "in_queue"})
+    harness.start()
+    return harness
+
+
+def test_the_same_id_is_the_same_job(started: Harness, service: ScriptedApi) -> None:
+    """A page that lost the response repeats the request, and must not pay twice."""
+    first = generate(started)
+    started.wait(first.job_id, "queued")
+    assert generate(started).job_id == first.job_id
+    started.clock.advance(3600)
+    assert generate(started).job_id == first.job_id
+    assert service.posts == 1
+
+
+def test_the_same_id_after_a_restart_is_the_same_job(started: Harness, service: ScriptedApi) -> None:
+    """The server may have died before it responded."""
+    first = generate(started)
+    started.wait(first.job_id, "queued")
+    started.restart()
+    assert generate(started).job_id == first.job_id
+    assert service.posts == 1
+
+
+def test_many_at_once_with_one_id_are_one_job(started: Harness, service: ScriptedApi) -> None:
+    """Browsers and proxies repeat a request while the first one is still being handled."""
+    gate = threading.Barrier(8)
+
+    def press(_number: int) -> str:
+        gate.wait()
+        return generate(started).job_id
+
+    with ThreadPoolExecutor(8) as pool:
+        [job_id] = set(pool.map(press, range(8)))
+    started.wait(job_id, "queued")
+    assert service.posts == 1
+    assert len(list(started.folder.glob("media/*/*"))) == 1, "the folders of the others are gone"
+
+
+def test_two_ids_within_a_second_are_two_jobs(started: Harness, service: ScriptedApi) -> None:
+    """Who wants the same picture twice presses twice; only callers without an id are guarded by the clock."""
+    jobs = {generate(started, press_id).job_id for press_id in ("press-0001", "press-0002")}
+    assert len(jobs) == 2
+    assert generate(started, None).job_id in jobs
+    for job_id in jobs:
+        started.wait(job_id, "queued")
+    assert service.posts == 2
+
+
+def test_another_visitors_same_id_is_another_job(started: Harness) -> None:
+    """Nobody gets a stranger's job by a guessed id."""
+    mine = generate(started)
+    assert generate(started, visitor_id="w" * 32).job_id != mine.job_id
+    assert started.reader.by_press(VISITOR, PRESS) == started.reader.job(mine.job_id)
+    assert started.reader.by_press("x" * 32, PRESS) is None
+
+
+@pytest.mark.parametrize("changed", [{"prompt": "a blue fox"}, {"prompt": "a red fox", "scale": 0.7}])
+def test_the_same_id_with_other_inputs_is_refused(
+    started: Harness, service: ScriptedApi, changed: dict[str, Any]
+) -> None:
+    """A program that counts its requests wrongly is told, and nothing is paid."""
+    first = generate(started)
+    started.wait(first.job_id, "queued")
+    with pytest.raises(PressConflictError, match=PRESS):
+        started.jobs.generate(MODEL_ID, changed, visitor_id=VISITOR, press_id=PRESS)
+    assert generate(started).job_id == first.job_id
+    assert service.posts == 1
+
+
+def test_a_refused_request_leaves_its_id_free(started: Harness, service: ScriptedApi) -> None:
+    """Nothing was written, so the same request is tried anew: the limit may have room by then."""
+    started.guard.limits = Limits(at_once=0)
+    with pytest.raises(LimitError):
+        generate(started)
+    with pytest.raises(InputError):
+        generate(started, prompt="")
+    started.guard.limits = Limits()
+    job = generate(started, prompt="another")
+    started.wait(job.job_id, "queued")
+    assert service.posts == 1
+
+
+def test_a_repeat_asks_for_no_limit_no_stop_and_no_key(started: Harness, service: ScriptedApi) -> None:
+    """The job runs already: a refusal would tell people to pay again."""
+    first = generate(started)
+    started.wait(first.job_id, "queued")
+    started.guard.limits = Limits(at_once=0, visitor_per_day=0)
+    started.moderation.stop()
+    assert generate(started).job_id == first.job_id
+    assert generate(started, key_session="a session whose key is gone").job_id == first.job_id
+    started.services.stop(timeout_s=0.0)
+    assert generate(started).job_id == first.job_id
+
+
+def test_a_lost_answer_of_the_service_is_not_repeated(started: Harness, service: ScriptedApi) -> None:
+    """The request may have been accepted: only a person may decide to pay once more."""
+    service.accept(ScriptedResponse(hang_up=True))
+    job = started.wait(generate(started).job_id, "submit_unclear")
+    assert generate(started).job_id == job.job_id
+    assert service.posts == 1
+
+
+def test_submit_again_with_one_id_is_one_new_job(started: Harness, service: ScriptedApi) -> None:
+    """Its response may get lost, too: after that the old job is archived, and the repeat finds the new one."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    old = started.wait(generate(started).job_id, "submit_unclear")
+
+    def again(press_id: str = "press-0002") -> Job:
+        return started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id=press_id, may_charge_twice=True)
+
+    new = again()
+    started.wait(new.job_id, "queued")
+    assert new.job_id != old.job_id
+    assert again().job_id == new.job_id
+    started.restart()
+    assert again().job_id == new.job_id
+    with pytest.raises(StateError):
+        again("press-0003")
+    assert service.posts == 2
+
+
+def test_submit_again_archives_the_old_job_though_the_program_died_before(
+    started: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left in sight, it would ask for a decision that was taken."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    old = started.wait(generate(started).job_id, "submit_unclear")
+    change = started.ledger.change
+
+    def die(job: Job | str, *args: Any, **fields: Any) -> Job:
+        if "archived_at" in fields:
+            raise KeyboardInterrupt
+        return change(job, *args, **fields)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(started.ledger, "change", die)
+        with pytest.raises(KeyboardInterrupt):
+            started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
+    new = started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
+    assert new.press_id == "press-0002"
+    assert started.reader.job(old.job_id).archived_at is not None
+    started.wait(new.job_id, "queued")
+    assert service.posts == 2
+
+
+def test_a_job_that_was_never_accepted_is_tried_again_in_one_press(started: Harness, service: ScriptedApi) -> None:
+    """Nothing was paid, so nobody need agree to pay twice."""
+    refused = json_response({"error_code": 400002, "message": "no balance"}, 402)
+    service.accept(refused, json_response({"request_id": "r-2"}))
+    failed = started.wait(generate(started).job_id, "failed")
+    new = started.jobs.submit_again(failed.job_id, visitor_id=VISITOR, press_id="press-0002", lifts_stop=True)
+    started.wait(new.job_id, "queued")
+    assert new.inputs == failed.inputs
+    assert started.reader.job(failed.job_id).archived_at is not None
+    assert service.posts == 2
+
+
+def test_an_unclear_job_is_not_submitted_again_without_consent(started: Harness, service: ScriptedApi) -> None:
+    """It may be running and billed."""
+    service.accept(ScriptedResponse(hang_up=True))
+    unclear = started.wait(generate(started).job_id, "submit_unclear")
+    with pytest.raises(InputError, match="may_charge_twice"):
+        started.jobs.submit_again(unclear.job_id, visitor_id=VISITOR, press_id="press-0002")
+    assert service.posts == 1
+
+
+def test_an_accepted_job_that_failed_is_not_submitted_again(harness: Harness, service: ScriptedApi) -> None:
+    """It may have been billed: a new job is a new press of Generate."""
+    service.status("failed")
+    service.result({"status": "failed", "error": "no"})
+    harness.start()
+    failed = harness.wait(generate(harness).job_id, "failed")
+    with pytest.raises(StateError):
+        harness.jobs.submit_again(failed.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
+    assert service.posts == 1
+
+
+def test_fetch_again_twice_is_fetched_once(harness: Harness, service: ScriptedApi) -> None:
+    """It costs nothing, and its repeated request is no error."""
+    service.completes(service.file("missing.png", ScriptedResponse(404)))
+    harness.start()
+    failed = harness.wait(harness.jobs.generate(MODEL_ID, INPUTS).job_id, "failed")
+    service.result(ScriptedResponse(200, b"{}", silent=True))
+    first = harness.jobs.fetch_again(failed.job_id)
+    assert harness.jobs.fetch_again(failed.job_id).state == "saving"
+    assert first.state == "saving"

@@ -1,0 +1,230 @@
+"""The routes that cost money, without a process: one id is one job, whatever happened to the response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.testclient import TestClient
+
+from dreamina_ui.batches.dispatcher import Dispatcher
+from dreamina_ui.batches.store import BatchStore
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.sessions import SESSION_COOKIE
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
+from dreamina_ui.web.batch_presenter import BatchPresenter
+from dreamina_ui.web.routes.batches import build_batch_routes
+from dreamina_ui.web.routes.form import build_form_routes
+from dreamina_ui.web.routes.jobs import build_job_routes
+from dreamina_ui.web.routes.presses import build_press_routes
+from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.harness import MODEL_ID, Harness, ScriptedApi
+
+PRESS = "0b8f6c1e-5f0a-4f0e-9d6b-7f3c2f6a1d11"
+SITE = "https://pictures.example"
+NO_BALANCE = json_response({"error_code": 400002, "message": "no balance"}, 402)
+
+
+class SharedSite:
+    """The routes of a shared page; it can be stopped and opened again as after a crash."""
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.permissions = Permissions(is_shared=True)
+        self.owner_token = self.permissions.sessions.create(None)
+        harness.start()
+        self._open()
+
+    def _open(self) -> None:
+        harness, permissions = self.harness, self.permissions
+        self.batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
+        batch_presenter = BatchPresenter(harness.presenter, harness.models, Dispatcher(harness.services, self.batches))
+        self.app = Starlette(
+            routes=[
+                *build_form_routes(harness.services, harness.presenter, permissions, uses_sandbox=False),
+                *build_job_routes(harness.services, harness.presenter, permissions),
+                *build_batch_routes(harness.services, batch_presenter, self.batches, permissions),
+                *build_press_routes(harness.reader, harness.presenter, self.batches, batch_presenter, permissions),
+            ]
+        )
+
+    def restart(self) -> None:
+        self.harness.restart()
+        self._open()
+
+    def visitor(self, name: str = "v", *, is_owner: bool = False) -> TestClient:
+        cookies = {VISITOR_COOKIE: name * 40} | ({SESSION_COOKIE: self.owner_token} if is_owner else {})
+        return TestClient(self.app, SITE, cookies=cookies)
+
+    def generate(self, prompt: str = "a red fox", press_id: Any = PRESS, **who: Any) -> Any:
+        body = {"model_id": MODEL_ID, "inputs": {"prompt": prompt}, "press_id": press_id}
+        return self.visitor(**who).post("/dreamina/generate", json=body)
+
+    def act(self, job_id: str, action: str, body: dict[str, Any], **who: Any) -> Any:
+        return self.visitor(**who).post(f"/dreamina/jobs/{job_id}/{action}", json=body)
+
+    def begin_batch(self, text: str, press_id: Any = PRESS, digest: str = "", **who: Any) -> Any:
+        wanted = {"model_id": MODEL_ID, "inputs": {}, "text": text, "repeats": 1}
+        digest = digest or self.visitor(**who).post("/dreamina/batch/plan", json=wanted).json()["digest"]
+        body = wanted | {"digest": digest, "press_id": press_id}
+        return self.visitor(**who).post("/dreamina/batches", json=body)
+
+
+@pytest.fixture
+def site(harness: Harness, service: ScriptedApi) -> SharedSite:
+    """Its accepted jobs stay in the queue."""
+    service.accept(*(json_response({"request_id": f"r-{number}"}) for number in range(20)))
+    service.server.default = json_response({"status": "in_queue"})
+    return SharedSite(harness)
+
+
+def test_a_repeated_request_is_the_same_card(site: SharedSite, service: ScriptedApi) -> None:
+    """A gateway lost the response, Chromium sent the request twice, or the server died in between."""
+    first = site.generate().json()
+    site.harness.wait(first["job_id"], "queued")
+    for _ in range(2):
+        again = site.generate()
+        assert (again.status_code, again.json()["job_id"]) == (200, first["job_id"])
+        site.restart()
+    assert service.posts == 1
+
+
+def test_a_page_learns_after_a_reload_what_its_request_made(site: SharedSite) -> None:
+    """It knows its id only; a stranger who knows it, too, learns nothing."""
+    assert site.visitor().get(f"/dreamina/presses/{PRESS}").json() == {"job": None, "batch": None}
+    job_id = site.generate().json()["job_id"]
+    site.restart()
+    known = site.visitor().get(f"/dreamina/presses/{PRESS}").json()
+    assert (known["job"]["job_id"], known["batch"]) == (job_id, None)
+    for stranger in (site.visitor("w"), TestClient(site.app, SITE)):
+        assert stranger.get(f"/dreamina/presses/{PRESS}").json() == {"job": None, "batch": None}
+
+
+def test_the_same_id_with_other_inputs_is_a_conflict(site: SharedSite, service: ScriptedApi) -> None:
+    """Nothing is paid, and the message names the id."""
+    first = site.generate().json()
+    site.harness.wait(first["job_id"], "queued")
+    response = site.generate("a blue fox")
+    assert response.status_code == 409
+    assert PRESS in response.json()["message"]
+    assert service.posts == 1
+
+
+@pytest.mark.parametrize(
+    "press_id", ["short", "x" * 65, "with space", "<script>", "ütf-eight", 12345678, ["a" * 8], ""]
+)
+def test_an_id_of_another_form_is_refused(site: SharedSite, service: ScriptedApi, press_id: Any) -> None:
+    """What goes to the ledger and into messages is bounded."""
+    response = site.generate(press_id=press_id)
+    assert response.status_code == 422
+    assert site.begin_batch("one", press_id=press_id).status_code == 422
+    assert service.posts == 0
+
+
+def test_without_an_id_two_clicks_within_a_second_are_one_job(site: SharedSite, service: ScriptedApi) -> None:
+    """An old page that is still open has no ids."""
+    first, second = site.generate(press_id=None).json(), site.generate(press_id=None).json()
+    assert first["job_id"] == second["job_id"]
+    site.harness.wait(first["job_id"], "queued")
+    assert service.posts == 1
+
+
+def test_a_refused_request_may_be_repeated(site: SharedSite, service: ScriptedApi) -> None:
+    """The refusal wrote no row."""
+    assert site.generate("").status_code == 422
+    response = site.generate()
+    assert response.status_code == 200
+    site.harness.wait(response.json()["job_id"], "queued")
+    assert service.posts == 1
+
+
+def test_submit_again_repeated_is_one_new_job(site: SharedSite, service: ScriptedApi) -> None:
+    """Who agreed to pay twice must not pay three times for a lost response."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    old = site.generate().json()["job_id"]
+    site.harness.wait(old, "submit_unclear")
+    assert site.act(old, "submit-again", {"press_id": "press-0002"}).status_code == 422, "nobody agreed to pay twice"
+    body = {"may_charge_twice": True, "press_id": "press-0002"}
+    first = site.act(old, "submit-again", body).json()
+    site.harness.wait(first["job_id"], "queued")
+    site.restart()
+    assert site.act(old, "submit-again", body).json()["job_id"] == first["job_id"] != old
+    assert service.posts == 2
+
+
+def test_a_repeated_batch_is_the_same_batch(site: SharedSite, service: ScriptedApi) -> None:
+    """Even if the price has changed since: it was agreed on at the start."""
+    first = site.begin_batch("one\ntwo").json()
+    site.harness.guard.set_price(MODEL_ID, 0.5, None)
+    again = site.begin_batch("one\ntwo", digest="the table that was seen")
+    assert (again.status_code, again.json()["batch_id"]) == (200, first["batch_id"])
+    site.restart()
+    known = site.visitor().get(f"/dreamina/presses/{PRESS}").json()
+    assert (known["job"], known["batch"]["batch_id"]) == (None, first["batch_id"])
+    for other in ("one\ntwo\nthree", "one\nthree"):
+        conflict = site.begin_batch(other)
+        assert (conflict.status_code, PRESS in conflict.json()["message"]) == (409, True)
+    site.visitor().post(f"/dreamina/batches/{first['batch_id']}/cancel")
+    assert site.begin_batch("one\ntwo").json()["state"] == "ended", "a late repeat must not start it anew"
+
+
+def test_the_owners_next_press_lifts_the_stop_of_an_empty_balance(site: SharedSite, service: ScriptedApi) -> None:
+    """Visitors wait for the owner, who tops up the balance and presses Generate or Try again: once."""
+    service.accept(NO_BALANCE, json_response({"request_id": "r-2"}), json_response({"request_id": "r-3"}))
+    failed = site.generate(name="o", is_owner=True).json()["job_id"]
+    site.harness.wait(failed, "failed")
+    assert site.generate(press_id="press-of-visitor").status_code == 503
+    body = {"press_id": "press-0002"}
+    assert site.act(failed, "submit-again", body, name="v").status_code == 404
+    again = site.act(failed, "submit-again", body, name="o", is_owner=True)
+    assert again.status_code == 200
+    site.harness.wait(again.json()["job_id"], "queued")
+    assert site.generate(press_id="press-of-visitor").status_code == 200
+
+
+def test_the_owners_batch_lifts_the_stop_too(site: SharedSite, service: ScriptedApi) -> None:
+    """A batch is a press like any other."""
+    service.accept(NO_BALANCE, json_response({"request_id": "r-2"}))
+    site.harness.wait(site.generate(press_id="press-0001").json()["job_id"], "failed")
+    assert site.begin_batch("one\ntwo").status_code == 503
+    batch = site.begin_batch("one\ntwo", name="o", is_owner=True)
+    assert batch.status_code == 200
+    assert site.harness.spending.quota("v").stopped is None
+
+
+def test_a_visitor_attaches_no_request_of_the_owners_account(site: SharedSite, service: ScriptedApi) -> None:
+    """It would show a stranger's pictures to whoever guesses or overhears a request id."""
+    service.accept(ScriptedResponse(hang_up=True))
+    unclear = site.generate().json()["job_id"]
+    site.harness.wait(unclear, "submit_unclear")
+    calls = len(service.server.requests)
+    response = site.act(unclear, "attach", {"request_id": "r-of-somebody"})
+    assert response.status_code == 409
+    assert len(service.server.requests) == calls
+    assert site.act(unclear, "attach", {"request_id": "r-9"}, is_owner=True).status_code == 200
+
+
+def test_a_visitor_attaches_requests_of_an_own_key(site: SharedSite, service: ScriptedApi) -> None:
+    """The account is the visitor's own."""
+    service.accept(ScriptedResponse(hang_up=True))
+    account = site.harness.api_keys.give("visitor-key-AAAA", "session")
+    visitor_id = site.permissions.visitor(_connection(site))
+    job = site.harness.jobs.generate(MODEL_ID, {"prompt": "mine"}, visitor_id=visitor_id, account=account)
+    site.harness.wait(job.job_id, "submit_unclear")
+    assert site.act(job.job_id, "attach", {"request_id": "r-9"}).status_code == 200
+
+
+def _connection(site: SharedSite) -> Any:
+    """A request of the visitor, as the routes see it."""
+    seen: list[Any] = []
+
+    async def note(request: Any) -> Response:
+        seen.append(request)
+        return Response()
+
+    app = Starlette()
+    app.add_route("/", note)
+    TestClient(app, SITE, cookies=site.visitor().cookies).get("/")
+    return seen[0]
