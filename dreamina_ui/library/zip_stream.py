@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime, timezone
+from itertools import chain, count
 from typing import IO, Any
 
 from dreamina_ui.ledger.job import Job, Output, iso
 from dreamina_ui.media.store import StoredFile
 
 CHUNK_BYTES = 1 << 20
+SHORT_ID_LENGTH = 8
 
 
 class _Sink:
@@ -52,7 +54,7 @@ def stream_zip(files: Iterable[tuple[Job, Output, StoredFile | None, str]]) -> I
     ):
         manifest.write(b"[")
         for number, (job, output, original, wish) in enumerate(files):
-            name = f"{job.job_id}-{wish}" if wish in names else wish
+            name = _free_name(wish, names)
             problem = None
             try:
                 if original is None:
@@ -85,13 +87,24 @@ def _zip_info(name: str, job: Job) -> zipfile.ZipInfo:
     return entry
 
 
+def _free_name(wish: str, names: Container[str]) -> str:
+    """The wished name, with a number if another file has it."""
+    numbered = (f"{number}-{wish}" for number in count(2))
+    return next(name for name in chain([wish], numbered) if name not in names)
+
+
 def manifest_entry(job: Job, output: Output, name: str | None, problem: str | None) -> dict[str, Any]:
+    """What a manifest says about a file.
+
+    A manifest is passed on with its files: it has only the beginning of the `job_id`, as the whole one is the key to the
+    job.
+    """
     entry = {
         "file": name,
         "prompt": job.inputs.get("prompt"),
         "inputs": dict(job.inputs),
         "model_id": job.model_id,
-        "job_id": job.job_id,
+        "job_id": job.job_id[:SHORT_ID_LENGTH],
         "request_id": job.request_id,
         "cost_usd": job.cost_usd,
         "created_at": iso(job.created_at),

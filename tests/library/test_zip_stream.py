@@ -98,7 +98,7 @@ def test_the_manifest_tells_everything(rows: LibraryRows) -> None:
             "prompt": '狐 🦊 "quoted"',
             "inputs": dict(job.inputs),
             "model_id": "bytedance/dreamina-4-0/text-to-image",
-            "job_id": job.job_id,
+            "job_id": job.job_id[:8],
             "request_id": "r-1",
             "cost_usd": 0.03,
             "created_at": "2026-11-18T11:06:40.000Z",
@@ -111,6 +111,15 @@ def test_the_manifest_tells_everything(rows: LibraryRows) -> None:
             "sha256": hashlib.sha256(png((8, 8))).hexdigest(),
         }
     ]
+
+
+def test_no_key_to_a_job_is_passed_on(rows: LibraryRows) -> None:
+    """Who gets the ZIP gets its pictures, and not the right to read or cancel the jobs."""
+    jobs = [rows.add("same", files=2, job_id=f"abcdef{number:026x}") for number in range(3)]
+    zipped = b"".join(stream_zip(files_of(rows, *jobs)))
+    for job in jobs:
+        assert job.job_id.encode() not in zipped
+        assert not any(output.file_key.encode() in zipped for output in job.outputs)
 
 
 @pytest.mark.parametrize(
