@@ -96,8 +96,7 @@ def _free_name(wish: str, names: Container[str]) -> str:
 def manifest_entry(job: Job, output: Output, name: str | None, problem: str | None) -> dict[str, Any]:
     """What a manifest says about a file.
 
-    A manifest is passed on with its files: it has only the beginning of the `job_id`, as the whole one is the key to the
-    job.
+    A manifest is passed on with its files. The whole `job_id` is the key to the job: only its beginning is there.
     """
     entry = {
         "file": name,

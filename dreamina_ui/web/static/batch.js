@@ -137,7 +137,7 @@ dreamina.batch = (() => {
     const title = [say("batch_jobs", { count: plan.count }), cost, plan.own_key && words.batch_own_key].filter(Boolean).join(" · ");
     const goesToday = plan.jobs_today !== null && plan.jobs_today < plan.count;
     table = {
-      wishes: { ...asked, digest: plan.digest, press_id: newToken() },
+      wishes: { ...asked, digest: plan.digest },
       dialog: element("dialog", { class: "batch-table", "aria-labelledby": "batch-title" }),
       problem: element("p", { class: "problem", role: "alert" }),
       start: dreamina.guard.arm(button(say("batch_start", { count: plan.count }), start, { class: "main" })),
@@ -164,11 +164,6 @@ dreamina.batch = (() => {
     });
     document.body.append(dialog);
     dreamina.guard.openDialog(dialog, heading);
-  }
-
-  // The server starts one batch per press_id, however often the request is repeated.
-  function newToken() {
-    return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
   async function start(node) {
