@@ -6,6 +6,7 @@ An output is put together in a folder of its own, flushed to the disk and moved 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -22,6 +23,10 @@ from dreamina_ui.media.store import TIERS, StoredFile
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _PREVIEW_NAMES = {tier: f"{tier}.webp" for tier in TIERS[1:]}
 _TIER_FILES = {"original": "original.*"} | _PREVIEW_NAMES
+
+
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+"""What SMB shares, FUSE and the drives of WSL answer to a wish that they cannot fulfill."""
 
 
 class FolderStore:
@@ -95,6 +100,27 @@ class FolderStore:
                     folder.rmdir()
         return len(leftovers)
 
+    def can_sync_folders(self) -> bool:
+        """Whether the file system syncs folders; if not, power loss may take the newest files.
+
+        Raises:
+            DiskError: the folder cannot be made or opened.
+        """
+        if os.name == "nt":
+            return True
+        with _disk_errors("the folder of all files"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            except OSError as exc:
+                if exc.errno not in _CANNOT_SYNC:
+                    raise
+                return False
+            finally:
+                os.close(handle)
+        return True
+
     # For programs that work on the folder itself, such as `verify` and `export`.
 
     def job_folder(self, job_id: str) -> Path:
@@ -138,7 +164,7 @@ class _FolderDraft:
 
     def sync(self) -> None:
         self._file.flush()
-        os.fsync(self._file.fileno())
+        _sync(self._file.fileno())
 
     def store(self, extension: str, previews: Mapping[str, bytes]) -> None:
         self.close()
@@ -216,7 +242,7 @@ def _partial_name(name: str) -> str:
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with path.open("r+b") as file:  # Windows flushes only what may be written
-        os.fsync(file.fileno())
+        _sync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:
@@ -224,6 +250,15 @@ def _flush_folder(folder: Path) -> None:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        _sync(handle)
     finally:
         os.close(handle)
+
+
+def _sync(handle: int) -> None:
+    """Bring a file or a folder to the disk, where the file system can do that."""
+    try:
+        os.fsync(handle)
+    except OSError as exc:
+        if exc.errno not in _CANNOT_SYNC:
+            raise

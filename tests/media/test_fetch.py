@@ -14,6 +14,7 @@ import re
 import resource
 import shutil
 import socket
+import stat
 import struct
 import threading
 import time
@@ -729,6 +730,37 @@ def test_a_folder_that_is_gone_is_a_disk_error_and_does_not_come_back_empty(
     with pytest.raises(DiskError):
         fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     assert not (tmp_path / "media").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_cannot_sync_folders_is_used_all_the_same(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """SMB shares, FUSE and the drives of WSL answer so, and every request was refused."""
+    fsync = os.fsync
+
+    def refuse_folders(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    store = FolderStore(tmp_path / "elsewhere")
+    assert not store.can_sync_folders()
+    store.prepare(JOB)
+    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin))
+    assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).format == "PNG"
+
+
+def test_a_disk_that_fails_to_sync_is_still_an_error(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that breaks says so here first."""
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(DiskError):
+        store.prepare(JOB)
 
 
 def test_prepare_finds_out_before_money_is_spent(tmp_path: Path, store: FolderStore) -> None:
