@@ -22,6 +22,9 @@ SPACE_STORAGE = Path("/data")
 """Where a Hugging Face Space has its persistent storage, if it has one."""
 
 
+_QUOTES = "\"'"
+
+
 class Settings(BaseSettings):
     """What the owner chose.
 
@@ -32,7 +35,8 @@ class Settings(BaseSettings):
         models_dir: a folder of more model files, or None.
         public_url: where the service reaches this page, without a slash at the end; "" if it does not.
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
-        media_hosts: the only hosts that result files may come from; empty for every public one.
+        media_hosts: the only hosts that result files may come from; empty for every public one. Only these may have
+            addresses that a VPN client made up.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
         sandbox_parallel: how many sandbox jobs run at once.
         max_library_gb: how many gigabytes (10^9 bytes) of originals are kept; None for no limit.
@@ -45,6 +49,7 @@ class Settings(BaseSettings):
         owner_password: what the owner signs in with, from anywhere; None for no such way. Never shown by `repr`.
         wants_metrics: whether there is `/metrics`.
         metrics_token: the bearer token that `/metrics` asks for; None for nobody but the owner.
+        ca_bundle: what certificates are verified with, a file or a folder; None for those that `requests` brings.
         log_format: `text`, or `json` for one object for each line.
         auth, auth_file: names and passwords, see `passwords.read_logins`; any close the page to everybody else.
         owners: the names of the owner.
@@ -95,15 +100,31 @@ class Settings(BaseSettings):
     space_id: str = Field("", validation_alias="SPACE_ID")
     system: str = Field("", validation_alias="SYSTEM")
     oauth_client_id: str = Field("", validation_alias="OAUTH_CLIENT_ID")
+    ca_bundle: Path | None = Field(
+        None, validation_alias=AliasChoices("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    )
     log_level: str = Field("INFO", validation_alias="DREAMINA_LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field("text", validation_alias="DREAMINA_LOG_FORMAT", pattern="^(text|json)$")
 
     @field_validator("api_token")
     @classmethod
     def _token_fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
-        if token and not all("!" <= character <= "~" for character in token.get_secret_value()):
+        text = token.get_secret_value() if token else ""
+        if not all("!" <= character <= "~" for character in text):
             raise ValueError("must be printable ASCII without spaces; copy it again, without quotes or line ends")
+        if text and (text[0] in _QUOTES or text[-1] in _QUOTES):
+            raise ValueError("must not have quotes around it; docker's --env-file takes them as part of the value")
         return token
+
+    @field_validator("chosen_data_dir", "models_dir", "auth_file", "ca_bundle")
+    @classmethod
+    def _home_is_expanded(cls, path: Path | None) -> Path | None:
+        if path and str(path)[0] in _QUOTES:
+            raise ValueError("must not have quotes around it; docker's --env-file takes them as part of the value")
+        try:
+            return path.expanduser() if path else None
+        except RuntimeError:
+            raise ValueError("begins with ~, and there is no home folder; write the whole path") from None
 
     @field_validator("api_base_url")
     @classmethod

@@ -61,6 +61,35 @@ def test_the_services_own_variable_comes_first(monkeypatch: pytest.MonkeyPatch) 
         assert token.get_secret_value() == f"from-{name}"
 
 
+@pytest.mark.parametrize("quoted", [f'"{SECRET}"', f"'{SECRET}'", f'"{SECRET}', f"{SECRET}'"])
+def test_a_token_in_quotes_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, quoted: str) -> None:
+    """Docker's --env-file takes the quotes as part of the value, and the first paid job would fail."""
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", quoted)
+    with pytest.raises(SettingsError, match="quotes") as caught:
+        read_settings()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Outside of a shell nobody else expands it, and a folder named ~ would be made."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DREAMINA_DATA_DIR", "~/pics")
+    assert read_settings().data_dir == tmp_path / "pics"
+    monkeypatch.setenv("DREAMINA_DATA_DIR", '"/srv/pics"')
+    with pytest.raises(SettingsError, match=r"DREAMINA_DATA_DIR: .*quotes"):
+        read_settings()
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_the_certificates_of_the_owner_are_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The API and the files are verified with the same ones."""
+    for other in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(other, raising=False)
+    assert read_settings().ca_bundle is None
+    monkeypatch.setenv(name, "/etc/company.pem")
+    assert read_settings().ca_bundle == Path("/etc/company.pem")
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """A compose file or a Space writes empty variables for what nobody filled in."""
     monkeypatch.setenv("RUNCOMFY_API_TOKEN", "")
