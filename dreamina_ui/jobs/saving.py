@@ -29,7 +29,7 @@ NOT_STORED = ("pending", "damaged")
 """Outputs that are still to be fetched; what a person deleted is not fetched again."""
 
 _MAX_EMPTY_RESULTS = 3
-_FACTS = ("file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
+_FACTS = ("kind", "file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
 _NOT_DELIVERED = "The service did not deliver this file."
 _Fetch: TypeAlias = "Future[tuple[Output, MediaError | None]]"
 OnApiError: TypeAlias = Callable[[Job, PollState, ApiError], "float | None"]

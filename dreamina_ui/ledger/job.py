@@ -47,7 +47,7 @@ class Output:
 
     Attributes:
         index: its index in the result, images first, from 0.
-        kind: `image` or `video`.
+        kind: `image` if it has previews, `video`, or `file` for all else; until it is stored, as the service calls it.
         file_key: 128 random bits; the unguessable part of its URL on our server.
         state: `pending`, `kept` (stored), `damaged`, or `deleted` once its files are gone.
         width, height: pixels of the original; None for a video or a file that is not stored.

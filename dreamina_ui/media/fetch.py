@@ -27,7 +27,7 @@ from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import CHUNK_BYTES, TIERS, Draft, FileFacts, MediaStore, StoredFile
 from dreamina_ui.media.urls import host_of
 
-_KINDS = ("image", "video")
+_KINDS = ("image", "video", "file")
 _TEXT_BYTES = 4096
 """A text up to this size says that there is no file; a larger one may be a 3D model or subtitles."""
 
@@ -93,7 +93,7 @@ class OutputFetcher:
 
         Args:
             index: which output of the job, from 0.
-            kind: `image` or `video`, as the service calls it.
+            kind: `image` or `video`, as the service calls it, or `file`.
             url: where the service put the file.
 
         Raises:

@@ -75,6 +75,9 @@ FORMATS = (
 )
 _BY_NAME = {form.name: form for form in FORMATS}
 SVG = _BY_NAME["SVG"]
+SHOWN_MEDIA_TYPES = frozenset(form.media_type for form in FORMATS if form.is_common)
+"""What a browser may show by itself; everything else, such as an SVG with a script in it, it may only download."""
+
 UNKNOWN = Format("BIN", "file", "bin", "application/octet-stream", is_common=False)
 """What is stored though nobody knows what it is."""
 

@@ -19,6 +19,8 @@ from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.i18n.translate import file_size, message, number, state_text, translate
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
 
+_ALT_KEYS = {"image": "picture_alt", "video": "video_label", "file": "file_label"}
+
 
 class JobPresenter:
     """Makes JSON of jobs.
@@ -51,7 +53,8 @@ class JobPresenter:
 
         Returns:
             `{"job_id": str, ..., "images": [{"index": int, "original_url": str, ...}], "videos": [...]}`;
-            times are ISO 8601 in UTC, `elapsed_s` seconds, sizes pixels and bytes. Only stored files are listed.
+            times are ISO 8601 in UTC, `elapsed_s` seconds, sizes pixels and bytes. Only stored files are listed; what
+            is no video stands among the images.
         """
         message = (state_text(job, "en") + ".", self._message(job, "en"), job.detail)
         return {
@@ -67,8 +70,8 @@ class JobPresenter:
             "updated_at": iso(job.updated_at),
             "elapsed_s": round(job.elapsed_s(self._clock()), 3),
             "cost_usd": job.cost_usd,
-            "images": [_file_object(job, output, root) for output in job.outputs if _is_stored(output, "image")],
-            "videos": [_file_object(job, output, root) for output in job.outputs if _is_stored(output, "video")],
+            "images": [_file_object(job, output, root) for output in _stored(job, "image", "file")],
+            "videos": [_file_object(job, output, root) for output in _stored(job, "video")],
         }
 
     def card(self, job: Job, language: str) -> dict[str, Any]:
@@ -175,21 +178,29 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
     if output is None:
         return card | {"state_text": state_text(job, language), "put_aside": job.archived_at is not None}
     tier = "thumbnail" if output.kind == "image" else "original"
-    key = "picture_alt" if output.kind == "image" else "video_label"
-    return card | {
-        "file_key": output.file_key,
-        "index": output.index,
-        "kind": output.kind,
-        "address": _file_url(job, output, tier),
-        "alt": translate(language, key, number=output.index + 1, prompt=prompt_of(job)[:120]),
-        "favourite": output.favorite_at is not None,
-        "width": output.width,
-        "height": output.height,
-    }
+    facts = {"facts": _facts(output, language)} if output.kind == "file" else {}
+    return (
+        card
+        | facts
+        | {
+            "file_key": output.file_key,
+            "index": output.index,
+            "kind": output.kind,
+            "address": _file_url(job, output, tier),
+            "alt": translate(language, _ALT_KEYS[output.kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
+            "favourite": output.favorite_at is not None,
+            "width": output.width,
+            "height": output.height,
+        }
+    )
 
 
-def _is_stored(output: Output, kind: str) -> bool:
-    return output.kind == kind and output.state == "kept" and output.deleted_at is None
+def _stored(job: Job, *kinds: str) -> list[Output]:
+    return [
+        output
+        for output in job.outputs
+        if output.kind in kinds and output.state == "kept" and output.deleted_at is None
+    ]
 
 
 def _file_url(job: Job, output: Output, tier: str) -> str:
@@ -227,11 +238,16 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
 
 def _stored_output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
     is_image = output.kind == "image"
-    alt = translate(language, "picture_alt" if is_image else "video_label", number=output.index + 1, prompt=prompt)
-    pixels = f"{output.width} × {output.height}" if output.width else ""
-    facts = (pixels, str(output.format or ""), file_size(language, output.size_bytes or 0))
+    alt = translate(language, _ALT_KEYS[output.kind], number=output.index + 1, prompt=prompt)
     urls = {tier: _file_url(job, output, tier) for tier in (TIERS if is_image else ("original",))}
     if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
         urls["with_settings"] = _file_url(job, output, WITH_SETTINGS)
     sizes = {"width": output.width, "height": output.height}
-    return {**urls, **sizes, "alt": alt, "facts": " · ".join(filter(None, facts))}
+    return {**urls, **sizes, "alt": alt, "facts": _facts(output, language)}
+
+
+def _facts(output: Output, language: str) -> str:
+    """What there is to know of a stored file, such as `2048 × 2048 · PNG · 5.4 MB`."""
+    pixels = f"{output.width} × {output.height}" if output.width else ""
+    parts = (pixels, str(output.format or ""), file_size(language, output.size_bytes or 0))
+    return " · ".join(filter(None, parts))

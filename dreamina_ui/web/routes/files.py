@@ -17,6 +17,7 @@ from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.media.embedded_metadata import size_with_settings, with_settings
+from dreamina_ui.media.images import SHOWN_MEDIA_TYPES
 from dreamina_ui.media.store import TIERS, StoredFile
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE
@@ -55,7 +56,8 @@ class _FileRoutes:
         headers = {"Cache-Control": IMMUTABLE, "ETag": etag, "X-Content-Type-Options": "nosniff"}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        disposition = "attachment" if "download" in request.query_params else "inline"
+        is_shown = tier != "original" or output.media_type in SHOWN_MEDIA_TYPES
+        disposition = "inline" if is_shown and "download" not in request.query_params else "attachment"
         headers["Content-Disposition"] = f"{disposition}; filename*=utf-8''{quote(file_name(job, output, tier))}"
         media_type = output.media_type if tier == "original" else "image/webp"
         return await file_response(request, stored, headers, media_type or "application/octet-stream")

@@ -98,8 +98,9 @@ class _InputFileRoutes:
         job, output, original = match
         if not self._links.public_url:
             return message_response(translate(language, "error_no_public_url"), 409)
-        if original.size_bytes > MAX_MB[output.kind] * 10**6:
-            return message_response(translate(language, "rule_address_size", limit=MAX_MB[output.kind]), 409)
+        max_mb = MAX_MB.get(output.kind, MAX_MB[None])
+        if original.size_bytes > max_mb * 10**6:
+            return message_response(translate(language, "rule_address_size", limit=max_mb), 409)
         url = self._links.address(output.file_key, quote(file_name(job, output, "original")))
         return JSONResponse({"address": url}, headers=NO_STORE)
 

@@ -166,6 +166,8 @@ dreamina.library = (() => {
       face.append(element("img", { src: address(entry.address), alt: "", loading: "lazy", width: entry.width, height: entry.height }));
     } else if (entry.kind === "video") {
       face.append(element("video", { src: address(entry.address), preload: "metadata", muted: true, tabindex: -1 }));
+    } else if (entry.kind === "file") {
+      face.append(element("span", { class: "tile-state" }, entry.facts), element("span", { class: "tile-prompt", dir: "auto" }, entry.prompt));
     } else {
       face.append(element("span", { class: "tile-state" }, entry.state_text), element("span", { class: "tile-prompt", dir: "auto" }, entry.prompt));
     }
@@ -308,6 +310,7 @@ dreamina.library = (() => {
       const original = address(output.original);
       const link = (text, to, more = {}) => actions.append(element("a", { class: "button", href: to, ...more }, text));
       if (output.kind === "image") picture.append(element("img", { src: address(output.preview), alt: output.alt, width: output.width, height: output.height }));
+      else if (output.kind === "file") picture.append(element("div", { class: "file-tile", role: "img", "aria-label": output.alt }, output.facts));
       else picture.append(element("video", { src: original, controls: true, "aria-label": output.alt }));
       link(words.open_original, original, { target: "_blank", rel: "noopener" });
       link(words.download, address(output.original, { download: "1" }), { download: true });

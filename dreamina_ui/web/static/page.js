@@ -466,6 +466,8 @@ const dreamina = (() => {
           loading: "lazy",
         });
         figure.append(element("a", { href: original, target: "_blank", rel: "noopener" }, picture));
+      } else if (output.kind === "file") {
+        figure.append(element("div", { class: "file-tile", role: "img", "aria-label": output.alt }, output.facts));
       } else {
         figure.append(element("video", { src: original, controls: true, preload: "metadata", "aria-label": output.alt }));
       }
