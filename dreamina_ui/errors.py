@@ -5,6 +5,7 @@
     ├─ InputError               breaks the input schema                    .field .rule .limit .value
     ├─ LimitError               a limit of the owner's is reached          .limit .most .until
     ├─ StoppedError             no new job is taken now                    .reason
+    ├─ FilesUnreachableError    result files could not be fetched
     ├─ BlockedError             this visitor or client IP may start no job
     ├─ BlockedWordError         a text holds a blocked word                .word
     ├─ BatchError               no batch can be made of what was written   .rule .line .most .exc
@@ -140,6 +141,13 @@ class StoppedError(DreaminaError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"New jobs are stopped (reason: {reason}). Nothing was submitted.")
+
+
+class FilesUnreachableError(DreaminaError):
+    """Result files could not be fetched from this machine; there is no job and nothing was sent."""
+
+    kind = "files_unreachable"
+    http_status = 503
 
 
 class BlockedError(DreaminaError):

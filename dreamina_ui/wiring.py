@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import ssl
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,9 +20,11 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
+from dreamina_ui.media.connection import Proxy, environment_proxy, trusted_certificates
 from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.signed_urls import SignedUrls, read_secret
 from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
@@ -86,6 +90,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     models = load_models(MODELS_FOLDER, *([settings.models_dir] if settings.models_dir else []))
     if settings.model_id not in models:
         raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
+    network = _network(settings)  # before the client of the API reads the environment
     sandbox: Sandbox | None = None
     owner: RunComfy | None = None
     calls = ApiCalls()
@@ -106,15 +111,26 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.record)
     ledger = Ledger(folder.ledger)
     media = FolderStore(folder.media)
-    fetcher = OutputFetcher(media, UrlGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts))
+    fetcher = OutputFetcher(
+        media,
+        UrlGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts, named_hosts=settings.media_hosts),
+        certificates=network.certificates,
+        proxy=network.proxy,
+    )
+    if not media.can_sync_folders():
+        log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
     library = Library(ledger, media)
     links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
     # The allowed hosts are for results: what people give may lie anywhere that is public.
     input_files = InputFiles(
         folder.given,
-        UrlGuard(exempt_origin=[origin for origin in exempt if origin.startswith("http:")]),
+        UrlGuard(
+            exempt_origin=[origin for origin in exempt if origin.startswith("http:")], named_hosts=settings.media_hosts
+        ),
         links,
         library.picture,
+        certificates=network.certificates,
+        proxy=network.proxy,
     )
     origin = api_origin(settings)
     job_services = JobServices(
@@ -125,6 +141,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         fetcher=fetcher,
         guard=SpendingGuard(limits(settings), origin, settings.price_usd),
         input_files=input_files,
+        reachability=network.reachability,
         is_shared=settings.is_shared,
     )
     batches = BatchStore(ledger, job_services.moderation, job_services.clock)
@@ -134,7 +151,10 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     model = models[settings.model_id]
     # Whether the API is there can be asked without a key that it takes.
     asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.record)
-    health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1))
+    files = None if settings.uses_sandbox else network.reachability
+    if files:
+        files.start()
+    health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1), files)
     metrics = Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None
     return Services(
         job_services=job_services,
@@ -150,6 +170,30 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         sandbox=sandbox,
         installation_id=ledger.secret("installation").hex()[:8],
     )
+
+
+@dataclass(frozen=True)
+class _Network:
+    """How files are fetched from other machines."""
+
+    certificates: ssl.SSLContext
+    proxy: Proxy | None
+    reachability: Reachability
+
+
+def _network(settings: Settings) -> _Network:
+    certificates = trusted_certificates(str(settings.ca_bundle) if settings.ca_bundle else None)
+    if settings.ca_bundle:
+        os.environ["REQUESTS_CA_BUNDLE"] = str(settings.ca_bundle)  # the client of the API reads this name only
+    proxy = None
+    try:
+        proxy = environment_proxy()
+    except ValueError as exc:
+        log.warning("%s; files are fetched without it. Only http:// proxies are supported.", exc)
+    reachability = Reachability(
+        settings.api_base_url, media_hosts=settings.media_hosts, certificates=certificates, proxy=proxy
+    )
+    return _Network(certificates, proxy, reachability)
 
 
 def limits(settings: Settings) -> Limits:

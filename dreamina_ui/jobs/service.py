@@ -17,10 +17,11 @@ from typing import Any
 from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, PressConflictError, StateError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
-from dreamina_ui.ledger.job import SETTLED, Job, Outcome, State, new_id, requester_of
+from dreamina_ui.ledger.job import SANDBOX_ORIGIN, SETTLED, Job, Outcome, State, new_id, requester_of
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import AddHook
 from dreamina_ui.media.input_files import InputFiles, given_urls
+from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
@@ -69,6 +70,7 @@ class JobService:
         call_pool: ThreadPoolExecutor,
         clock: Callable[[], float],
         input_files: InputFiles | None = None,
+        reachability: Reachability | None = None,
     ) -> None:
         self._accounts = accounts
         self._models = models
@@ -79,6 +81,7 @@ class JobService:
         self._worker = worker
         self._clock = clock
         self._input_files = input_files
+        self._reachability = reachability
         self._decision = threading.Lock()
         self._call_pool = call_pool
         # Apart, so that a slow host of somebody's files holds up nobody who gives none.
@@ -301,6 +304,8 @@ class JobService:
             created_at=now,
             updated_at=now,
         )
+        if self._reachability and account.api_origin != SANDBOX_ORIGIN:
+            self._reachability.require()
         self._media.prepare(job.job_id)
         return job
 

@@ -18,6 +18,7 @@ from dreamina_ui.ledger.job import iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Accounts
@@ -40,6 +41,7 @@ class JobServices:
         models: by model_id.
         guard: what may be spent; None for no limits.
         input_files: validates files that are given by URL; None to look at none.
+        reachability: is asked before a job that costs money; None to submit without.
         is_shared: whether strangers reach the page, as for `Moderation`.
         pace: bounds of all pauses between polls.
         clock: gives the time, in seconds since 1970.
@@ -55,6 +57,7 @@ class JobServices:
         fetcher: OutputFetcher,
         guard: SpendingGuard | None = None,
         input_files: InputFiles | None = None,
+        reachability: Reachability | None = None,
         is_shared: bool = False,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
@@ -94,6 +97,7 @@ class JobServices:
             call_pool=self._call_pool,
             clock=clock,
             input_files=input_files,
+            reachability=reachability,
         )
         self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=self._worker, clock=clock)
         self.api_keys = ApiKeyService(

@@ -134,11 +134,15 @@ class GuardedConnection:
             urllib3.exceptions.HTTPError, http.client.HTTPException, OSError: the network refuses.
         """
         if self._http.sock is None:
-            self._http.timeout = self._connect_timeout_s
-            self._http.connect()
+            self.connect()
         self._http.timeout = self._read_timeout_s
         self._http.request("GET", target, headers=headers, preload_content=False, decode_content=False)
         return self._http.getresponse()
+
+    def connect(self) -> None:
+        """Connect, with TLS if that is meant; raises the errors of `get`."""
+        self._http.timeout = self._connect_timeout_s
+        self._http.connect()
 
     def cut(self) -> None:
         """End it from another thread, wherever it waits; it is never used again."""

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import re
 import secrets
+import ssl
 import threading
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from typing import Any, BinaryIO, cast
 
 from dreamina_ui.errors import InputError, UrlError
 from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.media.connection import Proxy
 from dreamina_ui.media.download import Downloader, DownloadError
 from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.images import FORMATS, ImageError, make_previews, recognise
@@ -77,6 +79,8 @@ class InputFiles:
         *,
         check_s: float = CHECK_S,
         copy_s: float = COPY_S,
+        certificates: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._folder = folder
         self._guard = guard
@@ -86,7 +90,14 @@ class InputFiles:
         self._copy_s = copy_s
         timeout_s = max(check_s / 2, 0.1)
         self._downloaders = {
-            kind: Downloader(guard, max_bytes=mb * 10**6, connect_timeout_s=timeout_s, read_timeout_s=timeout_s)
+            kind: Downloader(
+                guard,
+                max_bytes=mb * 10**6,
+                connect_timeout_s=timeout_s,
+                read_timeout_s=timeout_s,
+                certificates=certificates,
+                proxy=proxy,
+            )
             for kind, mb in MAX_MB.items()
         }
         self._pool = ThreadPoolExecutor(64, "look")

@@ -15,6 +15,7 @@ from pathlib import Path
 from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.errors import ApiError, LedgerError
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.media.reachability import Reachability
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Health:
         folder: the data folder.
         calls: the outcomes of the calls to the API.
         probe: makes a harmless call to the API that costs nothing; `calls` records its outcome.
+        files: whether result files could be fetched; None where that is of no concern.
         min_free_bytes: with less space the disk counts as full.
         clock: gives a time in seconds that only grows; that of `calls`.
     """
@@ -48,6 +50,7 @@ class Health:
         folder: Path,
         calls: ApiCalls,
         probe: Callable[[], object],
+        files: Reachability | None = None,
         *,
         min_free_bytes: int = MIN_FREE_BYTES,
         clock: Callable[[], float] = time.monotonic,
@@ -56,6 +59,7 @@ class Health:
         self._folder = folder
         self._calls = calls
         self._probe = probe
+        self._files = files
         self._min_free_bytes = min_free_bytes
         self._clock = clock
         self._check_lock = threading.Lock()
@@ -64,11 +68,16 @@ class Health:
         self._probed_at: float | None = None
 
     def not_ready(self) -> tuple[str, ...]:
-        """Which of `ledger`, `disk` and `api` is not ready; none if all are. It may wait for the disk."""
+        """Which of `ledger`, `disk`, `api` and `files` is not ready; none if all are. It may wait for the disk."""
         with self._check_lock:
             now = self._clock()
             if self._checked_at is None or now - self._checked_at >= CACHE_TTL_S:
-                ready = {"ledger": self._ledger_is_ready(), "disk": self._disk_has_room(), "api": self._api_is_up()}
+                ready = {
+                    "ledger": self._ledger_is_ready(),
+                    "disk": self._disk_has_room(),
+                    "api": self._api_is_up(),
+                    "files": self._files is None or self._files.problem() is None,
+                }
                 self._last_result = tuple(part for part, is_ready in ready.items() if not is_ready)
                 self._checked_at = self._clock()
             return self._last_result

@@ -47,7 +47,7 @@ def make(tmp_path: Path, host: FileServer) -> Make:
     """Makes what is tested; the host of the test is the only one that may be private."""
 
     def make_one(
-        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, StoredFile] | None = None, **more: float
+        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, StoredFile] | None = None, **more: Any
     ) -> InputFiles:
         guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())

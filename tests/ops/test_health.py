@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import LedgerError
+from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.ops.health import MIN_FREE_BYTES, PROBE_PAUSE_S, Health
 from dreamina_ui.ops.metrics import Metrics
 from tests.support.bad_server import ScriptedResponse, json_response
@@ -39,7 +40,24 @@ def watched(harness: Harness) -> Watched:
     return Watched(harness)
 
 
+class Unreachable(Reachability):
+    """Says that no file could be fetched."""
+
+    def __init__(self) -> None:
+        pass
+
+    def problem(self) -> str | None:
+        return "Set DREAMINA_MEDIA_HOSTS."
+
+
 # --- health
+
+
+def test_a_program_that_could_fetch_no_file_is_not_ready(watched: Watched) -> None:
+    """It refuses every job that costs money, and whoever watches it should know."""
+    harness = watched.harness
+    health = Health(harness.ledger, harness.folder, watched.calls, lambda: None, Unreachable(), clock=harness.clock)
+    assert "files" in health.not_ready()
 
 
 def test_a_sound_program_is_ready_and_asks_the_api_once_a_minute(watched: Watched, service: ScriptedApi) -> None:

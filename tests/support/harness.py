@@ -22,6 +22,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.fetch import OutputFetcher
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
@@ -66,6 +67,7 @@ class Harness:
         self.connect: Callable[[str], ModelApi] = lambda key: RunComfy(self.base_url, key, **self.client_options)
         self.pace = FAST
         self.input_files: InputFiles | None = None
+        self.reachability: Reachability | None = None
         self.is_shared = True
         self._open()
 
@@ -88,6 +90,7 @@ class Harness:
             media=self.media,
             fetcher=self.fetcher,
             input_files=self.input_files,
+            reachability=self.reachability,
             is_shared=self.is_shared,
             pace=self.pace,
             clock=self.clock,

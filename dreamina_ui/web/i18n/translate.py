@@ -17,6 +17,7 @@ from dreamina_ui.errors import (
     BlockedWordError,
     DiskError,
     DreaminaError,
+    FilesUnreachableError,
     InputError,
     JobNotFoundError,
     KeyNeededError,
@@ -166,6 +167,7 @@ def field_titles(model: Model, language: str) -> dict[str, str]:
 _ERROR_KEYS: dict[type[DreaminaError], str] = {
     LedgerError: "ledger",
     DiskError: "disk",
+    FilesUnreachableError: "files_unreachable",
     JobNotFoundError: "job_not_found",
     StateError: "move",
     KeyNeededError: "key_needed",
