@@ -120,7 +120,8 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     if not media.can_sync_folders():
         log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
     library = Library(ledger, media)
-    links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
+    links_secret = read_secret(folder.links_secret)
+    links = SignedUrls(settings.public_url, links_secret, time.time)
     # The allowed hosts are for results: what people give may lie anywhere that is public.
     input_files = InputFiles(
         folder.given,
@@ -131,6 +132,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         library.picture,
         certificates=network.certificates,
         proxy=network.proxy,
+        secret=links_secret,
     )
     origin = api_origin(settings)
     job_services = JobServices(

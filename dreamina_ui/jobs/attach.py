@@ -48,7 +48,7 @@ class RequestAttacher:
 
         Args:
             request_id: as the service names it.
-            job_id: the `submit_unclear` job that this request is the answer to; None makes a new job.
+            job_id: the `submit_unclear` job that this request belongs to; None makes a new job.
             visitor_id: whose the new job is.
             account: whose request it is; None for that of the job, or the owner's.
 

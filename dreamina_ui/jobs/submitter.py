@@ -70,7 +70,7 @@ class Submitter:
         return self._stopping.is_set()
 
     def stop_sending(self) -> None:
-        """Send nothing new; what is being sent goes on."""
+        """Send nothing new; what is being sent continues."""
         self._stopping.set()
 
     def stop(self, timeout_s: float) -> None:

@@ -9,6 +9,8 @@ Source: RunComfy Model API documentation, files as inputs.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import logging
 import re
 import secrets
@@ -55,7 +57,7 @@ MIN_LINK_S = 900.0
 """A signed address of ours must be good for so long still: the job may wait in the queue."""
 
 _PARTIAL = "partial-"
-_DIGEST = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[0-9a-f]{32}")
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class InputFiles:
         guard: says which addresses may be reached.
         links: knows the signed addresses of our own pictures, which need no request.
         find: gives the job, output and original behind a file_key of ours, or None.
+        secret: of this installation, for the names of thumbnails.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class InputFiles:
         links: SignedUrls,
         find: Callable[[str], tuple[Job, Output, StoredFile] | None],
         *,
+        secret: bytes,
         check_s: float = CHECK_S,
         copy_s: float = COPY_S,
         certificates: ssl.SSLContext | None = None,
@@ -86,6 +90,7 @@ class InputFiles:
         self._guard = guard
         self._links = links
         self._find = find
+        self._secret = secret
         self._check_s = check_s
         self._copy_s = copy_s
         timeout_s = max(check_s / 2, 0.1)
@@ -142,12 +147,12 @@ class InputFiles:
         """Look at one file and make its thumbnail, in the background.
 
         Returns:
-            Its `digest`, or None where there is nothing to show; an InputError if a rule is broken.
+            The name of its thumbnail, or None where there is nothing to show; an InputError if a rule is broken.
         """
 
         def make() -> str | None:
             try:
-                return self._thumbnail(field, url)
+                return self._thumbnail(field, url, visitor_id)
             except _Broken as exc:
                 raise InputError(field.key, f"address_{exc.rule}", exc.limit, url) from exc
 
@@ -157,19 +162,19 @@ class InputFiles:
             started.set_exception(InputError(field.key, "address_busy", None, url))
         return started
 
-    def shown(self, url: str) -> tuple[Job, Output] | str | None:
-        """What stands for a given file on the page: a picture of ours, the digest of a thumbnail, or nothing."""
+    def shown(self, url: str, visitor_id: str | None) -> tuple[Job, Output] | str | None:
+        """What stands for a visitor's file on the page: a picture of ours, the name of a thumbnail, or nothing."""
         place = self._links.place_of(url)
         if place is not None:
             signed = self._links.file_key(place)
             found = self._find(signed[0]) if signed else None
             return found[:2] if found else None
-        digest = digest_of(url)
-        return digest if self._path(digest).exists() else None
+        name = self._name(url, visitor_id)
+        return name if self._path(name).exists() else None
 
-    def thumbnail(self, digest: str) -> StoredFile | None:
+    def thumbnail(self, name: str) -> StoredFile | None:
         """A thumbnail (WebP, 400 px); None if there is none."""
-        return stored_file(self._path(digest)) if _DIGEST.fullmatch(digest) else None
+        return stored_file(self._path(name)) if _NAME.fullmatch(name) else None
 
     def _start(
         self, visitor_id: str | None, address: str | None, function: Callable[..., Any], *args: Any
@@ -224,10 +229,10 @@ class InputFiles:
         if original.size_bytes > MAX_MB[field.file_kind] * 10**6:
             raise _Broken("size", MAX_MB[field.file_kind])
 
-    def _thumbnail(self, field: Field, url: str) -> str | None:
-        digest = digest_of(url)
-        if self._path(digest).exists():
-            return digest
+    def _thumbnail(self, field: Field, url: str, visitor_id: str | None) -> str | None:
+        name = self._name(url, visitor_id)
+        if self._path(name).exists():
+            return name
         self._look(field, url, time.monotonic() + self._check_s)
         if field.file_kind != "image" or self._links.place_of(url) is not None:
             return None
@@ -239,7 +244,7 @@ class InputFiles:
                 self._downloaders["image"].fetch(url, cast(BinaryIO, file), deadline_s)
                 thumbnail = self._decoder.submit(_shrink, cast(BinaryIO, file), deadline_s).result()
             partial.write_bytes(thumbnail)
-            partial.replace(self._path(digest))
+            partial.replace(self._path(name))
             for old in self._by_age()[:-KEEP_THUMBNAILS]:
                 old.unlink(missing_ok=True)
         except (UrlError, DownloadError, ImageError, OSError) as exc:
@@ -247,24 +252,24 @@ class InputFiles:
             return None
         finally:
             partial.unlink(missing_ok=True)
-        return digest
+        return name
 
     def _by_age(self) -> list[Path]:
         return sorted(self._folder.glob("*.webp"), key=lambda path: path.stat().st_mtime)
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest}.webp"
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.webp"
+
+    def _name(self, url: str, visitor_id: str | None) -> str:
+        """The name of a thumbnail: nobody can tell from it, or find out with it, whether somebody gave a URL."""
+        given = json.dumps([visitor_id, url]).encode()
+        return hmac.new(self._secret, given, hashlib.sha256).hexdigest()[:32]
 
 
 def given_urls(model: Model, inputs: Mapping[str, Any]) -> Iterator[tuple[Field, str, str]]:
     """Every URL in some inputs: its field, its path such as `image_urls.0`, and the URL."""
     for field in model.fields:
         yield from ((field, path, url) for path, url in field.kind.urls(field, inputs.get(field.key)))
-
-
-def digest_of(url: str) -> str:
-    """The name of an address's thumbnail; who does not know the address cannot guess it."""
-    return hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 class _Broken(Exception):

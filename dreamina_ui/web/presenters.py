@@ -94,7 +94,7 @@ class JobPresenter:
             "model": self._model_title(job),
             "parameters": {field.parameter: job.inputs[field.key] for field in fields if field.key in job.inputs},
             "settings": self.settings_text(job.model_id, job.inputs, language),
-            "given": [url for url in map(self.given_thumbnail, self._given_urls(job)) if url],
+            "given": self._given_thumbnails(job),
             "state_text": state_text(job, language),
             "message": self._message(job, language),
             "detail": job.detail or "",
@@ -137,12 +137,16 @@ class JobPresenter:
         """Whether a job was given files; then its card looks for their thumbnails on the disk."""
         return next(self._given_urls(job), None) is not None
 
-    def given_thumbnail(self, url: str) -> str | None:
-        """The URL of a thumbnail of a given file, relative to `/dreamina/`; None if there is none."""
-        shown = self._input_files.shown(url) if self._input_files else None
+    def given_thumbnail(self, url: str, visitor_id: str | None) -> str | None:
+        """The URL of a thumbnail of a visitor's file, relative to `/dreamina/`; None if there is none."""
+        shown = self._input_files.shown(url, visitor_id) if self._input_files else None
         if isinstance(shown, str):
             return f"{THUMBNAILS}/{shown}.webp"
         return _file_url(*shown, "thumbnail") if shown and shown[1].kind == "image" else None
+
+    def _given_thumbnails(self, job: Job) -> list[str]:
+        thumbnails = (self.given_thumbnail(url, job.visitor_id) for url in self._given_urls(job))
+        return [thumbnail for thumbnail in thumbnails if thumbnail]
 
     def _given_urls(self, job: Job) -> Iterator[str]:
         model = self._models.get(job.model_id)

@@ -1,4 +1,4 @@
-"""Ways on after a lost answer, and requests made elsewhere: looked up, taken in, put aside; never sent again alone."""
+"""What people do after a lost response: attach its request, submit again, archive; nothing is sent again by itself."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def unclear(harness: Harness, service: ScriptedApi) -> Job:
     return job
 
 
-# --- looking up a lost answer
+# --- attach the request of a lost response
 
 
-def test_a_lost_answer_is_found_by_its_request_id(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
+def test_a_lost_response_is_found_by_its_request_id(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """What may have been paid for comes in without a second submit."""
     service.completes()
     attached = harness.attacher.attach("  r-1\n", job_id=unclear.job_id)
@@ -81,7 +81,7 @@ def test_what_can_be_no_request_id_is_refused(harness: Harness, service: Scripte
     assert all(path.startswith("/v1/models/") for path in asked), "prices are asked by themselves"
 
 
-def test_only_a_job_without_an_answer_can_be_given_one(harness: Harness, service: ScriptedApi) -> None:
+def test_only_an_unclear_job_can_be_given_a_request(harness: Harness, service: ScriptedApi) -> None:
     """A request id is not put over another one."""
     service.completes()
     harness.start()
@@ -119,7 +119,7 @@ def test_a_request_made_elsewhere_comes_in_with_its_files(harness: Harness, serv
     original = harness.media.path(job.job_id, 0, "original")
     assert original is not None
     assert original.read_bytes() == png()
-    assert [found.job_id for found in harness.reader.recent("v")] == [job.job_id]
+    assert [listed.job_id for listed in harness.reader.recent("v")] == [job.job_id]
     assert service.posts == 0
 
 
@@ -138,17 +138,17 @@ def test_attaching_at_the_same_moment_gives_the_same_job(harness: Harness, servi
     """Two tabs, one request, one job."""
     service.status(json_response({"status": "in_queue"}, delay_s=0.05))
     harness.start()
-    found: list[Job] = []
-    threads = [threading.Thread(target=lambda: found.append(harness.attacher.attach("r-1"))) for _ in range(4)]
+    attached: list[Job] = []
+    threads = [threading.Thread(target=lambda: attached.append(harness.attacher.attach("r-1"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4
-    assert len({job.job_id for job in found}) == 1
+    assert len(attached) == 4
+    assert len({job.job_id for job in attached}) == 1
 
 
-def test_files_that_are_gone_are_told(harness: Harness, service: ScriptedApi) -> None:
+def test_files_that_are_gone_are_named(harness: Harness, service: ScriptedApi) -> None:
     """The service keeps files for a while only: who comes too late reads why there is no picture."""
     service.completes(f"{service.server.url}/files/gone.png")
     harness.start()
@@ -158,7 +158,7 @@ def test_files_that_are_gone_are_told(harness: Harness, service: ScriptedApi) ->
     assert [output.state for output in job.outputs] == ["damaged"]
 
 
-def test_a_request_of_another_account_is_told(harness: Harness, service: ScriptedApi) -> None:
+def test_a_request_of_another_account_is_an_error(harness: Harness, service: ScriptedApi) -> None:
     """The service answers 403001 for it; nothing is invented."""
     service.status(json_response({"error_code": 403001, "message": "not yours"}, 403))
     harness.start()
@@ -183,7 +183,7 @@ def test_what_another_process_wrote_is_taken_up(harness: Harness, service: Scrip
     assert len(harness.wait(made.job_id, "done").outputs) == 1
 
 
-# --- again, aside
+# --- submit again, archive
 
 
 def test_submitting_again_is_one_new_submit(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
@@ -227,7 +227,7 @@ def test_a_double_click_on_submit_again_is_one_submit(harness: Harness, service:
 
 
 def test_submitting_again_at_once_is_no_double_click(harness: Harness, service: ScriptedApi) -> None:
-    """An answer may be lost within a second: the way on is open at once, and the unclear job is not lost."""
+    """A response may be lost within a second: the way on is open at once, and the unclear job is not lost."""
     service.accept(ScriptedResponse(502, b"bad gateway"), json_response({"request_id": "r-1"}))
     service.status("in_queue")
     harness.start()
@@ -238,8 +238,8 @@ def test_submitting_again_at_once_is_no_double_click(harness: Harness, service: 
     assert service.posts == 2
 
 
-def test_only_a_lost_answer_is_submitted_again(harness: Harness, service: ScriptedApi) -> None:
-    """A job that goes on, or that ended, is not paid for twice by this way."""
+def test_only_an_unclear_job_is_submitted_again(harness: Harness, service: ScriptedApi) -> None:
+    """A job that runs, or that ended, is not paid for twice by this way."""
     service.status("in_queue")
     harness.start()
     job = harness.wait(harness.generate().job_id, "queued")
@@ -248,7 +248,7 @@ def test_only_a_lost_answer_is_submitted_again(harness: Harness, service: Script
     assert service.posts == 1
 
 
-def test_put_aside_and_back(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
+def test_archive_and_restore(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
     """Out of sight is not out of the ledger."""
     aside = harness.jobs.archive(unclear.job_id)
     assert aside.archived_at == pytest.approx(harness.clock(), abs=5)
@@ -256,7 +256,7 @@ def test_put_aside_and_back(harness: Harness, service: ScriptedApi, unclear: Job
     assert harness.jobs.restore(unclear.job_id).archived_at is None
 
 
-def test_what_goes_on_cannot_be_put_aside(harness: Harness, service: ScriptedApi) -> None:
+def test_an_unfinished_job_cannot_be_archived(harness: Harness, service: ScriptedApi) -> None:
     """A job that may still be billed stays in sight."""
     service.status("in_queue")
     harness.start()
@@ -265,8 +265,8 @@ def test_what_goes_on_cannot_be_put_aside(harness: Harness, service: ScriptedApi
         harness.jobs.archive(job.job_id)
 
 
-def test_a_found_answer_brings_a_job_back_into_sight(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
-    """Who put it aside and finds it later sees its pictures."""
+def test_an_attached_request_restores_its_job(harness: Harness, service: ScriptedApi, unclear: Job) -> None:
+    """Who archived it and finds it later sees its pictures."""
     service.completes()
     harness.jobs.archive(unclear.job_id)
     harness.attacher.attach("r-1", job_id=unclear.job_id)

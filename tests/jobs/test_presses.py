@@ -88,7 +88,7 @@ def test_another_visitors_same_id_is_another_job(started: Harness) -> None:
 def test_the_same_id_with_other_inputs_is_refused(
     started: Harness, service: ScriptedApi, changed: dict[str, Any]
 ) -> None:
-    """A program that counts its requests wrongly is told, and nothing is paid."""
+    """A program that counts its requests wrongly gets an error, and nothing is paid."""
     first = generate(started)
     started.wait(first.job_id, "queued")
     with pytest.raises(PressConflictError, match=PRESS):
@@ -122,7 +122,7 @@ def test_a_repeat_asks_for_no_limit_no_stop_and_no_key(started: Harness, service
     assert generate(started).job_id == first.job_id
 
 
-def test_a_lost_answer_of_the_service_is_not_repeated(started: Harness, service: ScriptedApi) -> None:
+def test_a_lost_response_of_the_service_is_not_repeated(started: Harness, service: ScriptedApi) -> None:
     """The request may have been accepted: only a person may decide to pay once more."""
     service.accept(ScriptedResponse(hang_up=True))
     job = started.wait(generate(started).job_id, "submit_unclear")

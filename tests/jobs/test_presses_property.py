@@ -28,7 +28,7 @@ from tests.support.harness import MODEL_ID, Harness, ScriptedApi
 
 VISITOR = "v" * 32
 REFUSED = json_response({"error_code": 400002, "message": "no balance"}, 402)
-ANSWERS = ("accepted", "lost", "refused")
+OUTCOMES = ("accepted", "lost", "refused")
 
 
 class _DroppedWork:
@@ -72,9 +72,9 @@ class Presses(RuleBasedStateMachine):
         self.count += 1
         return f"press-{self.count:04}"
 
-    def _answer(self, answer: str) -> None:
+    def _script(self, outcome: str) -> None:
         accepted = json_response({"request_id": f"r-{self.count}-{self.submits}"})
-        self.api.accept({"accepted": accepted, "lost": ScriptedResponse(hang_up=True), "refused": REFUSED}[answer])
+        self.api.accept({"accepted": accepted, "lost": ScriptedResponse(hang_up=True), "refused": REFUSED}[outcome])
 
     def _generate(self, press_id: str, **changes: Any) -> Job:
         inputs = {"prompt": self.prompts.get(press_id, press_id)} | changes
@@ -83,21 +83,21 @@ class Presses(RuleBasedStateMachine):
     def _settle(self, job_id: str) -> None:
         self.harness.wait(job_id, lambda job: job.state != "submitting")
 
-    @rule(target=ids, answer=st.sampled_from(ANSWERS))
-    def press(self, answer: str) -> str:
+    @rule(target=ids, outcome=st.sampled_from(OUTCOMES))
+    def press(self, outcome: str) -> str:
         """Somebody presses Generate; whether the page gets the response makes no difference here."""
         press_id = self._new_id()
-        self._answer(answer)
+        self._script(outcome)
         self.jobs[press_id] = self._generate(press_id).job_id
         self.submits += 1
         self._settle(self.jobs[press_id])
         return press_id
 
-    @rule(target=ids, answer=st.sampled_from(ANSWERS), times=st.integers(2, 4))
-    def press_and_repeat_at_once(self, answer: str, times: int) -> str:
+    @rule(target=ids, outcome=st.sampled_from(OUTCOMES), times=st.integers(2, 4))
+    def press_and_repeat_at_once(self, outcome: str, times: int) -> str:
         """A browser and a proxy repeat the request before there is a response."""
         press_id = self._new_id()
-        self._answer(answer)
+        self._script(outcome)
         with ThreadPoolExecutor(times) as pool:
             [job_id] = {job.job_id for job in pool.map(lambda _: self._generate(press_id), range(times))}
         self.jobs[press_id] = job_id
@@ -138,23 +138,23 @@ class Presses(RuleBasedStateMachine):
         self.harness.guard.limits = Limits()
         return press_id
 
-    @rule(target=ids, press_id=consumes(free_ids), answer=st.sampled_from(ANSWERS))
-    def repeat_what_was_refused(self, press_id: str, answer: str) -> str:
+    @rule(target=ids, press_id=consumes(free_ids), outcome=st.sampled_from(OUTCOMES))
+    def repeat_what_was_refused(self, press_id: str, outcome: str) -> str:
         """It is tried anew, as it left nothing."""
-        self._answer(answer)
+        self._script(outcome)
         self.jobs[press_id] = self._generate(press_id).job_id
         self.submits += 1
         self._settle(self.jobs[press_id])
         return press_id
 
-    @rule(target=ids, old=ids, answer=st.sampled_from(ANSWERS), times=st.integers(1, 3), is_killed=st.booleans())
-    def submit_again(self, old: str, answer: str, times: int, is_killed: bool) -> str:
+    @rule(target=ids, old=ids, outcome=st.sampled_from(OUTCOMES), times=st.integers(1, 3), is_killed=st.booleans())
+    def submit_again(self, old: str, outcome: str, times: int, is_killed: bool) -> str:
         """Somebody decides to pay once more, or tries again what was refused; the page may repeat that, too."""
         old_job = self.harness.reader.job(self.jobs[old])
         was_accepted = old_job.state not in ("submit_unclear", "failed") or old_job.archived_at is not None
         press_id = self._new_id()
         self.prompts[press_id] = old_job.inputs["prompt"]
-        self._answer(answer)
+        self._script(outcome)
         for _ in range(times):
             if was_accepted:
                 with pytest.raises(StateError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import socket
 import threading
@@ -51,7 +52,8 @@ def make(tmp_path: Path, host: FileServer) -> Make:
     ) -> InputFiles:
         guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
-        return InputFiles(tmp_path / "given", guard, links, lambda key: found, **{"check_s": 4.0, **more})
+        times = {"check_s": 4.0} | more
+        return InputFiles(tmp_path / "given", guard, links, lambda key: found, secret=b"s" * 32, **times)
 
     return make_one
 
@@ -170,7 +172,7 @@ def test_a_slow_host_holds_a_press_for_no_longer_than_told(tmp_path: Path, name:
             threading.Thread(target=_drip, args=(dripping,), daemon=True).start()
         links = SignedUrls("", b"s" * 32, Clock())
         guard = UrlGuard(exempt_origin=url)
-        files = InputFiles(tmp_path, guard, links, lambda key: None, check_s=0.4)
+        files = InputFiles(tmp_path, guard, links, lambda key: None, secret=b"s" * 32, check_s=0.4)
         started = time.monotonic()
         exc = refusal(files, url)
         assert (exc.rule, exc.limit) == ("address_slow", 0.4)
@@ -272,7 +274,7 @@ def test_a_given_picture_is_shown_by_a_small_copy_of_ours(make: Make, host: File
     files = make()
     digest = files.look(FIELD, url, "someone").result(10)
     assert digest
-    assert files.shown(url) == digest
+    assert files.shown(url, "someone") == digest
     thumbnail = files.thumbnail(digest)
     assert thumbnail
     assert thumbnail.size_bytes < 5000
@@ -280,6 +282,18 @@ def test_a_given_picture_is_shown_by_a_small_copy_of_ours(make: Make, host: File
     assert files.look(FIELD, url, "someone").result(10) == digest
     assert len(host.requests) == asked
     assert [each.name for each in (tmp_path / "given").iterdir()] == [thumbnail.name]
+
+
+def test_nobody_learns_from_a_thumbnail_whether_somebody_gave_a_url(make: Make, host: FileServer) -> None:
+    """The name is each visitor's own, and cannot be made from the URL."""
+    url = host.script("/large.png", HostResponse(png((900, 600)), headers=PNG))
+    files = make()
+    mine = files.look(FIELD, url, "someone").result(10)
+    theirs = files.look(FIELD, url, "somebody else").result(10)
+    guessed = hashlib.sha256(url.encode()).hexdigest()[:32]
+    assert len({mine, theirs, guessed, None}) == 4
+    assert files.thumbnail(guessed) is None
+    assert files.shown(url, "a third") is None
 
 
 @pytest.mark.parametrize("digest", ["../ledger", "0" * 31, "g" * 32, ""])
@@ -375,6 +389,6 @@ def test_our_own_pictures_are_checked_without_a_request(make: Make, kept: tuple[
     files = make(found=kept)
     url = files._links.address("k" * 32, "fox.png")
     files.check(MODEL, {"image_urls": [url]}, "someone")
-    assert files.shown(url) == kept[:2]
+    assert files.shown(url, "someone") == kept[:2]
     assert refusal(files, url.replace("k" * 32, "l" * 32)).rule == "address_expired"
     assert refusal(make(found=None), url).rule == "address_expired"

@@ -97,14 +97,14 @@ def test_each_tool_says_what_it_does_and_takes(seen: Seen) -> None:
     assert generate["properties"]["scale"]["type"] == "number"
     for tool in seen.tools.values():
         assert "cost" in str(tool.description).lower()
-        assert all(each["description"] for each in tool.inputSchema["properties"].values())
+        assert all(schema["description"] for schema in tool.inputSchema["properties"].values())
     assert "job_id" in str(seen.tools["generate"].description)
     assert "sandbox" in str(seen.tools["generate"].description)
     assert "paid again" in str(seen.instructions)
 
 
 def test_generate_gives_the_job_when_it_has_ended(app: AppProcess, seen: Seen) -> None:
-    """One call is enough for a quick picture, and the answer is the endpoints' own object."""
+    """One call is enough for a quick picture, and the response is the endpoints' own object."""
     response = seen.responses[0]
     assert not response.isError
     job = response.structuredContent
@@ -123,7 +123,7 @@ def test_the_first_news_of_a_job_has_its_job_id(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "text"),
+    ("index", "text"),
     [
         (1, "scale: must be at most 1"),
         (2, "prompt: must be given"),
@@ -135,10 +135,10 @@ def test_the_first_news_of_a_job_has_its_job_id(seen: Seen) -> None:
         (8, "prompt: must be given"),
     ],
 )
-def test_what_is_wrong_is_told_in_the_endpoints_words(seen: Seen, place: int, text: str) -> None:
-    """An assistant mends its call only if it is told what was wrong."""
-    assert seen.responses[place].isError
-    assert text in text_of(seen.responses[place])
+def test_what_is_wrong_is_said_in_the_endpoints_words(seen: Seen, index: int, text: str) -> None:
+    """An assistant corrects its call only if it reads what was wrong."""
+    assert seen.responses[index].isError
+    assert text in text_of(seen.responses[index])
 
 
 def test_a_wrong_call_makes_no_job(seen: Seen, app: AppProcess) -> None:
@@ -252,31 +252,31 @@ def test_a_closed_page_is_closed_to_assistants(assistants: Assistants, harness: 
     assert harness.reader.job(response["structuredContent"]["job_id"]).visitor_id == person_id("login", "alice")
 
 
-def test_an_assistant_is_told_what_a_call_costs(assistants: Assistants, harness: Harness) -> None:
+def test_an_assistant_reads_the_price_of_a_call(assistants: Assistants, harness: Harness) -> None:
     """It spends somebody's money; where the price is not known, that is said."""
 
-    def told() -> str:
+    def description() -> str:
         return str(assistants.ask("tools/list")["tools"][0]["description"])
 
     harness.guard.prices.clear()
-    assert "real money; how much is not known" in told()
+    assert "real money; how much is not known" in description()
     harness.guard.set_price(MODEL_ID, 0.03, None)
-    assert "real money, at most about 0.12 USD" in told()
+    assert "real money, at most about 0.12 USD" in description()
     harness.guard.set_price(MODEL_ID, 0.03, "second")
-    assert "real money; how much is not known" in told()
+    assert "real money; how much is not known" in description()
 
 
-def test_an_assistant_with_a_key_of_its_own_is_not_told_that_it_is_free(app: AppProcess) -> None:
+def test_an_assistant_with_a_key_of_its_own_does_not_read_that_it_is_free(app: AppProcess) -> None:
     """The page's sandbox is free, and the key is not."""
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     headers = {"Accept": "application/json, text/event-stream", KEY_HEADER: "visitor-key-AAAA"}
     response = requests.post(f"{app.url}{tools.PATH}/", json=message, headers=headers, timeout=10)
-    told = json.loads(response.text.split("data: ")[-1])["result"]["tools"][0]["description"]
-    assert "real money" in told
-    assert "costs nothing" not in told
+    description = json.loads(response.text.split("data: ")[-1])["result"]["tools"][0]["description"]
+    assert "real money" in description
+    assert "costs nothing" not in description
 
 
-def test_what_breaks_inside_is_not_told_to_assistants(assistants: Assistants, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_inside_is_hidden_from_assistants(assistants: Assistants, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error's text may hold what is nobody's business."""
 
     async def broken(*_: Any) -> None:
@@ -291,7 +291,7 @@ def test_what_breaks_inside_is_not_told_to_assistants(assistants: Assistants, mo
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is optional: who switches the tools on is told what to install."""
+    """It is optional: who switches the tools on reads what to install."""
     monkeypatch.setitem(sys.modules, "mcp.server.lowlevel", None)
     monkeypatch.delitem(sys.modules, tools.__name__)
     with pytest.raises(SettingsError, match="pip install"):

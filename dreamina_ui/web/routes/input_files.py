@@ -37,7 +37,7 @@ def build_input_file_routes(
     return [
         Route(f"/{PREFIX}/{THUMBNAILS}/look", handlers.validate, methods=["POST"]),
         Route(f"/{PREFIX}/{THUMBNAILS}/link", handlers.sign, methods=["POST"]),
-        Route(f"/{PREFIX}/{THUMBNAILS}/{{digest}}.webp", handlers.thumbnail),
+        Route(f"/{PREFIX}/{THUMBNAILS}/{{name}}.webp", handlers.thumbnail),
         Route(f"/{FOLDER}/{{place:path}}", handlers.signed_file),
     ]
 
@@ -74,7 +74,7 @@ class _InputFileRoutes:
             await asyncio.wrap_future(input_files.look(field, url, visitor, hashed_client_ip(request)))
         except InputError as exc:
             return message_response(rule_text(exc, language), exc.http_status)
-        thumbnail = await run_in_threadpool(self._presenter.given_thumbnail, url)
+        thumbnail = await run_in_threadpool(self._presenter.given_thumbnail, url, visitor)
         return JSONResponse({"thumbnail": thumbnail}, headers=NO_STORE)
 
     def _url_field(self, body: dict[str, Any]) -> Field | None:
@@ -83,8 +83,8 @@ class _InputFileRoutes:
         return next((field for field in fields if field.key == body.get("field") and field.kind.holds_urls), None)
 
     async def thumbnail(self, request: Request) -> Response:
-        """The thumbnail of a given file; who does not know the file's URL cannot guess this one."""
-        thumbnail = self._input_files.thumbnail(request.path_params["digest"]) if self._input_files else None
+        """The thumbnail of a visitor's file; nobody else can guess its name."""
+        thumbnail = self._input_files.thumbnail(request.path_params["name"]) if self._input_files else None
         if thumbnail is None:
             return Response("No such file.", 404)
         return await file_response(request, thumbnail, {"Cache-Control": IMMUTABLE}, "image/webp")

@@ -243,7 +243,9 @@ def rows(harness: Harness) -> Iterator[LibraryRows]:
 def client(harness: Harness, rows: LibraryRows) -> TestClient:
     """The routes on a public address, asked by a visitor from elsewhere."""
     links = SignedUrls("https://studio.example", b"s" * 32, harness.clock)
-    harness.input_files = InputFiles(harness.folder / "given", UrlGuard(), links, rows.library.picture)
+    harness.input_files = InputFiles(
+        harness.folder / "given", UrlGuard(), links, rows.library.picture, secret=b"s" * 32
+    )
     harness.rebuild()
     permissions = Permissions(is_shared=True)
     routes = build_form_routes(harness.services, harness.presenter, permissions, uses_sandbox=False)

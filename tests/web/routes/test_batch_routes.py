@@ -29,8 +29,8 @@ def post(visitor: Visitor, path: str, body: Any, **headers: str) -> requests.Res
 def plan(visitor: Visitor, text: str, **more: Any) -> dict[str, Any]:
     response = post(visitor, "batch/plan", wishes(text, **more))
     assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    return found
+    body: dict[str, Any] = response.json()
+    return body
 
 
 def start(visitor: Visitor, text: str, press_id: str = "id-of-one-start", **more: Any) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def start(visitor: Visitor, text: str, press_id: str = "id-of-one-start", **more
     body = wishes(text, **more) | {"digest": plan(visitor, text, **more)["digest"], "press_id": press_id}
     response = post(visitor, "batches", body)
     assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    return found
+    card: dict[str, Any] = response.json()
+    return card
 
 
 def act(visitor: Visitor, batch: dict[str, Any], action: str) -> requests.Response:
@@ -47,21 +47,21 @@ def act(visitor: Visitor, batch: dict[str, Any], action: str) -> requests.Respon
 
 
 def batches(visitor: Visitor) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = visitor.http.get(f"{visitor.app.url}/dreamina/batches", timeout=10).json()
-    return found
+    rows: list[dict[str, Any]] = visitor.http.get(f"{visitor.app.url}/dreamina/batches", timeout=10).json()
+    return rows
 
 
 def test_the_table_shows_every_job_and_writes_nothing(held: HeldSandbox) -> None:
     """How many and at what price is known before a cent is spent."""
     visitor, before = Visitor(held.app), held.app.count_jobs()
-    found = plan(visitor, "a {red|blue} fox\n\na bear", values={"scale": [0.2, 0.8]}, repeats=2)
-    assert (found["count"], len(found["jobs"])) == (12, 12)
-    assert [job["prompt"] for job in found["jobs"][::4]] == ["a red fox", "a blue fox", "a bear"]
-    assert "0.2" in found["jobs"][0]["settings"]
-    assert found["jobs"][0]["inputs"] == COMMON | {"prompt": "a red fox", "scale": 0.2}
-    prices = {job["expected_usd"] for job in found["jobs"]}
-    assert prices == {None} or found["expected_usd"] == pytest.approx(12 * prices.pop())
-    assert (None in prices) == (found["expected_usd"] is None), "what is not known is not nothing"
+    table = plan(visitor, "a {red|blue} fox\n\na bear", values={"scale": [0.2, 0.8]}, repeats=2)
+    assert (table["count"], len(table["jobs"])) == (12, 12)
+    assert [job["prompt"] for job in table["jobs"][::4]] == ["a red fox", "a blue fox", "a bear"]
+    assert "0.2" in table["jobs"][0]["settings"]
+    assert table["jobs"][0]["inputs"] == COMMON | {"prompt": "a red fox", "scale": 0.2}
+    prices = {job["expected_usd"] for job in table["jobs"]}
+    assert prices == {None} or table["expected_usd"] == pytest.approx(12 * prices.pop())
+    assert (None in prices) == (table["expected_usd"] is None), "what is not known is not nothing"
     assert (held.app.count_jobs(), batches(visitor)) == (before, [])
 
 
@@ -69,8 +69,8 @@ def test_the_table_shows_every_job_and_writes_nothing(held: HeldSandbox) -> None
 def test_odd_lines_are_named_with_the_table(held: HeldSandbox, language: str) -> None:
     """What nobody sees in a pasted text must be known before it is paid for."""
     text = "\ufeffa red fox\r\n\u200b\r\n\r\nfirst\u2028second\r\n# a note\r\n"
-    answer = post(Visitor(held.app), f"batch/plan?language={language}", wishes(text))
-    table = answer.json()
+    response = post(Visitor(held.app), f"batch/plan?language={language}", wishes(text))
+    table = response.json()
     assert [job["prompt"] for job in table["jobs"]] == ["a red fox", "first\u2028second", "# a note"]
     notices = [(notice["line"], notice["kind"]) for notice in table["notices"]]
     assert notices == [(1, "byte_order_mark"), (2, "invisible"), (4, "line_break"), (5, "comment")]
@@ -96,7 +96,7 @@ def test_odd_lines_are_named_with_the_table(held: HeldSandbox, language: str) ->
     ],
 )
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_what_cannot_be_planned_is_told(held: HeldSandbox, body: Any, key: str | None, language: str) -> None:
+def test_what_cannot_be_planned_is_an_error(held: HeldSandbox, body: Any, key: str | None, language: str) -> None:
     """In the reader's language, with the line; and nothing of it is sent."""
     response = post(Visitor(held.app), f"batch/plan?language={language}", body)
     assert response.status_code in (200, 422)
@@ -116,14 +116,14 @@ def test_only_the_table_that_was_seen_can_be_started_and_only_once(held: HeldSan
     assert (other.status_code, other.json()["message"]) == (422, languages()["en"]["error_plan_changed"])
     assert post(visitor, "batches", body | {"press_id": "short"}).status_code == 422
     assert post(visitor, "batches", body, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    found: list[requests.Response] = []
-    threads = [threading.Thread(target=lambda: found.append(post(visitor, "batches", body))) for _ in range(3)]
+    responses: list[requests.Response] = []
+    threads = [threading.Thread(target=lambda: responses.append(post(visitor, "batches", body))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {response.status_code for response in found} == {200}
-    assert len({response.json()["batch_id"] for response in found}) == 1
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.json()["batch_id"] for response in responses}) == 1
     [mine] = batches(visitor)
     assert (mine["total"], mine["active"], mine["state"]) == (3, True, "running")
     wait_for(lambda: len(held.requests()) == before + 2)
@@ -153,7 +153,7 @@ def test_a_batch_is_its_visitors_alone(shared: AppProcess) -> None:
     assert act(mine, batch, "cancel").json()["state"] == "ended"
 
 
-def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(
+def test_killed_in_the_middle_it_resumes_and_sends_each_job_once(
     scripted: ScriptedApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The power goes while a batch is under way: what was paid is not paid again, and the rest still comes."""
@@ -167,7 +167,7 @@ def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(
 
     def sent() -> list[str]:
         posts = server.requests_for("POST", SUBMIT)
-        return [each for seen in posts for each in prompts if f'"{each}"' in seen.body.decode()]
+        return [prompt for seen in posts for prompt in prompts if f'"{prompt}"' in seen.body.decode()]
 
     visitor = Visitor(app)
     batch = start(visitor, "\n".join(prompts))
@@ -178,8 +178,8 @@ def test_killed_in_the_middle_it_goes_on_and_sends_each_job_once(
     app.process.wait()
     count = len(sent())
     app.start()
-    wait_for(lambda: {each["batch_id"]: each for each in batches(visitor)}[batch["batch_id"]]["active"] is False)
-    after = {each["batch_id"]: each for each in batches(visitor)}
+    wait_for(lambda: {row["batch_id"]: row for row in batches(visitor)}[batch["batch_id"]]["active"] is False)
+    after = {row["batch_id"]: row for row in batches(visitor)}
     assert 4 <= count < len(prompts), "it was killed in the middle"
     twice = {prompt for prompt, times in Counter(sent()).items() if times > 1}
     assert twice == set()

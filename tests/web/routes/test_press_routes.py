@@ -91,7 +91,7 @@ def test_a_repeated_request_is_the_same_card(site: SharedSite, service: Scripted
     assert service.posts == 1
 
 
-def test_a_page_learns_after_a_reload_what_its_request_made(site: SharedSite) -> None:
+def test_a_page_finds_after_a_reload_what_its_request_made(site: SharedSite) -> None:
     """It knows its id only; a stranger who knows it, too, learns nothing."""
     assert site.visitor().get(f"/dreamina/presses/{PRESS}").json() == {"job": None, "batch": None}
     job_id = site.generate().json()["job_id"]
