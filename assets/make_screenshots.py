@@ -1,7 +1,8 @@
-"""Make the README's pictures: `python -m assets.make_screenshots`, from the real program in a real Chromium.
+"""Take the README's screenshots of the real program in Chromium: `python -m assets.make_screenshots`.
 
-The program runs on its sandbox with a data folder of its own, and takes the jobs below; needs what `tests/run.py`
-needs. The sandbox paints each job anew, so look at the pictures before you keep them. `CHROMIUM` names another browser.
+The program runs on its sandbox in a temporary data folder and makes the jobs below. It needs the packages of
+`tests/requirements.txt`. The sandbox draws each job differently, so look at the screenshots before you commit them.
+`CHROMIUM` names another browser.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ PHONE = {"width": 390, "height": 844}
 QUICK = {"DREAMINA_SANDBOX_QUEUE_S": "1", "DREAMINA_SANDBOX_RUN_S": "2"}
 SLOW = {"DREAMINA_SANDBOX_QUEUE_S": "0", "DREAMINA_SANDBOX_RUN_S": "300"}
 
-# Oldest first; one picture each, unless they say otherwise.
+# Oldest first; one image each, unless `force_single` is False.
 JOBS: tuple[dict[str, Any], ...] = (
-    {"prompt": "Sand dunes of the Sahara at noon, a lone traveller", "size": "2304x1728(4:3)"},
+    {"prompt": "Sand dunes of the Sahara at noon, a lone traveler", "size": "2304x1728(4:3)"},
     {"prompt": "A field of lavender and poppies under summer clouds", "size": "2304x1728(4:3)"},
     {"prompt": "Aurora over a wooden cabin and snowy mountains", "size": "2048x2048(1:1)", "force_single": False},
     {"prompt": "A red fox in a snowy forest, soft morning light", "size": "2048x2048(1:1)"},
@@ -45,11 +46,11 @@ RUNNING = {"prompt": "A small village by the sea on a starry night", "size": "23
 BATCH = "A {red|blue|golden} sailboat on a calm sea\nA {spring|winter} morning in the mountains"
 
 ALL_SEEN = """[...document.images].every(
-    one => one.complete || !one.checkVisibility() || one.getBoundingClientRect().top > innerHeight)"""
+    image => image.complete || !image.checkVisibility() || image.getBoundingClientRect().top > innerHeight)"""
 
 
 def main() -> None:
-    """Take every picture anew and write it as a small WebP; says how large each became."""
+    """Take all screenshots, write them as small WebP files, and print their sizes."""
     expect.set_options(timeout=30_000)
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +80,7 @@ def _are_done(visitor: Visitor, count: int) -> bool:
 
 
 def open_page(browser: Browser, app: AppProcess, visitor: Visitor, viewport: Any, **context: Any) -> Page:
-    """The page as this visitor sees it, in a window of this size, its form and pictures ready."""
+    """Open the page as this visitor, in a window of this size, and wait for its form and jobs."""
     window = browser.new_context(locale="en-US", viewport=viewport, reduced_motion="reduce", **context)
     window.add_cookies([{"name": name, "value": value, "url": app.url} for name, value in visitor.http.cookies.items()])
     page = window.new_page()
@@ -105,7 +106,7 @@ def open_batch(page: Page) -> Page:
 
 
 def take(page: Page, name: str, *, quality: int = 80) -> None:
-    """Write what the window shows once its pictures are there."""
+    """Write a screenshot of the window once all visible images are loaded."""
     page.wait_for_function(ALL_SEEN)
     path = FOLDER / f"{name}.webp"
     with Image.open(io.BytesIO(page.screenshot())) as picture:
