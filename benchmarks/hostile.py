@@ -106,9 +106,11 @@ class SharedApp(PageProcess):
         return int(self._port)
 
     def disk_bytes(self) -> int:
-        """All bytes below the data folder, without originals, which are images that were paid for."""
-        paths = (path for path in self.data.rglob("*") if path.is_file() and not path.name.startswith("original"))
-        return sum(path.stat().st_size for path in paths)
+        """Bytes below the data folder, without originals (paid images) and the log of SQLite (bounded)."""
+        files = (path for path in self.data.rglob("*") if path.is_file())
+        return sum(
+            path.stat().st_size for path in files if not path.name.startswith("original") and "-" not in path.suffix
+        )
 
 
 class Client:

@@ -38,11 +38,11 @@ _BASE64_STARTS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "UklGR": "im
 
 def files_of(output: Any) -> tuple[OutputFile, ...]:
     """The files that an `output` names, images first, each URL once, and the places where one is missing."""
-    found = list(islice(_walk(output, None, is_file=True, is_strict=True), MAX_FILES))
-    if not found:
-        found = list(islice(_walk(output, None, is_file=True, is_strict=False), MAX_FILES))
+    result = list(islice(_walk(output, None, is_file=True, is_strict=True), MAX_FILES))
+    if not result:
+        result = list(islice(_walk(output, None, is_file=True, is_strict=False), MAX_FILES))
     files: dict[str, OutputFile] = {}
-    for number, file in enumerate(found):
+    for number, file in enumerate(result):
         files.setdefault(file.url or f"missing {number}", file)
     return tuple(sorted(files.values(), key=lambda file: file.kind != "image"))
 

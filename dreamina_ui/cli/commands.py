@@ -113,12 +113,12 @@ def list_jobs(
     Each line: short job id, state, time, size, files kept, cost in USD, prompt.
     """
     with open_records(_settings(data_dir).data_dir) as records:
-        found = islice(records.ledger.every_job(state=state, text=text), limit or None)
+        result = islice(records.ledger.every_job(state=state, text=text), limit or None)
         if as_json:
-            _print_array(records.described(job) for job in found)
+            _print_array(records.described(job) for job in result)
             return
         _say(f"{'JOB':8}  {'STATE':14}  {'CREATED':20}  {'SIZE':20}  {'FILES':>5}  {'USD':>7}  PROMPT")
-        for job in found:
+        for job in result:
             _say(_line(job))
 
 
@@ -131,17 +131,17 @@ def show(
     """Show one job: every field, its states with their times, its files."""
     with open_records(_settings(data_dir).data_dir) as records:
         job = find_job(records.ledger, name)
-        found = records.described(job)
+        result = records.described(job)
         states = [{"state": state, "changed_at": iso(at)} for state, at in records.ledger.state_changes(job.job_id)]
     if as_json:
-        typer.echo(_as_json(found | {"state_changes": states}, indent=1))
+        typer.echo(_as_json(result | {"state_changes": states}, indent=1))
         return
-    outputs, inputs = found.pop("outputs"), found.pop("inputs")
-    for key, value in found.items():
+    outputs, inputs = result.pop("outputs"), result.pop("inputs")
+    for key, value in result.items():
         _say(f"{key}: {_text(value)}")
     _say_all("inputs", [f"{key}: {_text(value)}" for key, value in inputs.items()])
-    _say_all("states", [f"{each['changed_at']} {each['state']}" for each in states])
-    _say_all("files", [", ".join(f"{key} {_text(value)}" for key, value in each.items()) for each in outputs])
+    _say_all("states", [f"{item['changed_at']} {item['state']}" for item in states])
+    _say_all("files", [", ".join(f"{key} {_text(value)}" for key, value in item.items()) for item in outputs])
 
 
 @app.command()
@@ -196,7 +196,7 @@ def export(
 ) -> None:
     """Copy originals with a manifest into a folder or a new ZIP.
 
-    Takes what the library shows: nothing deleted, nothing put aside. Overwrites no picture; what a folder has already,
+    Takes what the library shows: nothing deleted, nothing archived. Overwrites no picture; what a folder has already,
     byte for byte, is not copied again. A DATE is such as 2026-11-22 or 2026-11-22T12:30, in UTC.
     """
     shown = LibraryFilter(text=text, state=state, favorites=favorites, since=_moment(since), until=_moment(until))
@@ -281,18 +281,18 @@ def _attach_beside(services: JobServices, request_id: str) -> None:
 
 
 def _attach_alone(services: JobServices, request_id: str) -> Job:
-    """Follow the request until its job is at rest."""
+    """Follow the request until its job is settled."""
     moved = threading.Event()
     try:
         job = services.attacher.attach(request_id)
         services.reader.changes.subscribe(job.job_id, lambda _: moved.set())
         if not job.is_settled:
             services.start()
-        told: tuple[str, str | None] | None = None
+        reported: tuple[str, str | None] | None = None
         while True:
             moved.clear()
             job = services.reader.job(job.job_id)
-            if told != (told := (job.state, job.detail)):
+            if reported != (reported := (job.state, job.detail)):
                 _say(f"Job {job.job_id}: {job.state}. {job.detail or ''}".rstrip())
             if job.is_settled:
                 return job
@@ -310,12 +310,12 @@ def _tell_copied(copied: copies.Copied, target: Path) -> None:
 
 
 def _line(job: Job) -> str:
-    kept = sum(output.state == "kept" for output in job.outputs)
+    stored = sum(output.state == "kept" for output in job.outputs)
     prompt = " ".join(prompt_of(job).split())
     prompt = prompt if len(prompt) <= PROMPT_SHOWN else prompt[: PROMPT_SHOWN - 1] + "…"
     cost = "-" if job.cost_usd is None else f"{job.cost_usd:.4f}"
     created = (iso(job.created_at) or "")[:19] + "Z"
-    return f"{job.job_id[:8]}  {job.state:14}  {created}  {job.size or '-':20}  {kept:>5}  {cost:>7}  {prompt}"
+    return f"{job.job_id[:8]}  {job.state:14}  {created}  {job.size or '-':20}  {stored:>5}  {cost:>7}  {prompt}"
 
 
 @app.command("hash-password")

@@ -1,4 +1,4 @@
-"""The client of the Model API, against a server that answers as badly as it is told to."""
+"""The client of the Model API, against a misbehaving server."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ INPUTS = {"prompt": "a fox", "width×height": "2048x2048(1:1)"}
 
 
 class Client(RunComfy):
-    """The client with short time-outs, and with a record of the pauses in place of sleep."""
+    """The client with short timeouts, and with a record of the pauses in place of sleep."""
 
     def __init__(self, base_url: str, token: str = TOKEN, **more: Any) -> None:
         self.pauses: list[float] = []
-        patience = {"connect_timeout_s": 2.0, "read_timeout_s": 2.0, "submit_timeout_s": 2.0}
-        super().__init__(base_url, token, **(patience | {"pause": self.pauses.append} | more))
+        timeouts = {"connect_timeout_s": 2.0, "read_timeout_s": 2.0, "submit_timeout_s": 2.0}
+        super().__init__(base_url, token, **(timeouts | {"pause": self.pauses.append} | more))
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ def test_a_number_as_request_id_becomes_text(server: BadServer, client: Client) 
     assert client.submit(MODEL, INPUTS) == "123"
 
 
-def test_replies_carry_what_the_service_said(server: BadServer, client: Client) -> None:
-    """These four replies are all that the rest of the program knows of the service."""
+def test_responses_carry_what_the_service_said(server: BadServer, client: Client) -> None:
+    """These four responses are all that the rest of the program knows of the service."""
     server.script(STATUS, json_response({"status": "in_queue", "queue_position": "3", "instance_id": None}))
     server.script(
         RESULT,
@@ -161,18 +161,18 @@ def test_many_threads_share_one_client(server: BadServer, client: Client) -> Non
     """Every visitor's jobs are polled through the same client."""
     for number in range(64):
         server.script(f"/v1/requests/r-{number}/status", json_response({"status": f"s-{number}"}, delay_s=0.02))
-    found: dict[int, str] = {}
+    result: dict[int, str] = {}
 
     def poll(number: int) -> None:
         for _ in range(2):
-            found[number] = client.status(f"r-{number}").status
+            result[number] = client.status(f"r-{number}").status
 
     threads = [threading.Thread(target=poll, args=(number,)) for number in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == {number: f"s-{number}" for number in range(64)}
+    assert result == {number: f"s-{number}" for number in range(64)}
     assert server.connections <= 64
 
 
@@ -375,10 +375,10 @@ UNCLEAR = {
 
 
 @pytest.mark.parametrize("response", UNCLEAR.values(), ids=UNCLEAR.keys())
-def test_a_lost_answer_is_unclear_and_never_sent_again(
+def test_a_lost_response_is_unclear_and_never_submitted_again(
     server: BadServer, client: Client, response: ScriptedResponse
 ) -> None:
-    """A second POST is a second bill, and calling a lost answer a failure invites the person to press again."""
+    """A second POST is a second bill, and calling a lost response a failure invites the person to press again."""
     server.script(SUBMIT, response)
     exc = raised(lambda: client.submit(MODEL, INPUTS))
     assert isinstance(exc, errors.SubmitUnclearError)
@@ -387,7 +387,7 @@ def test_a_lost_answer_is_unclear_and_never_sent_again(
     assert client.pauses == []
 
 
-def test_an_unclear_submit_keeps_the_id_it_was_told(server: BadServer, client: Client) -> None:
+def test_an_unclear_submit_keeps_the_id_it_received(server: BadServer, client: Client) -> None:
     """With the id, the request can be looked up in place of being paid for twice."""
     server.script(SUBMIT, json_response({"error_code": 500001, "request_id": "r-9"}))
     exc = raised(lambda: client.submit(MODEL, INPUTS))
@@ -437,7 +437,7 @@ def test_a_stale_connection_never_makes_a_submit_unclear(server: BadServer, clie
 
 
 def test_a_stale_connection_only_costs_a_read_one_more_attempt(server: BadServer, client: Client) -> None:
-    """Polling goes on over a connection that the service has just closed."""
+    """Polling continues over a connection that the service has just closed."""
     server.cut_reused = True
     server.script(STATUS, json_response({"status": "in_queue"}))
     assert [client.status("r-1").status for _ in range(3)] == ["in_queue"] * 3
@@ -515,13 +515,13 @@ GATEWAY_PAGES = {
 }
 
 
-@pytest.mark.parametrize("answer", GATEWAY_PAGES.values(), ids=GATEWAY_PAGES.keys())
+@pytest.mark.parametrize("response", GATEWAY_PAGES.values(), ids=GATEWAY_PAGES.keys())
 @pytest.mark.parametrize("word", ["status", "result", "cancel"])
 def test_a_gateways_page_says_nothing_about_a_request(
-    server: BadServer, client: Client, word: str, answer: ScriptedResponse
+    server: BadServer, client: Client, word: str, response: ScriptedResponse
 ) -> None:
     """While the service is deployed anew, its gateway knows nothing; only JSON with an error_code is its word."""
-    server.script(f"/v1/requests/r-1/{word}", answer, json_response({"status": "in_progress"}))
+    server.script(f"/v1/requests/r-1/{word}", response, json_response({"status": "in_progress"}))
     getattr(client, word)("r-1")
     assert len(server.requests) == 2
 
@@ -587,14 +587,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("word", ["status", "result", "cancel"])
 @pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN.keys())
-def test_a_read_survives_a_broken_answer(
+def test_a_read_survives_a_broken_response(
     server: BadServer, client: Client, response: ScriptedResponse, word: str
 ) -> None:
     """A picture already paid for is not lost over one bad moment of the network."""
     good = json_response({"status": "in_progress", "outcome": "cancelled"})
     server.script(f"/v1/requests/r-1/{word}", response, good)
-    found = getattr(client, word)("r-1")
-    assert found == CancelResponse("accepted") if word == "cancel" else found.status == "in_progress"
+    result = getattr(client, word)("r-1")
+    assert result == CancelResponse("accepted") if word == "cancel" else result.status == "in_progress"
     assert len(client.pauses) == 1
 
 
@@ -613,17 +613,17 @@ def test_a_read_gives_up_after_its_attempts(server: BadServer, client: Client, r
 def test_pauses_grow_and_are_spread(server: BadServer) -> None:
     """A hundred clients that come back in step would hold a service down that is getting up."""
     server.script(STATUS, ScriptedResponse(503))
-    one, other = Client(server.url, attempts=7), Client(server.url, attempts=7)
-    for client in (one, other):
+    item, other = Client(server.url, attempts=7), Client(server.url, attempts=7)
+    for client in (item, other):
         assert isinstance(raised(lambda client=client: client.status("r-1")), errors.TransportError)  # type: ignore[misc]
         assert len(client.pauses) == 6
         for pause_s, limit_s in zip(client.pauses, [0.5, 1, 2, 4, 8, 8], strict=True):
             assert 0.25 <= pause_s <= limit_s
-    assert one.pauses != other.pauses
+    assert item.pauses != other.pauses
 
 
 @pytest.mark.parametrize(
-    ("header", "told", "paused"),
+    ("header", "reported", "paused"),
     [
         ("7", 7, 7),
         ("0", 0, 0.5),
@@ -635,18 +635,18 @@ def test_pauses_grow_and_are_spread(server: BadServer) -> None:
         ("Sat, 01 Jan 2000 00:00:00 GMT", 0, 0.5),
     ],
 )
-def test_a_wish_for_patience_is_honoured(server: BadServer, header: str, told: float | None, paused: float) -> None:
+def test_a_retry_after_is_honored(server: BadServer, header: str, reported: float | None, paused: float) -> None:
     """Coming back too soon is refused again; waiting an hour would look like a hang."""
     server.script(STATUS, ScriptedResponse(429, headers={"Retry-After": header}))
     client = Client(server.url, attempts=2)
     exc = raised(lambda: client.status("r-1"))
     assert isinstance(exc, errors.RateLimitError)
-    assert exc.retry_after_s == told
+    assert exc.retry_after_s == reported
     (pause_s,) = client.pauses
     assert 0.25 <= pause_s <= 0.5 if paused == 0.5 else pause_s == paused
 
 
-def test_a_wish_for_patience_may_be_a_date(server: BadServer, client: Client) -> None:
+def test_a_retry_after_may_be_a_date(server: BadServer, client: Client) -> None:
     """HTTP allows both forms, and a gateway in between may choose."""
     server.script(STATUS, ScriptedResponse(429, headers={"Retry-After": formatdate(time.time() + 30, usegmt=True)}))
     exc = raised(lambda: client.status("r-1", attempts=1))
@@ -679,13 +679,13 @@ def test_no_redirect_is_followed(server: BadServer, client: Client) -> None:
     ],
     ids=["length", "no length", "chunked", "gzip"],
 )
-def test_a_huge_answer_is_not_swallowed(server: BadServer, client: Client, response: ScriptedResponse) -> None:
+def test_a_huge_response_is_refused(server: BadServer, client: Client, response: ScriptedResponse) -> None:
     """Sixty-four threads that each read what they are sent would end the program."""
     server.script(STATUS, response)
     assert isinstance(raised(lambda: client.status("r-1", attempts=1)), errors.TransportError)
 
 
-def test_a_gzipped_answer_is_read(server: BadServer, client: Client) -> None:
+def test_a_gzipped_response_is_read(server: BadServer, client: Client) -> None:
     """Gateways compress when they like."""
     body = gzip.compress(json.dumps({"status": "in_queue", "note": "x" * 100_000}).encode())
     server.script(STATUS, ScriptedResponse(body=body, headers={"Content-Encoding": "gzip"}, piece_bytes=7))
@@ -693,8 +693,8 @@ def test_a_gzipped_answer_is_read(server: BadServer, client: Client) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_trickling_answer_does_not_hold_a_thread(server: BadServer, chunked: bool) -> None:
-    """One byte a second resets every time-out of the socket; only a clock of our own ends it."""
+def test_a_trickling_response_does_not_hold_a_thread(server: BadServer, chunked: bool) -> None:
+    """One byte a second resets every timeout of the socket; only a deadline of our own ends it."""
     server.script(STATUS, ScriptedResponse(body=b" " * 1000, piece_bytes=1, piece_pause_s=0.01, chunked=chunked))
     began = time.monotonic()
     client = Client(server.url, read_timeout_s=0.1)
@@ -706,7 +706,7 @@ def test_a_trickling_answer_does_not_hold_a_thread(server: BadServer, chunked: b
 
 
 @pytest.mark.parametrize("status", ["succeeded", "paused_for_tea", "FAILED"])
-def test_an_unknown_status_is_kept(server: BadServer, client: Client, status: str) -> None:
+def test_an_unknown_status_is_passed_on(server: BadServer, client: Client, status: str) -> None:
     """The service may add a status any day; that is no reason to lose a request."""
     server.script(STATUS, json_response({"status": status}))
     server.script(RESULT, json_response({"status": status}))
@@ -724,10 +724,12 @@ def test_a_status_is_safe_to_show(server: BadServer, client: Client) -> None:
     assert len(status) == 60
 
 
-@pytest.mark.parametrize("reply", [{}, {"status": None}, {"status": ""}, {"status": 5}, {"status": ["x"]}])
-def test_an_answer_without_a_status_is_none(server: BadServer, client: Client, reply: dict[str, object]) -> None:
+@pytest.mark.parametrize("response", [{}, {"status": None}, {"status": ""}, {"status": 5}, {"status": ["x"]}])
+def test_a_response_without_a_status_is_an_error(
+    server: BadServer, client: Client, response: dict[str, object]
+) -> None:
     """A guessed status would move a job to where it is not."""
-    server.script(STATUS, json_response(reply))
+    server.script(STATUS, json_response(response))
     assert isinstance(raised(lambda: client.status("r-1")), errors.ProtocolError)
 
 
@@ -750,7 +752,7 @@ def test_an_output_that_names_no_file_is_no_gallery(server: BadServer, client: C
 
 
 def test_a_result_of_nothing_is_not_as_documented(server: BadServer, client: Client) -> None:
-    """An empty object says neither that the request goes on nor that it ended."""
+    """An empty object says neither that the request is running nor that it ended."""
     server.script(RESULT, json_response({}))
     assert isinstance(raised(lambda: client.result("r-1")), errors.ProtocolError)
 
@@ -774,7 +776,7 @@ def test_a_result_of_nothing_is_not_as_documented(server: BadServer, client: Cli
     ],
 )
 def test_a_cost_is_money_or_nothing(server: BadServer, client: Client, cost: str, usd: float | None) -> None:
-    """Costs are added up; one NaN would spoil the sum for ever."""
+    """Costs are added up; one NaN would spoil the sum forever."""
     server.script(
         RESULT,
         ScriptedResponse(
@@ -787,7 +789,7 @@ def test_a_cost_is_money_or_nothing(server: BadServer, client: Client, cost: str
 
 
 @pytest.mark.parametrize(
-    ("reply", "text"),
+    ("response", "text"),
     [
         ({"error": "out of memory"}, "out of memory"),
         ({"error": {"code": "NSFW", "who": TOKEN}}, "NSFW"),
@@ -813,11 +815,11 @@ def test_a_cost_is_money_or_nothing(server: BadServer, client: Client, cost: str
     ],
 )
 def test_a_failed_request_tells_its_own_error(
-    server: BadServer, client: Client, reply: dict[str, object], text: str | None
+    server: BadServer, client: Client, response: dict[str, object], text: str | None
 ) -> None:
-    """An `error_code` beside `failed` is the end of the request, not a fault of the call to be asked again."""
+    """An `error_code` beside `failed` is the end of the request, not an error of the call to repeat."""
     for path in (RESULT, STATUS):
-        server.script(path, json_response({"status": "failed", "output": None, **reply}))
+        server.script(path, json_response({"status": "failed", "output": None, **response}))
     assert client.result("r-1") == ResultResponse("failed", "failed", reason=text)
     assert client.status("r-1") == StatusResponse("failed", "failed", reason=text)
 
@@ -839,7 +841,7 @@ def test_a_server_error_does_not_fail_the_request(server: BadServer, client: Cli
         (429001, errors.RateLimitError),
     ],
 )
-def test_a_fault_of_ours_does_not_fail_the_request(
+def test_an_error_of_ours_does_not_fail_the_request(
     server: BadServer, client: Client, code: int, kind: type[Exception]
 ) -> None:
     """A revoked token says nothing about the picture; the job must wait for the new token, not fail."""
@@ -855,7 +857,7 @@ def test_a_cancel_may_say_little_or_no(server: BadServer, client: Client) -> Non
     assert [seen.body for seen in server.requests] == [b"", b""]
 
 
-def test_a_price_that_is_not_told_is_none(server: BadServer, client: Client) -> None:
+def test_a_missing_price_is_none(server: BadServer, client: Client) -> None:
     """No price is honest; a price of nothing is not."""
     server.script(SUBMIT, json_response({"base_price_usd": "call us", "price_unit": None}))
     assert client.price(MODEL) == Price(None, None, None)
@@ -884,8 +886,8 @@ JSON = st.recursive(
 )
 KEYS = ("request_id", "status", "output", "error", "error_code", "message", "detail", "cost", "queue_position")
 CODES = st.sampled_from([0, 400001, 400002, 400004, 401001, 403001, 404001, 422001, 429000, 500001, "500001", 10**30])
-REPLIES = st.dictionaries(st.sampled_from(KEYS), JSON | CODES | st.sampled_from(["failed", "completed"]), max_size=6)
-BODIES = (REPLIES | JSON).map(lambda value: json.dumps(value).encode("utf-8", "replace")) | st.binary(max_size=40)
+FACTS = st.dictionaries(st.sampled_from(KEYS), JSON | CODES | st.sampled_from(["failed", "completed"]), max_size=6)
+BODIES = (FACTS | JSON).map(lambda value: json.dumps(value).encode("utf-8", "replace")) | st.binary(max_size=40)
 
 
 @pytest.fixture(scope="module")
@@ -896,7 +898,7 @@ def steady() -> Iterator[BadServer]:
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(code=st.integers(200, 599) | st.sampled_from([200, 201]), body=BODIES)
-def test_whatever_comes_it_is_a_reply_or_one_of_our_errors(steady: BadServer, code: int, body: bytes) -> None:
+def test_whatever_comes_it_is_a_response_or_one_of_our_errors(steady: BadServer, code: int, body: bytes) -> None:
     """A foreign exception would leave a job without a state, and a submit in doubt counted as refused."""
     steady.requests.clear()
     steady.default = ScriptedResponse(code, b"" if code in (204, 304) else body)
@@ -911,9 +913,9 @@ def test_whatever_comes_it_is_a_reply_or_one_of_our_errors(steady: BadServer, co
     assert len(steady.requests) == 1
     for call in (client.status, client.result, client.cancel):
         try:
-            reply = call("r-1")
+            response = call("r-1")
         except errors.ApiError as exc:
             assert exc.request_id == "r-1"  # noqa: PT017
         else:
-            json.dumps(asdict(reply), ensure_ascii=False, allow_nan=False).encode()
+            json.dumps(asdict(response), ensure_ascii=False, allow_nan=False).encode()
     client.close()

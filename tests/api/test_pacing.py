@@ -24,7 +24,7 @@ PACE = Pace()
 @RELAXED
 @given(MODELS, st.floats(0.02, 20))
 def test_the_hazard_is_how_fast_survival_falls(model: RunTimeModel, share: float) -> None:
-    """The two are written by hand; one wrong factor would ask at the wrong times for ever."""
+    """The two are written by hand; one wrong factor would poll at the wrong times forever."""
     t_s = model.median_s * share
     if model.survival(t_s) < 1e-8:
         return  # too small for a difference quotient
@@ -77,7 +77,7 @@ def test_a_longer_run_is_expected_to_take_longer() -> None:
 # --- learning
 
 
-def test_without_runs_the_prior_is_the_law() -> None:
+def test_without_runs_the_prior_is_the_model() -> None:
     """The first job of a size has an estimate too."""
     model = fit_run_times([])
     assert model.median_s == pytest.approx(PRIOR.median_s)
@@ -85,7 +85,7 @@ def test_without_runs_the_prior_is_the_law() -> None:
 
 
 @pytest.mark.parametrize(("median_s", "sigma"), [(6.0, 0.15), (45.0, 0.5), (300.0, 1.0)])
-def test_the_law_that_made_the_runs_is_found(median_s: float, sigma: float) -> None:
+def test_the_fit_recovers_the_model_of_the_runs(median_s: float, sigma: float) -> None:
     """After sixty pictures the page knows how long one takes."""
     source = random.Random(7)
     model = fit_run_times([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
@@ -112,7 +112,7 @@ def test_at_half_time_four_of_five_estimates_are_within_a_quarter() -> None:
 
 @RELAXED
 @given(st.lists(st.floats(-1e6, 1e9), max_size=80))
-def test_any_run_times_give_a_usable_law(durations_s: list[float]) -> None:
+def test_any_run_times_give_a_usable_model(durations_s: list[float]) -> None:
     """A clock that was set back writes nonsense into the ledger; it must not stop the worker."""
     model = fit_run_times(durations_s)
     assert 0 < model.median_s < math.inf
@@ -146,7 +146,7 @@ def test_the_front_of_the_queue_is_watched_more_closely() -> None:
 
 @RELAXED
 @given(st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.none() | st.floats(allow_nan=True))
-def test_a_pause_after_a_fault_keeps_its_bounds(errors: int, jitter: float, retry_after_s: float | None) -> None:
+def test_a_pause_after_an_error_keeps_its_bounds(errors: int, jitter: float, retry_after_s: float | None) -> None:
     """A service that is down is not hammered, and one that says "come back in a year" is asked again."""
     pause_s = PACE.error_pause_s(errors, jitter, retry_after_s)
     assert 0 < pause_s <= 300.0
@@ -154,13 +154,13 @@ def test_a_pause_after_a_fault_keeps_its_bounds(errors: int, jitter: float, retr
 
 @RELAXED
 @given(st.integers(1, 50), st.floats(0, 1, exclude_max=True), st.floats(0, 300))
-def test_a_wait_that_the_service_asks_for_is_kept(errors: int, jitter: float, retry_after_s: float) -> None:
+def test_a_wait_that_the_service_asks_for_is_respected(errors: int, jitter: float, retry_after_s: float) -> None:
     """429 with Retry-After is an order."""
     assert PACE.error_pause_s(errors, jitter, retry_after_s) >= retry_after_s
     assert PACE.error_pause_s(errors, jitter, 86_400) == 300.0
 
 
-def test_pauses_grow_with_faults_and_jitter_spreads_them() -> None:
+def test_pauses_grow_with_errors_and_jitter_spreads_them() -> None:
     """A hundred jobs must not all ask again in the same moment."""
     assert [PACE.error_pause_s(errors, 0.999) for errors in range(12)] == sorted(
         PACE.error_pause_s(errors, 0.999) for errors in range(12)
@@ -169,7 +169,7 @@ def test_pauses_grow_with_faults_and_jitter_spreads_them() -> None:
     assert PACE.error_pause_s(99, 0.999) == pytest.approx(30.0, rel=0.01)
 
 
-def test_looks_are_dense_where_the_end_is_likely() -> None:
+def test_polls_are_dense_where_the_end_is_likely() -> None:
     """Calls are spent where they save waiting."""
     model = RunTimeModel(20.0, 0.2)
     at_start, at_median = PACE.run_pause_s(model, 0.0), PACE.run_pause_s(model, 20.0)
@@ -180,27 +180,27 @@ def test_looks_are_dense_where_the_end_is_likely() -> None:
 
 @RELAXED
 @given(st.builds(RunTimeModel, st.floats(5, 60), st.floats(0.1, 1.0)), st.floats(0, 3))
-def test_a_pause_ends_where_one_look_is_due(model: RunTimeModel, share: float) -> None:
+def test_a_pause_ends_where_one_poll_is_due(model: RunTimeModel, share: float) -> None:
     """It is reckoned in large steps, as it is reckoned thousands of times a minute; they must not lead it astray."""
     elapsed_s = share * model.median_s
     pause_s = PACE.run_pause_s(model, elapsed_s)
     step_s = pause_s / 2000
     densities = [
-        math.sqrt(model.hazard(elapsed_s + (place + 0.5) * step_s) / (2 * PACE.poll_cost_s)) for place in range(2000)
+        math.sqrt(model.hazard(elapsed_s + (index + 0.5) * step_s) / (2 * PACE.poll_cost_s)) for index in range(2000)
     ]
-    looks_due = sum(densities) * step_s
+    polls_due = sum(densities) * step_s
     if pause_s == PACE.min_s:
-        assert looks_due > 0.92
+        assert polls_due > 0.92
     elif pause_s == PACE.max_s:
-        assert looks_due < 1.08
+        assert polls_due < 1.08
     else:
-        assert looks_due == pytest.approx(1.0, abs=0.08)
+        assert polls_due == pytest.approx(1.0, abs=0.08)
 
 
 # --- what it is worth
 
 
-def looks(model: RunTimeModel, duration_s: float) -> tuple[int, float]:
+def polls_of(model: RunTimeModel, duration_s: float) -> tuple[int, float]:
     """Follow one run by pure arithmetic: how many calls, and how late its end is seen, in seconds."""
     now_s, calls = 0.0, 0
     while now_s < duration_s:
@@ -210,13 +210,13 @@ def looks(model: RunTimeModel, duration_s: float) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize(("median_s", "sigma"), [(6.0, 0.2), (20.0, 0.35), (60.0, 0.35)])
-def test_learned_looks_see_the_end_sooner_than_fixed_ones_at_the_same_cost(median_s: float, sigma: float) -> None:
+def test_fitted_polls_see_the_end_sooner_than_fixed_ones_at_the_same_cost(median_s: float, sigma: float) -> None:
     """Otherwise all this arithmetic could be a constant."""
     source = random.Random(11)
     model = fit_run_times([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
     runs_s = [source.lognormvariate(math.log(median_s), sigma) for _ in range(400)]
-    seen = [looks(model, run_s) for run_s in runs_s]
-    calls, lateness_s = fmean(each for each, _ in seen), fmean(each for _, each in seen)
+    seen = [polls_of(model, run_s) for run_s in runs_s]
+    calls, lateness_s = fmean(item for item, _ in seen), fmean(item for _, item in seen)
 
     # The fixed interval that spends as many calls: found by halving.
     short_s, long_s = 0.01, 100.0

@@ -29,7 +29,7 @@ def test_every_spelling_of_a_status_is_known(status: str, phase: str) -> None:
 
 
 @pytest.mark.parametrize("status", [None, "", " ", "warming_up", "in queue", "done", "queued?", "İN_QUEUE"])
-def test_a_status_nobody_has_heard_of_has_no_phase(status: str | None) -> None:
+def test_an_unknown_status_has_no_phase(status: str | None) -> None:
     """It is shown as it came and asked again, and never taken for an end."""
     assert phase_of(status) is None
 

@@ -51,7 +51,7 @@ def test_a_job_goes_through_every_state_to_its_pictures(harness: Harness, servic
 
 
 def test_every_change_of_state_has_its_time(harness: Harness, service: ScriptedApi) -> None:
-    """Someone who asks what happened to a job gets an answer from the ledger."""
+    """Someone who asks what happened to a job reads it in the ledger."""
     service.completes()
     harness.start()
     job = harness.wait(harness.generate().job_id)
@@ -61,7 +61,7 @@ def test_every_change_of_state_has_its_time(harness: Harness, service: ScriptedA
 
 
 @pytest.mark.parametrize("key", ["image", "video"])
-def test_a_single_file_of_either_kind_is_kept(harness: Harness, service: ScriptedApi, key: str) -> None:
+def test_a_single_file_of_either_kind_is_stored(harness: Harness, service: ScriptedApi, key: str) -> None:
     """The service may answer with one address instead of a list."""
     clip = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
     video = service.file("clip.mp4", ScriptedResponse(200, clip, {"Content-Type": "video/mp4"}))
@@ -76,9 +76,9 @@ def test_pictures_and_videos_come_together_each_once(harness: Harness, service: 
     """`image` is often the first of `images`; nobody wants it twice."""
     clip = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
     video = service.file("clip.mp4", ScriptedResponse(200, clip, {"Content-Type": "video/mp4"}))
-    one, two = service.picture("1.png"), service.picture("2.png")
+    item, two = service.picture("1.png"), service.picture("2.png")
     service.status("completed")
-    service.result({"output": {"image": one, "images": [one, two], "video": video, "videos": [video]}})
+    service.result({"output": {"image": item, "images": [item, two], "video": video, "videos": [video]}})
     harness.start()
     job = harness.wait(harness.generate().job_id)
     assert [(output.index, output.kind) for output in job.outputs] == [(0, "image"), (1, "image"), (2, "video")]
@@ -108,20 +108,20 @@ def test_many_presses_at_the_same_moment_are_one_job(harness: Harness, service: 
     """The guard against a double click holds between threads."""
     service.status("in_queue")
     harness.start()
-    found: list[Job] = []
+    result: list[Job] = []
     gate = threading.Barrier(12)
 
     def press() -> None:
         gate.wait()
-        found.append(harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v"))
+        result.append(harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v"))
 
     threads = [threading.Thread(target=press) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({job.job_id for job in found}) == 1
-    harness.wait(found[0].job_id, "queued")
+    assert len({job.job_id for job in result}) == 1
+    harness.wait(result[0].job_id, "queued")
     assert service.posts == 1
 
 
@@ -171,7 +171,7 @@ def test_a_ledger_that_refuses_stops_the_submit(harness: Harness, service: Scrip
     ],
     ids=["cut", "502", "html", "no-id", "half"],
 )
-def test_a_lost_answer_is_unclear_and_never_sent_again(
+def test_a_lost_response_is_unclear_and_never_submitted_again(
     harness: Harness, service: ScriptedApi, response: ScriptedResponse
 ) -> None:
     """It may be running and billed: only a person may decide to send it again."""
@@ -196,7 +196,7 @@ def test_a_lost_answer_is_unclear_and_never_sent_again(
 def test_a_refused_submit_fails_with_its_reason(
     harness: Harness, service: ScriptedApi, response: ScriptedResponse, problem: str
 ) -> None:
-    """Refused means not billed, and the person is told why."""
+    """Refused means not billed, and the person reads why."""
     service.accept(response)
     harness.start()
     job = harness.wait(harness.generate().job_id)
@@ -204,7 +204,7 @@ def test_a_refused_submit_fails_with_its_reason(
     assert TOKEN not in (job.detail or "")
 
 
-def test_a_request_id_that_another_job_holds_is_told_and_not_lost(harness: Harness, service: ScriptedApi) -> None:
+def test_a_request_id_that_another_job_holds_is_reported_and_not_lost(harness: Harness, service: ScriptedApi) -> None:
     """Two jobs with one request would show one picture for two bills."""
     service.status("in_queue")
     harness.start()
@@ -230,7 +230,7 @@ def test_a_row_found_submitting_at_start_becomes_unclear(harness: Harness, servi
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "saving"])
-def test_a_restart_goes_on_by_the_request_id(harness: Harness, service: ScriptedApi, state: str) -> None:
+def test_a_restart_resumes_by_the_request_id(harness: Harness, service: ScriptedApi, state: str) -> None:
     """A request already paid for is never forgotten."""
     address = service.file("one.png", ScriptedResponse(503))
     service.status({"queued": "in_queue", "running": "in_progress", "saving": "completed"}[state])
@@ -279,7 +279,7 @@ def test_a_job_of_another_api_is_left_alone(tmp_path: Path, harness: Harness, se
 # --- the service misbehaves while a job runs
 
 
-def test_faults_while_polling_lose_nothing(harness: Harness, service: ScriptedApi) -> None:
+def test_errors_while_polling_lose_nothing(harness: Harness, service: ScriptedApi) -> None:
     """Every kind of bad answer is asked again."""
     bad = [
         GONE,
@@ -295,7 +295,7 @@ def test_faults_while_polling_lose_nothing(harness: Harness, service: ScriptedAp
     assert harness.wait(harness.generate().job_id).state == "done"
 
 
-def test_a_silence_is_told_and_then_taken_back(harness: Harness, service: ScriptedApi) -> None:
+def test_a_silence_is_shown_and_then_withdrawn(harness: Harness, service: ScriptedApi) -> None:
     """People see that the service does not answer, and that it does again."""
     service.status(GONE)
     harness.start()
@@ -305,7 +305,7 @@ def test_a_silence_is_told_and_then_taken_back(harness: Harness, service: Script
     assert harness.wait(job.job_id, "running").problem is None
 
 
-def test_an_unheard_of_status_is_kept_and_asked_again(harness: Harness, service: ScriptedApi) -> None:
+def test_an_unknown_status_is_stored_and_polled_again(harness: Harness, service: ScriptedApi) -> None:
     """The service may learn new words; a job must not die of them."""
     service.status("warming_up")
     harness.start()
@@ -328,7 +328,7 @@ def test_completed_without_files_is_a_failure_with_a_way_on(harness: Harness, se
     assert harness.wait(job.job_id, "done").outputs[0].state == "kept"
 
 
-def test_a_result_that_takes_completed_back_goes_on(harness: Harness, service: ScriptedApi) -> None:
+def test_a_result_that_takes_completed_back_resumes_polling(harness: Harness, service: ScriptedApi) -> None:
     """For a job that is not finished, the result says where it stands."""
     service.status("completed", "in_progress", "completed")
     service.result({"status": "in_progress"}, {"output": {"image": service.picture()}})
@@ -357,12 +357,12 @@ def test_an_unknown_request_fails_after_a_grace(harness: Harness, service: Scrip
         threading.Event().wait(0.002)
     assert harness.reader.job(job.job_id).state == "queued"
     harness.clock.advance(MISSING_GRACE_S + 1)
-    found = harness.wait(job.job_id)
-    assert (found.state, found.problem) == ("failed", "not_found")
+    result = harness.wait(job.job_id)
+    assert (result.state, result.problem) == ("failed", "not_found")
 
 
 def test_a_revoked_token_keeps_accepted_jobs(harness: Harness, service: ScriptedApi) -> None:
-    """They are paid for: with a good token they go on."""
+    """They are paid for: with a good token they resume."""
     service.status(json_response({"error_code": 401001, "message": "revoked"}, 401))
     harness.start()
     job = harness.generate()
@@ -374,7 +374,7 @@ def test_a_revoked_token_keeps_accepted_jobs(harness: Harness, service: Scripted
 # --- files
 
 
-def test_whole_files_are_shown_and_damaged_ones_told(harness: Harness, service: ScriptedApi) -> None:
+def test_whole_files_are_shown_and_damaged_ones_named(harness: Harness, service: ScriptedApi) -> None:
     """Three good pictures must not be lost because of a fourth."""
     good = service.picture("good.png")
     bad = service.file("bad.png", ScriptedResponse(200, png()[:60], {"Content-Type": "image/png"}))
@@ -408,18 +408,18 @@ def test_files_that_come_at_once_are_written_together_with_the_end(
     monkeypatch.setattr("dreamina_ui.jobs.saving.SAVING_S", 60.0)
     service.completes(service.picture("one.png"))
     handled: list[tuple[str, str]] = []
-    is_told = threading.Event()
+    is_called = threading.Event()
 
-    def hear(job: Job | None) -> None:
+    def on_change(job: Job | None) -> None:
         if job:
             handled.append((job.state, harness.ledger.job(job.job_id).state))
             if job.state == "done":
-                is_told.set()
+                is_called.set()
 
-    harness.reader.changes.subscribe(EVERY_JOB, hear)
+    harness.reader.changes.subscribe(EVERY_JOB, on_change)
     harness.start()
     job = harness.wait(harness.generate().job_id)
-    assert is_told.wait(10)
+    assert is_called.wait(10)
     assert handled[-2:] == [("saving", "done"), ("done", "done")]
     moves = dict(harness.ledger.state_changes(job.job_id))
     assert moves["saving"] == job.completed_at
@@ -470,7 +470,7 @@ def test_a_refusing_ledger_has_no_file_fetched_twice(
 
 
 def test_a_refusing_disk_keeps_the_job_saving(harness: Harness, service: ScriptedApi) -> None:
-    """A full disk is no failure of the job: it goes on when it can."""
+    """A full disk is no failure of the job: it resumes when it can."""
     service.status("in_progress")
     harness.start()
     job = harness.generate()
@@ -521,7 +521,7 @@ def test_a_queued_job_is_cancelled_when_the_service_says_so(harness: Harness, se
     assert (verdict.outcome, verdict.job.state) == ("cancelled", "cancelled")
 
 
-def test_a_running_job_is_too_late_and_its_pictures_are_kept(harness: Harness, service: ScriptedApi) -> None:
+def test_a_running_job_is_too_late_to_cancel_and_its_images_are_stored(harness: Harness, service: ScriptedApi) -> None:
     """The second honest answer."""
     service.status("in_progress")
     service.cancel({"outcome": "not_cancellable", "status": "in_progress"})
@@ -536,7 +536,7 @@ def test_a_running_job_is_too_late_and_its_pictures_are_kept(harness: Harness, s
 @pytest.mark.parametrize(
     "response", [GONE, ScriptedResponse(500), ScriptedResponse(200, b"<html>"), json_response({}, 409)]
 )
-def test_a_cancel_without_an_answer_is_unconfirmed_and_goes_on(
+def test_a_cancel_without_a_response_is_unconfirmed_and_polling_continues(
     harness: Harness, service: ScriptedApi, response: ScriptedResponse
 ) -> None:
     """The third honest answer; and the wish stays a wish."""
@@ -569,7 +569,7 @@ def test_a_wish_to_cancel_that_another_process_wrote_is_asked_for(harness: Harne
     assert harness.wait(job.job_id).state == "cancelled"
 
 
-def test_cancelled_is_never_said_of_a_job_that_goes_on(harness: Harness, service: ScriptedApi) -> None:
+def test_cancelled_is_never_said_of_a_running_job(harness: Harness, service: ScriptedApi) -> None:
     """A service that says cancelled and runs on is not believed."""
     service.status("in_queue")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
@@ -614,9 +614,9 @@ def test_a_cancel_touches_no_other_job(harness: Harness, service: ScriptedApi) -
     """Somebody else's picture is not yours to stop."""
     other = ScriptedApi(service.server, "r-2")
     service.accept(json_response({"request_id": "r-1"}), json_response({"request_id": "r-2"}))
-    for each in (service, other):
-        each.status("in_queue")
-        each.cancel({"outcome": "cancelled"})
+    for item in (service, other):
+        item.status("in_queue")
+        item.cancel({"outcome": "cancelled"})
     harness.start()
     mine = harness.wait(harness.generate(prompt="mine").job_id, "queued")
     theirs = harness.wait(harness.generate(prompt="theirs").job_id, "queued")
@@ -684,7 +684,7 @@ def test_without_new_threads_nothing_is_lost_or_paid_twice(
 def test_a_press_that_got_no_thread_is_not_made_later(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is told that nothing was submitted presses again, and must not pay for both."""
+    """Whoever reads that nothing was submitted presses again, and must not pay for both."""
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:

@@ -32,7 +32,7 @@ def run(throttle: Throttle, allowed_per_s: int, seconds: int) -> tuple[list[floa
 
 
 def test_after_the_first_refusal_there_is_at_most_one_a_second() -> None:
-    """A service that asks for patience gets it, and is still used well."""
+    """A service that asks to slow down is respected, and still used well."""
     refused, answered = run(Throttle(), allowed_per_s=10, seconds=120)
     assert all(later - earlier >= 1.0 for earlier, later in pairwise(refused))
     assert len(refused) < 30
@@ -47,7 +47,7 @@ def test_without_a_refusal_the_pace_grows_to_the_most() -> None:
 
 
 def test_a_late_thread_makes_up_for_a_moment_and_no_more() -> None:
-    """On a busy machine a look that waits for its turn must not slow down all that come after it."""
+    """On a busy machine a poll that waits for its turn must not slow down all that come after it."""
     throttle = Throttle(initial_per_s=100.0, max_per_s=100.0)
     throttle.take(0.0)
     made_up_for = 0
@@ -60,7 +60,7 @@ def test_a_late_thread_makes_up_for_a_moment_and_no_more() -> None:
     assert throttle.wait_s(20.0) > 0.0, "what the service has limited is never made up for"
 
 
-def test_a_wait_that_the_service_names_is_kept() -> None:
+def test_a_wait_that_the_service_names_is_respected() -> None:
     """Retry-After is an order."""
     throttle = Throttle()
     throttle.take(100.0)

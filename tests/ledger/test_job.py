@@ -33,7 +33,7 @@ def test_nothing_goes_back_to_the_submit() -> None:
 
 
 def test_every_state_can_be_reached_and_can_come_to_rest() -> None:
-    """No job waits for ever by design."""
+    """No job waits forever by design."""
     reached, edge = {"submitting"}, {"submitting"}
     while edge:
         edge = set().union(*(TRANSITIONS[state] for state in edge)) - reached
@@ -42,8 +42,8 @@ def test_every_state_can_be_reached_and_can_come_to_rest() -> None:
     assert all(TRANSITIONS[state] & SETTLED for state in STATES - SETTLED)
 
 
-def test_a_job_is_at_rest_where_only_a_person_can_act() -> None:
-    """Streams end there, and a job with an unknown outcome is not asked about for ever."""
+def test_a_job_is_settled_where_only_a_person_can_act() -> None:
+    """Streams end there, and a job with an unknown outcome is not polled forever."""
     assert {state for state in STATES if replace(JOB, state=state).is_settled} == TERMINAL | {"submit_unclear"}
 
 
@@ -66,7 +66,7 @@ def test_ids_cannot_be_guessed() -> None:
     """A program's only key to its job is the id."""
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
-    assert all(len(each) == 32 and int(each, 16) >= 0 for each in ids)
+    assert all(len(item) == 32 and int(item, 16) >= 0 for item in ids)
 
 
 def test_a_job_is_a_snapshot() -> None:
