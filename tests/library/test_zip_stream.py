@@ -7,11 +7,13 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tracemalloc
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from dreamina_ui.errors import MediaError
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
@@ -86,6 +89,59 @@ def readers() -> Iterator[list[str]]:
     yield [sys.executable, "-m", "zipfile", "-t"]
     if unzip := shutil.which("unzip"):
         yield [unzip, "-t"]
+
+
+STREAM_READER = """
+import java.io.*;
+import java.util.zip.*;
+
+class ReadAsStream {
+    public static void main(String[] words) throws IOException {
+        ZipInputStream zip = new ZipInputStream(new FileInputStream(words[0]));
+        byte[] buffer = new byte[65536];
+        for (ZipEntry entry; (entry = zip.getNextEntry()) != null; ) {
+            long size = 0;
+            for (int count; (count = zip.read(buffer)) > 0; ) size += count;
+            System.out.println(size + " " + entry.getName());
+        }
+    }
+}
+"""
+
+
+def test_the_zip_can_be_read_as_a_stream(rows: LibraryRows, tmp_path: Path) -> None:
+    """Readers that cannot jump to the end need size and checksum before each file, where it is not compressed."""
+    contents = [PNG_HEAD + os.urandom(3_000_000), b"", png()]
+    data = b"".join(stream_zip(files_of(rows, rows.add("a red fox", files=contents))))
+    offset, sizes = 0, []
+    while data[offset : offset + 4] == b"PK\x03\x04":
+        flags, method, _, _, checksum, packed, size, name_length, extra_length = struct.unpack_from(
+            "<HHHHIIIHH", data, offset + 6
+        )
+        start = offset + 30 + name_length + extra_length
+        assert (flags & 0x08, method, packed) == (0, 0, size)
+        assert zlib.crc32(data[start : start + size]) == checksum
+        sizes.append(size)
+        offset = start + size
+    assert sizes[:-1] == [len(content) for content in contents]
+    assert data[offset : offset + 4] == b"PK\x01\x02"
+    if java := shutil.which("java"):
+        (tmp_path / "ReadAsStream.java").write_text(STREAM_READER)
+        (tmp_path / "all.zip").write_bytes(data)
+        command = [java, str(tmp_path / "ReadAsStream.java"), str(tmp_path / "all.zip")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if "compiler" not in done.stderr:  # a runtime without one cannot run the reader
+            assert [int(line.split()[0]) for line in done.stdout.splitlines()] == sizes, done.stderr
+
+
+def test_a_file_that_changes_while_it_is_packed_breaks_the_download(rows: LibraryRows) -> None:
+    """Its checksum has been sent already, and a reader would call the whole ZIP damaged."""
+    job = rows.add(files=[b"x" * 5_000_000])
+    pieces = stream_zip(files_of(rows, job))
+    next(pieces)
+    (rows.folder_of(job, job.outputs[0]) / "original.png").write_bytes(b"y" * 4_000_000)
+    with pytest.raises(MediaError, match="changed while it was packed"):
+        list(pieces)
 
 
 def test_the_manifest_tells_everything(rows: LibraryRows) -> None:
