@@ -33,7 +33,10 @@ class Records:
 
     def files(self, job: Job, output: Output) -> list[Path]:
         """The files that a stored output must have on disk: the original first, then its previews."""
-        return self.store.expected_paths(job.job_id, output.index, output.kind, output.file_name)
+        try:
+            return self.store.expected_paths(job.job_id, output.index, output.kind, output.file_name)
+        except ValueError as exc:
+            raise LedgerError(f"A row of the ledger cannot be ours: {exc}.") from exc
 
     def described(self, job: Job) -> dict[str, Any]:
         """Every field of a job; times in ISO 8601, and each file with its path.

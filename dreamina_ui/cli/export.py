@@ -5,6 +5,7 @@ Nothing that exists is overwritten, unless force is asked for.
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import json
 import os
@@ -26,12 +27,15 @@ from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sqlite import copy_sqlite
 from dreamina_ui.library.library import Entry
-from dreamina_ui.library.naming import file_name
+from dreamina_ui.library.naming import file_name, shorten_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
 from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.store import StoredFile
 
 MANIFEST_NAME = "manifest.json"
+
+_NAME_BYTES = (255, 143, 100, 60)
+"""How long a file's name may be: on most file systems, in encrypted folders (eCryptfs), and in ever tighter places."""
 
 _Original = tuple[Job, Output, Path]
 
@@ -93,10 +97,7 @@ def export_folder(records: Records, entries: Iterable[Entry], folder: Path) -> C
             if not path.is_file():
                 copied.missing.append(path)
                 continue
-            name = file_name(job, output, "original")
-            if _differs(folder / name, path):
-                name = f"{job.job_id}-{name}"  # as in the ZIP
-            _put(path, folder / name)
+            name = _put(path, folder, file_name(job, output, "original"), job.job_id)
             manifest[name] = manifest_entry(job, output, name, None)
             copied.count(output)
     finally:  # also when the disk is full: the manifest names what is there
@@ -187,11 +188,30 @@ def _differs(there: Path, original: Path) -> bool:
     return not there.is_file() or not filecmp.cmp(there, original, shallow=False)
 
 
-def _put(original: Path, target: Path) -> None:
-    if target.exists() and not _differs(target, original):
-        return
-    with _whole(target) as whole:
-        shutil.copyfile(original, whole)
+def _put(original: Path, folder: Path, wish: str, job_id: str) -> str:
+    """Copy a file into a folder, under the wished name or a longer or shorter one, and return that name.
+
+    What is there already byte for byte stays. The name begins with the job_id if another file has it, and it loses
+    words where names must be short.
+    """
+    for max_bytes in _NAME_BYTES:
+        name = shorten_name(wish, max_bytes)
+        try:
+            if _differs(folder / name, original):
+                name = shorten_name(f"{job_id}-{name}", max_bytes)
+            if not (folder / name).exists() or _differs(folder / name, original):
+                with _whole(folder / name) as whole:
+                    shutil.copyfile(original, whole)
+        except (OSError, DiskError) as exc:
+            if not _is_name_too_long(exc):
+                raise
+        else:
+            return name
+    raise DiskError(f"{folder} takes no name of {_NAME_BYTES[-1]} bytes. Choose another folder.")
+
+
+def _is_name_too_long(exc: BaseException | None) -> bool:
+    return exc is not None and (getattr(exc, "errno", None) == errno.ENAMETOOLONG or _is_name_too_long(exc.__cause__))
 
 
 def _old_manifest(path: Path) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,8 @@ import re
 
 from dreamina_ui.ledger.job import Job, Output
 
+_ENDING = re.compile(r"(-[0-9a-f]{6}-\d+)?\.\w{1,8}\Z")
+
 
 def file_name(job: Job, output: Output, tier: str) -> str:
     """A file name that a person understands, such as `dreamina-a-red-fox-2048x2048-1f3a9c-1.png`."""
@@ -15,6 +17,13 @@ def file_name(job: Job, output: Output, tier: str) -> str:
     suffix = output.file_name.rpartition(".")[2] if output.file_name and not is_copy else "webp"
     parts = ["dreamina", words, size, job.job_id[:6], str(output.index + 1)]
     return "-".join(part for part in parts if part) + ("" if tier == "original" else f"-{tier}") + f".{suffix}"
+
+
+def shorten_name(name: str, max_bytes: int) -> str:
+    """A file name of at most so many bytes: the words lose their end, the job's id and the number stay."""
+    ending = match[0] if (match := _ENDING.search(name)) else ""
+    head = name[: len(name) - len(ending)].encode()[: max_bytes - len(ending.encode())]
+    return head.decode(errors="ignore").rstrip("-") + ending
 
 
 def prompt_of(job: Job) -> str:

@@ -21,6 +21,7 @@ from dreamina_ui.errors import DiskError
 from dreamina_ui.media.store import TIERS, StoredFile
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
+_ORIGINAL_NAME = re.compile(r"original\.[a-z0-9]{1,8}")
 _PREVIEW_NAMES = {tier: f"{tier}.webp" for tier in TIERS[1:]}
 _TIER_FILES = {"original": "original.*"} | _PREVIEW_NAMES
 
@@ -146,7 +147,9 @@ class FolderStore:
         """Where the files of a stored output must lie: the original first, then its previews if it is an image."""
         folder = self.output_folder(job_id, index)
         previews = _PREVIEW_NAMES.values() if kind == "image" else ()
-        return [folder / name for name in (file_name or "original", *previews)]
+        # A ledger from elsewhere may name any file of this machine.
+        name = file_name if file_name and _ORIGINAL_NAME.fullmatch(file_name) else "original"
+        return [folder / name, *(folder / preview for preview in previews)]
 
 
 class _FolderDraft:

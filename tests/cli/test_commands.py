@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -360,6 +361,47 @@ def test_an_export_overwrites_nothing_of_anybody(run: Run, rows: LibraryRows, tm
     (other / "manifest.json").write_text('{"name": "a web app"}')
     assert run("export", other).code == 1
     assert [path.name for path in other.iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("max_bytes", [143, 100, 64])
+def test_an_export_fits_names_into_a_folder_that_takes_short_ones_only(
+    run: Run, rows: LibraryRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_bytes: int
+) -> None:
+    """Encrypted home folders end names at 143 bytes, and the export stopped at the first long one."""
+    replace_file, exists = Path.replace, Path.exists
+
+    def limited(path: Path) -> Path:
+        if len(path.name.encode()) > max_bytes:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
+        return path
+
+    monkeypatch.setattr(Path, "replace", lambda path, target: replace_file(path, limited(Path(target))))
+    monkeypatch.setattr(Path, "exists", lambda path: exists(limited(path)))
+    jobs = [rows.add("雪の中の狐" * 20, created_at=NOON + number) for number in range(2)]
+    folder = tmp_path / "pictures"
+    for _ in range(2):
+        assert run("export", folder).code == 0
+    names = sorted(path.name for path in folder.glob("*.png"))
+    assert len(names) == 2
+    assert all(f"-{job.job_id[:6]}-1.png" in "".join(names) for job in jobs)
+    assert all(len(name.encode()) <= max_bytes for name in names)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert sorted(entry["file"] for entry in manifest) == names
+
+
+def test_a_ledger_from_elsewhere_copies_no_other_file(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
+    """A row can name any file of this machine, and a backup that a stranger made is easily unpacked."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    for name in (str(secret), "../../../../../secret.png", "..", "original.png/../../../../../../secret.png"):
+        job = rows.add(name)
+        rows.ledger.change(job.job_id, outputs=[replace(job.outputs[0], file_name=name)])
+    for target in ("pictures", "pictures.zip"):
+        assert run("export", tmp_path / target).code == 1
+    run("backup", tmp_path / "backup.zip")
+    assert [path.name for path in tmp_path.glob("pictures/*.png")] == []
+    with zipfile.ZipFile(tmp_path / "backup.zip") as archive:
+        assert all(archive.read(name) != b"secret" for name in archive.namelist())
 
 
 def test_an_export_tells_of_files_that_are_missing(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
