@@ -11,12 +11,13 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-import sqlalchemy as sa
-
+from dreamina_ui.ledger.budget_rows import rebuild_budgets
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.migrations import search_text
+from dreamina_ui.ledger.sqlite import open_sqlite
 from dreamina_ui.ledger.tables import jobs, outputs
+from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.library.library import Entry
 from dreamina_ui.media.images import make_previews, recognise
 from dreamina_ui.models.schema import load_models
@@ -45,10 +46,11 @@ def make_library(data: Path, job_count: int, visitor_id: str, api_origin: str) -
     painted = _paint(data.parent / "painted")
     made = list(_jobs(job_count, visitor_id, api_origin, painted))
     Ledger(data / "ledger.sqlite3").close()
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(data / "ledger.sqlite3")))
+    engine = open_sqlite(data / "ledger.sqlite3", busy_timeout_s=10.0)
     with engine.begin() as connection:
         connection.execute(jobs.insert(), [_row(job) for job in made])
         connection.execute(outputs.insert(), [_file_row(job, output) for job in made for output in job.outputs])
+        rebuild_budgets(Transaction(connection))
     engine.dispose()
     for number, job in enumerate(made):
         for output in job.outputs:

@@ -126,7 +126,7 @@ def rows(library_app: ScriptedApp) -> Iterator[LibraryRows]:
     """The library of `library_app`, empty at first."""
     made = LibraryRows(library_app.app.data)
     with closing(sqlite3.connect(made.path, timeout=10)) as connection, connection:
-        for table in ("outputs", "state_changes", "jobs"):
+        for table in ("outputs", "state_changes", "jobs", "budgets"):
             connection.execute(f"DELETE FROM {table}")
     yield made
     made.ledger.close()

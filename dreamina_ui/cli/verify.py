@@ -12,11 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
-from dreamina_ui.cli.data_dir_reader import Records
+from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, Records
 from dreamina_ui.errors import JobNotFoundError
 from dreamina_ui.jobs.saving import NOT_STORED
+from dreamina_ui.ledger.budget_rows import ALL_DAYS, DAY_S
 from dreamina_ui.ledger.job import Job, Output
 
 SETTLE_S = 0.5
@@ -30,8 +32,8 @@ class Finding:
     """One thing that is not as it should be.
 
     Attributes:
-        kind: `missing`, `changed`, `unreadable`, `orphaned` (no row names it) or `leftover` (half-made by a crash; the
-            server removes it at its next start).
+        kind: `missing`, `changed`, `unreadable`, `orphaned` (no row names it), `leftover` (half-made by a crash; the
+            server removes it at its next start), or `miscounted` (a budget's counter is not what the rows say).
         detail: what more there is to know, or "".
     """
 
@@ -78,7 +80,24 @@ def verify(records: Records, *, quick: bool = False, pause: Callable[[float], ob
             findings += _check(records, records.ledger.job(job_id), quick)
         for path in strange:
             findings += _look_at_stranger(records, path, quick)
+    findings += _miscounted_budgets(records)
     return Report(len(known), files, size_bytes, tuple(findings))
+
+
+def _miscounted_budgets(records: Records) -> list[Finding]:
+    return [
+        Finding(
+            "miscounted",
+            records.folder / LEDGER_NAME,
+            f"{' '.join(filter(None, difference.budget))}, {_day_text(difference.day)}: "
+            f"{difference.stored} instead of {difference.counted}",
+        )
+        for difference in records.ledger.find_budget_differences()
+    ]
+
+
+def _day_text(day: int) -> str:
+    return "all days" if day == ALL_DAYS else f"{datetime.fromtimestamp(day * DAY_S, timezone.utc):%Y-%m-%d}"
 
 
 def _check(records: Records, job: Job, quick: bool) -> list[Finding]:

@@ -1,29 +1,39 @@
-"""What budgets were used for: jobs that are active, jobs and requests of a day, and money.
+"""The table `budgets`: how many jobs are active, how many a day has, and what they cost, as counters.
 
-Only jobs that the owner pays for count, and only those of one API. A job counts from before it is sent; no longer when
-it was refused, or was cancelled at no cost.
+Each change of a job's row changes its counters in the same transaction, so a limit is enforced without reading other
+jobs, however many there are. `count_budgets` computes the same numbers from the rows: `verify` compares them.
+
+Only jobs that the owner pays for have a budget; of a visitor's own key, only the active ones are counted. A job counts
+from before it is sent; no longer when it was refused, or was canceled at no cost. Its day is that of its creation, UTC.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.job import SETTLED
-from dreamina_ui.ledger.tables import jobs
-from dreamina_ui.ledger.transaction import Reader
+from dreamina_ui.ledger.job import SETTLED, Job
+from dreamina_ui.ledger.tables import budgets, jobs
+from dreamina_ui.ledger.transaction import Reader, Transaction
 
-Scope = Literal["visitor", "address", "installation"]
+DAY_S = 86400
+ALL_DAYS = -1
+"""The `day` of the row that counts active jobs, whenever they were created."""
+
+Scope = Literal["visitor", "address", "installation", "own_key"]
 
 
-@dataclass(frozen=True)
-class Budget:
-    """Whose usage is counted: that of a visitor, of a client address, or of the whole installation.
+class Budget(NamedTuple):
+    """Whose usage is counted.
 
     Attributes:
-        owner: the visitor_id or the address hash; "" for the installation.
+        api_origin: of the jobs that count; "" for an own key, whose jobs count wherever they run.
+        owner: the visitor_id, the address hash or the key fingerprint; "" for the installation.
     """
 
     scope: Scope
@@ -31,60 +41,232 @@ class Budget:
     owner: str = ""
 
 
-def counts_since(since: float | sa.BindParameter[float]) -> sa.ColumnElement[bool]:
-    """Jobs that count and were created at `since` or later."""
-    refused = (jobs.c.state == "failed") & jobs.c.request_id.is_(None)
-    given_back = (jobs.c.state == "cancelled") & (sa.func.coalesce(jobs.c.cost_usd, 0.0) == 0.0)
-    return (jobs.c.created_at >= since) & ~refused & ~given_back
+class Usage(NamedTuple):
+    """What a budget was used for.
+
+    Attributes:
+        active: jobs that are not settled.
+        made: jobs of a day that count.
+        requested: jobs of a day, whether they count or not.
+        micro_usd: what those that count cost, or are expected to cost; counted for the installation only.
+    """
+
+    active: int = 0
+    made: int = 0
+    requested: int = 0
+    micro_usd: int = 0
 
 
-def owner_pays(api_origin: str | sa.BindParameter[str]) -> sa.ColumnElement[bool]:
-    """Jobs of an API that the owner pays for."""
-    return (jobs.c.api_origin == api_origin) & jobs.c.key_fingerprint.is_(None)
+@dataclass(frozen=True)
+class BudgetDifference:
+    """A counter row that is not what the jobs' rows say; `day` is in days since 1970, or `ALL_DAYS`."""
+
+    budget: Budget
+    day: int
+    stored: Usage
+    counted: Usage
 
 
-def _count(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(sa.func.count()).select_from(jobs).where(*where)
+_Key = tuple[Budget, int]
+_COLUMNS = (budgets.c.active, budgets.c.made, budgets.c.requested, budgets.c.micro_usd)
+_ADD_USAGE = sa.text(
+    "INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd) "
+    "VALUES (:scope, :api_origin, :owner, :day, :active, :made, :requested, :micro_usd) "
+    "ON CONFLICT (scope, api_origin, owner, day) DO UPDATE SET active = budgets.active + excluded.active, "
+    "made = budgets.made + excluded.made, requested = budgets.requested + excluded.requested, "
+    "micro_usd = budgets.micro_usd + excluded.micro_usd"
+)
+_OF_OWNERS = (budgets.c.api_origin == sa.bindparam("api_origin")) & sa.or_(
+    (budgets.c.scope == "visitor") & (budgets.c.owner == sa.bindparam("visitor_id")),
+    (budgets.c.scope == "address") & (budgets.c.owner == sa.bindparam("address")),
+    (budgets.c.scope == "installation") & (budgets.c.owner == ""),
+)
+# Built once, and one statement for all limits: it is part of every admission.
+_READ_USAGES = (
+    sa.select(budgets.c.scope, *(sa.func.sum(column) for column in _COLUMNS))
+    .where(_OF_OWNERS, budgets.c.day.in_([ALL_DAYS, sa.bindparam("day")]))
+    .group_by(budgets.c.scope)
+)
+_READ_SPENT = sa.select(
+    sa.func.sum(sa.case((budgets.c.day >= sa.bindparam("day"), budgets.c.micro_usd), else_=0)),
+    sa.func.sum(budgets.c.micro_usd),
+).where(
+    budgets.c.scope == "installation",
+    budgets.c.api_origin == sa.bindparam("api_origin"),
+    budgets.c.owner == "",
+    budgets.c.day >= sa.bindparam("first_day"),
+)
+_READ_ACTIVE_OF_KEY = sa.select(budgets.c.active).where(
+    budgets.c.scope == "own_key", budgets.c.owner == sa.bindparam("key_fingerprint"), budgets.c.day == ALL_DAYS
+)
 
 
-_OWNER_COLUMNS = {"visitor": jobs.c.visitor_id, "address": jobs.c.address, "installation": sa.literal("")}
-_OF_BUDGET = {
-    scope: _count(owner_pays(sa.bindparam("api_origin")), column == sa.bindparam("owner"))
-    for scope, column in _OWNER_COLUMNS.items()
-}
-_ACTIVE = {scope: query.where(jobs.c.state.not_in(SETTLED)) for scope, query in _OF_BUDGET.items()}
-_REQUESTED = {scope: query.where(jobs.c.created_at >= sa.bindparam("since")) for scope, query in _OF_BUDGET.items()}
-_MADE = {scope: query.where(counts_since(sa.bindparam("since"))) for scope, query in _OF_BUDGET.items()}
-_ACTIVE_OF_KEY = _count(jobs.c.key_fingerprint == sa.bindparam("key_fingerprint"), jobs.c.state.not_in(SETTLED))
+def day_of(moment: float) -> int:
+    """The day of a moment (UTC), in days since 1970."""
+    return math.floor(moment / DAY_S)
 
 
-def active_jobs(reader: Reader, budget: Budget) -> int:
-    """How many jobs are not settled."""
-    return _scalar(reader, _ACTIVE, budget)
+def micro_usd(usd: float) -> int:
+    """USD as whole millionths, rounded to the nearest: sums of them are exact."""
+    return math.floor(usd * 1_000_000 + 0.5)
 
 
-def made_jobs(reader: Reader, budget: Budget, since: float) -> int:
-    """How many jobs count that were created at `since` or later."""
-    return _scalar(reader, _MADE, budget, since=since)
+def read_usages(
+    reader: Reader, api_origin: str, day: int, *, visitor_id: str | None = None, address: str | None = None
+) -> dict[Scope, Usage]:
+    """The active jobs and a day's usage of the installation, and of a visitor and a client address if they are given.
 
-
-def requested_jobs(reader: Reader, budget: Budget, since: float) -> int:
-    """How many jobs were created at `since` or later, whether they count or not."""
-    return _scalar(reader, _REQUESTED, budget, since=since)
+    Returns:
+        A usage for each of the scopes `installation`, `visitor` and `address`.
+    """
+    values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "address": address}
+    usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
+    for scope, *counts in reader.connection.execute(_READ_USAGES, values):
+        usages[scope] = Usage(*(int(count) for count in counts))
+    return usages
 
 
 def active_jobs_of_key(reader: Reader, key_fingerprint: str) -> int:
     """How many jobs of a visitor's own key are not settled."""
-    return int(reader.connection.execute(_ACTIVE_OF_KEY, {"key_fingerprint": key_fingerprint}).scalar_one())
+    query = _READ_ACTIVE_OF_KEY
+    return int(reader.connection.execute(query, {"key_fingerprint": key_fingerprint}).scalar() or 0)
 
 
-def spent_usd(reader: Reader, api_origin: str, since: float) -> float:
-    """USD that the jobs that count cost or are expected to cost, of those created at `since` or later."""
+def spent_micro_usd(reader: Reader, api_origin: str, first_day: int, day: int) -> tuple[int, int]:
+    """What the jobs that count cost or are expected to cost: of those since `day`, and of those since `first_day`."""
+    values = {"api_origin": api_origin, "first_day": first_day, "day": day}
+    since_day, since_first_day = reader.connection.execute(_READ_SPENT, values).one()
+    return int(since_day or 0), int(since_first_day or 0)
+
+
+def update_budgets(transaction: Transaction, before: Job | None, after: Job) -> None:
+    """Change the counters as a job's row changes; call it in the transaction that writes the row.
+
+    Args:
+        before: the row as it was; None for a new one.
+    """
+    new = _usage(after)
+    old = _usage(before) if before is not None else {}
+    if new == old:
+        return
+    changes = {key: _subtract(new.get(key, Usage()), old.get(key, Usage())) for key in {**new, **old}}
+    _add(transaction, ((key, change) for key, change in changes.items() if any(change)))
+
+
+def count_budgets(reader: Reader) -> dict[_Key, Usage]:
+    """The counters as the jobs' rows say they must be."""
+    counted: dict[_Key, Counter[str]] = {}
+    for query in _counting_queries():
+        for row in reader.connection.execute(query).mappings():
+            key = Budget(row["scope"], row["api_origin"], row["owner"]), int(row["day"])
+            counts = counted.setdefault(key, Counter())
+            counts.update({name: int(row[name]) for name in Usage._fields})
+    return {key: Usage(**counts) for key, counts in counted.items()}
+
+
+def find_differences(reader: Reader) -> list[BudgetDifference]:
+    """The counters that are not what the jobs' rows say; read them in one snapshot."""
+    stored: dict[_Key, Usage] = {}
+    for row in reader.connection.execute(sa.select(budgets)).mappings():
+        key = Budget(row["scope"], row["api_origin"], row["owner"]), row["day"]
+        stored[key] = Usage(*(row[name] for name in Usage._fields))
+    counted = count_budgets(reader)
+    return [
+        BudgetDifference(*key, stored.get(key, Usage()), counted.get(key, Usage()))
+        for key in sorted({*stored, *counted})
+        if stored.get(key, Usage()) != counted.get(key, Usage())
+    ]
+
+
+def rebuild_budgets(transaction: Transaction) -> None:
+    """Put what the jobs' rows say in the place of all counters."""
+    transaction.connection.execute(budgets.delete())
+    _add(transaction, count_budgets(transaction).items())
+
+
+def counts_since(since: float | sa.BindParameter[float]) -> sa.ColumnElement[bool]:
+    """Jobs that count and were created at `since` or later."""
+    return (jobs.c.created_at >= since) & _counts()
+
+
+def owner_pays(api_origin: str) -> sa.ColumnElement[bool]:
+    """Jobs of an API that the owner pays for."""
+    return (jobs.c.api_origin == api_origin) & jobs.c.key_fingerprint.is_(None)
+
+
+def _usage(job: Job) -> dict[_Key, Usage]:
+    """What a job adds to each counter row."""
+    is_active = int(not job.is_settled)
+    if job.key_fingerprint is not None:
+        return {(Budget("own_key", "", job.key_fingerprint), ALL_DAYS): Usage(active=is_active)}
+    is_refused = job.state == "failed" and job.request_id is None
+    is_given_back = job.state == "cancelled" and not job.cost_usd
+    made = int(not is_refused and not is_given_back)
+    amount = job.cost_usd if job.cost_usd is not None else job.reserved_usd or 0.0
+    owners: dict[Scope, str | None] = {"visitor": job.visitor_id, "address": job.address, "installation": ""}
+    usage: dict[_Key, Usage] = {}
+    for scope, owner in owners.items():
+        if owner is None:
+            continue
+        budget = Budget(scope, job.api_origin, owner)
+        money = made * micro_usd(amount) if scope == "installation" else 0
+        usage[budget, ALL_DAYS] = Usage(active=is_active)
+        usage[budget, day_of(job.created_at)] = Usage(made=made, requested=1, micro_usd=money)
+    return usage
+
+
+def _counting_queries() -> Iterable[sa.Select[Any]]:
+    is_active = jobs.c.state.not_in(SETTLED)
+    zero: sa.ColumnElement[int] = sa.literal_column("0")
     amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
-    query = sa.select(sa.func.coalesce(sa.func.sum(amount), 0.0)).where(counts_since(since), owner_pays(api_origin))
-    return float(reader.connection.execute(query).scalar_one())
+    money = sa.func.sum(sa.case((_counts(), sa.func.floor(amount * 1_000_000 + 0.5)), else_=0))
+    made = sa.func.sum(sa.case((_counts(), 1), else_=0))
+    day = sa.func.floor(jobs.c.created_at / float(DAY_S))
+    owners: Mapping[Scope, Any] = {"visitor": jobs.c.visitor_id, "address": jobs.c.address, "installation": None}
+    for scope, column in owners.items():
+        owner = sa.literal_column("''") if column is None else column
+        groups = [jobs.c.api_origin, *([] if column is None else [column])]
+        where = jobs.c.key_fingerprint.is_(None) & (sa.true() if column is None else column.is_not(None))
+        named = (sa.literal(scope).label("scope"), jobs.c.api_origin.label("api_origin"), owner.label("owner"))
+        yield (
+            sa.select(*named, *_labeled(sa.literal(ALL_DAYS), sa.func.count(), zero, zero, zero))
+            .where(where, is_active)
+            .group_by(*groups)
+        )
+        yield (
+            sa.select(*named, *_labeled(day, zero, made, sa.func.count(), money if column is None else zero))
+            .where(where)
+            .group_by(*groups, day)
+        )
+    key = jobs.c.key_fingerprint
+    yield (
+        sa.select(
+            sa.literal("own_key").label("scope"),
+            sa.literal("").label("api_origin"),
+            key.label("owner"),
+            *_labeled(sa.literal(ALL_DAYS), sa.func.count(), zero, zero, zero),
+        )
+        .where(key.is_not(None), is_active)
+        .group_by(key)
+    )
 
 
-def _scalar(reader: Reader, queries: dict[str, sa.Select[Any]], budget: Budget, **values: float) -> int:
-    of_budget = {"api_origin": budget.api_origin, "owner": budget.owner, **values}
-    return int(reader.connection.execute(queries[budget.scope], of_budget).scalar_one())
+def _labeled(*columns: sa.ColumnElement[Any]) -> list[sa.Label[Any]]:
+    return [column.label(name) for column, name in zip(columns, ("day", *Usage._fields), strict=True)]
+
+
+def _counts() -> sa.ColumnElement[bool]:
+    refused = (jobs.c.state == "failed") & jobs.c.request_id.is_(None)
+    given_back = (jobs.c.state == "cancelled") & (sa.func.coalesce(jobs.c.cost_usd, 0.0) == 0.0)
+    return ~refused & ~given_back
+
+
+def _subtract(new: Usage, old: Usage) -> Usage:
+    return Usage(*(after - before for after, before in zip(new, old, strict=True)))
+
+
+def _add(transaction: Transaction, changes: Iterable[tuple[_Key, Usage]]) -> None:
+    # In one order everywhere: two transactions that lock the same rows never wait for each other.
+    rows = [{**budget._asdict(), "day": day, **usage._asdict()} for (budget, day), usage in sorted(changes)]
+    if rows:
+        transaction.connection.execute(_ADD_USAGE, rows)

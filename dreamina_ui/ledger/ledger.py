@@ -19,13 +19,14 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from dreamina_ui.errors import LedgerError, StateError
-from dreamina_ui.ledger import control_rows, job_rows
+from dreamina_ui.ledger import budget_rows, control_rows, job_rows
+from dreamina_ui.ledger.budget_rows import BudgetDifference
 from dreamina_ui.ledger.events import JobEvents
 from dreamina_ui.ledger.job import TERMINAL, TRANSITIONS, Job, Output, State
 from dreamina_ui.ledger.migrations import migrate
 from dreamina_ui.ledger.sqlite import SqliteDatabase
 from dreamina_ui.ledger.transaction import AddHook, Database, Reader, Transaction
-from dreamina_ui.ledger.write_queue import WriteQueue
+from dreamina_ui.ledger.write_queue import MAX_GROUP, WriteQueue
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +50,27 @@ class Ledger:
     """The rows on disk.
 
     Args:
-        path: the SQLite file; it is created, with its folder, if it is not there.
+        database: the database; or the path of an SQLite file, which is created, with its folder, if it is not there.
         clock: the time in seconds since 1970.
-        busy_timeout_s: how long a write waits for another process's lock.
+        busy_timeout_s: of an SQLite file: how long a write waits for another process's lock.
+        max_group: how many writes that wait share a transaction at most.
 
     Raises:
         LedgerError: the file cannot be opened, is damaged, or was made by a newer version of this program.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        database: Path | Database,
+        *,
+        clock: Callable[[], float] = time.time,
+        busy_timeout_s: float = 10.0,
+        max_group: int = MAX_GROUP,
+    ) -> None:
         self.changes = JobEvents()
         self._clock = clock
-        self._database: Database = SqliteDatabase(path, busy_timeout_s)
-        self._writes = WriteQueue(self._database)
+        self._database = SqliteDatabase(database, busy_timeout_s) if isinstance(database, Path) else database
+        self._writes = WriteQueue(self._database, max_group)
         try:
             with self._database.write() as transaction:
                 migrate(transaction, self._database.label)
@@ -99,6 +108,7 @@ class Ledger:
             for hook in hooks:
                 hook(transaction, job)
             job_rows.insert_job(transaction, job)
+            budget_rows.update_budgets(transaction, None, job)
             return job
 
         added = self._writes.run(write)
@@ -233,6 +243,11 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.jobs_of_name(reader, request_id, job_id_start, limit)
 
+    def find_budget_differences(self) -> list[BudgetDifference]:
+        """The budgets' counters that are not what the jobs' rows say; [] is as it must be."""
+        with self._database.read(snapshot=True) as reader:
+            return budget_rows.find_differences(reader)
+
     def check_writable(self) -> None:
         """Begin a transaction, and write nothing.
 
@@ -265,6 +280,7 @@ class Ledger:
                 job_rows.put_output(transaction, job, output)
             for move in moves:
                 job_rows.insert_state_change(transaction, move)
+            budget_rows.update_budgets(transaction, job, change.stages[-1])
             return True
 
         if not self._writes.run(write, durable=durable):

@@ -27,6 +27,13 @@ def _fill_search_text(connection: sa.Connection) -> None:
         connection.execute(sa.text("UPDATE jobs SET search_text = :text WHERE job_id = :job_id"), values)
 
 
+_IS_ACTIVE = "state NOT IN ('done', 'failed', 'cancelled', 'submit_unclear')"
+_COUNTS = (
+    "CASE WHEN (state = 'failed' AND request_id IS NULL) OR (state = 'cancelled' AND COALESCE(cost_usd, 0.0) = 0.0) "
+    "THEN 0 ELSE 1 END"
+)
+_MICRO_USD = "FLOOR(COALESCE(cost_usd, reserved_usd, 0.0) * 1000000 + 0.5)"
+
 MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
     (
         """
@@ -159,6 +166,42 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE UNIQUE INDEX jobs_press ON jobs (requester, press_id)",
         "ALTER TABLE batches ADD COLUMN press_id VARCHAR(200)",
         "CREATE UNIQUE INDEX batches_press ON batches (visitor_id, press_id)",
+    ),
+    (
+        """
+        CREATE TABLE budgets (
+            scope VARCHAR(12) NOT NULL,
+            api_origin VARCHAR(200) NOT NULL,
+            owner VARCHAR(64) NOT NULL,
+            day INTEGER NOT NULL,
+            active INTEGER NOT NULL,
+            made INTEGER NOT NULL,
+            requested INTEGER NOT NULL,
+            micro_usd BIGINT NOT NULL,
+            PRIMARY KEY (scope, api_origin, owner, day)
+        )
+        """,
+        *(
+            f"""
+            INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd)
+            SELECT '{scope}', api_origin, {owner}, -1, COUNT(*), 0, 0, 0
+            FROM jobs WHERE {owner} IS NOT NULL AND key_mark IS NULL AND {_IS_ACTIVE} GROUP BY {groups}
+            UNION ALL
+            SELECT '{scope}', api_origin, {owner}, FLOOR(created_at / 86400.0), 0, SUM({_COUNTS}), COUNT(*), {money}
+            FROM jobs WHERE {owner} IS NOT NULL AND key_mark IS NULL
+            GROUP BY {groups}, FLOOR(created_at / 86400.0)
+            """  # noqa: S608 - constants only
+            for scope, owner, groups, money in (
+                ("visitor", "visitor_id", "api_origin, visitor_id", "0"),
+                ("address", "address", "api_origin, address", "0"),
+                ("installation", "''", "api_origin", f"SUM({_COUNTS} * {_MICRO_USD})"),
+            )
+        ),
+        f"""
+        INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd)
+        SELECT 'own_key', '', key_mark, -1, COUNT(*), 0, 0, 0
+        FROM jobs WHERE key_mark IS NOT NULL AND {_IS_ACTIVE} GROUP BY key_mark
+        """,  # noqa: S608 - constants only
     ),
 )
 

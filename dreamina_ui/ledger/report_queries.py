@@ -8,12 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.budget_rows import counts_since, owner_pays
+from dreamina_ui.ledger.budget_rows import DAY_S, counts_since, owner_pays
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, SETTLED
 from dreamina_ui.ledger.tables import jobs
 from dreamina_ui.ledger.transaction import Reader
-
-DAY_S = 86400
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def cost_groups(reader: Reader, visitor_id: str | None, *, all_of_owner: bool) -
     if all_of_owner:
         whose |= jobs.c.key_fingerprint.is_(None)
     groups = (
-        sa.cast(jobs.c.created_at / DAY_S, sa.Integer),
+        sa.func.floor(jobs.c.created_at / float(DAY_S)),
         jobs.c.model_id,
         jobs.c.api_origin == SANDBOX_ORIGIN,
         jobs.c.key_fingerprint.is_not(None),
@@ -100,7 +98,7 @@ def cost_groups(reader: Reader, visitor_id: str | None, *, all_of_owner: bool) -
     reported = sa.func.count(jobs.c.cost_usd)
     query = sa.select(*groups, _sum(jobs.c.cost_usd), reported, sa.func.count() - reported).select_from(jobs)
     query = query.where(whose, counts_since(0.0)).group_by(*groups).order_by(groups[0])
-    return [CostGroup(*row) for row in reader.connection.execute(query)]
+    return [CostGroup(int(day), *rest) for day, *rest in reader.connection.execute(query)]
 
 
 def spending_since(reader: Reader, api_origin: str, since: float) -> Spending:

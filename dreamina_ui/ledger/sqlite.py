@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from dreamina_ui.errors import LedgerError
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
 # The driver raises the last two for a value that it cannot store, and JSON raises ValueError for a damaged row.
-_DATABASE_ERRORS = (SQLAlchemyError, OverflowError, ValueError)
+_DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, OverflowError, ValueError)
 
 
 class SqliteDatabase:
@@ -61,9 +62,11 @@ class SqliteDatabase:
             raise _ledger_error("written", self._shown_path, exc) from exc
 
     @contextmanager
-    def read(self) -> Iterator[Reader]:
+    def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
         try:
             with self._reader.connect() as connection:
+                if snapshot:
+                    connection.exec_driver_sql("BEGIN")  # the pool ends it when the connection comes back
                 yield Reader(connection)
         except _DATABASE_ERRORS as exc:
             raise _ledger_error("read", self._shown_path, exc) from exc
@@ -121,6 +124,7 @@ def open_sqlite(path: Path, busy_timeout_s: float, *, writes: bool = True, durab
         connection.isolation_level = None  # the driver begins no transaction; writers do, below
         for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"synchronous={'FULL' if durable else 'NORMAL'}"):
             connection.execute(f"PRAGMA {pragma}")
+        _provide_floor(connection)
 
     if writes:
 
@@ -129,6 +133,14 @@ def open_sqlite(path: Path, busy_timeout_s: float, *, writes: bool = True, durab
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # a plain BEGIN can fail when it turns into a write
 
     return engine
+
+
+def _provide_floor(connection: sqlite3.Connection) -> None:
+    """Define the function of standard SQL where SQLite was built without its mathematical functions."""
+    try:
+        connection.execute("SELECT FLOOR(0.5)")
+    except sqlite3.OperationalError:
+        connection.create_function("floor", 1, lambda value: value and math.floor(value), deterministic=True)
 
 
 def copy_sqlite(path: Path, target: Path) -> None:

@@ -41,7 +41,8 @@ outputs = sa.Table(
         _column(name, kind)
         for kind, names in {
             sa.String: "kind file_key state file_name media_type format sha256 note",
-            sa.Integer: "width height size_bytes",
+            sa.Integer: "width height",
+            sa.BigInteger: "size_bytes",
             sa.Float: "favourite_at deleted_at",
         }.items()
         for name in names.split()
@@ -83,6 +84,14 @@ batch_items = sa.Table(
     sa.Column("batch_id", sa.String, primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     *(sa.Column(name, sa.String) for name in ("inputs", "state", "job_id", "problem")),
+)
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    *(sa.Column(name, sa.String, primary_key=True) for name in ("scope", "api_origin", "owner")),
+    sa.Column("day", sa.Integer, primary_key=True),
+    *(sa.Column(name, sa.Integer) for name in ("active", "made", "requested")),
+    sa.Column("micro_usd", sa.BigInteger),
 )
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))

@@ -1,5 +1,6 @@
 """Group commit: writes that wait at the same moment share one transaction, and one flush of the disk.
 
+Each has a savepoint of its own, so that a refused one undoes no other.
 benchmarks/README.md has the figures with and without it.
 """
 
@@ -11,10 +12,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from dreamina_ui.errors import LedgerError
+from dreamina_ui.errors import DreaminaError, LedgerError
 from dreamina_ui.ledger.transaction import Database, Transaction
 
 _T = TypeVar("_T")
+MAX_GROUP = 1000
 _MAX_GROUPS = 4
 """How many groups one thread writes for the others before it hands the queue on."""
 
@@ -36,7 +38,7 @@ class WriteQueue:
         max_group: how many writes share a transaction at most.
     """
 
-    def __init__(self, database: Database, max_group: int = 1000) -> None:
+    def __init__(self, database: Database, max_group: int = MAX_GROUP) -> None:
         self._database = database
         self._max_group = max_group
         self._queue: list[_Write] = []
@@ -78,19 +80,46 @@ class WriteQueue:
 
     def _write_group(self, group: Sequence[_Write]) -> None:
         has_begun = False
+        refusals: dict[int, DreaminaError] = {}
+        results: dict[int, Any] = {}
         try:
             with self._database.write(durable=any(write.durable for write in group)) as transaction:
                 has_begun = True
-                results = [write.work(transaction) for write in group]
+                if len(group) == 1:
+                    results[0] = group[0].work(transaction)
+                else:
+                    self._run_apart(transaction, group, results, refusals)
         except BaseException as exc:  # noqa: BLE001 - it belongs to the thread that waits
             if len(group) == 1:
                 group[0].outcome.set_exception(exc)
             elif not has_begun:  # the ledger is locked: written one by one, each would wait for the lock again
                 for write in group:
                     write.outcome.set_exception(LedgerError(str(exc)))
-            else:  # one of them undid the transaction of all
+            else:  # the database refused one of them, or all
                 for write in group:
                     self._write_group([write])
-        else:
-            for write, result in zip(group, results, strict=True):
-                write.outcome.set_result(result)
+            return
+        for index, write in enumerate(group):
+            if index in refusals:
+                write.outcome.set_exception(refusals[index])
+            else:
+                write.outcome.set_result(results[index])
+
+    def _run_apart(
+        self,
+        transaction: Transaction,
+        group: Sequence[_Write],
+        results: dict[int, Any],
+        refusals: dict[int, DreaminaError],
+    ) -> None:
+        """Run writes so that one that a rule refuses undoes no other; an error of the database undoes all.
+
+        After such an error SQLite may have ended the transaction, and a savepoint would begin another one.
+        """
+        for index, write in enumerate(group):
+            try:
+                with transaction.savepoint():
+                    result = write.work(transaction)
+                results[index] = result
+            except DreaminaError as exc:
+                refusals[index] = exc

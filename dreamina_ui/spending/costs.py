@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from dreamina_ui.ledger.budget_rows import DAY_S
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.report_queries import DAY_S, CostGroup, cost_groups
+from dreamina_ui.ledger.report_queries import CostGroup, cost_groups
 
 
 @dataclass

@@ -13,8 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from dreamina_ui.errors import LimitError
-from dreamina_ui.ledger import budget_rows
-from dreamina_ui.ledger.budget_rows import Budget, Scope
+from dreamina_ui.ledger.budget_rows import Usage, active_jobs_of_key, day_of, micro_usd, read_usages, spent_micro_usd
 from dreamina_ui.ledger.control_rows import values_of_kind
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.transaction import Reader, Transaction
@@ -56,6 +55,11 @@ class Limits:
     per_day: int | None = None
     usd_per_day: float | None = None
     usd_per_month: float | None = None
+
+    @property
+    def in_jobs(self) -> bool:
+        """Whether there is a limit on jobs."""
+        return any(value is not None for name, value in vars(self).items() if name not in IN_USD)
 
     @property
     def in_usd(self) -> bool:
@@ -157,64 +161,64 @@ class SpendingGuard:
             LimitError: which limit, and when to come back.
         """
         if job.key_fingerprint is not None:
-            if budget_rows.active_jobs_of_key(transaction, job.key_fingerprint) >= OWN_KEY_AT_ONCE:
+            if active_jobs_of_key(transaction, job.key_fingerprint) >= OWN_KEY_AT_ONCE:
                 raise LimitError("own_key_at_once", OWN_KEY_AT_ONCE, None)
             return
-        limits = self.limits_now(transaction)
-        if job.visitor_id is not None:
-            budget = self._budget("visitor", job.visitor_id)
-            self._enforce_jobs(transaction, job, budget, limits.visitor_at_once, limits.visitor_per_day, spare)
-        if job.address is not None:
-            budget = self._budget("address", job.address)
-            self._enforce_jobs(transaction, job, budget, limits.address_at_once, limits.address_per_day, spare)
-        self._enforce_jobs(transaction, job, self._budget("installation"), limits.at_once, limits.per_day, spare)
-        self._enforce_usd(transaction, job, limits)
-
-    def _enforce_jobs(
-        self, reader: Reader, job: Job, budget: Budget, at_once: int | None, per_day: int | None, spare: int
-    ) -> None:
-        """Raise LimitError if a budget has no room for one more job."""
-        prefix = "" if budget.scope == "installation" else f"{budget.scope}_"
-        since, until = day_start(job.created_at), day_end(job.created_at)
-        if at_once is not None and budget_rows.active_jobs(reader, budget) >= max(at_once - spare, min(at_once, 1)):
-            raise LimitError(f"{prefix}at_once", at_once, None)
-        if per_day is None:
-            return
-        is_reached = budget_rows.made_jobs(reader, budget, since) >= per_day
-        if not is_reached and budget.scope != "installation":
-            is_reached = budget_rows.requested_jobs(reader, budget, since) >= per_day * REQUESTS_PER_JOB
-        if is_reached:
-            raise LimitError(f"{prefix}per_day", per_day, until)
-
-    def _enforce_usd(self, reader: Reader, job: Job, limits: Limits) -> None:
-        """Raise LimitError if there is no money left for one more job."""
-        now = job.created_at
-        for name, most, since, until in (
-            ("usd_per_day", limits.usd_per_day, day_start(now), day_end(now)),
-            ("usd_per_month", limits.usd_per_month, month_start(now), month_end(now)),
-        ):
-            if most is None:
-                continue
-            spent = self.spent_usd(reader, since)
-            # Without a price only once the limit is known to be reached: costs are reported afterwards.
-            is_reached = spent >= most if job.reserved_usd is None else spent + job.reserved_usd > most + 1e-9
-            if is_reached:
-                raise LimitError(name, most, until)
+        limits, day = self.limits_now(transaction), day_of(job.created_at)
+        if limits.in_jobs:
+            usages = read_usages(transaction, self.api_origin, day, visitor_id=job.visitor_id, address=job.address)
+            until = day_end(job.created_at)
+            if job.visitor_id is not None:
+                _enforce_jobs(
+                    "visitor_", usages["visitor"], limits.visitor_at_once, limits.visitor_per_day, spare, until
+                )
+            if job.address is not None:
+                _enforce_jobs(
+                    "address_", usages["address"], limits.address_at_once, limits.address_per_day, spare, until
+                )
+            _enforce_jobs("", usages["installation"], limits.at_once, limits.per_day, spare, until)
+        if limits.in_usd:
+            first_day = day_of(month_start(job.created_at))
+            today, month = spent_micro_usd(transaction, self.api_origin, first_day, day)
+            _enforce_usd("usd_per_day", today, limits.usd_per_day, job, day_end(job.created_at))
+            _enforce_usd("usd_per_month", month, limits.usd_per_month, job, month_end(job.created_at))
 
     def spent_usd(self, reader: Reader, since: float) -> float:
-        """USD that jobs created at `since` or later cost the owner, or are expected to cost."""
-        return budget_rows.spent_usd(reader, self.api_origin, since)
+        """USD that jobs created on the day of `since` (UTC) or later cost the owner, or are expected to cost."""
+        return spent_micro_usd(reader, self.api_origin, day_of(since), day_of(since))[1] / 1_000_000
 
     def quota(self, reader: Reader, visitor_id: str, now: float) -> Quota:
         """What a visitor may still do today."""
         most = self.limits_now(reader).visitor_per_day
         if most is None:
             return Quota(None, day_end(now))
-        made = budget_rows.made_jobs(reader, self._budget("visitor", visitor_id), day_start(now))
+        made = read_usages(reader, self.api_origin, day_of(now), visitor_id=visitor_id)["visitor"].made
         return Quota(max(0, most - made), day_end(now))
 
-    def _budget(self, scope: Scope, owner: str = "") -> Budget:
-        return Budget(scope, self.api_origin, owner)
+
+def _enforce_jobs(
+    prefix: str, usage: Usage, at_once: int | None, per_day: int | None, spare: int, until: float
+) -> None:
+    """Raise LimitError if a budget has no room for one more job."""
+    if at_once is not None and usage.active >= max(at_once - spare, min(at_once, 1)):
+        raise LimitError(f"{prefix}at_once", at_once, None)
+    if per_day is None:
+        return
+    is_crowded = bool(prefix) and usage.requested >= per_day * REQUESTS_PER_JOB
+    if usage.made >= per_day or is_crowded:
+        raise LimitError(f"{prefix}per_day", per_day, until)
+
+
+def _enforce_usd(name: str, spent: int, most: float | None, job: Job, until: float) -> None:
+    """Raise LimitError if there is no money left for one more job; `spent` in millionths of a USD."""
+    if most is None:
+        return
+    if job.reserved_usd is None:  # only once the limit is known to be reached: costs are reported afterwards
+        is_reached = spent >= micro_usd(most)
+    else:
+        is_reached = spent + micro_usd(job.reserved_usd) > micro_usd(most)
+    if is_reached:
+        raise LimitError(name, most, until)
 
 
 def _midnight(now: float) -> datetime:

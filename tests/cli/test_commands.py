@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -24,7 +25,7 @@ import pytest
 
 from dreamina_ui import __version__
 from dreamina_ui.cli.commands import app
-from dreamina_ui.cli.data_dir_reader import Records, open_records
+from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, Records, open_records
 from dreamina_ui.cli.export import backup
 from dreamina_ui.cli.verify import Report, verify
 from dreamina_ui.ledger.job import Job, Output
@@ -489,6 +490,16 @@ def test_what_a_running_job_does_is_no_finding(rows: LibraryRows, records: Recor
     assert _found(verify(records, pause=no_pause)) == []
     (folder / "0" / "original.png").unlink()
     assert _found(verify(records, pause=no_pause)) == ["missing"]
+
+
+def test_verify_names_a_budget_that_was_counted_wrong(rows: LibraryRows, records: Records) -> None:
+    """A counter that drifts lets strangers spend more than the owner allowed, or stops everybody without a reason."""
+    rows.add()
+    with closing(sqlite3.connect(records.folder / LEDGER_NAME)) as connection, connection:
+        connection.execute("UPDATE budgets SET made = made + 5 WHERE scope = 'installation' AND day >= 0")
+    [finding] = verify(records, pause=no_pause).findings
+    assert finding.kind == "miscounted"
+    assert re.search(r"installation \S+, \d{4}-\d\d-\d\d: Usage\(.*\) instead of Usage\(", finding.detail)
 
 
 def test_damaged_files_kept_aside_belong_to_their_row(rows: LibraryRows, records: Records) -> None:

@@ -35,7 +35,7 @@ def make_job(press_id: str | None, **fields: Any) -> Job:
         model_id="m",
         api_origin="https://model-api.runcomfy.net",
         inputs={"prompt": fields.pop("prompt", "fox")},
-        created_at=1.0,
+        created_at=fields.pop("created_at", 1.0),
         updated_at=1.0,
         press_id=press_id,
         **fields,
@@ -101,7 +101,7 @@ def test_a_refused_request_may_be_repeated(ledger: Ledger) -> None:
 def test_two_ids_within_a_second_are_two_jobs(ledger: Ledger) -> None:
     """Who presses twice on purpose gets two; the rule about double clicks is for callers without an id."""
     first = ledger.add(make_job("p-1", visitor_id="v"))
-    assert ledger.add(make_job("p-2", visitor_id="v"), duplicate_since=0.0).job_id != first.job_id
+    assert ledger.add(make_job("p-2", visitor_id="v", created_at=2.0), duplicate_since=0.0).job_id != first.job_id
     assert ledger.add(make_job(None, visitor_id="v"), duplicate_since=0.0).press_id == "p-2"
 
 

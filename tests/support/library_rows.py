@@ -10,14 +10,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from PIL import Image
 
+from dreamina_ui.ledger.budget_rows import rebuild_budgets
 from dreamina_ui.ledger.job import SETTLED, Job, Output, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.migrations import search_text
+from dreamina_ui.ledger.sqlite import open_sqlite
 from dreamina_ui.ledger.tables import jobs as job_rows
 from dreamina_ui.ledger.tables import outputs as output_rows
+from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.library.library import Entry, Library, LibraryFilter
 from dreamina_ui.media.folder_store import FolderStore
 from tests.support.harness import MODEL_ID, png
@@ -132,9 +134,10 @@ def add_rows(path: Path, made: Iterable[Job]) -> None:
         for output in job.outputs:
             values = asdict(output)
             files.append({"job_id": job.job_id, "output_index": values.pop("index"), **values})
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    engine = open_sqlite(path, busy_timeout_s=10.0)
     with engine.begin() as connection:
         connection.execute(job_rows.insert(), rows)
         if files:
             connection.execute(output_rows.insert(), files)
+        rebuild_budgets(Transaction(connection))
     engine.dispose()

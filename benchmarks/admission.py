@@ -1,0 +1,189 @@
+"""How many jobs per second are admitted, with few and with many jobs this month, and with and without group commit.
+
+    python -m benchmarks.admission [--jobs 1000 1000000] [--seconds 4] [--threads 8] [--visitors 500] [--json]
+
+A request is admitted when its row is on disk: every limit is set, and moderation and limits are enforced in its
+transaction. The ledgers take turns, so that a busy machine slows all. It exits with 1 below the targets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from dreamina_ui.ledger.budget_rows import rebuild_budgets
+from dreamina_ui.ledger.job import Job, new_id
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.sqlite import SqliteDatabase, open_sqlite
+from dreamina_ui.ledger.tables import jobs
+from dreamina_ui.ledger.transaction import AddHook, Database, Transaction
+from dreamina_ui.ledger.write_queue import MAX_GROUP
+from dreamina_ui.spending.limits import Limits, SpendingGuard, month_start
+from dreamina_ui.spending.moderation import Moderation
+
+ORIGIN = "https://model-api.runcomfy.net"
+MIN_PER_S = 300.0
+MIN_RATIO = 0.8
+ROUNDS = 5
+SLOW_FLUSH_S = 0.005
+"""What a flush takes on a cloud disk."""
+_MANY = 10**8
+_LIMITS = Limits(_MANY, _MANY, _MANY, _MANY, _MANY, _MANY, float(_MANY), float(_MANY))
+_ROWS = 10_000
+
+
+class SlowDisk(SqliteDatabase):
+    """A database whose durable commits take as long as on a slow disk."""
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+        with super().write(durable=durable) as transaction:
+            yield transaction
+            if durable:
+                time.sleep(SLOW_FLUSH_S)
+
+
+class Admission:
+    """A ledger to which jobs are added as the app does it."""
+
+    def __init__(self, database: Path | Database, max_group: int = MAX_GROUP) -> None:
+        self.ledger = Ledger(database, max_group=max_group)
+        self._hooks: list[AddHook] = [
+            Moderation(self.ledger).enforce_moderation,
+            SpendingGuard(_LIMITS, ORIGIN).enforce_limits,
+        ]
+        self._random = random.Random(1)
+
+    def admit(self) -> None:
+        """Add one job of a random visitor."""
+        number = self._random.randrange(500)
+        job = replace(_job(time.time()), visitor_id=f"{number:032x}", address=f"{number // 3:032x}", press_id=new_id())
+        self.ledger.add(job, self._hooks)
+
+    def rate(self, seconds: float, threads: int) -> float:
+        """Jobs per second that some threads add at once."""
+        deadline = time.perf_counter() + seconds
+
+        def work(_number: int) -> int:
+            count = 0
+            while time.perf_counter() < deadline:
+                self.admit()
+                count += 1
+            return count
+
+        began = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            count = sum(pool.map(work, range(threads)))
+        return count / (time.perf_counter() - began)
+
+    def latencies_ms(self, visitors: int) -> list[float]:
+        """How long each of many visitors waits who all press at the same moment."""
+        gate = threading.Barrier(visitors)
+        took: list[float] = []
+
+        def press() -> None:
+            gate.wait()
+            began = time.perf_counter()
+            self.admit()
+            took.append(1000 * (time.perf_counter() - began))
+
+        threads = [threading.Thread(target=press) for _ in range(visitors)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return took
+
+
+def make_ledger(path: Path, job_count: int) -> Admission:
+    """A ledger with so many jobs this month, most of them today."""
+    admission = Admission(path)
+    engine = open_sqlite(path, busy_timeout_s=10.0, durable=False)
+    now = time.time()
+    earliest = max(month_start(now), now - 5 * 86400)
+    chance = random.Random(2)
+    with engine.begin() as connection:
+        for start in range(0, job_count, _ROWS):
+            rows = [_row(chance, chance.uniform(earliest, now)) for _ in range(min(_ROWS, job_count - start))]
+            connection.execute(jobs.insert(), rows)
+        rebuild_budgets(Transaction(connection))
+    engine.dispose()
+    return admission
+
+
+def _row(chance: random.Random, created_at: float) -> dict[str, object]:
+    number = chance.randrange(5000)
+    job = replace(
+        _job(created_at), state="done", request_id=new_id(), visitor_id=f"{number:032x}", address=f"{number // 3:032x}"
+    )
+    row = {column.key: getattr(job, column.key, None) for column in jobs.columns if column.key != "requester"}
+    return row | {"inputs": json.dumps(dict(job.inputs)), "search_text": "a red fox", "cost_usd": 0.03}
+
+
+def _job(created_at: float) -> Job:
+    inputs = {"prompt": "a red fox", "width×height": "1024x1024(1:1)", "scale": 0.5, "force_single": True}
+    return Job(new_id(), "m", ORIGIN, inputs, created_at, created_at, size="1024x1024(1:1)", reserved_usd=0.03)
+
+
+def measure_rates(folder: Path, counts: list[int], seconds: float, threads: int) -> dict[int, float]:
+    """Jobs per second by the number of jobs that are there already; medians of rounds in turns."""
+    ledgers = {count: make_ledger(folder / f"{count}.sqlite3", count) for count in counts}
+    rates: dict[int, list[float]] = {count: [] for count in counts}
+    for round_number in range(ROUNDS + 1):
+        for count, admission in ledgers.items():
+            rate = admission.rate(seconds, threads)
+            if round_number:  # the first one fills caches
+                rates[count].append(rate)
+    return {count: statistics.median(values) for count, values in rates.items()}
+
+
+def measure_crowd(folder: Path, visitors: int) -> dict[str, float]:
+    """The 95th percentile in ms when all visitors press at once: by disk, with and without group commit."""
+    p95: dict[str, float] = {}
+    for disk, database in {"this disk": SqliteDatabase, "slow disk": SlowDisk}.items():
+        for name, max_group in {"in groups": MAX_GROUP, "one by one": 1}.items():
+            admission = Admission(database(folder / f"{disk}-{name}.sqlite3", busy_timeout_s=10.0), max_group)
+            admission.latencies_ms(50)
+            rounds = [statistics.quantiles(admission.latencies_ms(visitors), n=20)[-1] for _ in range(3)]
+            p95[f"{disk}, {name}"] = statistics.median(rounds)
+    return p95
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1000, 1_000_000])
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--visitors", type=int, default=500)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        p95 = measure_crowd(Path(folder), arguments.visitors)
+        rates = measure_rates(Path(folder), arguments.jobs, arguments.seconds, arguments.threads)
+    smallest, largest = min(rates), max(rates)
+    ratio = rates[largest] / rates[smallest]
+    is_met = rates[largest] >= MIN_PER_S and ratio >= MIN_RATIO
+    if arguments.json:
+        print(json.dumps({"per_s": rates, "ratio": ratio, "p95_ms": p95, "is_met": is_met}))
+    else:
+        for name, value in p95.items():
+            print(f"{arguments.visitors} visitors at once, {name}: {value:.0f} ms (95th percentile)")
+        for count, rate in rates.items():
+            print(f"{count:>9,} jobs this month: {rate:.0f} admitted per second")
+        print(f"ratio {ratio:.2f} (at least {MIN_RATIO}), at least {MIN_PER_S:.0f} per second: {is_met}")
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

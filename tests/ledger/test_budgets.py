@@ -1,0 +1,216 @@
+"""The budgets' counters are what the jobs' rows say, whatever happens to the jobs."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dreamina_ui.errors import LimitError, StateError
+from dreamina_ui.ledger.budget_rows import (
+    ALL_DAYS,
+    Budget,
+    BudgetDifference,
+    Scope,
+    Usage,
+    day_of,
+    micro_usd,
+    read_usages,
+)
+from dreamina_ui.ledger.job import Job, State, new_id
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.migrations import MIGRATIONS
+from dreamina_ui.ledger.transaction import Transaction
+from dreamina_ui.spending.limits import Limits, SpendingGuard, day_end, month_end
+
+ORIGIN = "https://model-api.runcomfy.net"
+MIDNIGHT = datetime(2026, 12, 1, tzinfo=timezone.utc).timestamp()
+RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+moments = st.sampled_from([MIDNIGHT - 86400, MIDNIGHT - 0.001, MIDNIGHT, MIDNIGHT + 43200, MIDNIGHT + 86399.999])
+amounts = st.sampled_from([None, 0.0, 0.03, 0.1, 0.0000004, 0.0000005, 1 / 3, 12.345678])
+new_jobs = st.fixed_dictionaries(
+    {
+        "created_at": moments,
+        "reserved_usd": amounts,
+        "cost_usd": amounts,
+        "visitor_id": st.sampled_from([None, "v", "w"]),
+        "address": st.sampled_from([None, "home"]),
+        "key_fingerprint": st.sampled_from([None, None, "k"]),
+        "api_origin": st.sampled_from([ORIGIN, ORIGIN, "sandbox"]),
+        "state": st.sampled_from(get_args(State)),
+        "request_id": st.sampled_from([None, "r"]),
+    }
+)
+changes = st.fixed_dictionaries(
+    {"to": st.sampled_from([None, *get_args(State)])},
+    optional={"cost_usd": amounts, "reserved_usd": amounts, "archived_at": st.just(9.0), "problem": st.just("x")},
+)
+
+
+def make_job(**fields: Any) -> Job:
+    job = Job(new_id(), "m", ORIGIN, {"prompt": "fox"}, created_at=MIDNIGHT, updated_at=MIDNIGHT)
+    if fields.get("request_id"):
+        fields["request_id"] = new_id()
+    return replace(job, **fields)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite3"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    made = Ledger(path)
+    yield made
+    made.close()
+
+
+def usage(ledger: Ledger, scope: Scope) -> Usage:
+    """What the visitor `v` or the installation used on the day after MIDNIGHT."""
+    with ledger.reading() as reader:
+        return read_usages(reader, ORIGIN, day_of(MIDNIGHT), visitor_id="v")[scope]
+
+
+def refuse(_transaction: Transaction, _job: Job) -> None:
+    raise LimitError("per_day", 1, None)
+
+
+@RELAXED
+@given(st.lists(st.one_of(new_jobs, st.tuples(st.integers(0, 9), changes)), max_size=30))
+def test_counters_are_what_the_rows_say_after_any_changes(ledger: Ledger, steps: list[Any]) -> None:
+    """A counter that drifts either stops paying guests or lets strangers spend more than the owner allowed."""
+    job_ids: list[str] = []
+    for step in steps:
+        if isinstance(step, dict):
+            job_ids.append(ledger.add(make_job(**step)).job_id)
+        elif job_ids:
+            index, change = step
+            with suppress(StateError):
+                ledger.change(job_ids[index % len(job_ids)], **change)
+    assert ledger.find_budget_differences() == []
+
+
+@RELAXED
+@given(st.lists(new_jobs, max_size=12))
+def test_an_older_ledger_gets_its_counters_from_its_rows(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    """An update in the middle of a month must not give everybody a fresh budget."""
+    path = tmp_path / f"{new_id()}.sqlite3"
+    with closing(Ledger(path)) as ledger:
+        for row in rows:
+            ledger.add(make_job(**row))
+    version = next(number for number, step in enumerate(MIGRATIONS) if "CREATE TABLE budgets" in str(step[0]))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE budgets")
+        connection.execute("UPDATE ledger_version SET version = ?", (version,))
+    with closing(Ledger(path)) as ledger:
+        assert ledger.find_budget_differences() == []
+
+
+def test_a_wrong_counter_is_found(ledger: Ledger, path: Path) -> None:
+    """What nobody looks at drifts unseen."""
+    ledger.add(make_job(visitor_id="v", reserved_usd=0.12))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE budgets SET made = 7 WHERE scope = 'visitor' AND day >= 0")
+    budget, counted = Budget("visitor", ORIGIN, "v"), Usage(made=1, requested=1)
+    assert ledger.find_budget_differences() == [
+        BudgetDifference(budget, day_of(MIDNIGHT), replace_made(counted, 7), counted)
+    ]
+
+
+def replace_made(usage: Usage, made: int) -> Usage:
+    return usage._replace(made=made)
+
+
+def test_a_job_counts_by_its_states_and_costs(ledger: Ledger) -> None:
+    """Reserved from the start, then at its real cost; free again once nothing can be billed."""
+    job = ledger.add(make_job(visitor_id="v", reserved_usd=0.12))
+    assert usage(ledger, "installation") == Usage(1, 1, 1, 120_000)
+    ledger.change(job.job_id, "queued", request_id="r")
+    ledger.change(job.job_id, "saving", cost_usd=0.03)
+    ledger.change(job.job_id, "done")
+    assert usage(ledger, "installation") == Usage(0, 1, 1, 30_000)
+    refused = ledger.add(make_job(visitor_id="v", reserved_usd=0.12))
+    ledger.change(refused.job_id, "failed")
+    assert usage(ledger, "installation") == Usage(0, 1, 2, 30_000)
+    assert usage(ledger, "visitor") == Usage(0, 1, 2, 0)
+
+
+def test_a_refused_request_counts_nowhere(ledger: Ledger) -> None:
+    """Its hooks undo everything, also where others share its transaction."""
+    gate = threading.Barrier(20)
+
+    def add(number: int) -> None:
+        gate.wait()
+        with suppress(LimitError):
+            ledger.add(make_job(visitor_id="v"), [refuse] if number % 2 else [])
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(add, range(20)))
+    assert usage(ledger, "visitor") == Usage(active=10, made=10, requested=10)
+    assert ledger.find_budget_differences() == []
+
+
+def test_limits_start_anew_at_the_very_midnight_of_a_job(ledger: Ledger) -> None:
+    """Days and months end in UTC, by the moment of the request and not of the write."""
+    guard = SpendingGuard(Limits(per_day=1, usd_per_month=0.5), ORIGIN)
+
+    def add(created_at: float, reserved_usd: float = 0.1) -> Job:
+        return ledger.add(make_job(created_at=created_at, reserved_usd=reserved_usd), [guard.enforce_limits])
+
+    before = MIDNIGHT - 0.001
+    add(before)
+    with pytest.raises(LimitError) as caught:
+        add(before)
+    assert (caught.value.limit, caught.value.until) == ("per_day", MIDNIGHT)
+    assert day_end(before) == month_end(before) == MIDNIGHT
+    add(MIDNIGHT)
+    add(MIDNIGHT + 86400, 0.4)
+    with pytest.raises(LimitError) as caught:
+        add(MIDNIGHT + 2 * 86400, 0.000001)
+    assert caught.value.limit == "usd_per_month", "exactly used up, and November is not in it"
+
+
+def test_many_threads_hit_a_limit_exactly(ledger: Ledger) -> None:
+    """Two requests at the same moment cannot both be the last one."""
+    guard = SpendingGuard(Limits(visitor_at_once=7, per_day=11, usd_per_day=100.0), ORIGIN)
+    gate = threading.Barrier(24)
+
+    def add(number: int) -> bool:
+        gate.wait()
+        try:
+            ledger.add(make_job(visitor_id="vw"[number % 2], reserved_usd=0.1), [guard.enforce_limits])
+        except LimitError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(24) as pool:
+        assert sum(pool.map(add, range(24))) == 11
+    assert usage(ledger, "installation") == Usage(11, 11, 11, 1_100_000)
+
+
+def test_a_long_history_costs_a_request_no_more_rows(ledger: Ledger) -> None:
+    """Admission reads counters, so that a busy month does not slow down the page."""
+    job = make_job(visitor_id="v", address="home")
+    for _ in range(30):
+        ledger.add(replace(job, job_id=new_id()))
+    with ledger.reading() as reader:
+        table = reader.connection.exec_driver_sql("SELECT scope, day FROM budgets").all()
+    assert len(table) == 6
+    assert {day for _, day in table} == {ALL_DAYS, day_of(MIDNIGHT)}
+
+
+def test_money_is_rounded_to_the_nearest_millionth() -> None:
+    """Sums stay exact, in the program and in SQL alike."""
+    assert [micro_usd(usd) for usd in (0.03, 0.0000004, 0.0000005, 1 / 3)] == [30_000, 0, 1, 333_333]
