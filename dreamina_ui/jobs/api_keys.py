@@ -40,8 +40,8 @@ class ApiKeyService:
         self._pool = call_pool
 
     def check_soon(self, token: str) -> Future[bool]:
-        """`Accounts.check` on another thread."""
-        return self._pool.submit(self._accounts.check, token)
+        """`Accounts.verify_key` on another thread."""
+        return self._pool.submit(self._accounts.verify_key, token)
 
     def give(self, token: str, session: str | None) -> Account:
         """Keep a visitor's own key for a session, in place of an older one; jobs that wait for it resume.
@@ -53,23 +53,23 @@ class ApiKeyService:
             SettingsError: this can be no key.
             LedgerError: the jobs that wait for it could not be read.
         """
-        account, older = self._accounts.keep(token, session)
+        account, older = self._accounts.store_key(token, session)
         for fingerprint in filter(None, (account.key_fingerprint, older)):
             self._wake_jobs(fingerprint)
         if self._accounts.owner is None or account.api_origin != self._accounts.api_origin:
             with suppress(RuntimeError):  # the program stops
-                self._pool.submit(self._prices.ask_with, account.client, account.api_origin)
+                self._pool.submit(self._prices.read_with, account.client, account.api_origin)
         return account
 
     def take_back(self, session: str) -> None:
         """Forget a session's key; jobs that were made with it wait. Raises LedgerError."""
-        if fingerprint := self._accounts.forget(session):
+        if fingerprint := self._accounts.forget_key(session):
             self._wake_jobs(fingerprint)
 
     def _wake_jobs(self, fingerprint: str) -> None:
         """Poll all jobs of a key at once: they resume, or it is written down that they wait."""
         for job in self._reader.unfinished():
             if job.key_fingerprint == fingerprint and job.request_id:
-                if job.problem == KeyNeededError.kind and self._accounts.has(job):
+                if job.problem == KeyNeededError.kind and self._accounts.can_ask_about(job):
                     self._ledger.change(job.job_id, durable=False, problem=None)
                 self._worker.poll_in(job.job_id, 0.0)

@@ -64,7 +64,7 @@ class RequestAttacher:
             LedgerError, DiskError: nothing can be written; nothing has changed.
         """
         request_id = request_id.strip()
-        if self._accounts.knows(request_id):  # a key in the wrong field: it must reach no log, message or account
+        if self._accounts.has_key(request_id):  # a key in the wrong field: it must reach no log, message or account
             raise InputError("request_id", "format", "request id", "***")
         old = self._ledger.job(job_id) if job_id is not None else None
         if old is not None:

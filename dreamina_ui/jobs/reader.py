@@ -50,7 +50,7 @@ class JobReader:
     def is_active(self, job: Job) -> bool:
         """Whether anything will happen to the job without a person: it is not settled, of our API, and has its key."""
         is_open = not job.is_settled and self._accounts.is_ours(job)
-        return is_open and (job.state == "submitting" or self._accounts.has(job))
+        return is_open and (job.state == "submitting" or self._accounts.can_ask_about(job))
 
     def run_time_model(self, job: Job) -> RunTimeModel:
         """How long runs such as this one take, as last fitted; nothing is read."""

@@ -149,14 +149,14 @@ class Worker:
         for job in self._ledger.unfinished(accounts.api_origin, accounts.key_origin):
             self._note(job)
             self._fit_run_times(job)  # a page that is opened before the first poll wants to know how long it takes
-            waits = job.problem == KeyNeededError.kind and not accounts.has(job)
+            waits = job.problem == KeyNeededError.kind and not accounts.can_ask_about(job)
             if job.request_id and job.job_id not in self._states and accounts.is_ours(job) and not waits:
                 self._schedule.put(job.job_id, 0.0)
 
     def _pick_up_periodically(self) -> None:
         """Pick up what another process wrote into the ledger, such as the command line's `attach`."""
         while not self._stopping.wait(self.pace.pick_up_interval_s):
-            self._accounts.tidy()
+            self._accounts.forget_unused_keys()
             try:
                 self._pick_up()
             except LedgerError as exc:

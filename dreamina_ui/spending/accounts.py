@@ -1,7 +1,7 @@
 """In whose name the API is asked: the owner's, or that of a visitor who gave a RunComfy key of their own.
 
-A visitor's key is in this process's memory and nowhere else. The ledger holds its mark, a hash that only this
-installation can make: the right key is known again by it, and a job is never asked of with another one.
+A visitor's key is in this process's memory and nowhere else. The ledger stores its fingerprint, a hash that only this
+installation can compute: it identifies the right key, and no other one is used to ask about a job.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.errors import ApiError, AuthError, KeyNeededError, StateError
 from dreamina_ui.ledger.job import Job
 
-KEPT_S = 8 * 3600.0
-"""How long a key is kept without use; a look at a job that was made with it is use."""
+KEY_TTL_S = 8 * 3600.0
+"""How long a key is stored without use; polling a job that was created with it is use."""
 
 MAX_KEYS = 500
 MAX_SESSIONS = 20
-"""How many keys are kept, and browser sessions for one key; beyond, what was not used the longest is forgotten."""
+"""How many keys are stored, and browser sessions for one key; beyond, the least recently used one is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ class Account:
 @dataclass
 class _Key:
     client: ModelApi
-    hint: str
+    suffix: str
     used_at: float
-    sessions: dict[str, None] = field(default_factory=dict)  # a set that knows which came first
+    sessions: dict[str, None] = field(default_factory=dict)  # an ordered set
 
 
 class Accounts:
     """The owner's account, and the keys that visitors gave.
 
     Args:
-        owner: speaks in the owner's name; None if the owner gave no token.
+        owner: calls the API in the owner's name; None if the owner gave no token.
         api_origin: the name in the ledger of the API that the owner's jobs belong to.
-        secret: of this installation, for the marks.
-        connect: makes a client for a key; raises SettingsError if it can be no key.
+        secret: of this installation, for the fingerprints.
+        connect: creates a client for a key; raises SettingsError if it can be no key.
         key_origin: the name of the API that visitors' keys are for; None if it is the owner's too.
         requires_own_key: whether the owner pays for nothing new.
-        clock: gives the time, in seconds since 1970.
+        clock: the time in seconds since 1970.
     """
 
     def __init__(
@@ -75,19 +75,19 @@ class Accounts:
         self._connect = connect
         self._clock = clock
         self._lock = threading.Lock()
-        self._keys: dict[str, _Key] = {}  # by mark
-        self._marks: dict[str, str] = {}  # by session
+        self._keys: dict[str, _Key] = {}  # by fingerprint
+        self._fingerprints: dict[str, str] = {}  # by session
 
     def account(self, session: str | None) -> Account:
-        """Who pays for a press: the session's own key if it gave one, else the owner.
+        """Who pays for a new job: the session's own key if it gave one, else the owner.
 
         Raises:
-            KeyNeededError: the session's key is no longer here, or there is none and the owner does not pay.
+            KeyNeededError: the session's key is no longer stored, or it has none and the owner does not pay.
         """
         if session is not None:
             with self._lock:
-                if mark := self._marks.get(session):
-                    return Account(self._use(mark).client, self.key_origin, mark)
+                if fingerprint := self._fingerprints.get(session):
+                    return Account(self._use(fingerprint).client, self.key_origin, fingerprint)
             raise KeyNeededError("Your RunComfy key is no longer here: give it again. Nothing was submitted.")
         if self.owner is None or self.requires_own_key:
             raise KeyNeededError(
@@ -97,11 +97,11 @@ class Accounts:
         return Account(self.owner, self.api_origin)
 
     def client(self, job: Job) -> ModelApi:
-        """The client to ask about a job: that of the account it was made in, and of no other.
+        """The client to ask about a job: that of the account it was created in, and no other.
 
         Raises:
-            StateError: it belongs to an API that this program does not speak to.
-            KeyNeededError: that key is not here.
+            StateError: it belongs to an API that this program does not use.
+            KeyNeededError: that key is not stored.
         """
         if not self.is_ours(job):
             ours = self.origin_of(job)
@@ -115,11 +115,11 @@ class Accounts:
                     return self._use(job.key_fingerprint).client
         raise KeyNeededError(f"Job {job.job_id[:8]} waits for the RunComfy key that it was made with.")
 
-    def of_mark(self, key_fingerprint: str | None) -> Account:
-        """Who pays for a job to be, by the mark that was kept of it; None for the owner.
+    def account_of_key(self, key_fingerprint: str | None) -> Account:
+        """Who pays for a planned job, by the fingerprint of its key; None for the owner.
 
         Raises:
-            KeyNeededError: that key is not here, or the owner does not pay.
+            KeyNeededError: that key is not stored, or the owner does not pay.
         """
         if key_fingerprint is None:
             return self.account(None)
@@ -128,19 +128,19 @@ class Accounts:
                 return Account(self._use(key_fingerprint).client, self.key_origin, key_fingerprint)
         raise KeyNeededError("This waits for the RunComfy key that it was begun with. Nothing was submitted.")
 
-    def has(self, job: Job) -> bool:
-        """Whether a job can be asked about now."""
+    def can_ask_about(self, job: Job) -> bool:
+        """Whether the key that a job needs is here now."""
         return self.owner is not None if job.key_fingerprint is None else job.key_fingerprint in self._keys
 
     def origin_of(self, job: Job) -> str:
-        """The API that a job of its kind must belong to, to go on here."""
+        """The API that a job of its kind must belong to."""
         return self.api_origin if job.key_fingerprint is None else self.key_origin
 
     def is_ours(self, job: Job) -> bool:
-        """Whether the job's API is one that this program speaks to."""
+        """Whether the job's API is one that this program uses."""
         return job.api_origin == self.origin_of(job)
 
-    def check(self, token: str) -> bool:
+    def verify_key(self, token: str) -> bool:
         """Try a key with a call that costs nothing.
 
         Returns:
@@ -159,74 +159,76 @@ class Accounts:
             return exc.kind not in ("transport", "protocol", "rate_limit")
         return True
 
-    def knows(self, token: str) -> bool:
-        """Whether a key is kept, for whomever."""
-        return self._mark(token) in self._keys
+    def has_key(self, token: str) -> bool:
+        """Whether a key is stored, for whomever."""
+        return self._fingerprint(token) in self._keys
 
-    def keep(self, token: str, session: str | None) -> tuple[Account, str | None]:
-        """Keep a key for a browser session, in place of an older one, or without a session for a program's jobs.
+    def store_key(self, token: str, session: str | None) -> tuple[Account, str | None]:
+        """Store a key for a browser session, in place of an older one, or without a session for a program's jobs.
 
         Returns:
-            Its account, and the mark of the older key if that is another.
+            Its account, and the fingerprint of the older key if that is another.
 
         Raises:
             SettingsError: this can be no key.
         """
         client = self._connect(token)
-        mark = self._mark(token)
+        fingerprint = self._fingerprint(token)
         with self._lock:
-            older = self._marks.get(session or "")
-            older = self._forget(session) if session and older != mark else None
-            if mark not in self._keys:
+            older = self._fingerprints.get(session or "")
+            older = self._forget(session) if session and older != fingerprint else None
+            if fingerprint not in self._keys:
                 if len(self._keys) >= MAX_KEYS:
-                    self._drop(min(self._keys, key=self._worth))
-                self._keys[mark] = _Key(client, token[-4:], self._clock())
-            key = self._use(mark)
+                    self._drop(min(self._keys, key=self._priority))
+                self._keys[fingerprint] = _Key(client, token[-4:], self._clock())
+            key = self._use(fingerprint)
             if session is not None:
-                self._marks[session] = mark
+                self._fingerprints[session] = fingerprint
                 key.sessions[session] = None
                 if len(key.sessions) > MAX_SESSIONS:
                     first = next(iter(key.sessions))
-                    del key.sessions[first], self._marks[first]
-            return Account(key.client, self.key_origin, mark), older
+                    del key.sessions[first], self._fingerprints[first]
+            return Account(key.client, self.key_origin, fingerprint), older
 
-    def forget(self, session: str) -> str | None:
-        """Forget a session's key, unless another session gave the same; returns its mark if there was one."""
+    def forget_key(self, session: str) -> str | None:
+        """Forget a session's key, unless another session gave the same; returns its fingerprint."""
         with self._lock:
             return self._forget(session)
 
-    def hint(self, session: str | None) -> str | None:
-        """The last characters of a session's key, to know it by; None if there is none."""
+    def key_suffix(self, session: str | None) -> str | None:
+        """The last characters of a session's key, so that a person recognizes it; None if there is none."""
         with self._lock:
-            mark = self._marks.get(session or "")
-            return self._use(mark).hint if mark else None
+            fingerprint = self._fingerprints.get(session or "")
+            return self._use(fingerprint).suffix if fingerprint else None
 
-    def tidy(self) -> None:
-        """Forget keys that were not used for long."""
+    def forget_unused_keys(self) -> None:
+        """Forget keys that were not used for `KEY_TTL_S`."""
         with self._lock:
-            for mark in [mark for mark, key in self._keys.items() if key.used_at < self._clock() - KEPT_S]:
-                self._drop(mark)
+            for fingerprint in [
+                fingerprint for fingerprint, key in self._keys.items() if key.used_at < self._clock() - KEY_TTL_S
+            ]:
+                self._drop(fingerprint)
 
     def _forget(self, session: str) -> str | None:
-        mark = self._marks.pop(session, None)
-        if mark:
-            del self._keys[mark].sessions[session]
-            if not self._keys[mark].sessions:
-                del self._keys[mark]
-        return mark
+        fingerprint = self._fingerprints.pop(session, None)
+        if fingerprint:
+            del self._keys[fingerprint].sessions[session]
+            if not self._keys[fingerprint].sessions:
+                del self._keys[fingerprint]
+        return fingerprint
 
-    def _mark(self, token: str) -> str:
+    def _fingerprint(self, token: str) -> str:
         return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()[:32]
 
-    def _worth(self, mark: str) -> tuple[bool, float]:
-        """Programs' keys go first: they come again with the next call."""
-        return bool(self._keys[mark].sessions), self._keys[mark].used_at
+    def _priority(self, fingerprint: str) -> tuple[bool, float]:
+        """Keys of programs are forgotten first: they come again with the next call."""
+        return bool(self._keys[fingerprint].sessions), self._keys[fingerprint].used_at
 
-    def _use(self, mark: str) -> _Key:
-        key = self._keys[mark]
+    def _use(self, fingerprint: str) -> _Key:
+        key = self._keys[fingerprint]
         key.used_at = self._clock()
         return key
 
-    def _drop(self, mark: str) -> None:
-        for session in self._keys.pop(mark).sessions:
-            del self._marks[session]
+    def _drop(self, fingerprint: str) -> None:
+        for session in self._keys.pop(fingerprint).sessions:
+            del self._fingerprints[session]

@@ -1,6 +1,6 @@
-"""Asks the APIs what a file costs: every hour, and again and again until there was an answer.
+"""Reads the price of a file from the APIs: every hour, and more often until one responds.
 
-A visitor's key asks, too, where the owner's token does not know the price that this key pays.
+A visitor's key is used, too, where the owner's token does not know the price that this key pays.
 """
 
 from __future__ import annotations
@@ -18,78 +18,77 @@ from dreamina_ui.spending.limits import SpendingGuard
 
 log = logging.getLogger(__name__)
 
-ASK_S = 3600.0
-"""The pause between two questions for the prices, once there were answers."""
+PRICE_INTERVAL_S = 3600.0
+"""The pause between two reads of the prices, once an API has responded."""
 
-ASK_AGAIN_S = 60.0
-"""How long no visitor's key asks again where the last one was told no price."""
+RETRY_INTERVAL_S = 60.0
+"""How long no visitor's key is used again where the last one read no price."""
 
 
 class Prices:
-    """Tells a money guard the prices, on a thread of its own.
+    """Reads prices on a thread of its own, and gives them to the spending guard.
 
     Args:
-        guard: is told them.
-        pace: bounds of the pauses while there is no answer.
+        pace: bounds of the pauses while no API responds.
 
     Attributes:
-        were_asked: set once all prices were asked for in the owner's name, whatever came of it.
+        were_read: set once all prices were asked for in the owner's name, whatever came of it.
     """
 
     def __init__(self, model_ids: Collection[str], guard: SpendingGuard, pace: Pace) -> None:
         self._model_ids = model_ids
         self._guard = guard
         self._pace = pace
-        self.were_asked = threading.Event()
+        self.were_read = threading.Event()
         self._lock = threading.Lock()
-        self._not_before: dict[str, float] = {}  # by API: when a visitor's key may ask again
+        self._not_before: dict[str, float] = {}  # by API: when a visitor's key may be used again
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self._are_needed = False
 
     def start(self, owner: ModelApi | None) -> None:
-        """Ask in the owner's name from now on, if there is an owner's token."""
+        """Read prices in the owner's name from now on, if there is an owner's token."""
         if owner is None:
-            self.were_asked.set()
+            self.were_read.set()
             return
-        threading.Thread(target=self._learn, args=(owner,), name="price", daemon=True).start()
+        threading.Thread(target=self._run, args=(owner,), name="price", daemon=True).start()
 
-    def ask_with(self, client: ModelApi, api_origin: str) -> None:
-        """Ask in the name of a visitor's key what this pays, unless another one asked lately; blocks until answered."""
+    def read_with(self, client: ModelApi, api_origin: str) -> None:
+        """Read what a visitor's key pays, unless another one did so recently; blocks until the API responds."""
         now = time.monotonic()
         with self._lock:
             if now < self._not_before.get(api_origin, 0.0):
                 return
-            self._not_before[api_origin] = now + ASK_AGAIN_S
+            self._not_before[api_origin] = now + RETRY_INTERVAL_S
         for model_id in self._model_ids:
-            self._is_silent(client, model_id, api_origin, warns=False)
+            self._is_unanswered(client, model_id, api_origin, warns=False)
         if any(self._guard.price(model_id, api_origin) for model_id in self._model_ids):
-            self._not_before[api_origin] = now + ASK_S
+            self._not_before[api_origin] = now + PRICE_INTERVAL_S
 
-    def ask_soon(self, *, are_needed: bool) -> None:
-        """Ask anew in the background; `are_needed` if a limit in USD cannot hold without the prices."""
+    def read_soon(self, *, are_needed: bool) -> None:
+        """Read them in the background; `are_needed` if a limit in USD cannot hold without the prices."""
         self._are_needed = are_needed
         self._wanted.set()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Read no more prices."""
         self._stopping.set()
         self._wanted.set()
 
-    def _learn(self, owner: ModelApi) -> None:
-        faults = 0
+    def _run(self, owner: ModelApi) -> None:
+        failures = 0
         while True:
             self._wanted.clear()
             if self._stopping.is_set():
                 return
-            silent = [each for each in self._model_ids if self._is_silent(owner, each, None, warns=not faults)]
-            self.were_asked.set()
-            faults = faults + 1 if silent else 0
-            self._wanted.wait(self._pace.error_pause_s(faults, random()) if silent else ASK_S)
+            silent = [name for name in self._model_ids if self._is_unanswered(owner, name, None, warns=not failures)]
+            self.were_read.set()
+            failures = failures + 1 if silent else 0
+            self._wanted.wait(self._pace.error_pause_s(failures, random()) if silent else PRICE_INTERVAL_S)
 
-    def _is_silent(self, client: ModelApi, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
-        """Ask for one price; whether there was no answer. Without a price, what the owner said holds."""
-        reason, is_silent = "the API does not tell it", False
+    def _is_unanswered(self, client: ModelApi, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
+        """Read one price; returns whether the API did not respond. Without a price, the owner's setting holds."""
+        reason, is_silent = "the API does not say", False
         guard = self._guard
         try:
             price = client.price(model_id)

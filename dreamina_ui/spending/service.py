@@ -53,7 +53,7 @@ class SpendingService:
 
     def refresh_prices(self) -> None:
         """Ask anew in the background what a file costs."""
-        self._prices.ask_soon(are_needed=self.limits().in_usd)
+        self._prices.read_soon(are_needed=self.limits().in_usd)
 
     def quota(self, visitor_id: str, *, has_own_key: bool = False) -> Quota:
         """What a visitor may still do today, at the owner's cost; without a limit for one who pays."""

@@ -44,7 +44,7 @@ def library(rows: LibraryRows) -> Library:
 # --- pages
 
 
-def places(entries: list[Entry]) -> list[tuple[str, int | None]]:
+def tiles(entries: list[Entry]) -> list[tuple[str, int | None]]:
     return [(entry.job.job_id, entry.output.index if entry.output else None) for entry in entries]
 
 
@@ -59,14 +59,14 @@ MADE = st.tuples(st.integers(0, 4), st.integers(0, 3))
     limit=st.integers(1, 7),
 )
 @example(before=[(0, 3)] * 25, arriving=[[(0, 2), (4, 0)]] * 5, limit=2)
-def test_every_page_goes_on_where_the_last_one_ended(
+def test_every_page_begins_where_the_last_one_ended(
     rows: LibraryRows, before: list[tuple[int, int]], arriving: list[list[tuple[int, int]]], limit: int
 ) -> None:
     """Who walks through ten thousand pictures sees each one once, also while others press Generate."""
     visitor = new_id()
 
     def write(made: list[tuple[int, int]], start: float) -> list[Job]:
-        found = [
+        matches = [
             make_job(
                 visitor_id=visitor,
                 created_at=start + moment / 3,  # a third has no exact end, neither binary nor decimal
@@ -75,13 +75,13 @@ def test_every_page_goes_on_where_the_last_one_ended(
             )
             for moment, files in made
         ]
-        if found:
-            add_rows(rows.path, found)
-        return found
+        if matches:
+            add_rows(rows.path, matches)
+        return matches
 
     mine = write(before, NOON)
     news = iter(arriving)
-    seen = places(
+    seen = tiles(
         read_all_pages(
             rows.library, LibraryFilter(visitor_id=visitor), limit, lambda: write(next(news, []), NOON + 4 / 3)
         )
@@ -89,7 +89,7 @@ def test_every_page_goes_on_where_the_last_one_ended(
     ordered = sorted(mine, key=lambda job: (job.created_at, job.job_id), reverse=True)
     wanted = [(job.job_id, index) for job in ordered for index in (range(len(job.outputs)) if job.outputs else (None,))]
     known = {job.job_id for job in mine}
-    assert [place for place in seen if place[0] in known] == wanted
+    assert [tile for tile in seen if tile[0] in known] == wanted
     assert len(set(seen)) == len(seen)
 
 
@@ -97,10 +97,10 @@ def test_files_that_come_between_two_pages_are_not_passed_over(rows: LibraryRows
     """A job that was running on one page may be done on the next: its pictures belong to the walk."""
     job = rows.add("running", files=0, state="running")
     page = library.page(LibraryFilter(), limit=1)
-    assert places(page) == [(job.job_id, None)]
+    assert tiles(page) == [(job.job_id, None)]
     for index in range(3):
         rows.ledger.change(job.job_id, outputs=[stored_output(index, b"")])
-    assert places(walk_on(library, page)) == [(job.job_id, index) for index in range(3)]
+    assert tiles(walk_on(library, page)) == [(job.job_id, index) for index in range(3)]
 
 
 def walk_on(library: Library, page: list[Entry]) -> list[Entry]:
@@ -115,7 +115,7 @@ def test_the_whole_library_can_be_walked_at_once(rows: LibraryRows, library: Lib
     ]
     random.Random(1).shuffle(jobs)
     add_rows(rows.path, jobs)
-    assert len(set(places(list(library.entries(LibraryFilter()))))) == 1400
+    assert len(set(tiles(list(library.entries(LibraryFilter()))))) == 1400
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_only_the_favourite_of_a_job_is_shown_as_one(rows: LibraryRows, library:
     """The mark belongs to a picture, not to all of its job."""
     job = rows.add(files=3)
     assert library.mark([job.outputs[1].file_key], favorite_at=5.0) == 1
-    assert places(rows.entries(favorites=True)) == [(job.job_id, 1)]
+    assert tiles(rows.entries(favorites=True)) == [(job.job_id, 1)]
     assert len(rows.entries()) == 3
     assert library.mark([job.outputs[1].file_key], favorite_at=None) == 1
     assert rows.entries(favorites=True) == []
@@ -236,7 +236,7 @@ def test_a_deletion_can_be_undone_for_a_while(rows: LibraryRows, clock: ManualCl
     job = rows.add(files=2)
     key = job.outputs[0].file_key
     library.mark([key], "v", deleted_at=clock())
-    assert places(rows.entries()) == [(job.job_id, 1)]
+    assert tiles(rows.entries()) == [(job.job_id, 1)]
     clock.now += UNDO_S - 1
     assert Retention(library, clock=clock).tidy() == 0
     assert library.mark([key], "v", deleted_at=None) == 1
@@ -250,7 +250,7 @@ def test_a_deletion_can_be_undone_for_a_while(rows: LibraryRows, clock: ManualCl
 def test_a_deleted_picture_is_gone_later_and_its_row_says_so(
     rows: LibraryRows, clock: ManualClock, library: Library
 ) -> None:
-    """Deleted means gone from the disk; what it was and what it cost is still known."""
+    """Deleted means gone from the disk; what it was and its cost are still known."""
     job = rows.add(files=2, cost_usd=0.06, request_id="r-1")
     library.mark([job.outputs[0].file_key], "v", deleted_at=clock())
     clock.now += UNDO_S + 1
@@ -262,17 +262,17 @@ def test_a_deleted_picture_is_gone_later_and_its_row_says_so(
     gone = replace(job.outputs[0], state="deleted", note="person", deleted_at=NOON)
     assert after == replace(job, outputs=(gone, job.outputs[1]), version=after.version, updated_at=after.updated_at)
     assert library.mark([gone.file_key], deleted_at=None) == 0, "what is gone cannot be brought back"
-    assert places(rows.entries()) == [(job.job_id, 1)]
+    assert tiles(rows.entries()) == [(job.job_id, 1)]
 
 
 def test_a_job_whose_pictures_are_all_deleted_leaves_the_wall(rows: LibraryRows, library: Library) -> None:
     """An empty frame is nothing to look at; a failure still is."""
     done, failed = rows.add("done"), rows.add("failed", state="failed", request_id="r")
     library.mark([done.outputs[0].file_key, failed.outputs[0].file_key], deleted_at=NOON)
-    assert places(rows.entries()) == [(failed.job_id, None)]
+    assert tiles(rows.entries()) == [(failed.job_id, None)]
 
 
-def test_a_deleted_picture_is_not_told_to_programs(harness: Harness, service: ScriptedApi) -> None:
+def test_a_deleted_picture_is_hidden_from_programs(harness: Harness, service: ScriptedApi) -> None:
     """The page and `/job` agree about what is there; and it is not fetched again behind one's back."""
     service.status("completed")
     gone = service.file("gone.png")
@@ -290,7 +290,7 @@ def test_a_deleted_picture_is_not_told_to_programs(harness: Harness, service: Sc
     harness.jobs.fetch_again(job.job_id)
     job = harness.wait(job.job_id, "done")
     assert [output.state for output in job.outputs] == ["deleted", "kept"]
-    assert [one["index"] for one in harness.presenter.to_object(job, "")["images"]] == [1]
+    assert [image["index"] for image in harness.presenter.to_object(job, "")["images"]] == [1]
     assert len(service.server.requests_for("GET", "/files/a.png")) == asked
     assert harness.media.path(job.job_id, 0, "original") is None
 
@@ -311,7 +311,7 @@ def test_a_picture_deleted_a_moment_ago_is_not_fetched_again_either(harness: Har
 # --- usage, and a picture's own job
 
 
-def test_usage_counts_what_is_kept(rows: LibraryRows, clock: ManualClock, library: Library) -> None:
+def test_usage_counts_what_is_stored(rows: LibraryRows, clock: ManualClock, library: Library) -> None:
     """The owner's disk fills up by these bytes."""
     mine = rows.add(files=[b"123", b"4567"], visitor_id="v")
     rows.add(files=[b"89"], visitor_id="w")
@@ -340,5 +340,5 @@ def test_a_picture_names_its_newest_job(rows: LibraryRows, library: Library) -> 
 
 
 def found_id(library: Library, sha256: str, visitor_id: str | None = None) -> str | None:
-    found = library.by_sha256(sha256, visitor_id)
-    return found.job_id if found else None
+    matches = library.by_sha256(sha256, visitor_id)
+    return matches.job_id if matches else None

@@ -39,7 +39,7 @@ def reasons(harness: Harness) -> list[str]:
 
 @pytest.fixture
 def quiet(harness: Harness, service: ScriptedApi) -> Harness:
-    """Started job services whose submits get no answer."""
+    """Started job services whose submits get no response."""
     service.accept(ScriptedResponse(silent=True))
     harness.start()
     return harness
@@ -67,14 +67,14 @@ def test_a_stop_leaves_no_row_behind_it(quiet: Harness) -> None:
     written_at_stop: list[int] = []
     gate = threading.Barrier(41)
 
-    def one(number: int) -> None:
+    def generate_one(number: int) -> None:
         gate.wait()
         try:
             made.append(press(quiet, visitor_id=f"v{number}"))
         except StoppedError as exc:
             refused.append(exc)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(40)]
+    threads = [threading.Thread(target=generate_one, args=(number,)) for number in range(40)]
     for thread in threads:
         thread.start()
     gate.wait()
@@ -194,7 +194,9 @@ def test_one_refused_submit_stops_all_that_follow(
     press(harness)
 
 
-def test_the_owner_is_told_in_the_log(harness: Harness, service: ScriptedApi, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_what_the_owner_changed(
+    harness: Harness, service: ScriptedApi, caplog: pytest.LogCaptureFixture
+) -> None:
     """Who runs it on a server reads the log, not the page."""
     service.accept(REVOKED)
     harness.start()
@@ -204,7 +206,7 @@ def test_the_owner_is_told_in_the_log(harness: Harness, service: ScriptedApi, ca
 
 
 def test_a_token_refused_while_jobs_run_stops_new_ones_and_no_other(harness: Harness, service: ScriptedApi) -> None:
-    """What is paid for goes on as soon as the token is good again; new jobs wait for the owner."""
+    """What is paid for continues as soon as the token is good again; new jobs wait for the owner."""
     service.status(json_response({"error_code": 401001}, 401))
     harness.start()
     job = press(harness)
@@ -274,7 +276,7 @@ def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Ha
     outcomes: list[float | None] = []
     gate = threading.Barrier(200)
 
-    def one(number: int) -> None:
+    def generate_one(number: int) -> None:
         gate.wait()
         try:
             press(quiet, visitor_id=f"v{number}")
@@ -282,7 +284,7 @@ def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Ha
         except LimitError as exc:
             outcomes.append(exc.most)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(200)]
+    threads = [threading.Thread(target=generate_one, args=(number,)) for number in range(200)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -309,7 +311,7 @@ def test_a_changed_limit_survives_a_restart_and_can_be_given_back(quiet: Harness
     ],
 )  # fmt: skip
 def test_an_impossible_limit_is_refused_by_name_and_changes_nothing(quiet: Harness, name: str, value: Any) -> None:
-    """A slip of the finger must not open the purse."""
+    """A slip of the finger must not lift the budget."""
     with pytest.raises(InputError) as caught:
         quiet.moderation.change_limits({"at_once": 1, name: value})
     assert caught.value.field == name
@@ -330,7 +332,7 @@ def test_a_limit_in_money_set_at_run_time_asks_for_the_price(harness: Harness, s
 @pytest.mark.parametrize(
     "response", [json_response({"price_unit": "image"}), ScriptedResponse(404)], ids=["none told", "no response"]
 )
-def test_a_limit_in_money_without_a_price_is_told_at_start(
+def test_a_limit_in_money_without_a_price_is_reported_at_start(
     harness: Harness, service: ScriptedApi, response: ScriptedResponse, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The owner must not sleep on a limit that cannot hold."""
@@ -342,8 +344,8 @@ def test_a_limit_in_money_without_a_price_is_told_at_start(
     assert "DREAMINA_PRICE_USD" in caplog.text
 
 
-def test_a_price_that_was_not_told_at_start_is_asked_for_again(harness: Harness, service: ScriptedApi) -> None:
-    """A service that is down for a minute must not leave the purse open until the next restart."""
+def test_a_price_that_was_unknown_at_start_is_asked_for_again(harness: Harness, service: ScriptedApi) -> None:
+    """A service that is down for a minute must not leave the budget open until the next restart."""
     harness.guard.limits = Limits(usd_per_day=1.0)
     service.price(*[ScriptedResponse(503)] * 6, json_response({"base_price_usd": 0.05}))
     harness.start()
@@ -352,10 +354,10 @@ def test_a_price_that_was_not_told_at_start_is_asked_for_again(harness: Harness,
     assert harness.guard.expected_usd(MODEL_ID, {"force_single": True}) == 0.05
 
 
-# --- who is shut out
+# --- who is blocked
 
 
-def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Harness) -> None:
+def test_a_visitor_and_an_address_are_blocked_and_unblocked(quiet: Harness) -> None:
     """The owner can end it with one guest without ending it with all."""
     controls = quiet.moderation
     controls.block("visitor", VISITOR)
@@ -376,7 +378,7 @@ def test_a_visitor_and_an_address_are_shut_out_and_let_in(quiet: Harness) -> Non
 
 
 @pytest.mark.parametrize(("kind", "name"), [("visitor", ""), ("visitor", "A" * 32), ("word", VISITOR), ("stop", HOME)])
-def test_only_a_visitor_or_an_address_can_be_shut_out(quiet: Harness, kind: str, name: str) -> None:
+def test_only_a_visitor_or_an_address_can_be_blocked(quiet: Harness, kind: str, name: str) -> None:
     """What comes from a request writes no other control."""
     with pytest.raises(InputError):
         quiet.moderation.block(kind, name)

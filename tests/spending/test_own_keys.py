@@ -84,7 +84,7 @@ def test_two_visitors_keys_and_the_owners_token_never_mix(keyed: Harness, server
 
 
 def test_after_a_restart_a_job_waits_for_its_key_and_is_posted_once(keyed: Harness, service: ScriptedApi) -> None:
-    """A key is not written down, so nothing can go on without it; and nothing is lost or paid twice."""
+    """A key is not written down, so nothing can continue without it; and nothing is lost or paid twice."""
     job = keyed.wait(press(keyed).job_id, "queued")
     keyed.services.stop(timeout_s=0.0)
     service.completes()
@@ -112,15 +112,15 @@ def test_another_key_does_not_wake_it(keyed: Harness, service: ScriptedApi) -> N
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "unused"])
 def test_a_job_waits_when_its_key_is_gone(keyed: Harness, service: ScriptedApi, how: str) -> None:
-    """It is not failed, and goes on by itself when the key is back."""
+    """It is not failed, and continues by itself when the key is back."""
     job = keyed.wait(press(keyed).job_id, "queued")
     if how == "removed":
         keyed.api_keys.take_back(SESSION)
     elif how == "replaced":
         keyed.api_keys.give(OTHER_KEY, SESSION)
     else:
-        keyed.clock.advance(accounts_module.KEPT_S + 60)
-        keyed.accounts.tidy()
+        keyed.clock.advance(accounts_module.KEY_TTL_S + 60)
+        keyed.accounts.forget_unused_keys()
     waiting = keyed.wait(job.job_id, lambda job: job.problem == "key_needed")
     assert waiting.state == "queued"
     service.completes()
@@ -160,7 +160,7 @@ def test_fetch_again_and_attach_ask_for_the_key(keyed: Harness, service: Scripte
 
 
 def test_a_key_pasted_as_a_request_id_goes_nowhere(keyed: Harness, service: ScriptedApi) -> None:
-    """It would be sent with the owner's token, and told in a message; people paste now and then what is in hand."""
+    """It would be sent with the owner's token, and shown in a message; people paste now and then what is in hand."""
     calls = len(calls_to(service.server))
     with pytest.raises(InputError) as caught:
         keyed.attacher.attach(f" {KEY} ")
@@ -284,7 +284,7 @@ def test_required_keys_need_no_owners_token_and_no_sandbox(monkeypatch: pytest.M
 
 
 def test_beside_the_sandbox_a_key_makes_real_pictures(tmp_path: Path, server: BadServer) -> None:
-    """Try it free, then paste a key; and what is under way goes on where it belongs, each to its own API."""
+    """Try it free, then paste a key; and what is in progress continues where it belongs, each to its own API."""
     harness = Harness(tmp_path / "data", server.url, origin="sandbox")
     harness.start()
     harness.api_keys.give(KEY, SESSION)
@@ -316,26 +316,26 @@ def test_the_ledger_knows_a_key_again_and_does_not_hold_it(keyed: Harness, tmp_p
     for path in keyed.folder.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
     elsewhere = Harness(tmp_path / "elsewhere", keyed.base_url)
-    assert elsewhere.accounts.keep(KEY, None)[0].key_fingerprint != job.key_fingerprint
-    assert keyed.accounts.keep(KEY, None)[0].key_fingerprint == job.key_fingerprint
+    assert elsewhere.accounts.store_key(KEY, None)[0].key_fingerprint != job.key_fingerprint
+    assert keyed.accounts.store_key(KEY, None)[0].key_fingerprint == job.key_fingerprint
     elsewhere.close()
 
 
-def test_only_so_many_keys_are_kept(keyed: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_keys_are_stored(keyed: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strangers must not fill the memory; the key that was not used the longest goes first."""
     monkeypatch.setattr(accounts_module, "MAX_KEYS", 3)
     monkeypatch.setattr(accounts_module, "MAX_SESSIONS", 2)
     accounts = keyed.accounts
     for number in range(5):
         keyed.clock.advance(1)
-        accounts.hint(SESSION)  # it is in use
+        accounts.key_suffix(SESSION)  # it is in use
         keyed.clock.advance(1)
-        accounts.keep(f"key-{number}", f"s{number}")
-    assert [accounts.hint(f"s{number}") for number in range(5)] == [None, None, None, "ey-3", "ey-4"]
-    assert accounts.hint(SESSION) == "AAAA"
+        accounts.store_key(f"key-{number}", f"s{number}")
+    assert [accounts.key_suffix(f"s{number}") for number in range(5)] == [None, None, None, "ey-3", "ey-4"]
+    assert accounts.key_suffix(SESSION) == "AAAA"
     for number in range(3):
-        accounts.keep(KEY, f"more-{number}")
-    assert [accounts.hint(session) for session in (SESSION, "more-0", "more-1", "more-2")] == [
+        accounts.store_key(KEY, f"more-{number}")
+    assert [accounts.key_suffix(session) for session in (SESSION, "more-0", "more-1", "more-2")] == [
         None, None, "AAAA", "AAAA",
     ]  # fmt: skip
 
@@ -345,7 +345,7 @@ def test_the_same_key_in_two_browsers_stays_until_both_took_it_back(keyed: Harne
     accounts = keyed.accounts
     keyed.api_keys.give(KEY, "phone")
     keyed.api_keys.take_back("phone")
-    assert (accounts.hint("phone"), accounts.hint(SESSION)) == (None, "AAAA")
+    assert (accounts.key_suffix("phone"), accounts.key_suffix(SESSION)) == (None, "AAAA")
     keyed.api_keys.take_back(SESSION)
     with pytest.raises(KeyNeededError):
         accounts.client(Job("j", MODEL_ID, keyed.origin, {}, 0.0, 0.0, key_fingerprint="another"))
@@ -369,18 +369,18 @@ def test_a_key_is_tried_with_a_call_that_costs_nothing(
 ) -> None:
     """A good key is never turned away because of a bad day of the service."""
     server.default = response
-    assert harness.accounts.check(KEY) is is_checked
+    assert harness.accounts.verify_key(KEY) is is_checked
     assert [seen.method for seen in server.requests] == ["GET"]
 
 
-def test_a_wrong_key_is_told_at_once(harness: Harness, server: BadServer) -> None:
+def test_a_wrong_key_is_refused_at_once(harness: Harness, server: BadServer) -> None:
     """Not only after a press."""
     server.default = json_response({"error_code": 401001, "message": f"bad token {KEY}"}, 401)
     with pytest.raises(AuthError) as caught:
-        harness.accounts.check(KEY)
+        harness.accounts.verify_key(KEY)
     assert KEY not in str(caught.value)
     with pytest.raises(SettingsError):
-        harness.accounts.check("with a space")
+        harness.accounts.verify_key("with a space")
     assert KEY not in repr(RunComfy(harness.base_url, KEY))
 
 

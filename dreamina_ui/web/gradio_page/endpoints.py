@@ -146,7 +146,7 @@ class Endpoints:
             return None
         client = f"address {hashed_client_ip(_http(request))}"
         try:
-            if not self._accounts.knows(key):
+            if not self._accounts.has_key(key):
                 if wait_s := self._throttle.record_attempt(client):
                     raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
                 if await asyncio.wrap_future(self._api_keys.check_soon(key)):

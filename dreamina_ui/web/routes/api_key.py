@@ -94,6 +94,10 @@ class _KeyRoutes:
 
     def _status(self, session: str | None, cookie: str | None = None, **more: bool) -> Response:
         accounts = self._accounts
-        status = {"given": session is not None, "hint": accounts.hint(session), "required": accounts.requires_own_key}
+        status = {
+            "given": session is not None,
+            "hint": accounts.key_suffix(session),
+            "required": accounts.requires_own_key,
+        }
         headers = NO_STORE | ({"Set-Cookie": cookie} if cookie else {})
         return JSONResponse(status | more, headers=headers)

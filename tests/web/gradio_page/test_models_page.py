@@ -196,7 +196,7 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     tmp_path: Path, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sandbox is free and a key is not: "nothing is billed" beside a button that bills would be a lie."""
-    monkeypatch.setattr("dreamina_ui.spending.prices.ASK_AGAIN_S", 0.0)
+    monkeypatch.setattr("dreamina_ui.spending.prices.RETRY_INTERVAL_S", 0.0)
     service.price(json_response({"error_code": 401001}, 401), json_response({"base_price_usd": 0.07}))
     harness = Harness(tmp_path / "data", service.server.url, origin="sandbox")
     harness.guard.set_price(MODEL_ID, 0.03, None)
@@ -221,9 +221,9 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     wait_for(lambda: told(with_key) == (False, 0.07))
     assert told({}) == (True, 0.03)
     account, prices = harness.accounts.account("second"), harness.prices
-    prices.ask_with(account.client, account.api_origin)
+    prices.read_with(account.client, account.api_origin)
     asked_before = asked()
-    prices.ask_with(account.client, account.api_origin)
+    prices.read_with(account.client, account.api_origin)
     assert asked() == asked_before, "one answer is enough for all"
     assert asked_before[:2] == ["Bearer revoked-key-0000", "Bearer visitor-key-AAAA"]
     harness.close()
