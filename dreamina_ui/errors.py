@@ -181,8 +181,9 @@ class BatchError(DreaminaError):
     """No batch can be made of what was written; there is no job and nothing was sent.
 
     Attributes:
-        rule: `unclosed` or `nested` braces, `empty`, too `many` jobs, `waiting` if too many wait already, `input` for
-            a job that breaks the schema, or `changed` where another table was shown.
+        rule: `unclosed` or `nested` braces, `empty`, too `many` jobs, `waiting` if too many wait already,
+            `waiting_size` if they take too much room, `input` for a job that breaks the schema, or `changed` where
+            another table was shown.
         line: which line of the prompts, from 1; None for all of them.
         most: how many jobs are allowed, for `many` and `waiting`.
         exc: what is wrong with the inputs, for `input`.

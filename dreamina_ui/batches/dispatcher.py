@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
@@ -44,6 +45,9 @@ PRICE_S = 15.0
 RETRY_S = 30.0
 """How long to wait where no news will come, such as from a disk that is full."""
 
+CLEANUP_INTERVAL_S = 3600.0
+"""How often batches that are paused for too long are looked for."""
+
 
 class Dispatcher:
     """Sends what `batches` holds as jobs."""
@@ -51,6 +55,7 @@ class Dispatcher:
     def __init__(self, services: JobServices, batches: BatchStore) -> None:
         self._services = services
         self._batches = batches
+        self._next_cleanup_at = 0.0
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(8, "batch")
         self._lock = threading.Lock()
@@ -85,15 +90,24 @@ class Dispatcher:
                 self._batches.news.set()
 
     def _run(self) -> None:
-        self._services.prices.were_asked.wait(PRICE_S)
+        self._services.prices.were_read.wait(PRICE_S)
         while not self._stopping.is_set():
             self._batches.news.wait(RETRY_S)
             self._batches.news.clear()
             try:
+                self._end_old_pauses()
                 self._take_turns()
             except Exception as exc:
                 known = isinstance(exc, DreaminaError)
                 log.warning("The batches will be processed again: %s", exc, exc_info=not known)
+
+    def _end_old_pauses(self) -> None:
+        """Look for batches that are paused for too long, once an hour."""
+        if time.monotonic() < self._next_cleanup_at:
+            return
+        self._next_cleanup_at = time.monotonic() + CLEANUP_INTERVAL_S
+        if count := self._batches.end_old_pauses():
+            log.info("%d batches were paused for too long and are canceled", count)
 
     def _take_turns(self) -> None:
         """Begin to send one job for each visitor who has room; who had their turn last comes last."""
@@ -161,7 +175,7 @@ class Dispatcher:
                 what.inputs,
                 visitor_id=batch.visitor_id,
                 address=batch.address,
-                account=self._services.accounts.of_mark(batch.key_fingerprint),
+                account=self._services.accounts.account_of_key(batch.key_fingerprint),
                 is_click=False,
                 hook=partial(self._mark_sent, what),
             )

@@ -6,7 +6,6 @@ millions.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,13 @@ from typing import Any
 
 from dreamina_ui.batches.line_notices import split_lines
 from dreamina_ui.errors import BatchError, InputError
+from dreamina_ui.ledger.job import limit_input_length
 from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.text import is_blank
 
 MAX_JOBS = 200
 """The maximum number of jobs in one batch."""
-
-MAX_INPUT_CHARACTERS = 20_000
-"""The maximum length of one job's inputs as JSON: two hundred long texts could fill the disk."""
 
 _SYMBOL = re.compile(r"\\[\\{|}]|[{|}]|[^\\{|}]+|\\")
 
@@ -86,18 +83,11 @@ def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
                 inputs = {**request.inputs, **dict(zip(axes, values, strict=True)), prompt.key: "".join(texts).strip()}
                 try:
                     validated = model.validate_inputs(inputs)
-                    _limit_length(validated)
+                    limit_input_length(validated)
                 except InputError as exc:
                     raise BatchError("input", line=number, exc=exc) from exc
                 jobs.extend(dict(validated) for _ in range(request.repeats))
     return jobs
-
-
-def _limit_length(inputs: Mapping[str, Any]) -> None:
-    lengths = {key: len(json.dumps(value)) for key, value in inputs.items()}
-    if sum(lengths.values()) > MAX_INPUT_CHARACTERS:
-        longest = max(lengths, key=lambda key: lengths[key])
-        raise InputError(longest, "maxLength", MAX_INPUT_CHARACTERS, inputs[longest])
 
 
 def _axes(model: Model, values: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -39,6 +39,13 @@ KEPT_EMPTY = 30
 """How many ended batches of one visitor or address are kept from which nothing was sent: they cost nothing to make."""
 
 
+MAX_WAITING_BYTES: Mapping[Owner | None, int] = {"visitor_id": 2_000_000, "address": 6_000_000, None: 60_000_000}
+"""How much room the batches may take in the ledger that are not ended: a visitor's, a client address's, and all."""
+
+PAUSE_TTL_S = 7 * 86400.0
+"""How long a batch stays paused; then what was not sent is canceled."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A job to be that could not become one, and why."""
@@ -165,6 +172,7 @@ class BatchStore:
                     if batch_rows.count_planned(transaction, column, owner) + len(planned) > most:
                         raise BatchError("waiting", most=most)
                     batch_rows.delete_empty_batches(transaction, column, owner, KEPT_EMPTY)
+                _limit_waiting_bytes(transaction, row, planned)
                 batch_rows.insert_batch(transaction, row, planned)
         self.news.set()
         return self.batch(batch_id)
@@ -230,6 +238,21 @@ class BatchStore:
             count = batch_rows.cancel_planned(transaction, batch_id)
             batch_rows.end_batch_if_done(transaction, batch_id, self._clock())
         return count
+
+    def end_old_pauses(self) -> int:
+        """Cancel what was not sent of batches that are paused for longer than `PAUSE_TTL_S`; returns how many they are.
+
+        A pause that nobody ends would take room in the ledger forever.
+        """
+        now = self._clock()
+        with self._ledger.reading() as reader:
+            batch_ids = batch_rows.paused_batches(reader, now - PAUSE_TTL_S)
+        for batch_id in batch_ids:
+            with self._ledger.writing() as transaction:
+                if batch_rows.has_batch(transaction, batch_id, "paused"):
+                    batch_rows.cancel_planned(transaction, batch_id)
+                    batch_rows.end_batch_if_done(transaction, batch_id, now)
+        return len(batch_ids)
 
     def refuse(self, what: QueuedItem, problem: DreaminaError) -> None:
         """Note that a planned job cannot become one; the others may."""
@@ -313,6 +336,17 @@ def _first_job(batch: BatchRow, inputs: Mapping[str, Any]) -> Job:
         created_at=batch.created_at,
         updated_at=batch.created_at,
     )
+
+
+def _limit_waiting_bytes(transaction: Transaction, batch: BatchRow, planned: Sequence[Mapping[str, Any]]) -> None:
+    """Raise BatchError if the inputs of a new batch take more room than is left for those that wait."""
+    size_bytes = batch_rows.size_bytes_of(planned)
+    for column, most in MAX_WAITING_BYTES.items():
+        owner = getattr(batch, column) if column else None
+        if column and owner is None:
+            continue
+        if batch_rows.waiting_bytes(transaction, column, owner) + size_bytes > most:
+            raise BatchError("waiting_size")
 
 
 def _count_name(item_count: ItemCount) -> str:

@@ -192,7 +192,7 @@ class JobService:
             new = self._ledger.by_press(requester, press_id) if press_id else None
             if new is None:
                 old = self._unaccepted(job_id, may_charge_twice=may_charge_twice)
-                account = self._accounts.of_mark(old.key_fingerprint)
+                account = self._accounts.account_of_key(old.key_fingerprint)
                 validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, address)
                 job = self._prepare(old.model_id, validated, visitor_id, address, account, press_id, self._clock())
                 new = self._submitter.begin(job, account, lifts_stop=lifts_stop)

@@ -1,12 +1,15 @@
 """The tables `batches` and `batch_items`: jobs to be, in order, each of which becomes a job at most once.
 
 An item is `planned`, `sent` (it has a job), `refused` or `cancelled`. A batch is `running`, `paused` or `ended`.
+
+A batch stores each value of its inputs once, in `batch_values`; an item names them by index, as `[[key, index], ...]`.
+Items from before that have their inputs in full, as `{key: value}`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,7 +17,7 @@ import sqlalchemy as sa
 
 from dreamina_ui.ledger.job import SETTLED
 from dreamina_ui.ledger.tables import batch_items as items
-from dreamina_ui.ledger.tables import batches, jobs
+from dreamina_ui.ledger.tables import batch_values, batches, jobs
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
 Owner = Literal["visitor_id", "address"]
@@ -84,17 +87,42 @@ class NextItem:
     has_errors: bool
 
 
+_VALUES_PER_QUERY = 1000
+_DELETE_VALUE = batch_values.delete().where(
+    batch_values.c.batch_id == sa.bindparam("of_batch_id"), batch_values.c.value_index == sa.bindparam("at_index")
+)
 _COLUMNS = [batches.c[name] for name in BatchRow.__dataclass_fields__]
 
 
 def insert_batch(transaction: Transaction, batch: BatchRow, planned: Sequence[Mapping[str, Any]]) -> None:
     """Write a batch and its planned items."""
-    transaction.connection.execute(batches.insert(), asdict(batch))
+    values, item_texts = _encode(planned)
+    row = {**asdict(batch), "size_bytes": size_bytes_of(planned)}
+    transaction.connection.execute(batches.insert(), row)
     rows = [
-        {"batch_id": batch.batch_id, "position": position, "inputs": json.dumps(dict(inputs)), "state": "planned"}
-        for position, inputs in enumerate(planned)
+        {"batch_id": batch.batch_id, "position": position, "inputs": text, "state": "planned"}
+        for position, text in enumerate(item_texts)
     ]
     transaction.connection.execute(items.insert(), rows)
+    value_rows = [
+        {"batch_id": batch.batch_id, "value_index": index, "value": value} for index, value in enumerate(values)
+    ]
+    if value_rows:
+        transaction.connection.execute(batch_values.insert(), value_rows)
+
+
+def size_bytes_of(planned: Sequence[Mapping[str, Any]]) -> int:
+    """How much room the inputs of a batch take in the ledger."""
+    values, item_texts = _encode(planned)
+    return sum(len(text) for text in (*values, *item_texts))
+
+
+def waiting_bytes(reader: Reader, column: Owner | None = None, owner: str | None = None) -> int:
+    """How much room the batches take that are not ended: all, or those of a visitor or address."""
+    query = sa.select(sa.func.sum(batches.c.size_bytes)).where(batches.c.state != "ended")
+    if column is not None:
+        query = query.where(batches.c[column] == owner)
+    return int(reader.connection.execute(query).scalar() or 0)
 
 
 def has_batch(reader: Reader, batch_id: str, state: str | None = None) -> bool:
@@ -135,20 +163,24 @@ def refused_items(reader: Reader, batch_ids: Sequence[str]) -> list[RefusedItem]
         items.c.batch_id.in_(batch_ids), items.c.state == "refused"
     )
     rows = reader.connection.execute(query.order_by(items.c.position))
-    return [RefusedItem(batch_id, json.loads(inputs), problem) for batch_id, inputs, problem in rows]
+    refused = rows.all()
+    inputs = _decode(reader, [(batch_id, text) for batch_id, text, _ in refused])
+    return [RefusedItem(row[0], values, row[2]) for row, values in zip(refused, inputs, strict=True)]
 
 
 def item_inputs(reader: Reader, batch_id: str) -> list[Mapping[str, Any] | None]:
     """The inputs of all items of a batch, in order; None for a cancelled one, whose inputs are gone."""
     query = sa.select(items.c.inputs, items.c.state).where(items.c.batch_id == batch_id).order_by(items.c.position)
-    rows = reader.connection.execute(query)
-    return [None if state == "cancelled" else json.loads(inputs) for inputs, state in rows]
+    rows = reader.connection.execute(query).all()
+    decoded = _decode(reader, [(batch_id, text) for text, _ in rows])
+    return [None if row[1] == "cancelled" else inputs for row, inputs in zip(rows, decoded, strict=True)]
 
 
 def planned_inputs(reader: Reader, batch_id: str) -> list[Mapping[str, Any]]:
     """The inputs of all planned items of a batch, in order."""
     query = sa.select(items.c.inputs).where(items.c.batch_id == batch_id, items.c.state == "planned")
-    return [json.loads(inputs) for inputs in reader.connection.execute(query.order_by(items.c.position)).scalars()]
+    texts = reader.connection.execute(query.order_by(items.c.position)).scalars()
+    return _decode(reader, [(batch_id, text) for text in texts])
 
 
 def count_planned(reader: Reader, column: Owner, owner: str | None) -> int:
@@ -189,7 +221,22 @@ def end_batch_if_done(transaction: Transaction, batch_id: str, now: float) -> No
 def cancel_planned(transaction: Transaction, batch_id: str) -> int:
     """Cancel all planned items and drop their inputs; returns how many there were."""
     update = items.update().where(items.c.batch_id == batch_id, items.c.state == "planned")
-    return transaction.connection.execute(update.values(state="cancelled", inputs="{}")).rowcount
+    count = transaction.connection.execute(update.values(state="cancelled", inputs="{}")).rowcount
+    texts = transaction.connection.execute(sa.select(items.c.inputs).where(items.c.batch_id == batch_id)).scalars()
+    used = {index for text in texts for index in _indexes(text)}
+    known = transaction.connection.execute(
+        sa.select(batch_values.c.value_index).where(batch_values.c.batch_id == batch_id)
+    ).scalars()
+    unused = [{"of_batch_id": batch_id, "at_index": index} for index in known if index not in used]
+    if unused:
+        transaction.connection.execute(_DELETE_VALUE, unused)
+    return count
+
+
+def paused_batches(reader: Reader, before: float, limit: int = 100) -> list[str]:
+    """The ids of batches that are paused since before a moment, oldest first."""
+    query = sa.select(batches.c.batch_id).where(batches.c.state == "paused", batches.c.changed_at < before)
+    return list(reader.connection.execute(query.order_by(batches.c.changed_at).limit(limit)).scalars())
 
 
 def refuse_item(transaction: Transaction, batch_id: str, position: int, problem: str) -> None:
@@ -221,9 +268,11 @@ def next_items(reader: Reader, since: float) -> list[NextItem]:
     )
     rows = reader.connection.execute(query).all()
     sent = _sent_jobs(reader, since) if rows else {}
+    batch_of_row = [BatchRow(*columns) for _, _, *columns in rows]
+    inputs = _decode(reader, [(batch.batch_id, row[1]) for batch, row in zip(batch_of_row, rows, strict=True)])
     return [
-        NextItem(BatchRow(*columns), position, json.loads(inputs), *sent.get(columns[0], (0, False)))
-        for position, inputs, *columns in rows
+        NextItem(batch, row[0], values, *sent.get(batch.batch_id, (0, False)))
+        for batch, row, values in zip(batch_of_row, rows, inputs, strict=True)
     ]
 
 
@@ -247,3 +296,48 @@ def _sent_jobs(reader: Reader, since: float) -> dict[str, tuple[int, bool]]:
 def _planned_item(batch_id: str, position: int) -> sa.Update:
     where = (items.c.batch_id == batch_id) & (items.c.position == position) & (items.c.state == "planned")
     return items.update().where(where)
+
+
+def _encode(planned: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """The distinct values of some inputs as JSON, and each inputs as JSON with the indexes of its values."""
+    index_of: dict[str, int] = {}
+    item_texts = []
+    for inputs in planned:
+        pairs = [[key, index_of.setdefault(json.dumps(value), len(index_of))] for key, value in inputs.items()]
+        item_texts.append(json.dumps(pairs))
+    return list(index_of), item_texts
+
+
+def _decode(reader: Reader, stored: Sequence[tuple[str, str]]) -> list[Mapping[str, Any]]:
+    """The inputs of items, each given by its batch_id and its stored text."""
+    needed: dict[str, set[int]] = {}
+    for batch_id, text in stored:
+        needed.setdefault(batch_id, set()).update(_indexes(text))
+    values = {
+        (batch_id, index): value
+        for batch_id, indexes in needed.items()
+        for index, value in _read_values(reader, batch_id, sorted(indexes))
+    }
+    decoded: list[Mapping[str, Any]] = []
+    for batch_id, text in stored:
+        parsed = json.loads(text)
+        if isinstance(parsed, list):
+            parsed = {key: values[batch_id, index] for key, index in parsed}
+        decoded.append(parsed)
+    return decoded
+
+
+def _indexes(text: str) -> Iterable[int]:
+    """The indexes of the values that an item's stored text names."""
+    parsed = json.loads(text)
+    return [index for _, index in parsed] if isinstance(parsed, list) else []
+
+
+def _read_values(reader: Reader, batch_id: str, indexes: Sequence[int]) -> Iterable[tuple[int, Any]]:
+    for start in range(0, len(indexes), _VALUES_PER_QUERY):
+        chunk = indexes[start : start + _VALUES_PER_QUERY]
+        query = sa.select(batch_values.c.value_index, batch_values.c.value).where(
+            batch_values.c.batch_id == batch_id, batch_values.c.value_index.in_(chunk)
+        )
+        for index, value in reader.connection.execute(query):
+            yield index, json.loads(value)

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.job import SETTLED, Job
+from dreamina_ui.ledger.job import ACTIVE, Job
 from dreamina_ui.ledger.tables import budgets, jobs
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
@@ -97,7 +97,10 @@ _READ_SPENT = sa.select(
     budgets.c.day >= sa.bindparam("first_day"),
 )
 _READ_ACTIVE_OF_KEY = sa.select(budgets.c.active).where(
-    budgets.c.scope == "own_key", budgets.c.owner == sa.bindparam("key_fingerprint"), budgets.c.day == ALL_DAYS
+    budgets.c.scope == "own_key",
+    budgets.c.api_origin == "",
+    budgets.c.owner == sa.bindparam("key_fingerprint"),
+    budgets.c.day == ALL_DAYS,
 )
 
 
@@ -123,6 +126,17 @@ def read_usages(
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
     for scope, *counts in reader.connection.execute(_READ_USAGES, values):
         usages[scope] = Usage(*(int(count) for count in counts))
+    return usages
+
+
+def highest_usages(reader: Reader, api_origin: str, day: int) -> dict[Scope, Usage]:
+    """As `read_usages`, but for visitors and addresses each number of whoever has most."""
+    query = sa.select(budgets.c.scope, *(sa.func.max(column) for column in _COLUMNS)).where(
+        budgets.c.api_origin == api_origin, budgets.c.day.in_([ALL_DAYS, day])
+    )
+    usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
+    for scope, *counts in reader.connection.execute(query.group_by(budgets.c.scope)):
+        usages[scope] = Usage(*counts)
     return usages
 
 
@@ -216,7 +230,7 @@ def _usage(job: Job) -> dict[_Key, Usage]:
 
 
 def _counting_queries() -> Iterable[sa.Select[Any]]:
-    is_active = jobs.c.state.not_in(SETTLED)
+    is_active = jobs.c.state.in_(ACTIVE)
     zero: sa.ColumnElement[int] = sa.literal_column("0")
     amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
     money = sa.func.sum(sa.case((_counts(), sa.func.floor(amount * 1_000_000 + 0.5)), else_=0))

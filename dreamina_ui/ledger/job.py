@@ -6,6 +6,7 @@ All times are UTC, in seconds since 1970.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -37,6 +38,15 @@ its `completed`. A job may always move to the state it is in: that changes its f
 TERMINAL = frozenset({"done", "failed", "cancelled"})
 SETTLED = TERMINAL | {"submit_unclear"}
 """States in which nothing happens until a person acts: streams end here."""
+
+ACTIVE = frozenset(TRANSITIONS) - SETTLED
+"""All other states, in which a job uses a slot of its budgets."""
+
+MAX_INPUT_CHARACTERS = 20_000
+"""How long the values of a job's inputs may be together, as JSON; some models limit no text."""
+
+MAX_DETAIL_CHARACTERS = 2000
+"""How much of an error's text a row stores."""
 
 _PRESS_ID = re.compile(r"[!-~]{1,200}")
 
@@ -162,6 +172,18 @@ def requester_of(visitor_id: str | None, key_fingerprint: str | None, address: s
     if key_fingerprint is not None:
         return f"key:{key_fingerprint}"
     return "owner" if address is None else f"ip:{address}"
+
+
+def limit_input_length(inputs: Mapping[str, Any]) -> None:
+    """Refuse inputs that take too much room in a row, whatever their model allows.
+
+    Raises:
+        InputError: they are longer than `MAX_INPUT_CHARACTERS`; its field is the longest.
+    """
+    lengths = {key: len(json.dumps(value)) for key, value in inputs.items()}
+    if sum(lengths.values()) > MAX_INPUT_CHARACTERS:
+        longest = max(lengths, key=lambda key: lengths[key])
+        raise InputError(longest, "maxLength", MAX_INPUT_CHARACTERS, inputs[longest])
 
 
 def new_id() -> str:

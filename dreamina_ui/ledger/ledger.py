@@ -18,11 +18,11 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from dreamina_ui.errors import LedgerError, StateError
+from dreamina_ui.errors import InputError, LedgerError, StateError
 from dreamina_ui.ledger import budget_rows, control_rows, job_rows
 from dreamina_ui.ledger.budget_rows import BudgetDifference
 from dreamina_ui.ledger.events import JobEvents
-from dreamina_ui.ledger.job import TERMINAL, TRANSITIONS, Job, Output, State
+from dreamina_ui.ledger.job import MAX_DETAIL_CHARACTERS, TERMINAL, TRANSITIONS, Job, Output, State, limit_input_length
 from dreamina_ui.ledger.migrations import migrate
 from dreamina_ui.ledger.sqlite import SqliteDatabase
 from dreamina_ui.ledger.transaction import AddHook, Database, Reader, Transaction
@@ -98,8 +98,10 @@ class Ledger:
             The new job, or the one that is there already: then no hook was called.
 
         Raises:
+            InputError: the inputs are too long for a row.
             LedgerError: the row could not be written.
         """
+        limit_input_length(job.inputs)
 
         def write(transaction: Transaction) -> Job:
             existing = _existing(transaction, job, duplicate_since)
@@ -184,7 +186,13 @@ class Ledger:
             return job_rows.recent_jobs(reader, visitor_id, limit)
 
     def by_request(self, api_origin: str, request_id: str) -> Job | None:
-        """The job that holds a request of an API, if there is one."""
+        """The job that holds a request of an API, if there is one.
+
+        Raises:
+            InputError: this can be no request_id.
+        """
+        if "\x00" in request_id:
+            raise InputError("request_id", "format", "request id", request_id)
         with self.reading() as reader:
             return job_rows.job_of_request(reader, api_origin, request_id)
 
@@ -330,6 +338,8 @@ def _plan_change(
         ended_at = now if state in TERMINAL else None
         version = before.version + 1
         stages.append(replace(before, state=state, version=version, updated_at=at or now, finished_at=ended_at))
+    if fields.get("detail"):
+        fields = {**fields, "detail": fields["detail"][:MAX_DETAIL_CHARACTERS]}
     new_fields = {name: value for name, value in fields.items() if getattr(job, name) != value}
     new_outputs = tuple(output for output in outputs if output not in job.outputs)
     moved = len(stages) > 1

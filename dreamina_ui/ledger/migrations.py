@@ -203,6 +203,20 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         FROM jobs WHERE key_mark IS NOT NULL AND {_IS_ACTIVE} GROUP BY key_mark
         """,  # noqa: S608 - constants only
     ),
+    (
+        """
+        CREATE TABLE batch_values (
+            batch_id VARCHAR(32) NOT NULL REFERENCES batches (batch_id) ON DELETE CASCADE,
+            value_index INTEGER NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (batch_id, value_index)
+        )
+        """,
+        "DROP INDEX jobs_address",  # the budgets count what it was for
+        "ALTER TABLE batches ADD COLUMN size_bytes BIGINT",
+        "UPDATE batches SET size_bytes = "
+        "(SELECT SUM(LENGTH(inputs)) FROM batch_items WHERE batch_items.batch_id = batches.batch_id)",
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dreamina_ui.ledger.budget_rows import DAY_S, counts_since, owner_pays
-from dreamina_ui.ledger.job import SANDBOX_ORIGIN, SETTLED
+from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.tables import jobs
 from dreamina_ui.ledger.transaction import Reader
 
@@ -116,22 +116,6 @@ def spending_since(reader: Reader, api_origin: str, since: float) -> Spending:
         sa.func.count(sa.case((is_unknown, 1))),
     ).where(owner_pays(api_origin), counts_since(since))
     return Spending(*reader.connection.execute(query.select_from(jobs)).one())
-
-
-def highest_usage(reader: Reader, api_origin: str, today: float) -> dict[str, int]:
-    """Jobs `at_once` and `per_day` since `today`, by the names of the limits.
-
-    The installation's, and with the prefixes `visitor_` and `address_` those of whoever has most.
-    """
-    usage: dict[str, int] = {}
-    for name, where in {"at_once": jobs.c.state.not_in(SETTLED), "per_day": counts_since(today)}.items():
-        counted = sa.select(sa.func.count().label("count")).select_from(jobs).where(owner_pays(api_origin), where)
-        usage[name] = reader.connection.execute(counted).scalar_one()
-        for prefix, column in (("visitor", jobs.c.visitor_id), ("address", jobs.c.address)):
-            by_owner = counted.where(column.is_not(None)).group_by(column).subquery()
-            highest = sa.select(sa.func.coalesce(sa.func.max(by_owner.c.count), 0))
-            usage[f"{prefix}_{name}"] = reader.connection.execute(highest).scalar_one()
-    return usage
 
 
 def count_states(reader: Reader, api_origin: str | None = None) -> dict[str, int]:

@@ -74,6 +74,7 @@ batches = sa.Table(
         for kind, names in {
             sa.String: "visitor_id address model_id api_origin key_mark state problem press_id",
             sa.Float: "created_at changed_at price_usd",
+            sa.BigInteger: "size_bytes",
         }.items()
         for name in names.split()
     ),
@@ -84,6 +85,13 @@ batch_items = sa.Table(
     sa.Column("batch_id", sa.String, primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     *(sa.Column(name, sa.String) for name in ("inputs", "state", "job_id", "problem")),
+)
+batch_values = sa.Table(
+    "batch_values",
+    metadata,
+    sa.Column("batch_id", sa.String, primary_key=True),
+    sa.Column("value_index", sa.Integer, primary_key=True),
+    sa.Column("value", sa.String),
 )
 budgets = sa.Table(
     "budgets",

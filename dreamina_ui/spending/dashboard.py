@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dreamina_ui.ledger import report_queries
+from dreamina_ui.ledger.budget_rows import day_of, highest_usages
 from dreamina_ui.ledger.report_queries import RecentError, Spending, VisitorSummary
 from dreamina_ui.ledger.transaction import Reader
 from dreamina_ui.spending.limits import Limits, SpendingGuard, day_start, month_start
@@ -65,6 +66,15 @@ class Dashboard:
         return fields
 
 
+def _used_jobs(reader: Reader, api_origin: str, now: float) -> dict[str, float]:
+    """What is used of the limits on jobs, by their names."""
+    used: dict[str, float] = {}
+    for scope, usage in highest_usages(reader, api_origin, day_of(now)).items():
+        prefix = "" if scope == "installation" else f"{scope}_"
+        used |= {f"{prefix}at_once": usage.active, f"{prefix}per_day": usage.made}
+    return used
+
+
 def read_dashboard(
     reader: Reader, guard: SpendingGuard, rules: Rules, model_ids: Iterable[str], now: float
 ) -> Dashboard:
@@ -74,7 +84,7 @@ def read_dashboard(
     month = report_queries.spending_since(reader, origin, month_start(now))
     limits = guard.limits_now(reader)
     used: dict[str, float] = {
-        **report_queries.highest_usage(reader, origin, midnight),
+        **_used_jobs(reader, origin, now),
         "usd_per_day": today.billed_usd + today.open_usd,
         "usd_per_month": month.billed_usd + month.open_usd,
     }

@@ -20,6 +20,8 @@ from dreamina_ui.web.i18n.translate import file_size, message, number, state_tex
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
 
 _ALT_KEYS = {"image": "picture_alt", "video": "video_label", "file": "file_label"}
+MAX_ALT_CHARACTERS = 1000
+"""How much of the prompt describes each of a job's images: a card has the whole prompt once."""
 
 
 class JobPresenter:
@@ -112,7 +114,7 @@ class JobPresenter:
             "put_aside": job.archived_at is not None,
             "is_unclear": job.state == "submit_unclear" and is_ours,
             "outputs": [
-                _output_card(job, output, prompt, language)
+                _output_card(job, output, prompt[:MAX_ALT_CHARACTERS], language)
                 for output in job.outputs
                 if output.state != "deleted" and output.deleted_at is None
             ],
