@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
-Fault = Literal["cut", "gateway", "reset"]
+Failure = Literal["cut", "gateway", "reset"]
 """What becomes of the response to a press, after the server has answered it: the connection is closed, the response is
 replaced by a gateway's page, or the connection is reset (then Chromium may repeat a POST by itself)."""
 
@@ -41,14 +41,14 @@ class BadProxy:
     """An HTTP proxy on a free port of 127.0.0.1.
 
     Attributes:
-        faults: what becomes of the responses to the next presses; after them all pass.
+        failures: what becomes of the responses to the next presses; after them all pass.
         holds_streams: whether new streams get nothing through; they stay open.
         is_down: whether every connection is closed at once.
         presses: the bodies of all presses that the server got.
     """
 
     def __init__(self, target_port: int) -> None:
-        self.faults: list[Fault] = []
+        self.failures: list[Failure] = []
         self.holds_streams = False
         self.is_down = False
         self.presses: list[dict[str, Any]] = []
@@ -124,11 +124,11 @@ class BadProxy:
             to_app.close()
         if request.method == "POST" and request.path.endswith(PRESSES):
             self.presses.append(json.loads(request.body))
-            fault = self.faults.pop(0) if self.faults else None
-            if fault in ("cut", "reset"):
-                _close(writer, hard=fault == "reset")
+            failure = self.failures.pop(0) if self.failures else None
+            if failure in ("cut", "reset"):
+                _close(writer, hard=failure == "reset")
                 return False
-            if fault == "gateway":
+            if failure == "gateway":
                 response = GATEWAY_PAGE
         writer.write(response)
         await writer.drain()

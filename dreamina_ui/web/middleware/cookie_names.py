@@ -76,9 +76,9 @@ class CookieNames:
             names = [HOST_PREFIX + stored] if is_secure else [HOST_PREFIX + stored, stored]
             if not is_secure and plain in _LEGACY_NAMES:
                 names.append(plain)
-            found = next((values[name] for name in names if values[name]), [])
-            if len(found) == 1:
-                ours.append(f"{plain}={found[0]}")
+            candidates = next((values[name] for name in names if values[name]), [])
+            if len(candidates) == 1:
+                ours.append(f"{plain}={candidates[0]}")
         return "; ".join(ours + others)
 
     def _stored(self, cookie: str, *, is_secure: bool) -> str:

@@ -15,8 +15,8 @@ dreamina.presses = (() => {
   }
 
   /* Send a request; returns {answer} or {refusal}, as `post` does.
-   * While no answer came, the same request is the same press: another click only repeats it sooner.
-   * `unknown` is called when an attempt got no answer, so that nobody knows whether it arrived. */
+   * Until the server has responded, the same request is the same press: another click only repeats it sooner.
+   * `unknown` is called after an attempt without a response, when nobody knows whether it arrived. */
   function send(path, body, unknown = () => {}) {
     const key = JSON.stringify([path, body]);
     const same = [...open.values()].find((press) => press.key === key);

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dreamina_ui.web.i18n.translate import translate
-from tests.support.bad_proxy import BadProxy, Fault
+from tests.support.bad_proxy import BadProxy, Failure
 from tests.support.browser import HeldSandbox, wait_for
 from tests.web.gradio_page.test_page import OpenPage, card, open_page, press_generate, prompt_box
 
@@ -42,13 +42,13 @@ def jobs_of(held: HeldSandbox, prompt: str) -> list[dict[str, Any]]:
     return [request["inputs"] for request in held.requests() if request["inputs"]["prompt"] == prompt]
 
 
-# --- a lost answer
+# --- lost responses
 
 
-def test_a_lost_answer_repeats_the_same_request(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
-    """Whoever is told to press again pays again: the page repeats by itself, under one id."""
+def test_a_lost_response_repeats_the_same_request(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
+    """Whoever is asked to press again pays again: the page repeats by itself, under one id."""
     page = open_page(proxy)
-    proxy.faults = ["gateway"] * 2
+    proxy.failures = ["gateway"] * 2
     prompt_box(page).fill("answered too late")
     page.locator("#generate").click()
     expect(problem(page)).to_have_text(UNKNOWN)
@@ -61,14 +61,14 @@ def test_a_lost_answer_repeats_the_same_request(held: HeldSandbox, proxy: BadPro
     assert len(jobs_of(held, "answered too late")) == 1
 
 
-@pytest.mark.parametrize("fault", ["cut", "reset"])
+@pytest.mark.parametrize("failure", ["cut", "reset"])
 def test_a_post_that_the_browser_repeats_is_one_job(
-    held: HeldSandbox, proxy: BadProxy, open_page: OpenPage, fault: Fault
+    held: HeldSandbox, proxy: BadProxy, open_page: OpenPage, failure: Failure
 ) -> None:
     """Chromium repeats a POST on its own when a connection that it used before is closed on it."""
     page = open_page(proxy)
-    proxy.faults = [fault] * 4
-    prompt = f"repeated after a {fault}"
+    proxy.failures = [failure] * 4
+    prompt = f"repeated after a {failure}"
     prompt_box(page).fill(prompt)
     page.locator("#generate").click()
     expect(card(page, prompt)).to_be_visible()
@@ -81,10 +81,10 @@ def test_a_post_that_the_browser_repeats_is_one_job(
 def test_a_reload_does_not_forget_an_unanswered_request(proxy: BadProxy, open_page: OpenPage) -> None:
     """A reload is what people do when a page seems stuck."""
     page = open_page(proxy)
-    proxy.faults = ["gateway"]
+    proxy.failures = ["gateway"]
     prompt_box(page).fill("reloaded meanwhile")
     page.locator("#generate").click()
-    proxy.faults = ["gateway"] * 2
+    proxy.failures = ["gateway"] * 2
     page.reload()
     expect(problem(page)).to_have_text(UNKNOWN)
     expect(problem(page)).to_have_text("")

@@ -31,8 +31,8 @@ def installation(name: str, url: str) -> TestClient:
 
 def cookies(client: TestClient, *sent: str) -> dict[str, Any]:
     """The cookies inside the program for those that a browser sends."""
-    found: dict[str, Any] = client.get("/cookies", headers={"Cookie": "; ".join(sent)}).json()
-    return found
+    seen: dict[str, Any] = client.get("/cookies", headers={"Cookie": "; ".join(sent)}).json()
+    return seen
 
 
 @pytest.mark.parametrize(("url", "prefix"), [(HTTP, ""), (HTTPS, "__Host-")])
