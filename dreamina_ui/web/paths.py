@@ -44,14 +44,25 @@ def static_files() -> dict[str, Path]:
 
 
 @cache
+def asset_digest(name: str) -> str:
+    """The beginning of the SHA-256 of a static file's content."""
+    return hashlib.sha256(static_files()[name].read_bytes()).hexdigest()[:16]
+
+
+@cache
+def words_digest(language: str) -> str:
+    """The beginning of the SHA-256 of the texts that the page's scripts show in a language."""
+    return hashlib.sha256(page_words(language)).hexdigest()[:16]
+
+
 def asset_path(name: str) -> str:
     """The path of a static file; it changes with the file's content."""
-    return f"{PREFIX}/assets/{hashlib.sha256(static_files()[name].read_bytes()).hexdigest()[:16]}/{name}"
+    return f"{PREFIX}/assets/{asset_digest(name)}/{name}"
 
 
 def words_path(language: str) -> str:
     """The path of the texts that the page's scripts show in a language; it changes with them."""
-    return f"{PREFIX}/words/{hashlib.sha256(page_words(language)).hexdigest()[:16]}/{language}.json"
+    return f"{PREFIX}/words/{words_digest(language)}/{language}.json"
 
 
 def head_links(style: str) -> str:

@@ -20,9 +20,9 @@ from dreamina_ui.media.embedded_metadata import size_with_settings, with_setting
 from dreamina_ui.media.images import SHOWN_MEDIA_TYPES
 from dreamina_ui.media.store import TIERS, StoredFile
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import IMMUTABLE, PUBLIC_IMMUTABLE
+from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
 from dreamina_ui.web.i18n.translate import languages, page_words
-from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, static_files
+from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, asset_digest, static_files, words_digest
 from dreamina_ui.web.presenters import settings_object
 from dreamina_ui.web.stored_files import file_response
 
@@ -64,18 +64,21 @@ class _FileRoutes:
 
 
 async def static_file(request: Request) -> Response:
-    """A script, a style or an image of the page."""
+    """A script, a style or an image of the page.
+
+    Only under its own digest: under another one a shared cache would store it for the next version's file.
+    """
     name = request.path_params["name"]
-    if name not in static_files():
-        return Response("No such file.", 404)
+    if name not in static_files() or request.path_params["digest"] != asset_digest(name):
+        return Response("No such file.", 404, NO_STORE)
     return FileResponse(static_files()[name], headers={"Cache-Control": PUBLIC_IMMUTABLE})
 
 
 async def texts(request: Request) -> Response:
     """The texts of the page's scripts in one language: `{key: text}`."""
     language = request.path_params["language"]
-    if language not in languages():
-        return Response("No such language.", 404)
+    if language not in languages() or request.path_params["digest"] != words_digest(language):
+        return Response("No such language.", 404, NO_STORE)
     headers = {"Cache-Control": PUBLIC_IMMUTABLE}
     return Response(page_words(language), media_type="application/json", headers=headers)
 
