@@ -28,16 +28,15 @@ def path_below_root(scope: Scope) -> str:
     return path[len(root) :] if root and (path + "/").startswith(root + "/") else path
 
 
-def client_ip_hash(host: str | None) -> str | None:
+def client_ip_hash(host: str | None) -> str:
     """A hash of a client's IP address, for limits; of an IPv6 address only the /64 counts, as a home has many.
 
-    Returns:
-        None where `host` is no IP address.
+    Clients whose address cannot be read share one hash, and so their limits.
     """
     try:
         ip = ipaddress.ip_address((host or "").partition("%")[0])
     except ValueError:
-        return None
+        return hashlib.sha256(b"unknown").hexdigest()[:32]
     if isinstance(ip, ipaddress.IPv6Address):  # some proxies write IPv4 addresses in its form
         ip = ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False).network_address
     return hashlib.sha256(str(ip).encode()).hexdigest()[:32]

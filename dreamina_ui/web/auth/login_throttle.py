@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 
 FREE_ATTEMPTS = 5
 FIRST_DELAY_S = 5.0
 MAX_DELAY_S = 300.0
 ATTEMPT_TTL_S = 3600.0
-MAX_ATTEMPTS_PER_MINUTE = 60
 
 
 class LoginThrottle:
-    """Some attempts at once, then one after each delay, which grows to minutes.
+    """Some failed attempts at once, then one after each delay, which grows to minutes.
 
-    Untrusted clients are also counted together. Trusted ones are counted by themselves alone, so that strangers cannot
-    lock the owner out. Source: OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
+    Each client is counted by itself, over all the names that it tries. There is no limit for all clients together:
+    strangers could use it up and lock the owner out. Source: OWASP, "Slow Down Online Guessing Attacks with Device
+    Cookies".
 
     Args:
         clock: seconds.
@@ -27,10 +26,9 @@ class LoginThrottle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: dict[str, tuple[int, float]] = {}  # by client: number of attempts, start of the last one
-        self._untrusted: deque[float] = deque()
 
-    def record_attempt(self, client: str, *, is_trusted: bool = False) -> float:
-        """Count an attempt as failed until `reset`, so that many at once are no way around.
+    def record_attempt(self, client: str) -> float:
+        """Count an attempt as failed until `record_success`, so that many at once are no way around.
 
         Returns:
             Seconds to wait before an attempt may be made; 0 when this one may.
@@ -42,18 +40,26 @@ class LoginThrottle:
         doublings = min(failures - FREE_ATTEMPTS, 20)
         delay_s = FIRST_DELAY_S * 2**doublings if failures >= FREE_ATTEMPTS else 0.0
         wait_s = last + min(delay_s, MAX_DELAY_S) - now
-        while self._untrusted and now - self._untrusted[0] >= 60:
-            self._untrusted.popleft()
-        if not is_trusted and len(self._untrusted) >= MAX_ATTEMPTS_PER_MINUTE:
-            wait_s = max(wait_s, self._untrusted[0] + 60 - now)
         if wait_s > 0:
             return wait_s
-        if not is_trusted:
-            self._untrusted.append(now)
-        self._failures = {name: entry for name, entry in self._failures.items() if now - entry[1] <= ATTEMPT_TTL_S}
+        self._failures.pop(client, None)  # the newest entry is the last one
         self._failures[client] = (failures + 1, now)
+        self._forget_old(now)
         return 0.0
 
-    def reset(self, client: str) -> None:
-        """Forget the failures of a client whose attempt was right."""
-        self._failures.pop(client, None)
+    def record_success(self, client: str) -> None:
+        """Do not count an attempt that was right; the failures before it still count.
+
+        Otherwise a guesser could sign in with a login of their own after every few guesses at another.
+        """
+        failures, last = self._failures.get(client, (0, 0.0))
+        if failures > 1:
+            self._failures[client] = (failures - 1, last)
+        else:
+            self._failures.pop(client, None)
+
+    def _forget_old(self, now: float) -> None:
+        for client, (_, last) in list(self._failures.items()):
+            if now - last <= ATTEMPT_TTL_S:
+                return
+            del self._failures[client]

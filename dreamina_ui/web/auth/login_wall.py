@@ -79,20 +79,20 @@ class Authenticator:
         Returns:
             0 when it is right, infinity when it is wrong, and otherwise the seconds to wait before the next attempt.
         """
-        # Each name is counted by itself: signing in with one's own login must not give new attempts for another's.
-        login = person_id("login", name)
         visitor = visitor_id(request.headers.get("cookie"))
-        browser = f"{visitor} {login}"
-        is_local, is_known = is_direct(request), visitor is not None and browser in self._known_browsers
+        browser = f"{visitor} {person_id('login', name)}"
         ip_hash = client_ip_hash(request.client.host if request.client else None)
-        client = f"local {login}" if is_local else browser if is_known else f"ip {ip_hash} {login}"
-        wait_s = self._throttle.record_attempt(client, is_trusted=is_local or is_known)
+        # A browser that signed in with this login before is counted by itself: others behind its address cannot lock
+        # it out.
+        is_known = visitor is not None and browser in self._known_browsers
+        client = "local" if is_direct(request) else browser if is_known else ip_hash
+        wait_s = self._throttle.record_attempt(client)
         if wait_s:
             return wait_s
         if not await run_in_threadpool(self._is_right, name, password):
-            log.warning("Wrong name or password, from client %s", (ip_hash or "unknown")[:8])
+            log.warning("Wrong name or password, from client %s", ip_hash[:8])
             return math.inf
-        self._throttle.reset(client)
+        self._throttle.record_success(client)
         if visitor:
             self._known_browsers.add(browser)
         return 0.0

@@ -15,6 +15,7 @@ import anyio
 SESSION_COOKIE = "dreamina_sign_in"
 SESSION_TTL_S = 30 * 86_400.0
 MAX_SESSIONS = 10_000
+MAX_SESSIONS_PER_PERSON = 100
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Session:
 
 class Sessions:
     """The sessions, by a hash of their token that is worth nothing outside of this process.
+
+    A person has a bounded number of them: a new one replaces that person's oldest, and nobody else's.
 
     Args:
         clock: seconds since 1970.
@@ -52,8 +55,11 @@ class Sessions:
         """
         now = self._clock()
         self._sessions = {key: session for key, session in self._sessions.items() if session.expires_at > now}
+        own = [key for key, session in self._sessions.items() if session.name == name]
+        for key in own[: max(0, len(own) - MAX_SESSIONS_PER_PERSON + 1)]:
+            self._delete(key)
         while len(self._sessions) >= MAX_SESSIONS:
-            self._sessions.pop(next(iter(self._sessions)))
+            self._delete(next(iter(self._sessions)))
         token = token or secrets.token_urlsafe(32)
         self._sessions[self._hash(token)] = Session(name, expires_at=now + SESSION_TTL_S)
         return token
@@ -65,10 +71,7 @@ class Sessions:
 
     def delete(self, token: str) -> None:
         """Sign out; must be called on the event loop."""
-        key = self._hash(token)
-        self._sessions.pop(key, None)
-        for event in self._watchers.pop(key, ()):
-            event.set()
+        self._delete(self._hash(token))
 
     @contextmanager
     def watch(self, token: str) -> Iterator[anyio.Event]:
@@ -82,6 +85,11 @@ class Sessions:
             watchers.discard(event)
             if not watchers:
                 del self._watchers[key]
+
+    def _delete(self, key: bytes) -> None:
+        self._sessions.pop(key, None)
+        for event in self._watchers.pop(key, ()):
+            event.set()
 
     def _hash(self, token: str) -> bytes:
         return hashlib.blake2b(token.encode(), key=self._key).digest()

@@ -150,7 +150,7 @@ class Endpoints:
                 if wait_s := self._throttle.record_attempt(client):
                     raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
                 if await asyncio.wrap_future(self._api_keys.check_soon(key)):
-                    self._throttle.reset(client)
+                    self._throttle.record_success(client)
             return await run_in_threadpool(self._api_keys.give, key, None)
         except DreaminaError as exc:
             raise gr.Error(program_error_text(exc), print_exception=False) from exc

@@ -82,7 +82,7 @@ class _KeyRoutes:
         except DreaminaError as exc:
             return refusal(exc, language)
         if is_checked:
-            self._throttle.reset(client)
+            self._throttle.record_success(client)
         return self._status(hashed, cookie, is_checked=is_checked)
 
     async def take_back(self, request: Request) -> Response:
