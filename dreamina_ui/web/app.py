@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import gradio as gr
@@ -39,6 +40,8 @@ from dreamina_ui.web.routes.presses import build_press_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
 from dreamina_ui.wiring import Services
 
+log = logging.getLogger(__name__)
+
 
 def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page, our own routes and the middleware around both.
@@ -59,6 +62,8 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     core = services.job_services
     presenter = JobPresenter(core.reader, core.accounts, core.models, core.input_files, core.clock)
     endpoints = Endpoints(core, presenter, permissions)
+    if not settings.is_shared:
+        log.info("Only this machine may use the page. To let others in, set DREAMINA_SHARED=1, behind a proxy, too")
     page, launch = build_page(
         core.models,
         services.model,

@@ -193,7 +193,7 @@ def _cancel(shared: ScriptedApp, visitor: Visitor) -> None:
     job = _press(visitor, "queued", "is taken back")
     service.cancel({"outcome": "cancelled", "status": "cancelled", "note": TOKEN})
     service.status("cancelled")
-    response = visitor.http.post(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}/cancel", timeout=10)
+    response = visitor.http.post(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}/cancel", json={}, timeout=10)
     assert response.json()["state"] == "cancelled"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -26,6 +27,11 @@ from dreamina_ui.web.http import read_cookie
 
 NOBODY = "nobody"
 KEY_COOKIE = "dreamina_key"
+FORWARDING_HEADERS = (
+    "x-forwarded", "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-", "x-envoy-", "via",
+    "true-client-ip", "cf-", "fastly-client-ip", "fly-", "x-gradio-server",
+)  # fmt: skip
+"""Beginnings of the headers that only a proxy or tunnel adds."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +138,22 @@ class Permissions:
 def is_direct(request: HTTPConnection) -> bool:
     """Whether a request comes straight from this machine.
 
-    A tunnel or proxy on this machine shows in the host name that the browser asked for, or in its headers. The client's
-    IP address is needed too: another machine may send any host name.
+    A tunnel or proxy on this machine shows in the names of hosts that the browser sends, in a header that proxies add,
+    or in HTTP/1.0, which no browser speaks. The client's IP address is needed too: another machine may send any name.
     """
-    host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-    is_local = request.client is not None and is_loopback(request.client.host)
-    return is_local and is_loopback(host) and not any(name.startswith("x-forwarded") for name in request.headers)
+    if request.client is None or not is_loopback(request.client.host) or request.scope.get("http_version") == "1.0":
+        return False
+    if any(name.startswith(FORWARDING_HEADERS) for name in request.headers):
+        return False
+    urls = [request.headers[name] for name in ("origin", "referer") if name in request.headers]
+    return all(map(_is_local_url, [f"http://{request.headers.get('host', '')}", *urls]))
+
+
+def _is_local_url(url: str) -> bool:
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def read_session_cookie(request: HTTPConnection) -> str:

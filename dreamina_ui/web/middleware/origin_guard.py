@@ -12,12 +12,21 @@ from dreamina_ui.web.auth.permissions import is_direct
 from dreamina_ui.web.http import path_below_root, send_refusal
 from dreamina_ui.web.paths import FILES, PREFIX
 
+_FORMS = (f"/{PREFIX}/sign-in", f"/{PREFIX}/sign-out", f"/{PREFIX}/library/zip")
+"""Our routes that accept a form; all others that change something accept JSON only, which no form can send."""
+
 _LINKED_PAGES = (f"/{PREFIX}/sign-in", f"/{PREFIX}/owner")
 """Our pages below `/dreamina/` that another site may link to; nothing else there is a page."""
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
 class OriginGuard:
     """ASGI middleware around the whole site. Another site's page may link to our pages, and nothing else.
+
+    What changes something is sent as JSON: a page of another port of this host, for which browsers send no more than
+    an Origin header over plain http, could send a form, but cannot send JSON without being allowed to.
 
     Args:
         is_private: whether only this machine itself may change anything. No limits hold where nobody declared that
@@ -32,6 +41,9 @@ class OriginGuard:
         if scope["type"] == "http":
             if _is_foreign(scope):
                 await send_refusal(send, 403, "Not from another site.")
+                return
+            if scope["method"] == "POST" and not _has_accepted_type(scope):
+                await send_refusal(send, 415, "Send this as application/json.")
                 return
             if self._is_private and scope["method"] == "POST" and not is_direct(HTTPConnection(scope)):
                 text = "Only this machine itself may do this. To let others in, the owner sets DREAMINA_SHARED=1."
@@ -49,16 +61,25 @@ def _is_foreign(scope: Scope) -> bool:
     return not is_link or (path.startswith(f"/{PREFIX}/") and path not in _LINKED_PAGES)
 
 
+def _has_accepted_type(scope: Scope) -> bool:
+    path = path_below_root(scope)
+    if not path.startswith(f"/{PREFIX}/") or path in _FORMS:
+        return True
+    content_type = Headers(scope=scope).get("content-type", "")
+    return content_type.partition(";")[0].strip().lower() == "application/json"
+
+
 def _is_from_another_site(headers: Headers) -> bool:
-    """Browsers say so in a header, except for old ones and over http, which send an Origin alone."""
+    """Browsers say so in a header, except for old ones and over plain http, which send an Origin alone."""
     if "sec-fetch-site" in headers:
         return headers["sec-fetch-site"] in ("cross-site", "same-site")
     origin = headers.get("origin")
     if origin is None:
         return False
     try:
-        # Without ports: proxies seldom pass them on, and cookies ignore them.
-        requested = urlsplit(f"//{headers.get('x-forwarded-host', headers.get('host', ''))}").hostname
-        return urlsplit(origin).hostname != requested or requested is None
+        requested, sender = urlsplit(f"//{headers.get('x-forwarded-host', headers.get('host', ''))}"), urlsplit(origin)
+        # Many proxies pass no port on.
+        is_other_port = requested.port is not None and requested.port != (sender.port or _PORTS.get(sender.scheme))
+        return requested.hostname is None or sender.hostname != requested.hostname or is_other_port
     except ValueError:
         return True

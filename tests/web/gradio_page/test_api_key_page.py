@@ -75,10 +75,10 @@ def test_the_key_is_in_nothing_but_the_calls_to_the_api(keyed_app: AppProcess, s
     assert visitor.press()["success"]
     job = finished(visitor, "r-marked")
     assert (job["state"], job["own_key"]) == ("done", True)
-    url, http = keyed_app.url, visitor.http
+    url, http, as_json = keyed_app.url, visitor.http, {"Content-Type": "application/json"}
     refused = [
         give(Visitor(keyed_app), f"{KEY} with spaces"),
-        http.post(f"{url}/dreamina/key", data=f'{{"key": "{KEY}', timeout=10),
+        http.post(f"{url}/dreamina/key", data=f'{{"key": "{KEY}', headers=as_json, timeout=10),
         http.post(f"{url}/dreamina/key", json={"key": [KEY]}, timeout=10),
     ]
     assert {response.status_code for response in refused} == {422}
