@@ -21,7 +21,7 @@ from dreamina_ui.web.gradio_page.endpoints import IDEMPOTENCY_ARGUMENT, Endpoint
 from dreamina_ui.web.gradio_page.form import build_form
 from dreamina_ui.web.gradio_page.theme import build_theme
 from dreamina_ui.web.i18n.translate import languages
-from dreamina_ui.web.middleware.gradio_patches import limit_queue_memory
+from dreamina_ui.web.middleware.gradio_patches import limit_queue
 from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 
 QUEUE_POLL_INTERVAL_S = 0.02
@@ -141,7 +141,7 @@ def build_page(
         add_endpoints(endpoints, models, first)
     page.queue(api_open=False, default_concurrency_limit=None)
     page._queue.sleep_when_free = QUEUE_POLL_INTERVAL_S
-    limit_queue_memory(page._queue)
+    limit_queue(page)
     # In single quotes: Gradio sends each escaped double quote as eleven characters.
     facts = json.dumps(page_facts(in_order, installation_id), ensure_ascii=False)
     facts = html.escape(facts, quote=False).replace("'", "&#39;")

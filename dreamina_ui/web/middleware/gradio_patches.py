@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gradio.queueing import Queue
+from gradio.blocks import Blocks
 from gradio.route_utils import CustomCORSMiddleware
 from gradio.utils import LRUCache
 from starlette.applications import Starlette
@@ -39,12 +39,13 @@ DISABLED_ROUTES = (
 )
 """Beginnings of paths under `/gradio_api/` that are answered with 404."""
 
+CALL_HINT = " /gradio_api/info lists the endpoints and their inputs."
 MAX_SESSIONS = 2000
 MAX_SESSION_NAME_LENGTH = 100
 
 
 class DisabledRoutes:
-    """ASGI middleware that answers Gradio's unneeded routes with 404."""
+    """ASGI middleware that returns 404 for Gradio's unneeded routes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -65,15 +66,20 @@ async def remove_cors(app: Starlette) -> AsyncIterator[None]:
     yield
 
 
-def limit_queue_memory(queue: Queue) -> None:
-    """Bound what Gradio's queue stores of events that nobody fetches.
+def limit_queue(page: Blocks) -> None:
+    """Let only calls of public endpoints into Gradio's queue, and bound what it stores of those that nobody fetches.
 
-    By itself (6.31) it stores the name of each session that joins, of any length, and its events: forever where their
-    end is not read. One client can fill the memory that way within a minute.
+    By itself (6.31) it runs the page's private events, too, and prints a traceback with the caller's text where they
+    fail. It stores the name of each session that joins, of any length, and its events: forever where their end is not
+    read. One client can fill the memory that way within a minute.
     """
+    queue = page._queue
     push = queue.push
 
     async def push_bounded(body: Any, request: Any, username: str | None) -> Any:
+        function = page.fns.get(body.fn_index)
+        if function is None or function.api_visibility != "public":
+            return False, f"There is no such endpoint.{CALL_HINT}", "validator_error"
         if len(body.session_hash or "") > MAX_SESSION_NAME_LENGTH:
             return False, "The session_hash is too long.", "error"
         return await push(body, request, username)

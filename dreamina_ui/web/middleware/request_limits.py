@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -15,25 +15,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.web.auth.visitor import visitor_id
 from dreamina_ui.web.http import client_ip_hash, send_refusal
-from dreamina_ui.web.paths import is_stream
+from dreamina_ui.web.middleware.gradio_patches import CALL_HINT
+from dreamina_ui.web.paths import PREFIX, is_stream
 
 log = logging.getLogger(__name__)
 
-CALL_HINT = " /gradio_api/info lists the endpoints and their inputs."
-MAX_BODY_BYTES = 1_000_000
-MAX_CALL_BYTES = 100_000
-"""The largest body for Gradio, which stores what the last 500 sessions sent; ten input URLs take 80 kB."""
+MAX_BODY_BYTES = 65_536
+"""The largest body of any request, whatever way it comes in."""
+
+_FILE_LISTS = (f"/{PREFIX}/library/mark", f"/{PREFIX}/library/zip")
+MAX_FILE_LIST_BYTES = 250_000
+"""The largest body of a request that names up to 5000 files of the library."""
 
 MAX_OPEN_PER_VISITOR = 40
 MAX_OPEN_PER_CLIENT = 100
-MAX_OPEN = 1000
+MAX_OPEN = {"stream": 1000, "body": 300, "work": 300}
+"""How many requests of each kind are open at once: streams; bodies that are still being sent; requests that have
+arrived and are being handled. A kind that is full takes nothing from the others."""
 
 
 class RequestLimits:
     """ASGI middleware around the whole site.
 
-    A client that is slow or silent costs one coroutine, and not forever. The number of streams and bodies that are
-    open at once is bounded, per visitor, per client and in total.
+    A client that is slow or silent costs one coroutine, and not forever. The number of requests that are open at once
+    is bounded, per visitor, per client and in total. Where streams or bodies are full, the oldest that is idle gives
+    way: a body that is still being sent, or a stream of Gradio's that follows no job.
 
     Cookies lose their backslashes, which none of ours has: Python before 3.11.10 takes 10 s to read 60 kB of them, and
     everybody would wait (CVE-2024-7592).
@@ -64,15 +70,19 @@ class RequestLimits:
         if not length.isdecimal() or int(length) > _max_bytes(scope):
             await send_refusal(send, 413, "This is too large.")
             return
-        with self._open_requests.count(_limits_of(scope)) as is_allowed:
+        exchange = _Exchange(scope, receive, send, self._body_timeout_s, self._read_timeout_s)
+        kind = _kind_of(scope)
+        if kind is None:
+            await self._handle(exchange, scope)
+            return
+        with self._open_requests.count(exchange, kind, _limits_of(scope)) as is_allowed:
             if is_allowed:
-                await self._handle(scope, receive, send)
+                await self._handle(exchange, scope)
             else:
                 text = "Too many requests are open at once. Close other tabs, or try again later."
                 await send_refusal(send, 429, text)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(scope, receive, send, self._body_timeout_s, self._read_timeout_s)
+    async def _handle(self, exchange: _Exchange, scope: Scope) -> None:
         try:
             await exchange.run(self.app)
         except Exception as exc:
@@ -103,13 +113,26 @@ class _Exchange:
         self._body_is_complete = False
         self._has_started = False
         self._is_over = False
+        self._cancel_scope = anyio.CancelScope()
+        self.is_idle_stream = _is_idle_stream(scope)
+        self.on_body: Callable[[], None] = lambda: None
 
     async def run(self, app: ASGIApp) -> None:
-        try:
-            await app(self._scope, self._receive, self._send)
-        except Exception:
-            if not self._is_over:
-                raise
+        with self._cancel_scope:
+            try:
+                await app(self._scope, self._receive, self._send)
+            except Exception:
+                if not self._is_over:
+                    raise
+        if self._cancel_scope.cancel_called and not self._is_over:
+            if self._has_started:
+                await self._send_to_client({"type": "http.response.body", "body": b""})
+            else:
+                await self.refuse(408, "This came too slowly.")
+
+    def give_way(self) -> None:
+        """End the exchange in favor of another one."""
+        self._cancel_scope.cancel()
 
     async def _receive(self) -> Message:
         if self._is_over:
@@ -120,6 +143,8 @@ class _Exchange:
             message = await self._receive_from_client()
             self._size_bytes += len(message.get("body", b""))
             self._body_is_complete = not message.get("more_body", False)
+            if self._body_is_complete:
+                self.on_body()
             if self._size_bytes <= self._max_bytes:
                 return message
             await self.refuse(413, "This is too large.")
@@ -145,30 +170,68 @@ class _Exchange:
 
 
 class _OpenRequests:
-    """How many streams and bodies are open, by the names that they count for."""
+    """How many requests are open, by kind and by the names that they count for."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._exchanges: dict[str, dict[_Exchange, None]] = {kind: {} for kind in MAX_OPEN}  # oldest first
 
     @contextmanager
-    def count(self, limits: dict[str, int]) -> Iterator[bool]:
-        """Count a request for each name; yields False, and counts nothing, where one has reached its limit."""
-        if any(self._counts[name] >= limit for name, limit in limits.items()):
+    def count(self, exchange: _Exchange, kind: str, limits: dict[str, int]) -> Iterator[bool]:
+        """Count a request; yields False, and counts nothing, where a limit is reached and nothing gives way.
+
+        A request with a body is of kind `body` until it has arrived, and then of kind `work`.
+        """
+        if any(self._counts[name] >= limit for name, limit in limits.items()) or not self._make_room(kind):
             yield False
             return
         self._counts.update(limits.keys())
+        self._exchanges[kind][exchange] = None
+        exchange.on_body = lambda: self._move_to_work(exchange)
         try:
             yield True
         finally:
+            for exchanges in self._exchanges.values():
+                exchanges.pop(exchange, None)
             self._counts.subtract(limits.keys())
             self._counts += Counter()  # drops the names that have none
 
+    def _make_room(self, kind: str) -> bool:
+        exchanges = self._exchanges[kind]
+        if kind == "body" and len(self._exchanges["work"]) >= MAX_OPEN["work"]:
+            return False
+        if len(exchanges) < MAX_OPEN[kind]:
+            return True
+        idle = next((exchange for exchange in exchanges if kind == "body" or exchange.is_idle_stream), None)
+        if idle is None:
+            return False
+        del exchanges[idle]
+        idle.give_way()
+        return True
+
+    def _move_to_work(self, exchange: _Exchange) -> None:
+        if exchange not in self._exchanges["body"]:
+            return
+        del self._exchanges["body"][exchange]
+        self._exchanges["work"][exchange] = None
+
+
+def _kind_of(scope: Scope) -> str | None:
+    """The kind that a request is counted as; None for one that is answered at once."""
+    if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
+        return "body"
+    return "stream" if is_stream(scope["path"]) else None
+
+
+def _is_idle_stream(scope: Scope) -> bool:
+    """Whether a request is a stream that follows no job."""
+    inner: str = scope["path"].partition("/gradio_api/")[2]
+    return inner.startswith(("heartbeat/", "queue/data"))
+
 
 def _limits_of(scope: Scope) -> dict[str, int]:
-    """The names that a request counts for, each with its limit; empty for a request that is answered at once."""
-    if scope["method"] != "POST" and not is_stream(scope["path"]):
-        return {}
-    limits = {"all": MAX_OPEN}
+    """The visitor and the client that a request counts for, each with its limit."""
+    limits = {}
     visitor = visitor_id(Headers(scope=scope).get("cookie"))
     if visitor:
         limits[visitor] = MAX_OPEN_PER_VISITOR
@@ -179,4 +242,4 @@ def _limits_of(scope: Scope) -> dict[str, int]:
 
 
 def _max_bytes(scope: Scope) -> int:
-    return MAX_CALL_BYTES if "/gradio_api/" in scope["path"] else MAX_BODY_BYTES
+    return MAX_FILE_LIST_BYTES if scope["path"].endswith(_FILE_LISTS) else MAX_BODY_BYTES

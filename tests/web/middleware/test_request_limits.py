@@ -18,12 +18,19 @@ import uvicorn
 from fastapi import FastAPI
 from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
+from starlette.requests import HTTPConnection
 
+from dreamina_ui.web.auth.permissions import is_direct
 from dreamina_ui.web.auth.visitor import VisitorCookie, visitor_id
 from dreamina_ui.web.http import client_ip_hash
 from dreamina_ui.web.middleware import gradio_patches
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
-from dreamina_ui.web.middleware.request_limits import MAX_OPEN_PER_CLIENT, MAX_OPEN_PER_VISITOR, RequestLimits
+from dreamina_ui.web.middleware.request_limits import (
+    MAX_OPEN,
+    MAX_OPEN_PER_CLIENT,
+    MAX_OPEN_PER_VISITOR,
+    RequestLimits,
+)
 from dreamina_ui.web.middleware.security_headers import SecurityHeaders
 from tests.support.browser import AppProcess, HeldSandbox, Visitor, wait_for
 
@@ -138,11 +145,14 @@ def test_what_nobody_fetches_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(gradio_patches, "MAX_SESSIONS", 3)
 
     async def stored(sessions: int, *, is_bounded: bool) -> int:
+        def nothing() -> str:
+            return ""
+
         with gr.Blocks() as page:
-            gr.Button().click(lambda: None)
+            gr.api(nothing, api_name="nothing")  # type: ignore[attr-defined]
         page.queue()
         if is_bounded:
-            gradio_patches.limit_queue_memory(page._queue)
+            gradio_patches.limit_queue(page)
         for number in range(sessions):
             body = PredictBodyInternal(data=[], fn_index=0, session_hash=f"s{number}", request=None)
             assert (await page._queue.push(body, None, None))[0]
@@ -150,6 +160,73 @@ def test_what_nobody_fetches_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert asyncio.run(stored(5, is_bounded=False)) == 5
     assert asyncio.run(stored(5, is_bounded=True)) == 3
+
+
+def test_no_private_event_reaches_the_queue(app: AppProcess) -> None:
+    """Where one fails, Gradio prints the caller's text to the log, a hundred kilobytes of it."""
+    events = requests.get(f"{app.url}/config", timeout=10).json()["dependencies"]
+    private = [event["id"] for event in events if event["api_visibility"] != "public"]
+    assert private
+    before = len(app.output)
+    for number in private[:3]:
+        body = {"data": ["\x1b[31mspoofed\n"] * 30, "fn_index": number, "session_hash": "s"}
+        response = requests.post(f"{app.url}/gradio_api/queue/join", json=body, timeout=10)
+        assert response.status_code == 422, response.text
+    assert "spoofed" not in app.output[before:]
+
+
+@pytest.mark.parametrize("path", ["assets/0123456789abcdef/page.js", "words/0123456789abcdef/en.json"])
+def test_a_file_has_one_digest(app: AppProcess, path: str) -> None:
+    """A shared cache would store the old script under the digest of the next version's."""
+    response = requests.get(f"{app.url}/dreamina/{path}", timeout=10)
+    assert response.status_code == 404
+    assert "immutable" not in response.headers["cache-control"]
+
+
+FROM_ELSEWHERE = {
+    "a proxy that speaks HTTP/1.0": {"http_version": "1.0"},
+    "a proxy that passes the browser's Referer on": {"Referer": "https://studio.example/"},
+    "a proxy that passes the browser's Origin on": {"Origin": "https://studio.example"},
+    "a proxy that says so": {"Via": "1.1 varnish"},
+    "a tunnel": {"CF-Connecting-IP": "203.0.113.9"},
+    "another name for this machine": {"Host": "studio.example"},
+}
+
+
+@pytest.mark.parametrize("name", FROM_ELSEWHERE)
+def test_whoever_comes_through_a_proxy_does_not_sit_at_the_machine(name: str) -> None:
+    """With nginx and nothing but `proxy_pass`, strangers were the owner."""
+    headers = {"Host": "127.0.0.1:7860"} | FROM_ELSEWHERE[name]
+    version = headers.pop("http_version", "1.1")
+    raw = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "http_version": version, "headers": raw}
+    assert not is_direct(HTTPConnection(scope))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "[::1]"])
+def test_the_person_at_the_machine_is_known(host: str) -> None:
+    """At one's own machine nobody signs in."""
+    raw = [(b"host", host.encode()), (b"referer", f"http://{host}/".encode())]
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "http_version": "1.1", "headers": raw}
+    assert is_direct(HTTPConnection(scope))
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_what_changes_something_is_json(app: AppProcess, content_type: str | None) -> None:
+    """A form of another port's page stopped the installation: over plain http a browser sends no more than Origin."""
+    headers = {"Content-Type": content_type} if content_type else {}
+    for path in ("owner/switch", "generate", "library/mark", "key"):
+        body = '{"stopped": true, "files": ["a"], "deleted": true, "key": "k"}'
+        response = requests.post(f"{app.url}/dreamina/{path}", data=body, headers=headers, timeout=10)
+        assert response.status_code == 415, path
+
+
+@pytest.mark.parametrize("origin", ["http://192.168.0.7:9000", "http://192.168.0.7"])
+def test_another_port_of_the_host_is_another_site(app: AppProcess, origin: str) -> None:
+    """Another program there may belong to somebody else."""
+    headers = {"Host": "192.168.0.7:7860", "Origin": origin}
+    response = requests.post(f"{app.url}/dreamina/library/mark", json={}, headers=headers, timeout=10)
+    assert response.status_code == 403
 
 
 def test_an_event_that_does_not_exist_is_no_server_error(plain: str, app: AppProcess) -> None:
@@ -195,7 +272,9 @@ def test_a_large_body_is_not_read(app: AppProcess, is_chunked: bool) -> None:
     for path in ("/gradio_api/call/generate", "/dreamina/attach"):
         body: Any = iter([b"x" * 500_000] * 4) if is_chunked else b"x" * 2_000_000
         try:
-            response = requests.post(app.url + path, data=body, timeout=10)
+            response = requests.post(
+                app.url + path, data=body, headers={"Content-Type": "application/json"}, timeout=10
+            )
         except requests.ConnectionError:
             continue  # cut off while still sending: refused as well
         assert response.status_code == 413, response.text
@@ -443,6 +522,40 @@ def test_open_streams_are_bounded(limit: int, headers: dict[str, Any], stranger:
         assert not other.done()
         assert not again.done()
         for task in [*begun, other, again]:
+            task.cancel()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("count", "idle"),
+    [
+        (MAX_OPEN["stream"] + 5, {"path": "/gradio_api/heartbeat/s"}),
+        (MAX_OPEN["body"] + 5, {"method": "POST", "path": "/dreamina/generate", "receive": never}),
+    ],
+    ids=["idle streams", "half-open bodies"],
+)
+def test_what_is_idle_takes_no_place_from_a_press(count: int, idle: dict[str, Any]) -> None:
+    """A thousand heartbeats once made every press and every sign-in fail."""
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].startswith("/gradio_api/"):
+            await _lasts(scope, receive, send)
+        await _reads(scope, receive, send)
+
+    async def story() -> None:
+        limits = RequestLimits(served)
+        begun = []
+        for number in range(count):
+            client = f"203.0.{number // 250}.{number % 250}"
+            begun.append(asyncio.create_task(response_of(limits, client=client, **idle)))
+            await asyncio.sleep(0)
+        for path in ("/dreamina/generate", "/dreamina/sign-in"):
+            assert (await response_of(limits, method="POST", path=path)).status == 200
+        await asyncio.sleep(0.05)
+        assert all(task.done() for task in begun[:5])
+        assert not any(task.done() for task in begun[7:]), "the presses were bodies, too"
+        for task in begun:
             task.cancel()
 
     asyncio.run(story())
