@@ -173,16 +173,43 @@ def test_submit_again_archives_the_old_job_though_the_program_died_before(
     assert service.posts == 2
 
 
-def test_a_job_that_was_never_accepted_is_tried_again_in_one_press(started: Harness, service: ScriptedApi) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        json_response({"error_code": 400002, "message": "no balance"}, 402),
+        json_response({"error_code": 401001, "message": "bad token"}, 401),
+        json_response({"error_code": 429001, "message": "busy"}, 429),
+    ],
+    ids=["balance", "token", "busy"],
+)
+def test_a_job_that_was_never_accepted_is_tried_again_in_one_press(
+    started: Harness, service: ScriptedApi, refusal: ScriptedResponse
+) -> None:
     """Nothing was paid, so nobody need agree to pay twice."""
-    refused = json_response({"error_code": 400002, "message": "no balance"}, 402)
-    service.accept(refused, json_response({"request_id": "r-2"}))
+    service.accept(refusal, json_response({"request_id": "r-2"}))
     failed = started.wait(generate(started).job_id, "failed")
     new = started.jobs.submit_again(failed.job_id, visitor_id=VISITOR, press_id="press-0002", lifts_stop=True)
     started.wait(new.job_id, "queued")
     assert new.inputs == failed.inputs
     assert started.reader.job(failed.job_id).archived_at is not None
     assert service.posts == 2
+
+
+def test_a_service_that_was_not_reached_is_tried_again_in_one_press(harness: Harness, service: ScriptedApi) -> None:
+    """Nothing was sent: the connection was refused."""
+    url = harness.base_url
+    harness.base_url = "http://127.0.0.1:9"
+    harness.origin = url
+    harness.rebuild()
+    harness.start()
+    failed = harness.wait(generate(harness).job_id, "failed")
+    assert failed.problem == "transport"
+    harness.base_url = url
+    service.status("in_queue")
+    harness.restart()
+    new = harness.jobs.submit_again(failed.job_id, visitor_id=VISITOR, press_id="press-0002")
+    harness.wait(new.job_id, "queued")
+    assert service.posts == 1
 
 
 def test_an_unclear_job_is_not_submitted_again_without_consent(started: Harness, service: ScriptedApi) -> None:
@@ -207,7 +234,8 @@ def test_an_accepted_job_that_failed_is_not_submitted_again(harness: Harness, se
 
 def test_fetch_again_twice_is_fetched_once(harness: Harness, service: ScriptedApi) -> None:
     """It costs nothing, and its repeated request is no error."""
-    service.completes(service.file("missing.png", ScriptedResponse(404)))
+    service.status("completed")
+    service.result({"status": "failed", "error": "no"})
     harness.start()
     failed = harness.wait(harness.jobs.generate(MODEL_ID, INPUTS).job_id, "failed")
     service.result(ScriptedResponse(200, b"{}", silent=True))
