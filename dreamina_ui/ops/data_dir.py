@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from dreamina_ui.errors import SettingsError
+
+log = logging.getLogger(__name__)
 
 
 class DataDir:
@@ -26,6 +29,7 @@ class DataDir:
         self._lock = FileLock(self.path / "server.lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._close_to_others()
             self._lock.acquire()
             holder.write_text(f"{os.getpid()}\n")
         except Timeout:
@@ -39,6 +43,16 @@ class DataDir:
                 f"The data folder {self.path} cannot be written: {exc.strerror or exc}. "
                 "Choose another with DREAMINA_DATA_DIR."
             ) from exc
+
+    def _close_to_others(self) -> None:
+        if os.name == "nt" or not self.path.stat().st_mode & 0o077:
+            return
+        try:
+            self.path.chmod(0o700)
+        except PermissionError:
+            log.warning("Others on this machine can read the data folder %s: it belongs to another user", self.path)
+        else:
+            log.warning("Others on this machine could read the data folder %s; now only its owner can", self.path)
 
     @property
     def ledger(self) -> Path:

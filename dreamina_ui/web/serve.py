@@ -25,6 +25,7 @@ def serve() -> None:
     # Each SQL statement releases the GIL and takes it again; by default another thread holds it for 5 ms meanwhile.
     sys.setswitchinterval(0.0005)
     allow_many()
+    os.umask(0o077)  # other users of this machine read none of our files
     stop: SimpleQueue[int] = SimpleQueue()  # its `put` may interrupt itself; an Event's `set` would deadlock
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.put(number))

@@ -116,3 +116,17 @@ def test_after_a_refusal_the_folder_is_free(tmp_path: Path) -> None:
         DataDir(tmp_path)
     (tmp_path / "server.pid").rmdir()
     DataDir(tmp_path).release()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_an_existing_folder_is_closed_to_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever shares the machine must not read prompts, images and secrets."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    DataDir(folder).release()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert str(folder) in caplog.text
+    caplog.clear()
+    DataDir(folder).release()
+    assert caplog.text == ""
