@@ -85,7 +85,9 @@ const dreamina = (() => {
 
   async function askLeft() {
     const headers = identity() ? { "X-Dreamina-Visitor": identity() } : {};
-    const left = await (await plainFetch(address("left", { language }), { headers })).json();
+    const reply = await plainFetch(address("left", { language }), { headers });
+    if (!reply.ok) throw new Error(reply.status);
+    const left = await reply.json();
     if (left.identity && !identity()) local.set(IDENTITY, left.identity);
     return left;
   }

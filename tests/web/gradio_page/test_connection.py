@@ -118,6 +118,7 @@ def test_a_signed_out_page_says_so_and_loses_nothing(closed: AppProcess, open_pa
     notice = page.locator(SIGNED_OUT)
     expect(notice).to_contain_text(translate(language, "signed_out"))
     expect(page.locator("#press-problem")).to_have_text(translate(language, "signed_out"))
+    expect(page.locator("#form")).not_to_contain_text("undefined")
     cancel = cancel_button(job, language)
     cancel.click()
     expect(cancel).to_be_enabled()
