@@ -213,13 +213,17 @@ def export(
 @app.command()
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Compare sizes, not SHA-256.")] = False,
+    recount: Annotated[bool, typer.Option("--recount", help="First count all budgets anew from the rows.")] = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Compare every row with every file.
+    """Compare every row with every file, and the budgets with the rows.
 
-    Prints each file that is missing, changed, unreadable, orphaned (no row names it) or left over from a crash.
+    Prints each file that is missing, changed, unreadable, orphaned (no row names it) or left over from a crash, and
+    each budget that was miscounted.
     """
     with open_records(_settings(data_dir).data_dir) as records:
+        if recount:
+            records.ledger.recount_budgets()
         report = verify_records(records, quick=quick)
     for finding in report.findings:
         _say(f"{finding.kind}: {finding.path}" + (f" ({finding.detail})" if finding.detail else ""))

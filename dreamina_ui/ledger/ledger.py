@@ -256,6 +256,11 @@ class Ledger:
         with self._database.read(snapshot=True) as reader:
             return budget_rows.find_differences(reader)
 
+    def recount_budgets(self) -> None:
+        """Put what the jobs' rows say in the place of all counters of the budgets."""
+        with self.writing() as transaction:
+            budget_rows.rebuild_budgets(transaction)
+
     def check_writable(self) -> None:
         """Begin a transaction, and write nothing.
 

@@ -499,6 +499,8 @@ def test_verify_names_a_budget_that_was_counted_wrong(rows: LibraryRows, records
         connection.execute("UPDATE budgets SET made = made + 5 WHERE scope = 'installation' AND day >= 0")
     [finding] = verify(records, pause=no_pause).findings
     assert finding.kind == "miscounted"
+    rows.ledger.recount_budgets()
+    assert verify(records, pause=no_pause).findings == ()
     assert re.search(r"installation \S+, \d{4}-\d\d-\d\d: Usage\(.*\) instead of Usage\(", finding.detail)
 
 
