@@ -31,7 +31,10 @@ _KEYWORD = b"dreamina\0"
 _XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_PACKET_BYTES = 65_502  # What one JPEG segment holds; one rule for all formats is easier to keep in mind.
 _MAX_CHUNK_BYTES = 60_000  # Of settings and prompt, so that a new packet always has room for them.
-_MAX_PARTS = 1024  # Far more than a picture has before its pixels, and soon walked.
+_MAX_PARTS = 1024  # Far more than an image has beside its pixels, and soon walked.
+_MAX_CHUNKS = 20_000  # With those of the pixels: 160 MB in chunks of 8 KiB.
+_MAX_TEXT_BYTES = 1 << 18  # Of an unpacked text.
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _NAMESPACE = "urn:dreamina-ui:1.0:"
 _PROPERTY = f"{{{_NAMESPACE}}}settings"
 _XMLNS = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"'
@@ -225,11 +228,33 @@ def _find_json(file: BinaryIO) -> str:
         packet = next((part for part in parts if part.kind == b"XMP "), None)
         return _json_in(_content(file, packet)) if packet else ""
     for part in _chunks(file):
-        if part.kind == b"iTXt" and _read(file, part.start, len(_KEYWORD)) == _KEYWORD:
-            # NUL bytes say: not compressed, by no method; they also end the language and the translated keyword.
-            fields = _content(file, part)[len(_KEYWORD) :].split(b"\0", 4)
-            return fields[4].decode() if len(fields) == 5 and not any(fields[:2]) else ""
+        if part.kind in _PNG_TEXTS and _read(file, part.start, len(_KEYWORD)) == _KEYWORD:
+            return _png_text(part.kind, _content(file, part)[len(_KEYWORD) :])
     return ""
+
+
+def _png_text(kind: bytes, content: bytes) -> str:
+    """The text of a chunk, behind its keyword: programs that rewrite a PNG pack it, or choose another kind of chunk."""
+    if kind == b"tEXt":
+        return content.decode("latin-1")
+    if kind == b"zTXt":
+        return _unpacked(content[1:]).decode("latin-1") if content[:1] == b"\0" else ""
+    # A flag and a method of compression; then the language and the translated keyword, each ended by a NUL.
+    fields = content[2:].split(b"\0", 2)
+    if len(fields) < 3 or content[1:2] != b"\0" or content[0] > 1:
+        return ""
+    return (_unpacked(fields[2]) if content[0] else fields[2]).decode()
+
+
+def _unpacked(data: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, _MAX_TEXT_BYTES)
+    except zlib.error as exc:
+        raise _Unfit("its packed text is damaged") from exc
+    if not inflater.eof or inflater.unused_data:
+        raise _Unfit("its packed text is cut off or too long")
+    return text
 
 
 def _json_in(packet: bytes) -> str:
@@ -245,17 +270,19 @@ def _json_in(packet: bytes) -> str:
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Part]:
-    """Walk the chunks of a PNG up to its pixels, or all of a WebP."""
+    """Walk all chunks of a PNG or a WebP, the pixels of a PNG left out: some programs move texts behind them."""
     is_png = _recognise(file) == "PNG"
-    at = len(_PNG) if is_png else 12
-    for _ in range(_MAX_PARTS):
+    at, others = len(_PNG) if is_png else 12, 0
+    for _ in range(_MAX_CHUNKS):
         head = _read(file, at, 8)
         kind, number = (head[4:], head[:4]) if is_png else (head[:4], head[4:])
-        if len(head) < 8 or kind == b"IDAT" or not (is_png or at < _riff_end(file)):
+        if len(head) < 8 or kind == b"IEND" or others == _MAX_PARTS or not (is_png or at < _riff_end(file)):
             return
         length = int.from_bytes(number, "big" if is_png else "little")
         part = _Part(kind, at, at + 8, at + 8 + length, at + 8 + length + (4 if is_png else length % 2))
-        yield part
+        if not is_png or kind != b"IDAT":
+            others += 1
+            yield part
         at = part.end
 
 

@@ -464,12 +464,52 @@ def test_texts_that_are_not_ours_are_passed_by() -> None:
     ours = b"dreamina" + bytes(5) + b'{"a":1}'
     assert read_back(png_with(ours)) == {"a": 1}
     assert read_back(png_with(b"dreamina\0\0\0en\0von\0" + b'{"a":1}')) == {"a": 1}
-    for other in (b"dreamina", b"dreamina\0", b"dreamin", b"dreamina\0\1\0\0\0" + zlib.compress(b'{"a":1}'), b""):
+    for other in (b"dreamina", b"dreamina\0", b"dreamin", b"dreamina\0\2\0\0\0" + zlib.compress(b'{"a":1}'), b""):
         assert read_back(png_with(other)) is None
     assert read_back(png_with(ours, b"tEXt")) is None
     comment = png_with(b"Comment" + bytes(5) + b"{}")
     chunk = comment[33 : len(comment) - len(PICTURES["png-rgb.png"]) + 33]
     assert read_back(comment[:33] + chunk + png_with(ours)[33:]) == {"a": 1}
+
+
+PACKED = zlib.compress(b'{"a":1}')
+REWRITTEN = {
+    "plain text": (b"tEXt", b"dreamina\0" + b'{"a":1}'),
+    "packed text": (b"zTXt", b"dreamina\0\0" + PACKED),
+    "packed international text": (b"iTXt", b"dreamina\0\1\0en\0von\0" + PACKED),
+}
+
+
+def with_moved_text(kind: bytes, content: bytes) -> bytes:
+    """A PNG whose text stands behind the pixels."""
+    original = PICTURES["png-rgb.png"]
+    return original[:-12] + png_chunk(kind, content) + original[-12:]
+
+
+@pytest.mark.parametrize("name", REWRITTEN)
+def test_settings_are_found_after_other_programs_rewrote_the_png(name: str) -> None:
+    """Optimizers pack texts, choose another kind of chunk, and move it behind the pixels."""
+    kind, content = REWRITTEN[name]
+    assert read_back(png_with(content, kind)) == {"a": 1}
+    assert read_back(with_moved_text(kind, content)) == {"a": 1}
+
+
+PACKED_NONSENSE = {
+    "a bomb": zlib.compress(b" " * 10_000_000 + b'{"a":1}'),
+    "cut off": PACKED[:-5],
+    "damaged": PACKED[:-1] + b"x",
+    "more behind it": PACKED + b"more",
+    "not packed": b'{"a":1}',
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", PACKED_NONSENSE)
+def test_packed_nonsense_is_none(name: str) -> None:
+    """A few kilobytes can become gigabytes."""
+    assert read_back(png_with(b"dreamina\0\0" + PACKED_NONSENSE[name], b"zTXt")) is None
+    assert read_back(png_with(b"dreamina\0\1\0\0\0" + PACKED_NONSENSE[name])) is None
+    assert read_back(png_with(b"dreamina\0\1" + PACKED, b"zTXt")) is None
 
 
 def test_hostile_xml_is_none_at_once() -> None:
@@ -608,6 +648,10 @@ def test_the_browser_agrees_with_python_about_every_file(page: Page, store: Stor
     files += [
         png_with(b"dreamina" + rest) for rest in (b"", b"\0", bytes(5) + b'{"a":1}', b"\0\1\0\0\0{}", b"\0\0\0{}")
     ]
+    for kind, content in REWRITTEN.values():
+        files += [png_with(content, kind), with_moved_text(kind, content)]
+    for packed in PACKED_NONSENSE.values():
+        files += [png_with(b"dreamina\0\0" + packed, b"zTXt"), png_with(b"dreamina\0\1\0\0\0" + packed)]
     for name in (*ONE_OF_EACH, "webp-xmp.webp", "jpeg-xmp.jpg", "jpeg-bare.jpg"):
         copy = copy_of(store(PICTURES[name], name))
         for _ in range(20):

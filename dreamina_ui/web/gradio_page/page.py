@@ -31,7 +31,8 @@ MAX_STREAMS = 1000
 """How many events Gradio runs at once for all users; each open `/generate` stream is one."""
 
 SCRIPTS = (
-    "guard.js", "presses.js", "metadata.js", "days.js", "costs.js", "compare.js", "go-on.js", "library.js",
+    "guard.js", "presses.js", "metadata.js", "days.js", "costs.js", "compare.js", "go-on.js", "carried-settings.js",
+    "library.js",
     "own-key.js", "batch.js", "notices.js", "layout.js", "examples.js",
 )  # fmt: skip
 """Scripts that depend on `page.js`, in loading order."""

@@ -119,12 +119,17 @@ class _LibraryRoutes:
         return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
     async def find(self, request: Request) -> Response:
-        """The settings of a picture made here, by the SHA-256 of its original: `{"sha256": str}`."""
-        sha256 = (await read_json(request)).get("sha256")
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            return JSONResponse({"message": "sha256"}, 400)
-        scope = self._permissions.scope(request)
-        job = await run_in_threadpool(self._library.by_sha256, sha256, scope)
+        """The settings of an image made here: `{"sha256": str}` of its original, or `{"file": file_key}`."""
+        body, scope = await read_json(request), self._permissions.scope(request)
+        sha256, file_key = body.get("sha256"), body.get("file")
+        job: Job | None = None
+        if isinstance(file_key, str):
+            match = await run_in_threadpool(self._reader.output, file_key)
+            job = match[0] if match and scope in (None, match[0].visitor_id) else None
+        elif isinstance(sha256, str) and _SHA256.fullmatch(sha256):
+            job = await run_in_threadpool(self._library.by_sha256, sha256, scope)
+        else:
+            return JSONResponse({"message": "sha256 or file"}, 400)
         if job is None:
             return JSONResponse({"message": "unknown"}, 404)
         details = await run_in_threadpool(self._presenter.details, job, language_of(request))

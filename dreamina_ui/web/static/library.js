@@ -54,7 +54,7 @@ dreamina.library = (() => {
       filters,
       element("div", { class: "tools" }, ui.usage, ui.select, ui.all, addRequest()),
       dreamina.costs.panel(), ui.bar, ui.empty, ui.wall, ui.more,
-      element("p", { class: "hint" }, words.drop_here),
+      element("p", { class: "hint" }, dreamina.carriedSettings.button(), " ", words.drop_here),
     );
     nearEnd = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && load(true), { rootMargin: "100px" });
   }
@@ -368,27 +368,6 @@ dreamina.library = (() => {
     large.dialog.replaceChildren(steps, picture, side);
     ([...steps.children].find((one) => one.textContent === had) || close).focus();
   }
-
-  /* --- a picture dropped onto the page restores its settings; it is read in the browser and never sent */
-
-  document.addEventListener("dragover", (event) => {
-    if ([...event.dataTransfer.types].includes("Files")) event.preventDefault();
-  });
-  document.addEventListener("drop", async (event) => {
-    const file = event.dataTransfer.files[0];
-    if (!file) return;
-    event.preventDefault();
-    const settings = await dreaminaMetadata.read(file);
-    if (settings?.inputs) {
-      const fields = facts.models.find((model) => model.model_id === settings.model_id)?.fields || [];
-      const known = fields.map((one) => [one.parameter, settings.inputs[one.key]]);
-      return dreamina.useSettings(settings.model_id, Object.fromEntries(known));
-    }
-    const sha256 = await dreaminaMetadata.sha256(file);
-    const { answer } = sha256 ? await post("library/find", { sha256 }) : {};
-    if (answer) dreamina.useSettings(answer.model_id, answer.parameters);
-    else tell(words.settings_unknown);
-  });
 
   // On a slow connection the tab may be clicked before this script has loaded.
   if (document.getElementById("library")?.checkVisibility()) open();

@@ -7,7 +7,9 @@ window.dreaminaMetadata = (() => {
   const KEYWORD = "dreamina\0";
   const NAMESPACE = "urn:dreamina-ui:1.0:";
   const LONGEST = 0xffff;
+  const LONGEST_TEXT = 1 << 18;
   const MOST_PARTS = 1024;
+  const MOST_CHUNKS = 20000;
 
   /** The settings in a PNG, JPEG or WebP file; null if there are none, or if the file is damaged. */
   async function read(blob) {
@@ -38,21 +40,46 @@ window.dreaminaMetadata = (() => {
   }
 
   async function findInPng(blob) {
-    for (let at = 8, count = 0; count < MOST_PARTS; count += 1) {
+    for (let at = 8, others = 0, count = 0; count < MOST_CHUNKS && others < MOST_PARTS; count += 1) {
       const head = await view(blob, at, 8);
       const kind = latin(head, 4);
-      if (kind === "IDAT") break;
+      if (kind === "IEND") break;
       const start = at + 8;
       const stop = start + head.getUint32(0);
-      if (kind === "iTXt" && latin(await slice(blob, start, Math.min(start + KEYWORD.length, stop))) === KEYWORD) {
-        // After the keyword: compression flag, compression method, language and translated keyword; then the text.
-        const bytes = await content(blob, start + KEYWORD.length, stop);
-        const text = bytes.indexOf(0, bytes.indexOf(0, 2) + 1) + 1;
-        return bytes[0] || bytes[1] || !text ? "" : utf8(bytes.subarray(text));
+      if (kind !== "IDAT") others += 1;
+      if (["tEXt", "zTXt", "iTXt"].includes(kind) && latin(await slice(blob, start, Math.min(start + KEYWORD.length, stop))) === KEYWORD) {
+        return pngText(kind, await content(blob, start + KEYWORD.length, stop));
       }
       at = stop + 4;
     }
     return "";
+  }
+
+  // The text of a chunk, behind its keyword: programs that rewrite a PNG pack it, or choose another kind of chunk.
+  async function pngText(kind, bytes) {
+    if (kind === "tEXt") return latin(bytes);
+    if (kind === "zTXt") return bytes[0] === 0 ? latin(await unpacked(bytes.subarray(1))) : "";
+    // A flag and a method of compression; then the language and the translated keyword, each ended by a NUL.
+    const language = bytes.indexOf(0, 2);
+    const keyword = language < 0 ? -1 : bytes.indexOf(0, language + 1);
+    if (keyword < 0 || bytes[0] > 1 || bytes[1] !== 0) return "";
+    const text = bytes.subarray(keyword + 1);
+    return utf8(bytes[0] ? await unpacked(text) : text);
+  }
+
+  async function unpacked(bytes) {
+    const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+    const pieces = [];
+    let size = 0;
+    for (let step = await reader.read(); !step.done; step = await reader.read()) {
+      pieces.push(step.value);
+      size += step.value.length;
+      if (size > LONGEST_TEXT) {
+        await reader.cancel();
+        throw new RangeError("too long");
+      }
+    }
+    return new Uint8Array(await new Blob(pieces).arrayBuffer());
   }
 
   async function findInJpeg(blob) {
@@ -115,7 +142,7 @@ window.dreaminaMetadata = (() => {
 
   function latin(bytes, from = 0) {
     const all = bytes instanceof DataView ? new Uint8Array(bytes.buffer) : bytes;
-    return String.fromCharCode(...all.subarray(from));
+    return Array.from(all.subarray(from), (code) => String.fromCharCode(code)).join("");
   }
 
   function utf8(bytes) {

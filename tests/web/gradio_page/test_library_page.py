@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +20,9 @@ from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import AppProcess, ScriptedApp, Visitor, wait_for
-from tests.support.harness import png
+from tests.support.harness import MODEL_ID, png
 from tests.support.library_rows import NOON, LibraryRows
+from tests.support.png_chunks import png_chunk
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_appearance import expect_no_findings
 from tests.web.gradio_page.test_page import card, expect_state, press_generate, prompt_box, wait_on
@@ -371,6 +373,60 @@ def test_a_dropped_picture_brings_its_settings_back(rows: LibraryRows, open_libr
     assert [url for url, _ in sent if "/library/find" in url]
     assert max(size for _, size in sent) < 2000
     assert hashlib.sha256(content).hexdigest() == rows.entries()[0].job.outputs[0].sha256
+
+
+def carrying(inputs: dict[str, Any]) -> bytes:
+    """A picture made elsewhere that says how it was made."""
+    text = json.dumps({"app": "Dreamina UI", "model_id": MODEL_ID, "inputs": inputs})
+    image = png()
+    return image[:33] + png_chunk(b"zTXt", b"dreamina\0\0" + zlib.compress(text.encode())) + image[33:]
+
+
+def test_settings_of_wrong_types_are_left_out_and_named(rows: LibraryRows, open_library: OpenPage) -> None:
+    """Nobody wants "[object Object]" in the prompt, or a number that the service refuses."""
+    page = open_library()
+    before = prompt_box(page).input_value()
+    wrong = {"prompt": ["a", {"b": 1}], "width\u00d7height": "3024x1296(21:9)", "scale": 7, "force_single": "false"}
+    page.evaluate(DROP, [b64encode(carrying(wrong)).decode(), "odd.png"])
+    expect(note(page)).to_contain_text("prompt, scale, force_single")
+    assert prompt_box(page).input_value() == before
+
+
+def test_a_picture_can_be_chosen_or_pasted(rows: LibraryRows, open_library: OpenPage) -> None:
+    """There is nothing to drop on a phone, or with a keyboard."""
+    page = open_library()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=translate("en", "settings_from_picture")).click()
+    chooser.value.set_files({"name": "a.png", "mimeType": "image/png", "buffer": carrying({"prompt": "chosen"})})
+    expect(note(page)).to_contain_text(translate("en", "settings_taken"))
+    expect(prompt_box(page)).to_have_value("chosen")
+    page.evaluate(
+        """(text) => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], "b.png", { type: "image/png" }));
+            const options = { clipboardData: data, bubbles: true, cancelable: true };
+            document.body.dispatchEvent(new ClipboardEvent("paste", options));
+        }""",
+        b64encode(carrying({"prompt": "pasted"})).decode(),
+    )
+    expect(prompt_box(page)).to_have_value("pasted")
+
+
+def test_a_card_s_own_picture_is_known(rows: LibraryRows, open_library: OpenPage) -> None:
+    """What is dragged is a preview: its bytes are not those of the original."""
+    rows.add("from the wall", size="3024x1296(21:9)")
+    key = rows.entries()[0].job.outputs[0].file_key
+    page = open_library()
+    page.evaluate(
+        """(url) => {
+            const data = new DataTransfer();
+            data.setData("text/uri-list", url);
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }""",
+        f"{page.url.rstrip('/')}/dreamina/files/{key}/preview/fox.webp",
+    )
+    expect_settings(page, "from the wall", "21:9")
 
 
 def size_of(request: Request) -> int:
