@@ -21,6 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from dreamina_ui.errors import DiskError, MediaError
 from dreamina_ui.media.connection import Proxy
+from dreamina_ui.media.data_urls import is_data_url, write_data_url
 from dreamina_ui.media.download import HEAD_BYTES, Downloader, DownloadError
 from dreamina_ui.media.images import FORMATS, SVG, UNKNOWN, Format, ImageError, make_previews, read_size, recognise
 from dreamina_ui.media.ssrf_guard import UrlGuard
@@ -77,6 +78,7 @@ class OutputFetcher:
             certificates=certificates,
             proxy=proxy,
         )
+        self._max_bytes = max_bytes
         self._max_pixels = max_pixels
         self._attempts = attempts
         self._total_timeout_s = total_timeout_s
@@ -106,7 +108,8 @@ class OutputFetcher:
         if kind not in _KINDS:
             raise ValueError(f"no such kind: {kind!r}")
         self._store.find(job_id, index, "original")  # raises ValueError before anything is requested
-        self._downloader.check(url)
+        if not is_data_url(url):
+            self._downloader.check(url)
         started_s = time.monotonic()
         deadline_s = started_s + self._total_timeout_s
         attempts = Retrying(
@@ -159,7 +162,7 @@ class OutputFetcher:
     def _fetch_once(self, job_id: str, index: int, kind: str, url: str, deadline_s: float) -> FileFacts:
         with self._store.draft(job_id, index) as draft:
             try:
-                size_bytes, sha256 = self._downloader.fetch(url, draft.file, deadline_s)
+                size_bytes, sha256 = self._download(url, draft.file, deadline_s)
                 form = _identify(draft.file, kind, size_bytes)
                 facts, previews = self._sync_with_previews(draft, form)
             except (DownloadError, ImageError):
@@ -168,6 +171,11 @@ class OutputFetcher:
                 raise
             draft.store(form.extension, previews)
         return replace(facts, size_bytes=size_bytes, sha256=sha256)
+
+    def _download(self, url: str, file: BinaryIO, deadline_s: float) -> tuple[int, str]:
+        if is_data_url(url):
+            return write_data_url(url, file, self._max_bytes)
+        return self._downloader.fetch(url, file, deadline_s)
 
     def _sync_with_previews(self, draft: Draft, form: Format) -> tuple[FileFacts, dict[str, bytes]]:
         """The facts of a file, size and digest aside, and its previews, if any can be made."""
