@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -93,21 +93,39 @@ class Model:
         Raises:
             InputError: the first rule that is broken, with its field, rule, limit and value.
         """
+        for exc in self.broken_rules(inputs):
+            raise exc
+        filled = self._fill_in({key: _as_json(value, str(key)) for key, value in inputs.items()})
+        return {field.key: filled[field.key] for field in self.fields if field.key in filled}
+
+    def broken_rules(self, inputs: Any) -> Iterator[InputError]:
+        """Every rule that inputs break, one for each field; none if they are valid.
+
+        Raises:
+            InputError: a value is no JSON.
+        """
         if not isinstance(inputs, Mapping):
-            raise InputError("inputs", "type", "object", _as_json(inputs, "inputs"))
+            yield InputError("inputs", "type", "object", _as_json(inputs, "inputs"))
+            return
         given = {key: _as_json(value, str(key)) for key, value in inputs.items()}
-        for key, value in given.items():
-            if key not in self.input_schema["properties"]:
-                raise InputError(_readable(str(key)), "unknown", None, value)
-        filled: dict[str, Any] = _fill(self.input_schema, given)
+        unknown = [key for key in given if key not in self.input_schema["properties"]]
+        for key in unknown:
+            yield InputError(_readable(str(key)), "unknown", None, given.pop(key))
+        filled = self._fill_in(given)
+        reported: set[str] = set()
         for field in self.fields:
             value = filled.get(field.key)
             if field.required and field.kind.is_empty(value):
-                raise InputError(field.key, "required", None, value)
+                reported.add(field.key)
+                yield InputError(field.key, "required", None, value)
         errors = sorted(self._validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
-        for error in errors:
-            raise _input_error(error)
-        return {field.key: filled[field.key] for field in self.fields if field.key in filled}
+        for exc in map(_input_error, errors):
+            if exc.field not in reported:
+                reported.add(exc.field)
+                yield exc
+
+    def _fill_in(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return cast("dict[str, Any]", _fill(self.input_schema, given))
 
 
 def load_models(*folders: Path) -> dict[str, Model]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.models.schema import load_models
+from dreamina_ui.sandbox.faults import FAULTS
 from dreamina_ui.sandbox.server import Sandbox
 
 
@@ -24,6 +25,14 @@ def main() -> None:
     parser.add_argument("--run-s", type=float, default=6.0, help="usual seconds that a request runs")
     parser.add_argument("--parallel", type=int, default=2, help="how many requests run at the same time")
     parser.add_argument("--data-dir", type=Path, default=Path("data/sandbox"), help="where requests and pictures lie")
+    faults = "; ".join(f"{name}: {what}" for name, what in FAULTS.items())
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        choices=FAULTS,
+        help=f"what goes wrong with every request; may be repeated. A prompt asks for one by [name]. {faults}",
+    )
     parser.add_argument("--token", default="sandbox", help="bearer token that callers must show")
     options = parser.parse_args()
     if options.parallel < 1 or options.queue_s < 0 or options.run_s < 0:
@@ -41,6 +50,7 @@ def main() -> None:
             run_s=options.run_s,
             parallel=options.parallel,
             port=options.port,
+            faults=options.fault,
         )
         base_url = sandbox.start()
     except DreaminaError as exc:

@@ -18,7 +18,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,9 +33,13 @@ from starlette.routing import Route
 
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.models.schema import Model
-from dreamina_ui.sandbox.service import PRICE_USD, Refusal, Request, Service
+from dreamina_ui.sandbox.catalog import list_categories, list_models, model_entry
+from dreamina_ui.sandbox.faults import with_bad_checksum
+from dreamina_ui.sandbox.service import Refusal, Request, Service
 
 BODY_LIMIT_BYTES = 1_000_000
+BALANCE_USD = 25.0
+"""Play money; it never gets less."""
 KEEP_PICTURES = 100
 """The newest pictures kept on disk; an older one is painted again when somebody asks for it."""
 
@@ -56,6 +60,7 @@ class Sandbox:
         run_s: the usual seconds a request runs; see `Service`.
         parallel: how many requests run at the same time.
         port: 0 for any free port.
+        faults: what goes wrong with every request; names of `faults.FAULTS`.
         clock: the present time in epoch seconds; tests bring their own.
     """
 
@@ -69,6 +74,7 @@ class Sandbox:
         run_s: float = 6.0,
         parallel: int = 2,
         port: int = 0,
+        faults: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
@@ -77,6 +83,7 @@ class Sandbox:
         self._times = {"queue_s": queue_s, "run_s": run_s}
         self._parallel = parallel
         self._port = port
+        self._faults = tuple(faults)
         self._clock = clock
 
     def start(self) -> str:
@@ -95,7 +102,12 @@ class Sandbox:
             self._socket.bind(("127.0.0.1", self._port))
             pictures = Pictures(self._folder / "pictures")
             self._service = Service(
-                self._folder, self._models, clock=self._clock, parallel=self._parallel, **self._times
+                self._folder,
+                self._models,
+                clock=self._clock,
+                parallel=self._parallel,
+                faults=self._faults,
+                **self._times,
             )
         except Exception as exc:
             self._socket.close()
@@ -193,6 +205,9 @@ class Api:
         """The ASGI application."""
         return Starlette(
             routes=[
+                Route("/v1/models", self._guarded(self._catalog)),
+                Route("/v1/models/categories", self._guarded(self._categories)),
+                Route("/prod/v2/balance", self._guarded(self._balance)),
                 Route("/v1/models/{model_id:path}", self._guarded(self._submit), methods=["POST"]),
                 Route("/v1/models/{model_id:path}", self._guarded(self._price)),
                 Route("/v1/requests/{request_id}/status", self._guarded(self._status)),
@@ -215,20 +230,33 @@ class Api:
 
     async def _submit(self, http: HttpRequest) -> Response:
         request = self._service.submit(http.path_params["model_id"], await _json_body(http))
-        address = f"{http.base_url}v1/requests/{request.request_id}"
-        urls = {f"{verb}_url": f"{address}/{verb}" for verb in ("status", "result", "cancel")}
-        return JSONResponse({"request_id": request.request_id, **urls})
+        return JSONResponse({"request_id": request.request_id, **_urls(request, http, "status", "result", "cancel")})
 
     async def _price(self, http: HttpRequest) -> Response:
         model = self._service.model(http.path_params["model_id"])
-        note = "The sandbox charges play money: nothing is billed."
-        price = {"base_price_usd": PRICE_USD, "price_unit": "image", "pricing_note": note}
-        return JSONResponse({"model_id": model.model_id, **price})
+        return JSONResponse(model_entry(model, str(http.base_url), include_schema=True))
+
+    async def _catalog(self, http: HttpRequest) -> Response:
+        models = self._service.models.values()
+        return JSONResponse(list_models(models, http.query_params, str(http.base_url)))
+
+    async def _categories(self, http: HttpRequest) -> Response:
+        return JSONResponse(list_categories(self._service.models.values()))
+
+    async def _balance(self, http: HttpRequest) -> Response:
+        balance = {"balance_usd": BALANCE_USD, "balance_microdollars": round(BALANCE_USD * 1e6), "currency": "USD"}
+        return JSONResponse(balance)
 
     async def _status(self, http: HttpRequest) -> Response:
         request = await self._find_request(http)
-        status = request.status(self._service.clock())
+        now = self._service.clock()
+        if page := request.gateway_status(now):
+            return _gateway_page(page)
+        status = request.status(now)
         response: dict[str, Any] = {"request_id": request.request_id, "status": status}
+        response |= _urls(request, http, "status", "result")
+        if status == "failed":
+            response["error"] = {"type": "sandbox_fault", "message": request.reason, "details": None}
         if status == "in_queue":
             response["queue_position"] = self._service.queue_position(request)
         if status == "in_progress":
@@ -237,18 +265,27 @@ class Api:
 
     async def _result(self, http: HttpRequest) -> Response:
         request = await self._find_request(http)
-        response = self._summary(request)
+        now = self._service.clock()
+        if page := request.gateway_status(now):
+            return _gateway_page(page)
+        response = self._summary(request) | {"input": request.inputs}
         if response["status"] == "completed":
-            response["output"] = self._output(request, http)
+            if not request.is_ready(now):
+                raise Refusal(400, 400005, "The result is not ready yet.")
+            if "completed-then-failed" in request.faults:
+                response |= {"status": "failed", "failure_reason": request.reason}
+            else:
+                response |= {"status": "succeeded", "output": self._output(request, http)}
+        elif response["status"] == "failed":
+            response["error"] = request.reason
         if response["finished_at"] and http.query_params.get("include_cost") == "true":
             response["cost"] = request.cost_usd
         return JSONResponse(response)
 
     async def _cancel(self, http: HttpRequest) -> Response:
-        cancelled, request = self._service.cancel(http.path_params["request_id"])
-        outcome = "cancelled" if cancelled else "not_cancellable"
+        outcome, request = self._service.cancel(http.path_params["request_id"])
         status = request.status(self._service.clock())
-        return JSONResponse({"request_id": request.request_id, "outcome": outcome, "status": status})
+        return JSONResponse({"request_id": request.request_id, "outcome": outcome, "status": status}, 202)
 
     async def _requests(self, http: HttpRequest) -> Response:
         more = ("model_id", "inputs", "count")
@@ -263,11 +300,18 @@ class Api:
         request = self._service.get(http.path_params["request_id"])
         index = http.path_params["index"]
         right_key = hmac.compare_digest(http.path_params["key"].encode(), request.key.encode())
-        if not right_key or index >= request.count or request.status(self._service.clock()) != "completed":
+        now = self._service.clock()
+        if not right_key or index >= request.count or request.status(now) != "completed" or not request.has_files(now):
             raise HTTPException(404)
         if not self._pictures.path(request, index).exists():
             await asyncio.shield(self._pictures.paint(request, self._service.painted))
-        return FileResponse(self._pictures.path(request, index), media_type="image/png")
+        path = self._pictures.path(request, index)
+        headers = {"Content-Encoding": ""} if "odd-headers" in request.faults else {}
+        media_type = "text/plain" if "odd-headers" in request.faults else "image/png"
+        if "odd-images" in request.faults:
+            content = with_bad_checksum(await asyncio.to_thread(path.read_bytes))
+            return Response(content, media_type=media_type, headers=headers)
+        return FileResponse(path, media_type=media_type, headers=headers)
 
     async def _find_request(self, http: HttpRequest) -> Request:
         """The request asked for; painting begins once it runs, and is waited for shortly once it is due."""
@@ -294,6 +338,15 @@ class Api:
         known = self._service.model(request.model_id).output_schema.get("output", {}).get("properties", {})
         single = len(urls) == 1 and ("image" in known or "images" not in known)
         return {"image": urls[0]} if single else {"images": urls}
+
+
+def _urls(request: Request, http: HttpRequest, *verbs: str) -> dict[str, str]:
+    return {f"{verb}_url": f"{http.base_url}v1/requests/{request.request_id}/{verb}" for verb in verbs}
+
+
+def _gateway_page(status: int) -> Response:
+    """What stands in front of a service says while that is deployed anew."""
+    return Response(f"<html><body><h1>{status}</h1></body></html>", status, media_type="text/html")
 
 
 async def _json_body(http: HttpRequest) -> Any:

@@ -15,7 +15,7 @@ import re
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 from dreamina_ui.errors import InputError
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
+from dreamina_ui.sandbox.faults import CANCEL_S, GATEWAY_S, LATE_FILES_S, NOT_READY_S, faults_in, reason_in
 
 PRICE_USD = 0.03
 """Play money, for one picture."""
@@ -62,7 +63,8 @@ class Request:
         count: how many pictures it makes.
         starts_at, ends_at: when it leaves the queue, and when its pictures are due.
         painted_at: when its last picture was on disk, or None.
-        cancelled_at: when it was cancelled, or None.
+        cancelled_at: when it was or will be cancelled, or None.
+        server_faults: what it plays besides what its prompt asks for; see `faults`.
     """
 
     number: int
@@ -76,20 +78,48 @@ class Request:
     ends_at: float
     painted_at: float | None
     cancelled_at: float | None
+    server_faults: frozenset[str] = frozenset()
 
     def status(self, now: float) -> str:
         """The service's word for its state; `completed` only once its pictures are on disk."""
         if self.cancelled_at is not None:
-            return "cancelled"
+            return "cancelled" if now >= self.cancelled_at else "in_queue"
         if now < self.starts_at:
             return "in_queue"
+        if now >= self.ends_at and "fail" in self.faults:
+            return "failed"
         return "completed" if now >= self.ends_at and self.painted_at is not None else "in_progress"
 
     def finished_at(self, now: float) -> float | None:
         """When it was completed or cancelled; None while it is neither."""
-        if self.status(now) == "completed":
+        status = self.status(now)
+        if status in ("completed", "failed"):
             return max(self.ends_at, self.painted_at or 0.0)
-        return self.cancelled_at
+        return self.cancelled_at if status == "cancelled" else None
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """What goes wrong with it on purpose."""
+        return self.server_faults | faults_in(self.prompt)
+
+    @property
+    def reason(self) -> str:
+        """Why it fails, if it does."""
+        return reason_in(self.prompt)
+
+    def gateway_status(self, now: float) -> int | None:
+        """The HTTP status of a gateway's page that stands in place of the API now; None if there is none."""
+        if now - self.created_at >= GATEWAY_S:
+            return None
+        return next((code for code in (404, 502, 504) if f"gateway-{code}" in self.faults), None)
+
+    def is_ready(self, now: float) -> bool:
+        """Whether the result of the completed request can be had."""
+        return "not-ready" not in self.faults or now - self.ends_at >= NOT_READY_S
+
+    def has_files(self, now: float) -> bool:
+        """Whether the files of the completed request are at their URLs."""
+        return "late-files" not in self.faults or now - self.ends_at >= LATE_FILES_S
 
     @property
     def prompt(self) -> str:
@@ -109,8 +139,9 @@ class Request:
 
     @property
     def cost_usd(self) -> float:
-        """Play money for all its pictures; nothing if it was cancelled."""
-        return 0.0 if self.cancelled_at is not None else round(PRICE_USD * self.count, 4)
+        """Play money for all its pictures; nothing if it was cancelled or failed."""
+        is_free = self.cancelled_at is not None or self.faults & {"fail", "completed-then-failed"}
+        return 0.0 if is_free else round(PRICE_USD * self.count, 4)
 
 
 class Service:
@@ -124,6 +155,7 @@ class Service:
         folder: where `requests.sqlite3` lies; made if missing.
         models: what can be asked for, by model_id.
         clock: the present time in epoch seconds.
+        faults: what goes wrong with every request; see `faults`.
     """
 
     def __init__(
@@ -135,9 +167,11 @@ class Service:
         queue_s: float = 2.0,
         run_s: float = 6.0,
         parallel: int = 2,
+        faults: Iterable[str] = (),
     ) -> None:
         self.clock = clock
-        self._models = models
+        self.models = models
+        self._faults = frozenset(faults)
         self._queue_s = queue_s
         self._run_s = run_s
         self._parallel = parallel
@@ -159,9 +193,9 @@ class Service:
         Raises:
             Refusal: 400 with 400001, there is none.
         """
-        if model_id not in self._models:
+        if model_id not in self.models:
             raise Refusal(400, 400001, f"There is no model {model_id}.")
-        return self._models[model_id]
+        return self.models[model_id]
 
     def submit(self, model_id: str, inputs: Any) -> Request:
         """Check and store a request.
@@ -170,11 +204,13 @@ class Service:
             Refusal: 400 with 400001 for an unknown model, 422 with 422001 for inputs that break its schema.
         """
         model = self.model(model_id)
-        try:
-            checked = model.validate_inputs(inputs)
-        except InputError as exc:
-            detail = {"loc": ["body", exc.field], "msg": f"Input breaks {exc.rule} ({exc.limit})", "type": exc.rule}
-            raise Refusal(422, 422001, "The inputs do not fit the model's schema.", detail=[detail]) from exc
+        detail = [
+            {"loc": ["body", exc.field], "msg": f"Input breaks {exc.rule} ({exc.limit})", "type": exc.rule}
+            for exc in _broken_rules(model, inputs)
+        ]
+        if detail:
+            raise Refusal(422, 422001, "The inputs do not fit the model's schema.", detail=detail)
+        checked = model.validate_inputs(inputs)
         now = self.clock()
         request_id = str(uuid.uuid4())
         count = picture_count(checked, request_id)
@@ -212,21 +248,27 @@ class Service:
         ).fetchone()
         return int(row[0])
 
-    def cancel(self, request_id: str) -> tuple[bool, Request]:
+    def cancel(self, request_id: str) -> tuple[str, Request]:
         """Cancel a request that is still in the queue; those behind it move up.
 
         Returns:
-            Whether this call cancelled it, and the request as it now is.
+            `cancelled`, `cancellation_requested` or `not_cancellable`, and the request as it now is.
         """
         now = self.clock()
         request = self.get(request_id)
         if request.status(now) != "in_queue":
-            return False, request
+            return "not_cancellable", request
+        if request.cancelled_at is not None:
+            return "cancellation_requested", request
+        is_slow = "slow-cancel" in request.faults
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
-            self._db.execute("UPDATE requests SET cancelled_at = ? WHERE number = ?", (now, request.number))
+            self._db.execute(
+                "UPDATE requests SET cancelled_at = ? WHERE number = ?",
+                (now + (CANCEL_S if is_slow else 0.0), request.number),
+            )
             self._move_up(request.number, now)
-        return True, self.get(request_id)
+        return "cancellation_requested" if is_slow else "cancelled", self.get(request_id)
 
     def painted(self, request_id: str) -> None:
         """Note that all pictures of a request are on disk."""
@@ -260,7 +302,15 @@ class Service:
     def _select(self, rest: str, *values: Any) -> list[Request]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM requests {rest}", values)  # noqa: S608 - only our own text
         names = _COLUMNS.split(", ")
-        return [Request(**{**dict(zip(names, row, strict=True)), "inputs": json.loads(row[4])}) for row in rows]
+        more = {"server_faults": self._faults}
+        return [Request(**{**dict(zip(names, row, strict=True)), "inputs": json.loads(row[4]), **more}) for row in rows]
+
+
+def _broken_rules(model: Model, inputs: Any) -> list[InputError]:
+    try:
+        return list(model.broken_rules(inputs))
+    except InputError as exc:  # a text that is no Unicode, for instance
+        return [exc]
 
 
 def picture_count(inputs: Mapping[str, Any], request_id: str) -> int:

@@ -143,7 +143,8 @@ def test_a_request_goes_through_queue_and_run_to_its_picture(client: Client, clo
     assert running["instance_id"]
     clock.advance(20)
     result = client.result(request_id)
-    assert result["status"] == client.status(request_id)["status"] == "completed"
+    assert (result["status"], client.status(request_id)["status"]) == ("succeeded", "completed")
+    assert result["input"]["prompt"] == SMALL["prompt"]
     assert result["created_at"] == "2027-01-15T08:00:00.000Z"
     assert result["finished_at"] > result["created_at"]
     assert set(result["output"]) == {"image"}
@@ -177,7 +178,7 @@ def test_cost_is_given_only_on_request_and_after_the_end(client: Client, clock: 
 def test_the_price_is_play_money_for_each_picture(client: Client) -> None:
     """Estimates need a number, and people must not take it for a bill."""
     price = client.get(f"/v1/models/{DREAMINA}").json()
-    assert (price["base_price_usd"], price["price_unit"]) == (0.03, "image")
+    assert (price["base_price_usd"], price["price_unit"]) == (0.03, "output")
     assert "play money" in price["pricing_note"]
 
 
