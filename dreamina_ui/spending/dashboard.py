@@ -7,7 +7,7 @@ and months are UTC.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dreamina_ui.ledger import report_queries
@@ -45,6 +45,7 @@ class Dashboard:
         price_is_missing: whether there is a limit in USD that cannot hold, because nobody knows a price.
         states: how many jobs, by state.
         visitors: how many there are; `visitor_summaries` are the latest of them, and the programs.
+        schema_differences: what differs between a model's file and the service's input schema, by model_id.
     """
 
     rules: Rules
@@ -56,6 +57,7 @@ class Dashboard:
     visitors: int
     visitor_summaries: tuple[VisitorSummary, ...]
     recent_errors: tuple[RecentError, ...]
+    schema_differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The attributes as the page reads them; `rules.shut_out`, `guests` and `troubles` are its names for some."""

@@ -1,6 +1,7 @@
 """Reads the price of a file from the APIs: every hour, and more often until one responds.
 
-A visitor's key is used, too, where the owner's token does not know the price that this key pays.
+A visitor's key is used, too, where the owner's token does not know the price that this key pays. The response brings
+the model's input schema along; what differs from the model's file is logged and shown on the dashboard.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from random import random
+from typing import Any
 
 from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import ApiError, InputError, RateLimitError, TransportError
+from dreamina_ui.models.schema import Model
+from dreamina_ui.models.schema_diff import schema_differences
 from dreamina_ui.spending.limits import SpendingGuard
 
 log = logging.getLogger(__name__)
@@ -29,14 +33,17 @@ class Prices:
     """Reads prices on a thread of its own, and gives them to the spending guard.
 
     Args:
+        models: by model_id.
         pace: bounds of the pauses while no API responds.
 
     Attributes:
         were_read: set once all prices were asked for in the owner's name, whatever came of it.
+        schema_differences: what differs between a model's file and the service's input schema, by model_id.
     """
 
-    def __init__(self, model_ids: Collection[str], guard: SpendingGuard, pace: Pace) -> None:
-        self._model_ids = model_ids
+    def __init__(self, models: Mapping[str, Model], guard: SpendingGuard, pace: Pace) -> None:
+        self.schema_differences: dict[str, tuple[str, ...]] = {}
+        self._models = models
         self._guard = guard
         self._pace = pace
         self.were_read = threading.Event()
@@ -60,9 +67,9 @@ class Prices:
             if now < self._not_before.get(api_origin, 0.0):
                 return
             self._not_before[api_origin] = now + RETRY_INTERVAL_S
-        for model_id in self._model_ids:
+        for model_id in self._models:
             self._is_unanswered(client, model_id, api_origin, warns=False)
-        if any(self._guard.price(model_id, api_origin) for model_id in self._model_ids):
+        if any(self._guard.price(model_id, api_origin) for model_id in self._models):
             self._not_before[api_origin] = now + PRICE_INTERVAL_S
 
     def read_soon(self, *, are_needed: bool) -> None:
@@ -81,7 +88,7 @@ class Prices:
             self._wanted.clear()
             if self._stopping.is_set():
                 return
-            silent = [name for name in self._model_ids if self._is_unanswered(owner, name, None, warns=not failures)]
+            silent = [name for name in self._models if self._is_unanswered(owner, name, None, warns=not failures)]
             self.were_read.set()
             failures = failures + 1 if silent else 0
             self._wanted.wait(self._pace.error_pause_s(failures, random()) if silent else PRICE_INTERVAL_S)
@@ -94,6 +101,8 @@ class Prices:
             price = client.price(model_id)
             if price.base_price_usd is not None:
                 guard.set_price(model_id, price.base_price_usd, price.price_unit, api_origin)
+            if price.input_schema is not None:
+                self._compare_schema(model_id, price.input_schema)
         except (ApiError, InputError) as exc:
             reason, is_silent = str(exc), isinstance(exc, TransportError | RateLimitError)
         if warns and self._are_needed and guard.expected_usd(model_id, {}) is None:
@@ -102,3 +111,11 @@ class Prices:
                 model_id, reason,
             )  # fmt: skip
         return is_silent
+
+    def _compare_schema(self, model_id: str, live: Mapping[str, Any]) -> None:
+        differences = tuple(schema_differences(self._models[model_id].input_schema, live))
+        if differences == self.schema_differences.get(model_id, ()):
+            return
+        self.schema_differences[model_id] = differences
+        if differences:
+            log.warning("The file of %s differs from the service's schema: %s", model_id, "; ".join(differences))

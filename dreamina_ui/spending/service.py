@@ -68,4 +68,6 @@ class SpendingService:
         """What the owner wants to know at a glance."""
         with self._ledger.reading() as reader:
             rules = self._moderation.rules(reader)
-            return read_dashboard(reader, self._guard, rules, self._models, self._clock())
+            dashboard = read_dashboard(reader, self._guard, rules, self._models, self._clock())
+        differences = {name: lines for name, lines in self._prices.schema_differences.items() if lines}
+        return replace(dashboard, schema_differences=differences)
