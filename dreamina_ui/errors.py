@@ -442,13 +442,13 @@ def unpack(packed: Mapping[str, Any]) -> DreaminaError:
     kinds: dict[str, type[DreaminaError]] = {}
     for error_class in _tree(DreaminaError):
         kinds.setdefault(error_class.kind, error_class)
-    found = kinds.get(packed["kind"])
+    matching = kinds.get(packed["kind"])
     facts = packed["facts"]
     if isinstance(facts, list):  # as they were written at first; batches that were paused then are still there
-        facts = dict(zip((found or DreaminaError).fact_names, facts, strict=False))
-    if found is None:
+        facts = dict(zip((matching or DreaminaError).fact_names, facts, strict=False))
+    if matching is None:
         return DreaminaError(str(facts.get("message", packed["kind"])))
-    return found.from_facts(facts)
+    return matching.from_facts(facts)
 
 
 def _tree(error_class: type[DreaminaError]) -> Iterator[type[DreaminaError]]:

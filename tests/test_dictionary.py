@@ -91,11 +91,8 @@ TERMS = (
 UNCLEANED = (
     "dreamina_ui/batches/store.py",
     "dreamina_ui/cli/verify.py",
-    "dreamina_ui/errors.py",
-    "dreamina_ui/jobs/worker.py",
     "dreamina_ui/media/input_files.py",
     "dreamina_ui/spending/accounts.py",
-    "dreamina_ui/spending/prices.py",
     "dreamina_ui/web/i18n/languages/en.json",
     "dreamina_ui/web/middleware/cookie_names.py",
     "dreamina_ui/web/static/presses.js",

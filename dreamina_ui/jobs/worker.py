@@ -231,7 +231,7 @@ class Worker:
             if response.phase == "completed":  # written together with what is to be saved
                 state.completed, state.completed_at, state.is_saving = response, self._clock(), True
                 return 0.0
-            self._fit_run_times(job)  # whoever hears that it runs is told for how long
+            self._fit_run_times(job)  # whoever reads that it runs reads for how long, too
             if response.phase == "failed":
                 return self._after_failure(job, state, response)
             if response.phase is None and state.note_fruitless(self._clock(), STATUS_TIMEOUT_S):
@@ -297,7 +297,7 @@ class Worker:
         if state.note_fruitless(self._clock(), RESULT_TIMEOUT_S if job.state == "saving" else STATUS_TIMEOUT_S):
             self._give_up(job, str(exc))
             return None
-        if self._is_worth_telling(state, exc):
+        if self._is_worth_showing(state, exc):
             self._ledger.change(job, problem=exc.kind, detail=str(exc))
         if isinstance(exc, RateLimitError) and job.key_fingerprint is None:
             self._schedule.slow_down(exc.retry_after_s)  # all jobs together; each one waits its turn
@@ -306,7 +306,7 @@ class Worker:
         retry_after_s = exc.retry_after_s if isinstance(exc, RateLimitError) else None
         return self.pace.error_pause_s(state.errors, random(), retry_after_s)
 
-    def _is_worth_telling(self, state: PollState, exc: ApiError) -> bool:
+    def _is_worth_showing(self, state: PollState, exc: ApiError) -> bool:
         """One lost response is nothing; a refused token is something at once."""
         return state.errors >= (3 if isinstance(exc, RateLimitError) else 2) or isinstance(exc, AuthError)
 

@@ -40,13 +40,15 @@ def schema_differences(ours: Mapping[str, Any], live: Mapping[str, Any]) -> list
 
 
 def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = schema.get("properties")
-    return {key: value for key, value in found.items() if isinstance(value, Mapping)} if isinstance(found, dict) else {}
+    inputs = schema.get("properties")
+    if not isinstance(inputs, Mapping):
+        return {}
+    return {key: value for key, value in inputs.items() if isinstance(value, Mapping)}
 
 
 def _required(schema: Mapping[str, Any]) -> set[str]:
-    found = schema.get("required")
-    return {key for key in found if isinstance(key, str)} if isinstance(found, list) else set()
+    names = schema.get("required")
+    return {key for key in names if isinstance(key, str)} if isinstance(names, list) else set()
 
 
 def _value(prop: Mapping[str, Any], word: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.models.schema import load_models
-from dreamina_ui.sandbox.faults import FAULTS
+from dreamina_ui.sandbox.scenarios import SCENARIOS
 from dreamina_ui.sandbox.server import Sandbox
 
 
@@ -25,13 +25,13 @@ def main() -> None:
     parser.add_argument("--run-s", type=float, default=6.0, help="usual seconds that a request runs")
     parser.add_argument("--parallel", type=int, default=2, help="how many requests run at the same time")
     parser.add_argument("--data-dir", type=Path, default=Path("data/sandbox"), help="where requests and pictures lie")
-    faults = "; ".join(f"{name}: {what}" for name, what in FAULTS.items())
+    scenarios = "; ".join(f"{name}: {what}" for name, what in SCENARIOS.items())
     parser.add_argument(
-        "--fault",
+        "--scenario",
         action="append",
         default=[],
-        choices=FAULTS,
-        help=f"what goes wrong with every request; may be repeated. A prompt asks for one by [name]. {faults}",
+        choices=SCENARIOS,
+        help=f"what goes wrong with every request; may be repeated. A prompt asks for one by [name]. {scenarios}",
     )
     parser.add_argument("--token", default="sandbox", help="bearer token that callers must show")
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
             run_s=options.run_s,
             parallel=options.parallel,
             port=options.port,
-            faults=options.fault,
+            scenarios=options.scenario,
         )
         base_url = sandbox.start()
     except DreaminaError as exc:

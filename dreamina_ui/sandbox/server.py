@@ -34,7 +34,7 @@ from starlette.routing import Route
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.models.schema import Model
 from dreamina_ui.sandbox.catalog import list_categories, list_models, model_entry
-from dreamina_ui.sandbox.faults import with_bad_checksum
+from dreamina_ui.sandbox.scenarios import with_bad_checksum
 from dreamina_ui.sandbox.service import Refusal, Request, Service
 
 BODY_LIMIT_BYTES = 1_000_000
@@ -60,7 +60,7 @@ class Sandbox:
         run_s: the usual seconds a request runs; see `Service`.
         parallel: how many requests run at the same time.
         port: 0 for any free port.
-        faults: what goes wrong with every request; names of `faults.FAULTS`.
+        scenarios: what goes wrong with every request; names of `scenarios.SCENARIOS`.
         clock: the present time in epoch seconds; tests bring their own.
     """
 
@@ -74,7 +74,7 @@ class Sandbox:
         run_s: float = 6.0,
         parallel: int = 2,
         port: int = 0,
-        faults: Iterable[str] = (),
+        scenarios: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
@@ -83,7 +83,7 @@ class Sandbox:
         self._times = {"queue_s": queue_s, "run_s": run_s}
         self._parallel = parallel
         self._port = port
-        self._faults = tuple(faults)
+        self._scenarios = tuple(scenarios)
         self._clock = clock
 
     def start(self) -> str:
@@ -106,7 +106,7 @@ class Sandbox:
                 self._models,
                 clock=self._clock,
                 parallel=self._parallel,
-                faults=self._faults,
+                scenarios=self._scenarios,
                 **self._times,
             )
         except Exception as exc:
@@ -256,7 +256,7 @@ class Api:
         response: dict[str, Any] = {"request_id": request.request_id, "status": status}
         response |= _urls(request, http, "status", "result")
         if status == "failed":
-            response["error"] = {"type": "sandbox_fault", "message": request.reason, "details": None}
+            response["error"] = {"type": "sandbox_scenario", "message": request.reason, "details": None}
         if status == "in_queue":
             response["queue_position"] = self._service.queue_position(request)
         if status == "in_progress":
@@ -272,7 +272,7 @@ class Api:
         if response["status"] == "completed":
             if not request.is_ready(now):
                 raise Refusal(400, 400005, "The result is not ready yet.")
-            if "completed-then-failed" in request.faults:
+            if "completed-then-failed" in request.scenarios:
                 response |= {"status": "failed", "failure_reason": request.reason}
             else:
                 response |= {"status": "succeeded", "output": self._output(request, http)}
@@ -306,9 +306,9 @@ class Api:
         if not self._pictures.path(request, index).exists():
             await asyncio.shield(self._pictures.paint(request, self._service.painted))
         path = self._pictures.path(request, index)
-        headers = {"Content-Encoding": ""} if "odd-headers" in request.faults else {}
-        media_type = "text/plain" if "odd-headers" in request.faults else "image/png"
-        if "odd-images" in request.faults:
+        headers = {"Content-Encoding": ""} if "odd-headers" in request.scenarios else {}
+        media_type = "text/plain" if "odd-headers" in request.scenarios else "image/png"
+        if "odd-images" in request.scenarios:
             content = with_bad_checksum(await asyncio.to_thread(path.read_bytes))
             return Response(content, media_type=media_type, headers=headers)
         return FileResponse(path, media_type=media_type, headers=headers)

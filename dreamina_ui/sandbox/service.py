@@ -23,7 +23,7 @@ from typing import Any
 from dreamina_ui.errors import InputError
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
-from dreamina_ui.sandbox.faults import CANCEL_S, GATEWAY_S, LATE_FILES_S, NOT_READY_S, faults_in, reason_in
+from dreamina_ui.sandbox.scenarios import CANCEL_S, GATEWAY_S, LATE_FILES_S, NOT_READY_S, reason_in, scenarios_in
 
 PRICE_USD = 0.03
 """Play money, for one picture."""
@@ -64,7 +64,7 @@ class Request:
         starts_at, ends_at: when it leaves the queue, and when its pictures are due.
         painted_at: when its last picture was on disk, or None.
         cancelled_at: when it was or will be cancelled, or None.
-        server_faults: what it plays besides what its prompt asks for; see `faults`.
+        server_scenarios: what it plays besides what its prompt asks for; see `scenarios`.
     """
 
     number: int
@@ -78,7 +78,7 @@ class Request:
     ends_at: float
     painted_at: float | None
     cancelled_at: float | None
-    server_faults: frozenset[str] = frozenset()
+    server_scenarios: frozenset[str] = frozenset()
 
     def status(self, now: float) -> str:
         """The service's word for its state; `completed` only once its pictures are on disk."""
@@ -86,7 +86,7 @@ class Request:
             return "cancelled" if now >= self.cancelled_at else "in_queue"
         if now < self.starts_at:
             return "in_queue"
-        if now >= self.ends_at and "fail" in self.faults:
+        if now >= self.ends_at and "fail" in self.scenarios:
             return "failed"
         return "completed" if now >= self.ends_at and self.painted_at is not None else "in_progress"
 
@@ -98,9 +98,9 @@ class Request:
         return self.cancelled_at if status == "cancelled" else None
 
     @property
-    def faults(self) -> frozenset[str]:
+    def scenarios(self) -> frozenset[str]:
         """What goes wrong with it on purpose."""
-        return self.server_faults | faults_in(self.prompt)
+        return self.server_scenarios | scenarios_in(self.prompt)
 
     @property
     def reason(self) -> str:
@@ -111,15 +111,15 @@ class Request:
         """The HTTP status of a gateway's page that stands in place of the API now; None if there is none."""
         if now - self.created_at >= GATEWAY_S:
             return None
-        return next((code for code in (404, 502, 504) if f"gateway-{code}" in self.faults), None)
+        return next((code for code in (404, 502, 504) if f"gateway-{code}" in self.scenarios), None)
 
     def is_ready(self, now: float) -> bool:
         """Whether the result of the completed request can be had."""
-        return "not-ready" not in self.faults or now - self.ends_at >= NOT_READY_S
+        return "not-ready" not in self.scenarios or now - self.ends_at >= NOT_READY_S
 
     def has_files(self, now: float) -> bool:
         """Whether the files of the completed request are at their URLs."""
-        return "late-files" not in self.faults or now - self.ends_at >= LATE_FILES_S
+        return "late-files" not in self.scenarios or now - self.ends_at >= LATE_FILES_S
 
     @property
     def prompt(self) -> str:
@@ -140,7 +140,7 @@ class Request:
     @property
     def cost_usd(self) -> float:
         """Play money for all its pictures; nothing if it was cancelled or failed."""
-        is_free = self.cancelled_at is not None or self.faults & {"fail", "completed-then-failed"}
+        is_free = self.cancelled_at is not None or self.scenarios & {"fail", "completed-then-failed"}
         return 0.0 if is_free else round(PRICE_USD * self.count, 4)
 
 
@@ -155,7 +155,7 @@ class Service:
         folder: where `requests.sqlite3` lies; made if missing.
         models: what can be asked for, by model_id.
         clock: the present time in epoch seconds.
-        faults: what goes wrong with every request; see `faults`.
+        scenarios: what goes wrong with every request; see `scenarios`.
     """
 
     def __init__(
@@ -167,11 +167,11 @@ class Service:
         queue_s: float = 2.0,
         run_s: float = 6.0,
         parallel: int = 2,
-        faults: Iterable[str] = (),
+        scenarios: Iterable[str] = (),
     ) -> None:
         self.clock = clock
         self.models = models
-        self._faults = frozenset(faults)
+        self._scenarios = frozenset(scenarios)
         self._queue_s = queue_s
         self._run_s = run_s
         self._parallel = parallel
@@ -260,7 +260,7 @@ class Service:
             return "not_cancellable", request
         if request.cancelled_at is not None:
             return "cancellation_requested", request
-        is_slow = "slow-cancel" in request.faults
+        is_slow = "slow-cancel" in request.scenarios
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
             self._db.execute(
@@ -302,7 +302,7 @@ class Service:
     def _select(self, rest: str, *values: Any) -> list[Request]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM requests {rest}", values)  # noqa: S608 - only our own text
         names = _COLUMNS.split(", ")
-        more = {"server_faults": self._faults}
+        more = {"server_scenarios": self._scenarios}
         return [Request(**{**dict(zip(names, row, strict=True)), "inputs": json.loads(row[4]), **more}) for row in rows]
 
 

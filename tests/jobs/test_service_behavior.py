@@ -224,7 +224,7 @@ def test_a_file_is_found_in_every_shape_of_output(
     assert service.server.requests_for("GET", "/files/given.png") == []
 
 
-def test_a_part_of_the_files_is_shown_and_what_is_missing_is_told(harness: Harness, service: ScriptedApi) -> None:
+def test_a_part_of_the_files_is_shown_and_what_is_missing_is_named(harness: Harness, service: ScriptedApi) -> None:
     """One image was refused by the service's filter; the other one was paid for."""
     service.status("completed")
     output = {"images": [None, service.picture()]}

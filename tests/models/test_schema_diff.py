@@ -59,10 +59,8 @@ def test_any_schema_can_be_compared(live: dict[str, Any]) -> None:
     assert all(isinstance(line, str) for line in schema_differences(OURS, live))
 
 
-def test_the_owner_is_told_what_differs(
-    harness: Harness, service: ScriptedApi, caplog: pytest.LogCaptureFixture
-) -> None:
-    """In the log, once, and on the dashboard; jobs go on."""
+def test_the_owner_reads_what_differs(harness: Harness, service: ScriptedApi, caplog: pytest.LogCaptureFixture) -> None:
+    """In the log, once, and on the dashboard; jobs continue."""
     price = {"base_price_usd": 0.03, "price_unit": "output", "input_schema": changed("scale", maximum=2)}
     service.price(json_response(price))
     with caplog.at_level(logging.WARNING, "dreamina_ui.spending.prices"):

@@ -82,17 +82,17 @@ def test_zapier_tests_a_token_and_searches_a_model(http: requests.Session, base_
         requests.get(f"{base_url}/prod/v2/balance", headers={"Authorization": "Bearer no"}, timeout=10).status_code
         == 401
     )
-    found = get(http, f"{base_url}/v1/models", search="dreamina edit", limit=20)
-    assert [model["model_id"] for model in found["models"]] == [EDIT]
-    assert "input_schema" not in found["models"][0]
+    page = get(http, f"{base_url}/v1/models", search="dreamina edit", limit=20)
+    assert [model["model_id"] for model in page["models"]] == [EDIT]
+    assert "input_schema" not in page["models"][0]
     fields = get(http, f"{base_url}/v1/models/{MODEL}")["input_schema"]["properties"]
     assert run(http, base_url, {key: INPUTS[key] for key in fields if key in INPUTS})["output"]
 
 
 def test_dify_lists_a_kind_and_reads_every_failed_check(http: requests.Session, base_url: str) -> None:
     """It filters the catalog by kind and category, and shows all that is wrong with the inputs at once."""
-    found = get(http, f"{base_url}/v1/models", kind="image", category="text-to-image")
-    assert MODEL in [model["model_id"] for model in found["models"]]
+    page = get(http, f"{base_url}/v1/models", kind="image", category="text-to-image")
+    assert MODEL in [model["model_id"] for model in page["models"]]
     assert get(http, f"{base_url}/v1/models", kind="audio")["models"] == []
     wrong = {"prompt": "x" * 900, "scale": 7, "colour": "red"}
     refused = http.post(f"{base_url}/v1/models/{MODEL}", json=wrong, timeout=10)

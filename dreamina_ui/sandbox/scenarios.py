@@ -1,7 +1,7 @@
-"""Faults that the sandbox plays on request, as the real service and what stands around it have them.
+"""Trouble that the sandbox plays on request, as the real service and what stands around it have them.
 
 A word in square brackets in a prompt chooses one for that request, such as `a fox [fail: no foxes today]`; the command
-line's `--fault` chooses some for every request.
+line's `--scenario` chooses some for every request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import struct
 import zlib
 
-FAULTS = {
+SCENARIOS = {
     "fail": "the request fails at its end; [fail: TEXT] gives the reason",
     "completed-then-failed": "the status says completed, the result says failed",
     "not-ready": "the result is not ready for 10 seconds after the end",
@@ -33,9 +33,9 @@ _PNG_HEADER_BYTES = 33
 """The signature and the first chunk, behind which other chunks may stand."""
 
 
-def faults_in(prompt: str) -> frozenset[str]:
-    """The faults that a prompt asks for."""
-    return frozenset(match[1] for match in _WORD.finditer(prompt) if match[1] in FAULTS)
+def scenarios_in(prompt: str) -> frozenset[str]:
+    """The scenarios that a prompt asks for."""
+    return frozenset(match[1] for match in _WORD.finditer(prompt) if match[1] in SCENARIOS)
 
 
 def reason_in(prompt: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from dreamina_ui.models.schema import load_models
-from dreamina_ui.sandbox.faults import FAULTS
+from dreamina_ui.sandbox.scenarios import SCENARIOS
 from dreamina_ui.sandbox.server import Sandbox
 from tests.support.browser import wait_for
 
@@ -98,7 +98,7 @@ def test_a_result_is_not_ready_at_first(call: Any) -> None:
 
 
 @pytest.mark.parametrize("code", [404, 502, 504])
-def test_a_gateway_answers_in_place_of_the_api(call: Any, code: int) -> None:
+def test_a_gateway_responds_in_place_of_the_api(call: Any, code: int) -> None:
     """Its page is HTML and says nothing about the request."""
     caller = call(f"a fox [gateway-{code}]")
     for verb in ("status", "result"):
@@ -108,7 +108,7 @@ def test_a_gateway_answers_in_place_of_the_api(call: Any, code: int) -> None:
 
 
 def test_a_cancel_is_slow(call: Any) -> None:
-    """It is accepted at once and carried out later; the status goes on saying that the request waits."""
+    """It is accepted at once and carried out later; the status still says that the request waits."""
     caller = call("a fox [slow-cancel]")
     assert caller.cancel()["outcome"] == "cancellation_requested"
     caller.clock.advance(9)
@@ -128,14 +128,14 @@ def test_files_come_late_and_odd(call: Any) -> None:
     assert b"tEXtComment" in file.content
 
 
-def test_a_fault_can_be_given_to_every_request(call: Any) -> None:
+def test_a_scenario_can_be_given_to_every_request(call: Any) -> None:
     """For whoever tests from outside, without words in the prompts."""
-    caller = call("a fox", faults=["fail"])
+    caller = call("a fox", scenarios=["fail"])
     caller.clock.advance(60)
     assert caller.ask("status").json()["status"] == "failed"
 
 
-def test_every_fault_is_documented() -> None:
+def test_every_scenario_is_documented() -> None:
     """A switch that nobody knows of is of no use."""
     text = (Path(__file__).parents[2] / "docs" / "running.md").read_text(encoding="utf-8")
-    assert [name for name in FAULTS if f"`{name}`" not in text] == []
+    assert [name for name in SCENARIOS if f"`{name}`" not in text] == []
