@@ -64,5 +64,6 @@ class QueueApi:
             raise errors.TransportError(f"HTTP {response.status_code}")
         if response.status_code >= 400:
             error_class = _REFUSALS.get(response.status_code, errors.ResponseError)
-            raise error_class(response.json()["detail"], status_code=response.status_code)
+            detail = response.json().get("detail", "no reason")
+            raise error_class(detail, status_code=response.status_code)
         return response.json()
