@@ -48,6 +48,7 @@ class Field:
         minimum, maximum: bounds of a number, or None.
         max_length: the maximum number of code points of a text, or None.
         pattern: a regular expression that a text must match, or None.
+        label: the name of a translated title and help text; None to show the schema's own.
         file_kind: `image` or `video`, what the field's URLs lead to; None if the key does not say, or there are none.
     """
 
@@ -63,6 +64,7 @@ class Field:
     maximum: float | None = None
     max_length: int | None = None
     pattern: str | None = None
+    label: str | None = None
     file_kind: str | None = None
 
 

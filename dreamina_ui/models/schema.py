@@ -33,7 +33,8 @@ class Model:
     """One model: its name, its inputs and its outputs.
 
     Built from a JSON object with the keys `model_id`, `title`, `input_schema`, `output_schema` and,
-    where a schema key is not a Python identifier, `parameter_names` (`{"width×height": "size"}`).
+    where a schema key is not a Python identifier, `parameter_names` (`{"width×height": "size"}`). `labels` names the
+    fields whose title and help text are translated (`{"scale": "scale"}`); other fields show the schema's own.
     """
 
     model_id: str
@@ -54,11 +55,14 @@ class Model:
             SettingsError: a key is missing, or the input schema does not describe an object.
         """
         try:
-            names = data.get("parameter_names", {})
+            names, labels = data.get("parameter_names", {}), data.get("labels", {})
             schema = data["input_schema"]
             required = set(schema.get("required", ()))
             fields = tuple(
-                _field(key, prop, names.get(key), key in required, kinds) for key, prop in schema["properties"].items()
+                _field(
+                    key, prop, required=key in required, parameter=names.get(key), label=labels.get(key), kinds=kinds
+                )
+                for key, prop in schema["properties"].items()
             )
             _require_usable_names([field.parameter for field in fields])
             strict = _strict(schema)
@@ -169,7 +173,13 @@ def _require_usable_names(names: list[str]) -> None:
 
 
 def _field(
-    key: str, prop: Mapping[str, Any], parameter: str | None, required: bool, kinds: Sequence[FieldKind]
+    key: str,
+    prop: Mapping[str, Any],
+    required: bool,
+    *,
+    parameter: str | None,
+    label: str | None,
+    kinds: Sequence[FieldKind],
 ) -> Field:
     kind = next(kind for kind in kinds if kind.matches(prop))
     file_kinds = [name for name in ("image", "video") if name in key.lower()]
@@ -186,6 +196,7 @@ def _field(
         maximum=prop.get("maximum"),
         max_length=prop.get("maxLength"),
         pattern=prop.get("pattern"),
+        label=label,
         file_kind=file_kinds[0] if kind.holds_urls and len(file_kinds) == 1 else None,
     )
 

@@ -12,7 +12,8 @@ from dreamina_ui.batches.store import Batch
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.library.naming import prompt_of
 from dreamina_ui.models.schema import Model
-from dreamina_ui.web.i18n.translate import error_text, field_titles, pause_text, translate
+from dreamina_ui.web.i18n.error_texts import error_text, field_titles, pause_text
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.presenters import JobPresenter
 
 COUNTS = ("done", "running", "waiting", "failed", "unclear", "cancelled", "refused")
@@ -65,7 +66,7 @@ class BatchPresenter:
             return pause_text(batch.problem, language, self._titles(batch, language))
         if batch.state == "paused":
             return translate(language, "batch_paused")
-        if batch.state == "running" and not self._dispatcher.is_here(batch):
+        if batch.state == "running" and not self._dispatcher.can_run(batch):
             return translate(language, "batch_elsewhere", origin=batch.api_origin, model=batch.model_id)
         return ""
 

@@ -13,7 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope, Send
 
 from dreamina_ui.errors import DreaminaError
-from dreamina_ui.web.i18n.translate import error_text, languages, pick_language
+from dreamina_ui.web.i18n.error_texts import error_action, error_text
+from dreamina_ui.web.i18n.translate import languages, pick_language
 
 NO_STORE = {"Cache-Control": "no-store"}
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -87,13 +88,17 @@ def message_response(message: str, status: int) -> Response:
     return JSONResponse({"message": message}, status)
 
 
-def refusal(exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None) -> Response:
-    """The response to a request that failed: `{"message": str}`.
+def refusal(
+    exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None, *, for_owner: bool = False
+) -> Response:
+    """The response to a request that failed: `{"message": str, "action": str}`; see `job_texts.Action`.
 
     Args:
-        titles: names of fields as the form shows them, by schema key.
+        titles: the titles of the fields in the form, by schema key.
+        for_owner: whether the owner reads it, whose token pays.
     """
-    return JSONResponse({"message": error_text(exc, language, titles)}, exc.http_status)
+    text = error_text(exc, language, titles, for_owner=for_owner)
+    return JSONResponse({"message": text, "action": error_action(exc, for_owner=for_owner)}, exc.http_status)
 
 
 async def send_refusal(send: Send, status: int, text: str, *, closes_connection: bool = False) -> None:

@@ -16,7 +16,8 @@ from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Accounts
-from dreamina_ui.web.i18n.translate import file_size, message, number, state_text, translate
+from dreamina_ui.web.i18n.job_texts import action_of, message, state_text
+from dreamina_ui.web.i18n.translate import field_texts, file_size, number, translate
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
 
 _ALT_KEYS = {"image": "picture_alt", "video": "video_label", "file": "file_label"}
@@ -58,7 +59,8 @@ class JobPresenter:
             times are ISO 8601 in UTC, `elapsed_s` seconds, sizes pixels and bytes. Only stored files are listed; what
             is no video stands among the images.
         """
-        message = (state_text(job, "en") + ".", self._message(job, "en"), job.detail)
+        message = self._message(job, "en", for_owner=False)
+        detail = job.detail if job.detail and job.detail not in message else ""
         return {
             "job_id": job.job_id,
             "request_id": job.request_id,
@@ -67,7 +69,7 @@ class JobPresenter:
             "state": job.state,
             "status": job.status,
             "queue_position": job.queue_position,
-            "message": " ".join(filter(None, message)),
+            "message": " ".join(filter(None, (f"{state_text(job, 'en')}.", message, detail))),
             "created_at": iso(job.created_at),
             "updated_at": iso(job.updated_at),
             "elapsed_s": round(job.elapsed_s(self._clock()), 3),
@@ -76,12 +78,17 @@ class JobPresenter:
             "videos": [_file_object(job, output, root) for output in _stored(job, "video")],
         }
 
-    def card(self, job: Job, language: str) -> dict[str, Any]:
-        """What the page shows of a job: words in the visitor's language, URLs relative to `/dreamina/`."""
+    def card(self, job: Job, language: str, *, for_owner: bool) -> dict[str, Any]:
+        """What the page shows of a job: words in the reader's language, URLs relative to `/dreamina/`.
+
+        Args:
+            for_owner: whether the owner reads it, whose token pays; others are offered a key of their own.
+        """
         now = self._clock()
         prompt = prompt_of(job)
         active = self._reader.is_active(job)
         is_ours = self._accounts.is_ours(job)
+        action = action_of(job, for_owner=for_owner)
         run_s = max(0.0, now - job.started_at) if job.state == "running" and job.started_at else None
         run_times = self._reader.run_time_model(job)
         fields = self._models[job.model_id].fields if job.model_id in self._models else ()
@@ -98,14 +105,15 @@ class JobPresenter:
             "settings": self.settings_text(job.model_id, job.inputs, language),
             "given": self._given_thumbnails(job),
             "state_text": state_text(job, language),
-            "message": self._message(job, language),
+            "message": self._message(job, language, for_owner=for_owner),
+            "action": action if is_ours else "none",
             "detail": job.detail or "",
             "elapsed_s": job.elapsed_s(now),
             "run_s": run_s,
             "expected_s": run_times.expected_total_s(run_s) if run_s is not None else None,
             "can_cancel": active and job.state in ("submitting", "queued", "running"),
             "cancelling": bool(job.cancel_requested_at and not job.cancel_outcome),
-            "can_fetch_again": job.state == "failed" and job.request_id is not None and is_ours,
+            "can_fetch_again": action == "retry_download" and is_ours,
             "request_id": job.request_id,
             "cost_usd": job.cost_usd,
             "cost_is_unknown": job.cost_is_unknown,
@@ -120,10 +128,10 @@ class JobPresenter:
             ],
         }
 
-    def details(self, job: Job, language: str) -> dict[str, Any]:
-        """A card, and the times of the job: seconds since 1970, or None."""
+    def details(self, job: Job, language: str, *, for_owner: bool) -> dict[str, Any]:
+        """A card with the times of the job; `for_owner` as for `card`."""
         times = {name: getattr(job, name) for name in ("accepted_at", "started_at", "completed_at", "finished_at")}
-        return self.card(job, language) | times
+        return self.card(job, language, for_owner=for_owner) | times
 
     def settings_text(self, model_id: str, inputs: Mapping[str, Any], language: str) -> str:
         """The inputs other than the prompt in one line, such as `2048 × 2048 · 1:1 · 4 MP, Scale 0.5`."""
@@ -131,7 +139,7 @@ class JobPresenter:
         parts = []
         for field in model.fields if model else ():
             value = inputs.get(field.key)
-            title = translate(language, f"field_{field.parameter}_title") or field.title
+            title, _ = field_texts(field, language)
             parts.append(field.kind.describe(field, value, title, partial(number, language)))
         return ", ".join(filter(None, parts))
 
@@ -155,8 +163,8 @@ class JobPresenter:
         if model is not None and self._input_files is not None:
             yield from (url for _, _, url in given_urls(model, job.inputs))
 
-    def _message(self, job: Job, language: str) -> str:
-        return message(job, self._accounts.origin_of(job), language)
+    def _message(self, job: Job, language: str, *, for_owner: bool) -> str:
+        return message(job, self._accounts.origin_of(job), language, for_owner=for_owner)
 
     def _model_title(self, job: Job) -> str:
         """What to call a job's model where there are several; "" where there is one only, or nobody knows."""

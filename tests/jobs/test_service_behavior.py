@@ -12,7 +12,7 @@ import pytest
 from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S, STATUS_TIMEOUT_S
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
 from dreamina_ui.ledger.job import Job
-from dreamina_ui.web.i18n.translate import message
+from dreamina_ui.web.i18n.job_texts import message
 from tests.support.bad_server import ScriptedResponse, closed_port, json_response
 from tests.support.harness import Harness, ScriptedApi, png
 
@@ -141,7 +141,7 @@ def test_a_result_that_never_comes_is_given_up_after_a_bound(
     harness.clock.advance(RESULT_TIMEOUT_S + 1)
     job = harness.wait(job.job_id)
     assert (job.state, job.problem) == ("failed", "gave_up")
-    assert "Fetch again" in text_of(harness, job)
+    assert "Retry download" in text_of(harness, job)
     assert harness.jobs.archive(job.job_id).archived_at
     service.completes()
     harness.jobs.fetch_again(job.job_id)
@@ -274,7 +274,7 @@ def test_a_submit_to_a_closed_port_says_that_nothing_was_sent(harness: Harness) 
     harness.start()
     job = harness.wait(harness.generate().job_id)
     assert (job.state, job.problem) == ("failed", "transport")
-    assert "Nothing was sent or billed. Try again." in message(job, job.api_origin, "en")
+    assert message(job, job.api_origin, "en") == "Couldn't reach RunComfy. Nothing was sent or billed."
 
 
 def test_a_submit_that_is_one_too_many_says_to_try_again(harness: Harness, service: ScriptedApi) -> None:
@@ -283,7 +283,7 @@ def test_a_submit_that_is_one_too_many_says_to_try_again(harness: Harness, servi
     harness.start()
     job = harness.wait(harness.generate().job_id)
     assert (job.state, job.problem) == ("failed", "rate_limit")
-    assert "then try again" in message(job, harness.origin, "en")
+    assert message(job, harness.origin, "en") == "RunComfy is busy. Nothing was sent."
     assert service.posts == 1
 
 

@@ -50,6 +50,6 @@ def test_no_separator_control_or_format_character_can_be_seen() -> None:
 
 @settings(deadline=None, derandomize=True)
 @given(st.text(), st.text())
-def test_joining_texts_shows_what_either_shows(text: str, other: str) -> None:
+def test_joining_texts_shows_what_either_shows(left: str, right: str) -> None:
     """Whether a text is blank does not depend on how it is cut."""
-    assert is_blank(text + other) == (is_blank(text) and is_blank(other))
+    assert is_blank(left + right) == (is_blank(left) and is_blank(right))

@@ -27,7 +27,7 @@ from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import hashed_client_ip
-from dreamina_ui.web.i18n.translate import program_error_text
+from dreamina_ui.web.i18n.error_texts import program_error_text
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.press_id import read_idempotency_key
 

@@ -20,7 +20,7 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.endpoints import IDEMPOTENCY_ARGUMENT, Endpoints, add_endpoints
 from dreamina_ui.web.gradio_page.form import build_form
 from dreamina_ui.web.gradio_page.theme import build_theme
-from dreamina_ui.web.i18n.translate import languages
+from dreamina_ui.web.i18n.translate import field_texts, languages
 from dreamina_ui.web.middleware.gradio_patches import limit_queue
 from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 
@@ -195,9 +195,8 @@ def _translations(models: Sequence[Model], uses_sandbox: bool, keeps_data: bool)
         texts["ui_account"] = f'<a href="{PREFIX}/sign-in">{words["account"]}</a>'
         for index, model in enumerate(models):
             for field in model.fields:
-                for part, own in (("title", field.title), ("help", field.help)):
-                    key = f"{field.parameter}_{part}"
-                    texts[f"{_form_prefix(index)}_{key}"] = words.get(f"field_{key}", own)
+                for part, text in zip(("title", "help"), field_texts(field, language), strict=True):
+                    texts[f"{_form_prefix(index)}_{field.parameter}_{part}"] = text
         translations[language] = texts
     return translations
 

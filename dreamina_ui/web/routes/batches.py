@@ -28,7 +28,8 @@ from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.batch_presenter import BatchPresenter, line_notices
 from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, message_response, read_json, refusal
-from dreamina_ui.web.i18n.translate import field_titles, translate
+from dreamina_ui.web.i18n.error_texts import field_titles
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.press_id import read_press_id
 

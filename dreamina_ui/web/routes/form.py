@@ -22,7 +22,8 @@ from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, message_response, read_json, refusal
-from dreamina_ui.web.i18n.translate import field_titles, translate
+from dreamina_ui.web.i18n.error_texts import field_titles
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.press_id import read_press_id
@@ -68,11 +69,13 @@ class _FormRoutes:
                 raise InputError("model_id", "enum", sorted(self._models), body.get("model_id"))
             job = await self._generate(request, model, visitor, body)
         except DreaminaError as exc:
-            return refusal(exc, language, field_titles(model, language) if model else None)
+            titles = field_titles(model, language) if model else None
+            return refusal(exc, language, titles, for_owner=self._permissions.is_owner(request))
         except Exception:
             log.exception("Generate failed")
             return message_response(translate(language, "error_unexpected"), 500)
-        card = await run_in_threadpool(self._presenter.card, job, language)
+        is_owner = self._permissions.is_owner(request)
+        card = await run_in_threadpool(self._presenter.card, job, language, for_owner=is_owner)
         return JSONResponse(card, headers=NO_STORE)
 
     async def _generate(self, request: Request, model: Model, visitor: str, body: dict[str, Any]) -> Job:

@@ -121,7 +121,8 @@ class _JobRoutes:
             job = await self._own_job(request)
         except DreaminaError as exc:
             return refusal(exc, language_of(request))
-        details = await run_in_threadpool(self._presenter.details, job, language_of(request))
+        is_owner = self._permissions.is_owner(request)
+        details = await run_in_threadpool(self._presenter.details, job, language_of(request), for_owner=is_owner)
         return JSONResponse(details, headers=NO_STORE)
 
     async def act(self, request: Request) -> Response:
@@ -194,10 +195,10 @@ class _JobRoutes:
         return JSONResponse((await self._cards(request, [job]))[0], headers=NO_STORE)
 
     async def _cards(self, request: Request, jobs: list[Job]) -> list[dict[str, Any]]:
-        language = language_of(request)
+        language, is_owner = language_of(request), self._permissions.is_owner(request)
 
         def make() -> list[dict[str, Any]]:
-            return [self._presenter.card(job, language) for job in jobs]
+            return [self._presenter.card(job, language, for_owner=is_owner) for job in jobs]
 
         if len(jobs) == 1 and not self._presenter.has_given_files(jobs[0]):
             return make()  # takes less time than to wait for a thread

@@ -112,7 +112,7 @@ class _LibraryRoutes:
         )
         first = await run_in_threadpool(next, files, None)
         if first is None:
-            return Response("No picture is thandlers.", 404)
+            return Response("There is no image.", 404)
         name = f"dreamina-{datetime.now(timezone.utc):%Y-%m-%d}.zip"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         pieces = iterate_in_threadpool(stream_zip(chain([first], files)))
@@ -132,7 +132,8 @@ class _LibraryRoutes:
             return JSONResponse({"message": "sha256 or file"}, 400)
         if job is None:
             return JSONResponse({"message": "unknown"}, 404)
-        details = await run_in_threadpool(self._presenter.details, job, language_of(request))
+        is_owner = self._permissions.is_owner(request)
+        details = await run_in_threadpool(self._presenter.details, job, language_of(request), for_owner=is_owner)
         return JSONResponse(details)
 
     def _selected(self, keys: list[str], scope: str | None) -> Iterator[tuple[Job, Output]]:

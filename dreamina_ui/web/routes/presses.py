@@ -34,12 +34,12 @@ def build_press_routes(
         Neither: it did not arrive, or it was refused. Sending it again with the same `press_id` pays once at most.
         """
         visitor, language = permissions.visitor(request) or NOBODY, language_of(request)
-        press_id = request.path_params["press_id"]
+        press_id, is_owner = request.path_params["press_id"], permissions.is_owner(request)
 
         def make() -> dict[str, Any]:
             job, batch = reader.by_press(visitor, press_id), batches.by_press(visitor, press_id)
             return {
-                "job": presenter.card(job, language) if job else None,
+                "job": presenter.card(job, language, for_owner=is_owner) if job else None,
                 "batch": batch_presenter.card(batch, language) if batch else None,
             }
 

@@ -75,8 +75,8 @@ def test_each_control_does_what_it_says(owner: TestClient, harness: Harness) -> 
 @pytest.mark.parametrize(
     ("control", "body", "field"),
     [
-        ("switch", {}, "stopped"), ("switch", {"stopped": "yes"}, "stopped"), ("limits", {"per_day": -1}, "per_day"),
-        ("limits", {"per_day": []}, "per_day"), ("limits", {"x": 1}, "x"), ("words", {}, "words"),
+        ("switch", {}, "stopped"), ("switch", {"stopped": "yes"}, "stopped"), ("limits", {"per_day": -1}, "Daily jobs"),
+        ("limits", {"per_day": []}, "Daily jobs"), ("limits", {"x": 1}, "x"), ("words", {}, "words"),
         ("words", {"words": [1]}, "words"), ("shut-out", {"kind": "visitor", "name": "x", "out": True}, "visitor"),
         ("shut-out", {"kind": "stop", "name": "a" * 32, "out": True}, "kind"),
         ("shut-out", {"kind": "visitor", "name": "a" * 32}, "out"), ("else", {}, "control"),

@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
+from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import BadServer, json_response
 from tests.support.browser import SMALL, AppProcess, Visitor, last_event, wait_for
 from tests.support.harness import MODEL_ID, SUBMIT, ScriptedApi
@@ -58,7 +59,7 @@ def test_without_a_key_nothing_is_sent(keyed_app: AppProcess, server: BadServer)
     visitor = Visitor(keyed_app)
     before = len(server.requests)
     assert state(visitor) == {"given": False, "hint": None, "required": True}
-    assert "Your own RunComfy key is needed" in visitor.press()["message"]
+    assert visitor.press()["message"] == translate("en", "error_key_needed")
     name, reported = last_event(keyed_app, "generate", f'{{"data": ["a fox", "{SMALL}", 0.5, true]}}')
     assert (name, "X-RunComfy-Token" in str(reported)) == ("error", True)
     assert keyed_app.count_jobs() == 0
@@ -180,12 +181,12 @@ def test_a_wrong_key_is_reported_and_not_stored(keyed_app: AppProcess, server: B
     try:
         visitor = Visitor(keyed_app)
         refused = give(visitor, "rc-wrong")
-        assert (refused.status_code, "refuses this key" in refused.json()["message"]) == (403, True)
+        assert (refused.status_code, refused.json()["message"]) == (403, translate("en", "error_key_refused"))
         assert state(visitor)["given"] is False
         assert wait_for(lambda: give(visitor, "rc-wrong").status_code == 429)
         rows, posts = keyed_app.count_jobs(), len(server.requests_for("POST", SUBMIT))
         program = Client(keyed_app.url, headers={"X-RunComfy-Token": "rc-wrong"}, verbose=False)
-        with pytest.raises(AppError, match="Check the API token"):
+        with pytest.raises(AppError, match=translate("en", "problem_submit_auth")):
             program.predict("a fox", SMALL, 0.5, True, api_name="/generate")
         assert (keyed_app.count_jobs(), len(server.requests_for("POST", SUBMIT))) == (rows, posts)
     finally:

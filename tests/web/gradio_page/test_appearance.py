@@ -14,7 +14,7 @@ from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import (
-    FIELDS,
+    TITLES,
     OpenPage,
     await_form,
     cancel_all,
@@ -60,7 +60,7 @@ def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenP
     expect(page.locator("#examples button")).to_have_count(6)
     expect_no_findings(page)
     expect_state(press_generate(page, "looked at"), "done")
-    page.get_by_label(FIELDS["size"].title).click()
+    page.get_by_label(TITLES["size"]).click()
     expect_no_findings(page)
     page.keyboard.press("Escape")
     for box in page.locator("#form summary").all():

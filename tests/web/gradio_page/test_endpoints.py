@@ -16,6 +16,7 @@ from PIL import Image
 
 from dreamina_ui.ledger.job import TERMINAL
 from dreamina_ui.models.schema import load_models
+from dreamina_ui.web.i18n.error_texts import field_titles
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import (
     SMALL,
@@ -148,7 +149,7 @@ def test_a_job_can_be_asked_for_later(client: Client, changes: list[dict[str, An
 @pytest.mark.parametrize("name", ["/job", "/cancel"])
 def test_an_unknown_job_is_an_error(client: Client, name: str) -> None:
     """Guessing ids gives nothing away."""
-    with pytest.raises(AppError, match="not known here"):
+    with pytest.raises(AppError, match=translate("en", "error_job_not_found")):
         client.predict("0" * 32, api_name=name)
 
 
@@ -157,7 +158,7 @@ def test_a_job_id_of_any_shape_is_answered(app: AppProcess, job_id: str) -> None
     """Nonsense is an unknown job, not a broken server."""
     name, data = last_event(app, "job", f'{{"data": [{job_id}]}}')
     assert name == "error"
-    assert "not known here" in data["error"]
+    assert translate("en", "error_job_not_found") in data["error"]
 
 
 # --- cancel
@@ -233,7 +234,7 @@ def test_bad_input_is_an_error_that_names_the_field(app: AppProcess, index: int,
     data[index] = value
     name, response = last_event(app, "generate", f'{{"data": [{", ".join(data)}]}}')
     assert name == "error"
-    assert response["error"].startswith(f"{field}: ")
+    assert response["error"].startswith(f"{field} ")
     assert app.count_jobs() == before
 
 
@@ -306,7 +307,8 @@ def test_the_pages_own_press_with_bad_values_makes_no_job(app: AppProcess, bad: 
     before = app.count_jobs()
     response = Visitor(app).press(**bad)
     assert not response["success"]
-    assert f"({field})" in response["message"]
+    titles = field_titles(load_models()[MODEL_ID], "en")
+    assert response["message"].startswith(titles[field])
     assert app.count_jobs() == before
 
 

@@ -129,7 +129,7 @@ def test_without_a_public_address_the_page_says_why_not(app: AppProcess, open_pa
     expect(page.locator("#dreamina-note")).to_contain_text(translate("en", "error_no_public_url"))
     expect(page.locator("#price")).to_contain_text("$0.03")
     expect(page.locator("#price")).to_contain_text(translate("en", "price_play", price=""))
-    page.get_by_label("Force Single Image").uncheck()
+    page.get_by_label(translate("en", "field_force_single_title")).uncheck()
     expect(page.locator("#price")).to_contain_text(translate("en", "price_most", price="$0.12", count=4))
 
 
@@ -169,7 +169,7 @@ def test_the_sandbox_serves_every_model(tmp_path: Path) -> None:
 def test_a_job_of_a_model_that_is_gone_is_still_shown(harness: Harness, rows: LibraryRows) -> None:
     """Taking a file away takes no picture away."""
     job = rows.add("old", model_id="gone/model")
-    shown = harness.presenter.card(job, "en")
+    shown = harness.presenter.card(job, "en", for_owner=True)
     assert (shown["model"], shown["prompt"], shown["given"]) == ("gone/model", "old", [])
 
 

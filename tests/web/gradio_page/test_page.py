@@ -19,12 +19,12 @@ from dreamina_ui.models.schema import load_models
 from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.settings import TOKEN_VARIABLES
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
-from dreamina_ui.web.i18n.translate import languages, translate
-from tests.support.bad_server import ScriptedResponse
+from dreamina_ui.web.i18n.translate import field_texts, languages, translate
+from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
 from tests.support.harness import MODEL_ID
 
-FIELDS = {field.parameter: field for field in load_models()[MODEL_ID].fields}
+TITLES = {field.parameter: field_texts(field, "en")[0] for field in load_models()[MODEL_ID].fields}
 # One small picture a job: as if the visitor had chosen it the last time.
 SMALL_DRAFT = f"""localStorage.getItem("dreamina.draft") || localStorage.setItem("dreamina.draft",
     JSON.stringify({{prompt: "", size: "{SMALL}", scale: 0.5, force_single: true}}))"""
@@ -188,10 +188,10 @@ def test_a_double_click_is_one_job(held: HeldSandbox, open_page: OpenPage) -> No
 def test_the_chosen_settings_are_what_is_sent(held: HeldSandbox, open_page: OpenPage) -> None:
     """What the form shows is what is paid for."""
     page = open_page(held.app)
-    page.get_by_label(FIELDS["size"].title).click()
+    page.get_by_label(TITLES["size"]).click()
     page.get_by_role("option", name=choice_label("3024x1296(21:9)")).click()
     page.locator("#field-scale input[type=number]").fill("0.75")
-    page.get_by_label(FIELDS["force_single"].title).uncheck()
+    page.get_by_label(TITLES["force_single"]).uncheck()
     expect_state(press_generate(page, "with settings"), "queued")
     assert held.requests()[-1]["inputs"] == {
         "prompt": "with settings", "width×height": "3024x1296(21:9)", "scale": 0.75, "force_single": False,
@@ -307,16 +307,16 @@ def test_what_was_typed_survives_a_reload(held: HeldSandbox, open_page: OpenPage
     """Nobody writes a long prompt twice."""
     page = open_page(held.app)
     text = "a long thought, 長い考え 🌊\nin two lines"
-    page.get_by_label(FIELDS["size"].title).click()
+    page.get_by_label(TITLES["size"]).click()
     page.get_by_role("option", name=choice_label("4992x3328(3:2)")).click()
-    page.get_by_label(FIELDS["force_single"].title).uncheck()
+    page.get_by_label(TITLES["force_single"]).uncheck()
     prompt_box(page).fill(text)
     expect(page.locator("#field-prompt .counter")).to_have_text(translate("en", "counter", count=len(text), limit=800))
     page.reload()
     await_form(page)
     expect(prompt_box(page)).to_have_value(text)
-    expect(page.get_by_label(FIELDS["size"].title)).to_have_value(choice_label("4992x3328(3:2)"))
-    expect(page.get_by_label(FIELDS["force_single"].title)).not_to_be_checked()
+    expect(page.get_by_label(TITLES["size"])).to_have_value(choice_label("4992x3328(3:2)"))
+    expect(page.get_by_label(TITLES["force_single"])).not_to_be_checked()
 
 
 def test_two_visitors_do_not_see_each_others_jobs(held: HeldSandbox, open_page: OpenPage) -> None:
@@ -471,9 +471,8 @@ def test_one_character_too_many_is_refused_by_name(app: AppProcess, open_page: O
     expect(page.locator("#field-prompt .counter")).to_have_text(translate("en", "too_long", count=801, limit=800))
     page.locator("#generate").click()
     problem = page.locator("#press-problem")
-    expect(problem).to_contain_text(languages()["en"].get("field_prompt_title", FIELDS["prompt"].title))
+    expect(problem).to_contain_text(TITLES["prompt"])
     expect(problem).to_contain_text(translate("en", "rule_maxLength", limit=800))
-    expect(problem).to_contain_text("<img src=x")
     expect(page.locator("img[src=x]")).to_have_count(0)
     expect(page.locator("li.job")).to_have_count(0)
     assert app.count_jobs() == before
@@ -510,7 +509,7 @@ def test_a_japanese_visitor_reads_japanese(held: HeldSandbox, open_page: OpenPag
     page = open_page(held.app, locale="ja-JP")
     expect(page.locator("html")).to_have_attribute("lang", "ja")
     expect(page.locator("#generate")).to_have_text(re.compile(translate("ja", "generate")))
-    for name in FIELDS:
+    for name in TITLES:
         expect(page.get_by_label(translate("ja", f"field_{name}_title")).first).to_be_visible()
     expect(page.locator("#jobs")).to_contain_text(translate("ja", "no_jobs"))
     prompt_box(page).fill(" ")
@@ -583,18 +582,29 @@ def test_the_sandbox_says_that_it_is_one(app: AppProcess, held: HeldSandbox, ope
 # --- what went wrong
 
 
-def test_a_failed_job_says_why_and_can_be_fetched_again(scripted: ScriptedApp, open_page: OpenPage) -> None:
-    """What was paid for can still be had, without a second submit."""
+def test_a_failed_job_says_why_and_offers_no_download(scripted: ScriptedApp, open_page: OpenPage) -> None:
+    """The service declined it: there is nothing to download, and the reason helps to change the prompt."""
     service = scripted.service()
     service.status("failed")
     service.result({"status": "failed", "error": "the painter fell asleep"})
     page = open_page(scripted.app)
-    posts = service.posts
     job = press_generate(page, "without files")
     expect_state(job, "failed")
-    expect(job).to_contain_text(translate("en", "problem_failed_at_service"))
-    expect(job).to_contain_text("the painter fell asleep")
+    reason = translate("en", "problem_poll_failed_at_service_reason", reason="the painter fell asleep")
+    expect(job.locator(".message")).to_have_text(reason)
     expect(job).to_contain_text(translate("en", "request_id", request_id=service.request_id))
+    expect(job.locator(".fetch-again:visible")).to_have_count(0)
+
+
+def test_a_job_that_was_paid_for_can_be_downloaded_later(scripted: ScriptedApp, open_page: OpenPage) -> None:
+    """What was paid for can still be had, without a second submit."""
+    service = scripted.service()
+    service.status(json_response({"error_code": 404001, "message": "unknown request"}, 404))
+    page = open_page(scripted.app)
+    posts = service.posts
+    job = press_generate(page, "found again")
+    expect_state(job, "failed")
+    expect(job).to_contain_text(translate("en", "problem_poll_not_found"))
     service.completes()
     job.get_by_role("button", name=translate("en", "fetch_again")).click()
     expect_state(job, "done")
@@ -621,8 +631,8 @@ def test_a_lost_answer_is_shown_as_outcome_unknown(scripted: ScriptedApp, open_p
 def test_every_input_has_a_label(held: HeldSandbox, open_page: OpenPage) -> None:
     """A screen reader says what a field is for."""
     page = open_page(held.app)
-    for field in FIELDS.values():
-        expect(page.get_by_label(field.title).first).to_be_visible()
+    for title in TITLES.values():
+        expect(page.get_by_label(title).first).to_be_visible()
     unnamed = page.locator("input:visible, textarea:visible, button:visible").evaluate_all(
         """nodes => nodes.filter(node => !(node.labels?.length || node.ariaLabel || node.textContent.trim()
             || node.getAttribute("aria-labelledby"))).map(node => node.outerHTML)"""
@@ -677,7 +687,7 @@ def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedA
     expect(job.locator(".facts")).to_contain_text(translate("en", "own_key_job"))
     with page.expect_response("**/dreamina/prices"):
         page.get_by_role("button", name=translate("en", "own_key_remove")).click()
-    expect(job.locator(".message")).to_have_text(translate("en", "own_problem_key_needed"))
+    expect(job.locator(".message")).to_have_text(translate("en", "problem_poll_key_needed_own_key"))
     expect(cancel_button(job)).to_be_hidden()
     kept = page.evaluate(
         "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, document.documentElement.outerHTML])"

@@ -177,7 +177,7 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
     ):
         expect(told).to_contain_text(text)
     expect(prompt_box(page)).to_have_value((markup + "🦊" * 800)[:800])
-    expect(page.get_by_label(test_page.FIELDS["force_single"].title)).not_to_be_checked()
+    expect(page.get_by_label(test_page.TITLES["force_single"])).not_to_be_checked()
     expect(page.locator("#field-scale input[type=number]")).to_have_value("0.5")
     expect(page.locator("img[src=x]")).to_have_count(0)
     assert "#" not in page.url
