@@ -1,7 +1,7 @@
-"""The dispatcher sends the jobs of batches: a few at a time, in turns between visitors, and none twice.
+"""Turns the items of batches into jobs: a few at a time, visitors take turns, and no item is sent twice.
 
-It waits for events instead of polling. A limit on jobs at once makes a batch wait; whatever a person should know of
-pauses it, and only a person resumes it: nothing is spent without their knowledge.
+The dispatcher waits for an event and does not poll. A limit on concurrent jobs makes a batch wait for a free slot;
+anything that a person should know pauses the batch, and only a person resumes it, so that nothing is spent unnoticed.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from dreamina_ui.ledger.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 2
-"""How many jobs of one visitor's batches are under way at a time."""
+MAX_ACTIVE_JOBS = 2
+"""How many jobs of one visitor's batches are active at a time."""
 
 TURN_TIMEOUT_S = 0.5
-"""How long a visitor's turn may hold up the next one's: a job is written in a fraction of it."""
+"""How long one visitor's turn may delay the next visitor's: writing a job takes a fraction of it."""
 
-PRICE_S = 15.0
-"""How long a start waits for the prices, which may have risen meanwhile."""
+PRICE_TIMEOUT_S = 15.0
+"""How long the start waits for the prices, which may have risen meanwhile."""
 
-RETRY_S = 30.0
-"""How long to wait where no news will come, such as from a disk that is full."""
+RETRY_INTERVAL_S = 30.0
+"""How long to wait when no event will come, such as after the disk was full."""
 
 CLEANUP_INTERVAL_S = 3600.0
-"""How often batches that are paused for too long are looked for."""
+"""How often batches that are paused for too long are canceled."""
 
 
 class Dispatcher:
-    """Sends what `batches` holds as jobs."""
+    """Sends the items of the stored batches as jobs."""
 
     def __init__(self, services: JobServices, batches: BatchStore) -> None:
         self._services = services
@@ -59,50 +59,50 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(8, "batch")
         self._lock = threading.Lock()
-        self._sending: dict[str, Future[bool]] = {}  # by visitor, one each
-        self._served: dict[str, int] = {}  # by visitor: when their turn was last
+        self._sending: dict[str, Future[bool]] = {}  # the one item that is being sent, by visitor
+        self._last_turns: dict[str, int] = {}  # the number of the last turn, by visitor
         self._turn = 0
-        self._room = 0  # grows whenever there may be room for one more
-        self._has_plans = False  # whether a batch may wait for room
+        self._freed_slots = 0  # grows whenever a slot may have become free
+        self._has_items = False  # whether a batch may wait for a free slot
 
     def start(self) -> None:
-        """Resume every running batch; call it when the job services have started."""
+        """Continue every running batch; call it after the job services have started."""
         self._since = self._services.clock()
-        self._leave = self._services.reader.changes.subscribe(EVERY_JOB, self._on_change)
-        self._batches.news.set()
+        self._unsubscribe = self._services.reader.changes.subscribe(EVERY_JOB, self._on_change)
+        self._batches.work_available.set()
         threading.Thread(target=self._run, name="batches", daemon=True).start()
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """Send nothing more; what is just being written has `timeout_s` seconds."""
+        """Send nothing more; a job that is being written has `timeout_s` seconds."""
         self._stopping.set()
-        self._batches.news.set()
+        self._batches.work_available.set()
         with suppress(AttributeError):  # it was never started
-            self._leave()
+            self._unsubscribe()
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            going_on = list(self._sending.values())
-        wait(going_on, timeout_s)
+            active = list(self._sending.values())
+        wait(active, timeout_s)
 
     def _on_change(self, job: Job | None) -> None:
         if job is not None and job.is_settled:
-            self._room += 1
-            if self._has_plans:
-                self._batches.news.set()
+            self._freed_slots += 1
+            if self._has_items:
+                self._batches.work_available.set()
 
     def _run(self) -> None:
-        self._services.prices.were_read.wait(PRICE_S)
+        self._services.prices.were_read.wait(PRICE_TIMEOUT_S)
         while not self._stopping.is_set():
-            self._batches.news.wait(RETRY_S)
-            self._batches.news.clear()
+            self._batches.work_available.wait(RETRY_INTERVAL_S)
+            self._batches.work_available.clear()
             try:
                 self._end_old_pauses()
                 self._take_turns()
             except Exception as exc:
-                known = isinstance(exc, DreaminaError)
-                log.warning("The batches will be processed again: %s", exc, exc_info=not known)
+                is_expected = isinstance(exc, DreaminaError)
+                log.warning("Dispatching batches failed and will be retried: %s", exc, exc_info=not is_expected)
 
     def _end_old_pauses(self) -> None:
-        """Look for batches that are paused for too long, once an hour."""
+        """Cancel what is left of batches that are paused for too long, once an hour."""
         if time.monotonic() < self._next_cleanup_at:
             return
         self._next_cleanup_at = time.monotonic() + CLEANUP_INTERVAL_S
@@ -110,74 +110,74 @@ class Dispatcher:
             log.info("%d batches were paused for too long and are canceled", count)
 
     def _take_turns(self) -> None:
-        """Begin to send one job for each visitor who has room; who had their turn last comes last."""
-        self._has_plans = True  # room that comes while this reads must not be missed
-        nexts = self._batches.next_ones(self._since)
-        self._has_plans = bool(nexts)
-        under_way: dict[str, int] = {}
+        """Start sending one item for each visitor with a free slot; whoever had a turn last comes last."""
+        self._has_items = True  # a slot that becomes free during the read must not be missed
+        items = self._batches.next_items(self._since)
+        self._has_items = bool(items)
+        active_jobs: dict[str, int] = {}
         turns: dict[str, QueuedItem] = {}
-        for item in nexts:
+        for item in items:
             visitor = item.batch.visitor_id
-            under_way[visitor] = under_way.get(visitor, 0) + item.under_way
-            if item.in_trouble:
+            active_jobs[visitor] = active_jobs.get(visitor, 0) + item.active_jobs
+            if item.has_errors:
                 self._batches.pause(item.batch.batch_id, DispatchError("Jobs of this batch could not be sent."))
-            elif self.is_here(item.batch):
+            elif self.can_run(item.batch):
                 turns.setdefault(visitor, item)
-        self._served = {visitor: turn for visitor, turn in self._served.items() if visitor in under_way}
+        self._last_turns = {visitor: turn for visitor, turn in self._last_turns.items() if visitor in active_jobs}
         is_full = False
-        for visitor in sorted(turns, key=lambda name: self._served.get(name, 0)):
+        for visitor in sorted(turns, key=lambda visitor: self._last_turns.get(visitor, 0)):
             if is_full and turns[visitor].batch.key_fingerprint is None:
-                continue  # the next free place is that of those before; one's own key needs none
+                continue  # the next free slot belongs to the visitors before; an own key needs no slot
             with self._lock:
-                if visitor in self._sending or under_way[visitor] >= AT_ONCE or self._stopping.is_set():
+                if visitor in self._sending or active_jobs[visitor] >= MAX_ACTIVE_JOBS or self._stopping.is_set():
                     continue
                 turn = self._sending[visitor] = self._pool.submit(self._send, turns[visitor])
             wait([turn], TURN_TIMEOUT_S)
             is_full |= turn.done() and not turn.cancelled() and turn.result()
 
-    def is_here(self, batch: Batch) -> bool:
-        """Whether the batch's jobs can be made by this program as it runs now."""
+    def can_run(self, batch: Batch) -> bool:
+        """Whether this program, as it is configured now, can make the batch's jobs."""
         accounts = self._services.accounts
         origin = accounts.api_origin if batch.key_fingerprint is None else accounts.key_origin
         return batch.api_origin == origin and batch.model_id in self._services.models
 
-    def _send(self, what: QueuedItem) -> bool:
-        """Make one job, or note why it cannot be.
+    def _send(self, item: QueuedItem) -> bool:
+        """Make one job, or record why it cannot be made.
 
         Returns:
-            Whether there is room for nobody now.
+            Whether no visitor has a free slot now.
         """
-        visitor, room = what.batch.visitor_id, self._room
-        is_sent = False
+        visitor, freed_slots = item.batch.visitor_id, self._freed_slots
+        is_handled = False
         try:
-            self._try(what)
-            is_sent = True
+            self._try(item)
+            is_handled = True
         except LimitError as exc:
             return exc.limit == "at_once"
         except Exception as exc:
-            known = isinstance(exc, DreaminaError)
-            log.warning("Batch %s waits: %s", what.batch.batch_id[:8], exc, exc_info=not known)
+            is_expected = isinstance(exc, DreaminaError)
+            log.warning("Batch %s waits: %s", item.batch.batch_id[:8], exc, exc_info=not is_expected)
         finally:
             with self._lock:
                 self._sending.pop(visitor, None)
-            # Room that came while this one was refused must not be missed.
-            if is_sent or room != self._room:
-                self._batches.news.set()
+            # A slot that became free while this item was refused must not be missed.
+            if is_handled or freed_slots != self._freed_slots:
+                self._batches.work_available.set()
         return False
 
-    def _try(self, what: QueuedItem) -> None:
-        """Make one job or note why not; raises what passes by itself: a limit on jobs at once, a disk that is full."""
-        batch, batches = what.batch, self._batches
+    def _try(self, item: QueuedItem) -> None:
+        """Make one job or record why not; raises temporary errors: a limit on concurrent jobs, a full disk."""
+        batch, batches = item.batch, self._batches
         try:
-            self._check_price(batch)
+            self._require_agreed_price(batch)
             self._services.jobs.generate(
                 batch.model_id,
-                what.inputs,
+                item.inputs,
                 visitor_id=batch.visitor_id,
                 address=batch.address,
                 account=self._services.accounts.account_of_key(batch.key_fingerprint),
                 is_click=False,
-                hook=partial(self._mark_sent, what),
+                hook=partial(self._mark_sent, item),
             )
         except LimitError as exc:
             if exc.until is None:
@@ -189,17 +189,17 @@ class Dispatcher:
             rule = getattr(exc, "rule", "")
             if rule == "address_busy":
                 raise
-            if rule.startswith("address_"):  # a given file: all jobs of the batch need it
+            if rule.startswith("address_"):  # all jobs of the batch need this input file
                 batches.pause(batch.batch_id, exc)
             else:
-                batches.refuse(what, exc)
+                batches.refuse(item, exc)
         except StateError as exc:
-            log.debug("It was paused or cancelled meanwhile, or the program stops: %s", exc)
+            log.debug("The batch was paused or cancelled meanwhile, or the program stops: %s", exc)
         else:
             self._turn += 1
-            self._served[batch.visitor_id] = self._turn
+            self._last_turns[batch.visitor_id] = self._turn
 
-    def _check_price(self, batch: Batch) -> None:
+    def _require_agreed_price(self, batch: Batch) -> None:
         guard, model_id, origin = self._services.guard, batch.model_id, batch.api_origin
         now_usd = guard.file_usd(model_id, origin)
         if batch.price_usd is not None and now_usd is not None and now_usd > batch.price_usd:
@@ -207,7 +207,7 @@ class Dispatcher:
             left_usd = sum(guard.expected_usd(model_id, inputs, origin) or 0.0 for inputs in waiting)
             raise PriceError(batch.price_usd, now_usd, left_usd)
 
-    def _mark_sent(self, what: QueuedItem, transaction: Transaction, job: Job) -> None:
+    def _mark_sent(self, item: QueuedItem, transaction: Transaction, job: Job) -> None:
         if self._stopping.is_set():
             raise StateError("The program is stopping.")
-        self._batches.mark_sent(transaction, what, job)
+        self._batches.mark_sent(transaction, item, job)

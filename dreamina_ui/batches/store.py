@@ -1,7 +1,7 @@
-"""Batches in the ledger: jobs to be, in order, each of which becomes a job at most once.
+"""Batches in the ledger: ordered items, each of which becomes a job at most once.
 
-A planned job is marked as sent in the very transaction that writes its job's row: whenever the program dies, it is
-either still planned or a job. Nothing here sends anything; `sender` does.
+An item is marked as sent in the transaction that writes its job's row: whenever the program dies, it is either still
+planned or a job. Nothing is sent here; the dispatcher does that.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.moderation import Moderation
 
 MAX_WAITING: Mapping[Owner, int] = {"visitor_id": MAX_JOBS, "address": 5 * MAX_JOBS}
-"""How many jobs of one visitor, and from one client address, may wait to be sent: strangers cannot fill the disk."""
+"""How many items of one visitor, and of one client IP, may wait to be sent: strangers cannot fill the disk."""
 
-KEPT_EMPTY = 30
-"""How many ended batches of one visitor or address are kept from which nothing was sent: they cost nothing to make."""
+MAX_EMPTY_BATCHES = 30
+"""How many ended batches without a job are stored for one visitor or client IP: creating them costs nothing."""
 
 
 MAX_WAITING_BYTES: Mapping[Owner | None, int] = {"visitor_id": 2_000_000, "address": 6_000_000, None: 60_000_000}
@@ -48,7 +48,7 @@ PAUSE_TTL_S = 7 * 86400.0
 
 @dataclass(frozen=True)
 class Refusal:
-    """A job to be that could not become one, and why."""
+    """An item that could not become a job, and why."""
 
     inputs: Mapping[str, Any]
     problem: DreaminaError
@@ -59,14 +59,15 @@ class Batch:
     """A snapshot of one batch.
 
     Attributes:
+        address: a hash of the client's IP address.
         state: `running`, `paused`, or `ended` once nothing waits to be sent.
         problem: why the program paused it; None if a person did.
-        key_fingerprint: as of a job: whose key pays.
-        created_at, changed_at: seconds since 1970; `changed_at` is that of its state.
-        price_usd: what a person agreed that one file may cost; None if nobody knew.
-        counts: how many jobs are `waiting`, `running`, `done`, `failed`, `unclear`, `cancelled`, `refused`; cancelled
-            ones were never sent, or the service confirmed it.
-        refusals: those refused, in order.
+        key_fingerprint: the visitor's own key that pays, as in a job; None if the owner's token pays.
+        created_at, changed_at: seconds since 1970; `changed_at` is when its state changed.
+        price_usd: the price of one file that the person agreed to; None if it was unknown.
+        counts: how many items are `waiting`, `running`, `done`, `failed`, `unclear`, `cancelled` and `refused`;
+            `cancelled` ones were never sent, or the service confirmed the cancellation.
+        refusals: the refused items, in order.
     """
 
     batch_id: str
@@ -86,35 +87,36 @@ class Batch:
 
 @dataclass(frozen=True)
 class QueuedItem:
-    """The next job to be of a running batch.
+    """The next item of a running batch.
 
     Attributes:
-        under_way: how many of the batch's jobs are not at rest.
-        in_trouble: whether jobs that were sent since it runs could not be sent, or are unclear.
+        position: its index in the batch, from 0.
+        active_jobs: how many of the batch's jobs are not settled.
+        has_errors: whether a job that was sent since the batch runs could not be sent, or is unclear.
     """
 
     batch: Batch
     position: int
     inputs: Mapping[str, Any]
-    under_way: int
-    in_trouble: bool
+    active_jobs: int
+    has_errors: bool
 
 
 class BatchStore:
-    """Keeps batches; every method may raise LedgerError, and then nothing has changed.
+    """Stores batches. Every method may raise LedgerError, and then nothing has changed.
 
     Args:
-        controls: are asked before a batch is taken at all.
-        clock: gives the time, in seconds since 1970.
+        moderation: the owner's rules, enforced before a batch is created.
+        clock: returns the time, in seconds since 1970.
 
     Attributes:
-        news: set when there may be something to send.
+        work_available: set when there may be something to send.
     """
 
-    def __init__(self, ledger: Ledger, controls: Moderation, clock: Callable[[], float]) -> None:
-        self.news = threading.Event()
+    def __init__(self, ledger: Ledger, moderation: Moderation, clock: Callable[[], float]) -> None:
+        self.work_available = threading.Event()
         self._ledger = ledger
-        self._controls = controls
+        self._moderation = moderation
         self._clock = clock
 
     def begin(
@@ -129,21 +131,21 @@ class BatchStore:
         price_usd: float | None = None,
         lifts_stop: bool = False,
     ) -> Batch:
-        """Write a batch down, to be sent from now on.
+        """Store a running batch; a second call with the same `press_id` returns the same batch.
 
         Args:
-            planned: checked inputs of each job to be.
+            planned: the validated inputs of each item.
             account: who pays.
             press_id: made by the browser for this one start: a visitor's same id is the same batch, and no rule is
                 enforced again.
-            address: a hash of the client's address, for limits.
-            price_usd: what one file costs by the table that the person saw.
-            lifts_stop: the owner asks: a stop that a refused token or an empty balance made ends.
+            address: a hash of the client's IP address, for limits.
+            price_usd: the price of one file in the table that the person saw.
+            lifts_stop: whether the owner asks; then a stop after a refused token or an empty balance ends.
 
         Raises:
             PressConflictError: the `press_id` belongs to a batch of other jobs.
-            BatchError: too much is waiting already.
-            StoppedError, BlockedError, BlockedWordError: the owner does not want it.
+            BatchError: too many items are waiting already.
+            StoppedError, BlockedError, BlockedWordError: the owner's rules do not allow it.
         """
         now = self._clock()
         batch_id = _batch_id(visitor_id, press_id)
@@ -165,16 +167,16 @@ class BatchStore:
             if not _is_begun(transaction, batch_id, press_id, model_id, planned):
                 first_job = _first_job(row, planned[0])
                 if lifts_stop:
-                    self._controls.lift_refusal_stop(transaction, first_job)
-                self._controls.enforce_moderation(transaction, first_job)
+                    self._moderation.lift_refusal_stop(transaction, first_job)
+                self._moderation.enforce_moderation(transaction, first_job)
                 for column, most in MAX_WAITING.items():
                     owner = getattr(row, column)
                     if batch_rows.count_planned(transaction, column, owner) + len(planned) > most:
                         raise BatchError("waiting", most=most)
-                    batch_rows.delete_empty_batches(transaction, column, owner, KEPT_EMPTY)
+                    batch_rows.delete_empty_batches(transaction, column, owner, MAX_EMPTY_BATCHES)
                 _limit_waiting_bytes(transaction, row, planned)
                 batch_rows.insert_batch(transaction, row, planned)
-        self.news.set()
+        self.work_available.set()
         return self.batch(batch_id)
 
     def begun(
@@ -206,13 +208,13 @@ class BatchStore:
         return self._with_counts([row])[0]
 
     def recent(self, visitor_id: str, limit: int = 30) -> list[Batch]:
-        """A visitor's batches, those first that are not ended, then newest first."""
+        """A visitor's batches: those that have not ended first, then the newest first."""
         with self._ledger.reading() as reader:
             rows = batch_rows.batches_of_visitor(reader, visitor_id, limit)
         return self._with_counts(rows)
 
     def pause(self, batch_id: str, problem: DreaminaError | None = None) -> None:
-        """Send nothing more of a running batch until a person lets it go on; what was sent goes on."""
+        """Send nothing more of a running batch until a person resumes it; jobs that were sent continue."""
         packed = json.dumps(pack(problem)) if problem else None
         with self._ledger.writing() as transaction:
             batch_rows.move_batch(
@@ -224,16 +226,16 @@ class BatchStore:
         with self._ledger.writing() as transaction:
             row = batch_rows.read_batch(transaction, batch_id)
             if lifts_stop and row:
-                self._controls.lift_refusal_stop(transaction, _first_job(row, {}))
+                self._moderation.lift_refusal_stop(transaction, _first_job(row, {}))
             problem = unpack(json.loads(row.problem)) if row and row.problem else None
             agreed = {"price_usd": problem.now_usd} if isinstance(problem, PriceError) else {}
             batch_rows.move_batch(
                 transaction, batch_id, only_in="paused", now=self._clock(), state="running", problem=None, **agreed
             )
-        self.news.set()
+        self.work_available.set()
 
     def cancel(self, batch_id: str) -> int:
-        """Cancel all that was not sent; what was goes on. Returns how many jobs will never be sent."""
+        """Cancel all items that were not sent, and return how many; jobs that were sent continue."""
         with self._ledger.writing() as transaction:
             count = batch_rows.cancel_planned(transaction, batch_id)
             batch_rows.end_batch_if_done(transaction, batch_id, self._clock())
@@ -254,39 +256,41 @@ class BatchStore:
                     batch_rows.end_batch_if_done(transaction, batch_id, now)
         return len(batch_ids)
 
-    def refuse(self, what: QueuedItem, problem: DreaminaError) -> None:
-        """Note that a planned job cannot become one; the others may."""
+    def refuse(self, item: QueuedItem, problem: DreaminaError) -> None:
+        """Record that an item cannot become a job; the others may."""
         with self._ledger.writing() as transaction:
-            batch_rows.refuse_item(transaction, what.batch.batch_id, what.position, json.dumps(pack(problem)))
-            batch_rows.end_batch_if_done(transaction, what.batch.batch_id, self._clock())
+            batch_rows.refuse_item(transaction, item.batch.batch_id, item.position, json.dumps(pack(problem)))
+            batch_rows.end_batch_if_done(transaction, item.batch.batch_id, self._clock())
 
     def waiting(self, batch_id: str) -> list[Mapping[str, Any]]:
-        """The inputs of all jobs that are still to be sent, in order."""
+        """The inputs of all items that are still to be sent, in order."""
         with self._ledger.reading() as reader:
             return batch_rows.planned_inputs(reader, batch_id)
 
-    def mark_sent(self, transaction: Transaction, what: QueuedItem, job: Job) -> None:
-        """Note that a planned job becomes this one; call it in the transaction that writes the job's row.
+    def mark_sent(self, transaction: Transaction, item: QueuedItem, job: Job) -> None:
+        """Record that an item becomes this job; call it in the transaction that writes the job's row.
 
         Raises:
-            StateError: it is not planned any more, or its batch is paused: the job must not be written.
+            StateError: it is no longer planned, or its batch is paused: the job must not be written.
         """
-        batch_id = what.batch.batch_id
+        batch_id = item.batch.batch_id
         is_running = batch_rows.has_batch(transaction, batch_id, "running")
-        if not is_running or not batch_rows.mark_item_sent(transaction, batch_id, what.position, job.job_id):
-            raise StateError(f"Batch {batch_id[:8]} does not send its job {what.position} now.")
+        if not is_running or not batch_rows.mark_item_sent(transaction, batch_id, item.position, job.job_id):
+            raise StateError(f"Batch {batch_id[:8]} cannot send its item {item.position} now.")
         batch_rows.end_batch_if_done(transaction, batch_id, self._clock())
 
-    def next_ones(self, since: float) -> list[QueuedItem]:
-        """The next job to be of every running batch, the oldest batch first.
+    def next_items(self, since: float) -> list[QueuedItem]:
+        """The next item of every running batch, the oldest batch first.
 
         Args:
-            since: trouble of jobs made before then counts no more, in seconds since 1970.
+            since: errors of jobs that were made before this time do not count, in seconds since 1970.
         """
         with self._ledger.reading() as reader:
             rows = batch_rows.next_items(reader, since)
         return [
-            QueuedItem(_batch_of(row.batch), row.position, row.inputs, under_way=row.active, in_trouble=row.has_errors)
+            QueuedItem(
+                _batch_of(row.batch), row.position, row.inputs, active_jobs=row.active, has_errors=row.has_errors
+            )
             for row in rows
         ]
 
@@ -324,7 +328,7 @@ def _is_begun(
 
 
 def _first_job(batch: BatchRow, inputs: Mapping[str, Any]) -> Job:
-    """A job such as the batch will send, for the rules that hold for every job."""
+    """A job such as the batch will send, for the rules that every job must follow."""
     return Job(
         job_id="",
         visitor_id=batch.visitor_id,

@@ -1,4 +1,4 @@
-"""A batch's promises: a few at a time, fair, paused and cancelled honestly, and nothing sent twice."""
+"""The promises of a batch: a few jobs at a time, fair, honestly paused and canceled, and nothing sent twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dreamina_ui.batches.dispatcher import AT_ONCE, Dispatcher
+from dreamina_ui.batches.dispatcher import MAX_ACTIVE_JOBS, Dispatcher
 from dreamina_ui.batches.store import MAX_WAITING, Batch, BatchStore
 from dreamina_ui.errors import (
     BatchError,
@@ -34,7 +34,7 @@ from dreamina_ui.ledger.tables import batches, jobs
 from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.limits import Limits
-from dreamina_ui.web.i18n.translate import pause_text
+from dreamina_ui.web.i18n.error_texts import pause_text
 from tests.support.bad_server import BadServer, ScriptedResponse, json_response
 from tests.support.browser import wait_for
 from tests.support.harness import INPUTS, MODEL_ID, SUBMIT, Harness, ScriptedApi
@@ -44,7 +44,7 @@ SMALL = {"width×height": "1024x1024(1:1)", "force_single": True}
 
 
 class BatchRunner:
-    """The job services with their batches, against any service; they can be opened again as after a crash."""
+    """The job services and their batches, against any service; they can be restarted as after a crash."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
@@ -52,23 +52,23 @@ class BatchRunner:
 
     def _open(self) -> None:
         self.batches = BatchStore(self.harness.ledger, self.harness.moderation, self.harness.clock)
-        self.sender = Dispatcher(self.harness.services, self.batches)
+        self.dispatcher = Dispatcher(self.harness.services, self.batches)
 
     def start(self) -> None:
         self.harness.services.start()
-        self.sender.start()
+        self.dispatcher.start()
 
     def restart(self) -> None:
-        """Begin anew on the same folder."""
-        self.sender.stop()
+        """Start again on the same folder."""
+        self.dispatcher.stop()
         self.harness.restart()
         self._open()
-        self.sender.start()
+        self.dispatcher.start()
 
     def begin(self, count: int = 6, visitor: str = "v", press_id: str = "t", **more: Any) -> Batch:
         """A batch of `count` jobs; their prompts are the visitor and a number."""
         model = self.harness.models[MODEL_ID]
-        planned = [model.validate_inputs({"prompt": f"{visitor}{place}", **SMALL}) for place in range(count)]
+        planned = [model.validate_inputs({"prompt": f"{visitor}{number}", **SMALL}) for number in range(count)]
         account = more.pop("account", None) or self.harness.accounts.account(None)
         return self.batches.begin(MODEL_ID, planned, visitor_id=visitor, account=account, press_id=press_id, **more)
 
@@ -76,23 +76,23 @@ class BatchRunner:
         return dict(self.batches.batch(batch.batch_id).counts)
 
     def wait(self, batch: Batch, until: Callable[[Batch], bool]) -> Batch:
-        def found() -> Batch | None:
+        def read() -> Batch | None:
             now = self.batches.batch(batch.batch_id)
             return now if until(now) else None
 
-        result: Batch = wait_for(found, 10.0)
+        result: Batch = wait_for(read, 10.0)
         return result
 
     def paused(self, batch: Batch) -> Batch:
         return self.wait(batch, lambda now: now.state == "paused")
 
     def close(self) -> None:
-        self.sender.stop()
+        self.dispatcher.stop()
         self.harness.close()
 
 
 class Held:
-    """A service that accepts everything, and whose requests stand still until the test says so."""
+    """A service that accepts everything and finishes nothing until the test says so."""
 
     def __init__(self, server: BadServer) -> None:
         self._server = server
@@ -102,7 +102,7 @@ class Held:
         self.url = server.url
 
     def finish(self) -> None:
-        """Let all that was accepted so far end."""
+        """Finish everything that was accepted so far."""
         for number in range(len(self.prompts())):
             self._server.script(f"/v1/requests/r-{number}/status", json_response({"status": "completed"}))
             self._server.script(f"/v1/requests/r-{number}/result", json_response(self._result))
@@ -123,7 +123,7 @@ def held(server: BadServer) -> Held:
 
 @pytest.fixture
 def runner(tmp_path: Path, held: Held) -> Iterator[BatchRunner]:
-    """A started desk on a service that stands still."""
+    """A started runner on a service that finishes nothing by itself."""
     made = BatchRunner(Harness(tmp_path / "data", held.url))
     made.start()
     yield made
@@ -132,49 +132,49 @@ def runner(tmp_path: Path, held: Held) -> Iterator[BatchRunner]:
 
 @pytest.fixture
 def scripted(harness: Harness) -> Iterator[BatchRunner]:
-    """A started desk on a scripted service."""
+    """A started runner on a scripted service."""
     made = BatchRunner(harness)
     made.start()
     yield made
     made.close()
 
 
-# --- going out
+# --- sending
 
 
-def test_a_batch_goes_out_in_order_a_few_at_a_time_each_job_once(runner: BatchRunner, held: Held) -> None:
-    """A batch of many must not fill the owner's account with requests."""
+def test_a_batch_is_sent_in_order_a_few_jobs_at_a_time_each_once(runner: BatchRunner, held: Held) -> None:
+    """A large batch must not flood the owner's account with requests."""
     batch = runner.begin(5)
     for sent in (2, 4, 5):
         held.wait_for(sent)
-        assert runner.counts(batch)["running"] <= AT_ONCE
+        assert runner.counts(batch)["running"] <= MAX_ACTIVE_JOBS
         held.finish()
     end = runner.wait(batch, lambda now: now.counts.get("done") == 5)
     assert (end.state, dict(end.counts)) == ("ended", {"done": 5})
-    assert sorted(held.prompts()) == [f"v{place}" for place in range(5)]
+    assert sorted(held.prompts()) == [f"v{number}" for number in range(5)]
 
 
 def test_repeats_are_jobs_of_their_own(runner: BatchRunner, held: Held) -> None:
-    """Equal inputs within a second are one double click at a button, and two jobs of a batch."""
+    """Equal inputs within a second are a double click at a button, but two jobs in a batch."""
     planned = [runner.harness.models[MODEL_ID].validate_inputs({"prompt": "same"})] * 2
     account = runner.harness.accounts.account(None)
     runner.batches.begin(MODEL_ID, planned, visitor_id="v", account=account, press_id="t")
     wait_for(lambda: held.prompts() == ["same", "same"])
 
 
-def test_a_long_batch_stands_before_nobody(runner: BatchRunner, held: Held) -> None:
-    """Two hundred jobs of one visitor: another's press goes out at once, and so does another's batch."""
+def test_a_long_batch_delays_nobody(runner: BatchRunner, held: Held) -> None:
+    """While one visitor has two hundred items waiting, others' jobs and batches start at once."""
     runner.begin(200, "a")
-    wait_for(lambda: len(held.prompts()) == AT_ONCE)
+    wait_for(lambda: len(held.prompts()) == MAX_ACTIVE_JOBS)
     runner.harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="b")
     runner.begin(3, "c")
-    wait_for(lambda: len(held.prompts()) == 2 * AT_ONCE + 1)
-    assert Counter(prompt[:1] for prompt in held.prompts()) == {"a": AT_ONCE + 1, "c": AT_ONCE}
+    wait_for(lambda: len(held.prompts()) == 2 * MAX_ACTIVE_JOBS + 1)
+    assert Counter(prompt[:1] for prompt in held.prompts()) == {"a": MAX_ACTIVE_JOBS + 1, "c": MAX_ACTIVE_JOBS}
     assert INPUTS["prompt"] in held.prompts()
 
 
-def test_where_there_is_little_room_visitors_take_turns(runner: BatchRunner, held: Held) -> None:
-    """Who came first must not have everything first."""
+def test_visitors_take_turns_when_there_are_few_slots(runner: BatchRunner, held: Held) -> None:
+    """Whoever came first must not get every slot first."""
     runner.harness.guard.limits = Limits(at_once=2)  # one of them is left for presses
     first, second = runner.begin(3, "a"), runner.begin(3, "b")
     for count in range(1, 7):
@@ -185,19 +185,19 @@ def test_where_there_is_little_room_visitors_take_turns(runner: BatchRunner, hel
     assert [prompt[0] for prompt in held.prompts()] == list("ababab")
 
 
-def test_one_visitor_with_many_batches_has_no_more_turns(runner: BatchRunner, held: Held) -> None:
-    """Two windows are no way around."""
+def test_a_visitor_with_many_batches_gets_no_more_turns(runner: BatchRunner, held: Held) -> None:
+    """A second window must not bypass the limit."""
     batches = [runner.begin(3, press_id=str(number)) for number in range(3)]
-    wait_for(lambda: len(held.prompts()) == AT_ONCE)
-    assert sum(runner.counts(batch).get("running", 0) for batch in batches) == AT_ONCE
-    assert runner.counts(batches[0])["running"] == AT_ONCE
+    wait_for(lambda: len(held.prompts()) == MAX_ACTIVE_JOBS)
+    assert sum(runner.counts(batch).get("running", 0) for batch in batches) == MAX_ACTIVE_JOBS
+    assert runner.counts(batches[0])["running"] == MAX_ACTIVE_JOBS
 
 
 # --- limits, stops, keys
 
 
-def test_a_limit_at_once_makes_it_wait_and_leaves_room_for_a_press(runner: BatchRunner, held: Held) -> None:
-    """A batch must not answer its own visitor's press with "wait"."""
+def test_a_concurrency_limit_makes_it_wait_and_leaves_a_slot_for_a_job(runner: BatchRunner, held: Held) -> None:
+    """A batch must not block its own visitor's single jobs."""
     runner.harness.guard.limits = Limits(visitor_at_once=2)
     batch = runner.begin(3)
     wait_for(lambda: held.prompts() == ["v0"])
@@ -213,8 +213,8 @@ def test_a_limit_at_once_makes_it_wait_and_leaves_room_for_a_press(runner: Batch
     assert dict(runner.wait(batch, lambda now: now.counts.get("done") == 3).counts) == {"done": 3}
 
 
-def test_a_limit_per_day_pauses_it_with_the_reason_and_a_person_lets_it_go_on(runner: BatchRunner, held: Held) -> None:
-    """Money is not spent at midnight behind anybody's back."""
+def test_a_daily_limit_pauses_it_with_the_reason_until_a_person_resumes_it(runner: BatchRunner, held: Held) -> None:
+    """Money must not be spent at midnight without anybody knowing."""
     runner.harness.guard.limits = Limits(visitor_per_day=2)
     batch = runner.begin(3)
     wait_for(lambda: len(held.prompts()) == 2)
@@ -229,18 +229,18 @@ def test_a_limit_per_day_pauses_it_with_the_reason_and_a_person_lets_it_go_on(ru
 
 
 def test_a_price_that_rises_pauses_it_until_a_person_agrees(runner: BatchRunner, held: Held) -> None:
-    """A person agreed to a total; two hundred jobs must not become dearer while nobody looks."""
+    """A person agreed to a total; two hundred jobs must not become more expensive unnoticed."""
     guard = runner.harness.guard
     guard.set_price(MODEL_ID, 0.03, "image")
     batch = runner.begin(5, price_usd=0.03)
     wait_for(lambda: len(held.prompts()) == 2)
     guard.set_price(MODEL_ID, 0.05, "image")
     held.finish()
-    told = runner.paused(batch).problem
-    assert isinstance(told, PriceError)
-    assert (told.was_usd, told.now_usd, told.left_usd) == pytest.approx((0.03, 0.05, 0.15))
+    problem = runner.paused(batch).problem
+    assert isinstance(problem, PriceError)
+    assert (problem.was_usd, problem.now_usd, problem.left_usd) == pytest.approx((0.03, 0.05, 0.15))
     for language in ("en", "de"):
-        assert all(amount in pause_text(told, language, {}).replace(",", ".") for amount in ("0.03", "0.05", "0.15"))
+        assert all(amount in pause_text(problem, language, {}).replace(",", ".") for amount in ("0.03", "0.05", "0.15"))
     guard.set_price(MODEL_ID, 0.08, "image")
     runner.batches.resume(batch.batch_id)
     again = runner.paused(batch).problem
@@ -255,10 +255,10 @@ def test_a_price_that_rises_pauses_it_until_a_person_agrees(runner: BatchRunner,
 
 
 @pytest.mark.parametrize(("agreed", "price"), [(None, (0.05, "image")), (0.03, None), (0.03, (0.5, "second"))])
-def test_a_batch_goes_on_where_no_price_can_be_compared(
+def test_a_batch_continues_when_prices_cannot_be_compared(
     runner: BatchRunner, held: Held, agreed: float | None, price: tuple[float, str] | None
 ) -> None:
-    """No total was agreed to, or nobody knows the price: to wait would be to wait for ever."""
+    """No total was agreed to, or the price is unknown: waiting would never end."""
     if price:
         runner.harness.guard.set_price(MODEL_ID, *price)
     runner.begin(1, price_usd=agreed)
@@ -266,8 +266,8 @@ def test_a_batch_goes_on_where_no_price_can_be_compared(
 
 
 @pytest.mark.parametrize("how", ["stop", "visitor"])
-def test_what_the_owner_forbids_pauses_it_and_takes_no_new_one(runner: BatchRunner, held: Held, how: str) -> None:
-    """The switch holds for batches too, from the next job on."""
+def test_the_owners_stop_pauses_it_and_allows_no_new_one(runner: BatchRunner, held: Held, how: str) -> None:
+    """The switch applies to batches too, from the next item on."""
     visitor = "a" * 32
     batch = runner.begin(4, visitor)
     wait_for(lambda: len(held.prompts()) == 2)
@@ -283,8 +283,8 @@ def test_what_the_owner_forbids_pauses_it_and_takes_no_new_one(runner: BatchRunn
     wait_for(lambda: len(held.prompts()) == 4)
 
 
-def test_a_forbidden_word_refuses_its_job_and_the_others_go_out(runner: BatchRunner, held: Held) -> None:
-    """One bad line of fifty is told, and costs the others nothing."""
+def test_a_blocked_word_refuses_its_item_and_the_others_are_sent(runner: BatchRunner, held: Held) -> None:
+    """One bad line of fifty is reported, and does not stop the others."""
     batch = runner.begin(4)
     wait_for(lambda: len(held.prompts()) == 2)
     runner.harness.moderation.block_words(["v2"])
@@ -293,11 +293,11 @@ def test_a_forbidden_word_refuses_its_job_and_the_others_go_out(runner: BatchRun
     held.finish()
     end = runner.wait(batch, lambda now: now.counts.get("done") == 3)
     assert dict(end.counts) == {"done": 3, "refused": 1}
-    assert [(each.inputs["prompt"], type(each.problem)) for each in end.refusals] == [("v2", BlockedWordError)]
+    assert [(item.inputs["prompt"], type(item.problem)) for item in end.refusals] == [("v2", BlockedWordError)]
 
 
-def test_it_pauses_when_its_own_key_is_gone_and_goes_on_with_it(scripted: BatchRunner, service: ScriptedApi) -> None:
-    """It must never go on at the owner's cost."""
+def test_it_pauses_without_its_own_key_and_continues_with_it(scripted: BatchRunner, service: ScriptedApi) -> None:
+    """It must never continue at the owner's cost."""
     service.status("in_queue")
     scripted.harness.api_keys.give(KEY, "session")
     account = scripted.harness.accounts.account("session")
@@ -314,15 +314,15 @@ def test_it_pauses_when_its_own_key_is_gone_and_goes_on_with_it(scripted: BatchR
 @pytest.mark.parametrize(
     "response", [ScriptedResponse(hang_up=True), json_response({"code": 402001, "message": "no balance"}, 402)]
 )
-def test_trouble_with_the_service_pauses_it_before_all_is_spent(
+def test_errors_of_the_service_pause_it_before_everything_is_spent(
     scripted: BatchRunner, service: ScriptedApi, response: ScriptedResponse
 ) -> None:
-    """Two hundred lost answers may be two hundred bills."""
+    """Two hundred lost responses may be two hundred bills."""
     service.accept(response)
     batch = scripted.begin(20)
     paused = scripted.paused(batch)
     assert isinstance(paused.problem, DispatchError | StoppedError)
-    assert service.posts <= AT_ONCE
+    assert service.posts <= MAX_ACTIVE_JOBS
     service.status("in_queue")
     service.accept(*(json_response({"request_id": f"r-{number}"}) for number in range(3)))
     for number in range(3):
@@ -330,11 +330,13 @@ def test_trouble_with_the_service_pauses_it_before_all_is_spent(
     scripted.harness.moderation.resume()
     posts = service.posts
     scripted.batches.resume(batch.batch_id)
-    wait_for(lambda: service.posts == posts + AT_ONCE)
-    assert scripted.batches.batch(batch.batch_id).state == "running", "what a person has seen does not pause it again"
+    wait_for(lambda: service.posts == posts + MAX_ACTIVE_JOBS)
+    assert scripted.batches.batch(batch.batch_id).state == "running", (
+        "an error that a person has seen does not pause it again"
+    )
 
 
-def test_inputs_that_the_service_refuses_concern_one_job(scripted: BatchRunner, service: ScriptedApi) -> None:
+def test_inputs_that_the_service_refuses_concern_one_job_only(scripted: BatchRunner, service: ScriptedApi) -> None:
     """The next prompt may be fine."""
     service.accept(json_response({"message": "bad prompt"}, 422))
     batch = scripted.begin(3)
@@ -343,7 +345,7 @@ def test_inputs_that_the_service_refuses_concern_one_job(scripted: BatchRunner, 
 
 
 class Given:
-    """Says of every given file what a test wants."""
+    """Reports about every input file what a test wants."""
 
     exc: InputError | None = None
 
@@ -355,7 +357,7 @@ class Given:
         pass
 
 
-def test_a_given_file_that_is_gone_pauses_it_instead_of_refusing_every_job(runner: BatchRunner, held: Held) -> None:
+def test_a_missing_input_file_pauses_it_instead_of_refusing_every_item(runner: BatchRunner, held: Held) -> None:
     """All jobs of a batch need the same files; their host may be back in a minute."""
     edit = "bytedance/dreamina-4-0/edit"
     given = runner.harness.input_files = Given()  # type: ignore[assignment]
@@ -373,11 +375,11 @@ def test_a_given_file_that_is_gone_pauses_it_instead_of_refusing_every_job(runne
     runner.wait(batch, lambda now: now.counts.get("waiting", 0) < 2)
 
 
-# --- pause, continue, cancel
+# --- pause, resume, cancel
 
 
-def test_a_pause_sends_nothing_more_and_a_cancel_takes_back_what_was_not_sent(runner: BatchRunner, held: Held) -> None:
-    """Each button does what it says, and the numbers say what it did."""
+def test_a_pause_sends_nothing_more_and_a_cancel_drops_what_was_not_sent(runner: BatchRunner, held: Held) -> None:
+    """Each button does what it says, and the counts show it."""
     batch = runner.begin(5)
     wait_for(lambda: len(held.prompts()) == 2)
     runner.batches.pause(batch.batch_id)
@@ -397,11 +399,11 @@ def test_a_pause_sends_nothing_more_and_a_cancel_takes_back_what_was_not_sent(ru
     assert len(held.prompts()) == 4
 
 
-def test_a_batch_that_is_paused_or_cancelled_at_the_last_moment_makes_no_job(runner: BatchRunner, held: Held) -> None:
-    """Between the choice of a job and its row, a person may press Cancel: then there must be no row."""
+def test_a_pause_or_cancel_at_the_last_moment_makes_no_job(runner: BatchRunner, held: Held) -> None:
+    """A person may cancel between the choice of an item and its row: then there must be no row."""
     batch = runner.begin(4)
     wait_for(lambda: len(held.prompts()) == 2)
-    [chosen] = runner.batches.next_ones(0.0)
+    [chosen] = runner.batches.next_items(0.0)
     runner.batches.pause(batch.batch_id)
     for stop in (
         lambda: None,
@@ -418,12 +420,12 @@ def test_a_batch_that_is_paused_or_cancelled_at_the_last_moment_makes_no_job(run
     assert len(list(runner.harness.folder.glob("media/*/*"))) == 2, "the folder of a job that is none must go"
 
 
-def test_many_threads_cannot_send_one_job_twice(runner: BatchRunner, held: Held) -> None:
-    """The row of the job and the mark of the plan are one transaction, whoever is quicker."""
-    runner.sender.stop()
+def test_many_threads_cannot_send_an_item_twice(runner: BatchRunner, held: Held) -> None:
+    """The row of the job and the mark of the item are one transaction."""
+    runner.dispatcher.stop()
     batch = runner.begin(1)
-    [chosen] = runner.batches.next_ones(0.0)
-    gate, faults = threading.Barrier(6), []
+    [chosen] = runner.batches.next_items(0.0)
+    gate, refused = threading.Barrier(6), []
 
     def press() -> None:
         gate.wait()
@@ -433,14 +435,14 @@ def test_many_threads_cannot_send_one_job_twice(runner: BatchRunner, held: Held)
                 hook=lambda transaction, job: runner.batches.mark_sent(transaction, chosen, job),
             )  # fmt: skip
         except StateError as exc:
-            faults.append(exc)
+            refused.append(exc)
 
     threads = [threading.Thread(target=press) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(faults) == 5
+    assert len(refused) == 5
     wait_for(lambda: held.prompts() == ["v0"])
     assert runner.batches.batch(batch.batch_id).state == "ended"
 
@@ -448,37 +450,37 @@ def test_many_threads_cannot_send_one_job_twice(runner: BatchRunner, held: Held)
 # --- starting
 
 
-def test_one_start_sent_twice_is_one_batch(runner: BatchRunner, held: Held) -> None:
-    """A double click and a resend after a lost answer cost nothing."""
+def test_a_start_that_is_sent_twice_is_one_batch(runner: BatchRunner, held: Held) -> None:
+    """A double click or a repeat after a lost response must cost nothing."""
     gate = threading.Barrier(4)
-    found: list[Batch] = []
+    started: list[Batch] = []
 
     def begin() -> None:
         gate.wait()
-        found.append(runner.begin(2))
+        started.append(runner.begin(2))
 
     threads = [threading.Thread(target=begin) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({batch.batch_id for batch in found}) == 1
+    assert len({batch.batch_id for batch in started}) == 1
     wait_for(lambda: len(held.prompts()) == 2)
     held.finish()
-    runner.wait(found[0], lambda now: now.counts.get("done") == 2)
+    runner.wait(started[0], lambda now: now.counts.get("done") == 2)
     assert runner.begin(2).state == "ended", "even long after"
-    assert runner.begin(2, press_id="another").batch_id != found[0].batch_id
-    assert runner.begin(2, visitor="w").batch_id != found[0].batch_id, "another visitor's id is another start"
+    assert runner.begin(2, press_id="another").batch_id != started[0].batch_id
+    assert runner.begin(2, visitor="w").batch_id != started[0].batch_id, "another visitor's token is another start"
 
 
-def test_so_much_may_wait_and_no_more(runner: BatchRunner) -> None:
-    """A stranger cannot fill the disk with plans."""
-    runner.sender.stop()
+def test_the_number_of_waiting_items_is_limited(runner: BatchRunner) -> None:
+    """A stranger cannot fill the disk with waiting items."""
+    runner.dispatcher.stop()
     runner.begin(MAX_WAITING["visitor_id"] - 1, address="home")
     runner.begin(1, press_id="last", address="home")
-    with pytest.raises(BatchError) as told:
+    with pytest.raises(BatchError) as caught:
         runner.begin(1, press_id="too much", address="home")
-    assert told.value.rule == "waiting"
+    assert caught.value.rule == "waiting"
     for number in range(4):
         runner.begin(200, f"w{number}", address="home")
     with pytest.raises(BatchError):
@@ -487,32 +489,32 @@ def test_so_much_may_wait_and_no_more(runner: BatchRunner) -> None:
     runner.begin(1, "nowhere")
 
 
-def test_starting_and_cancelling_for_ever_fills_no_disk(
+def test_starting_and_canceling_again_and_again_does_not_fill_the_disk(
     runner: BatchRunner, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It costs nothing, and a cleared cookie makes a new visitor each time."""
-    monkeypatch.setattr("dreamina_ui.batches.store.KEPT_EMPTY", 2)
+    """It costs nothing, and clearing the cookie makes a new visitor each time."""
+    monkeypatch.setattr("dreamina_ui.batches.store.MAX_EMPTY_BATCHES", 2)
     sent = runner.begin(1, address="home")
     runner.wait(sent, lambda now: now.state == "ended")
-    runner.sender.stop()
+    runner.dispatcher.stop()
     for number in range(5):
         empty = runner.begin(3, f"w{number}", address="home")
         runner.batches.cancel(empty.batch_id)
     with runner.harness.ledger.reading() as reader:
-        kept = reader.connection.execute(sa.select(batches.c.batch_id)).scalars().all()
+        stored = reader.connection.execute(sa.select(batches.c.batch_id)).scalars().all()
         inputs = (
             reader.connection.execute(sa.select(items.c.inputs).where(items.c.state == "cancelled")).scalars().all()
         )
-    assert len(kept) == 2 + 2
+    assert len(stored) == 2 + 2
     assert set(inputs) == {"{}"}
     assert len(inputs) == 3 * (2 + 1)
     assert runner.counts(empty) == {"cancelled": 3}
-    assert runner.begin(1, address="home").batch_id in kept, "what was paid for once is known for ever"
+    assert runner.begin(1, address="home").batch_id in stored, "a batch with a paid job is never forgotten"
     assert runner.counts(sent) == {"running": 1}
 
 
-def test_an_unknown_batch_is_told(runner: BatchRunner) -> None:
-    """A page that is a year old asks for it."""
+def test_an_unknown_batch_is_an_error(runner: BatchRunner) -> None:
+    """A page that was open for a year may ask for it."""
     with pytest.raises(JobNotFoundError):
         runner.batches.batch("nobody")
     assert runner.batches.recent("nobody") == []
@@ -521,8 +523,8 @@ def test_an_unknown_batch_is_told(runner: BatchRunner) -> None:
 # --- a restart
 
 
-def test_a_restart_goes_on_with_what_ran_and_leaves_paused_what_was(runner: BatchRunner, held: Held) -> None:
-    """A server restarts at night; in the morning nothing is lost, and nothing was spent that should not be."""
+def test_a_restart_continues_running_batches_and_leaves_paused_ones(runner: BatchRunner, held: Held) -> None:
+    """After a restart at night, nothing is lost and nothing was spent without consent."""
     going, paused = runner.begin(4, "a"), runner.begin(4, "b")
     wait_for(lambda: len(held.prompts()) == 4)
     runner.harness.moderation.stop()
@@ -537,13 +539,13 @@ def test_a_restart_goes_on_with_what_ran_and_leaves_paused_what_was(runner: Batc
     runner.wait(going, lambda now: now.counts.get("done") == 4)
     still = runner.wait(paused, lambda now: now.counts.get("done") == 2)
     assert (still.state, dict(still.counts)) == ("paused", {"done": 2, "waiting": 2})
-    assert isinstance(still.problem, StoppedError), "and why is still told"
+    assert isinstance(still.problem, StoppedError), "and the reason is still known"
     assert Counter(held.prompts()) == dict.fromkeys(["a0", "a1", "a2", "a3", "b0", "b1"], 1)
 
 
-def test_a_restart_asks_for_the_price_before_it_goes_on(runner: BatchRunner, held: Held, server: BadServer) -> None:
-    """It rose while the program was away."""
-    runner.sender.stop()
+def test_a_restart_checks_the_price_before_it_continues(runner: BatchRunner, held: Held, server: BadServer) -> None:
+    """It may have risen while the program was not running."""
+    runner.dispatcher.stop()
     batch = runner.begin(2, price_usd=0.03)
     server.script(f"GET {SUBMIT}", json_response({"base_price_usd": 0.05, "price_unit": "image"}))
     runner.restart()
@@ -552,18 +554,18 @@ def test_a_restart_asks_for_the_price_before_it_goes_on(runner: BatchRunner, hel
 
 
 def test_a_batch_of_another_api_waits_for_it(runner: BatchRunner, held: Held) -> None:
-    """What was begun on the sandbox must not be sent where it costs money."""
+    """A batch that was started on the sandbox must not be sent where it costs money."""
     sandbox = Account(runner.harness.accounts.account(None).client, "sandbox")
     batch = runner.begin(2, account=sandbox)
     runner.begin(1, "w")
     wait_for(lambda: held.prompts() == ["w0"])
-    assert (runner.counts(batch), runner.sender.is_here(runner.batches.batch(batch.batch_id))) == (
+    assert (runner.counts(batch), runner.dispatcher.can_run(runner.batches.batch(batch.batch_id))) == (
         {"waiting": 2},
         False,
     )
 
 
-# --- what is kept
+# --- stored reasons
 
 
 @pytest.mark.parametrize(
@@ -575,21 +577,21 @@ def test_a_batch_of_another_api_waits_for_it(runner: BatchRunner, held: Held) ->
         PriceError(0.03, 0.05, 1.5),
     ],
 )  # fmt: skip
-def test_a_reason_is_kept_as_it_was(runner: BatchRunner, exc: Any) -> None:
-    """It is told in the reader's language, also after a restart."""
-    runner.sender.stop()
+def test_the_reason_of_a_pause_is_stored_completely(runner: BatchRunner, exc: Any) -> None:
+    """It is shown in the reader's language, even after a restart."""
+    runner.dispatcher.stop()
     batch = runner.begin(2)
     runner.batches.pause(batch.batch_id, exc)
-    found = runner.batches.batch(batch.batch_id).problem
-    assert str(found) == str(exc)
-    assert isinstance(exc, LedgerError) or (type(found), vars(found)) == (type(exc), vars(exc))
+    problem = runner.batches.batch(batch.batch_id).problem
+    assert str(problem) == str(exc)
+    assert isinstance(exc, LedgerError) or (type(problem), vars(problem)) == (type(exc), vars(exc))
 
 
-def test_a_refused_ledger_leaves_the_plan_as_it_was(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No job, no mark; it is tried again."""
-    runner.sender.stop()
+def test_an_error_of_the_ledger_leaves_the_item_planned(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No job, no mark; the item is tried again."""
+    runner.dispatcher.stop()
     batch = runner.begin(2)
-    [chosen] = runner.batches.next_ones(0.0)
+    [chosen] = runner.batches.next_items(0.0)
 
     def broken(transaction: Transaction, job: Job) -> None:
         runner.batches.mark_sent(transaction, chosen, job)
