@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from dreamina_ui.errors import JobNotFoundError
 from dreamina_ui.ledger.job import ACTIVE, Job, Output
-from dreamina_ui.ledger.migrations import search_text
+from dreamina_ui.ledger.search import search_text, search_words
 from dreamina_ui.ledger.tables import jobs, outputs, state_changes
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
@@ -169,13 +169,13 @@ def page_of_jobs(reader: Reader, *, state: str = "", text: str = "", after: Job 
 
     Args:
         state: only jobs in this state; "" for all.
-        text: words that must all be in the prompt, in any case.
+        text: words that must all be in the prompt; case, width and accents do not matter.
         after: the last job of the page before.
     """
     query = sa.select(jobs).order_by(*_NEWEST_FIRST).limit(PAGE_JOBS)
     if state:
         query = query.where(jobs.c.state == state)
-    for word in text.casefold().split():
+    for word in search_words(text):
         query = query.where(jobs.c.search_text.contains(word, autoescape=True))
     if after is not None:
         query = query.where(sa.tuple_(jobs.c.created_at, jobs.c.job_id) < (after.created_at, after.job_id))

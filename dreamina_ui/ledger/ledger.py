@@ -232,7 +232,7 @@ class Ledger:
 
         Args:
             state: only jobs in this state; "" for all.
-            text: words that must all be in the prompt, in any case.
+            text: words that must all be in the prompt; case, width and accents do not matter.
 
         Raises:
             LedgerError: the ledger could not be read.

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import SETTLED, Job, Output
 from dreamina_ui.ledger.job_rows import jobs_of_rows, select_jobs
+from dreamina_ui.ledger.search import search_words
 from dreamina_ui.ledger.tables import jobs, outputs
 from dreamina_ui.ledger.transaction import Reader
 
@@ -28,7 +29,7 @@ class LibraryFilter:
 
     Attributes:
         visitor_id: whose; None for everybody's.
-        text: words that must all be in the prompt, in any case.
+        text: words that must all be in the prompt; case, width and accents do not matter.
         state: a job's state, or "" for all.
         size: a size choice, such as `2048x2048(1:1)`, or "" for all.
         favorites: only favorites.
@@ -137,7 +138,7 @@ def _entries(shown: LibraryFilter) -> sa.Select[Any]:
     ):
         if value:
             query = query.where(column == value)
-    for word in shown.text.casefold().split():
+    for word in search_words(shown.text):
         query = query.where(jobs.c.search_text.contains(word, autoescape=True))
     if shown.favorites:
         query = query.where(outputs.c.favorite_at.is_not(None))

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
 from dreamina_ui.errors import LedgerError
+from dreamina_ui.ledger.search import search_text
 from dreamina_ui.ledger.tables import ledger_version
 from dreamina_ui.ledger.transaction import Transaction
 
 
-def search_text(inputs: Mapping[str, Any]) -> str:
-    """What the library searches: the prompt, or every text of a model that has none; case folded."""
-    prompt = inputs.get("prompt")
-    texts = [prompt] if isinstance(prompt, str) else [value for value in inputs.values() if isinstance(value, str)]
-    return "\n".join(texts).casefold()
-
-
 def _fill_search_text(connection: sa.Connection) -> None:
     rows = connection.execute(sa.text("SELECT job_id, inputs FROM jobs")).all()
-    for job_id, inputs in rows:
-        values = {"text": search_text(json.loads(inputs)), "job_id": job_id}
+    values = [{"text": search_text(json.loads(inputs)), "job_id": job_id} for job_id, inputs in rows]
+    if values:
         connection.execute(sa.text("UPDATE jobs SET search_text = :text WHERE job_id = :job_id"), values)
 
 
@@ -217,6 +210,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "UPDATE batches SET size_bytes = "
         "(SELECT SUM(LENGTH(inputs)) FROM batch_items WHERE batch_items.batch_id = batches.batch_id)",
     ),
+    (_fill_search_text,),  # accents and width no longer matter
 )
 
 

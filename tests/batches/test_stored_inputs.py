@@ -91,7 +91,7 @@ def test_a_refused_job_still_shows_its_inputs(room: Room) -> None:
     """Its maker wants to see which one it was, also after the others were canceled."""
     planned: list[Mapping[str, Any]] = [{"prompt": "owl", "seed": 1}, {"prompt": "hen", "seed": 1}]
     batch = room.start(planned)
-    [item] = room.store.next_ones(0.0)
+    [item] = room.store.next_items(0.0)
     room.store.refuse(item, InputError("prompt", "enum", [], "owl"))
     room.store.cancel(batch.batch_id)
     assert [refusal.inputs for refusal in room.store.batch(batch.batch_id).refusals] == planned[:1]
@@ -101,8 +101,8 @@ def test_the_next_item_of_each_batch_has_its_own_inputs(room: Room) -> None:
     """Batches share no values, whatever they have in common."""
     for visitor in "vw":
         room.start([{"prompt": f"{visitor}1"}, {"prompt": f"{visitor}2"}], visitor)
-    assert [item.inputs for item in room.store.next_ones(0.0)] == [{"prompt": "v1"}, {"prompt": "w1"}] or [
-        item.inputs for item in room.store.next_ones(0.0)
+    assert [item.inputs for item in room.store.next_items(0.0)] == [{"prompt": "v1"}, {"prompt": "w1"}] or [
+        item.inputs for item in room.store.next_items(0.0)
     ] == [{"prompt": "w1"}, {"prompt": "v1"}]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -70,6 +71,17 @@ def shape(path: Path) -> dict[str, Any]:
         }
         indexes = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name").fetchall()
     return columns | {"indexes": indexes}
+
+
+def test_old_prompts_are_found_however_their_letters_were_typed(path: Path) -> None:
+    """The form in which prompts are stored for search changed; old rows must have the new one."""
+    prompt = "cafe\u0301 \u304b\u3099 \uff23\uff21\uff34 \uff76\uff9e"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE jobs SET inputs = ?", [json.dumps({"prompt": prompt})])
+    Ledger(path).close()
+    rows = LibraryRows(path.parent)
+    for searched in ("caf\u00e9", "\u304c", "cat", "\u30ac", "cafe\u0301", "CAFE"):
+        assert set(rows.prompts(text=searched)) == {prompt}
 
 
 def test_old_prompts_can_be_searched(path: Path) -> None:

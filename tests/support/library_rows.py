@@ -15,7 +15,7 @@ from PIL import Image
 from dreamina_ui.ledger.budget_rows import rebuild_budgets
 from dreamina_ui.ledger.job import SETTLED, Job, Output, new_id
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.migrations import search_text
+from dreamina_ui.ledger.search import search_text
 from dreamina_ui.ledger.sqlite import open_sqlite
 from dreamina_ui.ledger.tables import jobs as job_rows
 from dreamina_ui.ledger.tables import outputs as output_rows
