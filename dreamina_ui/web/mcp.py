@@ -6,9 +6,10 @@ one IP address, and it cannot sign in where the page is closed with logins.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -32,6 +33,12 @@ except ImportError as exc:
     raise SettingsError('GRADIO_MCP_SERVER needs one more package: pip install "mcp>=1.21,<2"') from exc
 
 PATH = "/gradio_api/mcp"
+MAX_NAME_LENGTH = 40
+"""The maximum length of a tool's name. Clients allow 64 characters with a prefix such as `mcp__dreamina-ui__`."""
+
+KNOWN_FORMATS = ("date-time",)
+"""The formats of JSON Schema that every common client accepts; some refuse all tools because of another one."""
+
 WAIT_TIMEOUT_S = 45.0
 """How long a call waits for a job's end. Clients give up after a minute, and the job_id must reach them before."""
 
@@ -68,7 +75,7 @@ class _Tools:
     def __init__(self, services: JobServices, first: Model, endpoints: Endpoints, uses_sandbox: bool) -> None:
         self._accounts = services.accounts
         self._guard = services.guard
-        others = {endpoint_name(model): model for model in services.models.values() if model is not first}
+        others = {tool_name(model): model for model in services.models.values() if model is not first}
         self._models = {"generate": first, **others}
         self._endpoints = endpoints
         self._uses_sandbox = uses_sandbox
@@ -195,11 +202,20 @@ class _Tools:
         return await self._endpoints.job(job_id, request)
 
 
+def tool_name(model: Model) -> str:
+    """The endpoint's name, or a shorter one with a digest of the model_id if that is too long for clients."""
+    name = endpoint_name(model)
+    if len(name) <= MAX_NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(model.model_id.encode()).hexdigest()[:6]
+    return f"{name[: MAX_NAME_LENGTH - 7].rstrip('_')}_{digest}"
+
+
 def _input_schema(model: Model) -> dict[str, Any]:
     """The model's inputs by the names that the endpoint has for them, as JSON Schema."""
     properties = {}
     for field in model.fields:
-        schema = dict(model.json_schema["properties"][field.key])
+        schema = _with_known_formats(model.json_schema["properties"][field.key])
         schema["description"] = field.help or field.title
         if field.required:
             schema.pop("default", None)
@@ -207,3 +223,15 @@ def _input_schema(model: Model) -> dict[str, Any]:
     properties[IDEMPOTENCY_ARGUMENT] = {"type": "string", "maxLength": 200, "description": _IDEMPOTENCY_HELP}
     required = [field.parameter for field in model.fields if field.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _with_known_formats(schema: Any) -> Any:
+    """A copy of a JSON Schema without the formats that some clients do not know; the endpoints validate all of them."""
+    if isinstance(schema, list):
+        return [_with_known_formats(entry) for entry in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    copy = {key: _with_known_formats(value) for key, value in schema.items() if key not in ("default", "enum")}
+    if isinstance(copy.get("format"), str) and copy["format"] not in KNOWN_FORMATS:
+        del copy["format"]
+    return copy | {key: schema[key] for key in ("default", "enum") if key in schema}

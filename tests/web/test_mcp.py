@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import re
 import sys
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from dreamina_ui.errors import SettingsError
-from dreamina_ui.models.schema import load_models
+from dreamina_ui.models.schema import Model, load_models
 from dreamina_ui.ops.passwords import read_logins
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web import mcp as tools
@@ -87,6 +88,25 @@ def test_another_model_is_a_tool_of_its_own(seen: Seen) -> None:
     assert "Dreamina 4.0 Edit" not in str(seen.tools["generate"].description)
 
 
+@pytest.mark.parametrize("length", [1, 20, 31, 32, 80, 200])
+def test_tool_names_are_short_enough_for_clients(length: int) -> None:
+    """Clients put a prefix before the name and refuse more than 64 characters."""
+    data = {"title": "M", "input_schema": {"properties": {}}, "output_schema": {}}
+    ids = [f"vendor/{'m' * length}{end}" for end in ("/text-to-image", "/text-to-video")]
+    names = [tools.tool_name(Model.from_json(data | {"model_id": model_id})) for model_id in ids]
+    assert len(set(names)) == 2
+    for name in names:
+        assert len(f"mcp__dreamina-ui__{name}") <= 64
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
+
+
+def test_tool_schemas_have_only_formats_that_clients_know(seen: Seen) -> None:
+    """Some clients refuse every tool of a server because of one unknown format."""
+    schemas = json.dumps([tool.inputSchema for tool in seen.tools.values()])
+    assert set(re.findall(r'"format": "([^"]*)"', schemas)) <= {"date-time"}
+    assert seen.tools[OTHER].inputSchema["properties"]["image_urls"]["items"] == {"type": "string"}
+
+
 def test_each_tool_says_what_it_does_and_takes(seen: Seen) -> None:
     """An assistant knows nothing but these words: what may be given, and what comes next."""
     generate = seen.tools["generate"].inputSchema
@@ -125,14 +145,14 @@ def test_the_first_news_of_a_job_has_its_job_id(seen: Seen) -> None:
 @pytest.mark.parametrize(
     ("index", "text"),
     [
-        (1, "scale: must be at most 1"),
-        (2, "prompt: must be given"),
+        (1, "scale must be at most 1"),
+        (2, "prompt is required"),
         (3, "There is no input steps; there are: prompt, size, scale, force_single. Nothing was submitted."),
-        (4, "This job is not known here."),
-        (5, "This job is not known here."),
+        (4, "Job not found."),
+        (5, "Job not found."),
         (6, f"There is no such tool; there are: generate, {OTHER}, job, cancel"),
-        (7, "image_urls.0: must begin with https://"),
-        (8, "prompt: must be given"),
+        (7, "image_urls.0 must begin with https://"),
+        (8, "prompt is required"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_endpoints_words(seen: Seen, index: int, text: str) -> None:
