@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import random
@@ -42,27 +41,32 @@ class CancelSender:
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._pace = pace
         self._clock = clock
-        self._lock = threading.Lock()
 
     def send(self, client: ModelApi, job: Job, state: PollState, *, is_new_wish: bool) -> CancelResponse | None:
         """Send a wish unless it is too early for it; None if nothing was sent, or it was not answered.
 
         Args:
-            is_new_wish: a person asks now, who need not wait for the pause of a wish that the service did not take.
+            is_new_wish: a person asks now, who need not wait for the pause of a wish that the service did not take. A
+                wish that is being sent at this moment is this person's, too.
         """
+        if not state.cancel_lock.acquire(blocking=is_new_wish):
+            return None
+        try:
+            return self._send(client, job, state, is_new_wish=is_new_wish)
+        finally:
+            state.cancel_lock.release()
+
+    def _send(self, client: ModelApi, job: Job, state: PollState, *, is_new_wish: bool) -> CancelResponse | None:
         now = self._clock()
-        with self._lock:
-            if now < state.cancel_not_before and (state.cancel_accepted or not is_new_wish):
-                return None
-            state.cancel_attempts += 1
-            state.cancel_not_before = now + self._pace.cancel_pause_s(state.cancel_attempts)
+        if now < state.cancel_not_before and (state.cancel_accepted or not is_new_wish):
+            return None
+        state.cancel_attempts += 1
         try:
             response = client.cancel(job.request_id or "", attempts=1)
         except ApiError as exc:
-            log.info("Job %s: the cancel was not answered: %s", job.job_id[:8], exc)
-            with self._lock:
-                state.cancel_not_before = now + self._pace.error_pause_s(state.cancel_attempts, random())
+            log.info("Job %s: the cancel got no response: %s", job.job_id[:8], exc)
+            state.cancel_not_before = now + self._pace.error_pause_s(state.cancel_attempts, random())
             return None
-        with self._lock:
-            state.cancel_accepted = response.outcome == "accepted"
+        state.cancel_accepted = response.outcome == "accepted"
+        state.cancel_not_before = now + self._pace.cancel_pause_s(state.cancel_attempts)
         return response

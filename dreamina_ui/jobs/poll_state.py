@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 from dreamina_ui.api.model_api import StatusResponse
@@ -35,6 +36,7 @@ class PollState:
         cancel_attempts: how many times the wish to cancel was sent.
         cancel_accepted: whether the service took it, and carries it out when it likes.
         cancel_not_before: when it may be sent again, in seconds since 1970.
+        cancel_lock: held while it is sent.
     """
 
     job: Job | None = None
@@ -48,6 +50,7 @@ class PollState:
     cancel_attempts: int = 0
     cancel_accepted: bool = False
     cancel_not_before: float = 0.0
+    cancel_lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def note_fruitless(self, now: float, timeout_s: float) -> bool:
         """Count a poll that brought nothing; returns whether it is time to give up."""

@@ -125,12 +125,12 @@ class Worker:
         request_id = job.request_id or ""
         client = self._accounts.client(job)
         state = self._states.setdefault(job.job_id, PollState())
-        response = self._cancels.send(client, job, state, is_new_wish=True)
+        self._cancels.send(client, job, state, is_new_wish=True)
         status: StatusResponse | None = None
         try:
             status = client.status(request_id, attempts=2)
         except RequestNotFoundError:
-            if response and response.outcome == "accepted":
+            if state.cancel_accepted:
                 status = StatusResponse("cancelled", "cancelled")
         except ApiError as exc:
             log.info("Job %s: no status after the cancel: %s", job.job_id[:8], exc)
