@@ -6,6 +6,7 @@ nothing was sent. With the submitter, the attacher and the worker it is the only
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -83,6 +84,8 @@ class JobService:
         self._input_files = input_files
         self._reachability = reachability
         self._decision = threading.Lock()
+        self._under_way_lock = threading.Lock()
+        self._under_way: dict[tuple[str, str, str, str], Future[Job]] = {}  # requests with an id, until they are done
         self._call_pool = call_pool
         # Apart, so that a slow host of somebody's files holds up nobody who gives none.
         self._generate_pool = ThreadPoolExecutor(GENERATE_THREADS, "generate")
@@ -144,8 +147,30 @@ class JobService:
         added = self._submitter.begin(job, account, duplicate_since=since, lifts_stop=lifts_stop, hook=hook)
         return self._same_request(added, model_id, validated)
 
-    def generate_soon(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
-        """`generate` on another thread: validating given files may take seconds."""
+    def generate_soon(
+        self, model_id: str, inputs: Mapping[str, Any], *, press_id: str | None = None, **more: Any
+    ) -> Future[Job]:
+        """`generate` on another thread: validating given files may take seconds.
+
+        Repeated while the first attempt is still under way, a request shares its outcome: a refusal of the repeat alone
+        would say that nothing was sent, and the first attempt would send it.
+        """
+        if press_id is None:
+            return self._begin_to_generate(model_id, inputs, **more)
+        account: Account | None = more.get("account")
+        requester = requester_of(
+            more.get("visitor_id"), account.key_fingerprint if account else None, more.get("address")
+        )
+        request = requester, press_id, model_id, json.dumps(inputs, sort_keys=True, default=str)
+        with self._under_way_lock:
+            under_way = self._under_way.get(request)
+            if under_way is None:
+                under_way = self._begin_to_generate(model_id, inputs, press_id=press_id, **more)
+                self._under_way[request] = under_way
+                under_way.add_done_callback(lambda _: self._under_way.pop(request, None))
+        return _shared(under_way)
+
+    def _begin_to_generate(self, model_id: str, inputs: Mapping[str, Any], **more: Any) -> Future[Job]:
         is_refused = threading.Event()
         model = self._models.get(model_id)
         has_files = model is not None and any(inputs.get(field.key) for field in model.fields if field.kind.holds_urls)
@@ -330,6 +355,23 @@ class JobService:
         if job.state == "submit_unclear" and not may_charge_twice:
             raise InputError("may_charge_twice", "const", True, may_charge_twice)
         return job
+
+
+def _shared(outcome: Future[Job]) -> Future[Job]:
+    """A future with the same outcome: who gives it up takes it from nobody else."""
+    shared: Future[Job] = Future()
+    shared.set_running_or_notify_cancel()
+
+    def pass_on(done: Future[Job]) -> None:
+        if done.cancelled():
+            shared.set_exception(StateError("The program is stopping; nothing was submitted. Try again in a moment."))
+        elif exc := done.exception():
+            shared.set_exception(exc)
+        else:
+            shared.set_result(done.result())
+
+    outcome.add_done_callback(pass_on)
+    return shared
 
 
 def _outcome(state: State) -> Outcome:

@@ -10,12 +10,15 @@ import pytest
 
 from dreamina_ui.errors import InputError, LimitError, PressConflictError, StateError
 from dreamina_ui.ledger.job import Job
+from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.limits import Limits
 from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 
 PRESS = "press-0001"
 VISITOR = "v" * 32
+EDIT = "bytedance/dreamina-4-0/edit"
 
 
 def generate(harness: Harness, press_id: str | None = PRESS, prompt: str = "a red fox", **more: Any) -> Job:
@@ -64,6 +67,52 @@ def test_many_at_once_with_one_id_are_one_job(started: Harness, service: Scripte
     started.wait(job_id, "queued")
     assert service.posts == 1
     assert len(list(started.folder.glob("media/*/*"))) == 1, "the folders of the others are gone"
+
+
+class HeldFiles(InputFiles):
+    """Validates given files when the test says so; meanwhile nobody else's may be validated."""
+
+    def __init__(self) -> None:
+        self.began, self.may_end = threading.Event(), threading.Event()
+
+    def clean_up(self) -> None:
+        pass
+
+    def check(self, model: Model, inputs: Any, visitor_id: str | None, address: str | None = None) -> None:
+        if self.began.is_set():
+            raise InputError("image_urls", "address_busy", None, None)
+        self.began.set()
+        assert self.may_end.wait(10)
+
+
+def test_a_repeat_shares_the_outcome_of_an_attempt_under_way(started: Harness, service: ScriptedApi) -> None:
+    """Refused alone, it would say that nothing was sent; then people press again, and both are paid."""
+    started.input_files = files = HeldFiles()
+    started.restart()
+    service.server.script(f"/v1/models/{EDIT}", json_response({"request_id": "r-1"}))
+    inputs = {"prompt": "x", "image_urls": ["https://files.example/a.png"]}
+    first = started.jobs.generate_soon(EDIT, inputs, visitor_id=VISITOR, press_id=PRESS)
+    assert files.began.wait(10)
+    repeats = [started.jobs.generate_soon(EDIT, inputs, visitor_id=VISITOR, press_id=PRESS) for _ in range(40)]
+    assert not any(repeat.cancel() for repeat in repeats), "who leaves must not take the job from the others"
+    with pytest.raises(InputError, match="address_busy"):
+        started.jobs.generate_soon(EDIT, inputs, visitor_id="w" * 32, press_id=PRESS).result(10)
+    files.may_end.set()
+    job_id = first.result(10).job_id
+    assert {repeat.result(10).job_id for repeat in repeats} == {job_id}
+    started.wait(job_id, "queued")
+    assert len(service.server.requests_for("POST", f"/v1/models/{EDIT}")) == 1
+
+
+def test_a_refused_attempt_is_tried_anew_by_the_next(started: Harness, service: ScriptedApi) -> None:
+    """An outcome is shared while the attempt goes on, and not remembered."""
+    started.guard.limits = Limits(at_once=0)
+    with pytest.raises(LimitError):
+        started.jobs.generate_soon(MODEL_ID, INPUTS, visitor_id=VISITOR, press_id=PRESS).result(10)
+    started.guard.limits = Limits()
+    job = started.jobs.generate_soon(MODEL_ID, INPUTS, visitor_id=VISITOR, press_id=PRESS).result(10)
+    started.wait(job.job_id, "queued")
+    assert service.posts == 1
 
 
 def test_two_ids_within_a_second_are_two_jobs(started: Harness, service: ScriptedApi) -> None:
