@@ -89,32 +89,14 @@ TERMS = (
 )
 
 UNCLEANED = (
-    "dreamina_ui/batches/store.py",
     "dreamina_ui/cli/verify.py",
-    "dreamina_ui/media/input_files.py",
-    "dreamina_ui/spending/accounts.py",
-    "dreamina_ui/web/i18n/languages/en.json",
-    "dreamina_ui/web/middleware/cookie_names.py",
-    "dreamina_ui/web/static/presses.js",
-    "tests/batches/test_batches.py",
     "tests/cli/test_commands.py",
-    "tests/library/test_library.py",
-    "tests/media/test_fetch.py",
     "tests/media/test_input_files.py",
-    "tests/media/test_reachability.py",
-    "tests/ops/test_health.py",
-    "tests/spending/test_moderation.py",
-    "tests/spending/test_own_keys.py",
-    "tests/support/bad_proxy.py",
-    "tests/web/auth/test_login_wall.py",
     "tests/web/gradio_page/test_appearance.py",
     "tests/web/gradio_page/test_library_page.py",
     "tests/web/gradio_page/test_models_page.py",
     "tests/web/gradio_page/test_page.py",
-    "tests/web/gradio_page/test_presses.py",
     "tests/web/gradio_page/test_reuse_page.py",
-    "tests/web/i18n/test_translate.py",
-    "tests/web/middleware/test_cookie_names.py",
 )
 """Paths whose terms are still to be replaced."""
 

@@ -1,7 +1,7 @@
-"""Files that people give by their addresses: looked at before money is spent, and shown small.
+"""Files that people give by URL: validated before money is spent, and shown as thumbnails.
 
 What a file must be: https, public, without a login, answering a plain GET with the file itself; a picture of at most
-50 MB, a video of at most 100. Each broken rule is told by name. Every address is reached through the guard only.
+50 MB, a video of at most 100. Each broken rule is named. Every URL is fetched through the guard only.
 
 Source: RunComfy Model API documentation, files as inputs.
 """
@@ -38,7 +38,7 @@ from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 
 CHECK_S = 8.0
-"""How long a press waits for all of its files to be looked at."""
+"""How long a request to generate waits until all of its files are validated."""
 
 COPY_S = 20.0
 """How long a thumbnail may take to make: a JPEG of a megabyte can hold scans for a minute of decoding."""
@@ -46,7 +46,7 @@ COPY_S = 20.0
 MAX_MB = {"image": 50, "video": 100, None: 100}
 MAX_AT_ONCE = 12
 MAX_OF_ADDRESS = 24
-"""How many files of one visitor, and of one client address, are looked at at the same time: cleared cookies make new
+"""How many files of one visitor, and of one client address, are validated at the same time: cleared cookies make new
 visitors, and there are 64 threads for all."""
 
 KEEP_THUMBNAILS = 2000
@@ -105,14 +105,14 @@ class InputFiles:
             )
             for kind, mb in MAX_MB.items()
         }
-        self._pool = ThreadPoolExecutor(64, "look")
+        self._pool = ThreadPoolExecutor(64, "inspect")
         # One thread, as the allocator keeps for each what it used: strangers choose how large these pictures are.
-        self._decoder = ThreadPoolExecutor(1, "look-decode")
+        self._decoder = ThreadPoolExecutor(1, "inspect-decode")
         self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
 
     def clean_up(self) -> None:
-        """Remove what a kill left half fetched; call it before anything is looked at."""
+        """Remove what a kill left half fetched; call it before anything is validated."""
         with suppress(OSError):  # the next start tries again
             for partial in self._folder.glob(f"{_PARTIAL}*"):
                 partial.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ class InputFiles:
     def check(
         self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None = None
     ) -> None:
-        """Look at every file of some inputs, all at the same time; blocks for at most `check_s` seconds.
+        """Validate every file of some inputs, all at the same time; blocks for at most `check_s` seconds.
 
         Args:
             inputs: as `Model.check` gives them.
@@ -130,21 +130,29 @@ class InputFiles:
             InputError: the first rule that is broken, as `address_` and its name.
         """
         given = list(given_urls(model, inputs))
-        looks = {url: field for field, _, url in given}
+        fields = {url: field for field, _, url in given}
         deadline_s = time.monotonic() + self._check_s
-        under_way = {url: self._start(visitor_id, address, self._look, looks[url], url, deadline_s) for url in looks}
-        # A name server that says nothing is the one thing that the deadline does not reach inside of a look.
-        done, _ = wait([look for look in under_way.values() if look], self._check_s + 0.5)
-        for _, place, url in given:
-            look = under_way[url]
-            exc = look.exception() if look in done else _Broken("slow" if look else "busy", self._check_s)
+        under_way = {
+            url: self._start(visitor_id, address, self._inspect, fields[url], url, deadline_s) for url in fields
+        }
+        # A silent name server is the only thing that the deadline does not reach inside of an inspection.
+        done, _ = wait([inspection for inspection in under_way.values() if inspection], self._check_s + 0.5)
+        for _, input_path, url in given:
+            inspection = under_way[url]
+            exc = (
+                inspection.exception()
+                if inspection in done
+                else _Broken("slow" if inspection else "busy", self._check_s)
+            )
             if isinstance(exc, _Broken):
-                raise InputError(place, f"address_{exc.rule}", exc.limit, url)
+                raise InputError(input_path, f"address_{exc.rule}", exc.limit, url)
             if exc:
                 raise exc
 
-    def look(self, field: Field, url: str, visitor_id: str | None, address: str | None = None) -> Future[str | None]:
-        """Look at one file and make its thumbnail, in the background.
+    def prepare_thumbnail(
+        self, field: Field, url: str, visitor_id: str | None, address: str | None = None
+    ) -> Future[str | None]:
+        """Validate one file and make its thumbnail, in the background.
 
         Returns:
             The name of its thumbnail, or None where there is nothing to show; an InputError if a rule is broken.
@@ -164,11 +172,11 @@ class InputFiles:
 
     def shown(self, url: str, visitor_id: str | None) -> tuple[Job, Output] | str | None:
         """What stands for a visitor's file on the page: a picture of ours, the name of a thumbnail, or nothing."""
-        place = self._links.place_of(url)
-        if place is not None:
-            signed = self._links.file_key(place)
-            found = self._find(signed[0]) if signed else None
-            return found[:2] if found else None
+        signed_path = self._links.place_of(url)
+        if signed_path is not None:
+            signed = self._links.file_key(signed_path)
+            result = self._find(signed[0]) if signed else None
+            return result[:2] if result else None
         name = self._name(url, visitor_id)
         return name if self._path(name).exists() else None
 
@@ -188,7 +196,7 @@ class InputFiles:
             self._under_way.update(limits.keys())
         try:
             started = self._pool.submit(function, *args)
-        except RuntimeError:  # the pool keeps the work all the same, and does it some day: it is a look and no more
+        except RuntimeError:  # the pool keeps the work all the same and may do it later, which is harmless
             self._end(limits)
             return None
         started.add_done_callback(lambda _: self._end(limits))
@@ -199,11 +207,11 @@ class InputFiles:
             self._under_way.subtract(list(names))
             self._under_way += Counter()  # forgets the names that have none
 
-    def _look(self, field: Field, url: str, deadline_s: float) -> None:
-        """Look at one file; raises _Broken."""
-        place = self._links.place_of(url)
-        if place is not None:
-            return self._look_at_ours(field, place)
+    def _inspect(self, field: Field, url: str, deadline_s: float) -> None:
+        """Validate one file; raises _Broken."""
+        signed_path = self._links.place_of(url)
+        if signed_path is not None:
+            return self._inspect_ours(field, signed_path)
         try:
             self._guard.parse(url)  # the service gets it as it is, so nothing may need to be encoded in it
             head, _ = self._downloaders[field.file_kind].probe(url, deadline_s)
@@ -218,12 +226,12 @@ class InputFiles:
         if field.file_kind and recognise(head) not in allowed:
             raise _Broken("kind", ", ".join(form.name for form in allowed))
 
-    def _look_at_ours(self, field: Field, place: str) -> None:
-        signed = self._links.file_key(place)
-        found = self._find(signed[0]) if signed else None
-        if signed is None or found is None or signed[1] < MIN_LINK_S:
+    def _inspect_ours(self, field: Field, signed_path: str) -> None:
+        signed = self._links.file_key(signed_path)
+        result = self._find(signed[0]) if signed else None
+        if signed is None or result is None or signed[1] < MIN_LINK_S:
             raise _Broken("expired")
-        _, output, original = found
+        _, output, original = result
         if field.file_kind not in (None, output.kind):
             raise _Broken("kind", field.file_kind)
         if original.size_bytes > MAX_MB[field.file_kind] * 10**6:
@@ -233,7 +241,7 @@ class InputFiles:
         name = self._name(url, visitor_id)
         if self._path(name).exists():
             return name
-        self._look(field, url, time.monotonic() + self._check_s)
+        self._inspect(field, url, time.monotonic() + self._check_s)
         if field.file_kind != "image" or self._links.place_of(url) is not None:
             return None
         partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"

@@ -1,4 +1,4 @@
-"""A result is on the disk whole, byte for byte, or not at all; and people are told what happened."""
+"""A result is on the disk whole, byte for byte, or not at all; and people read what happened."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def opened(store: FolderStore, tier: str, index: int = 0) -> Image.Image:
         ("AVIF", "original.avif"),
     ],
 )
-def test_a_picture_is_kept_byte_for_byte_in_three_tiers(
+def test_an_image_is_stored_byte_for_byte_in_three_tiers(
     server: FileServer, store: FolderStore, fetcher: OutputFetcher, tmp_path: Path, form: str, file_name: str
 ) -> None:
     """People paid for the original, and the page wants something lighter."""
@@ -138,16 +138,16 @@ def test_a_picture_is_kept_byte_for_byte_in_three_tiers(
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_file_of_unknown_length_is_kept(server: FileServer, fetcher: OutputFetcher, chunked: bool) -> None:
-    """Hosts may leave the length out, and that is no fault."""
+def test_a_file_of_unknown_length_is_stored(server: FileServer, fetcher: OutputFetcher, chunked: bool) -> None:
+    """Hosts may leave the length out, and that is no error."""
     url = server.script("/a", HostResponse(PNG, length=None, chunked=chunked))
     assert fetcher.fetch(JOB, 0, "image", url).size_bytes == len(PNG)
 
 
-def test_a_kept_file_and_all_folders_on_its_way_are_flushed_to_the_disk(
+def test_a_stored_file_and_all_folders_above_it_are_flushed_to_the_disk(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a power cut a row must not name a file that is empty, or in no folder."""
+    """After a power loss a row must not name a file that is empty, or in no folder."""
     flushed: list[str] = []
     fsync = os.fsync
 
@@ -172,13 +172,13 @@ def test_a_kept_file_and_all_folders_on_its_way_are_flushed_to_the_disk(
 def test_a_job_whose_folder_is_gone_gets_it_back(
     server: FileServer, store: FolderStore, fetcher: OutputFetcher
 ) -> None:
-    """At a start, empty folders are cleaned up, also that of a job that goes on."""
+    """At a start, empty folders are cleaned up, also that of an unfinished job."""
     store.prepare(JOB)
     store.clean_up()
     assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).size_bytes == len(PNG)
 
 
-def test_bytes_after_the_end_of_a_picture_are_kept_too(server: FileServer, fetcher: OutputFetcher) -> None:
+def test_bytes_after_the_end_of_an_image_are_stored_too(server: FileServer, fetcher: OutputFetcher) -> None:
     """Byte for byte means the odd ones as well."""
     facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG + b"trailing")))
     assert facts.size_bytes == len(PNG) + 8
@@ -213,7 +213,7 @@ def _sixteen_bits() -> bytes:
     ],
     ids=["P", "RGBA", "CMYK", "L", "LA", "1", "I;16"],
 )
-def test_previews_look_right_in_every_colour_mode(
+def test_previews_are_right_in_every_color_mode(
     server: FileServer,
     store: FolderStore,
     fetcher: OutputFetcher,
@@ -257,7 +257,7 @@ def test_damaged_exif_does_not_spoil_a_good_picture(server: FileServer, fetcher:
     assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body))).format == "JPEG"
 
 
-def _with_broken_check_sum() -> bytes:
+def _with_broken_checksum() -> bytes:
     start = PNG.index(b"IDAT") - 4
     length = struct.unpack(">I", PNG[start : start + 4])[0]
     end = start + 8 + length
@@ -274,7 +274,7 @@ BAD_RESPONSES = {
     "nonsense": HostResponse(b"what is this?"),
     "too large by its length": HostResponse(PNG, length=300_000),
     "endless": HostResponse(PNG, endless=True),
-    "check sum": HostResponse(_with_broken_check_sum()),
+    "check sum": HostResponse(_with_broken_checksum()),
     "half a PNG": HostResponse(PNG[: len(PNG) // 2]),
     "a PNG without its last chunk": HostResponse(PNG[:-12]),
     "half a JPEG": HostResponse(HALF_JPEG[: len(HALF_JPEG) // 2], length=None),
@@ -292,7 +292,7 @@ BAD_RESPONSES = {
 
 
 @pytest.mark.parametrize("bad", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
-def test_a_bad_file_is_asked_again_and_then_kept_whole(
+def test_a_bad_file_is_fetched_again_and_then_stored_whole(
     server: FileServer,
     make_fetcher: Callable[..., OutputFetcher],
     tmp_path: Path,
@@ -338,9 +338,7 @@ def test_a_file_that_stays_bad_is_a_plain_error_and_nothing_half_made(
     assert str(tmp_path) not in message
 
 
-def test_a_damaged_file_is_kept_aside_as_it_came(
-    server: FileServer, store: FolderStore, fetcher: OutputFetcher
-) -> None:
+def test_a_damaged_file_is_set_aside_unchanged(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
     """It may be half of something that cannot be made again."""
     with pytest.raises(MediaError):
         fetcher.fetch(
@@ -352,7 +350,7 @@ def test_a_damaged_file_is_kept_aside_as_it_came(
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "words"),
     [
         (BAD_RESPONSES["gone"], "gone"),
         (BAD_RESPONSES["refused"], "refused"),
@@ -363,11 +361,11 @@ def test_a_damaged_file_is_kept_aside_as_it_came(
     ],
 )
 def test_the_message_says_what_was_wrong(
-    server: FileServer, make_fetcher: Callable[..., OutputFetcher], answer: HostResponse, words: str
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], response: HostResponse, words: str
 ) -> None:
     """A file that is gone and a file that was cut off call for different steps."""
     with pytest.raises(MediaError, match=words):
-        make_fetcher(max_bytes=200_000).fetch(JOB, 0, "image", server.script("/a", answer))
+        make_fetcher(max_bytes=200_000).fetch(JOB, 0, "image", server.script("/a", response))
 
 
 def test_pauses_grow_and_a_host_that_names_a_time_is_heeded(
@@ -386,7 +384,7 @@ def test_pauses_grow_and_a_host_that_names_a_time_is_heeded(
 
 
 def test_a_trickling_host_is_given_up(server: FileServer, make_fetcher: Callable[..., OutputFetcher]) -> None:
-    """A byte now and then keeps every single read alive, and a worker busy for ever."""
+    """A byte now and then keeps every single read alive, and a worker busy forever."""
     fetcher = make_fetcher(total_timeout_s=0.03)
     with pytest.raises(MediaError, match="slowly"):
         fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(trickle_s=0.001)))
@@ -407,7 +405,7 @@ def test_each_download_ends_at_its_own_deadline(server: FileServer, tmp_path: Pa
     with ThreadPoolExecutor(4) as pool:
         patient = pool.submit(fetch, "patient", 1.0)
         hasty = [pool.submit(fetch, f"hasty {number}", 0.05) for number in range(3)]
-        assert [each.result(10) for each in hasty] == ["slow"] * 3
+        assert [item.result(10) for item in hasty] == ["slow"] * 3
         assert not patient.done()
         assert patient.result(10) == "slow"
     whole = server.script("/b", HostResponse(PNG))
@@ -415,7 +413,7 @@ def test_each_download_ends_at_its_own_deadline(server: FileServer, tmp_path: Pa
 
 
 def test_a_silent_host_is_given_up(store: FolderStore) -> None:
-    """A host that takes the call and says nothing must not hold a worker for ever."""
+    """A host that takes the call and says nothing must not hold a worker forever."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         origin = f"http://127.0.0.1:{silent.getsockname()[1]}"
         guard = UrlGuard(exempt_origin=origin)
@@ -670,8 +668,8 @@ def test_what_a_crash_left_over_is_removed_and_nothing_else(
     assert names(tmp_path) == before
 
 
-def test_a_missing_piece_means_not_kept(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
-    """The ledger must not be told of a picture that cannot be shown."""
+def test_a_missing_piece_means_not_stored(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
+    """The ledger must not list an image that cannot be shown."""
     fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
     thumbnail = store.path(JOB, 0, "thumbnail")
     assert thumbnail is not None
@@ -777,7 +775,7 @@ def test_prepare_finds_out_before_money_is_spent(tmp_path: Path, store: FolderSt
 @given(st.text(max_size=40), st.one_of(st.integers(max_value=-1), st.text(), st.booleans(), st.none()))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_path_from_outside_gets_in(store: FolderStore, fetcher: OutputFetcher, text: str, index: Any) -> None:
-    """A file name is a door, and this one has no handle outside."""
+    """A file name from outside must not lead anywhere else."""
     for call in (
         lambda: store.path(text, 0, "original"),
         lambda: store.path(JOB + "\n", 0, "original"),
@@ -801,10 +799,10 @@ WHOLE = {form: encode(draw(), form) for form in ("PNG", "JPEG", "WEBP", "GIF", "
 def test_any_damage_is_a_media_error_or_a_picture(
     server: FileServer, make_fetcher: Callable[..., OutputFetcher], form: str, data: st.DataObject
 ) -> None:
-    """Decoders raise a zoo of exceptions; none of them may reach the worker or be taken for the disk's fault."""
+    """Decoders raise a zoo of exceptions; none of them may reach the worker or be taken for an error of the disk."""
     body = bytearray(WHOLE[form])
-    for place in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=8)):
-        body[place] = data.draw(st.integers(0, 255))
+    for index in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=8)):
+        body[index] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(body)))
     url = server.script("/a", HostResponse(bytes(body[: cut or None])))
     try:
@@ -817,12 +815,12 @@ def test_any_damage_is_a_media_error_or_a_picture(
     assert kind in (None, MediaError)
 
 
-def test_cut_files_pass_for_whole_only_if_pillow_is_told_so() -> None:
+def test_cut_files_pass_for_whole_only_if_pillow_is_configured_so() -> None:
     """This switch is global: any code that turns it on would let half pictures through."""
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
-def test_many_outputs_are_kept_at_the_same_time(
+def test_many_outputs_are_stored_at_the_same_time(
     server: FileServer, make_fetcher: Callable[..., OutputFetcher], store: FolderStore
 ) -> None:
     """Workers share one store, and decoding takes turns."""
@@ -857,7 +855,7 @@ def test_a_connection_that_brought_no_good_file_is_not_used_again(
     assert server.connections[-1] not in server.connections[:-1]
 
 
-def test_a_connection_is_not_kept_for_long(server: FileServer, make_fetcher: Callable[..., OutputFetcher]) -> None:
+def test_an_idle_connection_is_closed_soon(server: FileServer, make_fetcher: Callable[..., OutputFetcher]) -> None:
     """The host may have closed it meanwhile."""
     fetcher = make_fetcher(idle_s=0.0)
     url = server.script("/a", HostResponse(PNG, keeps_alive=True))

@@ -200,8 +200,8 @@ def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
     """One visitor's slow addresses are not another's wait."""
     urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(MAX_AT_ONCE)]
     files = make(check_s=2.0)
-    looks = [files.look(FIELD, url, "one") for url in urls]
-    one_more = files.look(FIELD, urls[0] + "?more", "one").exception(5)
+    looks = [files.prepare_thumbnail(FIELD, url, "one") for url in urls]
+    one_more = files.prepare_thumbnail(FIELD, urls[0] + "?more", "one").exception(5)
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
     good = host.script("/good.png", HostResponse(png(), headers=PNG))
@@ -214,8 +214,8 @@ def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer, m
     monkeypatch.setattr("dreamina_ui.media.input_files.MAX_OF_ADDRESS", 3)
     urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(3)]
     files = make(check_s=2.0)
-    looks = [files.look(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
-    one_more = files.look(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
+    looks = [files.prepare_thumbnail(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
+    one_more = files.prepare_thumbnail(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
     good = host.script("/good.png", HostResponse(png(), headers=PNG))
@@ -231,7 +231,7 @@ def test_a_look_for_which_there_is_no_thread_is_refused_and_forgotten(
     with monkeypatch.context() as small:
         small.setattr(threading.Thread, "start", _no_thread)
         for _ in range(MAX_AT_ONCE + 1):
-            exc = files.look(FIELD, url, "someone", "home").exception(5)
+            exc = files.prepare_thumbnail(FIELD, url, "someone", "home").exception(5)
             assert isinstance(exc, InputError)
     files.check(MODEL, {"image_urls": [url]}, "someone", "home")
 
@@ -272,14 +272,14 @@ def test_a_given_picture_is_shown_by_a_small_copy_of_ours(make: Make, host: File
     """The visitor's browser does not tell a foreign host that it is here."""
     url = host.script("/large.png", HostResponse(png((900, 600)), headers=PNG))
     files = make()
-    digest = files.look(FIELD, url, "someone").result(10)
+    digest = files.prepare_thumbnail(FIELD, url, "someone").result(10)
     assert digest
     assert files.shown(url, "someone") == digest
     thumbnail = files.thumbnail(digest)
     assert thumbnail
     assert thumbnail.size_bytes < 5000
     asked = len(host.requests)
-    assert files.look(FIELD, url, "someone").result(10) == digest
+    assert files.prepare_thumbnail(FIELD, url, "someone").result(10) == digest
     assert len(host.requests) == asked
     assert [each.name for each in (tmp_path / "given").iterdir()] == [thumbnail.name]
 
@@ -288,8 +288,8 @@ def test_nobody_learns_from_a_thumbnail_whether_somebody_gave_a_url(make: Make, 
     """The name is each visitor's own, and cannot be made from the URL."""
     url = host.script("/large.png", HostResponse(png((900, 600)), headers=PNG))
     files = make()
-    mine = files.look(FIELD, url, "someone").result(10)
-    theirs = files.look(FIELD, url, "somebody else").result(10)
+    mine = files.prepare_thumbnail(FIELD, url, "someone").result(10)
+    theirs = files.prepare_thumbnail(FIELD, url, "somebody else").result(10)
     guessed = hashlib.sha256(url.encode()).hexdigest()[:32]
     assert len({mine, theirs, guessed, None}) == 4
     assert files.thumbnail(guessed) is None
@@ -305,13 +305,13 @@ def test_no_other_file_is_a_thumbnail(make: Make, digest: str) -> None:
 def test_a_damaged_picture_is_no_thumbnail_and_no_refusal(make: Make, host: FileServer) -> None:
     """Whether the service can read it is the service's to say."""
     url = host.script("/odd.png", HostResponse(png()[:60] + bytes(100), headers=PNG))
-    assert make().look(FIELD, url, "someone").result(10) is None
+    assert make().prepare_thumbnail(FIELD, url, "someone").result(10) is None
 
 
 def test_a_picture_that_decodes_for_ever_holds_nobody_up(make: Make, host: FileServer) -> None:
     """Half a megabyte can be a minute of work, on the one thread that makes everybody's thumbnails."""
     url = host.script("/bomb.jpg", HostResponse(many_scans(4000), headers={"Content-Type": "image/jpeg"}))
-    assert make(copy_s=0.4).look(FIELD, url, "someone").result(20) is None
+    assert make(copy_s=0.4).prepare_thumbnail(FIELD, url, "someone").result(20) is None
 
 
 def many_scans(count: int) -> bytes:

@@ -47,7 +47,7 @@ Make = Callable[..., Reachability]
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Makes a check that connects to nothing unless it is told a port of this machine."""
+    """Makes a check that connects to nothing unless it gets a port of this machine."""
 
     def make_one(resolve: Resolver, url: str = API, hosts: tuple[str, ...] = (), **options: Any) -> Reachability:
         def connect_here(_addresses: list[str], port: int, timeout_s: float) -> socket.socket:

@@ -79,16 +79,16 @@ def test_a_sound_program_is_ready_and_asks_the_api_once_a_minute(watched: Watche
         (ScriptedResponse(200, b"<html>a hotel's login page</html>"), ("api",)),
     ],
 )
-def test_only_an_answer_of_the_api_itself_shows_that_it_is_there(
+def test_only_a_response_of_the_api_itself_shows_that_it_is_there(
     watched: Watched, service: ScriptedApi, response: ScriptedResponse, not_ready: tuple[str, ...]
 ) -> None:
-    """A refusal is an answer; a gateway's or a captive portal's page is none."""
+    """A refusal is a response of the API; a page of a gateway or a captive portal is none."""
     service.price(response)
     assert watched.health.not_ready() == not_ready
 
 
-def test_an_api_that_was_heard_long_ago_is_asked_again(watched: Watched, service: ScriptedApi) -> None:
-    """An hour without visitors must not hide that the API is gone; and nobody waits for that answer."""
+def test_an_api_that_responded_long_ago_is_probed_again(watched: Watched, service: ScriptedApi) -> None:
+    """An hour without visitors must not hide that the API is gone; and nobody waits for the probe."""
     watched.calls.record("status", "ok")
     service.price(ScriptedResponse(silent=True))
     watched.harness.clock.advance(PROBE_PAUSE_S + 1)
@@ -133,16 +133,16 @@ def test_the_numbers_tell_what_happened(watched: Watched, service: ScriptedApi) 
     harness.start()
     job = harness.jobs.generate(MODEL_ID, {"prompt": "a red fox"}, visitor_id="v" * 32)
     harness.wait(job.job_id, "done")
-    found = _samples(metrics)
-    assert found["dreamina_jobs", "done"] == 1
-    assert found["dreamina_jobs", "queued"] == 0
-    assert found["dreamina_spent_usd", "day"] == found["dreamina_spent_usd", "all"] == 0.03
-    assert found["dreamina_visitors_today", ""] == 1
-    assert found["dreamina_api_calls_total", "ok submit"] == 1
-    assert found["dreamina_api_calls_total", "ok status"] == 3
+    result = _samples(metrics)
+    assert result["dreamina_jobs", "done"] == 1
+    assert result["dreamina_jobs", "queued"] == 0
+    assert result["dreamina_spent_usd", "day"] == result["dreamina_spent_usd", "all"] == 0.03
+    assert result["dreamina_visitors_today", ""] == 1
+    assert result["dreamina_api_calls_total", "ok submit"] == 1
+    assert result["dreamina_api_calls_total", "ok status"] == 3
     for state in ("submitting", "queued", "running", "saving"):
-        assert found["dreamina_state_seconds_count", state] == 1, state
-    assert ("dreamina_state_seconds_count", "done") not in found
+        assert result["dreamina_state_seconds_count", state] == 1, state
+    assert ("dreamina_state_seconds_count", "done") not in result
     text = metrics.render().decode()
     assert not re.search(f"fox|{job.job_id[:8]}|{TOKEN}|vvvv", text), "numbers name nobody"
 

@@ -72,7 +72,7 @@ class _InputFileRoutes:
         if field is None or not isinstance(url, str):
             return message_response("model_id, field and address", 400)
         try:
-            await asyncio.wrap_future(input_files.look(field, url, visitor, hashed_client_ip(request)))
+            await asyncio.wrap_future(input_files.prepare_thumbnail(field, url, visitor, hashed_client_ip(request)))
         except InputError as exc:
             return message_response(rule_text(exc, language), exc.http_status)
         thumbnail = await run_in_threadpool(self._presenter.given_thumbnail, url, visitor)

@@ -103,7 +103,7 @@ def test_a_browser_is_led_to_the_sign_in_page_and_back(browse: Browse) -> None:
 
 
 def test_signing_out_forgets_the_key_of_the_login(browse: Browse, forgotten_keys: list[str]) -> None:
-    """Who leaves a borrowed browser leaves no purse behind."""
+    """Whoever leaves a borrowed browser leaves no key behind."""
     browser = browse()
     sign_in(browser, ALICE)
     browser.cookies.set(KEY_COOKIE, "k" * 43, domain="pictures.example", path="/")
@@ -215,13 +215,13 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     ours += build_key_routes(harness.api_keys, harness.accounts, access)
     ours += build_admin_routes(harness.spending, harness.moderation, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
-    found: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}
+    result: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}
     for route in read_all_pages(routes):
         for method in getattr(route, "methods", None) or {"GET"}:
-            found.add((method, re.sub(r"\{[^}]*\}", "x", route.path)))
-    assert len(found) > 60
+            result.add((method, re.sub(r"\{[^}]*\}", "x", route.path)))
+    assert len(result) > 60
     session = requests.Session()
-    for method, path in sorted(found):
+    for method, path in sorted(result):
         if path not in PUBLIC_PATHS:
             response = session.request(
                 method, closed.url + path, json={} if method == "POST" else None, timeout=10, allow_redirects=False
@@ -234,7 +234,7 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
 
 
 def test_only_a_signature_opens_a_picture_on_a_closed_page(closed: AppProcess) -> None:
-    """The service has no name and no password; a wrong signature is told nothing."""
+    """The service has no name and no password; a wrong signature gets nothing."""
     response = requests.get(f"{closed.url}/dreamina/inputs/1/{'0' * 64}/x/x.png", timeout=10)
     assert response.status_code == 404
     for path in ("prices", "given/look", "given/link", "given/x.webp", "inputs"):
