@@ -88,18 +88,6 @@ TERMS = (
     Term("owner's view, several at once, what it cost", "", r"owner's view\b|several at once\b|what it costs?\b"),
 )
 
-UNCLEANED = (
-    "dreamina_ui/cli/verify.py",
-    "tests/cli/test_commands.py",
-    "tests/media/test_input_files.py",
-    "tests/web/gradio_page/test_appearance.py",
-    "tests/web/gradio_page/test_library_page.py",
-    "tests/web/gradio_page/test_models_page.py",
-    "tests/web/gradio_page/test_page.py",
-    "tests/web/gradio_page/test_reuse_page.py",
-)
-"""Paths whose terms are still to be replaced."""
-
 _DOCUMENTS = ("*.md", "docs/*.md", "benchmarks/*.md", ".github/**/*.md", ".github/**/*.yml", "deploy/*")
 _CODE = ("app.py", "dreamina_ui/**/*.py", "benchmarks/*.py", "assets/*.py", "tests/**/*.py")
 _SCRIPTS = ("dreamina_ui/web/static/*.js", "dreamina_ui/web/static/*.css")
@@ -226,8 +214,6 @@ def test_every_row_of_the_dictionary_has_a_rule() -> None:
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_terms_of_the_dictionary_are_used(path: Path) -> None:
     """A stranger searches for the standard term and must find every place that uses it."""
-    if path.relative_to(ROOT).as_posix().startswith(UNCLEANED):
-        pytest.skip("still to be cleaned")
     assert violations(path) == []
 
 

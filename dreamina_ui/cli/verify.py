@@ -1,7 +1,7 @@
 """Every row against every file: what is missing, changed, or there without a row.
 
-The server goes on meanwhile. So whatever looks wrong is looked at again a moment later, against its row as it is then,
-and is told only if it still looks wrong.
+The server keeps running meanwhile. So whatever looks wrong is checked again a moment later, against its row as it is
+then, and is reported only if it still looks wrong.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def verify(records: Records, *, quick: bool = False, pause: Callable[[float], ob
     files = size_bytes = 0
     for job in records.ledger.every_job():
         known.add(job.job_id)
-        kept = [output for output in job.outputs if output.state == "kept"]
-        files += len(kept)
-        size_bytes += sum(output.size_bytes or 0 for output in kept)
+        stored = [output for output in job.outputs if output.state == "kept"]
+        files += len(stored)
+        size_bytes += sum(output.size_bytes or 0 for output in stored)
         if _check(records, job, quick):
             suspects.append(job.job_id)
     findings: list[Finding] = []
@@ -79,7 +79,7 @@ def verify(records: Records, *, quick: bool = False, pause: Callable[[float], ob
         for job_id in suspects:
             findings += _check(records, records.ledger.job(job_id), quick)
         for path in strange:
-            findings += _look_at_stranger(records, path, quick)
+            findings += _check_unknown_file(records, path, quick)
     findings += _miscounted_budgets(records)
     return Report(len(known), files, size_bytes, tuple(findings))
 
@@ -142,20 +142,20 @@ def _extras(folder: Path, job: Job, expected: set[Path]) -> Iterator[Finding]:
 
 def _strangers(records: Records, known: set[str]) -> list[Path]:
     """What is in the folder of all media and is not the folder of a known job."""
-    found = []
+    result = []
     for shard in _children(records.store.folder):
         if len(shard.name) != 2 or not shard.is_dir():
-            found.append(shard)
+            result.append(shard)
             continue
         try:
             within = _children(shard)
         except OSError:
             within = [shard]  # the second look tells why
-        found += [path for path in within if path.name not in known or path != records.store.job_folder(path.name)]
-    return found
+        result += [path for path in within if path.name not in known or path != records.store.job_folder(path.name)]
+    return result
 
 
-def _look_at_stranger(records: Records, path: Path, quick: bool) -> list[Finding]:
+def _check_unknown_file(records: Records, path: Path, quick: bool) -> list[Finding]:
     with contextlib.suppress(JobNotFoundError):
         job = records.ledger.job(path.name)
         if records.store.job_folder(job.job_id) == path:

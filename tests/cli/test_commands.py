@@ -163,37 +163,39 @@ def test_every_job_is_read_once_across_pages(rows: LibraryRows) -> None:
     """Jobs of the very same moment must not get lost between two pages."""
     made = [make_job(created_at=NOON + number // 7) for number in range(2 * PAGE_JOBS + 3)]
     add_rows(rows.path, made)
-    found = [(job.created_at, job.job_id) for job in rows.ledger.every_job()]
-    assert found == sorted([(job.created_at, job.job_id) for job in made], reverse=True)
+    result = [(job.created_at, job.job_id) for job in rows.ledger.every_job()]
+    assert result == sorted([(job.created_at, job.job_id) for job in made], reverse=True)
 
 
 def test_show_tells_every_field_state_and_file(run: Run, harness: Harness, made: Job) -> None:
     """Who asks what happened to a paid job gets the whole answer."""
-    told = json.loads(run("show", made.job_id, "--json").out)
+    reported = json.loads(run("show", made.job_id, "--json").out)
     fields = set(Job.__dataclass_fields__) | {"state_changes"}
-    assert set(told) == fields
-    assert told["inputs"] == dict(made.inputs)
-    assert [each["state"] for each in told["state_changes"]] == ["submitting", "queued", "saving", "done"]
-    assert [hashlib.sha256(Path(each["path"]).read_bytes()).hexdigest() for each in told["outputs"]] == [
+    assert set(reported) == fields
+    assert reported["inputs"] == dict(made.inputs)
+    assert [item["state"] for item in reported["state_changes"]] == ["submitting", "queued", "saving", "done"]
+    assert [hashlib.sha256(Path(item["path"]).read_bytes()).hexdigest() for item in reported["outputs"]] == [
         output.sha256 for output in made.outputs
     ]
     text = run("show", made.job_id).out
     assert all(f"\n{name}:" in f"\n{text}" for name in fields - {"outputs", "state_changes"})
     assert f"sha256 {made.outputs[1].sha256}" in text
     assert str(harness.media.path(made.job_id, 1, "original")) in text
-    assert not any(output.file_key in text + str(told) for output in made.outputs), "who has the key may see the file"
+    assert not any(output.file_key in text + str(reported) for output in made.outputs), (
+        "who has the key may see the file"
+    )
 
 
 def test_a_job_is_found_by_the_start_of_its_id_and_by_its_request(run: Run, rows: LibraryRows) -> None:
     """Logs show short ids, and RunComfy's site shows request ids."""
-    one = rows.add(job_id="abcdef01" + "0" * 24, request_id="r%one")
+    item = rows.add(job_id="abcdef01" + "0" * 24, request_id="r%one")
     two = rows.add(job_id="abcdef02" + "0" * 24, request_id="abcdef03")
-    for name in (one.job_id, "abcdef01", " ABCDEF01 ", "r%one"):
-        assert json.loads(run("show", name, "--json").out)["job_id"] == one.job_id
+    for name in (item.job_id, "abcdef01", " ABCDEF01 ", "r%one"):
+        assert json.loads(run("show", name, "--json").out)["job_id"] == item.job_id
     assert json.loads(run("show", "abcdef03", "--json").out)["job_id"] == two.job_id
     several = run("show", "abcdef")
     assert several.code == 1
-    assert one.job_id in several.err
+    assert item.job_id in several.err
     assert two.job_id in several.err
     assert [run("show", name).code for name in ("abcde", "abcdef04", "r%", "")] == [1, 1, 1, 1]
 
@@ -232,7 +234,7 @@ def test_a_request_comes_in_without_a_server(
     DataDir(tmp_path / "data").release()
 
 
-def test_a_request_that_failed_is_told_and_is_a_failure(run: Run, service: ScriptedApi, token: str) -> None:
+def test_a_request_that_failed_is_reported_and_is_a_failure(run: Run, service: ScriptedApi, token: str) -> None:
     """A script that attaches requests must see which one brought nothing."""
     service.status("failed")
     service.result({"status": "failed", "error": "the model broke"})
@@ -263,7 +265,7 @@ def test_a_running_server_fetches_what_was_attached(
 def test_an_unknown_request_leaves_no_row(
     request: pytest.FixtureRequest, run: Run, harness: Harness, service: ScriptedApi, token: str, beside: bool
 ) -> None:
-    """A slip of the pen must not leave a job that waits for ever."""
+    """A typo must not leave a job that waits forever."""
     if beside:
         request.getfixturevalue("running")
     service.status(json_response({"error_code": 404001, "message": "unknown"}, 404))
@@ -305,7 +307,7 @@ def test_an_export_holds_the_originals_byte_for_byte(run: Run, made: Job, tmp_pa
 
 
 def test_an_export_takes_what_was_asked_for(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
-    """The pictures of one week about foxes, and nothing that was deleted or put aside."""
+    """The pictures of one week about foxes, and nothing that was deleted or archived."""
     day = 86_400.0
     fox, *_ = [rows.add(text, created_at=NOON + n * day) for n, text in enumerate(["fox", "hen", "fox"])]
     rows.add("fox aside", archived_at=NOON)
@@ -406,7 +408,7 @@ def test_a_ledger_from_elsewhere_copies_no_other_file(run: Run, rows: LibraryRow
 
 
 def test_an_export_tells_of_files_that_are_missing(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
-    """A copy with a hole must not pass for a whole one."""
+    """An incomplete copy must not pass for a whole one."""
     job = rows.add(files=2)
     lost = rows.folder_of(job, job.outputs[0]) / "original.png"
     lost.unlink()
@@ -453,7 +455,7 @@ def _flip(path: Path) -> None:
 def test_each_kind_of_damage_is_found(
     rows: LibraryRows, records: Records, where: str, damage: Callable[[Path], object], kind: str, is_found_quickly: bool
 ) -> None:
-    """A disk forgets in many ways; each is told with its path, and nothing else is."""
+    """A disk forgets in many ways; each is reported with its path, and nothing else is."""
     rows.add("sound")
     job = rows.add("to be damaged")
     path = Path(os.path.normpath(records.store.job_folder(job.job_id) / where))
@@ -464,7 +466,7 @@ def test_each_kind_of_damage_is_found(
         assert [(finding.kind, finding.path) for finding in report.findings] == wanted
 
 
-def test_findings_are_told_counted_and_a_failure(run: Run, rows: LibraryRows, records: Records) -> None:
+def test_findings_are_listed_counted_and_a_failure(run: Run, rows: LibraryRows, records: Records) -> None:
     """A cron job mails what `verify` prints when it fails."""
     job = rows.add(files=2)
     lost = rows.folder_of(job, job.outputs[0])
@@ -487,9 +489,9 @@ def test_what_a_running_job_does_is_no_finding(rows: LibraryRows, records: Recor
     folder = records.store.job_folder(job.job_id)
     (folder / "1.partial-0123456789abcdef").mkdir()
     (folder / "1").mkdir()
-    assert _found(verify(records, pause=no_pause)) == []
+    assert _findings(verify(records, pause=no_pause)) == []
     (folder / "0" / "original.png").unlink()
-    assert _found(verify(records, pause=no_pause)) == ["missing"]
+    assert _findings(verify(records, pause=no_pause)) == ["missing"]
 
 
 def test_verify_names_a_budget_that_was_counted_wrong(rows: LibraryRows, records: Records) -> None:
@@ -504,12 +506,12 @@ def test_verify_names_a_budget_that_was_counted_wrong(rows: LibraryRows, records
     assert re.search(r"installation \S+, \d{4}-\d\d-\d\d: Usage\(.*\) instead of Usage\(", finding.detail)
 
 
-def test_damaged_files_kept_aside_belong_to_their_row(rows: LibraryRows, records: Records) -> None:
-    """What came damaged is kept for a look at it: no finding as long as its row says so."""
+def test_damaged_files_set_aside_belong_to_their_row(rows: LibraryRows, records: Records) -> None:
+    """A damaged file stays for inspection: no finding as long as its row says so."""
     job = rows.add(state="failed")
     rows.ledger.change(job.job_id, outputs=[Output(1, "image", "k", "damaged", note="cut")])
     (records.store.job_folder(job.job_id) / "1.damaged").mkdir()
-    assert _found(verify(records, pause=no_pause)) == []
+    assert _findings(verify(records, pause=no_pause)) == []
 
 
 def test_what_the_server_does_meanwhile_is_no_finding(rows: LibraryRows, records: Records) -> None:
@@ -526,14 +528,14 @@ def test_what_the_server_does_meanwhile_is_no_finding(rows: LibraryRows, records
         rows.ledger.add(born)
         fleeting.rmdir()
 
-    assert _found(verify(records, pause=meanwhile)) == []
+    assert _findings(verify(records, pause=meanwhile)) == []
 
 
 def test_a_folder_of_all_media_that_is_gone_is_all_missing(rows: LibraryRows, records: Records) -> None:
     """A disk that is not mounted is no reason to say that all is well."""
     rows.add(files=2)
     shutil.rmtree(records.store.folder)
-    assert _found(verify(records, quick=True, pause=no_pause)) == ["missing"] * 6
+    assert _findings(verify(records, quick=True, pause=no_pause)) == ["missing"] * 6
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(rows: LibraryRows, records: Records) -> None:
@@ -543,8 +545,8 @@ def test_a_file_that_cannot_be_read_is_a_finding(rows: LibraryRows, records: Rec
     shutil.rmtree(folder)
     folder.symlink_to(folder)  # a loop: the one error that is the same for every user
     (rows.folder_of(other, other.outputs[0]) / "original.png").unlink()
-    found = _found(verify(records, pause=no_pause))
-    assert set(found) == {"missing", "unreadable"}
+    result = _findings(verify(records, pause=no_pause))
+    assert set(result) == {"missing", "unreadable"}
 
 
 # --- backup
@@ -553,7 +555,7 @@ def test_a_file_that_cannot_be_read_is_a_finding(rows: LibraryRows, records: Rec
 def test_a_backup_opens_as_a_data_folder(
     run: Run, harness: Harness, service: ScriptedApi, made: Job, tmp_path: Path
 ) -> None:
-    """A backup that nobody restored is a hope: this one opens, whole, and its jobs go on."""
+    """A backup that nobody restored is a hope: this one opens, whole, and its jobs resume."""
     service.request_id = "r-2"
     service.accept()
     service.status("in_queue")
@@ -575,7 +577,7 @@ def test_a_backup_opens_as_a_data_folder(
 
 
 def test_a_backup_is_consistent_while_rows_are_written(rows: LibraryRows, records: Records, tmp_path: Path) -> None:
-    """The server goes on: every row in the copy has its files in the copy, and none is half there."""
+    """The server keeps running: every row in the copy has its files in the copy, and none is half there."""
     enough = threading.Event()
 
     def work() -> None:
@@ -675,7 +677,7 @@ def test_a_folder_without_a_ledger_stays_as_it_is(run: Run, tmp_path: Path, word
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: str(words[0]))
 @pytest.mark.parametrize("flaw", ["garbage", "newer", "folder"])
-def test_a_broken_ledger_is_told_in_one_line(run: Run, tmp_path: Path, words: list[str], flaw: str) -> None:
+def test_a_broken_ledger_is_reported_in_one_line(run: Run, tmp_path: Path, words: list[str], flaw: str) -> None:
     """An operator needs the reason, not forty lines of program."""
     path = tmp_path / "data" / "ledger.sqlite3"
     path.parent.mkdir()
@@ -692,7 +694,9 @@ def test_a_broken_ledger_is_told_in_one_line(run: Run, tmp_path: Path, words: li
     assert str(path.parent) in ended.err
 
 
-def test_a_bad_setting_is_told_and_never_shown(run: Run, rows: LibraryRows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_setting_is_reported_and_its_value_never_shown(
+    run: Run, rows: LibraryRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A token pasted badly must not land in a cron mail."""
     monkeypatch.setenv("RUNCOMFY_API_TOKEN", "two words-0123456789")
     ended = run("list")
@@ -789,7 +793,7 @@ def _exported(run: Run, folder: Path, *words: str) -> list[str]:
     return sorted(entry["prompt"] for entry in json.loads((target / "manifest.json").read_text(encoding="utf-8")))
 
 
-def _found(report: Report) -> list[str]:
+def _findings(report: Report) -> list[str]:
     return [finding.kind for finding in report.findings]
 
 
@@ -802,4 +806,4 @@ def _restore(archive: Path, folder: Path) -> Path:
 
 def _verified(folder: Path) -> list[str]:
     with open_records(folder) as records:
-        return _found(verify(records, pause=no_pause))
+        return _findings(verify(records, pause=no_pause))

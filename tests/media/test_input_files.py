@@ -1,4 +1,4 @@
-"""Files that people give by their addresses: every broken rule is told by name before money is spent."""
+"""Files that people give by URL: every broken rule is named before money is spent."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def make(tmp_path: Path, host: FileServer) -> Make:
     """Makes what is tested; the host of the test is the only one that may be private."""
 
     def make_one(
-        *, resolve: Any = socket.getaddrinfo, found: tuple[Job, Output, StoredFile] | None = None, **more: Any
+        *, resolve: Any = socket.getaddrinfo, result: tuple[Job, Output, StoredFile] | None = None, **more: Any
     ) -> InputFiles:
         guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
         times = {"check_s": 4.0} | more
-        return InputFiles(tmp_path / "given", guard, links, lambda key: found, secret=b"s" * 32, **times)
+        return InputFiles(tmp_path / "given", guard, links, lambda key: result, secret=b"s" * 32, **times)
 
     return make_one
 
@@ -78,8 +78,8 @@ def test_a_good_picture_passes_with_little_of_it_read(make: Make, host: FileServ
 @pytest.mark.parametrize("form", ["unknown length", "chunked"])
 def test_a_picture_without_a_length_is_counted(make: Make, host: FileServer, form: str) -> None:
     """Not every good host tells it."""
-    answer = HostResponse(png(), headers=PNG, length=None, chunked=form == "chunked")
-    make().check(MODEL, {"image_urls": [host.script("/good.png", answer)]}, "someone")
+    response = HostResponse(png(), headers=PNG, length=None, chunked=form == "chunked")
+    make().check(MODEL, {"image_urls": [host.script("/good.png", response)]}, "someone")
 
 
 BAD = {
@@ -98,8 +98,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_each_broken_rule_is_told_by_name_with_the_address(make: Make, host: FileServer, name: str) -> None:
-    """Who pays must read what to mend, and where."""
+def test_each_broken_rule_is_reported_by_name_with_the_url(make: Make, host: FileServer, name: str) -> None:
+    """Who pays must read what to fix, and where."""
     good, bad = host.script("/good.png", HostResponse(png(), headers=PNG)), host.script("/bad", BAD[name])
     exc = refusal(make(), good, bad)
     rules = {"page called a picture": "page", "size told": "size", "empty": "kind"}
@@ -139,7 +139,7 @@ def test_only_public_https_is_reached(make: Make, url: str, rule: str) -> None:
     assert refusal(make(resolve=resolve), url).rule == f"address_{rule}"
 
 
-def test_a_name_that_nobody_knows_is_told(make: Make) -> None:
+def test_a_name_that_does_not_resolve_is_reported(make: Make) -> None:
     """A slip in the name is the commonest mistake."""
 
     def resolve(*_: Any) -> Any:
@@ -162,7 +162,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", [*SLOW, "trickled headers"])
-def test_a_slow_host_holds_a_press_for_no_longer_than_told(tmp_path: Path, name: str) -> None:
+def test_a_slow_host_delays_a_press_no_longer_than_configured(tmp_path: Path, name: str) -> None:
     """Nobody waits for a host that means harm, and no thread stays with it either."""
     with BadServer() as slow, socket.create_server(("127.0.0.1", 0)) as dripping:
         url = f"http://127.0.0.1:{dripping.getsockname()[1]}/a"
@@ -184,7 +184,7 @@ def test_a_slow_host_holds_a_press_for_no_longer_than_told(tmp_path: Path, name:
 
 
 def _drip(listener: socket.socket) -> None:
-    """One byte of a header now and then, for ever: no silence is ever long."""
+    """One byte of a header now and then, forever: no silence is ever long."""
     connection, _ = listener.accept()
     with connection:
         try:
@@ -196,37 +196,39 @@ def _drip(listener: socket.socket) -> None:
             return
 
 
-def test_nobody_keeps_all_looks_busy(make: Make, host: FileServer) -> None:
+def test_nobody_keeps_all_threads_busy(make: Make, host: FileServer) -> None:
     """One visitor's slow addresses are not another's wait."""
     urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(MAX_AT_ONCE)]
     files = make(check_s=2.0)
-    looks = [files.prepare_thumbnail(FIELD, url, "one") for url in urls]
+    polls = [files.prepare_thumbnail(FIELD, url, "one") for url in urls]
     one_more = files.prepare_thumbnail(FIELD, urls[0] + "?more", "one").exception(5)
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
     good = host.script("/good.png", HostResponse(png(), headers=PNG))
     files.check(MODEL, {"image_urls": [good]}, "another")
-    assert all(look.exception(5) for look in looks)
+    assert all(poll.exception(5) for poll in polls)
 
 
-def test_cleared_cookies_keep_no_more_looks_busy(make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cleared_cookies_keep_no_more_threads_busy(
+    make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
     monkeypatch.setattr("dreamina_ui.media.input_files.MAX_OF_ADDRESS", 3)
     urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(3)]
     files = make(check_s=2.0)
-    looks = [files.prepare_thumbnail(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
+    polls = [files.prepare_thumbnail(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
     one_more = files.prepare_thumbnail(FIELD, urls[0] + "?more", "a new one", "home").exception(5)
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
     good = host.script("/good.png", HostResponse(png(), headers=PNG))
     files.check(MODEL, {"image_urls": [good]}, "a new one", "elsewhere")
-    assert all(look.exception(5) for look in looks)
+    assert all(poll.exception(5) for poll in polls)
 
 
-def test_a_look_for_which_there_is_no_thread_is_refused_and_forgotten(
+def test_a_file_for_which_there_is_no_thread_is_refused_and_forgotten(
     make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a small container a visitor would else be told for ever that too many looks are under way."""
+    """In a small container a visitor would else read forever that too many files are being checked."""
     files, url = make(), host.script("/good.png", HostResponse(png(), headers=PNG))
     with monkeypatch.context() as small:
         small.setattr(threading.Thread, "start", _no_thread)
@@ -281,10 +283,10 @@ def test_a_given_picture_is_shown_by_a_small_copy_of_ours(make: Make, host: File
     asked = len(host.requests)
     assert files.prepare_thumbnail(FIELD, url, "someone").result(10) == digest
     assert len(host.requests) == asked
-    assert [each.name for each in (tmp_path / "given").iterdir()] == [thumbnail.name]
+    assert [item.name for item in (tmp_path / "given").iterdir()] == [thumbnail.name]
 
 
-def test_nobody_learns_from_a_thumbnail_whether_somebody_gave_a_url(make: Make, host: FileServer) -> None:
+def test_no_thumbnail_shows_whether_somebody_gave_a_url(make: Make, host: FileServer) -> None:
     """The name is each visitor's own, and cannot be made from the URL."""
     url = host.script("/large.png", HostResponse(png((900, 600)), headers=PNG))
     files = make()
@@ -308,7 +310,7 @@ def test_a_damaged_picture_is_no_thumbnail_and_no_refusal(make: Make, host: File
     assert make().prepare_thumbnail(FIELD, url, "someone").result(10) is None
 
 
-def test_a_picture_that_decodes_for_ever_holds_nobody_up(make: Make, host: FileServer) -> None:
+def test_an_image_that_decodes_forever_delays_nobody(make: Make, host: FileServer) -> None:
     """Half a megabyte can be a minute of work, on the one thread that makes everybody's thumbnails."""
     url = host.script("/bomb.jpg", HostResponse(many_scans(4000), headers={"Content-Type": "image/jpeg"}))
     assert make(copy_s=0.4).prepare_thumbnail(FIELD, url, "someone").result(20) is None
@@ -334,14 +336,14 @@ def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(
     harness.input_files = make()
     harness.rebuild()
     harness.start()
-    assert [each.name for each in folder.iterdir()] == [f"{'a' * 32}.webp"]
+    assert [item.name for item in folder.iterdir()] == [f"{'a' * 32}.webp"]
 
 
 # --- signed addresses of our own pictures
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> tuple[Job, Output, StoredFile]:
+def stored_picture(tmp_path: Path) -> tuple[Job, Output, StoredFile]:
     path = tmp_path / "original.png"
     path.write_bytes(png())
     job = Job(job_id="0" * 32, model_id="m", api_origin="a", inputs={}, created_at=1.0, updated_at=1.0)
@@ -351,29 +353,29 @@ def kept(tmp_path: Path) -> tuple[Job, Output, StoredFile]:
 
 
 def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
-    """A link that gets about must not open the library, nor for ever."""
+    """A link that gets about must not open the library, nor last forever."""
     clock = Clock()
     links = SignedUrls("https://studio.example/page", b"s" * 32, clock)
     url = links.address("f" * 32, "fox.png")
-    place = links.place_of(url)
-    assert place
-    key, left_s = links.file_key(place) or ("", 0.0)
+    index = links.place_of(url)
+    assert index
+    key, left_s = links.file_key(index) or ("", 0.0)
     assert key == "f" * 32
     assert LINK_S - 5 < left_s <= LINK_S
     for changed in (
-        place.replace("f" * 32, "e" * 32),
-        str(int(place.split("/")[0]) + 1) + place[place.index("/") :],
-        "x" + place,
-        place + "?",
-        place.rpartition("/")[0],
+        index.replace("f" * 32, "e" * 32),
+        str(int(index.split("/")[0]) + 1) + index[index.index("/") :],
+        "x" + index,
+        index + "?",
+        index.rpartition("/")[0],
     ):
         assert links.file_key(changed) is None
-    assert SignedUrls("https://studio.example/page", b"t" * 32, clock).file_key(place) is None
+    assert SignedUrls("https://studio.example/page", b"t" * 32, clock).file_key(index) is None
     clock.advance(LINK_S + 1)
-    assert (links.file_key(place) or ("", 1.0))[1] < 0
+    assert (links.file_key(index) or ("", 1.0))[1] < 0
 
 
-def test_the_secret_is_kept_and_for_its_owner_only(tmp_path: Path) -> None:
+def test_the_secret_is_stored_for_its_owner_only(tmp_path: Path) -> None:
     """Addresses outlive a restart, and nobody else on the machine can sign."""
     path = tmp_path / "links.secret"
     secret = read_secret(path)
@@ -384,11 +386,13 @@ def test_the_secret_is_kept_and_for_its_owner_only(tmp_path: Path) -> None:
     assert len(read_secret(path)) == 32
 
 
-def test_our_own_pictures_are_checked_without_a_request(make: Make, kept: tuple[Job, Output, StoredFile]) -> None:
+def test_our_own_pictures_are_checked_without_a_request(
+    make: Make, stored_picture: tuple[Job, Output, StoredFile]
+) -> None:
     """The page's public name may not be reachable from behind its own router."""
-    files = make(found=kept)
+    files = make(found=stored_picture)
     url = files._links.address("k" * 32, "fox.png")
     files.check(MODEL, {"image_urls": [url]}, "someone")
-    assert files.shown(url, "someone") == kept[:2]
+    assert files.shown(url, "someone") == stored_picture[:2]
     assert refusal(files, url.replace("k" * 32, "l" * 32)).rule == "address_expired"
     assert refusal(make(found=None), url).rule == "address_expired"

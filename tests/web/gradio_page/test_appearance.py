@@ -98,21 +98,21 @@ def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPa
     def count_bytes(page: Page) -> None:
         tool = page.context.new_cdp_session(page)
         tool.send("Network.enable")
-        tool.on("Network.loadingFinished", lambda told: sizes.append(told["encodedDataLength"]))
+        tool.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
 
     page = open_page(held.app, count_bytes, locale="ja-JP")
     presses = page.locator("#examples button")
     expect(presses).to_have_count(6)
     expect(page.locator("#examples")).to_contain_text(translate("ja", "examples_about"))
-    for place, picture in enumerate(page.locator("#examples img").all(), start=1):
+    for index, picture in enumerate(page.locator("#examples img").all(), start=1):
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-        expect(presses.nth(place - 1)).to_have_text(translate("ja", f"example_{place}"))
+        expect(presses.nth(index - 1)).to_have_text(translate("ja", f"example_{index}"))
     assert sum(sizes) < FIRST_VISIT_BYTES
     presses.nth(2).focus()
     page.keyboard.press("Enter")
     expect(prompt_box(page)).to_have_value(translate("ja", "example_3"))
     expect(page.locator("#dreamina-note")).to_contain_text(translate("ja", "settings_taken"))
-    assert translate("ja", "example_3") not in [each["inputs"]["prompt"] for each in held.requests()]
+    assert translate("ja", "example_3") not in [item["inputs"]["prompt"] for item in held.requests()]
     press_generate(page, "もう始めた人")
     expect(page.locator("#examples")).to_be_hidden()
     page.get_by_role("button", name=translate("ja", "examples")).click()
@@ -166,7 +166,7 @@ def test_on_a_phone_generate_is_always_at_hand_and_covers_nothing(held: HeldSand
 
 
 def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: OpenPage) -> None:
-    """Who hears the page is told what happened, and not each step of a place in the queue or of a bar."""
+    """A screen reader announces what happened, and not each step in the queue or of a bar."""
     page = open_page(held.app, reduced_motion="reduce")
     older = press_generate(page, "the one before")
     expect_state(older, "queued")
@@ -174,9 +174,9 @@ def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: Ope
     job = press_generate(page, "listened to")
     words = job.locator(".state > span").first
     expect(words).to_have_text(re.compile(translate("en", "queue_position", position=r"\d+")))
-    place = words.inner_text()
+    index = words.inner_text()
     cancel_button(older).click()
-    expect(words).not_to_have_text(place)
+    expect(words).not_to_have_text(index)
     held.begin()
     expect_state(job, "running")
     assert job.locator(".outputs").evaluate("node => parseFloat(getComputedStyle(node).animationDuration)") < 0.01
@@ -188,8 +188,8 @@ def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: Ope
     assert len(said) <= 5, said
 
 
-def test_a_browser_without_a_network_is_told_calmly(held: HeldSandbox, open_page: OpenPage) -> None:
-    """The work goes on at the server; the page says so on every tab and finds back by itself."""
+def test_a_browser_without_a_network_shows_it_calmly(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The work continues at the server; the page says so on every tab and finds back by itself."""
     page = open_page(held.app)
     note = page.get_by_text(translate("en", "offline"))
     page.get_by_role("tab", name=translate("en", "tab_library")).click()

@@ -89,7 +89,7 @@ def test_the_wall_shows_thumbnails_newest_first(rows: LibraryRows, open_library:
     rows.add("a failure", files=0, state="failed", created_at=NOON + 1)
     rows.add("the newer one", created_at=NOON + 2)
     page = open_library()
-    labels = [one.get_attribute("aria-label") for one in tiles(page).all()]
+    labels = [item.get_attribute("aria-label") for item in tiles(page).all()]
     assert labels == [
         "Image 1: the newer one", "Failed: a failure", "Image 1: the older one", "Image 2: the older one",
     ]  # fmt: skip
@@ -110,13 +110,13 @@ def test_more_pages_come_while_one_scrolls(rows: LibraryRows, open_library: Open
         before = tiles(page).count()
         tiles(page).last.scroll_into_view_if_needed()
         wait_on(page, lambda before=before: tiles(page).count() > before)  # type: ignore[misc]
-    labels = [one.get_attribute("aria-label") for one in tiles(page).all()]
+    labels = [item.get_attribute("aria-label") for item in tiles(page).all()]
     assert labels == [f"Image {index}: number {number}" for number in range(19, -1, -1) for index in range(1, 6)]
     expect(tool(page, "library_more")).to_be_hidden()
 
 
 def test_a_server_that_is_away_is_asked_once(rows: LibraryRows, open_library: OpenPage) -> None:
-    """A page that cannot come is told, and not asked for again and again."""
+    """A page that cannot be loaded is reported, and not requested again and again."""
     for number in range(10):
         rows.add(f"number {number}", files=3)
     page = open_library()
@@ -138,7 +138,9 @@ def test_a_library_that_is_opened_early_fills_itself(
     """On a slow line one presses the tab before its script is there, and does not know to press again."""
     rows.add("a red fox")
     held: list[Route] = []
-    page = open_page(library_app.app, prepare=lambda one: one.route("**/library.js", lambda route: held.append(route)))
+    page = open_page(
+        library_app.app, prepare=lambda new_page: new_page.route("**/library.js", lambda route: held.append(route))
+    )
     wait_on(page, lambda: bool(held))
     page.get_by_role("tab", name=translate("en", "tab_library")).click()
     expect(page.locator("#library")).to_be_attached()
@@ -226,7 +228,7 @@ def test_the_keyboard_walks_through_large_pictures(rows: LibraryRows, open_libra
 
 
 def test_a_large_picture_tells_its_facts(rows: LibraryRows, open_library: OpenPage) -> None:
-    """What it cost, which request it was, and the digest of its file."""
+    """Its cost, its request, and the digest of its file."""
     job = rows.add("a red fox", request_id="r-77", cost_usd=0.03)
     page = open_library()
     tile(page, "a red fox").click()
@@ -342,7 +344,7 @@ def test_all_that_is_shown_comes_as_one_zip(rows: LibraryRows, open_library: Ope
     assert [entry["prompt"] for entry in manifest] == ["a red fox"] * 2
 
 
-def test_several_are_deleted_and_brought_back_at_once(rows: LibraryRows, open_library: OpenPage) -> None:
+def test_several_are_deleted_and_restored_at_once(rows: LibraryRows, open_library: OpenPage) -> None:
     """Tidying up takes one press, and so does thinking again."""
     rows.add("one", files=3)
     rows.add("two")
@@ -361,7 +363,7 @@ def test_several_are_deleted_and_brought_back_at_once(rows: LibraryRows, open_li
 
 
 def test_a_dropped_picture_brings_its_settings_back(rows: LibraryRows, open_library: OpenPage) -> None:
-    """The file alone is enough to go on from it; it is read in the browser and never sent."""
+    """The file alone is enough to continue from it; it is read in the browser and never sent."""
     content = png() + os.urandom(300_000)
     rows.add("from a file", files=[content], size="3024x1296(21:9)")
     page = open_library()
@@ -457,13 +459,13 @@ def lost(library_app: ScriptedApp, rows: LibraryRows, open_page: OpenPage) -> tu
     return page, job, service
 
 
-def test_a_lost_answer_is_looked_up(lost: tuple[Page, Locator, Any]) -> None:
+def test_a_lost_response_is_attached(lost: tuple[Page, Locator, Any]) -> None:
     """The first way: the request id from RunComfy's site brings the pictures, without a second submit."""
     page, job, service = lost
     posts = service.posts
     job.get_by_label(translate("en", "attach_label")).fill("no-such-request")
-    look_up = job.get_by_role("button", name=translate("en", "attach"), exact=True)
-    look_up.click()
+    attach_button = job.get_by_role("button", name=translate("en", "attach"), exact=True)
+    attach_button.click()
     expect(note(page)).to_have_text(translate("en", "problem_poll_not_found"))
     expect_state(job, "submit_unclear")
     service.completes()
@@ -471,7 +473,7 @@ def test_a_lost_answer_is_looked_up(lost: tuple[Page, Locator, Any]) -> None:
     expect_no_findings(page)  # light, and then dark
     expect(field).to_have_css("background-color", DARK_CARD)
     field.fill(f" {service.request_id} ")
-    look_up.click()
+    attach_button.click()
     expect_state(job, "done")
     expect(job.locator("img")).to_have_count(1)
     assert service.posts == posts
@@ -500,7 +502,7 @@ def test_a_lost_submit_is_sent_again_only_by_a_second_yes(lost: tuple[Page, Loca
     assert service.posts == posts + 1
 
 
-def test_a_lost_job_is_put_aside_and_found_again(lost: tuple[Page, Locator, Any]) -> None:
+def test_a_lost_job_is_archived_and_restored(lost: tuple[Page, Locator, Any]) -> None:
     """The third way: out of sight, but not lost."""
     page, job, _ = lost
     job.get_by_role("button", name=translate("en", "put_aside"), exact=True).click()
@@ -601,10 +603,10 @@ class Drawer:
 def test_on_a_shared_page_each_visitor_has_a_library(shared: AppProcess) -> None:
     """A shared link is not a shared drawer: not to see, not to delete, not to download, not to look up."""
     rows = LibraryRows(shared.data)
-    one, other = Drawer(shared), Drawer(shared)
-    mine = rows.add("mine alone", visitor_id=one.visitor_id, request_id="shared-1")
+    item, other = Drawer(shared), Drawer(shared)
+    mine = rows.add("mine alone", visitor_id=item.visitor_id, request_id="shared-1")
     rows.add("theirs alone", visitor_id=other.visitor_id)
-    assert (one.prompts(), other.prompts()) == (["mine alone"], ["theirs alone"])
+    assert (item.prompts(), other.prompts()) == (["mine alone"], ["theirs alone"])
     assert requests.get(f"{shared.url}/dreamina/library", timeout=10).json()["entries"] == []
     key, sha256 = mine.outputs[0].file_key, mine.outputs[0].sha256
     assert other.post("library/mark", json={"files": [key], "deleted": True}).json()["count"] == 0
@@ -615,7 +617,7 @@ def test_on_a_shared_page_each_visitor_has_a_library(shared: AppProcess) -> None
     assert other.post(f"jobs/{mine.job_id}/put-aside", json={}).status_code == 404
     assert other.get("library/usage").json()["files"] == 1
     assert other.post("attach", json={"request_id": "shared-1"}).status_code == 409
-    assert one.prompts() == ["mine alone"]
+    assert item.prompts() == ["mine alone"]
     rows.ledger.close()
 
 

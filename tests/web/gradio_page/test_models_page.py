@@ -107,7 +107,7 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect_state(card(page, "at night"), "cancelled")
 
 
-def test_a_bad_address_is_told_beside_its_field_and_by_the_press(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_bad_url_is_reported_beside_its_field_and_by_the_press(held: HeldSandbox, open_page: OpenPage) -> None:
     """Before anything is paid, and in words."""
     page = open_page(held.app)
     choose_model(page, "Dreamina 4.0 Edit")
@@ -140,9 +140,9 @@ def test_a_press_with_a_model_that_is_not_there_is_refused(held: HeldSandbox) ->
     """The dropdown's value comes from outside."""
     visitor = Visitor(held.app)
     for model_id in ("no/such/model", None, ["x"], {"a": 1}):
-        told = visitor.press(model=model_id)
-        assert told["success"] is False
-        assert "model_id" in told["message"]
+        reported = visitor.press(model=model_id)
+        assert reported["success"] is False
+        assert "model_id" in reported["message"]
 
 
 def test_a_folder_of_more_models_adds_and_replaces(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     harness.guard.set_price(MODEL_ID, 0.03, None)
     routes = build_form_routes(harness.services, harness.presenter, Permissions(is_shared=True), uses_sandbox=True)
 
-    def told(cookies: dict[str, str]) -> tuple[bool, Any]:
+    def reported(cookies: dict[str, str]) -> tuple[bool, Any]:
         response = TestClient(Starlette(routes=routes), "https://studio.example", cookies=cookies).get(
             "/dreamina/prices"
         )
@@ -210,7 +210,7 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
         return response.json()["play_money"], price and price["one_usd"]
 
     with_key = {KEY_COOKIE: "k" * 40}
-    assert (told({}), told(with_key)) == ((True, 0.03), (False, None))
+    assert (reported({}), reported(with_key)) == ((True, 0.03), (False, None))
 
     def asked() -> list[str | None]:
         return [seen.header("authorization") for seen in service.server.requests_for("GET") if seen.path == SUBMIT]
@@ -218,8 +218,8 @@ def test_the_price_beside_an_own_key_is_what_that_key_pays(
     harness.api_keys.give("revoked-key-0000", "first")
     wait_for(lambda: len(asked()) == 1)
     harness.api_keys.give("visitor-key-AAAA", "second")
-    wait_for(lambda: told(with_key) == (False, 0.07))
-    assert told({}) == (True, 0.03)
+    wait_for(lambda: reported(with_key) == (False, 0.07))
+    assert reported({}) == (True, 0.03)
     account, prices = harness.accounts.account("second"), harness.prices
     prices.read_with(account.client, account.api_origin)
     asked_before = asked()
@@ -299,7 +299,7 @@ def test_nobody_signs_another_visitors_picture(client: TestClient, rows: Library
         ([], 400),
     ],
 )
-def test_a_look_answers_anything_and_needs_a_visitor(client: TestClient, body: Any, status: int) -> None:
+def test_the_file_check_takes_any_body_and_needs_a_visitor(client: TestClient, body: Any, status: int) -> None:
     """It makes the server ask other hosts: not for everybody, and not for everything."""
     assert client.post("/dreamina/given/look", json=body).status_code == status
     stranger = TestClient(client.app, "https://studio.example")

@@ -38,8 +38,8 @@ CONTRAST = """node => {
     const ground = light(getComputedStyle(node.closest(".job")).backgroundColor);
     return (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
 }"""
-FOCUS_LOOK = """node => { const look = getComputedStyle(node);
-    return [look.outlineStyle, look.outlineWidth, look.outlineColor, look.boxShadow, look.borderColor].join(" "); }"""
+FOCUS_STYLE = """node => { const css = getComputedStyle(node);
+    return [css.outlineStyle, css.outlineWidth, css.outlineColor, css.boxShadow, css.borderColor].join(" "); }"""
 
 WRITTEN = {
     "de": "2,50 $ and 12.345,6",
@@ -62,15 +62,15 @@ OpenPage = Callable[..., Page]
 def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Opens a page as a new visitor; at the end no script has broken, none was refused, and nobody's has run."""
     pages: list[Page] = []
-    faults: list[str] = []
+    errors: list[str] = []
 
     def open_one(app: AppProcess, prepare: Callable[[Page], None] = lambda _: None, **context: Any) -> Page:
         visitor = browser.new_context(**{"locale": "en-US", **context})
         visitor.set_default_timeout(20_000)
         visitor.add_init_script(SMALL_DRAFT)
         page = visitor.new_page()
-        page.on("pageerror", lambda exc: faults.append(str(exc)))
-        page.on("console", lambda said: faults.append(said.text) if "Security Policy" in said.text else None)
+        page.on("pageerror", lambda exc: errors.append(str(exc)))
+        page.on("console", lambda said: errors.append(said.text) if "Security Policy" in said.text else None)
         pages.append(page)
         prepare(page)
         page.goto(app.url)
@@ -81,7 +81,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     injected = [page.evaluate("window.__pwned") for page in pages if not page.is_closed()]
     for page in pages:
         page.context.close()
-    assert faults == []
+    assert errors == []
     assert set(injected) <= {None}
 
 
@@ -142,7 +142,7 @@ def test_a_prompt_becomes_pictures_that_can_be_saved(app: AppProcess, open_page:
     assert hosts - {""} == {f"127.0.0.1:{app.port}"}, "the page must load nothing from foreign hosts"
 
 
-def test_the_states_are_told_in_words(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_the_states_are_shown_in_words(held: HeldSandbox, open_page: OpenPage) -> None:
     """Who waits wants to know for what: the place in the queue, then the run, then the pictures."""
     page = open_page(held.app)
     held.begin()
@@ -180,7 +180,7 @@ def test_a_double_click_is_one_job(held: HeldSandbox, open_page: OpenPage) -> No
     page.locator("#generate").dblclick()
     expect_state(card(page, "clicked twice"), "queued")
     expect_state(press_generate(page, "clicked later"), "queued")
-    assert [each["inputs"]["prompt"] for each in held.requests()].count("clicked twice") == 1
+    assert [item["inputs"]["prompt"] for item in held.requests()].count("clicked twice") == 1
     expect(page.locator("li.job")).to_have_count(2)
     cancel_all(page)
 
@@ -242,13 +242,13 @@ def test_each_job_has_its_own_cancel(held: HeldSandbox, open_page: OpenPage) -> 
     expect(cancel_button(older)).to_be_hidden()
     expect_state(newer, "queued")
     expect(cancel_button(newer)).to_be_enabled()
-    statuses = {each["inputs"]["prompt"]: each["status"] for each in held.requests()}
+    statuses = {item["inputs"]["prompt"]: item["status"] for item in held.requests()}
     assert (statuses["the older one"], statuses["the newer one"]) == ("cancelled", "in_queue")
     cancel_all(page)
 
 
-def test_a_press_of_cancel_is_acknowledged_before_the_server_answers(held: HeldSandbox, open_page: OpenPage) -> None:
-    """Who presses must see at once that it was heard, and must not be told more than is known."""
+def test_a_press_of_cancel_is_acknowledged_before_the_server_responds(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Who presses must see at once that it worked, and must not read more than is known."""
     page = open_page(held.app)
     job = press_generate(page, "cancelled on a slow line")
     expect_state(job, "queued")
@@ -300,7 +300,7 @@ def test_a_reload_in_mid_job_finds_the_job_again(held: HeldSandbox, open_page: O
     held.finish()
     expect_state(job, "done")
     expect(job.locator("img")).to_have_count(1)
-    assert [each["inputs"]["prompt"] for each in held.requests()].count("reloaded") == 1
+    assert [item["inputs"]["prompt"] for item in held.requests()].count("reloaded") == 1
 
 
 def test_what_was_typed_survives_a_reload(held: HeldSandbox, open_page: OpenPage) -> None:
@@ -321,10 +321,10 @@ def test_what_was_typed_survives_a_reload(held: HeldSandbox, open_page: OpenPage
 
 def test_two_visitors_do_not_see_each_others_jobs(held: HeldSandbox, open_page: OpenPage) -> None:
     """A shared link is not a shared desk."""
-    one, other = open_page(held.app), open_page(held.app)
-    press_generate(one, "only mine")
+    item, other = open_page(held.app), open_page(held.app)
+    press_generate(item, "only mine")
     press_generate(other, "only theirs")
-    for page, own in ((one, "only mine"), (other, "only theirs")):
+    for page, own in ((item, "only mine"), (other, "only theirs")):
         page.reload()
         await_form(page)
         expect(page.locator("li.job .prompt")).to_have_text([own])
@@ -360,7 +360,7 @@ def test_a_browser_that_refuses_our_cookie_keeps_its_jobs(held: HeldSandbox, ope
     assert secret.encode() not in ledger
 
 
-def test_a_lost_server_is_told_and_found_again(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_lost_server_is_shown_and_found_again(held: HeldSandbox, open_page: OpenPage) -> None:
     """A restart of the server costs the people at its pages nothing, not even a press."""
     page = open_page(held.app)
     job = press_generate(page, "through a crash")
@@ -426,7 +426,7 @@ window.requestAnimationFrame = (call) => { window.asked += 1; return ask(call); 
 
 
 def test_an_idle_page_comes_to_rest(held: HeldSandbox, open_page: OpenPage) -> None:
-    """A tab that is left open must not drain a phone: Gradio's loading clock would ask for every frame, for ever."""
+    """A tab that is left open must not drain a phone: Gradio's loading clock would ask for every frame, forever."""
     page = open_page(held.app, lambda page: page.add_init_script(COUNT_FRAMES))
     a_second = """async () => {
         const before = window.asked;
@@ -527,7 +527,7 @@ def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: O
     page = open_page(held.app, locale="fr-FR", viewport={"width": 390, "height": 844})
     expect_head_in_one_line(page)
     prompt_box(page).fill("typed before")
-    for language in (each for each in languages() if each != "en"):
+    for language in (item for item in languages() if item != "en"):
         page.locator("#language select").select_option(languages()[language]["language_name"])
         expect(page.locator("html")).to_have_attribute("lang", language)
         await_form(page)
@@ -612,7 +612,7 @@ def test_a_job_that_was_paid_for_can_be_downloaded_later(scripted: ScriptedApp, 
     assert service.posts == posts + 1
 
 
-def test_a_lost_answer_is_shown_as_outcome_unknown(scripted: ScriptedApp, open_page: OpenPage) -> None:
+def test_a_lost_response_is_shown_as_outcome_unknown(scripted: ScriptedApp, open_page: OpenPage) -> None:
     """It may be running and billed; the person decides, not the program."""
     service = scripted.service()
     service.accept(ScriptedResponse(502, b"bad gateway"))
@@ -656,14 +656,14 @@ def test_tab_reaches_generate_and_cancel_with_visible_focus(held: HeldSandbox, o
 
 def tab_to(page: Page, start: Locator, target: Locator) -> None:
     """Press Tab until the target has the focus, and see that it looks different then."""
-    plain = target.evaluate(FOCUS_LOOK)
+    plain = target.evaluate(FOCUS_STYLE)
     start.focus()
     for _ in range(20):
         page.keyboard.press("Tab")
         if target.evaluate("node => node === document.activeElement"):
             break
     expect(target).to_be_focused()
-    assert target.evaluate(FOCUS_LOOK) != plain
+    assert target.evaluate(FOCUS_STYLE) != plain
 
 
 # --- one's own key
@@ -689,10 +689,10 @@ def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedA
         page.get_by_role("button", name=translate("en", "own_key_remove")).click()
     expect(job.locator(".message")).to_have_text(translate("en", "problem_poll_key_needed_own_key"))
     expect(cancel_button(job)).to_be_hidden()
-    kept = page.evaluate(
+    stored = page.evaluate(
         "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, document.documentElement.outerHTML])"
     )
-    assert "rc-browser" not in kept
+    assert "rc-browser" not in stored
     service.completes()
     page.locator("#own-key-input").fill(f"rc-browser-key-{hint}")
     page.get_by_role("button", name=translate("en", "own_key_use")).click()

@@ -1,4 +1,4 @@
-"""What one does with pictures that are there: what they cost, compare two, go on from one; in a real Chromium."""
+"""What people do with existing images: see costs, compare two, start from one; in a real Chromium."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.web.gradio_page.test_page import await_form, card, expect_state, pres
 
 open_page, open_library = test_page.open_page, test_library_page.open_library
 OpenPage = Callable[..., Page]
-LOOK = """hidden => {
+VISIBILITY = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
@@ -31,7 +31,7 @@ RECORD = """window.__notified = [];
     };"""
 
 
-# --- what it cost
+# --- costs
 
 
 def test_the_costs_are_shown_as_bars_and_as_a_table(rows: LibraryRows, open_library: OpenPage) -> None:
@@ -144,8 +144,8 @@ def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage
     star = first.get_by_role("button", name=f"{translate('en', 'favourite')}: 1")
     star.click()
     expect(star).to_have_attribute("aria-pressed", "true")
-    for one in (first, second):
-        one.get_by_role("button", name=f"{translate('en', 'compare')}: 1").click()
+    for item in (first, second):
+        item.get_by_role("button", name=f"{translate('en', 'compare')}: 1").click()
     expect(page.locator("dialog.compare img")).to_have_count(2)
     page.keyboard.press("Escape")
     press("copy_link")
@@ -168,23 +168,23 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
     markup = "<img src=x onerror='window.__pwned=1'>"
     wishes = {"model": MODEL_ID, "prompt": markup + "🦊" * 800, "size": markup, "scale": "7", "force_single": "false"}
     page.goto(f"{held.app.url}/#{urlencode(wishes | {markup: '1'})}")
-    told = page.locator("#link-note")
+    reported = page.locator("#link-note")
     for text in (
         translate("en", "link_cut", field="prompt", limit=800),
         translate("en", "link_refused", field="size", value=markup),
         translate("en", "link_refused", field="scale", value="7"),
         translate("en", "link_ignored", names=markup),
     ):
-        expect(told).to_contain_text(text)
+        expect(reported).to_contain_text(text)
     expect(prompt_box(page)).to_have_value((markup + "🦊" * 800)[:800])
     expect(page.get_by_label(test_page.TITLES["force_single"])).not_to_be_checked()
     expect(page.locator("#field-scale input[type=number]")).to_have_value("0.5")
     expect(page.locator("img[src=x]")).to_have_count(0)
     assert "#" not in page.url
     page.reload()
-    told.get_by_role("button", name=translate("en", "link_restore")).click()
+    reported.get_by_role("button", name=translate("en", "link_restore")).click()
     expect(prompt_box(page)).to_have_value("what I had typed")
-    expect(told).to_have_count(0)
+    expect(reported).to_have_count(0)
     page.goto(f"{held.app.url}/#model=nobody/has-it&prompt=x")
     expect(note(page)).to_contain_text("nobody/has-it")
     page.goto(f"{held.app.url}/?prompt=a+plain+one")
@@ -197,30 +197,32 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
 
 def test_the_title_and_one_notification_tell_that_a_job_is_done(held: HeldSandbox, open_page: OpenPage) -> None:
     """One looks elsewhere while a picture is made; two open tabs do not tell it twice."""
-    page = open_page(held.app, permissions=["notifications"], prepare=lambda one: one.context.add_init_script(RECORD))
+    page = open_page(
+        held.app, permissions=["notifications"], prepare=lambda new_page: new_page.context.add_init_script(RECORD)
+    )
     expect_state(press_generate(page, "seen by nobody"), "queued")
     expect(page).to_have_title("(1) Dreamina UI")
     page.get_by_label(translate("en", "notify")).check()
     other = page.context.new_page()
     other.goto(held.app.url)
     expect_state(card(other, "seen by nobody"), "queued")
-    for one in (page, other):
-        one.evaluate(LOOK, True)
+    for tab in (page, other):
+        tab.evaluate(VISIBILITY, True)
     held.begin()
     held.finish()
 
-    def is_told() -> bool:
-        for one in (page, other):
-            one.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-            one.wait_for_timeout(100)
-        return all("seen by nobody" in one.title() for one in (page, other))
+    def is_notified() -> bool:
+        for tab in (page, other):
+            tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            tab.wait_for_timeout(100)
+        return all("seen by nobody" in tab.title() for tab in (page, other))
 
-    wait_on(page, is_told)
+    wait_on(page, is_notified)
     assert page.title() == f"✓ {translate('en', 'state_done')} - seen by nobody"
     wait_on(page, lambda: bool(notified(page) + notified(other)))
     page.wait_for_timeout(400)
     assert notified(page) + notified(other) == [f"{translate('en', 'state_done')}: seen by nobody"]
-    page.evaluate(LOOK, False)
+    page.evaluate(VISIBILITY, False)
     expect(page).to_have_title("Dreamina UI")
     expect_state(press_generate(page, "seen by me"), "queued")
     held.begin()
@@ -231,5 +233,5 @@ def test_the_title_and_one_notification_tell_that_a_job_is_done(held: HeldSandbo
 
 
 def notified(page: Page) -> list[str]:
-    found: list[str] = page.evaluate("window.__notified")
-    return found
+    result: list[str] = page.evaluate("window.__notified")
+    return result
