@@ -591,7 +591,7 @@ def test_an_image_too_large_to_open_is_stored_without_previews(
         ("deflate", zlib.compress(PNG)),
         ("deflate", zlib.compress(PNG)[2:-4]),
     ],
-    ids=repr,
+    ids=lambda value: value or "empty" if isinstance(value, str) else "packed" if value != PNG else "as it is",
 )
 def test_an_encoding_counts_only_if_the_bytes_agree(
     server: FileServer, store: FolderStore, fetcher: OutputFetcher, encoding: str, body: bytes
