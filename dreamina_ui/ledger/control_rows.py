@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as random_secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,7 @@ ControlKind = Literal["stop", "limit", "visitor", "address", "word"]
 _CONCERNING_JOB = (
     sa.select(controls)
     .where(
-        ((controls.c.kind == "stop") & controls.c.name.in_(sa.bindparam("stops", expanding=True)))
+        ((controls.c.kind == "stop") & controls.c.name.in_([sa.literal_column("''"), sa.bindparam("stop")]))
         | ((controls.c.kind == "visitor") & (controls.c.name == sa.bindparam("visitor_id")))
         | ((controls.c.kind == "address") & (controls.c.name == sa.bindparam("address")))
         | (controls.c.kind == "word")
@@ -44,9 +44,9 @@ class Control:
     set_at: float
 
 
-def controls_of_job(reader: Reader, job: Job, stops: Sequence[str]) -> list[Control]:
-    """The stops with these names, the blocks of a job's visitor and address, and all blocked words."""
-    values = {"stops": list(stops), "visitor_id": job.visitor_id, "address": job.address}
+def controls_of_job(reader: Reader, job: Job, stop: str = "") -> list[Control]:
+    """The stop of everything and of this name, the blocks of a job's visitor and address, and all blocked words."""
+    values = {"stop": stop, "visitor_id": job.visitor_id, "address": job.address}
     return [_control(row) for row in reader.connection.execute(_CONCERNING_JOB, values)]
 
 

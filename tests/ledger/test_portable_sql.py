@@ -81,7 +81,7 @@ def test_statements_of_limits_and_reports_are_portable(tmp_path: Path) -> None:
             control_rows.insert_control(transaction, "stop", "", "owner", set_at=1.0)
             control_rows.delete_control(transaction, "stop", "", value="auth")
             control_rows.replace_kind(transaction, "word", ["owl"], set_at=1.0)
-            control_rows.controls_of_job(transaction, job, ["", ORIGIN])
+            control_rows.controls_of_job(transaction, job, ORIGIN)
             control_rows.values_of_kind(transaction, "limit")
             control_rows.all_controls(transaction)
             budget_rows.read_usages(transaction, ORIGIN, 0, visitor_id="v", address="home")
