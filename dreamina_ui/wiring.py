@@ -7,6 +7,7 @@ import os
 import secrets
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,6 +28,7 @@ from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.signed_urls import SignedUrls, read_secret
 from dreamina_ui.media.ssrf_guard import UrlGuard
+from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.health import Health
@@ -111,12 +113,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.record)
     ledger = Ledger(folder.ledger)
     media = FolderStore(folder.media)
-    fetcher = OutputFetcher(
-        media,
-        UrlGuard(exempt_origin=exempt, allowed_hosts=settings.media_hosts, named_hosts=settings.media_hosts),
-        certificates=network.certificates,
-        proxy=network.proxy,
-    )
+    fetcher = _fetcher(settings, network, media, exempt)
     if not media.can_sync_folders():
         log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
     library = Library(ledger, media)
@@ -196,6 +193,29 @@ def _network(settings: Settings) -> _Network:
         settings.api_base_url, media_hosts=settings.media_hosts, certificates=certificates, proxy=proxy
     )
     return _Network(certificates, proxy, reachability)
+
+
+def _fetcher(settings: Settings, network: _Network, media: MediaStore, exempt: Sequence[str]) -> OutputFetcher:
+    hosts = settings.media_hosts
+    guard = UrlGuard(exempt_origin=exempt, allowed_hosts=hosts, named_hosts=hosts)
+    return OutputFetcher(media, guard, certificates=network.certificates, proxy=network.proxy)
+
+
+def build_job_services(settings: Settings, token: str, ledger: Ledger, media: MediaStore) -> JobServices:
+    """What follows requests of the owner's account, for a program without a page and without visitors.
+
+    Raises:
+        SettingsError: a setting makes it impossible.
+    """
+    network = _network(settings)
+    connect = partial(RunComfy, settings.api_base_url)
+    return JobServices(
+        accounts=Accounts(connect(token), settings.api_base_url, secret=b"", connect=connect),
+        models=load_models(),
+        ledger=ledger,
+        media=media,
+        fetcher=_fetcher(settings, network, media, [settings.api_base_url]),
+    )
 
 
 def limits(settings: Settings) -> Limits:

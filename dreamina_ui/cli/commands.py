@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +22,6 @@ from filelock import Timeout
 from typer.core import TyperGroup
 
 from dreamina_ui import __version__
-from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.cli import export as copies
 from dreamina_ui.cli.data_dir_reader import Records, find_job, open_records
@@ -34,13 +32,9 @@ from dreamina_ui.ledger.job import TRANSITIONS, Job, iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library, LibraryFilter
 from dreamina_ui.library.naming import prompt_of
-from dreamina_ui.media.fetch import OutputFetcher
-from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.models.schema import load_models
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import hash_password
 from dreamina_ui.settings import TOKEN_VARIABLES, Settings, read_settings
-from dreamina_ui.spending.accounts import Accounts
 
 PROMPT_SHOWN = 60
 """How many characters of a prompt stand in a list."""
@@ -257,15 +251,9 @@ def _settings(data_dir: Path | None) -> Settings:
 
 
 def _job_services(settings: Settings, token: str, records: Records) -> JobServices:
-    connect = partial(RunComfy, settings.api_base_url)
-    guard = UrlGuard(exempt_origin=settings.api_base_url, allowed_hosts=settings.media_hosts)
-    return JobServices(
-        accounts=Accounts(connect(token), settings.api_base_url, secret=b"", connect=connect),  # no visitor comes here
-        models=load_models(),
-        ledger=records.ledger,
-        media=records.store,
-        fetcher=OutputFetcher(records.store, guard),
-    )
+    from dreamina_ui.wiring import build_job_services  # it imports the server's parts, which no other command needs
+
+    return build_job_services(settings, token, records.ledger, records.store)
 
 
 def _attach_beside(services: JobServices, request_id: str) -> None:
