@@ -300,7 +300,7 @@ class JobService:
         model = self._models[model_id]
         validated = model.validate_inputs(inputs)
         if self._input_files and any(given_urls(model, validated)):
-            self._input_files.check(model, validated, visitor_id, address)
+            self._input_files.validate_files(model, validated, visitor_id, address)
         return validated
 
     def _prepare(

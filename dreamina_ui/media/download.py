@@ -107,10 +107,10 @@ class Downloader:
         self._idle: list[tuple[float, GuardedConnection]] = []  # since when, the newest last
         self._idle_lock = threading.Lock()
 
-    def check(self, url: str) -> None:
+    def validate_url(self, url: str) -> None:
         """Check that a URL may be fetched; raises UrlError."""
         with contextlib.suppress(OSError):  # a host that does not resolve now counts as a failed attempt later
-            self._guard.check(browser_url(url))
+            self._guard.ensure_allowed(browser_url(url))
 
     def probe(self, url: str, deadline_s: float) -> tuple[bytes, int]:
         """Read as little of a file as tells what it is and how large; all of it where the host gives no length.

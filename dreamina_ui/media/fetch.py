@@ -109,7 +109,7 @@ class OutputFetcher:
             raise ValueError(f"no such kind: {kind!r}")
         self._store.find(job_id, index, "original")  # raises ValueError before anything is requested
         if not is_data_url(url):
-            self._downloader.check(url)
+            self._downloader.validate_url(url)
         started_s = time.monotonic()
         deadline_s = started_s + self._total_timeout_s
         attempts = Retrying(

@@ -117,13 +117,13 @@ class InputFiles:
             for partial in self._folder.glob(f"{_PARTIAL}*"):
                 partial.unlink(missing_ok=True)
 
-    def check(
+    def validate_files(
         self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None = None
     ) -> None:
         """Validate every file of some inputs, all at the same time; blocks for at most `check_s` seconds.
 
         Args:
-            inputs: as `Model.check` gives them.
+            inputs: as `Model.validate_inputs` gives them.
             visitor_id, address: who asks, so that nobody keeps all threads busy; the address is a hash.
 
         Raises:

@@ -76,7 +76,7 @@ class UrlGuard:
         self._named_hosts = frozenset(_canonical(host.lstrip(".")) for host in named_hosts)
         self._resolve = resolve
 
-    def check(self, url: str) -> Origin:
+    def ensure_allowed(self, url: str) -> Origin:
         """Check that a URL may be fetched, the addresses of its host included, and return its origin.
 
         Raises:

@@ -349,7 +349,7 @@ class Given:
 
     exc: InputError | None = None
 
-    def check(self, *_asked: object) -> None:
+    def validate_files(self, *_asked: object) -> None:
         if self.exc:
             raise self.exc
 

@@ -78,7 +78,7 @@ class HeldFiles(InputFiles):
     def clean_up(self) -> None:
         pass
 
-    def check(self, model: Model, inputs: Any, visitor_id: str | None, address: str | None = None) -> None:
+    def validate_files(self, model: Model, inputs: Any, visitor_id: str | None, address: str | None = None) -> None:
         if self.began.is_set():
             raise InputError("image_urls", "address_busy", None, None)
         self.began.set()

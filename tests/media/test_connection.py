@@ -84,11 +84,11 @@ def resolving_to(address: str) -> Resolve:
 def test_made_up_addresses_are_allowed_for_named_hosts_only(address: str) -> None:
     """VPN clients answer every name with one of these, and the owner can say whom that is fine for."""
     guard = UrlGuard(named_hosts=frozenset({"runcomfy.net"}), resolve=resolving_to(address))
-    guard.check("https://files.runcomfy.net/a.png")
+    guard.ensure_allowed("https://files.runcomfy.net/a.png")
     with pytest.raises(UrlError, match="DREAMINA_MEDIA_HOSTS"):
-        guard.check("https://other.example/a.png")
+        guard.ensure_allowed("https://other.example/a.png")
     with pytest.raises(UrlError):
-        guard.check(f"https://{f'[{address}]' if ':' in address else address}/a.png")
+        guard.ensure_allowed(f"https://{f'[{address}]' if ':' in address else address}/a.png")
 
 
 @pytest.mark.parametrize("address", ["10.0.0.7", "127.0.0.1", "169.254.169.254", "fd00::1"])
@@ -96,7 +96,7 @@ def test_a_named_host_may_not_lie_in_the_own_network(address: str) -> None:
     """Only what is made up is allowed, not what is there."""
     guard = UrlGuard(named_hosts=frozenset({"runcomfy.net"}), resolve=resolving_to(address))
     with pytest.raises(UrlError, match="public"):
-        guard.check("https://files.runcomfy.net/a.png")
+        guard.ensure_allowed("https://files.runcomfy.net/a.png")
 
 
 # --- certificates

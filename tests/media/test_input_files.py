@@ -61,7 +61,7 @@ def make(tmp_path: Path, host: FileServer) -> Make:
 
 def refusal(files: InputFiles, *urls: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        files.check(MODEL, {"prompt": "x", "image_urls": list(urls)}, "someone")
+        files.validate_files(MODEL, {"prompt": "x", "image_urls": list(urls)}, "someone")
     return caught.value
 
 
@@ -71,7 +71,7 @@ def refusal(files: InputFiles, *urls: str) -> InputError:
 def test_a_good_picture_passes_with_little_of_it_read(make: Make, host: FileServer) -> None:
     """Looking must stay cheap: a picture of 49 MB is known by its first bytes."""
     url = host.script("/good.png", HostResponse(png() + bytes(1000), headers=PNG, length=49_000_000))
-    make().check(MODEL, {"image_urls": [url, url]}, "someone")
+    make().validate_files(MODEL, {"image_urls": [url, url]}, "someone")
     assert len(host.requests) == 1
 
 
@@ -79,7 +79,7 @@ def test_a_good_picture_passes_with_little_of_it_read(make: Make, host: FileServ
 def test_a_picture_without_a_length_is_counted(make: Make, host: FileServer, form: str) -> None:
     """Not every good host tells it."""
     response = HostResponse(png(), headers=PNG, length=None, chunked=form == "chunked")
-    make().check(MODEL, {"image_urls": [host.script("/good.png", response)]}, "someone")
+    make().validate_files(MODEL, {"image_urls": [host.script("/good.png", response)]}, "someone")
 
 
 BAD = {
@@ -205,7 +205,7 @@ def test_nobody_keeps_all_threads_busy(make: Make, host: FileServer) -> None:
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
     good = host.script("/good.png", HostResponse(png(), headers=PNG))
-    files.check(MODEL, {"image_urls": [good]}, "another")
+    files.validate_files(MODEL, {"image_urls": [good]}, "another")
     assert all(poll.exception(5) for poll in polls)
 
 
@@ -221,7 +221,7 @@ def test_cleared_cookies_keep_no_more_threads_busy(
     assert isinstance(one_more, InputError)
     assert one_more.rule == "address_busy"
     good = host.script("/good.png", HostResponse(png(), headers=PNG))
-    files.check(MODEL, {"image_urls": [good]}, "a new one", "elsewhere")
+    files.validate_files(MODEL, {"image_urls": [good]}, "a new one", "elsewhere")
     assert all(poll.exception(5) for poll in polls)
 
 
@@ -235,7 +235,7 @@ def test_a_file_for_which_there_is_no_thread_is_refused_and_forgotten(
         for _ in range(MAX_AT_ONCE + 1):
             exc = files.prepare_thumbnail(FIELD, url, "someone", "home").exception(5)
             assert isinstance(exc, InputError)
-    files.check(MODEL, {"image_urls": [url]}, "someone", "home")
+    files.validate_files(MODEL, {"image_urls": [url]}, "someone", "home")
 
 
 def _no_thread(_: threading.Thread) -> None:
@@ -392,7 +392,7 @@ def test_our_own_pictures_are_checked_without_a_request(
     """The page's public name may not be reachable from behind its own router."""
     files = make(found=stored_picture)
     url = files._links.address("k" * 32, "fox.png")
-    files.check(MODEL, {"image_urls": [url]}, "someone")
+    files.validate_files(MODEL, {"image_urls": [url]}, "someone")
     assert files.shown(url, "someone") == stored_picture[:2]
     assert refusal(files, url.replace("k" * 32, "l" * 32)).rule == "address_expired"
     assert refusal(make(found=None), url).rule == "address_expired"

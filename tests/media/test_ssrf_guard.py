@@ -87,7 +87,7 @@ def dialled(watch: dict[int, list[str]]) -> Iterator[list[str]]:
 )
 def test_public_https_addresses_pass(url: str) -> None:
     """A guard that refuses real results would lose paid pictures."""
-    UrlGuard(resolve=resolving_to(PUBLIC)).check(url)
+    UrlGuard(resolve=resolving_to(PUBLIC)).ensure_allowed(url)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def test_public_https_addresses_pass(url: str) -> None:
 def test_other_addresses_are_refused(url: Any) -> None:
     """Whoever types an address must not make this machine reach into its own network."""
     with pytest.raises(UrlError):
-        UrlGuard(resolve=resolving_to(PUBLIC)).check(url)
+        UrlGuard(resolve=resolving_to(PUBLIC)).ensure_allowed(url)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"https?://[^/]{0,40}(/.*)?"), st.binary(), st.none(), st.integers()))
 def test_any_garbage_is_refused_or_passes_and_never_crashes(url: Any) -> None:
     """People paste anything; the guard answers with its own error and no other."""
     with contextlib.suppress(UrlError):
-        UrlGuard(resolve=resolving_to(PUBLIC)).check(url)
+        UrlGuard(resolve=resolving_to(PUBLIC)).ensure_allowed(url)
 
 
 @given(st.ip_addresses())
@@ -187,48 +187,48 @@ def test_no_special_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IP
             if mapped is not None and mapped.is_global and not mapped.is_multicast:
                 continue
             with pytest.raises(UrlError):
-                guard.check(url)
+                guard.ensure_allowed(url)
 
 
 def test_one_private_address_among_public_ones_refuses_the_name() -> None:
     """A name with two answers would otherwise be a coin toss into the own network."""
     with pytest.raises(UrlError, match=r"a\.example.*10\.0\.0\.1"):
-        UrlGuard(resolve=resolving_to(PUBLIC, "10.0.0.1")).check("https://a.example/")
+        UrlGuard(resolve=resolving_to(PUBLIC, "10.0.0.1")).ensure_allowed("https://a.example/")
 
 
 def test_a_name_that_does_not_resolve_now_is_no_verdict() -> None:
     """Name servers fail for a moment, and a paid picture must not be given up for it."""
     guard = UrlGuard(resolve=unresolvable)
     with pytest.raises(OSError, match="try again"):
-        guard.check("https://a.example/")
+        guard.ensure_allowed("https://a.example/")
     with pytest.raises(DownloadError, match="does not resolve"):
         get(guard, "https://a.example/")
     with pytest.raises(OSError, match="no addresses"):
-        UrlGuard(resolve=resolving_to()).check("https://a.example/")
+        UrlGuard(resolve=resolving_to()).ensure_allowed("https://a.example/")
 
 
 @pytest.mark.parametrize("entry", ["runcomfy.net", ".runcomfy.net", "RunComfy.Net"])
 def test_allowed_hosts_cover_their_subdomains_and_nothing_else(entry: str) -> None:
     """An instance that expects files from one place should fetch from there only."""
     guard = UrlGuard(allowed_hosts=frozenset({entry}), resolve=resolving_to(PUBLIC))
-    guard.check("https://runcomfy.net/")
-    guard.check("https://a.b.runcomfy.net/")
+    guard.ensure_allowed("https://runcomfy.net/")
+    guard.ensure_allowed("https://a.b.runcomfy.net/")
     for host in ("evilruncomfy.net", "runcomfy.net.evil.example", PUBLIC):
         with pytest.raises(UrlError, match="allowed hosts"):
-            guard.check(f"https://{host}/")
+            guard.ensure_allowed(f"https://{host}/")
 
 
 def test_the_exempt_origin_is_one_scheme_host_and_port(server: FileServer) -> None:
     """The sandbox is on this machine; its neighbours on other ports are none of our business."""
     url = server.script("/a", HostResponse(b"hello"))
     guard = UrlGuard(exempt_origin=server.origin + "/v1/models", allowed_hosts=frozenset({"runcomfy.net"}))
-    guard.check(url)
+    guard.ensure_allowed(url)
     assert get(guard, url) == b"hello"
     port = server.origin.rpartition(":")[2]
     for other in ("http://127.0.0.1:1/", f"https://127.0.0.1:{port}/", f"http://localhost:{port}/"):
         assert not guard.is_exempt(guard.parse(other))
         with pytest.raises(UrlError):
-            guard.check(other)
+            guard.ensure_allowed(other)
 
 
 def test_an_exempt_origin_that_is_no_address_is_refused_at_once() -> None:
@@ -242,7 +242,7 @@ def test_a_name_that_changes_its_address_reaches_nothing(server: FileServer, dia
     responses = [resolving_to(PUBLIC), resolving_to("127.0.0.1")]
     guard = UrlGuard(resolve=lambda *args: responses.pop(0)(*args))
     url = f"https://a.example:{server.origin.rpartition(':')[2]}/secret"
-    guard.check(url)
+    guard.ensure_allowed(url)
     with pytest.raises(UrlError, match=r"127\.0\.0\.1"):
         get(guard, url)
     assert dialled == []
@@ -277,7 +277,7 @@ def test_the_host_stays_the_name_though_its_address_is_dialled(server: FileServe
 
 
 def test_the_connection_checks_by_itself(server: FileServer) -> None:
-    """Code that forgets to call `check` is still kept out of the own network."""
+    """Code that forgets to call `ensure_allowed` is still kept out of the own network."""
     server.script("/a", HostResponse(b"secret"))
     for url in (server.origin + "/a", "https://127.0.0.1/", "https://localhost/"):
         with pytest.raises(UrlError):
@@ -302,6 +302,6 @@ def test_a_download_keeps_no_cookie_and_reads_no_environment(
 def test_messages_show_the_host_and_never_the_query() -> None:
     """The query of a pre-signed address is a secret."""
     with pytest.raises(UrlError) as caught:
-        UrlGuard(resolve=resolving_to("10.0.0.1")).check("https://a.example/x.png?X-Signature=s3cret")
+        UrlGuard(resolve=resolving_to("10.0.0.1")).ensure_allowed("https://a.example/x.png?X-Signature=s3cret")
     assert "a.example" in str(caught.value)
     assert "s3cret" not in str(caught.value)

@@ -37,7 +37,7 @@ HOST = "https://files.example"
 def test_what_a_browser_accepts_is_accepted_and_nothing_else_changes(text: str, url: str) -> None:
     """Hosts that sign their URLs compare them byte for byte."""
     assert browser_url(text) == url
-    UrlGuard(resolve=lambda host, port, *_: [(2, 1, 6, "", ("93.184.216.34", port))]).check(browser_url(text))
+    UrlGuard(resolve=lambda host, port, *_: [(2, 1, 6, "", ("93.184.216.34", port))]).ensure_allowed(browser_url(text))
 
 
 @pytest.mark.parametrize(
