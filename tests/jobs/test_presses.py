@@ -105,7 +105,7 @@ def test_a_repeat_shares_the_outcome_of_an_attempt_under_way(started: Harness, s
 
 
 def test_a_refused_attempt_is_tried_anew_by_the_next(started: Harness, service: ScriptedApi) -> None:
-    """An outcome is shared while the attempt goes on, and not remembered."""
+    """An outcome is shared while the attempt is running, and not remembered."""
     started.guard.limits = Limits(at_once=0)
     with pytest.raises(LimitError):
         started.jobs.generate_soon(MODEL_ID, INPUTS, visitor_id=VISITOR, press_id=PRESS).result(10)
