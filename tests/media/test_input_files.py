@@ -390,9 +390,9 @@ def test_our_own_pictures_are_checked_without_a_request(
     make: Make, stored_picture: tuple[Job, Output, StoredFile]
 ) -> None:
     """The page's public name may not be reachable from behind its own router."""
-    files = make(found=stored_picture)
+    files = make(result=stored_picture)
     url = files._links.address("k" * 32, "fox.png")
     files.validate_files(MODEL, {"image_urls": [url]}, "someone")
     assert files.shown(url, "someone") == stored_picture[:2]
     assert refusal(files, url.replace("k" * 32, "l" * 32)).rule == "address_expired"
-    assert refusal(make(found=None), url).rule == "address_expired"
+    assert refusal(make(result=None), url).rule == "address_expired"
