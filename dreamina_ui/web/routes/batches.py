@@ -147,7 +147,7 @@ class _BatchRoutes:
                 ],
             }
 
-        return await self._respond(make, language, body)
+        return await self._respond(make, request, body)
 
     async def begin(self, request: Request) -> Response:
         """Start what was planned: the same request, the table's `digest`, and a `press_id` made for this one start."""
@@ -179,7 +179,7 @@ class _BatchRoutes:
             )
             return self._presenter.card(batch, language)
 
-        return await self._respond(begin, language, body)
+        return await self._respond(begin, request, body)
 
     async def recent(self, request: Request) -> Response:
         """The visitor's batches, those that are not ended first."""
@@ -189,7 +189,7 @@ class _BatchRoutes:
             batches = self._batches.recent(visitor) if visitor else []
             return [self._presenter.card(batch, language) for batch in batches]
 
-        return await self._respond(read, language)
+        return await self._respond(read, request)
 
     async def act(self, request: Request) -> Response:
         """Pause, resume or cancel what is not sent; responds with the batch, and `not_sent: int` for a cancel."""
@@ -202,7 +202,7 @@ class _BatchRoutes:
             facts = self._act(batch, action, is_owner=scope is None)
             return self._presenter.card(self._batches.batch(batch_id), language) | facts
 
-        return await self._respond(act, language)
+        return await self._respond(act, request)
 
     def _act(self, batch: Batch, action: str, *, is_owner: bool) -> dict[str, int]:
         if action == "cancel":
@@ -221,13 +221,14 @@ class _BatchRoutes:
             raise JobNotFoundError(f"No batch {batch_id[:64]!r} is known here.")
         return batch
 
-    async def _respond(self, make: Callable[[], Any], language: str, body: dict[str, Any] | None = None) -> Response:
+    async def _respond(self, make: Callable[[], Any], request: Request, body: dict[str, Any] | None = None) -> Response:
         """What `make` gives, as JSON; it runs on a thread, and its errors become refusals."""
         try:
             response = await run_in_threadpool(make)
         except DreaminaError as exc:
-            model = self._models.get(str((body or {}).get("model_id")))
-            return refusal(exc, language, field_titles(model, language) if model else None)
+            model, language = self._models.get(str((body or {}).get("model_id"))), language_of(request)
+            titles = field_titles(model, language) if model else None
+            return refusal(exc, language, titles, for_owner=self._permissions.is_owner(request))
         return JSONResponse(response, headers=NO_STORE)
 
     def _plan(self, body: dict[str, Any], key_session: str | None) -> _Plan:

@@ -120,7 +120,7 @@ class _JobRoutes:
         try:
             job = await self._own_job(request)
         except DreaminaError as exc:
-            return refusal(exc, language_of(request))
+            return refusal(exc, language_of(request), for_owner=self._permissions.is_owner(request))
         is_owner = self._permissions.is_owner(request)
         details = await run_in_threadpool(self._presenter.details, job, language_of(request), for_owner=is_owner)
         return JSONResponse(details, headers=NO_STORE)
@@ -134,7 +134,7 @@ class _JobRoutes:
                 raise InputError("action", "enum", tuple(self._actions), action)
             job = await self._actions[action](request, job)
         except DreaminaError as exc:
-            return refusal(exc, language_of(request))
+            return refusal(exc, language_of(request), for_owner=self._permissions.is_owner(request))
         return await self._card_response(request, job)
 
     async def _cancel(self, _request: Request, job: Job) -> Job:
@@ -177,7 +177,7 @@ class _JobRoutes:
             attach = partial(self._attacher.attach, await _request_id(request), visitor_id=visitor, account=account)
             job = await run_in_threadpool(attach)
         except DreaminaError as exc:
-            return refusal(exc, language_of(request))
+            return refusal(exc, language_of(request), for_owner=self._permissions.is_owner(request))
         return await self._card_response(request, job)
 
     async def _own_job(self, request: Request) -> Job:
