@@ -569,16 +569,20 @@ const dreamina = (() => {
         if (input.value.trim()) done(await act(data.job_id, "attach", node, words.attach, { request_id: input.value.trim() }));
       });
     }
-    const again = (node) => {
+    const again = (node, body) => {
       const send = (path, body) => dreamina.presses.send(path, body, () => tell(words.press_unknown));
-      return act(data.job_id, "submit-again", node, node.textContent, { may_charge_twice: true }, send).then(done);
+      return act(data.job_id, "submit-again", node, node.textContent, body, send).then(done);
     };
+    // The service accepted nothing, so a new request cannot be charged twice.
+    if (["try_again", "add_funds"].includes(data.action)) {
+      button(words.try_again, (node) => again(node, {})).dataset.paid = "";
+    }
     if (data.is_unclear) {
       button(words.submit_again, (node) => {
         const sure = element("div", { class: "sure", role: "alertdialog", "aria-label": words.submit_again_sure });
         const yes = element("button", { type: "button" }, words.submit_again_sure);
         const no = element("button", { type: "button" }, words.keep_waiting);
-        dreamina.guard.arm(yes).addEventListener("click", () => again(yes));
+        dreamina.guard.arm(yes).addEventListener("click", () => again(yes, { may_charge_twice: true }));
         no.addEventListener("click", () => { sure.replaceWith(node); node.focus(); });
         sure.append(yes, no);
         node.replaceWith(sure);

@@ -612,6 +612,30 @@ def test_a_job_that_was_paid_for_can_be_downloaded_later(scripted: ScriptedApp, 
     assert service.posts == posts + 1
 
 
+@pytest.mark.parametrize(("status", "error_code"), [(429, None), (402, 400002)], ids=["busy", "no balance"])
+def test_what_was_never_accepted_is_tried_again_in_one_press(
+    scripted: ScriptedApp, open_page: OpenPage, status: int, error_code: int | None
+) -> None:
+    """Nothing was sent or billed: one button sends it anew, and it is paid once."""
+    service = scripted.service()
+    refusal = {"error_code": error_code} if error_code else {}
+    service.accept(
+        json_response({"message": "not now", **refusal}, status), json_response({"request_id": service.request_id})
+    )
+    service.completes()
+    page = open_page(scripted.app)
+    posts, prompt = service.posts, f"tried again after {status}"
+    job = press_generate(page, prompt)
+    expect_state(job, "failed")
+    again = job.get_by_role("button", name=translate("en", "try_again"), exact=True)
+    again.focus()
+    page.keyboard.down("Enter")
+    page.keyboard.down("Enter")  # held, it repeats
+    page.keyboard.up("Enter")
+    expect(page.locator("li.job[data-state=done]").filter(has_text=prompt)).to_have_count(1)
+    assert service.posts == posts + 2
+
+
 def test_a_lost_response_is_shown_as_outcome_unknown(scripted: ScriptedApp, open_page: OpenPage) -> None:
     """It may be running and billed; the person decides, not the program."""
     service = scripted.service()
