@@ -30,6 +30,9 @@ from dreamina_ui.web.press_id import read_press_id
 
 log = logging.getLogger(__name__)
 
+_NO_SESSION = ""
+"""No browser's session: its key is not here, and nobody else pays in its place."""
+
 
 def build_form_routes(
     services: JobServices, presenter: JobPresenter, permissions: Permissions, *, uses_sandbox: bool
@@ -55,9 +58,12 @@ class _FormRoutes:
         self._uses_sandbox = uses_sandbox
 
     async def generate(self, request: Request) -> Response:
-        """Make a job: `{"model_id": str, "inputs": {schema key: value}, "press_id": str}`; responds with its card.
+        """Make a job; responds with its card.
+
+        Body: `{"model_id": str, "inputs": {schema key: value}, "press_id": str, "own_key": bool}`.
 
         The `press_id` is made by the page: repeated, also after a restart, the response is the card of the same job.
+        `own_key` is whether the page showed that a key of the visitor pays; without it, that key pays if there is one.
         """
         language, body = language_of(request), await read_json(request)
         visitor = self._permissions.visitor(request)
@@ -85,11 +91,17 @@ class _FormRoutes:
             read_form(model, inputs if isinstance(inputs, dict) else {}),
             visitor_id=visitor,
             address=hashed_client_ip(request),
-            key_session=self._permissions.key_session(request),
+            key_session=self._key_session(request, body.get("own_key")),
             press_id=read_press_id(body),
             lifts_stop=self._permissions.is_owner(request),
         )
         return await asyncio.wrap_future(generated)
+
+    def _key_session(self, request: Request, is_own_key: Any) -> str | None:
+        """The session whose key pays, as the page showed it; one without a key where that key is gone meanwhile."""
+        if is_own_key is False:
+            return None
+        return self._permissions.key_session(request) or (_NO_SESSION if is_own_key is True else None)
 
     async def prices(self, request: Request) -> Response:
         """What each model is expected to cost, in USD: `{"play_money": bool, "models": {model_id: {...} | null}}`.

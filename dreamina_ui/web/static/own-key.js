@@ -4,6 +4,7 @@
 dreamina.ownKey = (() => {
   const { words, language, say, element, address, post, tell, watch } = dreamina;
   let ui = null;
+  let isGiven; // undefined until the server has said it
 
   function build(home) {
     ui = {
@@ -39,6 +40,7 @@ dreamina.ownKey = (() => {
   }
 
   function show({ given, hint, required }) {
+    isGiven = given;
     const isLost = given && !hint;
     ui.title.textContent = hint ? say("own_key_given", { hint }) : isLost ? words.own_key_lost : words.own_key;
     const none = required ? `${words.own_key_required} ${words.own_key_about}` : words.own_key_about;
@@ -107,5 +109,5 @@ dreamina.ownKey = (() => {
     if (ui) observer.disconnect();
   }).observe(document.documentElement, { childList: true, subtree: true });
 
-  return {};
+  return { isGiven: () => isGiven };
 })();

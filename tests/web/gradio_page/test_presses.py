@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_proxy import BadProxy, Failure
 from tests.support.browser import HeldSandbox, wait_for
+from tests.support.harness import MODEL_ID
 from tests.web.gradio_page.test_page import OpenPage, card, open_page, press_generate, prompt_box
 
 __all__ = ["open_page"]  # fixtures
@@ -90,6 +91,57 @@ def test_a_reload_does_not_forget_an_unanswered_request(proxy: BadProxy, open_pa
     expect(problem(page)).to_have_text("")
     wait_for(lambda: len(proxy.presses) >= 2)
     assert len(set(proxy.press_ids)) == 1
+
+
+def test_a_repeat_that_is_refused_at_the_door_goes_on(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
+    """The refusal is about the repeat: who believes it presses again, and pays twice."""
+    page = open_page(proxy)
+    proxy.failures = ["gateway"]
+    refusals = [{"message": "Too many requests.", "detail": "Too many requests."}]
+
+    def refuse_the_repeat(route: Route) -> None:
+        if not proxy.presses or not refusals:
+            return route.fallback()
+        return route.fulfill(status=429, headers={"X-Dreamina-UI": "1"}, json=refusals.pop())
+
+    page.route("**/dreamina/generate*", refuse_the_repeat)
+    prompt_box(page).fill("refused at the door")
+    page.locator("#generate").click()
+    expect(problem(page)).to_have_text(UNKNOWN)
+    expect(card(page, "refused at the door")).to_be_visible()
+    expect(problem(page)).to_have_text("")
+    assert not refusals
+    assert len(set(proxy.press_ids)) == 1
+
+
+def test_a_failure_after_the_job_was_made_shows_the_job(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The server broke while it responded: the job runs, and another press would pay again."""
+    page = open_page(held.app)
+
+    def break_response(route: Route) -> None:
+        route.fetch()
+        route.fulfill(status=500, headers={"X-Dreamina-UI": "1"}, json={"message": "Something went wrong."})
+
+    page.route("**/dreamina/generate*", break_response)
+    prompt_box(page).fill("made, then broken")
+    page.locator("#generate").click()
+    expect(card(page, "made, then broken")).to_be_visible()
+    expect(page.locator("#generate")).to_have_attribute("aria-busy", "false")
+    expect(problem(page)).to_have_text("")
+    wait_for(lambda: jobs_of(held, "made, then broken"))
+    assert len(jobs_of(held, "made, then broken")) == 1
+
+
+def test_a_request_of_hours_ago_is_looked_up_and_not_sent(proxy: BadProxy, open_page: OpenPage) -> None:
+    """A laptop wakes up: nobody expects a job that was asked for yesterday to start now."""
+    page = open_page(proxy)
+    old = {"id": "0" * 32, "path": "generate", "body": {"model_id": MODEL_ID, "inputs": {"prompt": "old"}}}
+    script = "old => sessionStorage.setItem('dreamina.presses', JSON.stringify([{...old, at: Date.now() - 4e6}]))"
+    page.evaluate(script, old | {"attempts": 1})
+    with page.expect_response("**/dreamina/presses/*"):
+        page.reload()
+    expect(problem(page)).to_have_text(translate("en", "request_failed"))
+    assert proxy.presses == []
 
 
 def test_two_requests_have_two_ids(proxy: BadProxy, open_page: OpenPage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
-from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
-from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
+from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.routes.batches import build_batch_routes
 from dreamina_ui.web.routes.form import build_form_routes
@@ -89,6 +90,30 @@ def test_a_repeated_request_is_the_same_card(site: SharedSite, service: Scripted
         assert (again.status_code, again.json()["job_id"]) == (200, first["job_id"])
         site.restart()
     assert service.posts == 1
+
+
+def test_who_pays_is_decided_by_the_click(site: SharedSite, service: ScriptedApi) -> None:
+    """A lost request is repeated when the visitor has given a key since, or removed it: it must not pay for both."""
+    browser = site.visitor()
+    key_session = "k" * 40
+    browser.cookies.set(KEY_COOKIE, key_session)
+    hashed = hashlib.sha256(f"None {key_session}".encode()).hexdigest()
+    site.harness.api_keys.give("visitor-key-AAAA", hashed)
+
+    def generate(client: TestClient, press_id: str, **more: Any) -> Any:
+        body = {"model_id": MODEL_ID, "inputs": {"prompt": "a red fox"}, "press_id": press_id} | more
+        return client.post("/dreamina/generate", json=body)
+
+    assert generate(browser, "press-0001", own_key=False).json()["own_key"] is False
+    assert generate(browser, "press-0002", own_key=True).json()["own_key"] is True
+    assert generate(browser, "press-0003").json()["own_key"] is True, "a page from before says nothing"
+    without_key = site.visitor()
+    assert generate(without_key, "press-0004", own_key=True).status_code == 403
+    assert generate(without_key, "press-0002", own_key=True).status_code == 200, "it is there already"
+    assert generate(without_key, "press-0005").json()["own_key"] is False
+    for job in site.harness.reader.recent(visitor_id(f"{VISITOR_COOKIE}={'v' * 40}") or ""):
+        site.harness.wait(job.job_id, "queued")
+    assert service.posts == 4
 
 
 def test_a_page_finds_after_a_reload_what_its_request_made(site: SharedSite) -> None:
