@@ -10,12 +10,14 @@ import pytest
 import requests
 from playwright.sync_api import expect
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from dreamina_ui.errors import BlockedError, BlockedWordError, LimitError, StoppedError
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.i18n.translate import translate
+from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.routes.admin import build_admin_routes
 from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
@@ -38,7 +40,8 @@ def owner(harness: Harness, service: ScriptedApi) -> Iterator[TestClient]:
     service.accept(ScriptedResponse(silent=True))
     harness.start()
     routes = build_admin_routes(harness.spending, harness.moderation, Permissions(is_shared=False), can_sign_in=False)
-    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
+    app = Starlette(routes=routes, middleware=[Middleware(OriginGuard)])
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
 
 
@@ -123,7 +126,8 @@ def test_a_stranger_sees_and_changes_nothing(shared: AppProcess) -> None:
 def test_without_a_password_there_is_no_way_in(harness: Harness) -> None:
     """And none is promised."""
     routes = build_admin_routes(harness.spending, harness.moderation, Permissions(is_shared=True), can_sign_in=False)
-    with TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
+    app = Starlette(routes=routes, middleware=[Middleware(OriginGuard)])
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         assert client.get("/dreamina/owner").status_code == 403
 
 
