@@ -185,7 +185,7 @@ def test_the_price_is_known_or_said_to_be_unknown(harness: Harness, client: Test
         "play_money": False,
         "models": {
             MODEL_ID: {
-                "one_usd": 0.03, "unit": "output", "switch": "force_single", "most_usd": 0.12, "most_files": 4,
+                "one_usd": 0.03, "unit": "image", "switch": "force_single", "most_usd": 0.12, "most_files": 4,
             },
             EDIT: {"one_usd": 0.5, "unit": "second"},
         },
