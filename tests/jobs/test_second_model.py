@@ -168,5 +168,6 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
     empty = inspect.Parameter.empty
     assert parameters == [
         ("prompt", empty), ("image_urls", empty), ("steps", 20), ("seed", None), ("ratio", "auto"), ("options", None),
+        ("idempotency_key", ""),
     ]  # fmt: skip
     ledger.close()
