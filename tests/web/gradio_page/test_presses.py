@@ -93,7 +93,7 @@ def test_a_reload_does_not_forget_an_unanswered_request(proxy: BadProxy, open_pa
     assert len(set(proxy.press_ids)) == 1
 
 
-def test_a_repeat_that_is_refused_at_the_door_goes_on(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
+def test_a_repeat_that_the_limiter_refuses_continues(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
     """The refusal is about the repeat: who believes it presses again, and pays twice."""
     page = open_page(proxy)
     proxy.failures = ["gateway"]
@@ -132,7 +132,7 @@ def test_a_failure_after_the_job_was_made_shows_the_job(held: HeldSandbox, open_
     assert len(jobs_of(held, "made, then broken")) == 1
 
 
-def test_a_request_of_hours_ago_is_looked_up_and_not_sent(proxy: BadProxy, open_page: OpenPage) -> None:
+def test_a_request_from_hours_ago_is_not_sent(proxy: BadProxy, open_page: OpenPage) -> None:
     """A laptop wakes up: nobody expects a job that was asked for yesterday to start now."""
     page = open_page(proxy)
     old = {"id": "0" * 32, "path": "generate", "body": {"model_id": MODEL_ID, "inputs": {"prompt": "old"}}}
