@@ -27,8 +27,6 @@ from playwright.sync_api import sync_playwright
 with sync_playwright() as tool:
     print(tool.chromium.executable_path)
 """
-_LAST_FAILED = ["pytest", "--last-failed", "--last-failed-no-failures", "none"]
-"""On a busy machine a browser can be too slow beside other tests; a test that is wrong fails again."""
 
 
 def main(pytest_args: Sequence[str]) -> int:
@@ -54,8 +52,6 @@ def main(pytest_args: Sequence[str]) -> int:
         "pytest": ["pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder", *pytest_args],
     }
     failed = [name for name, command in checks.items() if not _passes(name, command, environment)]
-    if failed == ["pytest"] and _passes("again what failed, one test at a time", _LAST_FAILED, environment):
-        failed = []
     _say(f"Failed: {', '.join(failed)}." if failed else f"All passed: {', '.join(checks)}.")
     return 1 if failed else 0
 
