@@ -25,12 +25,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dreamina_ui.ledger.budget_rows import rebuild_budgets
+from dreamina_ui.ledger.engines.sqlite import SqliteDatabase, open_sqlite
+from dreamina_ui.ledger.engines.write_queue import MAX_GROUP
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.sqlite import SqliteDatabase, open_sqlite
 from dreamina_ui.ledger.tables import jobs
 from dreamina_ui.ledger.transaction import AddHook, Database, Transaction
-from dreamina_ui.ledger.write_queue import MAX_GROUP
 from dreamina_ui.spending.limits import Limits, SpendingGuard, month_start
 from dreamina_ui.spending.moderation import Moderation
 

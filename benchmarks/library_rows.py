@@ -12,10 +12,10 @@ from pathlib import Path
 from random import Random
 
 from dreamina_ui.ledger.budget_rows import rebuild_budgets
+from dreamina_ui.ledger.engines.sqlite import open_sqlite
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.search import search_text
-from dreamina_ui.ledger.sqlite import open_sqlite
 from dreamina_ui.ledger.tables import jobs, outputs
 from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.library.library import Entry

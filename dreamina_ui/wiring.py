@@ -21,13 +21,13 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
-from dreamina_ui.media.connection import Proxy, environment_proxy, trusted_certificates
-from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.fetching.connection import Proxy, environment_proxy, trusted_certificates
+from dreamina_ui.media.fetching.fetch import OutputFetcher
+from dreamina_ui.media.fetching.reachability import Reachability
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
-from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.signed_urls import SignedUrls, read_secret
-from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
 from dreamina_ui.ops.data_dir import DataDir

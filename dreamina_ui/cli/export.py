@@ -23,9 +23,9 @@ from typing import Any
 from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, MEDIA_NAME, Records
 from dreamina_ui.cli.verify import SETTLE_S
 from dreamina_ui.errors import DiskError
+from dreamina_ui.ledger.engines.sqlite import copy_sqlite
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.sqlite import copy_sqlite
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, shorten_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip

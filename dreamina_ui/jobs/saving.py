@@ -19,7 +19,7 @@ from dreamina_ui.errors import ApiError, DiskError, MediaError
 from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S, PollState, read_status
 from dreamina_ui.ledger.job import Job, Output, State, new_id
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.spending.accounts import Accounts
 
 SAVING_S = 1.0

@@ -21,8 +21,8 @@ from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, SETTLED, Job, Outcome, State, new_id, requester_of
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import AddHook
+from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.input_files import InputFiles, given_urls
-from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size

@@ -16,9 +16,9 @@ from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import iso
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.fetching.fetch import OutputFetcher
+from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.input_files import InputFiles
-from dreamina_ui.media.reachability import Reachability
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Accounts

@@ -34,7 +34,7 @@ from dreamina_ui.jobs.scheduler import Schedule
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import TERMINAL, Job
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.spending.moderation import Moderation
 

@@ -21,12 +21,12 @@ from sqlalchemy.exc import IntegrityError
 from dreamina_ui.errors import InputError, LedgerError, StateError
 from dreamina_ui.ledger import budget_rows, control_rows, job_rows
 from dreamina_ui.ledger.budget_rows import BudgetDifference
+from dreamina_ui.ledger.engines.sqlite import SqliteDatabase
+from dreamina_ui.ledger.engines.write_queue import MAX_GROUP, WriteQueue
 from dreamina_ui.ledger.events import JobEvents
 from dreamina_ui.ledger.job import MAX_DETAIL_CHARACTERS, TERMINAL, TRANSITIONS, Job, Output, State, limit_input_length
 from dreamina_ui.ledger.migrations import migrate
-from dreamina_ui.ledger.sqlite import SqliteDatabase
 from dreamina_ui.ledger.transaction import AddHook, Database, Reader, Transaction
-from dreamina_ui.ledger.write_queue import MAX_GROUP, WriteQueue
 
 log = logging.getLogger(__name__)
 

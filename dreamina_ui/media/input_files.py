@@ -27,12 +27,12 @@ from typing import Any, BinaryIO, cast
 
 from dreamina_ui.errors import InputError, UrlError
 from dreamina_ui.ledger.job import Job, Output
-from dreamina_ui.media.connection import Proxy
-from dreamina_ui.media.download import Downloader, DownloadError
+from dreamina_ui.media.fetching.connection import Proxy
+from dreamina_ui.media.fetching.download import Downloader, DownloadError
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.images import FORMATS, ImageError, make_previews, recognise
 from dreamina_ui.media.signed_urls import SignedUrls
-from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model

@@ -15,7 +15,7 @@ from pathlib import Path
 from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.errors import ApiError, LedgerError
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.reachability import Reachability
+from dreamina_ui.media.fetching.reachability import Reachability
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import InputError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.fetching.fetch import OutputFetcher
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
-from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import Model, load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.auth.permissions import Permissions

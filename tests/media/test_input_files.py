@@ -17,10 +17,10 @@ from PIL import Image
 
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.input_files import MAX_AT_ONCE, InputFiles
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls, read_secret
-from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.web.i18n.error_texts import rule_text

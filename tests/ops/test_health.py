@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.errors import LedgerError
-from dreamina_ui.media.reachability import Reachability
+from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.ops.health import MIN_FREE_BYTES, PROBE_PAUSE_S, Health
 from dreamina_ui.ops.metrics import Metrics
 from tests.support.bad_server import ScriptedResponse, json_response

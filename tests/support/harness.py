@@ -19,11 +19,11 @@ from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.fetching.fetch import OutputFetcher
+from dreamina_ui.media.fetching.reachability import Reachability
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
-from dreamina_ui.media.reachability import Reachability
-from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.presenters import JobPresenter

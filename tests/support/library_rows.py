@@ -13,10 +13,10 @@ from typing import Any
 from PIL import Image
 
 from dreamina_ui.ledger.budget_rows import rebuild_budgets
+from dreamina_ui.ledger.engines.sqlite import open_sqlite
 from dreamina_ui.ledger.job import SETTLED, Job, Output, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.search import search_text
-from dreamina_ui.ledger.sqlite import open_sqlite
 from dreamina_ui.ledger.tables import jobs as job_rows
 from dreamina_ui.ledger.tables import outputs as output_rows
 from dreamina_ui.ledger.transaction import Transaction

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from dreamina_ui.ledger.engines.sqlite import open_sqlite
 from dreamina_ui.ledger.migrations import MIGRATIONS
-from dreamina_ui.ledger.sqlite import open_sqlite
 
 
 def version_before(statement: str) -> int:

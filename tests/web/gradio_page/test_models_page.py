@@ -13,9 +13,9 @@ from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls
-from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.models.schema import MODELS_FOLDER, load_models
 from dreamina_ui.sandbox.service import Service as SandboxService
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from dreamina_ui.errors import FilesUnreachableError
-from dreamina_ui.media import reachability
-from dreamina_ui.media.connection import Proxy, trusted_certificates
-from dreamina_ui.media.reachability import BAD_TTL_S, GOOD_TTL_S, Reachability
-from tests.media.test_connection import TlsHost, certificate, host  # noqa: F401  fixtures
+from dreamina_ui.media.fetching import reachability
+from dreamina_ui.media.fetching.connection import Proxy, trusted_certificates
+from dreamina_ui.media.fetching.reachability import BAD_TTL_S, GOOD_TTL_S, Reachability
+from tests.media.fetching.test_connection import TlsHost, certificate, host  # noqa: F401  fixtures
 from tests.support.harness import Harness, ScriptedApi
 
 API = "https://model-api.runcomfy.net"
@@ -55,7 +55,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Make:
                 raise ConnectionRefusedError
             return socket.create_connection(("127.0.0.1", port), timeout_s)
 
-        monkeypatch.setattr("dreamina_ui.media.connection.dial", connect_here)
+        monkeypatch.setattr("dreamina_ui.media.fetching.connection.dial", connect_here)
         monkeypatch.setattr(reachability, "dial", connect_here)
         defaults = {"certificates": CERTIFICATES, "proxy": None, "clock": StoppedClock()}
         return Reachability(url, media_hosts=frozenset(hosts), resolve=resolve, **defaults | options)

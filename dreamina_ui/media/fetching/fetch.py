@@ -20,13 +20,13 @@ from typing import BinaryIO
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 
 from dreamina_ui.errors import DiskError, MediaError
-from dreamina_ui.media.connection import Proxy
-from dreamina_ui.media.data_urls import is_data_url, write_data_url
-from dreamina_ui.media.download import HEAD_BYTES, Downloader, DownloadError
+from dreamina_ui.media.fetching.connection import Proxy
+from dreamina_ui.media.fetching.data_urls import is_data_url, write_data_url
+from dreamina_ui.media.fetching.download import HEAD_BYTES, Downloader, DownloadError
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
+from dreamina_ui.media.fetching.urls import host_of
 from dreamina_ui.media.images import FORMATS, SVG, UNKNOWN, Format, ImageError, make_previews, read_size, recognise
-from dreamina_ui.media.ssrf_guard import UrlGuard
 from dreamina_ui.media.store import CHUNK_BYTES, TIERS, Draft, FileFacts, MediaStore, StoredFile
-from dreamina_ui.media.urls import host_of
 
 _KINDS = ("image", "video", "file")
 _TEXT_BYTES = 4096

@@ -33,10 +33,10 @@ from PIL import Image, ImageDraw, ImageFile
 
 from dreamina_ui import __version__
 from dreamina_ui.errors import DiskError, MediaError, UrlError
-from dreamina_ui.media.download import Downloader, DownloadError
-from dreamina_ui.media.fetch import OutputFetcher
+from dreamina_ui.media.fetching.download import Downloader, DownloadError
+from dreamina_ui.media.fetching.fetch import OutputFetcher
+from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
-from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
 from tests.support.file_server import FileServer, HostResponse
 
 JOB = "0123456789abcdef0123456789abcdef"

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamina_ui.errors import UrlError
-from dreamina_ui.media.download import Downloader, DownloadError
-from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
+from dreamina_ui.media.fetching.download import Downloader, DownloadError
+from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 from tests.support.file_server import FileServer, HostResponse
 
 PUBLIC = "93.184.216.34"

@@ -26,7 +26,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import create_urllib3_context, parse_url
 
 from dreamina_ui.errors import SettingsError
-from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
+from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 
 RACE_DELAY_S = 0.25
 """How long one address may stay silent until the next is tried beside it; RFC 8305 recommends 250 ms."""

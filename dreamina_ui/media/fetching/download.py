@@ -31,11 +31,11 @@ from urllib3.util import Retry
 
 from dreamina_ui import __version__
 from dreamina_ui.errors import UrlError
-from dreamina_ui.media.connection import GuardedConnection, Proxy, trusted_certificates
-from dreamina_ui.media.content_encoding import Decoder, EncodingError, Untouched, decoder_for
-from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
+from dreamina_ui.media.fetching.connection import GuardedConnection, Proxy, trusted_certificates
+from dreamina_ui.media.fetching.content_encoding import Decoder, EncodingError, Untouched, decoder_for
+from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
+from dreamina_ui.media.fetching.urls import browser_url, host_of, redirect_url, request_target
 from dreamina_ui.media.store import CHUNK_BYTES
-from dreamina_ui.media.urls import browser_url, host_of, redirect_url, request_target
 
 HEAD_BYTES = 64
 """How much of a file's beginning tells what it is."""

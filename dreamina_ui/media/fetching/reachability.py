@@ -16,8 +16,8 @@ from collections.abc import Callable
 from urllib3.exceptions import HTTPError, NameResolutionError, SSLError
 
 from dreamina_ui.errors import FilesUnreachableError, UrlError
-from dreamina_ui.media.connection import GuardedConnection, Proxy, dial
-from dreamina_ui.media.ssrf_guard import Resolver, UrlGuard, is_fake_ip
+from dreamina_ui.media.fetching.connection import GuardedConnection, Proxy, dial
+from dreamina_ui.media.fetching.ssrf_guard import Resolver, UrlGuard, is_fake_ip
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamina_ui.errors import UrlError
-from dreamina_ui.media.ssrf_guard import UrlGuard
-from dreamina_ui.media.urls import browser_url, redirect_url, request_target
+from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
+from dreamina_ui.media.fetching.urls import browser_url, redirect_url, request_target
 
 HOST = "https://files.example"
 

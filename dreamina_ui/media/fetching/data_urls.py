@@ -8,7 +8,7 @@ import hashlib
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
-from dreamina_ui.media.download import DownloadError
+from dreamina_ui.media.fetching.download import DownloadError
 
 
 def is_data_url(url: str) -> bool:

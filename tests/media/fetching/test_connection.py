@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from dreamina_ui.errors import SettingsError, UrlError
-from dreamina_ui.media.connection import Proxy, dial, environment_proxy, trusted_certificates
-from dreamina_ui.media.download import Downloader, DownloadError
-from dreamina_ui.media.ssrf_guard import Origin, UrlGuard
+from dreamina_ui.media.fetching.connection import Proxy, dial, environment_proxy, trusted_certificates
+from dreamina_ui.media.fetching.download import Downloader, DownloadError
+from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 
 Resolve = Callable[..., list[tuple[Any, ...]]]
 
