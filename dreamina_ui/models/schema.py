@@ -2,7 +2,8 @@
 
 Inputs are validated by JSON Schema (draft 2020-12), with these additions:
 - `"type": "float"` means `number`: the service's own pages write it so;
-- values that JSON cannot express are refused first: NaN passes `minimum` and `maximum`, and a list can contain itself;
+- inputs that are too large for any model are refused first, see `json_values`;
+- so are values that JSON cannot express: NaN passes `minimum` and `maximum`, and a list can contain itself;
 - the format `uri` is checked here: the validator's own check needs one more package;
 - a key that the schema does not list is an error, at every depth;
 - a required text must show something: a run with an empty prompt costs as much as any other.
@@ -12,9 +13,9 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
@@ -23,9 +24,10 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from dreamina_ui.errors import InputError, SettingsError
 from dreamina_ui.models.fields import FIELD_KINDS, Field, FieldKind
+from dreamina_ui.models.json_values import copy_inputs, copy_value
 
 MODELS_FOLDER = Path(__file__).parent
-_MAX_DEPTH = 64
+MAX_ERRORS = 20
 
 
 @dataclass(frozen=True)
@@ -99,22 +101,24 @@ class Model:
         """
         for exc in self.broken_rules(inputs):
             raise exc
-        filled = self._fill_in({key: _as_json(value, str(key)) for key, value in inputs.items()})
+        filled = self._fill_in(copy_inputs(inputs, self.input_schema))
         return {field.key: filled[field.key] for field in self.fields if field.key in filled}
 
     def broken_rules(self, inputs: Any) -> Iterator[InputError]:
-        """Every rule that inputs break, one for each field; none if they are valid.
+        """The rules that inputs break, one for each field, up to `MAX_ERRORS`; none if they are valid.
 
         Raises:
-            InputError: a value is no JSON.
+            InputError: a value is no JSON, or the inputs are too large for any model.
         """
         if not isinstance(inputs, Mapping):
-            yield InputError("inputs", "type", "object", _as_json(inputs, "inputs"))
+            yield InputError("inputs", "type", "object", copy_value(inputs, "inputs"))
             return
-        given = {key: _as_json(value, str(key)) for key, value in inputs.items()}
+        given = copy_inputs(inputs, self.input_schema)
         unknown = [key for key in given if key not in self.input_schema["properties"]]
-        for key in unknown:
-            yield InputError(_readable(str(key)), "unknown", None, given.pop(key))
+        for key in unknown[MAX_ERRORS:]:
+            del given[key]
+        for key in unknown[:MAX_ERRORS]:
+            yield InputError(key, "unknown", None, given.pop(key))
         filled = self._fill_in(given)
         reported: set[str] = set()
         for field in self.fields:
@@ -122,7 +126,8 @@ class Model:
             if field.required and field.kind.is_empty(value):
                 reported.add(field.key)
                 yield InputError(field.key, "required", None, value)
-        errors = sorted(self._validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
+        broken = islice(self._validator.iter_errors(filled), MAX_ERRORS)
+        errors = sorted(broken, key=lambda error: [str(part) for part in error.path])
         for exc in map(_input_error, errors):
             if exc.field not in reported:
                 reported.add(exc.field)
@@ -236,29 +241,6 @@ def _fill(schema: Mapping[str, Any], given: Any) -> Any:
         if value is not None:
             filled[key] = _fill(prop, value)
     return filled | {key: value for key, value in given.items() if key not in schema["properties"]}
-
-
-def _as_json(value: Any, path: str, depth: int = 0) -> Any:
-    """A copy of a value that consists of JSON types only; raises InputError with the path of any other value."""
-    if isinstance(value, str):
-        if value != _readable(value):
-            raise InputError(_readable(path), "unicode", None, _readable(value))
-        return value
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
-        return value
-    if isinstance(value, Mapping) and depth < _MAX_DEPTH and all(isinstance(key, str) for key in value):
-        return {_as_json(key, path): _as_json(entry, f"{path}.{key}", depth + 1) for key, entry in value.items()}
-    if isinstance(value, list | tuple) and depth < _MAX_DEPTH:
-        return [_as_json(entry, f"{path}.{index}", depth + 1) for index, entry in enumerate(value)]
-    shown = repr(value) if isinstance(value, float) else type(value).__name__
-    raise InputError(_readable(path), "format", "JSON value", shown)
-
-
-def _readable(text: str) -> str:
-    """The text with `?` for each lone surrogate, which UTF-8 cannot encode."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _input_error(error: ValidationError) -> InputError:

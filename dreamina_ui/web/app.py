@@ -21,6 +21,7 @@ from dreamina_ui.web.middleware.compression import PageCompression
 from dreamina_ui.web.middleware.cookie_names import CookieNames
 from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, remove_cors
 from dreamina_ui.web.middleware.head_script import HeadScript
+from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import RequestLimits
@@ -124,6 +125,7 @@ def _build_middleware(settings: Settings, authenticator: Authenticator, installa
         Middleware(DisabledRoutes),
         Middleware(OriginGuard, is_private=not settings.is_shared and not settings.uses_sandbox),
         Middleware(RequestLimits),
+        Middleware(JsonBounds),
         *([Middleware(LoginWall, authenticator)] if authenticator.is_closed else []),
         Middleware(VisitorCookie),
         Middleware(HeadScript),

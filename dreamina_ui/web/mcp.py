@@ -64,7 +64,8 @@ def build_tool_routes(
     Args:
         uses_sandbox: say that pictures cost nothing.
     """
-    logging.getLogger("mcp").setLevel(logging.ERROR)  # it logs each call, and what clients send
+    # It logs each call and what clients send, in errors, too; those that reach nobody else, `RequestLimits` logs.
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     tools = _Tools(services, first, endpoints, uses_sandbox)
     return [Route(path, tools, methods=["GET", "POST", "DELETE"]) for path in (PATH, f"{PATH}/")]
 
@@ -169,9 +170,8 @@ class _Tools:
         idempotency_key = arguments.pop(IDEMPOTENCY_ARGUMENT, None)
         keys = {field.parameter: field.key for field in model.fields}
         if unknown := sorted(set(arguments) - set(keys)):
-            raise gr.Error(
-                f"There is no input {', '.join(unknown)}; there are: {', '.join(keys)}. Nothing was submitted."
-            )
+            named = ", ".join(name[:MAX_NAME_LENGTH] for name in unknown[:3])
+            raise gr.Error(f"There is no input {named}; there are: {', '.join(keys)}. Nothing was submitted.")
         inputs = {keys[name]: value for name, value in arguments.items()}
         job = await self._endpoints.begin(model, inputs, request, idempotency_key)
         return await self._wait(job.job_id, request)
