@@ -3,22 +3,35 @@
 Who has a job_id may read and cancel that job, so every line shows only its first eight digits, whoever wrote it: we,
 a library, or a traceback. The same goes for the keys of files and visitors. A library's own debugging is left out
 where it would show addresses.
+
+What strangers send may stand in messages and exceptions: nothing in it moves a cursor, looks like a line of ours, or
+takes much room.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 from datetime import datetime, timezone
 from typing import Any
+
+from dreamina_ui.ops.log_limits import RepeatLimit
+
+MAX_MESSAGE_CHARACTERS = 2000
+MAX_TRACE_CHARACTERS = 3000
+TRACE_START_CHARACTERS = 400
+"""How much of the beginning of a longer trace stays; its end says what happened."""
+
+PRINTED = "printed"
+"""The attribute of a record that has what a library printed; it is shown like a trace."""
 
 FACTS = ("job", "state", "request_id")
 """What a JSON line holds beside its message, where it is known."""
 
 _KEY = re.compile(r"(?<![0-9a-f])([0-9a-f]{8})[0-9a-f]{24}(?![0-9a-f])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+# Control characters, line separators, what turns the direction of writing, and lone surrogates.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def set_up_logging(level: str, *, as_json: bool) -> None:
@@ -30,10 +43,10 @@ def set_up_logging(level: str, *, as_json: bool) -> None:
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if as_json else TextLines())
+    handler.addFilter(RepeatLimit())
     logging.basicConfig(level=level, handlers=[handler])
     for noisy in ("httpx", "urllib3", "PIL", "asyncio"):  # urllib3 would log the signed addresses of files
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("asyncio").addFilter(RepeatedWarningFilter("socket.accept() out of system resource"))
 
 
 def take_over_uvicorn() -> None:
@@ -44,42 +57,21 @@ def take_over_uvicorn() -> None:
         logger.propagate = True
 
 
-class RepeatedWarningFilter(logging.Filter):
-    """Lets a message through once a minute.
-
-    Where no connection can be accepted any more, Python (3.11) says so two thousand times a second, with a trace each
-    time, which fills the disk.
-
-    Args:
-        beginning: of the message.
-    """
-
-    def __init__(self, beginning: str) -> None:
-        super().__init__()
-        self._beginning = beginning
-        self._logged_at = -math.inf
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not record.getMessage().startswith(self._beginning):
-            return True
-        is_due = record.created - self._logged_at >= 60
-        if is_due:
-            self._logged_at = record.created
-        return is_due
-
-
 class TextLines(logging.Formatter):
-    """A line that a person reads; a traceback stands below it."""
+    """A line that a person reads; a traceback stands below it, indented."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        # A path or a service's words may hold a line break, and what follows would look like a line of ours.
-        return _CONTROL.sub(lambda match: repr(match[0])[1:-1], super().formatMessage(record))
+        record.message = _cut(record.message, MAX_MESSAGE_CHARACTERS)
+        return _escape(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        return _shortened(super().format(record), record)
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record)
+        lines = [self.formatMessage(record), *(f"  {line}" for line in _trace_lines(self, record))]
+        return _shortened("\n".join(lines), record)
 
 
 class JsonLines(logging.Formatter):
@@ -87,16 +79,36 @@ class JsonLines(logging.Formatter):
     `trace` for an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
+        message = _escape(_cut(record.getMessage(), MAX_MESSAGE_CHARACTERS))
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": _shortened(record.getMessage(), record),
+            "message": _shortened(message, record),
         }
         line |= {name: getattr(record, name) for name in FACTS if hasattr(record, name)}
-        if record.exc_info:
-            line["trace"] = _shortened(self.formatException(record.exc_info), record)
+        if trace := _trace_lines(self, record):
+            line["trace"] = _shortened("\n".join(trace), record)
         return json.dumps(line, ensure_ascii=False)
+
+
+def _trace_lines(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    """The lines of a record's exception, or of what a library printed, cut and escaped; none without either."""
+    text = getattr(record, PRINTED, "")
+    if record.exc_info:
+        text = formatter.formatException(record.exc_info)
+    if len(text) > MAX_TRACE_CHARACTERS:
+        end = text[TRACE_START_CHARACTERS - MAX_TRACE_CHARACTERS :]
+        text = f"{text[:TRACE_START_CHARACTERS]}\n[...]\n{end}"
+    return [_escape(line) for line in text.split("\n")] if text else []
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
+def _escape(text: str) -> str:
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def _shortened(text: str, record: logging.LogRecord) -> str:

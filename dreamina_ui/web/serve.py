@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.file_limits import allow_many
+from dreamina_ui.ops.log_capture import capture_failures, capture_output, log_captured_output
 from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
 from dreamina_ui.settings import forget_secrets, read_settings
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
@@ -37,12 +38,14 @@ def serve() -> None:
         forget_secrets()  # programs that Gradio starts, such as its tunnel, must not inherit them
         logs_json = settings.log_format == "json"
         set_up_logging(settings.log_level, as_json=logs_json)
+        capture_failures()
         data_dir = DataDir(settings.data_dir)
         services = build_services(settings, data_dir)
         page, launch = build_app(settings, services)
         services.start()
         page.launch(quiet=logs_json, prevent_thread_lock=True, **launch)
         take_over_uvicorn()
+        capture_output()  # what Gradio prints until here is for the person who starts it
         page.server.config.encoded_headers = []  # no Server header
     except (DreaminaError, OSError) as exc:
         print(f"Dreamina UI cannot start.\n{exc}", file=sys.stderr, flush=True)
@@ -60,6 +63,7 @@ def serve() -> None:
     page.server.config.timeout_graceful_shutdown = 1  # otherwise open streams keep the server forever
     page.close(verbose=False)
     data_dir.release()
+    log_captured_output()
     logging.shutdown()
     os._exit(0)  # do not wait for an unanswered download or POST: its job resumes at the next start
 

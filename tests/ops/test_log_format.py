@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dreamina_ui.ledger.job import new_id
-from dreamina_ui.ops.log_format import JsonLines, RepeatedWarningFilter, TextLines
+from dreamina_ui.ops.log_format import JsonLines, TextLines
 from tests.support.harness import Harness, ScriptedApi
 
 
@@ -69,14 +69,31 @@ def test_a_key_is_shortened_wherever_it_stands(formatter: logging.Formatter) -> 
         assert "OSError" in line["trace"]
 
 
-def test_a_server_without_room_for_a_connection_says_so_once_a_minute() -> None:
-    """Python says it two thousand times a second: a crowd would fill the disk."""
-    seldom = RepeatedWarningFilter("no room")
+HOSTILE = "\x1b[31mred\x9b2J\r\u202egnp\ud800\n2026-11-29 ERROR forged: line"
 
-    def tells(text: str, at_s: float) -> bool:
-        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), None)
-        record.created = at_s
-        return bool(seldom.filter(record))
 
-    assert [tells("no room: 24", at_s) for at_s in (0.0, 0.5, 59.0, 60.0)] == [True, False, False, True]
-    assert tells("another matter", 0.5)
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
+def test_nothing_that_a_stranger_sends_leaves_its_line(formatter: logging.Formatter) -> None:
+    """Escape codes would act on the terminal of whoever reads the log, and a line break would forge a line."""
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError as exc:
+        failed = (type(exc), exc, exc.__traceback__)
+    record = logging.LogRecord("x", logging.WARNING, "f", 1, "GET %s", (HOSTILE,), failed)
+    text = formatter.format(record)
+    assert not set("\x1b\x9b\r\u202e\ud800") & set(text)
+    assert not any(line.startswith("2026-11-29 ERROR") for line in text.splitlines())
+    text.encode()
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
+def test_one_record_takes_little_room(formatter: logging.Formatter) -> None:
+    """A stranger's megabyte in an exception's text is not worth one in the log."""
+    try:
+        raise ValueError("x" * 1_000_000)
+    except ValueError as exc:
+        failed = (type(exc), exc, exc.__traceback__)
+    record = logging.LogRecord("x", logging.WARNING, "f", 1, "y" * 1_000_000, (), failed)
+    text = formatter.format(record)
+    assert len(text) < 6000
+    assert "Traceback" in text

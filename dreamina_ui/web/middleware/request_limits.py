@@ -91,8 +91,7 @@ class RequestLimits:
             error = f"{type(exc).__name__} at {traceback.extract_tb(exc.__traceback__)[-1]}"
             is_new = error not in self._logged_errors
             self._logged_errors.add(error)
-            level = logging.WARNING if is_new else logging.INFO
-            log.log(level, "%s %s failed: %s", scope["method"], scope["path"][:200], error, exc_info=is_new)
+            log.warning("%s %s failed: %s", scope["method"], scope["path"][:200], error, exc_info=is_new)
             is_call = "/gradio_api/call/" in scope["path"]
             await exchange.refuse(422, f"This could not be understood.{CALL_HINT if is_call else ''}")
 
