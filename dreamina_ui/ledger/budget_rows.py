@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from dreamina_ui.ledger.job import ACTIVE, Job
 from dreamina_ui.ledger.tables import budgets, jobs
-from dreamina_ui.ledger.transaction import Reader, Transaction
+from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
 
 DAY_S = 86400
 ALL_DAYS = -1
@@ -69,12 +69,14 @@ class BudgetDifference:
 
 _Key = tuple[Budget, int]
 _COLUMNS = (budgets.c.active, budgets.c.made, budgets.c.requested, budgets.c.micro_usd)
-_ADD_USAGE = sa.text(
-    "INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd) "
-    "VALUES (:scope, :api_origin, :owner, :day, :active, :made, :requested, :micro_usd) "
-    "ON CONFLICT (scope, api_origin, owner, day) DO UPDATE SET active = budgets.active + excluded.active, "
-    "made = budgets.made + excluded.made, requested = budgets.requested + excluded.requested, "
-    "micro_usd = budgets.micro_usd + excluded.micro_usd"
+_ADD_USAGE = Prepared(
+    sa.text(
+        "INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd) "
+        "VALUES (:scope, :api_origin, :owner, :day, :active, :made, :requested, :micro_usd) "
+        "ON CONFLICT (scope, api_origin, owner, day) DO UPDATE SET active = budgets.active + excluded.active, "
+        "made = budgets.made + excluded.made, requested = budgets.requested + excluded.requested, "
+        "micro_usd = budgets.micro_usd + excluded.micro_usd"
+    )
 )
 _OF_OWNERS = (budgets.c.api_origin == sa.bindparam("api_origin")) & sa.or_(
     (budgets.c.scope == "visitor") & (budgets.c.owner == sa.bindparam("visitor_id")),
@@ -82,25 +84,29 @@ _OF_OWNERS = (budgets.c.api_origin == sa.bindparam("api_origin")) & sa.or_(
     (budgets.c.scope == "installation") & (budgets.c.owner == ""),
 )
 # Built once, and one statement for all limits: it is part of every admission.
-_READ_USAGES = (
+_READ_USAGES = Prepared(
     sa.select(budgets.c.scope, *(sa.func.sum(column) for column in _COLUMNS))
     .where(_OF_OWNERS, budgets.c.day.in_([ALL_DAYS, sa.bindparam("day")]))
     .group_by(budgets.c.scope)
 )
-_READ_SPENT = sa.select(
-    sa.func.sum(sa.case((budgets.c.day >= sa.bindparam("day"), budgets.c.micro_usd), else_=0)),
-    sa.func.sum(budgets.c.micro_usd),
-).where(
-    budgets.c.scope == "installation",
-    budgets.c.api_origin == sa.bindparam("api_origin"),
-    budgets.c.owner == "",
-    budgets.c.day >= sa.bindparam("first_day"),
+_READ_SPENT = Prepared(
+    sa.select(
+        sa.func.sum(sa.case((budgets.c.day >= sa.bindparam("day"), budgets.c.micro_usd), else_=0)),
+        sa.func.sum(budgets.c.micro_usd),
+    ).where(
+        budgets.c.scope == "installation",
+        budgets.c.api_origin == sa.bindparam("api_origin"),
+        budgets.c.owner == "",
+        budgets.c.day >= sa.bindparam("first_day"),
+    )
 )
-_READ_ACTIVE_OF_KEY = sa.select(budgets.c.active).where(
-    budgets.c.scope == "own_key",
-    budgets.c.api_origin == "",
-    budgets.c.owner == sa.bindparam("key_fingerprint"),
-    budgets.c.day == ALL_DAYS,
+_READ_ACTIVE_OF_KEY = Prepared(
+    sa.select(budgets.c.active).where(
+        budgets.c.scope == "own_key",
+        budgets.c.api_origin == "",
+        budgets.c.owner == sa.bindparam("key_fingerprint"),
+        budgets.c.day == ALL_DAYS,
+    )
 )
 
 
@@ -124,7 +130,7 @@ def read_usages(
     """
     values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "address": address}
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
-    for scope, *counts in reader.connection.execute(_READ_USAGES, values):
+    for scope, *counts in _READ_USAGES.rows(reader, values):
         usages[scope] = Usage(*(int(count) for count in counts))
     return usages
 
@@ -142,14 +148,14 @@ def highest_usages(reader: Reader, api_origin: str, day: int) -> dict[Scope, Usa
 
 def active_jobs_of_key(reader: Reader, key_fingerprint: str) -> int:
     """How many jobs of a visitor's own key are not settled."""
-    query = _READ_ACTIVE_OF_KEY
-    return int(reader.connection.execute(query, {"key_fingerprint": key_fingerprint}).scalar() or 0)
+    rows = _READ_ACTIVE_OF_KEY.rows(reader, {"key_fingerprint": key_fingerprint})
+    return int(rows[0][0]) if rows else 0
 
 
 def spent_micro_usd(reader: Reader, api_origin: str, first_day: int, day: int) -> tuple[int, int]:
     """What the jobs that count cost or are expected to cost: of those since `day`, and of those since `first_day`."""
     values = {"api_origin": api_origin, "first_day": first_day, "day": day}
-    since_day, since_first_day = reader.connection.execute(_READ_SPENT, values).one()
+    ((since_day, since_first_day),) = _READ_SPENT.rows(reader, values)
     return int(since_day or 0), int(since_first_day or 0)
 
 
@@ -160,7 +166,10 @@ def update_budgets(transaction: Transaction, before: Job | None, after: Job) -> 
         before: the row as it was; None for a new one.
     """
     new = _usage(after)
-    old = _usage(before) if before is not None else {}
+    if before is None:
+        _add(transaction, new.items())
+        return
+    old = _usage(before)
     if new == old:
         return
     changes = {key: _subtract(new.get(key, Usage()), old.get(key, Usage())) for key in {**new, **old}}
@@ -281,6 +290,5 @@ def _subtract(new: Usage, old: Usage) -> Usage:
 
 def _add(transaction: Transaction, changes: Iterable[tuple[_Key, Usage]]) -> None:
     # In one order everywhere: two transactions that lock the same rows never wait for each other.
-    rows = [{**budget._asdict(), "day": day, **usage._asdict()} for (budget, day), usage in sorted(changes)]
-    if rows:
-        transaction.connection.execute(_ADD_USAGE, rows)
+    for (budget, day), usage in sorted(changes):
+        _ADD_USAGE.write(transaction, {**budget._asdict(), "day": day, **usage._asdict()})

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.tables import controls, secrets
-from dreamina_ui.ledger.transaction import Reader, Transaction
+from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
 
 ControlKind = Literal["stop", "limit", "visitor", "address", "word"]
 
 # Built once: it is part of every admission, and benchmarks/README.md has the figures.
-_CONCERNING_JOB = (
+_CONCERNING_JOB = Prepared(
     sa.select(controls)
     .where(
         ((controls.c.kind == "stop") & controls.c.name.in_([sa.literal_column("''"), sa.bindparam("stop")]))
@@ -26,7 +26,7 @@ _CONCERNING_JOB = (
     )
     .order_by(controls.c.name)
 )
-_OF_KIND = sa.select(controls.c.name, controls.c.value).where(controls.c.kind == sa.bindparam("kind"))
+_OF_KIND = Prepared(sa.select(controls.c.name, controls.c.value).where(controls.c.kind == sa.bindparam("kind")))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Control:
 def controls_of_job(reader: Reader, job: Job, stop: str = "") -> list[Control]:
     """The stop of everything and of this name, the blocks of a job's visitor and address, and all blocked words."""
     values = {"stop": stop, "visitor_id": job.visitor_id, "address": job.address}
-    return [_control(row) for row in reader.connection.execute(_CONCERNING_JOB, values)]
+    return [Control(*row) for row in _CONCERNING_JOB.rows(reader, values)]
 
 
 def all_controls(reader: Reader) -> list[Control]:
@@ -58,7 +58,7 @@ def all_controls(reader: Reader) -> list[Control]:
 
 def values_of_kind(reader: Reader, kind: ControlKind) -> dict[str, str]:
     """The values of a kind's rows, by name."""
-    return {name: value for name, value in reader.connection.execute(_OF_KIND, {"kind": kind}) if value is not None}
+    return {name: value for name, value in _OF_KIND.rows(reader, {"kind": kind}) if value is not None}
 
 
 def has_control(reader: Reader, kind: ControlKind, name: str) -> bool:

@@ -15,7 +15,7 @@ from dreamina_ui.errors import JobNotFoundError
 from dreamina_ui.ledger.job import ACTIVE, Job, Output
 from dreamina_ui.ledger.search import search_text, search_words
 from dreamina_ui.ledger.tables import jobs, outputs, state_changes
-from dreamina_ui.ledger.transaction import Reader, Transaction
+from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
 
 PAGE_JOBS = 500
 
@@ -30,7 +30,7 @@ _READ_OUTPUTS_OF_SEVERAL = (
     .where(outputs.c.job_id.in_(sa.bindparam("job_ids", expanding=True)))
     .order_by(outputs.c.output_index)
 )
-_INSERT_JOB = jobs.insert()
+_INSERT_JOB = Prepared(jobs.insert())
 _UPDATE_UNCHANGED_JOB = jobs.update().where(
     jobs.c.job_id == sa.bindparam("read_job_id"), jobs.c.version == sa.bindparam("read_version")
 )
@@ -38,8 +38,8 @@ _INSERT_OUTPUT = outputs.insert()
 _UPDATE_OUTPUT = outputs.update().where(
     outputs.c.job_id == sa.bindparam("of_job_id"), outputs.c.output_index == sa.bindparam("at_index")
 )
-_INSERT_STATE_CHANGE = state_changes.insert()
-_FIND_DUPLICATE = (
+_INSERT_STATE_CHANGE = Prepared(state_changes.insert())
+_FIND_DUPLICATE = Prepared(
     sa.select(jobs)
     .where(
         jobs.c.visitor_id == sa.bindparam("visitor_id"),
@@ -51,8 +51,8 @@ _FIND_DUPLICATE = (
     .order_by(*_NEWEST_FIRST)
     .limit(1)
 )
-_OF_PRESS = sa.select(jobs).where(
-    jobs.c.requester == sa.bindparam("requester"), jobs.c.press_id == sa.bindparam("press_id")
+_OF_PRESS = Prepared(
+    sa.select(jobs).where(jobs.c.requester == sa.bindparam("requester"), jobs.c.press_id == sa.bindparam("press_id"))
 )
 _OF_VISITOR = sa.select(jobs).where(jobs.c.visitor_id == sa.bindparam("visitor_id")).order_by(*_NEWEST_FIRST)
 _NEWEST_OF_VISITOR = _OF_VISITOR.limit(sa.bindparam("limit"))
@@ -64,7 +64,7 @@ def insert_job(transaction: Transaction, job: Job) -> None:
     row = {name: getattr(job, name) for name in _JOB_COLUMNS}
     row |= {"inputs": _inputs_text(job), "search_text": _searchable(job)}
     row["requester"] = None if job.press_id is None else job.requester
-    transaction.connection.execute(_INSERT_JOB, row)
+    _INSERT_JOB.write(transaction, row)
     insert_state_change(transaction, job)
 
 
@@ -86,7 +86,7 @@ def put_output(transaction: Transaction, job: Job, output: Output) -> None:
 def insert_state_change(transaction: Transaction, job: Job) -> None:
     """Write down the state that a job is in now, with its time."""
     row = {"version": job.version, "state": job.state, "changed_at": job.updated_at, "problem": job.problem}
-    transaction.connection.execute(_INSERT_STATE_CHANGE, {"job_id": job.job_id, **row})
+    _INSERT_STATE_CHANGE.write(transaction, {"job_id": job.job_id, **row})
 
 
 def read_job(reader: Reader, job_id: str) -> Job:
@@ -100,7 +100,8 @@ def read_job(reader: Reader, job_id: str) -> Job:
 
 def job_of_press(reader: Reader, requester: str, press_id: str) -> Job | None:
     """The job that a requester created with this `press_id`, if there is one."""
-    return next(iter(select_jobs(reader, _OF_PRESS, {"requester": requester, "press_id": press_id})), None)
+    rows = _OF_PRESS.mappings(reader, {"requester": requester, "press_id": press_id})
+    return next(iter(jobs_of_rows(reader, rows)), None)
 
 
 def find_duplicate(reader: Reader, job: Job, since: float) -> Job | None:
@@ -112,7 +113,7 @@ def find_duplicate(reader: Reader, job: Job, since: float) -> Job | None:
         "inputs": _inputs_text(job),
         "since": since,
     }
-    return next(iter(select_jobs(reader, _FIND_DUPLICATE, same)), None)
+    return next(iter(jobs_of_rows(reader, _FIND_DUPLICATE.mappings(reader, same))), None)
 
 
 def unfinished_jobs(reader: Reader, api_origins: Sequence[str]) -> list[Job]:

@@ -5,11 +5,13 @@ A `Reader` reads. A `Transaction` also writes, all or nothing: what an exception
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from dreamina_ui.ledger.job import Job
 
@@ -18,11 +20,16 @@ class Reader:
     """Reads committed rows.
 
     Attributes:
-        connection: for the query modules of this package; nobody else touches it.
+        connection, cursor: for the query modules of this package; nobody else touches them.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
+
+    @cached_property
+    def cursor(self) -> Any:
+        """The driver's own cursor, for statements that are executed so often that every layer above it counts."""
+        return self.connection.connection.cursor()
 
 
 class Transaction(Reader):
@@ -31,7 +38,7 @@ class Transaction(Reader):
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part of the transaction: an exception undoes the part, and is raised; the rest may continue."""
-        cursor = self.connection.connection.cursor()  # the driver's own: cheap, as each write of a group has one
+        cursor = self.cursor  # cheap, as each write of a group has a savepoint
         cursor.execute("SAVEPOINT part")
         try:
             yield
@@ -40,6 +47,69 @@ class Transaction(Reader):
             raise
         finally:
             cursor.execute("RELEASE SAVEPOINT part")
+
+
+class _Compiled(NamedTuple):
+    """SQL in a driver's own form, the values that never change, and the order of all, or None where names count."""
+
+    text: str
+    constants: dict[str, Any]
+    order: Sequence[str] | None
+
+    def arguments(self, values: Mapping[str, Any]) -> Any:
+        if self.order is None:
+            return {**self.constants, **values}
+        constants = self.constants
+        return [values[name] if name in values else constants[name] for name in self.order]
+
+
+class Prepared:
+    """A statement that is compiled once and then goes straight to the database's driver.
+
+    For those of every admission: SQLAlchemy takes longer to execute such a small statement than the database does
+    (benchmarks/README.md). Its columns need no conversion between Python and the database: texts and numbers.
+
+    Args:
+        statement: its values are bound by name.
+    """
+
+    def __init__(self, statement: sa.ClauseElement) -> None:
+        self.statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def rows(self, reader: Reader, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        rows: list[tuple[Any, ...]] = self._execute(reader, values).fetchall()
+        return rows
+
+    def mappings(self, reader: Reader, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a query, by the names of the columns."""
+        cursor = self._execute(reader, values)
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description] if rows else []
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def write(self, transaction: Transaction, *rows: Mapping[str, Any]) -> None:
+        """Execute a statement that changes rows, once for each mapping of values."""
+        for row in rows:
+            self._execute(transaction, row)
+
+    def _execute(self, reader: Reader, values: Mapping[str, Any]) -> Any:
+        connection, cursor = reader.connection, reader.cursor
+        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect)
+        try:
+            return cursor.execute(compiled.text, compiled.arguments(values)) or cursor
+        except connection.dialect.loaded_dbapi.Error as exc:  # as SQLAlchemy raises it
+            errors = connection.dialect.loaded_dbapi.Error
+            text = compiled.text
+            raise DBAPIError.instance(text, None, exc, errors, True, dialect=connection.dialect) from exc
+
+    def _compile(self, dialect: sa.Dialect) -> _Compiled:
+        compiled: Any = self.statement.compile(dialect=dialect)
+        constants = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
+        made = _Compiled(str(compiled), constants, compiled.positiontup)
+        self._compiled[dialect.name] = made
+        return made
 
 
 class AddHook(Protocol):

@@ -15,12 +15,14 @@ from dreamina_ui.ledger import (
     batch_rows,
     budget_rows,
     control_rows,
+    job_rows,
     library_queries,
     report_queries,
 )
 from dreamina_ui.ledger.job import Job, Output, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.library_queries import LibraryFilter
+from dreamina_ui.ledger.transaction import Prepared
 
 ORIGIN = "https://model-api.runcomfy.net"
 
@@ -32,8 +34,10 @@ def make_job(**fields: Any) -> Job:
 
 @contextmanager
 def statements() -> Iterator[list[sa.ClauseElement]]:
-    """All statements that are executed meanwhile."""
-    executed: list[sa.ClauseElement] = []
+    """All statements that are executed meanwhile, and those that are prepared."""
+    modules = (batch_rows, budget_rows, control_rows, job_rows)
+    prepared = [value for module in modules for value in vars(module).values() if isinstance(value, Prepared)]
+    executed: list[sa.ClauseElement] = [value.statement for value in prepared]
 
     def record(_connection: Any, statement: Any, *_rest: Any) -> None:
         executed.append(statement)
