@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dreamina_ui.api.pacing import RunTimeModel
+from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.events import JobEvents
 from dreamina_ui.ledger.job import Job, Output, requester_of
@@ -17,13 +18,17 @@ class JobReader:
     Args:
         accounts: know which jobs this program can ask about.
         worker: knows how long runs take.
+        submitter: knows how long the service asked to wait.
     """
 
-    def __init__(self, ledger: Ledger, media: MediaStore, accounts: Accounts, worker: Worker) -> None:
+    def __init__(
+        self, ledger: Ledger, media: MediaStore, accounts: Accounts, worker: Worker, submitter: Submitter
+    ) -> None:
         self._ledger = ledger
         self._media = media
         self._accounts = accounts
         self._worker = worker
+        self._submitter = submitter
 
     @property
     def changes(self) -> JobEvents:
@@ -51,6 +56,10 @@ class JobReader:
         """Whether anything will happen to the job without a person: it is not settled, of our API, and has its key."""
         is_open = not job.is_settled and self._accounts.is_ours(job)
         return is_open and (job.state == "submitting" or self._accounts.can_ask_about(job))
+
+    def retry_wait_s(self, job: Job) -> float:
+        """How long the service asked to wait before a job that it refused is sent again, in seconds from now."""
+        return self._submitter.retry_wait_s(job.job_id)
 
     def run_time_model(self, job: Job) -> RunTimeModel:
         """How long runs such as this one take, as last fitted; nothing is read."""

@@ -85,7 +85,7 @@ class JobServices:
             pace=pace,
             clock=clock,
         )
-        self.reader = JobReader(ledger, media, accounts, self._worker)
+        self.reader = JobReader(ledger, media, accounts, self._worker, self._submitter)
         self.jobs = JobService(
             accounts=accounts,
             models=models,

@@ -16,7 +16,7 @@ from typing import Any
 
 from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
-from dreamina_ui.errors import ApiError, InputError, LedgerError, SubmitUnclearError
+from dreamina_ui.errors import ApiError, InputError, LedgerError, RateLimitError, SubmitUnclearError
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import Job, State
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
@@ -30,6 +30,12 @@ log = logging.getLogger(__name__)
 
 MAX_SUBMITS = 32
 """How many POSTs wait for the API at the same time: 40 jobs a second at 0.8 seconds each."""
+
+MAX_RETRY_TIMES = 1000
+"""Of how many refused jobs the program remembers when the service takes them again."""
+
+MAX_RETRY_WAIT_S = 600.0
+"""Nobody waits longer in front of a button, whatever the service asks for."""
 
 
 class Submitter:
@@ -62,6 +68,7 @@ class Submitter:
         self._clock = clock
         self._stopping = threading.Event()
         self._submits: dict[str, Future[None]] = {}
+        self._retry_at: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(MAX_SUBMITS, "submit")
 
     @property
@@ -83,6 +90,13 @@ class Submitter:
         """Wait until the outcome of a job's submit is written down."""
         if sending := self._submits.get(job_id):
             wait([sending])
+
+    def retry_wait_s(self, job_id: str) -> float:
+        """How long the service asked to wait before a refused job is sent again, in seconds from now.
+
+        0.0 if it did not ask, or before the last restart.
+        """
+        return max(0.0, self._retry_at.get(job_id, 0.0) - self._clock())
 
     def begin(
         self,
@@ -160,6 +174,8 @@ class Submitter:
             state, fields = "failed", {"problem": exc.kind, "detail": str(exc)}
             if isinstance(exc, ApiError):
                 self._moderation.on_refusal(job, exc)
+            if isinstance(exc, RateLimitError):
+                self._remember_wait(job.job_id, exc.retry_after_s)
         except LedgerError as exc:  # raised by the read before the POST: nothing was sent
             state, fields = "failed", {"problem": "not_sent", "detail": str(exc)}
         except Exception as exc:
@@ -168,6 +184,11 @@ class Submitter:
         self._write_outcome(job, state, fields)
         if state == "queued":
             self._worker.poll_in(job.job_id, self._pace.min_s)
+
+    def _remember_wait(self, job_id: str, retry_after_s: float | None) -> None:
+        if len(self._retry_at) >= MAX_RETRY_TIMES:
+            self._retry_at.clear()
+        self._retry_at[job_id] = self._clock() + min(retry_after_s or 0.0, MAX_RETRY_WAIT_S)
 
     def _write_outcome(self, job: Job, state: State, fields: dict[str, Any]) -> None:
         """Write a submit's outcome, however long the ledger refuses: a request_id exists nowhere else."""

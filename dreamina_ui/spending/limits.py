@@ -92,11 +92,13 @@ class Quota:
     Attributes:
         jobs_today: how many jobs are left; None for no limit.
         renewed_at: when the day ends, in seconds since 1970.
+        jobs_per_day: the limit itself; None for none.
         stopped: why no new job is accepted, as `moderation.Stop.reason`; None if jobs are accepted.
     """
 
     jobs_today: int | None
     renewed_at: float
+    jobs_per_day: int | None = None
     stopped: str | None = None
 
 
@@ -193,7 +195,7 @@ class SpendingGuard:
         if most is None:
             return Quota(None, day_end(now))
         made = read_usages(reader, self.api_origin, day_of(now), visitor_id=visitor_id)["visitor"].made
-        return Quota(max(0, most - made), day_end(now))
+        return Quota(max(0, most - made), day_end(now), most)
 
 
 def _enforce_jobs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +14,11 @@ from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
 from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import TIERS
+from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
+from dreamina_ui.models.sizes import parse_size
 from dreamina_ui.spending.accounts import Accounts
+from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
 from dreamina_ui.web.i18n.job_texts import action_of, message, state_text
 from dreamina_ui.web.i18n.translate import field_texts, file_size, number, translate
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
@@ -111,6 +114,8 @@ class JobPresenter:
             "elapsed_s": job.elapsed_s(now),
             "run_s": run_s,
             "expected_s": run_times.expected_total_s(run_s) if run_s is not None else None,
+            "expected": _expected(fields, job.inputs),
+            "retry_in_s": self._reader.retry_wait_s(job) if action == "try_again" else 0.0,
             "can_cancel": active and job.state in ("submitting", "queued", "running"),
             "cancelling": bool(job.cancel_requested_at and not job.cancel_outcome),
             "can_fetch_again": action == "retry_download" and is_ours,
@@ -172,6 +177,18 @@ class JobPresenter:
         if model is None:
             return job.model_id
         return model.title if len(self._models) > 1 else ""
+
+
+def _expected(fields: Sequence[Field], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """How many images a job is expected to bring, and in which size where its inputs say so.
+
+    A model without a switch for a single image makes one.
+    """
+    has_switch = any(field.key == SINGLE_KEY for field in fields)
+    size = next(filter(None, (parse_size(inputs.get(field.key)) for field in fields)), None)
+    width, height = size or (None, None)
+    files = MAX_FILES if has_switch and inputs.get(SINGLE_KEY) is not True else 1
+    return {"files": files, "width": width, "height": height}
 
 
 def settings_object(job: Job) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, StateError
+from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, LimitError, StateError, StoppedError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
+from dreamina_ui.spending.limits import Quota
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.auth.visitor import new_visitor_secret
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, read_json, refusal
-from dreamina_ui.web.i18n.translate import translate
+from dreamina_ui.web.i18n.error_texts import error_action, error_text
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.press_id import read_press_id
@@ -70,16 +71,22 @@ class _JobRoutes:
     async def quota(self, request: Request) -> Response:
         """What the visitor may still do today.
 
-        `{"jobs_today": int | null, "renewed_at": s, "stopped": str, "is_owner": bool}`: `renewed_at` in seconds since
-        1970, `stopped` a text that says why no new job is taken, `""` if jobs are taken. A page that asks without an
-        identity, as its cookie was refused, gets one for its storage: `"identity"`.
+        `{"jobs_today": int | null, "renewed_at": s, "stopped": str, "action": str, "can_generate": bool, "is_owner":
+        bool}`: `renewed_at` in seconds since 1970, `stopped` a text that says why no new job is taken, in the words of
+        the refusal, `""` if jobs are taken; `action` as of a refusal. The owner's request ends a stop that the program
+        made by itself, so the owner `can_generate` all the same. A page that asks without an identity, as its cookie
+        was refused, gets one for its storage: `"identity"`.
         """
         visitor = self._permissions.visitor(request)
         has_own_key = self._permissions.key_session(request) is not None
         read_quota = partial(self._spending.quota, visitor or NOBODY, has_own_key=has_own_key)
         quota = await run_in_threadpool(read_quota)
-        stopped = translate(language_of(request), f"error_stopped_{quota.stopped}") if quota.stopped else ""
-        response = vars(quota) | {"stopped": stopped, "is_owner": self._permissions.is_owner(request)}
+        is_owner, refused = self._permissions.is_owner(request), _refusal_of(quota)
+        stopped = error_text(refused, language_of(request), for_owner=is_owner) if refused else ""
+        action = error_action(refused, for_owner=is_owner) if refused else "none"
+        can_generate = refused is None or (is_owner and quota.stopped in ("auth", "balance"))
+        response = vars(quota) | {"stopped": stopped, "action": action, "can_generate": can_generate}
+        response["is_owner"] = is_owner
         identity = {} if visitor else {"identity": new_visitor_secret()}
         return JSONResponse(response | identity, headers=NO_STORE)
 
@@ -203,6 +210,15 @@ class _JobRoutes:
         if len(jobs) == 1 and not self._presenter.has_given_files(jobs[0]):
             return make()  # takes less time than to wait for a thread
         return await run_in_threadpool(make)
+
+
+def _refusal_of(quota: Quota) -> DreaminaError | None:
+    """What a new job would be refused with; None if there is nothing against it."""
+    if quota.stopped:
+        return StoppedError(quota.stopped)
+    if quota.jobs_today == 0 and quota.jobs_per_day is not None:
+        return LimitError("visitor_per_day", quota.jobs_per_day, quota.renewed_at)
+    return None
 
 
 async def _request_id(request: Request) -> str:

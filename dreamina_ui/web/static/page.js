@@ -630,14 +630,13 @@ const dreamina = (() => {
     try {
       const left = (await firstLeft) || (await askLeft());
       firstLeft = null; // the next call requests it again
-      const time = new Date(left.renewed_at * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
       let note = document.getElementById("left-today");
       if (!note) {
         note = element("p", { id: "left-today", class: "counter" });
         (document.getElementById("price") || button).after(note);
       }
-      note.classList.toggle("stopped", Boolean(left.stopped) || left.jobs_today === 0);
-      note.textContent = left.stopped || left.jobs_today === null ? left.stopped : say("left_today", { count: left.jobs_today, time });
+      note.classList.toggle("stopped", Boolean(left.stopped));
+      note.textContent = left.stopped || (left.jobs_today === null ? "" : say("left_today", { count: left.jobs_today }));
       if (left.is_owner && !document.getElementById("owner-link")) {
         document.getElementById("top").append(element("a", { id: "owner-link", href: address("owner", { language }) }, words.open_owner));
       }

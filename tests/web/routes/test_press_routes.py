@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
+from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
@@ -253,3 +254,32 @@ def _connection(site: SharedSite) -> Any:
     app.add_route("/", note)
     TestClient(app, SITE, cookies=site.visitor().cookies).get("/")
     return seen[0]
+
+
+# --- what is left
+
+
+def left(site: SharedSite, **who: Any) -> Any:
+    return site.visitor(**who).get("/dreamina/left").json()
+
+
+def test_who_has_nothing_left_reads_the_words_of_the_refusal(site: SharedSite) -> None:
+    """Two wordings for one limit look like two limits."""
+    site.harness.guard.limits = Limits(visitor_per_day=1)
+    before = left(site)
+    assert (before["jobs_today"], before["stopped"], before["can_generate"]) == (1, "", True)
+    assert site.generate().status_code == 200
+    refused = site.generate(press_id="press-0002")
+    after = left(site)
+    assert (after["jobs_today"], after["can_generate"]) == (0, False)
+    assert after["stopped"] == refused.json()["message"]
+
+
+def test_the_owner_may_generate_to_end_a_stop_that_the_program_made(site: SharedSite, service: ScriptedApi) -> None:
+    """After topping up one press is enough; everybody else would be refused."""
+    service.accept(NO_BALANCE)
+    site.harness.wait(site.generate(name="o", is_owner=True).json()["job_id"], "failed")
+    visitor, owner = left(site), left(site, name="o", is_owner=True)
+    assert (visitor["can_generate"], visitor["action"]) == (False, "use_own_key")
+    assert (owner["can_generate"], owner["action"]) == (True, "add_funds")
+    assert "" != visitor["stopped"] != owner["stopped"] != ""
