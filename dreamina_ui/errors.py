@@ -14,7 +14,7 @@
     ├─ KeyNeededError           needs a visitor's own key
     ├─ LedgerError              the ledger cannot be read or written
     ├─ JobNotFoundError         no such job
-    ├─ PressConflictError       the id of a request names another one      .press_id
+    ├─ RequestConflictError       the id of a request names another one      .press_id
     ├─ StateError               not possible in the job's present state
     ├─ ApiError                                                            .request_id
     │  ├─ TransportError        no response; reading again is safe
@@ -257,7 +257,7 @@ class JobNotFoundError(DreaminaError):
     http_status = 404
 
 
-class PressConflictError(DreaminaError):
+class RequestConflictError(DreaminaError):
     """The id of a request names another request already; there is no new job and nothing was sent.
 
     Attributes:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, PressConflictError, StateError
+from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, RequestConflictError, StateError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, SETTLED, Job, Outcome, State, new_id, requester_of
@@ -102,7 +102,7 @@ class JobService:
         inputs: Mapping[str, Any],
         *,
         visitor_id: str | None = None,
-        address: str | None = None,
+        client_hash: str | None = None,
         account: Account | None = None,
         key_session: str | None = None,
         press_id: str | None = None,
@@ -115,7 +115,7 @@ class JobService:
         Args:
             inputs: by schema key; missing optional ones get their defaults.
             visitor_id: who asks.
-            address: a hash of the client's address, for limits.
+            client_hash: a hash of the client's IP address, for limits.
             account: who pays; None for the key of `key_session`, or the owner.
             press_id: what the caller named this request: the same caller's same id is the same job, also after a
                 restart; nothing else is asked again for it, neither limits nor who pays.
@@ -127,7 +127,7 @@ class JobService:
             The new job, in state `submitting`; or the one that the request made before.
 
         Raises:
-            PressConflictError: the `press_id` belongs to a request with other inputs.
+            RequestConflictError: the `press_id` belongs to a request with other inputs.
             KeyNeededError: the owner does not pay; there is no job.
             InputError: the inputs break the schema, or a given file breaks a rule; there is no job.
             LimitError: a limit is reached; there is no job.
@@ -136,13 +136,15 @@ class JobService:
         """
         requested_at = self._clock()
         fingerprint = account.key_fingerprint if account else None
-        if press_id and (known := self._ledger.by_press(requester_of(visitor_id, fingerprint, address), press_id)):
+        if press_id and (
+            known := self._ledger.by_press_id(requester_of(visitor_id, fingerprint, client_hash), press_id)
+        ):
             return self._same_request(known, model_id, inputs)
         account = account or self._accounts.account(key_session)
-        validated = self._validate_inputs(model_id, inputs, visitor_id, address)
+        validated = self._validate_inputs(model_id, inputs, visitor_id, client_hash)
         if self._submitter.is_stopping:
             raise StateError("The program is stopping; nothing was submitted. Try again in a moment.")
-        job = self._prepare(model_id, validated, visitor_id, address, account, press_id, requested_at)
+        job = self._prepare(model_id, validated, visitor_id, client_hash, account, press_id, requested_at)
         since = requested_at - DUPLICATE_WINDOW_S if is_click and visitor_id else None
         added = self._submitter.begin(job, account, duplicate_since=since, lifts_stop=lifts_stop, hook=hook)
         return self._same_request(added, model_id, validated)
@@ -159,7 +161,7 @@ class JobService:
             return self._begin_to_generate(model_id, inputs, **more)
         account: Account | None = more.get("account")
         requester = requester_of(
-            more.get("visitor_id"), account.key_fingerprint if account else None, more.get("address")
+            more.get("visitor_id"), account.key_fingerprint if account else None, more.get("client_hash")
         )
         request = requester, press_id, model_id, json.dumps(inputs, sort_keys=True, default=str)
         with self._under_way_lock:
@@ -192,7 +194,7 @@ class JobService:
         job_id: str,
         *,
         visitor_id: str | None = None,
-        address: str | None = None,
+        client_hash: str | None = None,
         press_id: str | None = None,
         may_charge_twice: bool = False,
         lifts_stop: bool = False,
@@ -212,14 +214,14 @@ class JobService:
             The others: as for `generate`.
         """
         old = self._ledger.job(job_id)
-        requester = requester_of(visitor_id, old.key_fingerprint, address)
+        requester = requester_of(visitor_id, old.key_fingerprint, client_hash)
         with self._decision:
-            new = self._ledger.by_press(requester, press_id) if press_id else None
+            new = self._ledger.by_press_id(requester, press_id) if press_id else None
             if new is None:
                 old = self._unaccepted(job_id, may_charge_twice=may_charge_twice)
                 account = self._accounts.account_of_key(old.key_fingerprint)
-                validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, address)
-                job = self._prepare(old.model_id, validated, visitor_id, address, account, press_id, self._clock())
+                validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, client_hash)
+                job = self._prepare(old.model_id, validated, visitor_id, client_hash, account, press_id, self._clock())
                 new = self._submitter.begin(job, account, lifts_stop=lifts_stop)
             self._same_request(new, old.model_id, old.inputs)
             try:
@@ -293,14 +295,14 @@ class JobService:
         return self._ledger.change(job_id, only_in=tuple(SETTLED), archived_at=None)
 
     def _validate_inputs(
-        self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None
+        self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, client_hash: str | None
     ) -> dict[str, Any]:
         if model_id not in self._models:
             raise InputError("model_id", "enum", sorted(self._models), model_id)
         model = self._models[model_id]
         validated = model.validate_inputs(inputs)
         if self._input_files and any(given_urls(model, validated)):
-            self._input_files.validate_files(model, validated, visitor_id, address)
+            self._input_files.validate_files(model, validated, visitor_id, client_hash)
         return validated
 
     def _prepare(
@@ -308,7 +310,7 @@ class JobService:
         model_id: str,
         inputs: dict[str, Any],
         visitor_id: str | None,
-        address: str | None,
+        client_hash: str | None,
         account: Account,
         press_id: str | None,
         now: float,
@@ -319,7 +321,7 @@ class JobService:
             job_id=new_id(),
             visitor_id=visitor_id,
             press_id=press_id,
-            address=address,
+            client_hash=client_hash,
             reserved_usd=None if account.key_fingerprint else self._guard.expected_usd(model_id, inputs),
             model_id=model_id,
             api_origin=account.api_origin,
@@ -335,7 +337,7 @@ class JobService:
         return job
 
     def _same_request(self, job: Job, model_id: str, inputs: Mapping[str, Any]) -> Job:
-        """The job, if it was made by a request with these inputs; raises PressConflictError."""
+        """The job, if it was made by a request with these inputs; raises RequestConflictError."""
         if job.press_id is None:
             return job
         if job.model_id == model_id:
@@ -344,7 +346,7 @@ class JobService:
             with suppress(InputError, KeyError):
                 if self._models[model_id].validate_inputs(inputs) == job.inputs:
                     return job
-        raise PressConflictError(job.press_id)
+        raise RequestConflictError(job.press_id)
 
     def _unaccepted(self, job_id: str, *, may_charge_twice: bool) -> Job:
         """A job that the service never accepted, or may not have accepted, and that nobody decided about."""

@@ -196,10 +196,10 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.job_of_request(reader, api_origin, request_id)
 
-    def by_press(self, requester: str, press_id: str) -> Job | None:
+    def by_press_id(self, requester: str, press_id: str) -> Job | None:
         """The job that a requester, as `job.requester_of` names them, created with a `press_id`, if there is one."""
         with self.reading() as reader:
-            return job_rows.job_of_press(reader, requester, press_id)
+            return job_rows.job_of_press_id(reader, requester, press_id)
 
     def secret(self, name: str) -> bytes:
         """32 random bytes of this installation, created at the first call and the same ever after.
@@ -321,7 +321,7 @@ def is_request_taken(exc: LedgerError) -> bool:
 def _existing(transaction: Transaction, job: Job, duplicate_since: float | None) -> Job | None:
     """The job that a new one would repeat, if there is one."""
     if job.press_id is not None:
-        return job_rows.job_of_press(transaction, job.requester, job.press_id)
+        return job_rows.job_of_press_id(transaction, job.requester, job.press_id)
     return None if duplicate_since is None else job_rows.find_duplicate(transaction, job, duplicate_since)
 
 

@@ -1,7 +1,7 @@
-"""Signed addresses of pictures made here, for a service that must fetch one without a login.
+"""Signed URLs of pictures made here, for a service that must fetch one without a login.
 
-An address is good for one original and for a day. It is signed with a secret of the data folder: nobody can make one
-up, and nothing has to be remembered. Without a public address of the page there are none.
+A URL is good for one original and for a day. It is signed with a secret of the data folder: nobody can make one
+up, and nothing has to be remembered. Without a public URL of the page there are none.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 LINK_S = 24 * 3600.0
-"""How long a signed address is good."""
+"""How long a signed URL is good."""
 
 FOLDER = "dreamina/inputs"
-"""Where signed addresses lie below the page's address; open to everybody who has one."""
+"""Where signed URLs lie below the page's URL; open to everybody who has one."""
 
 SECRET_BYTES = 32
 _PLACE = re.compile(r"([0-9]{1,12})/([0-9a-f]{64})/([^/?#]{1,100})/[^/?#]*")
 
 
 class SignedUrls:
-    """Makes and checks signed addresses.
+    """Makes and checks signed URLs.
 
     Args:
-        public_url: the page's address as the service reaches it, without a slash at the end; "" for none.
+        public_url: the page's URL as the service reaches it, without a slash at the end; "" for none.
         secret: what only we know.
         clock: gives the time, in seconds since 1970.
     """
@@ -38,19 +38,19 @@ class SignedUrls:
         self._secret = secret
         self._clock = clock
 
-    def address(self, file_key: str, name: str) -> str:
-        """The address of one original for `LINK_S` seconds; `name` is for people and signed by nobody."""
+    def url_of(self, file_key: str, name: str) -> str:
+        """The URL of one original for `LINK_S` seconds; `name` is for people and signed by nobody."""
         expires = int(self._clock() + LINK_S)
         return f"{self.public_url}/{FOLDER}/{expires}/{self._signature(file_key, expires)}/{file_key}/{name}"
 
     def file_key(self, path: str) -> tuple[str, float] | None:
-        """Which file a signed address is for.
+        """Which file a signed URL is for.
 
         Args:
             path: the part of the URL after `FOLDER`.
 
         Returns:
-            The file's key, and how many seconds the address is still good: below 0 when it has run out. None if we did
+            The file's key, and how many seconds the URL is still good: below 0 when it has run out. None if we did
             not sign it.
         """
         match = _PLACE.fullmatch(path)
@@ -61,7 +61,7 @@ class SignedUrls:
         return (key, int(expires) - self._clock()) if good else None
 
     def place_of(self, url: str) -> str | None:
-        """The part of an address behind `FOLDER`; None if it does not lie there on our public address."""
+        """The part of a URL behind `FOLDER`; None if it does not lie there on our public URL."""
         beginning = f"{self.public_url}/{FOLDER}/"
         return url.removeprefix(beginning) if self.public_url and url.startswith(beginning) else None
 

@@ -32,7 +32,7 @@ def path_below_root(scope: Scope) -> str:
 def client_ip_hash(host: str | None) -> str:
     """A hash of a client's IP address, for limits; of an IPv6 address only the /64 counts, as a home has many.
 
-    Clients whose address cannot be read share one hash, and so their limits.
+    Clients whose IP address cannot be read share one hash, and so their limits.
     """
     try:
         ip = ipaddress.ip_address((host or "").partition("%")[0])

@@ -73,7 +73,7 @@ def test_a_service_that_is_away_changes_nothing(harness: Harness, service: Scrip
 
 @pytest.mark.parametrize("request_id", ["", "  ", "../../models", "a b", "r-1/result", "x" * 10_000, "r\0"])
 def test_what_can_be_no_request_id_is_refused(harness: Harness, service: ScriptedApi, request_id: str) -> None:
-    """Nothing that a person pastes turns into another address of the API."""
+    """Nothing that a person pastes turns into another URL of the API."""
     harness.start()
     with pytest.raises(InputError):
         harness.attacher.attach(request_id)

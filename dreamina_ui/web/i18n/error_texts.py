@@ -18,8 +18,8 @@ from dreamina_ui.errors import (
     KeyNeededError,
     LedgerError,
     LimitError,
-    PressConflictError,
     PriceError,
+    RequestConflictError,
     StateError,
     StoppedError,
     TransportError,
@@ -81,7 +81,7 @@ def error_text(
     if isinstance(exc, StoppedError):
         key = f"error_stopped_{exc.reason}"
         return (translate(language, f"{key}_for_owner") if for_owner else "") or translate(language, key)
-    if isinstance(exc, PressConflictError):
+    if isinstance(exc, RequestConflictError):
         return translate(language, "error_press_conflict", press_id=exc.press_id)
     if isinstance(exc, BlockedWordError):
         return translate(language, "error_forbidden_word", word=exc.word)

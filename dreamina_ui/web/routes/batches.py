@@ -155,7 +155,7 @@ class _BatchRoutes:
         visitor = self._permissions.visitor(request)
         if visitor is None:
             return message_response(translate(language, "error_no_cookie"), 403)
-        address, key_session = hashed_client_ip(request), self._permissions.key_session(request)
+        client_hash, key_session = hashed_client_ip(request), self._permissions.key_session(request)
         is_owner = self._permissions.is_owner(request)
 
         def begin() -> dict[str, Any]:
@@ -173,7 +173,7 @@ class _BatchRoutes:
                 visitor_id=visitor,
                 account=plan.account,
                 press_id=press_id,
-                address=address,
+                client_hash=client_hash,
                 price_usd=plan.file_usd,
                 lifts_stop=is_owner,
             )

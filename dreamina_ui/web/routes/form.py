@@ -90,7 +90,7 @@ class _FormRoutes:
             model.model_id,
             read_form(model, inputs if isinstance(inputs, dict) else {}),
             visitor_id=visitor,
-            address=hashed_client_ip(request),
+            client_hash=hashed_client_ip(request),
             key_session=self._key_session(request, body.get("own_key")),
             press_id=read_press_id(body),
             lifts_stop=self._permissions.is_owner(request),

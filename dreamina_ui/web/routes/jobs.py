@@ -167,7 +167,7 @@ class _JobRoutes:
             self._jobs.submit_again,
             job.job_id,
             visitor_id=self._permissions.visitor(request),
-            address=hashed_client_ip(request),
+            client_hash=hashed_client_ip(request),
             press_id=read_press_id(body),
             may_charge_twice=body.get("may_charge_twice") is True,
             lifts_stop=self._permissions.is_owner(request),
