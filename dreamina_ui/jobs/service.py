@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, RequestConflictError, StateError
+from dreamina_ui.errors import InputError, KeyNeededError, RequestConflictError, StateError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, SETTLED, Job, Outcome, State, new_id, requester_of
@@ -83,7 +83,6 @@ class JobService:
         self._clock = clock
         self._input_files = input_files
         self._reachability = reachability
-        self._decision = threading.Lock()
         self._under_way_lock = threading.Lock()
         self._under_way: dict[tuple[str, str, str, str], Future[Job]] = {}  # requests with an id, until they are done
         self._call_pool = call_pool
@@ -201,7 +200,7 @@ class JobService:
     ) -> Job:
         """Make a new job with the inputs of one that was never accepted, or may not have been, and archive that one.
 
-        The account of the old job pays, or nothing is sent.
+        Both happen, or neither: a job is submitted again once. The account of the old job pays, or nothing is sent.
 
         Args:
             press_id, lifts_stop: as for `generate`.
@@ -215,20 +214,15 @@ class JobService:
         """
         old = self._ledger.job(job_id)
         requester = requester_of(visitor_id, old.key_fingerprint, client_hash)
-        with self._decision:
-            new = self._ledger.by_press_id(requester, press_id) if press_id else None
-            if new is None:
-                old = self._unaccepted(job_id, may_charge_twice=may_charge_twice)
-                account = self._accounts.account_of_key(old.key_fingerprint)
-                validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, client_hash)
-                job = self._prepare(old.model_id, validated, visitor_id, client_hash, account, press_id, self._clock())
-                new = self._submitter.begin(job, account, lifts_stop=lifts_stop)
-            self._same_request(new, old.model_id, old.inputs)
-            try:
-                self._ledger.change(job_id, archived_at=old.archived_at or self._clock())
-            except LedgerError as exc:  # the new one is on its way: an error would have it sent once more
-                log.warning("Job %s could not be archived: %s", job_id[:8], exc)
-        return new
+        # Looked up after the old job was read: whoever archived it before wrote the new one with that.
+        new = self._ledger.by_press_id(requester, press_id) if press_id else None
+        if new is None:
+            _ensure_unaccepted(old, may_charge_twice=may_charge_twice)
+            account = self._accounts.account_of_key(old.key_fingerprint)
+            validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, client_hash)
+            job = self._prepare(old.model_id, validated, visitor_id, client_hash, account, press_id, self._clock())
+            new = self._submitter.begin(job, account, lifts_stop=lifts_stop, replaces=old)
+        return self._same_request(new, old.model_id, old.inputs)
 
     def fetch_again(self, job_id: str) -> Job:
         """Ask for a failed job's result anew and fetch only what is missing; repeated, it changes nothing.
@@ -348,16 +342,6 @@ class JobService:
                     return job
         raise RequestConflictError(job.press_id)
 
-    def _unaccepted(self, job_id: str, *, may_charge_twice: bool) -> Job:
-        """A job that the service never accepted, or may not have accepted, and that nobody decided about."""
-        job = self._ledger.job(job_id)
-        was_refused = job.state == "failed" and job.request_id is None
-        if job.archived_at is not None or not (was_refused or job.state == "submit_unclear"):
-            raise StateError(f"Job {job_id[:8]} cannot be submitted again: it is {job.state} or archived.")
-        if job.state == "submit_unclear" and not may_charge_twice:
-            raise InputError("may_charge_twice", "const", True, may_charge_twice)
-        return job
-
 
 def _shared(outcome: Future[Job]) -> Future[Job]:
     """A future with the same outcome: who gives it up takes it from nobody else."""
@@ -374,6 +358,15 @@ def _shared(outcome: Future[Job]) -> Future[Job]:
 
     outcome.add_done_callback(pass_on)
     return shared
+
+
+def _ensure_unaccepted(job: Job, *, may_charge_twice: bool) -> None:
+    """Refuse a job that the service accepted, or that somebody decided about; one that is unclear needs consent."""
+    was_refused = job.state == "failed" and job.request_id is None
+    if job.archived_at is not None or not (was_refused or job.state == "submit_unclear"):
+        raise StateError(f"Job {job.job_id[:8]} cannot be submitted again: it is {job.state} or archived.")
+    if job.state == "submit_unclear" and not may_charge_twice:
+        raise InputError("may_charge_twice", "const", True, may_charge_twice)
 
 
 def _outcome(state: State) -> Outcome:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from dreamina_ui.errors import InputError, LimitError, RequestConflictError, StateError
+from dreamina_ui.errors import InputError, LedgerError, LimitError, RequestConflictError, StateError
+from dreamina_ui.ledger import job_rows
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.models.schema import Model
@@ -198,28 +200,67 @@ def test_submit_again_with_one_id_is_one_new_job(started: Harness, service: Scri
     assert service.posts == 2
 
 
-def test_submit_again_archives_the_old_job_though_the_program_died_before(
+def test_a_job_is_submitted_again_only_with_its_archiving(
     started: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Left in sight, it would ask for a decision that was taken."""
+    """Left in sight beside its successor, it would be sent, and paid, once more by the next click."""
     service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
     old = started.wait(generate(started).job_id, "submit_unclear")
-    change = started.ledger.change
 
-    def die(job: Job | str, *args: Any, **fields: Any) -> Job:
-        if "archived_at" in fields:
-            raise KeyboardInterrupt
-        return change(job, *args, **fields)
+    def again(press_id: str) -> Job:
+        return started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id=press_id, may_charge_twice=True)
+
+    def refuse(*_args: Any) -> bool:
+        raise LedgerError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(started.ledger, "change", die)
-        with pytest.raises(KeyboardInterrupt):
-            started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
-    new = started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
-    assert new.press_id == "press-0002"
+        patch.setattr(job_rows, "update_job", refuse)
+        with pytest.raises(LedgerError):
+            again("press-0002")
+    assert started.reader.job(old.job_id).archived_at is None
+    assert len(started.reader.recent(VISITOR)) == 1, "no row without the archiving"
+    new = again("press-0003")
     assert started.reader.job(old.job_id).archived_at is not None
     started.wait(new.job_id, "queued")
     assert service.posts == 2
+
+
+def test_two_clicks_at_once_submit_a_job_again_once(started: Harness, service: ScriptedApi) -> None:
+    """Two tabs offer the same button; their requests have different ids."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    old = started.wait(generate(started).job_id, "submit_unclear")
+    gate = threading.Barrier(8)
+
+    def again(number: int) -> str | None:
+        gate.wait()
+        with suppress(StateError):
+            press_id = f"press-100{number // 2}"  # each of them sent twice, by Chromium
+            more: dict[str, Any] = {"visitor_id": VISITOR, "press_id": press_id, "may_charge_twice": True}
+            return started.jobs.submit_again(old.job_id, **more).job_id
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        [job_id] = set(pool.map(again, range(8))) - {None}
+    started.wait(str(job_id), "queued")
+    assert service.posts == 2
+
+
+def test_a_job_that_was_attached_meanwhile_is_not_submitted_again(started: Harness, service: ScriptedApi) -> None:
+    """The decision was taken on what is no longer true."""
+    service.accept(ScriptedResponse(hang_up=True))
+    old = started.wait(generate(started).job_id, "submit_unclear")
+    read = started.ledger.job
+
+    def read_late(job_id: str) -> Job:
+        job = read(job_id)
+        started.ledger.job = read  # type: ignore[method-assign]
+        started.attacher.attach("r-9", job_id=job_id)
+        return job
+
+    started.ledger.job = read_late  # type: ignore[method-assign]
+    with pytest.raises(StateError):
+        started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
+    assert service.posts == 1
 
 
 @pytest.mark.parametrize(
