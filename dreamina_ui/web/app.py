@@ -58,6 +58,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         is_shared=settings.is_shared,
         owners=settings.owners,
         uses_hugging_face=settings.offers_hugging_face and not logins,  # names of two kinds might clash
+        tag_secret=services.requester_secret,
     )
     authenticator = Authenticator(permissions, logins, settings.owner_password)
     core = services.job_services

@@ -20,6 +20,7 @@ from dreamina_ui.errors import (
     LimitError,
     PriceError,
     RequestConflictError,
+    RequesterError,
     StateError,
     StoppedError,
     TransportError,
@@ -35,6 +36,7 @@ _ERROR_KEYS: dict[type[DreaminaError], str] = {
     DiskError: "error_disk",
     FilesUnreachableError: "error_files_unreachable",
     JobNotFoundError: "error_job_not_found",
+    RequesterError: "error_other_requester",
     StateError: "error_move",
     KeyNeededError: "error_key_needed",
 }

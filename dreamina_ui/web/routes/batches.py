@@ -159,6 +159,7 @@ class _BatchRoutes:
         is_owner = self._permissions.is_owner(request)
 
         def begin() -> dict[str, Any]:
+            self._permissions.ensure_same_requester(request)
             press_id = read_press_id(body, is_required=True)
             model, inputs = self._expand(body)
             begun = self._batches.begun(model.model_id, inputs, visitor_id=visitor, press_id=press_id)

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
 from dreamina_ui.spending.limits import Limits
-from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, REQUESTER_HEADER, Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.batch_presenter import BatchPresenter
@@ -180,6 +181,57 @@ def test_submit_again_repeated_is_one_new_job(site: SharedSite, service: Scripte
     site.restart()
     assert site.act(old, "submit-again", body).json()["job_id"] == first["job_id"] != old
     assert service.posts == 2
+
+
+def test_nobody_pays_for_the_click_of_somebody_else(site: SharedSite, service: ScriptedApi) -> None:
+    """A request stays unanswered, somebody else signs in on the same tab, and the page repeats it."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    ann = site.visitor("a")
+    tag = {REQUESTER_HEADER: ann.get("/dreamina/left").json()["requester"]}
+    body = {"model_id": MODEL_ID, "inputs": {"prompt": "a red fox"}, "press_id": PRESS_ID}
+    old = ann.post("/dreamina/generate", json=body, headers=tag).json()["job_id"]
+    site.harness.wait(old, "submit_unclear")
+    plan: dict[str, Any] = {"model_id": MODEL_ID, "inputs": {}, "text": "one", "repeats": 1}
+    plan["digest"] = ann.post("/dreamina/batch/plan", json=plan).json()["digest"]
+    bob = site.visitor("b", is_owner=True)
+    again: dict[str, Any] = {"press_id": "press-0002", "may_charge_twice": True}
+    for client in (bob, TestClient(site.app, SITE)):
+        requests: dict[str, dict[str, Any]] = {"generate": body, "batches": plan, f"jobs/{old}/submit-again": again}
+        for path, sent in requests.items():
+            response = client.post(f"/dreamina/{path}", json={"press_id": PRESS_ID} | sent, headers=tag)
+            assert response.status_code in (403, 404, 409), path
+            if client is bob:
+                assert (response.status_code, response.json()["kind"]) == (409, "other_requester"), path
+    assert service.posts == 1
+    assert ann.post("/dreamina/generate", json=body, headers=tag).json()["job_id"] == old
+    again_as_ann = ann.post(f"/dreamina/jobs/{old}/submit-again", json=again, headers=tag)
+    assert again_as_ann.status_code == 200
+    site.harness.wait(again_as_ann.json()["job_id"], "queued")
+    assert service.posts == 2
+
+
+def test_who_signs_in_anew_is_the_same_requester() -> None:
+    """A session that ran out, or a restart of the server, must not drop what the same person clicked."""
+    tags = []
+    for _ in range(2):
+        access = Permissions(is_shared=True, tag_secret=b"s" * 32)
+        token = access.sessions.create("ann")
+        scope = {"type": "http", "headers": [(b"cookie", f"{SESSION_COOKIE}={token}".encode())], "query_string": b""}
+        tags.append(access.requester_tag(HTTPConnection(scope)))
+        access.ensure_same_requester(HTTPConnection(scope))
+    assert len(tags[0]) == 16
+    assert tags[0] == tags[1]
+
+
+def test_a_refusal_says_when_to_come_again(site: SharedSite) -> None:
+    """The button counts the seconds down; programs read the header."""
+    site.harness.guard.limits = Limits(visitor_per_day=0)
+    refused = site.generate()
+    assert (refused.status_code, refused.json()["kind"]) == (429, "limit")
+    assert 0 < refused.json()["retry_after_s"] <= 86400
+    assert refused.headers["retry-after"] == str(refused.json()["retry_after_s"])
+    site.harness.guard.limits = Limits(at_once=0)
+    assert "retry_after_s" not in site.generate().json(), "nobody knows when a job ends"
 
 
 def test_a_repeated_batch_is_the_same_batch(site: SharedSite, service: ScriptedApi) -> None:
