@@ -43,9 +43,9 @@ class JobReader:
         """A visitor's `limit` newest jobs and all that are not settled, newest first."""
         return self._ledger.recent(visitor_id, limit)
 
-    def by_press_id(self, visitor_id: str, press_id: str) -> Job | None:
+    def by_press(self, visitor_id: str, press_id: str) -> Job | None:
         """The job that a visitor's request with this id made, if there is one."""
-        return self._ledger.by_press_id(requester_of(visitor_id, None, None), press_id)
+        return self._ledger.by_press(requester_of(visitor_id, None, None), press_id)
 
     def unfinished(self) -> list[Job]:
         """All jobs of our APIs that are not settled, oldest first."""
@@ -74,11 +74,13 @@ class JobReader:
         return self._media.find(job.job_id, output.index, "original")
 
     def file(self, file_key: str, tier: str) -> tuple[Job, Output, StoredFile] | None:
-        """The job, output and stored file behind a file's URL; None if there is no such file.
+        """The job, output and stored file behind a file's URL; None if there is no such file or it was deleted.
 
         Args:
             tier: `original`, `preview` or `thumbnail`.
         """
         match = self._ledger.output_by_key(file_key)
+        if match and match[1].deleted_at is not None:
+            return None  # until it is removed, only an undo brings it back
         stored = self._media.find(match[0].job_id, match[1].index, tier) if match else None
         return (*match, stored) if match and stored else None

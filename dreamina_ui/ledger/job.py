@@ -43,6 +43,8 @@ ACTIVE = frozenset(TRANSITIONS) - SETTLED
 """All other states, in which a job uses a slot of its budgets."""
 
 MAX_INPUT_CHARACTERS = 20_000
+IPV6_MARK = "f6"
+"""The beginning of the hash of an IPv6 address. It may also be that of another one, whose networks are it alone."""
 """How long the values of a job's inputs may be together, as JSON; some models limit no text."""
 
 MAX_DETAIL_CHARACTERS = 2000
@@ -95,7 +97,7 @@ class Job:
         problem: `kind` of the error that explains the state or the delay, or None.
         detail: that error's text, in English, or None.
         reserved_usd: what the job was expected to cost at most when it was created; None if nobody knew.
-        client_hash: a hash of the client's IP address, for limits; None if it is not known.
+        address: a hash of the client's address, for limits; None if it is not known.
         key_fingerprint: identifies the visitor's own key that pays for the job; None if the owner pays.
         cancel_outcome: the last outcome of Cancel, or None.
         archived_at: when a person archived the job; it stays in the ledger.
@@ -119,7 +121,7 @@ class Job:
     detail: str | None = None
     cost_usd: float | None = None
     reserved_usd: float | None = None
-    client_hash: str | None = None
+    address: str | None = None
     key_fingerprint: str | None = None
     cancel_requested_at: float | None = None
     cancel_outcome: Outcome | None = None
@@ -134,7 +136,7 @@ class Job:
     @property
     def requester(self) -> str:
         """Who asked, as `requester_of` names them."""
-        return requester_of(self.visitor_id, self.key_fingerprint, self.client_hash)
+        return requester_of(self.visitor_id, self.key_fingerprint, self.address)
 
     @property
     def is_settled(self) -> bool:
@@ -162,16 +164,28 @@ def validate_press_id(text: str) -> str:
     return text
 
 
-def requester_of(visitor_id: str | None, key_fingerprint: str | None, client_hash: str | None) -> str:
-    """Who asked, in whose scope a `press_id` is unique: a visitor, else an own key, a client IP address, or the owner.
+def requester_of(visitor_id: str | None, key_fingerprint: str | None, address: str | None) -> str:
+    """Who asked, in whose scope a `press_id` is unique: a visitor, else an own key, a client address, or the owner.
 
-    A program has no visitor. Its key counts before its IP address, so that it may repeat a request from elsewhere.
+    A program has no visitor. Its key counts before its address, so that it may repeat a request from elsewhere.
     """
     if visitor_id is not None:
         return visitor_id
     if key_fingerprint is not None:
         return f"key:{key_fingerprint}"
-    return "owner" if client_hash is None else f"ip:{client_hash}"
+    return "owner" if address is None else f"ip:{address}"
+
+
+def networks_of(address: str) -> tuple[tuple[str, int], ...]:
+    """The networks that a client's hashed IP address counts for.
+
+    Returns:
+        `(beginning of the hash, how many times a client's limit the network has)`: of an IPv6 address for the /64, the
+        /56 and the /48; otherwise the address alone.
+    """
+    if not address.startswith(IPV6_MARK):
+        return ((address, 1),)
+    return ((address, 1), (address[:24], 2), (address[:16], 4))
 
 
 def limit_input_length(inputs: Mapping[str, Any]) -> None:

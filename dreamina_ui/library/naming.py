@@ -19,6 +19,12 @@ def file_name(job: Job, output: Output, tier: str) -> str:
     return "-".join(part for part in parts if part) + ("" if tier == "original" else f"-{tier}") + f".{suffix}"
 
 
+def plain_file_name(output: Output) -> str:
+    """A file name that tells nothing of the job, such as `image.png`."""
+    suffix = output.file_name.rpartition(".")[2] if output.file_name else ""
+    return f"{output.kind}.{suffix}" if suffix else output.kind
+
+
 def shorten_name(name: str, max_bytes: int) -> str:
     """A file name of at most so many bytes: the words lose their end, the job's id and the number stay."""
     ending = match[0] if (match := _ENDING.search(name)) else ""

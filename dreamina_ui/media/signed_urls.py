@@ -1,31 +1,49 @@
-"""Signed URLs of pictures made here, for a service that must fetch one without a login.
+"""Signed URLs of images made here, for a service that must fetch one without a login.
 
-A URL is good for one original and for a day. It is signed with a secret of the data folder: nobody can make one
-up, and nothing has to be remembered. Without a public URL of the page there are none.
+A URL is for one original and for a day. What it names is encrypted: it holds no permanent key of the file, and nothing
+that could be made up or changed. Nothing has to be remembered. Without a public URL of the page there are none.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import hmac
 import os
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.fernet import Fernet, InvalidToken
+
 LINK_S = 24 * 3600.0
-"""How long a signed URL is good."""
+"""How long a signed URL is valid."""
 
 FOLDER = "dreamina/inputs"
 """Where signed URLs lie below the page's URL; open to everybody who has one."""
 
 SECRET_BYTES = 32
-_PLACE = re.compile(r"([0-9]{1,12})/([0-9a-f]{64})/([^/?#]{1,100})/[^/?#]*")
+_PATH = re.compile(r"([0-9A-Za-z_-]{40,400})/[^/?#]{1,200}")
+_WITH_SETTINGS = "+settings"
+
+
+@dataclass(frozen=True)
+class SignedFile:
+    """What a signed URL is for.
+
+    Attributes:
+        left_s: for how many seconds it is still valid; below 0 when it has expired.
+        with_settings: whether whoever made it wants the prompt and the other settings in the file.
+    """
+
+    file_key: str
+    left_s: float
+    with_settings: bool = False
 
 
 class SignedUrls:
-    """Makes and checks signed URLs.
+    """Makes and reads signed URLs.
 
     Args:
         public_url: the page's URL as the service reaches it, without a slash at the end; "" for none.
@@ -35,39 +53,36 @@ class SignedUrls:
 
     def __init__(self, public_url: str, secret: bytes, clock: Callable[[], float]) -> None:
         self.public_url = public_url
-        self._secret = secret
+        self._cipher = Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"signed URLs" + secret).digest()))
         self._clock = clock
 
-    def url_of(self, file_key: str, name: str) -> str:
-        """The URL of one original for `LINK_S` seconds; `name` is for people and signed by nobody."""
-        expires = int(self._clock() + LINK_S)
-        return f"{self.public_url}/{FOLDER}/{expires}/{self._signature(file_key, expires)}/{file_key}/{name}"
+    def address(self, file_key: str, name: str, *, with_settings: bool = False) -> str:
+        """The URL of one original for `LINK_S` seconds; `name` is for people, and anybody may change it."""
+        content = file_key + (_WITH_SETTINGS if with_settings else "")
+        token = self._cipher.encrypt_at_time(content.encode(), int(self._clock())).decode().rstrip("=")
+        return f"{self.public_url}/{FOLDER}/{token}/{name}"
 
-    def file_key(self, path: str) -> tuple[str, float] | None:
-        """Which file a signed URL is for.
+    def file(self, path: str) -> SignedFile | None:
+        """Which file a signed URL is for; None if we did not sign it.
 
         Args:
             path: the part of the URL after `FOLDER`.
-
-        Returns:
-            The file's key, and how many seconds the URL is still good: below 0 when it has run out. None if we did
-            not sign it.
         """
-        match = _PLACE.fullmatch(path)
+        match = _PATH.fullmatch(path)
         if not match:
             return None
-        expires, signature, key = match.groups()
-        good = hmac.compare_digest(signature, self._signature(key, int(expires)))
-        return (key, int(expires) - self._clock()) if good else None
+        token = match[1] + "=" * (-len(match[1]) % 4)
+        try:
+            content = self._cipher.decrypt(token).decode()
+            left_s = self._cipher.extract_timestamp(token) + LINK_S - self._clock()
+        except (InvalidToken, ValueError):
+            return None
+        return SignedFile(content.removesuffix(_WITH_SETTINGS), left_s, content.endswith(_WITH_SETTINGS))
 
     def place_of(self, url: str) -> str | None:
         """The part of a URL behind `FOLDER`; None if it does not lie there on our public URL."""
         beginning = f"{self.public_url}/{FOLDER}/"
         return url.removeprefix(beginning) if self.public_url and url.startswith(beginning) else None
-
-    def _signature(self, file_key: str, expires: int) -> str:
-        text = f"{file_key}\n{expires}".encode("utf-8", "replace")
-        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 
 
 def read_secret(path: Path) -> bytes:

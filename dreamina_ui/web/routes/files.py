@@ -7,23 +7,20 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import MediaError
 from dreamina_ui.jobs.reader import JobReader
-from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
-from dreamina_ui.media.embedded_metadata import size_with_settings, with_settings
 from dreamina_ui.media.images import SHOWN_MEDIA_TYPES
-from dreamina_ui.media.store import TIERS, StoredFile
+from dreamina_ui.media.store import TIERS
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
 from dreamina_ui.web.i18n.translate import languages, page_words
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, asset_digest, static_files, words_digest
-from dreamina_ui.web.presenters import settings_object
+from dreamina_ui.web.settings_copy import copy_with_settings
 from dreamina_ui.web.stored_files import file_response
 
 
@@ -43,17 +40,22 @@ class _FileRoutes:
         self._permissions = permissions
 
     async def output(self, request: Request) -> Response:
-        """One tier of one output, with ranges and an ETag; cached forever: the content behind a URL never changes."""
+        """One tier of one output, with ranges and an ETag; the content behind a URL never changes."""
         tier, file_key = request.path_params["tier"], request.path_params["file_key"]
         stored_tier = "original" if tier == WITH_SETTINGS else tier
         match = await run_in_threadpool(self._reader.file, file_key, stored_tier) if stored_tier in TIERS else None
         if match is None or not self._permissions.may_fetch(request, match[0]):
-            return Response("No such file.", 404)
+            return Response("No such file.", 404, NO_STORE)
         job, output, stored = match
         if tier == WITH_SETTINGS:
-            return await run_in_threadpool(_with_settings, job, output, stored)
+            if not self._permissions.may_see(request, job):
+                return Response("No such file.", 404, NO_STORE)  # whoever has a URL of the image learns no prompt
+            name, headers = file_name(job, output, WITH_SETTINGS), {"Cache-Control": "private, no-cache"}
+            return await run_in_threadpool(copy_with_settings, job, output, stored, name, headers)
         etag = f'"{output.sha256 or output.file_key}-{tier}"'
-        headers = {"Cache-Control": IMMUTABLE, "ETag": etag, "X-Content-Type-Options": "nosniff"}
+        # Whoever merely has the URL asks again each time, so that what is deleted is gone for them, too.
+        caching = IMMUTABLE if self._permissions.may_see(request, job) else "private, no-cache"
+        headers = {"Cache-Control": caching, "ETag": etag, "X-Content-Type-Options": "nosniff"}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         is_shown = tier != "original" or output.media_type in SHOWN_MEDIA_TYPES
@@ -81,19 +83,3 @@ async def texts(request: Request) -> Response:
         return Response("No such language.", 404, NO_STORE)
     headers = {"Cache-Control": PUBLIC_IMMUTABLE}
     return Response(page_words(language), media_type="application/json", headers=headers)
-
-
-def _with_settings(job: Job, output: Output, original: StoredFile) -> Response:
-    """A copy of an original that carries its job's settings."""
-    settings = settings_object(job)
-    try:
-        pieces, size_bytes = with_settings(original, settings), size_with_settings(original, settings)
-    except MediaError as exc:
-        return Response(str(exc), exc.http_status, media_type="text/plain")
-    headers = {
-        "Content-Length": str(size_bytes),
-        "Content-Disposition": f"attachment; filename*=utf-8''{quote(file_name(job, output, WITH_SETTINGS))}",
-        "Cache-Control": "private, no-cache",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return StreamingResponse(iterate_in_threadpool(pieces), media_type=output.media_type, headers=headers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import InputError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.library.library import Library
-from dreamina_ui.library.naming import file_name
+from dreamina_ui.library.naming import plain_file_name
 from dreamina_ui.media.input_files import MAX_MB
 from dreamina_ui.media.signed_urls import FOLDER, SignedUrls
 from dreamina_ui.models.fields import Field
@@ -24,6 +23,7 @@ from dreamina_ui.web.i18n.error_texts import rule_text
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
 from dreamina_ui.web.presenters import JobPresenter
+from dreamina_ui.web.settings_copy import copy_with_settings
 from dreamina_ui.web.stored_files import file_response
 
 
@@ -70,7 +70,7 @@ class _InputFileRoutes:
             return message_response(translate(language, "error_no_cookie"), 403)
         field, url = self._url_field(body), body.get("address")
         if field is None or not isinstance(url, str):
-            return message_response("`model_id`, `field`, and `address`", 400)
+            return message_response("model_id, field and address", 400)
         try:
             await asyncio.wrap_future(input_files.prepare_thumbnail(field, url, visitor, hashed_client_ip(request)))
         except InputError as exc:
@@ -91,30 +91,36 @@ class _InputFileRoutes:
         return await file_response(request, thumbnail, {"Cache-Control": IMMUTABLE}, "image/webp")
 
     async def sign(self, request: Request) -> Response:
-        """A signed URL of one of the visitor's own pictures, for the service: `{"file": file_key}`."""
-        language, file_key = language_of(request), (await read_json(request)).get("file")
+        """A signed URL of one of the visitor's own images, for the service: `{"file": file_key}`.
+
+        With `"with_settings": true` the file carries the prompt and the other settings; by default it does not.
+        """
+        language, body = language_of(request), await read_json(request)
+        file_key = body.get("file")
         match = await run_in_threadpool(self._library.picture, file_key) if isinstance(file_key, str) else None
         if match is None or self._permissions.scope(request) not in (None, match[0].visitor_id):
             return message_response(translate(language, "error_job_not_found"), 404)
-        job, output, original = match
+        _, output, original = match
         if not self._links.public_url:
             return message_response(translate(language, "error_no_public_url"), 409)
         max_mb = MAX_MB.get(output.kind, MAX_MB[None])
         if original.size_bytes > max_mb * 10**6:
             return message_response(translate(language, "rule_address_size", limit=max_mb), 409)
-        url = self._links.url_of(output.file_key, quote(file_name(job, output, "original")))
+        url = self._links.address(
+            output.file_key, plain_file_name(output), with_settings=body.get("with_settings") is True
+        )
         return JSONResponse({"address": url}, headers=NO_STORE)
 
     async def signed_file(self, request: Request) -> Response:
-        """One original, for whoever has its signed URL, until that expires."""
-        signed = self._links.file_key(request.scope["path"].partition(f"/{FOLDER}/")[2])
-        match = await run_in_threadpool(self._library.picture, signed[0]) if signed and signed[1] > 0 else None
-        if match is None:
-            return Response("No such file, or its URL has expired.", 404)
-        _, output, original = match
-        headers = {
-            "Cache-Control": "private, max-age=600",
-            "X-Robots-Tag": "noindex",
-            "X-Content-Type-Options": "nosniff",
-        }
+        """One original, for whoever has its signed URL, until that expires or the image is deleted."""
+        signed = self._links.file(request.scope["path"].partition(f"/{FOLDER}/")[2])
+        is_valid = signed is not None and signed.left_s > 0
+        match = await run_in_threadpool(self._library.picture, signed.file_key) if signed and is_valid else None
+        if signed is None or match is None:
+            return Response("No such file, or its URL has expired.", 404, NO_STORE)
+        job, output, original = match
+        headers = NO_STORE | {"X-Robots-Tag": "noindex", "X-Content-Type-Options": "nosniff"}
+        if signed.with_settings:
+            name = plain_file_name(output)
+            return await run_in_threadpool(copy_with_settings, job, output, original, name, headers)
         return await file_response(request, original, headers, output.media_type or "application/octet-stream")

@@ -21,6 +21,7 @@ from dreamina_ui.sandbox.service import Service as SandboxService
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
+from dreamina_ui.web.routes.files import build_file_routes
 from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.input_files import build_input_file_routes
 from tests.support.bad_server import json_response
@@ -74,7 +75,7 @@ def test_the_form_follows_the_model_and_words_go_along(held: HeldSandbox, open_p
 
 
 def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: OpenPage) -> None:
-    """From one picture to its edit with one click; both are shown small."""
+    """From one picture to its edit with one press; both are shown small."""
     page = open_page(held.app)
     job = press_generate(page, "a fox to edit")
     expect_state(job, "queued")
@@ -86,8 +87,8 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect(box).to_have_value(re.compile(re.escape(f"{PUBLIC_URL}/dreamina/inputs/")))
     expect(page.locator("#field1-image_urls .given img")).to_be_visible()
     expect(page.locator("#field1-prompt textarea")).to_be_focused()
-    url = box.input_value()
-    response = requests.get(url.replace(PUBLIC_URL, held.app.url), timeout=10)
+    address = box.input_value()
+    response = requests.get(address.replace(PUBLIC_URL, held.app.url), timeout=10)
     assert (response.status_code, response.headers["content-type"], response.content[:4]) == (
         200,
         "image/png",
@@ -99,7 +100,7 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect_state(card(page, "at night"), "queued")
     expect(card(page, "at night").locator(".given img")).to_have_count(1)
     sent = held.requests()[-1]
-    assert (sent["model_id"], sent["inputs"]) == (EDIT, {"prompt": "at night", "image_urls": [url]})
+    assert (sent["model_id"], sent["inputs"]) == (EDIT, {"prompt": "at night", "image_urls": [address]})
     page.reload()
     await_form(page, "#field1-prompt")
     cancel_button = card(page, "at night").get_by_role("button", name=translate("en", "cancel"), exact=True)
@@ -107,7 +108,7 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect_state(card(page, "at night"), "cancelled")
 
 
-def test_a_bad_url_is_reported_beside_its_field_and_by_generate(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_bad_url_is_reported_beside_its_field_and_by_the_press(held: HeldSandbox, open_page: OpenPage) -> None:
     """Before anything is paid, and in words."""
     page = open_page(held.app)
     choose_model(page, "Dreamina 4.0 Edit")
@@ -120,7 +121,7 @@ def test_a_bad_url_is_reported_beside_its_field_and_by_generate(held: HeldSandbo
     assert held.app.count_jobs() == before
 
 
-def test_without_a_public_url_the_page_says_why_not(app: AppProcess, open_page: OpenPage) -> None:
+def test_without_a_public_address_the_page_says_why_not(app: AppProcess, open_page: OpenPage) -> None:
     """A button that does nothing is worse than none."""
     page = open_page(app)
     job = press_generate(page, "never an input")
@@ -136,7 +137,7 @@ def test_without_a_public_url_the_page_says_why_not(app: AppProcess, open_page: 
 # --- model files
 
 
-def test_a_request_with_a_model_that_is_not_there_is_refused(held: HeldSandbox) -> None:
+def test_a_press_with_a_model_that_is_not_there_is_refused(held: HeldSandbox) -> None:
     """The dropdown's value comes from outside."""
     visitor = Visitor(held.app)
     for model_id in ("no/such/model", None, ["x"], {"a": 1}):
@@ -241,7 +242,7 @@ def rows(harness: Harness) -> Iterator[LibraryRows]:
 
 @pytest.fixture
 def client(harness: Harness, rows: LibraryRows) -> TestClient:
-    """The routes on a public URL, asked by a visitor from elsewhere."""
+    """The routes on a public address, asked by a visitor from elsewhere."""
     links = SignedUrls("https://studio.example", b"s" * 32, harness.clock)
     harness.input_files = InputFiles(
         harness.folder / "given", UrlGuard(), links, rows.library.picture, secret=b"s" * 32
@@ -253,35 +254,77 @@ def client(harness: Harness, rows: LibraryRows) -> TestClient:
     return TestClient(Starlette(routes=routes), "https://studio.example", cookies={VISITOR_COOKIE: ME})
 
 
-def link(client: TestClient, rows: LibraryRows, **fields: Any) -> str:
-    job = rows.add("mine", visitor_id=visitor_id(f"{VISITOR_COOKIE}={ME}"), **fields)
-    response = client.post("/dreamina/given/link", json={"file": job.outputs[0].file_key})
+def link(client: TestClient, file_key: str, **more: Any) -> str:
+    response = client.post("/dreamina/given/link", json={"file": file_key, **more})
     assert response.status_code == 200, response.text
     return str(response.json()["address"])
 
 
-def test_a_signed_url_gives_one_original_for_a_day(harness: Harness, client: TestClient, rows: LibraryRows) -> None:
+@pytest.fixture
+def mine(rows: LibraryRows) -> str:
+    """The file key of an image of the visitor's."""
+    return rows.add("my secret prompt", visitor_id=visitor_id(f"{VISITOR_COOKIE}={ME}")).outputs[0].file_key
+
+
+def test_a_signed_address_gives_one_original_for_a_day(harness: Harness, client: TestClient, mine: str) -> None:
     """The service needs no login there; and nobody gets more than was signed."""
-    url, other = link(client, rows), rows.add("other").outputs[0]
-    key = url.split("/")[-2]
+    address = link(client, mine)
     stranger = TestClient(client.app, "https://studio.example")
-    response = stranger.get(url)
+    response = stranger.get(address)
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
-    for changed in (url.replace(key, other.file_key), url.replace("/inputs/", "/inputs/1"), url + "/x"):
+    for changed in (address.replace("/inputs/", "/inputs/1"), address + "/x", address.replace("/image.png", "")):
         assert stranger.get(changed).status_code == 404
     harness.clock.advance(LINK_S + 1)
-    assert stranger.get(url).status_code == 404
+    assert stranger.get(address).status_code == 404
 
 
-def test_a_deleted_picture_has_no_signed_url_any_more(harness: Harness, client: TestClient, rows: LibraryRows) -> None:
-    """Deleted means that nobody can fetch it."""
-    url = link(client, rows)
-    rows.library.mark([url.split("/")[-2]], deleted_at=1.0)
-    assert client.get(url).status_code == 404
+def test_a_signed_address_tells_what_its_maker_chose(client: TestClient, mine: str) -> None:
+    """Whoever sends an image to a service does not thereby publish the prompt, nor the image's permanent key."""
+    plain, full = link(client, mine), link(client, mine, with_settings=True)
+    stranger = TestClient(client.app, "https://studio.example")
+    for address in (plain, full):
+        assert mine not in address
+        assert "secret" not in address
+        assert "secret" not in str(stranger.get(address).headers)
+    assert b"my secret prompt" not in stranger.get(plain).content
+    assert b"my secret prompt" in stranger.get(full).content
+
+
+def test_a_deleted_picture_has_no_signed_address_any_more(client: TestClient, rows: LibraryRows, mine: str) -> None:
+    """Deleted means that nobody can fetch it, not even from a cache in between; an undo brings it back."""
+    address = link(client, mine)
+    assert "no-store" in client.get(address).headers["cache-control"]
+    rows.library.mark([mine], deleted_at=1.0)
+    response = client.get(address)
+    assert (response.status_code, "no-store" in response.headers["cache-control"]) == (404, True)
+    rows.library.mark([mine], deleted_at=None)
+    assert client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("tier", ["original", "preview", "thumbnail", "with-settings"])
+def test_a_permanent_url_shows_the_image_and_no_more(
+    harness: Harness, client: TestClient, rows: LibraryRows, mine: str, tier: str
+) -> None:
+    """Whoever was given it sees the image, not the prompt, and nothing at all once it is deleted."""
+    files = Starlette(routes=build_file_routes(harness.reader, Permissions(is_shared=True)))
+    owner = TestClient(files, "https://studio.example", cookies={VISITOR_COOKIE: ME})
+    stranger = TestClient(files, "https://studio.example")
+    url = f"/dreamina/files/{mine}/{tier}/a.png"
+    assert owner.get(url).status_code == 200
+    response = stranger.get(url)
+    if tier == "with-settings":
+        assert response.status_code == 404
+    else:
+        assert (response.status_code, response.headers["cache-control"]) == (200, "private, no-cache")
+        assert "immutable" in owner.get(url).headers["cache-control"]
+    rows.library.mark([mine], deleted_at=1.0)
+    for asked in (owner, stranger):
+        response = asked.get(url, headers={"If-None-Match": response.headers.get("etag", "x")})
+        assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
 
 
 def test_nobody_signs_another_visitors_picture(client: TestClient, rows: LibraryRows) -> None:
-    """Who knows a file's URL must not make a public one of it."""
+    """Who knows a file's address must not make a public one of it."""
     theirs = rows.add("theirs", visitor_id="somebody else").outputs[0]
     for file_key in (theirs.file_key, "x", None, 5):
         assert client.post("/dreamina/given/link", json={"file": file_key}).status_code == 404
@@ -304,8 +347,8 @@ def test_the_file_check_takes_any_body_and_needs_a_visitor(client: TestClient, b
     assert stranger.post("/dreamina/given/look", json=body).status_code == 403
 
 
-def test_the_thumbnail_of_our_own_picture_is_its_own(client: TestClient, rows: LibraryRows) -> None:
+def test_the_thumbnail_of_our_own_picture_is_its_own(client: TestClient, mine: str) -> None:
     """No copy is made of what is here already."""
-    body = {"model_id": EDIT, "field": "image_urls", "address": link(client, rows)}
+    body = {"model_id": EDIT, "field": "image_urls", "address": link(client, mine)}
     thumbnail = client.post("/dreamina/given/look", json=body).json()["thumbnail"]
     assert re.fullmatch(r"files/[0-9a-f]+/thumbnail/.*\.webp", thumbnail)
