@@ -11,11 +11,13 @@ from typing import Any
 
 from gradio.blocks import Blocks
 from gradio.route_utils import CustomCORSMiddleware
+from gradio.routes import templates
 from gradio.utils import LRUCache
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dreamina_ui.web.http import path_below_root, send_refusal
+from dreamina_ui.web.middleware.script_nonce import add_nonces_to
 
 DISABLED_ROUTES = (
     "upload",  # accepts files from anyone, which nothing on this page needs
@@ -39,7 +41,7 @@ DISABLED_ROUTES = (
 )
 """Beginnings of paths under `/gradio_api/` that are answered with 404."""
 
-CALL_ADVICE = " /gradio_api/info lists the endpoints and their inputs."
+CALL_HINT = " /gradio_api/info lists the endpoints and their inputs."
 MAX_SESSIONS = 2000
 MAX_SESSION_NAME_LENGTH = 100
 
@@ -66,6 +68,11 @@ async def remove_cors(app: Starlette) -> AsyncIterator[None]:
     yield
 
 
+def add_script_nonces() -> None:
+    """Let the inline scripts of Gradio's page carry the nonce of each request."""
+    add_nonces_to(templates)
+
+
 def limit_queue(page: Blocks) -> None:
     """Let only calls of public endpoints into Gradio's queue, and bound what it stores of those that nobody fetches.
 
@@ -79,7 +86,7 @@ def limit_queue(page: Blocks) -> None:
     async def push_bounded(body: Any, request: Any, username: str | None) -> Any:
         function = page.fns.get(body.fn_index)
         if function is None or function.api_visibility != "public":
-            return False, f"There is no such endpoint.{CALL_ADVICE}", "validator_error"
+            return False, f"There is no such endpoint.{CALL_HINT}", "validator_error"
         if len(body.session_hash or "") > MAX_SESSION_NAME_LENGTH:
             return False, "The session_hash is too long.", "error"
         return await push(body, request, username)

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.web.http import language_of, path_below_root
+from dreamina_ui.web.middleware.script_nonce import nonce_of
 from dreamina_ui.web.paths import static_files
 
 # Gradio's script reads the language once, at its start; its own `changeLocale` comes too late for tabs that are not
@@ -26,8 +27,8 @@ class HeadScript:
         if scope["type"] != "http" or path_below_root(scope) not in ("", "/"):
             await self.app(scope, receive, send)
             return
-        script = f"<script>{_LANGUAGE_SCRIPT.format(language=language_of(Request(scope)))}\n{_CALM_SCRIPT}</script>"
-        inserted = script.encode()
+        script = f"{_LANGUAGE_SCRIPT.format(language=language_of(Request(scope)))}\n{_CALM_SCRIPT}"
+        inserted = f'<script nonce="{nonce_of(scope)}">{script}</script>'.encode()
         held_start: list[Message] = []  # held back until the first part of the body is there
 
         async def send_with_script(message: Message) -> None:
