@@ -14,8 +14,7 @@
     ├─ KeyNeededError           needs a visitor's own key
     ├─ LedgerError              the ledger cannot be read or written
     ├─ JobNotFoundError         no such job
-    ├─ RequestConflictError     the id of a request names another one      .press_id
-    ├─ RequesterError           somebody else signed in since the click
+    ├─ PressConflictError       the id of a request names another one      .press_id
     ├─ StateError               not possible in the job's present state
     ├─ ApiError                                                            .request_id
     │  ├─ TransportError        no response; reading again is safe
@@ -182,9 +181,9 @@ class BatchError(DreaminaError):
     """No batch can be made of what was written; there is no job and nothing was sent.
 
     Attributes:
-        rule: `unclosed` or `nested` braces, `empty`, too `many` jobs, `waiting` if too many wait already,
-            `waiting_size` if they take too much room, `input` for a job that breaks the schema, or `changed` where
-            another table was shown.
+        rule: `unclosed` or `nested` braces, `empty`, too `many` jobs, too long inputs (`size`), `waiting` if too many
+            wait already, `waiting_size` if they take too much room, `input` for a job that breaks the schema, or
+            `changed` where another table was shown.
         line: which line of the prompts, from 1; None for all of them.
         most: how many jobs are allowed, for `many` and `waiting`.
         exc: what is wrong with the inputs, for `input`.
@@ -258,7 +257,7 @@ class JobNotFoundError(DreaminaError):
     http_status = 404
 
 
-class RequestConflictError(DreaminaError):
+class PressConflictError(DreaminaError):
     """The id of a request names another request already; there is no new job and nothing was sent.
 
     Attributes:
@@ -271,16 +270,6 @@ class RequestConflictError(DreaminaError):
     def __init__(self, press_id: str) -> None:
         self.press_id = press_id
         super().__init__(f"The id {press_id!r} belongs to a request with other inputs. Nothing was submitted.")
-
-
-class RequesterError(DreaminaError):
-    """The request was made by somebody who is no longer signed in here; there is no job and nothing was sent."""
-
-    kind = "other_requester"
-    fact_names = ()
-
-    def __init__(self) -> None:
-        super().__init__("Somebody else has signed in since this was requested. Nothing was submitted.")
 
 
 class StateError(DreaminaError):

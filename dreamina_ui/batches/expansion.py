@@ -22,6 +22,9 @@ from dreamina_ui.models.text import is_blank
 MAX_JOBS = 200
 """The maximum number of jobs in one batch."""
 
+MAX_CHARACTERS = 400_000
+"""The maximum number of characters in the inputs of all jobs: each repeat shows and stores them again."""
+
 _SYMBOL = re.compile(r"\\[\\{|}]|[{|}]|[^\\{|}]+|\\")
 
 
@@ -53,7 +56,7 @@ def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
     """The validated inputs of all jobs, ordered by line, then by the fields' values, then repeats.
 
     Raises:
-        BatchError: there are no jobs or too many, or a line is invalid; it says which line.
+        BatchError: there are no jobs or too many, their inputs are too long, or a line is invalid; it says which line.
         InputError: a field cannot have several values, or `repeats` is not a positive integer.
     """
     prompt = prompt_field(model)
@@ -77,6 +80,7 @@ def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
     if not lines:
         raise BatchError("empty")
     jobs: list[dict[str, Any]] = []
+    characters = 0
     for number, parts in lines:
         for texts in product(*parts):
             for values in product(*axes.values()):
@@ -86,6 +90,9 @@ def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
                     limit_input_length(validated)
                 except InputError as exc:
                     raise BatchError("input", line=number, exc=exc) from exc
+                characters += sum(len(str(value)) for value in validated.values()) * request.repeats
+                if characters > MAX_CHARACTERS:
+                    raise BatchError("size")
                 jobs.extend(dict(validated) for _ in range(request.repeats))
     return jobs
 

@@ -14,7 +14,7 @@ from dreamina_ui.library.naming import prompt_of
 from dreamina_ui.models.schema import Model
 from dreamina_ui.web.i18n.error_texts import error_text, field_titles, pause_text
 from dreamina_ui.web.i18n.translate import translate
-from dreamina_ui.web.presenters import JobPresenter
+from dreamina_ui.web.presenters import MAX_ALT_CHARACTERS, JobPresenter
 
 COUNTS = ("done", "running", "waiting", "failed", "unclear", "cancelled", "refused")
 MAX_REFUSALS = 10
@@ -35,9 +35,12 @@ class BatchPresenter:
         self._dispatcher = dispatcher
 
     def item(self, model_id: str, inputs: Mapping[str, Any], language: str) -> dict[str, str]:
-        """A job to be: `{"prompt": str, "settings": str}`."""
+        """A job to be: `{"prompt": str, "settings": str}`; of a long prompt only the beginning."""
         job = Job(job_id="", model_id=model_id, api_origin="", inputs=inputs, created_at=0, updated_at=0)
-        return {"prompt": prompt_of(job), "settings": self._jobs.settings_text(model_id, inputs, language)}
+        return {
+            "prompt": prompt_of(job)[:MAX_ALT_CHARACTERS],
+            "settings": self._jobs.settings_text(model_id, inputs, language),
+        }
 
     def card(self, batch: Batch, language: str) -> dict[str, Any]:
         """What the page shows of a batch, in the visitor's language."""

@@ -24,6 +24,8 @@ from dreamina_ui.web.i18n.translate import field_texts, file_size, number, trans
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
 
 _ALT_KEYS = {"image": "picture_alt", "video": "video_label", "file": "file_label"}
+MAX_CARDS_CHARACTERS = 100_000
+MAX_CUT_CHARACTERS = 300
 MAX_ALT_CHARACTERS = 1000
 """How much of the prompt describes each of a job's images: a card has the whole prompt once."""
 
@@ -102,6 +104,7 @@ class JobPresenter:
             "active": active,
             "created_at": job.created_at,
             "prompt": prompt,
+            "prompt_cut": False,
             "model_id": job.model_id,
             "model": self._model_title(job),
             "parameters": {field.parameter: job.inputs[field.key] for field in fields if field.key in job.inputs},
@@ -132,6 +135,19 @@ class JobPresenter:
                 if output.state != "deleted" and output.deleted_at is None
             ],
         }
+
+    def cards(self, jobs: Sequence[Job], language: str, *, for_owner: bool) -> list[dict[str, Any]]:
+        """The cards of some jobs, in their order; `for_owner` as for `card`.
+
+        Together they have at most `MAX_CARDS_CHARACTERS` of inputs. Cards after that have the beginning of the prompt,
+        `"prompt_cut": true` and no parameters; `details` has all of it.
+        """
+        cards, left = [], MAX_CARDS_CHARACTERS
+        for job in jobs:
+            left -= sum(len(str(value)) for value in job.inputs.values())
+            card = self.card(job, language, for_owner=for_owner)
+            cards.append(card if left >= 0 or len(jobs) == 1 else _shortened(card))
+        return cards
 
     def details(self, job: Job, language: str, *, for_owner: bool) -> dict[str, Any]:
         """A card with the times of the job; `for_owner` as for `card`."""
@@ -189,6 +205,12 @@ def _expected(fields: Sequence[Field], inputs: Mapping[str, Any]) -> dict[str, A
     width, height = size or (None, None)
     files = MAX_FILES if has_switch and inputs.get(SINGLE_KEY) is not True else 1
     return {"files": files, "width": width, "height": height}
+
+
+def _shortened(card: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = [{**output, "alt": output["alt"][:MAX_CUT_CHARACTERS]} for output in card["outputs"]]
+    prompt = card["prompt"][:MAX_CUT_CHARACTERS]
+    return {**card, "prompt": prompt, "prompt_cut": True, "parameters": {}, "outputs": outputs}
 
 
 def settings_object(job: Job) -> dict[str, Any]:

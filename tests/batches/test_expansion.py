@@ -106,6 +106,16 @@ def test_long_prompts_do_not_multiply_into_hundreds_of_megabytes() -> None:
     assert len(expand(model, BatchRequest("x" * 19_000, common, repeats=3))) == 3
 
 
+def test_repeats_of_a_long_prompt_are_bounded() -> None:
+    """A request of 20 kB must not become a table of megabytes, shown and stored 200 times over."""
+    data = {"model_id": "vendor/open", "title": "Open", "output_schema": {}}
+    model = Model.from_json(data | {"input_schema": {"properties": {"prompt": {"type": "string"}}}})
+    with pytest.raises(BatchError) as caught:
+        expand(model, BatchRequest("x" * 15_000, repeats=MAX_JOBS))
+    assert caught.value.rule == "size"
+    assert len(expand(model, BatchRequest("x" * 15_000, repeats=20))) == 20
+
+
 def test_the_maximum_is_allowed_and_one_more_is_not() -> None:
     """The documented limit is the real one."""
     assert len(prompts("fox", repeats=MAX_JOBS)) == MAX_JOBS

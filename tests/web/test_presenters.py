@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
+from dreamina_ui.web.presenters import MAX_CARDS_CHARACTERS
 from tests.support.bad_server import ScriptedResponse
 from tests.support.harness import Harness, ScriptedApi
 
@@ -13,7 +16,7 @@ def card_of(harness: Harness, **inputs: Any) -> dict[str, Any]:
     return harness.presenter.card(job, "en", for_owner=True)
 
 
-def test_as_many_slots_are_reserved_as_images_are_expected(harness: Harness) -> None:
+def test_as_many_places_are_reserved_as_images_are_expected(harness: Harness) -> None:
     """Skeletons in the right number and shape: nothing jumps when the images come."""
     wide = {"width×height": "3024x1296(21:9)"}
     assert card_of(harness, **wide, force_single=False)["expected"] == {"files": 4, "width": 3024, "height": 1296}
@@ -31,3 +34,19 @@ def test_a_busy_service_says_when_to_try_again(harness: Harness, service: Script
     assert harness.presenter.card(job, "en", for_owner=True)["retry_in_s"] <= 15
     harness.clock.advance(20)
     assert harness.presenter.card(job, "en", for_owner=True)["retry_in_s"] == 0
+
+
+def test_the_cards_together_are_bounded(harness: Harness) -> None:
+    """Old prompts of a megabyte each made one list of jobs 47 MB, for any stranger who asked for it again and again."""
+    job = harness.generate()
+    jobs = [replace(job, inputs={"prompt": f"{number} " + "x" * 19_000}) for number in range(50)]
+    cards = harness.presenter.cards(jobs, "en", for_owner=False)
+    whole = [card for card in cards if not card["prompt_cut"]]
+    assert len(whole) == MAX_CARDS_CHARACTERS // 19_002
+    assert cards[: len(whole)] == whole, "the newest are whole"
+    assert len(json.dumps(cards)) < 500_000
+    assert cards[-1]["prompt"].startswith("49 x")
+    assert harness.presenter.details(jobs[-1], "en", for_owner=False)["prompt"] == jobs[-1].inputs["prompt"]
+    old = replace(job, inputs={"prompt": "x" * 990_000})
+    assert not harness.presenter.cards([old], "en", for_owner=False)[0]["prompt_cut"], "one alone is wanted whole"
+    assert len(json.dumps(harness.presenter.cards([old] * 24, "en", for_owner=False))) < 100_000
