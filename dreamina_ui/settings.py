@@ -36,21 +36,23 @@ class Settings(BaseSettings):
         public_url: where the service reaches this page, without a slash at the end; "" if it does not.
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
         media_hosts: the only hosts that result files may come from; empty for every public one. Only these may have
-            IP addresses that a VPN client made up.
+            addresses that a VPN client made up.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
         sandbox_parallel: how many sandbox jobs run at once.
         max_library_gb: how many gigabytes (10^9 bytes) of originals are kept; None for no limit.
+        min_free_gb: how many gigabytes of disk space new jobs leave free.
         keep_days: how many days a picture is kept that is no favourite; None for no limit.
         visitor_at_once ... usd_per_month: the owner's limits, see `limits.Limits`; None for the default.
         price_usd: what one file costs, in USD, where the API does not say.
         require_own_key: whether every visitor must use a RunComfy key of their own.
-        trusted_proxies: IP addresses and networks whose `X-Forwarded-*` headers count; None for the default.
+        trusted_proxies: addresses and networks whose `X-Forwarded-*` headers count; None for the default.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
         owner_password: what the owner signs in with, from anywhere; None for no such way. Never shown by `repr`.
         wants_metrics: whether there is `/metrics`.
         metrics_token: the bearer token that `/metrics` asks for; None for nobody but the owner.
         ca_bundle: what certificates are verified with, a file or a folder; None for those that `requests` brings.
         log_format: `text`, or `json` for one object for each line.
+        security_contact: a URL for reports of vulnerabilities, such as `mailto:security@example.com`; "" for none.
         auth, auth_file: names and passwords, see `passwords.read_logins`; any close the page to everybody else.
         owners: the names of the owner.
         share_link, mcp_server, server_name, root_path: Gradio's own variables, as text.
@@ -73,6 +75,7 @@ class Settings(BaseSettings):
     sandbox_parallel: int = Field(2, ge=1, validation_alias="DREAMINA_SANDBOX_PARALLEL")
     max_library_gb: float | None = Field(None, gt=0, validation_alias="DREAMINA_MAX_LIBRARY_GB")
     keep_days: float | None = Field(None, gt=0, validation_alias="DREAMINA_KEEP_DAYS")
+    min_free_gb: float = Field(0.5, ge=0, validation_alias="DREAMINA_MIN_FREE_GB")
     visitor_at_once: int | None = Field(None, ge=0, validation_alias="DREAMINA_VISITOR_JOBS_AT_ONCE")
     visitor_per_day: int | None = Field(None, ge=0, validation_alias="DREAMINA_VISITOR_JOBS_PER_DAY")
     address_at_once: int | None = Field(None, ge=0, validation_alias="DREAMINA_ADDRESS_JOBS_AT_ONCE")
@@ -87,6 +90,7 @@ class Settings(BaseSettings):
     owner_password: SecretStr | None = Field(None, min_length=8, validation_alias="DREAMINA_OWNER_PASSWORD")
     wants_metrics: bool = Field(False, validation_alias="DREAMINA_METRICS")
     metrics_token: SecretStr | None = Field(None, validation_alias="DREAMINA_METRICS_TOKEN")
+    security_contact: str = Field("", validation_alias="DREAMINA_SECURITY_CONTACT")
     auth: SecretStr = Field(SecretStr(""), validation_alias="DREAMINA_AUTH")
     auth_file: Path | None = Field(None, validation_alias="DREAMINA_AUTH_FILE")
     owners: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_OWNERS")
@@ -131,7 +135,7 @@ class Settings(BaseSettings):
     def _base_url_is_safe(cls, url: str) -> str:
         parts = urlsplit(url)
         if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
-            raise ValueError("must be a URL such as https://model-api.runcomfy.net")
+            raise ValueError("must be an address such as https://model-api.runcomfy.net")
         if "[" in parts.netloc:
             ipaddress.IPv6Address(parts.hostname)  # Python 3.10 takes anything between the brackets
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
@@ -145,13 +149,21 @@ class Settings(BaseSettings):
             return url
         parts = urlsplit(url)
         if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
-            raise ValueError("must be a URL such as https://pictures.example.com")
+            raise ValueError("must be an address such as https://pictures.example.com")
         api_is_here = not info.data.get("api_token") or is_loopback(
             urlsplit(info.data.get("api_base_url", "")).hostname or ""
         )
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname) and api_is_here):
             raise ValueError("must begin with https://; RunComfy fetches pictures from there")
         return url.rstrip("/")
+
+    @field_validator("security_contact")
+    @classmethod
+    def _contact_is_a_url(cls, contact: str) -> str:
+        url = f"mailto:{contact}" if "@" in contact and ":" not in contact else contact
+        if url and (not url.startswith(("mailto:", "https://", "tel:")) or not url.isprintable() or " " in url):
+            raise ValueError("must be an e-mail address, or a URL that begins with https://, mailto: or tel:")
+        return url
 
     @field_validator("media_hosts", mode="before")
     @classmethod
@@ -174,11 +186,11 @@ class Settings(BaseSettings):
         try:
             return frozenset(str(ipaddress.ip_network(name, strict=False)) for name in names if name != "none")
         except ValueError:
-            raise ValueError("must be IP addresses or networks such as 127.0.0.1,10.0.0.0/8, or none") from None
+            raise ValueError("must be addresses or networks such as 127.0.0.1,10.0.0.0/8, or none") from None
 
     @property
     def believed_proxies(self) -> frozenset[str]:
-        """The proxies whose word on a client's IP address and scheme counts, as networks.
+        """The proxies whose word on a client's address and scheme counts, as networks.
 
         By default nobody's; a Space is reached through Hugging Face's own proxies only, which have private addresses,
         and a share link through Gradio's tunnel, which ends on this machine.
@@ -267,7 +279,7 @@ def is_stored_by_space(folder: Path, storage: Path = SPACE_STORAGE) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or IP address means this machine."""
+    """Whether a host name or address means this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -37,7 +37,7 @@ from dreamina_ui.sandbox.server import Sandbox
 from dreamina_ui.settings import Settings
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.spending.costs import Costs
-from dreamina_ui.spending.limits import CAUTIOUS, Limits, SpendingGuard
+from dreamina_ui.spending.limits import CAUTIOUS, CAUTIOUS_IN_SANDBOX, Limits, SpendingGuard
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Services:
     """Everything below the page.
 
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
-    `installation_id` tells installations on one host apart, `requester_secret` hashes who sends a request.
+    `installation_id` tells installations on one host apart.
     """
 
     job_services: JobServices
@@ -62,7 +62,6 @@ class Services:
     metrics: Metrics | None
     sandbox: Sandbox | None
     installation_id: str
-    requester_secret: bytes
 
     def start(self) -> None:
         """Pick up unfinished jobs and tidy the library.
@@ -113,7 +112,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     elif settings.api_token is not None:
         owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.record)
     ledger = Ledger(folder.ledger)
-    media = FolderStore(folder.media)
+    media = FolderStore(folder.media, min_free_bytes=round(settings.min_free_gb * 1e9))
     fetcher = _fetcher(settings, network, media, exempt)
     if not media.can_sync_folders():
         log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
@@ -169,7 +168,6 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         metrics=metrics,
         sandbox=sandbox,
         installation_id=ledger.secret("installation").hex()[:8],
-        requester_secret=ledger.secret("requesters"),
     )
 
 
@@ -221,13 +219,14 @@ def build_job_services(settings: Settings, token: str, ledger: Ledger, media: Me
 
 
 def limits(settings: Settings) -> Limits:
-    """The owner's limits: where strangers can spend the owner's money, cautious ones for all that is not set.
+    """The owner's limits: where strangers can reach the page, cautious ones for all that is not set.
 
-    None where the owner does not pay.
+    None where visitors pay for themselves.
     """
     if settings.require_own_key:
         return Limits()
-    basis = CAUTIOUS if settings.is_shared and not settings.uses_sandbox else Limits()
+    cautious = CAUTIOUS_IN_SANDBOX if settings.uses_sandbox else CAUTIOUS
+    basis = cautious if settings.is_shared else Limits()
     chosen = {name: getattr(settings, name) for name in vars(basis) if getattr(settings, name) is not None}
     return replace(basis, **chosen)
 

@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -31,21 +31,35 @@ _CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, err
 
 
 class FolderStore:
-    """Stores outputs in a folder, which is made when the first job is prepared."""
+    """Stores outputs in a folder, which is made when the first job is prepared.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        min_free_bytes: how much of the disk new jobs leave free; what is already paid for may have it.
+        free_bytes: gives what is free on the disk of a folder; None to ask the system.
+    """
+
+    def __init__(self, folder: Path, min_free_bytes: int = 0, free_bytes: Callable[[Path], int] | None = None) -> None:
         self.folder = folder
+        self._min_free_bytes = min_free_bytes
+        self._free_bytes = free_bytes or _free_bytes
 
     def prepare(self, job_id: str) -> None:
         folder = self.job_folder(job_id)
         with _disk_errors(f"files of job {job_id[:8]}"):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._require_space()
             _make_job_folder(folder)
             probe = folder / _partial_name("probe")
             try:
                 _write(probe, bytes(4096))
             finally:
                 probe.unlink(missing_ok=True)
+
+    def _require_space(self) -> None:
+        free_bytes = self._free_bytes(self.folder) if self._min_free_bytes else 0
+        if free_bytes < self._min_free_bytes:
+            least = f"{self._min_free_bytes / 1e9:g} GB"
+            raise DiskError(f"Only {free_bytes / 1e9:.1f} GB of disk space is left; new jobs need {least}.")
 
     def discard(self, job_id: str) -> None:
         with contextlib.suppress(OSError):
@@ -265,3 +279,7 @@ def _sync(handle: int) -> None:
     except OSError as exc:
         if exc.errno not in _CANNOT_SYNC:
             raise
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free

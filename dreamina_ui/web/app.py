@@ -19,7 +19,7 @@ from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
 from dreamina_ui.web.middleware.cookie_names import CookieNames
-from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, remove_cors
+from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, add_script_nonces, remove_cors
 from dreamina_ui.web.middleware.head_script import HeadScript
 from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
@@ -37,8 +37,9 @@ from dreamina_ui.web.routes.input_files import build_input_file_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
+from dreamina_ui.web.routes.presses import build_press_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
-from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
+from dreamina_ui.web.routes.security_txt import build_security_txt_routes
 from dreamina_ui.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,6 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         is_shared=settings.is_shared,
         owners=settings.owners,
         uses_hugging_face=settings.offers_hugging_face and not logins,  # names of two kinds might clash
-        tag_secret=services.requester_secret,
     )
     authenticator = Authenticator(permissions, logins, settings.owner_password)
     core = services.job_services
@@ -76,6 +76,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         keeps_data=settings.keeps_data,
         is_closed=authenticator.is_closed,
     )
+    add_script_nonces()
     launch["app_kwargs"] = {
         "routes": _build_routes(settings, services, authenticator, presenter, endpoints),
         "middleware": _build_middleware(settings, authenticator, services.installation_id),
@@ -102,12 +103,13 @@ def _build_routes(
         *build_key_routes(core.api_keys, core.accounts, permissions),
         *build_login_routes(authenticator, core.api_keys.take_back),
         *build_batch_routes(core, batch_presenter, services.batches, permissions, uses_sandbox=uses_sandbox),
-        *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
+        *build_press_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, permissions, token),
         *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),
         *build_input_file_routes(core, presenter, services.library, services.links, permissions),
         *build_file_routes(core.reader, permissions),
+        *build_security_txt_routes(settings.security_contact, core.clock),
     ]
     if settings.wants_tools:
         from dreamina_ui.web.mcp import build_tool_routes  # its package is optional, and half a second to load

@@ -14,6 +14,7 @@ WITH_SETTINGS = "with-settings"
 THUMBNAILS = "given"
 """Our own routes begin with `/dreamina/`; those of output files with `/dreamina/files/`, of inputs with `given/`."""
 
+SECURITY_TXT = "/.well-known/security.txt"
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
 """What monitoring requests; at the root, and without a login."""
 

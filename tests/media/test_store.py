@@ -116,3 +116,16 @@ def test_no_path_stands_in_the_protocol() -> None:
     """A bucket has none."""
     source = Path(__file__).parents[2] / "dreamina_ui" / "media" / "store.py"
     assert "Path" not in source.read_text(encoding="utf-8")
+
+
+def test_new_jobs_leave_some_of_the_disk_free(tmp_path: Path) -> None:
+    """On a full disk the ledger and paid images have no room; strangers with a free sandbox could fill it."""
+    free_bytes = 1_000_000_000
+    store = FolderStore(tmp_path, min_free_bytes=500_000_000, free_bytes=lambda _: free_bytes)
+    store.prepare("0" * 32)
+    free_bytes = 499_999_999
+    with pytest.raises(DiskError, match=r"0\.5 GB of disk space is left; new jobs need 0\.5 GB"):
+        store.prepare("1" * 32)
+    with store.draft("0" * 32, 0):
+        pass  # what is paid for is stored all the same
+    FolderStore(tmp_path).prepare("2" * 32)

@@ -20,6 +20,9 @@ from dreamina_ui.web.http import language_of, read_json, set_cookie
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
+CLEARED_DATA = '"cache", "storage"'
+"""What a browser forgets at a sign-out. Not all cookies: those of sibling hosts would go, too; ours go one by one."""
+
 NEXT_PAGES = {"": "../", "owner": "owner"}
 """Where `next` may lead after signing in, as URLs relative to the sign-in page: nothing else, so no other site."""
 
@@ -83,7 +86,8 @@ class _LoginRoutes:
     async def sign_out(self, request: Request) -> Response:
         """Delete the session, and the RunComfy key that was entered in it."""
         permissions = self._authenticator.permissions
-        response = RedirectResponse("sign-in", 303, headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store", "Clear-Site-Data": CLEARED_DATA}
+        response = RedirectResponse("sign-in", 303, headers=headers)
         if permissions.person(request) and (key := permissions.key_session(request)):
             with suppress(LedgerError):  # the key is forgotten anyway
                 await run_in_threadpool(self._forget_key, key)
@@ -131,9 +135,9 @@ rel="noopener">{text("sign_in_hugging_face")}</a></p>"""
         elif self._authenticator.is_closed or self._authenticator.has_owner_password:
             alert = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
             both = self._authenticator.is_closed and self._authenticator.has_owner_password
-            note = f"<small>{text('sign_in_name_hint')}</small>" if both else ""
+            hint = f"<small>{text('sign_in_name_hint')}</small>" if both else ""
             focus = "" if self._authenticator.is_closed else " autofocus"
-            name = f"""<label>{text("sign_in_name")}{note}
+            name = f"""<label>{text("sign_in_name")}{hint}
 <input name="username" autofocus autocomplete="username" autocapitalize="none" maxlength="200"></label>
 """
             body += f"""{alert}<form method="post" action="sign-in">
