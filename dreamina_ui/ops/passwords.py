@@ -1,4 +1,7 @@
-"""Names and passwords: only hashes are kept, and a check takes as long for a name that is unknown."""
+"""Names and passwords: only hashes are kept, and a check takes as long for a name that is unknown.
+
+A password that was right once is known by a quick hash in memory, too: the next sign-in with it waits for nobody.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,26 @@ class Logins:
 
     def __init__(self, stored: Mapping[str, str]) -> None:
         self._stored = dict(stored)
-        slow = any(item.startswith(SLOW) for item in stored.values())
-        self._nobodys = hash_password(secrets.token_urlsafe(), SLOW if slow else QUICK)
+        self.is_slow = any(item.startswith(SLOW) for item in stored.values())
+        self._quick = {name: item for name, item in stored.items() if item.startswith(QUICK)}
+        self._nobodys = hash_password(secrets.token_urlsafe(), SLOW if self.is_slow else QUICK)
 
     def __bool__(self) -> bool:
         return bool(self._stored)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._stored
+
+    def are_known(self, name: str, password: str) -> bool:
+        """Whether this is the name's password, as far as that is known without a slow hash."""
+        return name in self._quick and _is_hash_of(password, self._quick[name])
+
     def are_right(self, name: str, password: str) -> bool:
-        """Whether this is the name's password; slow, so ask on a thread."""
-        is_right = _is_hash_of(password, self._stored.get(name, self._nobodys))
-        return is_right and name in self._stored
+        """Whether this is the name's password; slow if `is_slow`, so ask on a thread then."""
+        is_right = _is_hash_of(password, self._stored.get(name, self._nobodys)) and name in self._stored
+        if is_right and name not in self._quick:
+            self._quick[name] = hash_password(password, QUICK)
+        return is_right
 
 
 def hash_password(password: str, method: str = SLOW) -> str:

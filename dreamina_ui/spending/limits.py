@@ -13,9 +13,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from dreamina_ui.errors import LimitError
-from dreamina_ui.ledger.budget_rows import Usage, active_jobs_of_key, day_of, micro_usd, read_usages, spent_micro_usd
+from dreamina_ui.ledger.budget_rows import (
+    Usage,
+    active_jobs_of_key,
+    day_of,
+    micro_usd,
+    read_usage_of_network,
+    read_usages,
+    spent_micro_usd,
+)
 from dreamina_ui.ledger.control_rows import values_of_kind
-from dreamina_ui.ledger.job import Job
+from dreamina_ui.ledger.job import Job, networks_of
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
 IN_USD = ("usd_per_day", "usd_per_month")
@@ -29,7 +37,7 @@ SINGLE_KEY = "force_single"
 """The input that asks for a single file."""
 
 REQUESTS_PER_JOB = 10
-"""How many requests a visitor and a client have for each of their jobs per day: refused and cancelled jobs are free,
+"""How many requests a visitor and an address have for each of their jobs per day: refused and cancelled jobs are free,
 and their rows stay."""
 
 OWN_KEY_AT_ONCE = 20
@@ -42,7 +50,7 @@ class Limits:
 
     Attributes:
         visitor_at_once, visitor_per_day: jobs of one visitor.
-        address_at_once, address_per_day: jobs from one client IP address: clearing cookies refills no budget.
+        address_at_once, address_per_day: jobs from one client address: clearing cookies refills no budget.
         at_once, per_day: jobs of the whole installation.
         usd_per_day, usd_per_month: money of the whole installation.
     """
@@ -83,6 +91,16 @@ CAUTIOUS = Limits(
     usd_per_month=100.0,
 )
 """What holds by default when strangers can reach a page on which the owner's token pays."""
+
+CAUTIOUS_IN_SANDBOX = Limits(
+    visitor_at_once=4,
+    visitor_per_day=60,
+    address_at_once=12,
+    address_per_day=200,
+    at_once=20,
+    per_day=500,
+)
+"""What holds by default when strangers can reach a page on the sandbox: it costs no money, but CPU time and disk."""
 
 
 @dataclass(frozen=True)
@@ -168,18 +186,22 @@ class SpendingGuard:
             return
         limits, day = self.limits_now(transaction), day_of(job.created_at)
         if limits.in_jobs:
-            usages = read_usages(
-                transaction, self.api_origin, day, visitor_id=job.visitor_id, client_hash=job.client_hash
-            )
+            usages = read_usages(transaction, self.api_origin, day, visitor_id=job.visitor_id, address=job.address)
             until = day_end(job.created_at)
             if job.visitor_id is not None:
                 _enforce_jobs(
                     "visitor_", usages["visitor"], limits.visitor_at_once, limits.visitor_per_day, spare, until
                 )
-            if job.client_hash is not None:
+            if job.address is not None:
                 _enforce_jobs(
                     "address_", usages["address"], limits.address_at_once, limits.address_per_day, spare, until
                 )
+                for beginning, factor in networks_of(job.address)[1:]:
+                    usage = read_usage_of_network(transaction, self.api_origin, day, beginning)
+                    at_once, per_day = (
+                        most and factor * most for most in (limits.address_at_once, limits.address_per_day)
+                    )
+                    _enforce_jobs("address_", usage, at_once, per_day, spare, until)
             _enforce_jobs("", usages["installation"], limits.at_once, limits.per_day, spare, until)
         if limits.in_usd:
             first_day = day_of(month_start(job.created_at))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +12,8 @@ from starlette.requests import HTTPConnection, Request, cookie_parser
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope, Send
 
-from dreamina_ui.errors import DreaminaError, LimitError, RateLimitError
+from dreamina_ui.errors import DreaminaError
+from dreamina_ui.ledger.job import IPV6_MARK
 from dreamina_ui.web.i18n.error_texts import error_action, error_text
 from dreamina_ui.web.i18n.translate import languages, pick_language
 
@@ -32,17 +31,28 @@ def path_below_root(scope: Scope) -> str:
 
 
 def client_ip_hash(host: str | None) -> str:
-    """A hash of a client's IP address, for limits; of an IPv6 address only the /64 counts, as a home has many.
+    """A hash of a client's IP address, for limits: 32 hex digits.
 
-    Clients whose IP address cannot be read share one hash, and so their limits.
+    Of an IPv6 address only the /64 counts, as a home has many. The beginnings of its hash are those of the /56 and the
+    /48, which a customer of some providers has, too; see `networks_of`.
+
+    Clients whose address cannot be read share one hash, and so their limits.
     """
     try:
         ip = ipaddress.ip_address((host or "").partition("%")[0])
     except ValueError:
         return hashlib.sha256(b"unknown").hexdigest()[:32]
     if isinstance(ip, ipaddress.IPv6Address):  # some proxies write IPv4 addresses in its form
-        ip = ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False).network_address
+        if ip.ipv4_mapped is None:
+            return _ipv6_hash(ip)
+        ip = ip.ipv4_mapped
     return hashlib.sha256(str(ip).encode()).hexdigest()[:32]
+
+
+def _ipv6_hash(ip: ipaddress.IPv6Address) -> str:
+    networks = [ipaddress.ip_network((ip, length), strict=False) for length in (48, 56, 64)]
+    site, part, home = (hashlib.sha256(str(network).encode()).hexdigest() for network in networks)
+    return IPV6_MARK + site[: 16 - len(IPV6_MARK)] + part[:8] + home[:8]
 
 
 def read_cookie(cookie_header: str | None, name: str) -> str:
@@ -93,37 +103,25 @@ def message_response(message: str, status: int) -> Response:
 def refusal(
     exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None, *, for_owner: bool = False
 ) -> Response:
-    """The response to a request that failed: `{"kind": str, "message": str, "action": str}`; see `job_texts.Action`.
-
-    Where waiting helps, the seconds stand in `retry_after_s` and in the header `Retry-After`.
+    """The response to a request that failed: `{"message": str, "action": str}`; see `job_texts.Action`.
 
     Args:
         titles: the titles of the fields in the form, by schema key.
         for_owner: whether the owner reads it, whose token pays.
     """
     text = error_text(exc, language, titles, for_owner=for_owner)
-    content: dict[str, Any] = {"kind": exc.kind, "message": text, "action": error_action(exc, for_owner=for_owner)}
-    headers: dict[str, str] = {}
-    if (retry_after_s := _retry_after_s(exc)) is not None:
-        content["retry_after_s"] = retry_after_s
-        headers["Retry-After"] = str(retry_after_s)
-    return JSONResponse(content, exc.http_status, headers)
+    return JSONResponse({"message": text, "action": error_action(exc, for_owner=for_owner)}, exc.http_status)
 
 
-def _retry_after_s(exc: DreaminaError) -> int | None:
-    """Whole seconds until it is worth asking again; None if nobody knows."""
-    if isinstance(exc, LimitError) and exc.until is not None:
-        return max(1, math.ceil(exc.until - time.time()))
-    if isinstance(exc, RateLimitError) and exc.retry_after_s is not None:
-        return max(1, math.ceil(exc.retry_after_s))
-    return None
-
-
-async def send_refusal(send: Send, status: int, text: str, *, closes_connection: bool = False) -> None:
+async def send_refusal(
+    send: Send, status: int, text: str, *, closes_connection: bool = False, retry_after_s: int = 0
+) -> None:
     """Refuse a request in a middleware, as `{"message": text, "detail": text}`; Gradio's page shows the second."""
     body = json.dumps({"message": text, "detail": text}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if closes_connection:
         headers.append((b"connection", b"close"))
+    if retry_after_s:
+        headers.append((b"retry-after", str(retry_after_s).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,10 +1,11 @@
-"""The money guard: no crowd of requests passes a limit by one, and what was not spent is given back."""
+"""The money guard: no crowd of presses passes a limit by one, and what was not spent is given back."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,17 @@ import pytest
 from dreamina_ui.errors import LimitError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import Settings
-from dreamina_ui.spending.limits import CAUTIOUS, MAX_FILES, Limits, SpendingGuard, day_end, month_end
+from dreamina_ui.spending.limits import (
+    CAUTIOUS,
+    CAUTIOUS_IN_SANDBOX,
+    IN_USD,
+    MAX_FILES,
+    Limits,
+    SpendingGuard,
+    day_end,
+    month_end,
+)
+from dreamina_ui.web.http import client_ip_hash
 from dreamina_ui.wiring import limits as limits_of
 from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
@@ -41,7 +52,7 @@ def press(harness: Harness, count: int = 1, **more: Any) -> list[Job]:
     return [harness.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt}, **more) for prompt in prompts]
 
 
-def test_two_hundred_requests_at_once_never_pass_a_limit_by_one(limited: Harness) -> None:
+def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Harness) -> None:
     """A crowd behind a shared link must not cost more than the owner allowed."""
     limited.guard.limits = Limits(per_day=17)
     made: list[Job] = []
@@ -64,7 +75,7 @@ def test_two_hundred_requests_at_once_never_pass_a_limit_by_one(limited: Harness
     assert len(limited.ledger.unfinished(limited.origin)) == 17
 
 
-def test_a_refused_request_leaves_nothing_behind(limited: Harness, service: ScriptedApi) -> None:
+def test_a_refused_press_leaves_nothing_behind(limited: Harness, service: ScriptedApi) -> None:
     """No row, no folder, no POST."""
     limited.guard.limits = Limits(at_once=0)
     with pytest.raises(LimitError, match="Nothing was submitted"):
@@ -86,14 +97,14 @@ def test_each_visitor_has_a_separate_budget(limited: Harness) -> None:
 
 
 def test_cleared_cookies_refill_no_budget(limited: Harness) -> None:
-    """The client IP address counts, whatever visitor it claims to be; a program without a cookie too."""
+    """The client address counts, whatever visitor it claims to be; a program without a cookie too."""
     limited.guard.limits = Limits(visitor_at_once=5, address_at_once=2)
-    press(limited, 1, visitor_id="a", client_hash="home")
-    press(limited, 1, client_hash="home")
+    press(limited, 1, visitor_id="a", address="home")
+    press(limited, 1, address="home")
     with pytest.raises(LimitError) as caught:
-        press(limited, 1, visitor_id="c", client_hash="home")
+        press(limited, 1, visitor_id="c", address="home")
     assert caught.value.limit == "address_at_once"
-    press(limited, 1, visitor_id="c", client_hash="elsewhere")
+    press(limited, 1, visitor_id="c", address="elsewhere")
 
 
 def test_a_day_later_there_is_room_again(limited: Harness) -> None:
@@ -123,7 +134,7 @@ def test_a_cancelled_job_is_given_back(harness: Harness, service: ScriptedApi) -
     assert press(harness, 1, visitor_id="again")
 
 
-@pytest.mark.parametrize("who", ["visitor_id", "client_hash"])
+@pytest.mark.parametrize("who", ["visitor_id", "address"])
 def test_jobs_that_cost_nothing_do_not_fill_the_ledger_forever(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
@@ -221,4 +232,26 @@ def test_cautious_limits_hold_where_strangers_spend_the_owners_money(monkeypatch
     monkeypatch.setenv("DREAMINA_USD_PER_DAY", "3")
     assert limits_of(Settings()) == replace(CAUTIOUS, usd_per_day=3.0)
     monkeypatch.delenv("RUNCOMFY_API_TOKEN")
+    assert limits_of(Settings()) == replace(CAUTIOUS_IN_SANDBOX, usd_per_day=3.0)
+    monkeypatch.delenv("GRADIO_SERVER_NAME")
     assert limits_of(Settings()) == Limits(usd_per_day=3.0)
+    assert all(value is not None for name, value in vars(CAUTIOUS_IN_SANDBOX).items() if name not in IN_USD)
+
+
+def test_a_person_with_many_ipv6_networks_has_few_budgets(limited: Harness) -> None:
+    """A provider gives each customer 256 or 65,536 networks of the size that counts as one client."""
+    limited.guard.limits = Limits(address_per_day=2)
+
+    def accepted(hosts: list[str]) -> int:
+        count = 0
+        for number, host in enumerate(hosts):
+            with suppress(LimitError):
+                address = client_ip_hash(host)
+                limited.jobs.generate(MODEL_ID, {"prompt": host}, visitor_id=f"v{number}", address=address)
+                count += 1
+        return count
+
+    assert accepted(["2001:db8:1:1::1"] * 3) == 2
+    assert accepted([f"2001:db8:1:{number:x}::1" for number in range(2, 9)]) == 2, "the /56 has twice as much"
+    assert accepted([f"2001:db8:1:{number:x}00::1" for number in range(1, 12)]) == 4, "the /48 four times"
+    assert accepted(["2001:db8:2:1::1", "198.51.100.1"]) == 2, "others have their own"

@@ -1,10 +1,10 @@
-"""Whatever repeats a request, its image is paid once: a short run of `benchmarks/repeated_requests.py`."""
+"""Whatever repeats a request, its image is paid once: a short run of `benchmarks/presses.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.repeated_requests import run
+from benchmarks.presses import run
 
 
 def test_repeated_requests_and_a_kill_submit_each_intention_once(tmp_path: Path) -> None:

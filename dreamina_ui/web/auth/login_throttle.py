@@ -5,17 +5,32 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from itertools import islice
+
+from dreamina_ui.ledger.job import networks_of
 
 FREE_ATTEMPTS = 5
 FIRST_DELAY_S = 5.0
 MAX_DELAY_S = 300.0
+MAX_NETWORK_DELAY_S = 1.0
+"""The longest delay for the whole of a larger network: its other people must get through."""
+
+NETWORK_FACTOR = 4
+"""How many times as many attempts a larger network has as the next smaller one."""
+
 ATTEMPT_TTL_S = 3600.0
+MAX_CLIENTS = 20_000
+"""How many clients are remembered; the one whose last attempt is oldest is forgotten first."""
+
+MAX_FORGOTTEN = 100
+"""How many clients are forgotten at once; an attempt adds three at most."""
 
 
 class LoginThrottle:
     """Some failed attempts at once, then one after each delay, which grows to minutes.
 
-    Each client is counted by itself, over all the names that it tries. There is no limit for all clients together:
+    Each client is counted by itself, over all the names that it tries; of an IPv6 address its /64, and less strictly
+    its /56 and /48, of which one person may have all. There is no limit for all clients together:
     strangers could use it up and lock the owner out. Source: OWASP, "Slow Down Online Guessing Attacks with Device
     Cookies".
 
@@ -30,36 +45,52 @@ class LoginThrottle:
     def record_attempt(self, client: str) -> float:
         """Count an attempt as failed until `record_success`, so that many at once are no way around.
 
+        Args:
+            client: a hashed IP address, or the name of a browser.
+
         Returns:
             Seconds to wait before an attempt may be made; 0 when this one may.
         """
         now = self._clock()
-        failures, last = self._failures.get(client, (0, -math.inf))
-        if now - last > ATTEMPT_TTL_S:
-            failures = 0
-        doublings = min(failures - FREE_ATTEMPTS, 20)
-        delay_s = FIRST_DELAY_S * 2**doublings if failures >= FREE_ATTEMPTS else 0.0
-        wait_s = last + min(delay_s, MAX_DELAY_S) - now
+        networks = networks_of(client)
+        wait_s = max(self._wait_s(network, step, now) for step, (network, _) in enumerate(networks))
         if wait_s > 0:
             return wait_s
-        self._failures.pop(client, None)  # the newest entry is the last one
-        self._failures[client] = (failures + 1, now)
+        for network, _ in networks:
+            failures, _ = self._recent_failures(network, now)
+            self._failures.pop(network, None)  # the newest entry is the last one
+            self._failures[network] = (failures + 1, now)
         self._forget_old(now)
         return 0.0
+
+    def _wait_s(self, network: str, step: int, now: float) -> float:
+        """The seconds to wait for a client's network; `step` is 0 for the client itself."""
+        failures, last = self._recent_failures(network, now)
+        excess = failures - FREE_ATTEMPTS * NETWORK_FACTOR**step
+        if excess < 0:
+            return 0.0
+        doublings: int = min(excess, 20)
+        delay_s = FIRST_DELAY_S * float(2**doublings)
+        return max(0.0, last + min(delay_s, MAX_NETWORK_DELAY_S if step else MAX_DELAY_S) - now)
+
+    def _recent_failures(self, network: str, now: float) -> tuple[int, float]:
+        failures, last = self._failures.get(network, (0, -math.inf))
+        return (0, -math.inf) if now - last > ATTEMPT_TTL_S else (failures, last)
 
     def record_success(self, client: str) -> None:
         """Do not count an attempt that was right; the failures before it still count.
 
         Otherwise a guesser could sign in with a login of their own after every few guesses at another.
         """
-        failures, last = self._failures.get(client, (0, 0.0))
-        if failures > 1:
-            self._failures[client] = (failures - 1, last)
-        else:
-            self._failures.pop(client, None)
+        for network, _ in networks_of(client):
+            failures, last = self._failures.get(network, (0, 0.0))
+            if failures > 1:
+                self._failures[network] = (failures - 1, last)
+            else:
+                self._failures.pop(network, None)
 
     def _forget_old(self, now: float) -> None:
-        for client, (_, last) in list(self._failures.items()):
-            if now - last <= ATTEMPT_TTL_S:
+        for client, (_, last) in list(islice(self._failures.items(), MAX_FORGOTTEN)):
+            if now - last <= ATTEMPT_TTL_S and len(self._failures) <= MAX_CLIENTS:
                 return
             del self._failures[client]

@@ -8,8 +8,9 @@ import logging
 import math
 
 import anyio
+import anyio.to_thread
+from anyio import CapacityLimiter
 from pydantic import SecretStr
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,9 +22,15 @@ from dreamina_ui.web.auth.permissions import Permissions, is_direct, read_basic_
 from dreamina_ui.web.auth.visitor import person_id, visitor_id
 from dreamina_ui.web.http import client_ip_hash, language_of, path_below_root
 from dreamina_ui.web.i18n.translate import translate
-from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ, is_stream
+from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ, SECURITY_TXT, is_stream
 
 log = logging.getLogger(__name__)
+
+MAX_VERIFYING = 8
+"""How many passwords are verified by a slow hash, or wait for it, at once."""
+
+BUSY_WAIT_S = 2.0
+MAX_KNOWN_BROWSERS = 10_000
 
 SIGN_IN_ASSETS = ("/sign-in.css", "/colors.css", "/logo.svg")
 """Ends of the paths of the files that the sign-in page loads."""
@@ -35,6 +42,7 @@ PUBLIC_PATHS = (
     "/login/",
     HEALTHZ,
     READYZ,
+    SECURITY_TXT,
     METRICS,  # asks for its own token
     "/gradio_api/startup-events",  # Gradio requests this from itself when it starts; the response is `true`
 )
@@ -63,7 +71,10 @@ class Authenticator:
         self._logins = logins or Logins({})
         self._owner_password = owner_password
         self._throttle = throttle or LoginThrottle()
-        self._known_browsers: set[str] = set()
+        self._known_browsers: dict[str, None] = {}
+        # Slow hashes, by whether there is such a name: what computes them, and how many are computed or wait.
+        self._queues: dict[bool, CapacityLimiter] = {}
+        self._verifying = {True: 0, False: 0}
 
     @property
     def has_sign_in(self) -> bool:
@@ -82,24 +93,50 @@ class Authenticator:
         visitor = visitor_id(request.headers.get("cookie"))
         browser = f"{visitor} {person_id('login', name)}"
         ip_hash = client_ip_hash(request.client.host if request.client else None)
-        # A browser that signed in with this login before is counted by itself: others behind its IP address cannot lock
+        # A browser that signed in with this login before is counted by itself: others behind its address cannot lock
         # it out.
         is_known = visitor is not None and browser in self._known_browsers
         client = "local" if is_direct(request) else browser if is_known else ip_hash
         wait_s = self._throttle.record_attempt(client)
         if wait_s:
             return wait_s
-        if not await run_in_threadpool(self._is_right, name, password):
+        is_right = await self._is_right(name, password)
+        if is_right is None:
+            self._throttle.record_success(client)  # nothing was learned from it
+            return BUSY_WAIT_S
+        if not is_right:
             log.warning("Wrong name or password, from client %s", ip_hash[:8])
             return math.inf
         self._throttle.record_success(client)
         if visitor:
-            self._known_browsers.add(browser)
+            self._known_browsers[browser] = None
+            if len(self._known_browsers) > MAX_KNOWN_BROWSERS:
+                del self._known_browsers[next(iter(self._known_browsers))]
         return 0.0
 
-    def _is_right(self, name: str, password: str) -> bool:
-        if name:
+    async def _is_right(self, name: str, password: str) -> bool | None:
+        """Whether a password is right; None while too many others are being verified.
+
+        Slow hashes are computed one at a time, and invented names wait apart from those that there are: whoever sends
+        many of them keeps nobody else waiting, and leaves the CPU to others.
+        """
+        if not name:
+            return self._is_of_owner(password)
+        if self._logins.are_known(name, password):
+            return True
+        if not self._logins.is_slow:
             return self._logins.are_right(name, password)
+        exists = name in self._logins
+        if self._verifying[exists] >= MAX_VERIFYING:
+            return None
+        queue = self._queues.setdefault(exists, CapacityLimiter(1))
+        self._verifying[exists] += 1
+        try:
+            return await anyio.to_thread.run_sync(self._logins.are_right, name, password, limiter=queue)
+        finally:
+            self._verifying[exists] -= 1
+
+    def _is_of_owner(self, password: str) -> bool:
         if self._owner_password is None:
             return False
         expected = self._owner_password.get_secret_value()

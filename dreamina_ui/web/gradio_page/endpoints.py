@@ -116,7 +116,7 @@ class Endpoints:
                 model.model_id,
                 inputs,
                 visitor_id=self._permissions.person(http),
-                client_hash=hashed_client_ip(http),
+                address=hashed_client_ip(http),
                 account=account,
                 press_id=read_idempotency_key(http, idempotency_key),
                 is_click=False,
@@ -144,7 +144,7 @@ class Endpoints:
         key = _http(request).headers.get(KEY_HEADER)
         if key is None:
             return None
-        client = f"address {hashed_client_ip(_http(request))}"
+        client = hashed_client_ip(_http(request)) or "local"
         try:
             if not self._accounts.has_key(key):
                 if wait_s := self._throttle.record_attempt(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,11 +13,13 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dreamina_ui.ledger.job import networks_of
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.web.auth.visitor import visitor_id
-from dreamina_ui.web.http import client_ip_hash, send_refusal
-from dreamina_ui.web.middleware.gradio_patches import CALL_ADVICE
-from dreamina_ui.web.paths import PREFIX, is_stream
+from dreamina_ui.web.http import client_ip_hash, path_below_root, send_refusal
+from dreamina_ui.web.middleware.gradio_patches import CALL_HINT
+from dreamina_ui.web.middleware.request_pace import RequestPace
+from dreamina_ui.web.paths import FILES, HEALTHZ, PREFIX, READYZ, THUMBNAILS, WITH_SETTINGS, is_stream
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +32,25 @@ MAX_FILE_LIST_BYTES = 250_000
 
 MAX_OPEN_PER_VISITOR = 40
 MAX_OPEN_PER_CLIENT = 100
-MAX_OPEN = {"stream": 1000, "body": 300, "work": 300}
+MAX_OPEN = {"stream": 1000, "body": 300, "work": 300, "read": 300}
 """How many requests of each kind are open at once: streams; bodies that are still being sent; requests that have
-arrived and are being handled. A kind that is full takes nothing from the others."""
+arrived and are being handled; other pages and lists that are being read. A kind that is full takes nothing from the
+others."""
+
+MAX_PER_SECOND_OF_VISITOR, MAX_PER_SECOND_OF_CLIENT, MAX_PER_SECOND_OF_UNKNOWN = 30.0, 100.0, 300.0
+"""How many requests that are counted may come per second, for long. The last one is for all that come from this machine
+without an identity: a proxy that nobody declared may stand between."""
+
+_LIGHT_PATHS = (
+    f"/{PREFIX}/assets/",
+    f"/{PREFIX}/words/",
+    f"/{PREFIX}/{THUMBNAILS}/",
+    "/assets/",
+    "/static/",
+    "/svelte/",
+)
+_LIGHT = (HEALTHZ, READYZ, "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
+"""Paths, and beginnings of paths, that cost no more than reading a file; a page loads dozens of them at once."""
 
 
 class RequestLimits:
@@ -54,6 +73,7 @@ class RequestLimits:
         self._body_timeout_s = body_timeout_s
         self._read_timeout_s = read_timeout_s
         self._open_requests = _OpenRequests()
+        self._pace = RequestPace()
         self._logged_errors: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +95,10 @@ class RequestLimits:
         if kind is None:
             await self._handle(exchange, scope)
             return
+        if wait_s := self._pace.wait_s(_rates_of(scope)):
+            text = "Too many requests. Try again in a moment."
+            await send_refusal(send, 429, text, retry_after_s=math.ceil(wait_s))
+            return
         with self._open_requests.count(exchange, kind, _limits_of(scope)) as is_allowed:
             if is_allowed:
                 await self._handle(exchange, scope)
@@ -93,7 +117,7 @@ class RequestLimits:
             self._logged_errors.add(error)
             log.warning("%s %s failed: %s", scope["method"], scope["path"][:200], error, exc_info=is_new)
             is_call = "/gradio_api/call/" in scope["path"]
-            await exchange.refuse(422, f"This could not be understood.{CALL_ADVICE if is_call else ''}")
+            await exchange.refuse(422, f"This could not be understood.{CALL_HINT if is_call else ''}")
 
 
 class _Exchange:
@@ -219,7 +243,11 @@ def _kind_of(scope: Scope) -> str | None:
     """The kind that a request is counted as; None for one that is answered at once."""
     if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
         return "body"
-    return "stream" if is_stream(scope["path"]) else None
+    if is_stream(scope["path"]):
+        return "stream"
+    path = path_below_root(scope)
+    is_stored_file = path.startswith(f"/{PREFIX}/{FILES}/") and f"/{WITH_SETTINGS}/" not in path
+    return None if is_stored_file or path in _LIGHT or path.startswith(_LIGHT_PATHS) else "read"
 
 
 def _is_idle_stream(scope: Scope) -> bool:
@@ -236,8 +264,20 @@ def _limits_of(scope: Scope) -> dict[str, int]:
         limits[visitor] = MAX_OPEN_PER_VISITOR
     host = scope["client"][0] if scope.get("client") else ""
     if not is_loopback(host):  # with an undeclared proxy on this machine, everyone would be one client
-        limits[f"client {client_ip_hash(host)}"] = MAX_OPEN_PER_CLIENT
+        networks = networks_of(client_ip_hash(host))
+        limits |= {f"client {network}": factor * MAX_OPEN_PER_CLIENT for network, factor in networks}
     return limits
+
+
+def _rates_of(scope: Scope) -> dict[str, float]:
+    """The names that a request counts for, each with its requests per second."""
+    visitor = visitor_id(Headers(scope=scope).get("cookie"))
+    rates = {visitor: MAX_PER_SECOND_OF_VISITOR} if visitor else {}
+    host = scope["client"][0] if scope.get("client") else ""
+    if not is_loopback(host):
+        networks = networks_of(client_ip_hash(host))
+        return rates | {f"client {network}": factor * MAX_PER_SECOND_OF_CLIENT for network, factor in networks}
+    return rates or {"unknown": MAX_PER_SECOND_OF_UNKNOWN}
 
 
 def _max_bytes(scope: Scope) -> int:

@@ -64,7 +64,7 @@ class _KeyRoutes:
         language = language_of(request)
         key = (await read_json(request)).get("key")
         key = key.strip() if isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS else ""
-        client = f"key {hashed_client_ip(request)}"
+        client = hashed_client_ip(request) or "local"
         if wait_s := self._throttle.record_attempt(client):
             text = translate(language, "sign_in_wait", seconds=math.ceil(wait_s))
             return JSONResponse({"message": text}, 429, {"Retry-After": str(math.ceil(wait_s))})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import math
 import re
+import threading
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from typing import Any
 
+import anyio
 import pytest
 import requests
 from gradio.routes import App
@@ -17,15 +21,17 @@ from playwright.sync_api import Page, expect
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
-from dreamina_ui.ops.passwords import hash_password, read_logins
+from dreamina_ui.ops import passwords
+from dreamina_ui.ops.passwords import QUICK, Logins, hash_password, read_logins
 from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS, LoginThrottle
-from dreamina_ui.web.auth.login_wall import PUBLIC_PATHS, Authenticator, LoginWall
+from dreamina_ui.web.auth.login_wall import BUSY_WAIT_S, MAX_VERIFYING, PUBLIC_PATHS, Authenticator, LoginWall
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.auth.sessions import Sessions
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, VisitorCookie, person_id, visitor_id
@@ -42,7 +48,7 @@ from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
-from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
+from dreamina_ui.web.routes.presses import build_press_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
 from tests.support.harness import MODEL_ID, Clock, Harness
 from tests.support.library_rows import LibraryRows
@@ -62,7 +68,7 @@ def forgotten_keys() -> list[str]:
 
 @pytest.fixture
 def browse(forgotten_keys: list[str]) -> Browse:
-    """A new browser or program at an IP address, before a closed page that tells at `/` who asks."""
+    """A new browser or program at an address, before a closed page that tells at `/` who asks."""
     clock = Clock()
     access = Permissions(is_shared=True, owners=["bob"], sessions=Sessions(clock))
     logins = read_logins("alice:wonderland,bob:builder", None)
@@ -78,8 +84,8 @@ def browse(forgotten_keys: list[str]) -> Browse:
     ]
     app = Starlette(routes=routes, middleware=[Middleware(LoginWall, authenticator), Middleware(VisitorCookie)])
 
-    def browse(client_ip: str = "198.51.100.1") -> TestClient:
-        return TestClient(app, "http://pictures.example", client=(client_ip, 50000), follow_redirects=False)
+    def browse(address: str = "198.51.100.1") -> TestClient:
+        return TestClient(app, "http://pictures.example", client=(address, 50000), follow_redirects=False)
 
     return browse
 
@@ -166,6 +172,48 @@ def test_gradios_own_login_route_counts_attempts(browse: Browse) -> None:
     assert sign_in(guesser, ALICE) == 429
 
 
+def test_invented_names_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of them per second, from many networks, must not stop the owner from signing in on a new phone."""
+    logins = Logins({"alice": hash_password("wonderland"), "bob": hash_password("builder", QUICK)})
+    authenticator = Authenticator(Permissions(is_shared=True), logins)
+    may_end, hashed = threading.Event(), []
+
+    def is_hash_of(password: str, stored: str) -> bool:
+        if password == "guess":
+            hashed.append(password)
+            may_end.wait(30)
+        return is_hash(password, stored)
+
+    is_hash = passwords._is_hash_of
+    monkeypatch.setattr(passwords, "_is_hash_of", is_hash_of)
+
+    async def attempt(number: int, name: str, password: str) -> float:
+        client = (f"10.0.{number // 200}.{number % 200 + 1}", 1)
+        request = HTTPConnection({"type": "http", "client": client, "headers": []})
+        return await authenticator.verify(request, name, password)
+
+    async def flood() -> list[float]:
+        waits: list[float] = []
+
+        async def guess(number: int) -> None:
+            waits.append(await attempt(number, f"name{number}", "guess"))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(400):
+                tasks.start_soon(guess, number)
+            while len(waits) < 400 - MAX_VERIFYING:
+                await anyio.sleep(0.01)
+            assert await attempt(900, "bob", "builder") == 0.0
+            assert await attempt(901, "alice", "wonderland") == 0.0
+            assert await attempt(902, "alice", "wonderlamp") == math.inf
+            may_end.set()
+        return waits
+
+    waits = asyncio.run(flood())
+    assert len(hashed) == MAX_VERIFYING
+    assert sorted(waits) == [BUSY_WAIT_S] * (400 - MAX_VERIFYING) + [math.inf] * MAX_VERIFYING
+
+
 @pytest.mark.parametrize("keeps_cookies", [True, False])
 def test_signing_in_gives_no_new_attempts_for_another_login(browse: Browse, keeps_cookies: bool) -> None:
     """Who has any login could otherwise find the owner's password, one sign-in after every fourth guess."""
@@ -211,7 +259,7 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
     batch_presenter = BatchPresenter(harness.presenter, harness.models, Dispatcher(harness.services, batches))
     ours += build_batch_routes(harness.services, batch_presenter, batches, access)
-    ours += build_request_lookup_routes(harness.reader, harness.presenter, batches, batch_presenter, access)
+    ours += build_press_routes(harness.reader, harness.presenter, batches, batch_presenter, access)
     ours += build_key_routes(harness.api_keys, harness.accounts, access)
     ours += build_admin_routes(harness.spending, harness.moderation, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
