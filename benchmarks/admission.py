@@ -69,7 +69,9 @@ class Admission:
     def admit(self) -> None:
         """Add one job of a random visitor."""
         number = self._random.randrange(500)
-        job = replace(_job(time.time()), visitor_id=f"{number:032x}", address=f"{number // 3:032x}", press_id=new_id())
+        job = replace(
+            _job(time.time()), visitor_id=f"{number:032x}", client_hash=f"{number // 3:032x}", press_id=new_id()
+        )
         self.ledger.add(job, self._hooks)
 
     def rate(self, seconds: float, threads: int) -> tuple[float, float]:

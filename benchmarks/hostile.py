@@ -5,7 +5,7 @@
 
 Everything runs on 127.0.0.1 and is bounded. `single` sends each request of at most 1 MB once and measures CPU time,
 memory, log and disk of the app. `flood` sends small ones from one client, while another visitor generates and the
-owner signs in, each from a client address of its own.
+owner signs in, each from a client IP address of its own.
 """
 
 from __future__ import annotations
@@ -114,11 +114,11 @@ class SharedApp(PageProcess):
 
 
 class Client:
-    """A stranger with one cookie and one client address."""
+    """A stranger with one cookie and one client IP address."""
 
-    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, client_ip: str = "127.0.0.1") -> None:
         self._port = port
-        self._source = (address, 0)
+        self._source = (client_ip, 0)
         self.cookie = ""
         self.send("GET", "/")
 

@@ -14,7 +14,8 @@
     ├─ KeyNeededError           needs a visitor's own key
     ├─ LedgerError              the ledger cannot be read or written
     ├─ JobNotFoundError         no such job
-    ├─ PressConflictError       the id of a request names another one      .press_id
+    ├─ RequestConflictError     the id of a request names another one      .press_id
+    ├─ RequesterError           somebody else signed in since the click
     ├─ StateError               not possible in the job's present state
     ├─ ApiError                                                            .request_id
     │  ├─ TransportError        no response; reading again is safe
@@ -257,7 +258,7 @@ class JobNotFoundError(DreaminaError):
     http_status = 404
 
 
-class PressConflictError(DreaminaError):
+class RequestConflictError(DreaminaError):
     """The id of a request names another request already; there is no new job and nothing was sent.
 
     Attributes:
@@ -270,6 +271,16 @@ class PressConflictError(DreaminaError):
     def __init__(self, press_id: str) -> None:
         self.press_id = press_id
         super().__init__(f"The id {press_id!r} belongs to a request with other inputs. Nothing was submitted.")
+
+
+class RequesterError(DreaminaError):
+    """The request was made by somebody who is no longer signed in here; there is no job and nothing was sent."""
+
+    kind = "other_requester"
+    fact_names = ()
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else has signed in since this was requested. Nothing was submitted.")
 
 
 class StateError(DreaminaError):

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         public_url: where the service reaches this page, without a slash at the end; "" if it does not.
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
         media_hosts: the only hosts that result files may come from; empty for every public one. Only these may have
-            addresses that a VPN client made up.
+            IP addresses that a VPN client made up.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
         sandbox_parallel: how many sandbox jobs run at once.
         max_library_gb: how many gigabytes (10^9 bytes) of originals are kept; None for no limit.
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         visitor_at_once ... usd_per_month: the owner's limits, see `limits.Limits`; None for the default.
         price_usd: what one file costs, in USD, where the API does not say.
         require_own_key: whether every visitor must use a RunComfy key of their own.
-        trusted_proxies: addresses and networks whose `X-Forwarded-*` headers count; None for the default.
+        trusted_proxies: IP addresses and networks whose `X-Forwarded-*` headers count; None for the default.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
         owner_password: what the owner signs in with, from anywhere; None for no such way. Never shown by `repr`.
         wants_metrics: whether there is `/metrics`.
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     def _base_url_is_safe(cls, url: str) -> str:
         parts = urlsplit(url)
         if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
-            raise ValueError("must be an address such as https://model-api.runcomfy.net")
+            raise ValueError("must be a URL such as https://model-api.runcomfy.net")
         if "[" in parts.netloc:
             ipaddress.IPv6Address(parts.hostname)  # Python 3.10 takes anything between the brackets
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
             return url
         parts = urlsplit(url)
         if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
-            raise ValueError("must be an address such as https://pictures.example.com")
+            raise ValueError("must be a URL such as https://pictures.example.com")
         api_is_here = not info.data.get("api_token") or is_loopback(
             urlsplit(info.data.get("api_base_url", "")).hostname or ""
         )
@@ -186,11 +186,11 @@ class Settings(BaseSettings):
         try:
             return frozenset(str(ipaddress.ip_network(name, strict=False)) for name in names if name != "none")
         except ValueError:
-            raise ValueError("must be addresses or networks such as 127.0.0.1,10.0.0.0/8, or none") from None
+            raise ValueError("must be IP addresses or networks such as 127.0.0.1,10.0.0.0/8, or none") from None
 
     @property
     def believed_proxies(self) -> frozenset[str]:
-        """The proxies whose word on a client's address and scheme counts, as networks.
+        """The proxies whose word on a client's IP address and scheme counts, as networks.
 
         By default nobody's; a Space is reached through Hugging Face's own proxies only, which have private addresses,
         and a share link through Gradio's tunnel, which ends on this machine.
@@ -279,7 +279,7 @@ def is_stored_by_space(folder: Path, storage: Path = SPACE_STORAGE) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
+    """Whether a host name or IP address means this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

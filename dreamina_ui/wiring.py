@@ -47,7 +47,7 @@ class Services:
     """Everything below the page.
 
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
-    `installation_id` tells installations on one host apart.
+    `installation_id` tells installations on one host apart, `requester_secret` hashes who sends a request.
     """
 
     job_services: JobServices
@@ -62,6 +62,7 @@ class Services:
     metrics: Metrics | None
     sandbox: Sandbox | None
     installation_id: str
+    requester_secret: bytes
 
     def start(self) -> None:
         """Pick up unfinished jobs and tidy the library.
@@ -168,6 +169,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         metrics=metrics,
         sandbox=sandbox,
         installation_id=ledger.secret("installation").hex()[:8],
+        requester_secret=ledger.secret("requesters"),
     )
 
 

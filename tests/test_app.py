@@ -20,6 +20,8 @@ from tests.support.browser import AppProcess, Visitor, accepted, read_events, wa
 
 TOKEN = "a-token-that-nobody-may-see-0123456789"
 STOPS = {"SIGTERM": [signal.SIGTERM], "SIGTERM twice": [signal.SIGTERM] * 2, "SIGINT": [signal.SIGINT]}
+COMMANDS = {"SIGTERM": ["app.py"]}
+"""The first one really starts with `python app.py`."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,10 @@ def app_with_token(sandbox_url: str, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def stopping_apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, AppProcess]]:
     """One app for each way to stop it, started side by side."""
-    apps = {name: AppProcess(tmp_path_factory.mktemp("stop"), DREAMINA_SANDBOX_QUEUE_S="600") for name in STOPS}
+    apps = {
+        name: AppProcess(tmp_path_factory.mktemp("stop"), *COMMANDS.get(name, []), DREAMINA_SANDBOX_QUEUE_S="600")
+        for name in STOPS
+    }
     for app in apps.values():
         app.launch()
     try:

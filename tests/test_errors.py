@@ -23,7 +23,7 @@ SAMPLES = [
     errors.BatchError("input", line=1, exc=InputError("scale", "minimum", 0, -1)),
     errors.PriceError(0.03, 0.05, 1.5),
     errors.DispatchError("Jobs could not be sent."),
-    errors.PressConflictError("p-1"),
+    errors.RequestConflictError("p-1"),
     errors.KeyNeededError("Give the key."),
     errors.ApiError("odd", request_id="r-1"),
     errors.TransportError("no response", request_id="r-1"),

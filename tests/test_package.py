@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -103,6 +104,8 @@ def test_the_installed_program_serves_its_page_from_another_folder(wheel: zipfil
         assert asset_path("page.js") in requests.get(app.url, timeout=10).text
         for name in static_files():
             assert requests.get(f"{app.url}/{asset_path(name)}", timeout=10).status_code == 200, name
+        assert app.end(signal.SIGTERM) == 0
+        assert "Jobs go to" in app.output
 
 
 def test_the_installed_command_prints_its_version(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

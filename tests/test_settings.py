@@ -167,7 +167,7 @@ def test_a_good_base_url_is_used_without_its_last_slash(
     ],
 )  # fmt: skip
 def test_a_base_url_that_would_show_the_token_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The token travels to that address; a slip of the pen must not send it in the clear or elsewhere."""
+    """The token travels to that URL; a slip of the pen must not send it in the clear or elsewhere."""
     monkeypatch.setenv("RUNCOMFY_API_BASE_URL", url)
     message = refusal()
     assert message.startswith("RUNCOMFY_API_BASE_URL: ")

@@ -174,7 +174,7 @@ class Dispatcher:
                 batch.model_id,
                 item.inputs,
                 visitor_id=batch.visitor_id,
-                address=batch.address,
+                client_hash=batch.client_hash,
                 account=self._services.accounts.account_of_key(batch.key_fingerprint),
                 is_click=False,
                 hook=partial(self._mark_sent, item),

@@ -18,8 +18,8 @@ from dreamina_ui.errors import (
     BatchError,
     DreaminaError,
     JobNotFoundError,
-    PressConflictError,
     PriceError,
+    RequestConflictError,
     StateError,
     pack,
     unpack,
@@ -32,15 +32,15 @@ from dreamina_ui.ledger.transaction import Reader, Transaction
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.moderation import Moderation
 
-MAX_WAITING: Mapping[Owner, int] = {"visitor_id": MAX_JOBS, "address": 5 * MAX_JOBS}
+MAX_WAITING: Mapping[Owner, int] = {"visitor_id": MAX_JOBS, "client_hash": 5 * MAX_JOBS}
 """How many items of one visitor, and of one client IP, may wait to be sent: strangers cannot fill the disk."""
 
 MAX_EMPTY_BATCHES = 30
 """How many ended batches without a job are stored for one visitor or client IP: creating them costs nothing."""
 
 
-MAX_WAITING_BYTES: Mapping[Owner | None, int] = {"visitor_id": 2_000_000, "address": 6_000_000, None: 60_000_000}
-"""How much room the batches may take in the ledger that are not ended: a visitor's, a client address's, and all."""
+MAX_WAITING_BYTES: Mapping[Owner | None, int] = {"visitor_id": 2_000_000, "client_hash": 6_000_000, None: 60_000_000}
+"""How much room the batches may take in the ledger that are not ended: a visitor's, a client's, and all."""
 
 PAUSE_TTL_S = 7 * 86400.0
 """How long a batch stays paused; then what was not sent is canceled."""
@@ -59,7 +59,7 @@ class Batch:
     """A snapshot of one batch.
 
     Attributes:
-        address: a hash of the client's IP address.
+        client_hash: a hash of the client's IP address.
         state: `running`, `paused`, or `ended` once nothing waits to be sent.
         problem: why the program paused it; None if a person did.
         key_fingerprint: the visitor's own key that pays, as in a job; None if the owner's token pays.
@@ -72,7 +72,7 @@ class Batch:
 
     batch_id: str
     visitor_id: str
-    address: str | None
+    client_hash: str | None
     model_id: str
     api_origin: str
     key_fingerprint: str | None
@@ -127,7 +127,7 @@ class BatchStore:
         visitor_id: str,
         account: Account,
         press_id: str,
-        address: str | None = None,
+        client_hash: str | None = None,
         price_usd: float | None = None,
         lifts_stop: bool = False,
     ) -> Batch:
@@ -138,12 +138,12 @@ class BatchStore:
             account: who pays.
             press_id: made by the browser for this one start: a visitor's same id is the same batch, and no rule is
                 enforced again.
-            address: a hash of the client's IP address, for limits.
+            client_hash: a hash of the client's IP address, for limits.
             price_usd: the price of one file in the table that the person saw.
             lifts_stop: whether the owner asks; then a stop after a refused token or an empty balance ends.
 
         Raises:
-            PressConflictError: the `press_id` belongs to a batch of other jobs.
+            RequestConflictError: the `press_id` belongs to a batch of other jobs.
             BatchError: too many items are waiting already.
             StoppedError, BlockedError, BlockedWordError: the owner's rules do not allow it.
         """
@@ -152,7 +152,7 @@ class BatchStore:
         row = BatchRow(
             batch_id=batch_id,
             visitor_id=visitor_id,
-            address=address,
+            client_hash=client_hash,
             model_id=model_id,
             api_origin=account.api_origin,
             key_fingerprint=account.key_fingerprint,
@@ -185,14 +185,14 @@ class BatchStore:
         """The batch that a visitor began with this id, if there is one.
 
         Raises:
-            PressConflictError: it was begun with other jobs.
+            RequestConflictError: it was begun with other jobs.
         """
         batch_id = _batch_id(visitor_id, press_id)
         with self._ledger.reading() as reader:
             is_begun = _is_begun(reader, batch_id, press_id, model_id, planned)
         return self.batch(batch_id) if is_begun else None
 
-    def by_press(self, visitor_id: str, press_id: str) -> Batch | None:
+    def by_press_id(self, visitor_id: str, press_id: str) -> Batch | None:
         """The batch that a visitor began with this id, whatever is in it, if there is one."""
         batch_id = _batch_id(visitor_id, press_id)
         with self._ledger.reading() as reader:
@@ -316,14 +316,14 @@ def _batch_id(visitor_id: str, press_id: str) -> str:
 def _is_begun(
     reader: Reader, batch_id: str, press_id: str, model_id: str, planned: Sequence[Mapping[str, Any]]
 ) -> bool:
-    """Whether there is such a batch; raises PressConflictError if it is of other jobs."""
+    """Whether there is such a batch; raises RequestConflictError if it is of other jobs."""
     row = batch_rows.read_batch(reader, batch_id)
     if row is None:
         return False
     begun = batch_rows.item_inputs(reader, batch_id)
     is_same = len(begun) == len(planned) and all(old in (None, new) for old, new in zip(begun, planned, strict=True))
     if row.model_id != model_id or not is_same:
-        raise PressConflictError(press_id)
+        raise RequestConflictError(press_id)
     return True
 
 
@@ -332,7 +332,7 @@ def _first_job(batch: BatchRow, inputs: Mapping[str, Any]) -> Job:
     return Job(
         job_id="",
         visitor_id=batch.visitor_id,
-        address=batch.address,
+        client_hash=batch.client_hash,
         model_id=batch.model_id,
         api_origin=batch.api_origin,
         key_fingerprint=batch.key_fingerprint,

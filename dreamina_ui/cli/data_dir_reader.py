@@ -41,7 +41,7 @@ class Records:
     def described(self, job: Job) -> dict[str, Any]:
         """Every field of a job; times in ISO 8601, and each file with its path.
 
-        The key in a file's address is left out: who has it may see the file.
+        The key in a file's URL is left out: who has it may see the file.
         """
         return _to_dict(job) | {
             "inputs": dict(job.inputs),
@@ -50,6 +50,10 @@ class Records:
                 for output in job.outputs
             ],
         }
+
+
+_PUBLISHED = {"client_hash": "address"}
+"""The names in the output of commands, which scripts read, of fields that have other names in the code."""
 
 
 @contextmanager
@@ -91,5 +95,7 @@ def find_job(ledger: Ledger, name: str) -> Job:
 def _to_dict(thing: Job | Output) -> dict[str, Any]:
     """The fields of a job or an output as JSON can hold them."""
     return {
-        name: iso(value) if name.endswith("_at") else value for name, value in vars(thing).items() if name != "file_key"
+        _PUBLISHED.get(name, name): iso(value) if name.endswith("_at") else value
+        for name, value in vars(thing).items()
+        if name != "file_key"
     }

@@ -43,9 +43,9 @@ class JobReader:
         """A visitor's `limit` newest jobs and all that are not settled, newest first."""
         return self._ledger.recent(visitor_id, limit)
 
-    def by_press(self, visitor_id: str, press_id: str) -> Job | None:
+    def by_press_id(self, visitor_id: str, press_id: str) -> Job | None:
         """The job that a visitor's request with this id made, if there is one."""
-        return self._ledger.by_press(requester_of(visitor_id, None, None), press_id)
+        return self._ledger.by_press_id(requester_of(visitor_id, None, None), press_id)
 
     def unfinished(self) -> list[Job]:
         """All jobs of our APIs that are not settled, oldest first."""

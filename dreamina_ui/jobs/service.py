@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dreamina_ui.errors import InputError, KeyNeededError, LedgerError, PressConflictError, StateError
+from dreamina_ui.errors import InputError, KeyNeededError, RequestConflictError, StateError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, SETTLED, Job, Outcome, State, new_id, requester_of
@@ -83,7 +83,6 @@ class JobService:
         self._clock = clock
         self._input_files = input_files
         self._reachability = reachability
-        self._decision = threading.Lock()
         self._under_way_lock = threading.Lock()
         self._under_way: dict[tuple[str, str, str, str], Future[Job]] = {}  # requests with an id, until they are done
         self._call_pool = call_pool
@@ -102,7 +101,7 @@ class JobService:
         inputs: Mapping[str, Any],
         *,
         visitor_id: str | None = None,
-        address: str | None = None,
+        client_hash: str | None = None,
         account: Account | None = None,
         key_session: str | None = None,
         press_id: str | None = None,
@@ -115,7 +114,7 @@ class JobService:
         Args:
             inputs: by schema key; missing optional ones get their defaults.
             visitor_id: who asks.
-            address: a hash of the client's address, for limits.
+            client_hash: a hash of the client's IP address, for limits.
             account: who pays; None for the key of `key_session`, or the owner.
             press_id: what the caller named this request: the same caller's same id is the same job, also after a
                 restart; nothing else is asked again for it, neither limits nor who pays.
@@ -127,7 +126,7 @@ class JobService:
             The new job, in state `submitting`; or the one that the request made before.
 
         Raises:
-            PressConflictError: the `press_id` belongs to a request with other inputs.
+            RequestConflictError: the `press_id` belongs to a request with other inputs.
             KeyNeededError: the owner does not pay; there is no job.
             InputError: the inputs break the schema, or a given file breaks a rule; there is no job.
             LimitError: a limit is reached; there is no job.
@@ -136,13 +135,15 @@ class JobService:
         """
         requested_at = self._clock()
         fingerprint = account.key_fingerprint if account else None
-        if press_id and (known := self._ledger.by_press(requester_of(visitor_id, fingerprint, address), press_id)):
+        if press_id and (
+            known := self._ledger.by_press_id(requester_of(visitor_id, fingerprint, client_hash), press_id)
+        ):
             return self._same_request(known, model_id, inputs)
         account = account or self._accounts.account(key_session)
-        validated = self._validate_inputs(model_id, inputs, visitor_id, address)
+        validated = self._validate_inputs(model_id, inputs, visitor_id, client_hash)
         if self._submitter.is_stopping:
             raise StateError("The program is stopping; nothing was submitted. Try again in a moment.")
-        job = self._prepare(model_id, validated, visitor_id, address, account, press_id, requested_at)
+        job = self._prepare(model_id, validated, visitor_id, client_hash, account, press_id, requested_at)
         since = requested_at - DUPLICATE_WINDOW_S if is_click and visitor_id else None
         added = self._submitter.begin(job, account, duplicate_since=since, lifts_stop=lifts_stop, hook=hook)
         return self._same_request(added, model_id, validated)
@@ -159,7 +160,7 @@ class JobService:
             return self._begin_to_generate(model_id, inputs, **more)
         account: Account | None = more.get("account")
         requester = requester_of(
-            more.get("visitor_id"), account.key_fingerprint if account else None, more.get("address")
+            more.get("visitor_id"), account.key_fingerprint if account else None, more.get("client_hash")
         )
         request = requester, press_id, model_id, json.dumps(inputs, sort_keys=True, default=str)
         with self._under_way_lock:
@@ -192,14 +193,14 @@ class JobService:
         job_id: str,
         *,
         visitor_id: str | None = None,
-        address: str | None = None,
+        client_hash: str | None = None,
         press_id: str | None = None,
         may_charge_twice: bool = False,
         lifts_stop: bool = False,
     ) -> Job:
         """Make a new job with the inputs of one that was never accepted, or may not have been, and archive that one.
 
-        The account of the old job pays, or nothing is sent.
+        Both happen, or neither: a job is submitted again once. The account of the old job pays, or nothing is sent.
 
         Args:
             press_id, lifts_stop: as for `generate`.
@@ -212,21 +213,16 @@ class JobService:
             The others: as for `generate`.
         """
         old = self._ledger.job(job_id)
-        requester = requester_of(visitor_id, old.key_fingerprint, address)
-        with self._decision:
-            new = self._ledger.by_press(requester, press_id) if press_id else None
-            if new is None:
-                old = self._unaccepted(job_id, may_charge_twice=may_charge_twice)
-                account = self._accounts.account_of_key(old.key_fingerprint)
-                validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, address)
-                job = self._prepare(old.model_id, validated, visitor_id, address, account, press_id, self._clock())
-                new = self._submitter.begin(job, account, lifts_stop=lifts_stop)
-            self._same_request(new, old.model_id, old.inputs)
-            try:
-                self._ledger.change(job_id, archived_at=old.archived_at or self._clock())
-            except LedgerError as exc:  # the new one is on its way: an error would have it sent once more
-                log.warning("Job %s could not be archived: %s", job_id[:8], exc)
-        return new
+        requester = requester_of(visitor_id, old.key_fingerprint, client_hash)
+        # Looked up after the old job was read: whoever archived it before wrote the new one with that.
+        new = self._ledger.by_press_id(requester, press_id) if press_id else None
+        if new is None:
+            _ensure_unaccepted(old, may_charge_twice=may_charge_twice)
+            account = self._accounts.account_of_key(old.key_fingerprint)
+            validated = self._validate_inputs(old.model_id, old.inputs, visitor_id, client_hash)
+            job = self._prepare(old.model_id, validated, visitor_id, client_hash, account, press_id, self._clock())
+            new = self._submitter.begin(job, account, lifts_stop=lifts_stop, replaces=old)
+        return self._same_request(new, old.model_id, old.inputs)
 
     def fetch_again(self, job_id: str) -> Job:
         """Ask for a failed job's result anew and fetch only what is missing; repeated, it changes nothing.
@@ -293,14 +289,14 @@ class JobService:
         return self._ledger.change(job_id, only_in=tuple(SETTLED), archived_at=None)
 
     def _validate_inputs(
-        self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None
+        self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, client_hash: str | None
     ) -> dict[str, Any]:
         if model_id not in self._models:
             raise InputError("model_id", "enum", sorted(self._models), model_id)
         model = self._models[model_id]
         validated = model.validate_inputs(inputs)
         if self._input_files and any(given_urls(model, validated)):
-            self._input_files.validate_files(model, validated, visitor_id, address)
+            self._input_files.validate_files(model, validated, visitor_id, client_hash)
         return validated
 
     def _prepare(
@@ -308,7 +304,7 @@ class JobService:
         model_id: str,
         inputs: dict[str, Any],
         visitor_id: str | None,
-        address: str | None,
+        client_hash: str | None,
         account: Account,
         press_id: str | None,
         now: float,
@@ -319,7 +315,7 @@ class JobService:
             job_id=new_id(),
             visitor_id=visitor_id,
             press_id=press_id,
-            address=address,
+            client_hash=client_hash,
             reserved_usd=None if account.key_fingerprint else self._guard.expected_usd(model_id, inputs),
             model_id=model_id,
             api_origin=account.api_origin,
@@ -335,7 +331,7 @@ class JobService:
         return job
 
     def _same_request(self, job: Job, model_id: str, inputs: Mapping[str, Any]) -> Job:
-        """The job, if it was made by a request with these inputs; raises PressConflictError."""
+        """The job, if it was made by a request with these inputs; raises RequestConflictError."""
         if job.press_id is None:
             return job
         if job.model_id == model_id:
@@ -344,17 +340,7 @@ class JobService:
             with suppress(InputError, KeyError):
                 if self._models[model_id].validate_inputs(inputs) == job.inputs:
                     return job
-        raise PressConflictError(job.press_id)
-
-    def _unaccepted(self, job_id: str, *, may_charge_twice: bool) -> Job:
-        """A job that the service never accepted, or may not have accepted, and that nobody decided about."""
-        job = self._ledger.job(job_id)
-        was_refused = job.state == "failed" and job.request_id is None
-        if job.archived_at is not None or not (was_refused or job.state == "submit_unclear"):
-            raise StateError(f"Job {job_id[:8]} cannot be submitted again: it is {job.state} or archived.")
-        if job.state == "submit_unclear" and not may_charge_twice:
-            raise InputError("may_charge_twice", "const", True, may_charge_twice)
-        return job
+        raise RequestConflictError(job.press_id)
 
 
 def _shared(outcome: Future[Job]) -> Future[Job]:
@@ -372,6 +358,15 @@ def _shared(outcome: Future[Job]) -> Future[Job]:
 
     outcome.add_done_callback(pass_on)
     return shared
+
+
+def _ensure_unaccepted(job: Job, *, may_charge_twice: bool) -> None:
+    """Refuse a job that the service accepted, or that somebody decided about; one that is unclear needs consent."""
+    was_refused = job.state == "failed" and job.request_id is None
+    if job.archived_at is not None or not (was_refused or job.state == "submit_unclear"):
+        raise StateError(f"Job {job.job_id[:8]} cannot be submitted again: it is {job.state} or archived.")
+    if job.state == "submit_unclear" and not may_charge_twice:
+        raise InputError("may_charge_twice", "const", True, may_charge_twice)
 
 
 def _outcome(state: State) -> Outcome:

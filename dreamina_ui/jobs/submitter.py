@@ -106,6 +106,7 @@ class Submitter:
         duplicate_since: float | None = None,
         lifts_stop: bool = False,
         hook: AddHook | None = None,
+        replaces: Job | None = None,
     ) -> Job:
         """Write the row of a job whose folder is prepared, and have it submitted.
 
@@ -114,12 +115,14 @@ class Submitter:
             lifts_stop: the owner asks: a stop that a refused token or an empty balance made ends with this job's row.
             hook: for a job that nobody waits for: called in the transaction that writes its row; what it raises undoes
                 everything. Such a job leaves room for another one where a limit on jobs at once holds.
+            replaces: a job that is archived with the row, as in `Ledger.add`.
 
         Returns:
             The job, or its duplicate, which is neither written nor sent again.
 
         Raises:
             LimitError, StoppedError, BlockedError, BlockedWordError: it is not admitted; there is no row.
+            StateError: the job to replace has changed since it was read; there is no row.
             LedgerError: the row could not be written; nothing was sent.
         """
         # Registered before the row is written: whoever reads the job may cancel it at once, and waits for this.
@@ -127,7 +130,8 @@ class Submitter:
         self._submits[job.job_id] = sending
         sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
         try:
-            added = self._ledger.add(job, self._hooks(hook, lifts_stop), duplicate_since=duplicate_since)
+            hooks = self._hooks(hook, lifts_stop)
+            added = self._ledger.add(job, hooks, duplicate_since=duplicate_since, replaces=replaces)
         except BaseException:
             sending.set_result(None)
             self._media.discard(job.job_id)

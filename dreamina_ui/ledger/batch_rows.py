@@ -20,7 +20,7 @@ from dreamina_ui.ledger.tables import batch_items as items
 from dreamina_ui.ledger.tables import batch_values, batches, jobs
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
-Owner = Literal["visitor_id", "address"]
+Owner = Literal["visitor_id", "client_hash"]
 
 _NOT_SENT = (jobs.c.state == "failed") & jobs.c.request_id.is_(None) & jobs.c.problem.not_in(("refused", "input"))
 _HAS_ERROR = (jobs.c.state == "submit_unclear") | _NOT_SENT
@@ -40,7 +40,7 @@ class BatchRow:
 
     batch_id: str
     visitor_id: str
-    address: str | None
+    client_hash: str | None
     model_id: str
     api_origin: str
     key_fingerprint: str | None
@@ -118,10 +118,10 @@ def size_bytes_of(planned: Sequence[Mapping[str, Any]]) -> int:
 
 
 def waiting_bytes(reader: Reader, column: Owner | None = None, owner: str | None = None) -> int:
-    """How much room the batches take that are not ended: all, or those of a visitor or address.
+    """How much room the batches take that are not ended: all, or those of a visitor or client.
 
     Args:
-        owner: the visitor_id, or the beginning of an address hash.
+        owner: the visitor_id, or the beginning of a client hash.
     """
     query = sa.select(sa.func.sum(batches.c.size_bytes)).where(batches.c.state != "ended")
     if column is not None and owner is not None:
@@ -188,7 +188,7 @@ def planned_inputs(reader: Reader, batch_id: str) -> list[Mapping[str, Any]]:
 
 
 def count_planned(reader: Reader, column: Owner, owner: str | None) -> int:
-    """How many items of one visitor or address wait in batches; 0 for an address that is not known."""
+    """How many items of one visitor or IP address wait in batches; 0 for an IP address that is not known."""
     query = (
         sa.select(sa.func.count())
         .select_from(items)
@@ -199,7 +199,7 @@ def count_planned(reader: Reader, column: Owner, owner: str | None) -> int:
 
 
 def delete_empty_batches(transaction: Transaction, column: Owner, owner: str | None, max_batches: int) -> None:
-    """Delete the oldest of those ended batches of a visitor or address that never became a job.
+    """Delete the oldest of those ended batches of a visitor or IP address that never became a job.
 
     One with a job stays forever: its start, should it be repeated, must find it.
     """

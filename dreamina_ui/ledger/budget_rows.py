@@ -33,7 +33,7 @@ class Budget(NamedTuple):
 
     Attributes:
         api_origin: of the jobs that count; "" for an own key, whose jobs count wherever they run.
-        owner: the visitor_id, the address hash or the key fingerprint; "" for the installation.
+        owner: the visitor_id, the client hash or the key fingerprint; "" for the installation.
     """
 
     scope: Scope
@@ -80,7 +80,7 @@ _ADD_USAGE = Prepared(
 )
 _OF_OWNERS = (budgets.c.api_origin == sa.bindparam("api_origin")) & sa.or_(
     (budgets.c.scope == "visitor") & (budgets.c.owner == sa.bindparam("visitor_id")),
-    (budgets.c.scope == "address") & (budgets.c.owner == sa.bindparam("address")),
+    (budgets.c.scope == "address") & (budgets.c.owner == sa.bindparam("client_hash")),
     (budgets.c.scope == "installation") & (budgets.c.owner == ""),
 )
 # Built once, and one statement for all limits: it is part of every admission.
@@ -121,14 +121,14 @@ def micro_usd(usd: float) -> int:
 
 
 def read_usages(
-    reader: Reader, api_origin: str, day: int, *, visitor_id: str | None = None, address: str | None = None
+    reader: Reader, api_origin: str, day: int, *, visitor_id: str | None = None, client_hash: str | None = None
 ) -> dict[Scope, Usage]:
-    """The active jobs and a day's usage of the installation, and of a visitor and a client address if they are given.
+    """The active jobs and a day's usage of the installation, and of a visitor and a client if they are given.
 
     Returns:
         A usage for each of the scopes `installation`, `visitor` and `address`.
     """
-    values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "address": address}
+    values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "client_hash": client_hash}
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
     for scope, *counts in _READ_USAGES.rows(reader, values):
         usages[scope] = Usage(*(int(count) for count in counts))
@@ -136,7 +136,7 @@ def read_usages(
 
 
 def read_usage_of_network(reader: Reader, api_origin: str, day: int, beginning: str) -> Usage:
-    """The active jobs and a day's usage of all client addresses whose hash has this beginning."""
+    """The active jobs and a day's usage of all clients whose hash has this beginning."""
     end = beginning + "g"  # behind every hexadecimal digit
     query = sa.select(*(sa.func.coalesce(sa.func.sum(column), 0) for column in _COLUMNS)).where(
         budgets.c.scope == "address",
@@ -149,7 +149,7 @@ def read_usage_of_network(reader: Reader, api_origin: str, day: int, beginning: 
 
 
 def highest_usages(reader: Reader, api_origin: str, day: int) -> dict[Scope, Usage]:
-    """As `read_usages`, but for visitors and addresses each number of whoever has most."""
+    """As `read_usages`, but for visitors and IP addresses each number of whoever has most."""
     query = sa.select(budgets.c.scope, *(sa.func.max(column) for column in _COLUMNS)).where(
         budgets.c.api_origin == api_origin, budgets.c.day.in_([ALL_DAYS, day])
     )
@@ -239,7 +239,7 @@ def _usage(job: Job) -> dict[_Key, Usage]:
     is_given_back = job.state == "cancelled" and not job.cost_usd
     made = int(not is_refused and not is_given_back)
     amount = job.cost_usd if job.cost_usd is not None else job.reserved_usd or 0.0
-    owners: dict[Scope, str | None] = {"visitor": job.visitor_id, "address": job.address, "installation": ""}
+    owners: dict[Scope, str | None] = {"visitor": job.visitor_id, "address": job.client_hash, "installation": ""}
     usage: dict[_Key, Usage] = {}
     for scope, owner in owners.items():
         if owner is None:
@@ -258,7 +258,7 @@ def _counting_queries() -> Iterable[sa.Select[Any]]:
     money = sa.func.sum(sa.case((_counts(), sa.func.floor(amount * 1_000_000 + 0.5)), else_=0))
     made = sa.func.sum(sa.case((_counts(), 1), else_=0))
     day = sa.func.floor(jobs.c.created_at / float(DAY_S))
-    owners: Mapping[Scope, Any] = {"visitor": jobs.c.visitor_id, "address": jobs.c.address, "installation": None}
+    owners: Mapping[Scope, Any] = {"visitor": jobs.c.visitor_id, "address": jobs.c.client_hash, "installation": None}
     for scope, column in owners.items():
         owner = sa.literal_column("''") if column is None else column
         groups = [jobs.c.api_origin, *([] if column is None else [column])]

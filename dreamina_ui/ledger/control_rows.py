@@ -21,7 +21,7 @@ _CONCERNING_JOB = Prepared(
     .where(
         ((controls.c.kind == "stop") & controls.c.name.in_([sa.literal_column("''"), sa.bindparam("stop")]))
         | ((controls.c.kind == "visitor") & (controls.c.name == sa.bindparam("visitor_id")))
-        | ((controls.c.kind == "address") & (controls.c.name == sa.bindparam("address")))
+        | ((controls.c.kind == "address") & (controls.c.name == sa.bindparam("client_hash")))
         | (controls.c.kind == "word")
     )
     .order_by(controls.c.name)
@@ -31,7 +31,7 @@ _OF_KIND = Prepared(sa.select(controls.c.name, controls.c.value).where(controls.
 
 @dataclass(frozen=True)
 class Control:
-    """One row: a stop by API origin ("" for all), a limit by name, a blocked visitor or address, a blocked word.
+    """One row: a stop by API origin ("" for all), a limit by name, a blocked visitor or IP address, a blocked word.
 
     Attributes:
         value: a stop's reason, or a limit's number; None for the others.
@@ -45,8 +45,8 @@ class Control:
 
 
 def controls_of_job(reader: Reader, job: Job, stop: str = "") -> list[Control]:
-    """The stop of everything and of this name, the blocks of a job's visitor and address, and all blocked words."""
-    values = {"stop": stop, "visitor_id": job.visitor_id, "address": job.address}
+    """The stop of everything and of this name, the blocks of a job's visitor and IP address, and all blocked words."""
+    values = {"stop": stop, "visitor_id": job.visitor_id, "client_hash": job.client_hash}
     return [Control(*row) for row in _CONCERNING_JOB.rows(reader, values)]
 
 

@@ -97,7 +97,7 @@ class Job:
         problem: `kind` of the error that explains the state or the delay, or None.
         detail: that error's text, in English, or None.
         reserved_usd: what the job was expected to cost at most when it was created; None if nobody knew.
-        address: a hash of the client's address, for limits; None if it is not known.
+        client_hash: a hash of the client's IP address, for limits; None if it is not known.
         key_fingerprint: identifies the visitor's own key that pays for the job; None if the owner pays.
         cancel_outcome: the last outcome of Cancel, or None.
         archived_at: when a person archived the job; it stays in the ledger.
@@ -121,7 +121,7 @@ class Job:
     detail: str | None = None
     cost_usd: float | None = None
     reserved_usd: float | None = None
-    address: str | None = None
+    client_hash: str | None = None
     key_fingerprint: str | None = None
     cancel_requested_at: float | None = None
     cancel_outcome: Outcome | None = None
@@ -136,7 +136,7 @@ class Job:
     @property
     def requester(self) -> str:
         """Who asked, as `requester_of` names them."""
-        return requester_of(self.visitor_id, self.key_fingerprint, self.address)
+        return requester_of(self.visitor_id, self.key_fingerprint, self.client_hash)
 
     @property
     def is_settled(self) -> bool:
@@ -164,28 +164,28 @@ def validate_press_id(text: str) -> str:
     return text
 
 
-def requester_of(visitor_id: str | None, key_fingerprint: str | None, address: str | None) -> str:
-    """Who asked, in whose scope a `press_id` is unique: a visitor, else an own key, a client address, or the owner.
+def requester_of(visitor_id: str | None, key_fingerprint: str | None, client_hash: str | None) -> str:
+    """Who asked, in whose scope a `press_id` is unique: a visitor, else an own key, a client IP address, or the owner.
 
-    A program has no visitor. Its key counts before its address, so that it may repeat a request from elsewhere.
+    A program has no visitor. Its key counts before its IP address, so that it may repeat a request from elsewhere.
     """
     if visitor_id is not None:
         return visitor_id
     if key_fingerprint is not None:
         return f"key:{key_fingerprint}"
-    return "owner" if address is None else f"ip:{address}"
+    return "owner" if client_hash is None else f"ip:{client_hash}"
 
 
-def networks_of(address: str) -> tuple[tuple[str, int], ...]:
-    """The networks that a client's hashed IP address counts for.
+def networks_of(client_hash: str) -> tuple[tuple[str, int], ...]:
+    """The networks that a client counts for.
 
     Returns:
         `(beginning of the hash, how many times a client's limit the network has)`: of an IPv6 address for the /64, the
-        /56 and the /48; otherwise the address alone.
+        /56 and the /48; otherwise the IP address alone.
     """
-    if not address.startswith(IPV6_MARK):
-        return ((address, 1),)
-    return ((address, 1), (address[:24], 2), (address[:16], 4))
+    if not client_hash.startswith(IPV6_MARK):
+        return ((client_hash, 1),)
+    return ((client_hash, 1), (client_hash[:24], 2), (client_hash[:16], 4))
 
 
 def limit_input_length(inputs: Mapping[str, Any]) -> None:

@@ -51,7 +51,7 @@ _FIND_DUPLICATE = Prepared(
     .order_by(*_NEWEST_FIRST)
     .limit(1)
 )
-_OF_PRESS = Prepared(
+_OF_PRESS_ID = Prepared(
     sa.select(jobs).where(jobs.c.requester == sa.bindparam("requester"), jobs.c.press_id == sa.bindparam("press_id"))
 )
 _OF_VISITOR = sa.select(jobs).where(jobs.c.visitor_id == sa.bindparam("visitor_id")).order_by(*_NEWEST_FIRST)
@@ -98,9 +98,9 @@ def read_job(reader: Reader, job_id: str) -> Job:
     return _job(row, [_output(output_row) for output_row in output_rows])
 
 
-def job_of_press(reader: Reader, requester: str, press_id: str) -> Job | None:
+def job_of_press_id(reader: Reader, requester: str, press_id: str) -> Job | None:
     """The job that a requester created with this `press_id`, if there is one."""
-    rows = _OF_PRESS.mappings(reader, {"requester": requester, "press_id": press_id})
+    rows = _OF_PRESS_ID.mappings(reader, {"requester": requester, "press_id": press_id})
     return next(iter(jobs_of_rows(reader, rows)), None)
 
 

@@ -83,7 +83,14 @@ class Ledger:
         """Close the database."""
         self._database.close()
 
-    def add(self, job: Job, hooks: Sequence[AddHook] = (), *, duplicate_since: float | None = None) -> Job:
+    def add(
+        self,
+        job: Job,
+        hooks: Sequence[AddHook] = (),
+        *,
+        duplicate_since: float | None = None,
+        replaces: Job | None = None,
+    ) -> Job:
         """Write a new job; when this returns, the row is on disk.
 
         With a `press_id`, it is written once: repeated, also after a restart, it is the job that is there already.
@@ -93,15 +100,20 @@ class Ledger:
                 them undoes everything and is raised here.
             duplicate_since: for a job without a `press_id`: if the visitor created a job with the very same inputs at
                 this time or later, write nothing and call no hook; in seconds since 1970.
+            replaces: the job as it was read that this one is made of: it is archived in the same transaction, so that
+                a job is replaced once.
 
         Returns:
             The new job, or the one that is there already: then no hook was called.
 
         Raises:
             InputError: the inputs are too long for a row.
+            StateError: the job to replace has changed since it was read; nothing is written.
             LedgerError: the row could not be written.
         """
         limit_input_length(job.inputs)
+        now = self._clock()
+        archived = replaces and replace(replaces, archived_at=now, updated_at=now, version=replaces.version + 1)
 
         def write(transaction: Transaction) -> Job:
             existing = _existing(transaction, job, duplicate_since)
@@ -109,6 +121,10 @@ class Ledger:
                 return existing
             for hook in hooks:
                 hook(transaction, job)
+            if replaces and archived:
+                values = {name: getattr(archived, name) for name in ("archived_at", "updated_at", "version")}
+                if not job_rows.update_job(transaction, replaces, values):
+                    raise StateError(f"Job {replaces.job_id[:8]} has changed meanwhile. Nothing was submitted.")
             job_rows.insert_job(transaction, job)
             budget_rows.update_budgets(transaction, None, job)
             return job
@@ -116,6 +132,8 @@ class Ledger:
         added = self._writes.run(write)
         if added is job:
             self._publish(job, moved=True)
+            if archived:
+                self._publish(archived, moved=False)
         return added
 
     def change(
@@ -196,10 +214,10 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.job_of_request(reader, api_origin, request_id)
 
-    def by_press(self, requester: str, press_id: str) -> Job | None:
+    def by_press_id(self, requester: str, press_id: str) -> Job | None:
         """The job that a requester, as `job.requester_of` names them, created with a `press_id`, if there is one."""
         with self.reading() as reader:
-            return job_rows.job_of_press(reader, requester, press_id)
+            return job_rows.job_of_press_id(reader, requester, press_id)
 
     def secret(self, name: str) -> bytes:
         """32 random bytes of this installation, created at the first call and the same ever after.
@@ -321,7 +339,7 @@ def is_request_taken(exc: LedgerError) -> bool:
 def _existing(transaction: Transaction, job: Job, duplicate_since: float | None) -> Job | None:
     """The job that a new one would repeat, if there is one."""
     if job.press_id is not None:
-        return job_rows.job_of_press(transaction, job.requester, job.press_id)
+        return job_rows.job_of_press_id(transaction, job.requester, job.press_id)
     return None if duplicate_since is None else job_rows.find_duplicate(transaction, job, duplicate_since)
 
 

@@ -62,7 +62,7 @@ class VisitorSummary:
     Attributes:
         usd: what their jobs cost the owner or are expected to, of all times.
         last_at: when they created their last job, in seconds since 1970.
-        addresses: hashes of the client addresses that they created jobs from, newest first.
+        client_hashes: hashes of the client IP addresses that they created jobs from, newest first.
     """
 
     visitor_id: str | None
@@ -70,7 +70,7 @@ class VisitorSummary:
     jobs_today: int
     usd: float
     last_at: float
-    addresses: tuple[str, ...]
+    client_hashes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def count_visitors(reader: Reader, api_origin: str | None = None, since: float =
 
 
 def visitor_summaries(
-    reader: Reader, api_origin: str, today: float, *, max_visitors: int, max_addresses: int
+    reader: Reader, api_origin: str, today: float, *, max_visitors: int, max_client_hashes: int
 ) -> list[VisitorSummary]:
     """The latest visitors, and the programs; the newest first."""
     amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
@@ -154,25 +154,27 @@ def visitor_summaries(
         .limit(max_visitors)
     )
     rows = reader.connection.execute(query).all()
-    addresses = _addresses(reader, api_origin, [row[0] for row in rows])
+    client_hashes = _client_hashes(reader, api_origin, [row[0] for row in rows])
     return [
-        VisitorSummary(visitor_id, count, count_today, usd, last, tuple(addresses.get(visitor_id, [])[:max_addresses]))
+        VisitorSummary(
+            visitor_id, count, count_today, usd, last, tuple(client_hashes.get(visitor_id, [])[:max_client_hashes])
+        )
         for visitor_id, count, count_today, usd, last in rows
     ]
 
 
-def _addresses(reader: Reader, api_origin: str, visitor_ids: Iterable[str | None]) -> dict[str | None, list[str]]:
-    """Address hashes by visitor_id (None for programs), newest first."""
+def _client_hashes(reader: Reader, api_origin: str, visitor_ids: Iterable[str | None]) -> dict[str | None, list[str]]:
+    """Client hashes by visitor_id (None for programs), newest first."""
     is_listed = jobs.c.visitor_id.in_([name for name in visitor_ids if name]) | jobs.c.visitor_id.is_(None)
     query = (
-        sa.select(jobs.c.visitor_id, jobs.c.address)
-        .where(_on_dashboard(api_origin) & is_listed, jobs.c.address.is_not(None))
-        .group_by(jobs.c.visitor_id, jobs.c.address)
+        sa.select(jobs.c.visitor_id, jobs.c.client_hash)
+        .where(_on_dashboard(api_origin) & is_listed, jobs.c.client_hash.is_not(None))
+        .group_by(jobs.c.visitor_id, jobs.c.client_hash)
         .order_by(sa.func.max(jobs.c.created_at).desc())
     )
     by_visitor: dict[str | None, list[str]] = {}
-    for visitor_id, address in reader.connection.execute(query):
-        by_visitor.setdefault(visitor_id, []).append(address)
+    for visitor_id, client_hash in reader.connection.execute(query):
+        by_visitor.setdefault(visitor_id, []).append(client_hash)
     return by_visitor
 
 

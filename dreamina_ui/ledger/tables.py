@@ -8,7 +8,12 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-_KEYS = {"put_aside_at": "archived_at", "favourite_at": "favorite_at", "key_mark": "key_fingerprint"}
+_KEYS = {
+    "put_aside_at": "archived_at",
+    "favourite_at": "favorite_at",
+    "key_mark": "key_fingerprint",
+    "address": "client_hash",
+}
 """The names in the code of columns that have other names on disk."""
 
 

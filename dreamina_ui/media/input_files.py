@@ -45,16 +45,16 @@ COPY_S = 20.0
 
 MAX_MB = {"image": 50, "video": 100, None: 100}
 MAX_AT_ONCE = 12
-MAX_OF_ADDRESS = 24
-"""How many files of one visitor, and of one client address, are validated at the same time: cleared cookies make new
+MAX_OF_CLIENT = 24
+"""How many files of one visitor, and of one client, are validated at the same time: cleared cookies make new
 visitors, and there are 64 threads for all."""
 
 KEEP_THUMBNAILS = 2000
 MAX_PIXELS = 40_000_000
-"""A larger picture is shown by its address only: decoding it would take 200 MB."""
+"""A larger picture is shown by its URL only: decoding it would take 200 MB."""
 
 MIN_LINK_S = 900.0
-"""A signed address of ours must be good for so long still: the job may wait in the queue."""
+"""A signed URL of ours must be good for so long still: the job may wait in the queue."""
 
 _PARTIAL = "partial-"
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -67,8 +67,8 @@ class InputFiles:
 
     Args:
         folder: where thumbnails are kept; made when the first one is.
-        guard: says which addresses may be reached.
-        links: knows the signed addresses of our own pictures, which need no request.
+        guard: says which URLs may be reached.
+        links: knows the signed URLs of our own pictures, which need no request.
         find: gives the job, output and original behind a file_key of ours, or None.
         secret: of this installation, for the names of thumbnails.
     """
@@ -118,13 +118,13 @@ class InputFiles:
                 partial.unlink(missing_ok=True)
 
     def validate_files(
-        self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, address: str | None = None
+        self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, client_hash: str | None = None
     ) -> None:
         """Validate every file of some inputs, all at the same time; blocks for at most `check_s` seconds.
 
         Args:
             inputs: as `Model.validate_inputs` gives them.
-            visitor_id, address: who asks, so that nobody keeps all threads busy; the address is a hash.
+            visitor_id, client_hash: who asks, so that nobody keeps all threads busy.
 
         Raises:
             InputError: the first rule that is broken, as `address_` and its name.
@@ -133,7 +133,7 @@ class InputFiles:
         fields = {url: field for field, _, url in given}
         deadline_s = time.monotonic() + self._check_s
         under_way = {
-            url: self._start(visitor_id, address, self._inspect, fields[url], url, deadline_s) for url in fields
+            url: self._start(visitor_id, client_hash, self._inspect, fields[url], url, deadline_s) for url in fields
         }
         # A silent name server is the only thing that the deadline does not reach inside of an inspection.
         done, _ = wait([inspection for inspection in under_way.values() if inspection], self._check_s + 0.5)
@@ -150,7 +150,7 @@ class InputFiles:
                 raise exc
 
     def prepare_thumbnail(
-        self, field: Field, url: str, visitor_id: str | None, address: str | None = None
+        self, field: Field, url: str, visitor_id: str | None, client_hash: str | None = None
     ) -> Future[str | None]:
         """Validate one file and make its thumbnail, in the background.
 
@@ -164,7 +164,7 @@ class InputFiles:
             except _Broken as exc:
                 raise InputError(field.key, f"address_{exc.rule}", exc.limit, url) from exc
 
-        started = self._start(visitor_id, address, make)
+        started = self._start(visitor_id, client_hash, make)
         if started is None:
             started = Future()
             started.set_exception(InputError(field.key, "address_busy", None, url))
@@ -185,12 +185,12 @@ class InputFiles:
         return stored_file(self._path(name)) if _NAME.fullmatch(name) else None
 
     def _start(
-        self, visitor_id: str | None, address: str | None, function: Callable[..., Any], *args: Any
+        self, visitor_id: str | None, client_hash: str | None, function: Callable[..., Any], *args: Any
     ) -> Future[Any] | None:
         """Begin something on a thread of the pool; None if who asks keeps too many busy, or there is no thread."""
         limits = {f"visitor {visitor_id}": MAX_AT_ONCE} if visitor_id else {}
-        networks = networks_of(address) if address else ()
-        limits |= {f"address {network}": factor * MAX_OF_ADDRESS for network, factor in networks}
+        networks = networks_of(client_hash) if client_hash else ()
+        limits |= {f"client {network}": factor * MAX_OF_CLIENT for network, factor in networks}
         with self._lock:
             if any(self._under_way[name] >= most for name, most in limits.items()):
                 return None

@@ -56,7 +56,7 @@ class SignedUrls:
         self._cipher = Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"signed URLs" + secret).digest()))
         self._clock = clock
 
-    def address(self, file_key: str, name: str, *, with_settings: bool = False) -> str:
+    def url_of(self, file_key: str, name: str, *, with_settings: bool = False) -> str:
         """The URL of one original for `LINK_S` seconds; `name` is for people, and anybody may change it."""
         content = file_key + (_WITH_SETTINGS if with_settings else "")
         token = self._cipher.encrypt_at_time(content.encode(), int(self._clock())).decode().rstrip("=")

@@ -2,7 +2,7 @@
 
 Who has a job_id may read and cancel that job, so every line shows only its first eight digits, whoever wrote it: we,
 a library, or a traceback. The same goes for the keys of files and visitors. A library's own debugging is left out
-where it would show addresses.
+where it would show URLs.
 
 What strangers send may stand in messages and exceptions: nothing in it moves a cursor, looks like a line of ours, or
 takes much room.
@@ -45,7 +45,7 @@ def set_up_logging(level: str, *, as_json: bool) -> None:
     handler.setFormatter(JsonLines() if as_json else TextLines())
     handler.addFilter(RepeatLimit())
     logging.basicConfig(level=level, handlers=[handler])
-    for noisy in ("httpx", "urllib3", "PIL", "asyncio"):  # urllib3 would log the signed addresses of files
+    for noisy in ("httpx", "urllib3", "PIL", "asyncio"):  # urllib3 would log the signed URLs of files
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -58,7 +58,7 @@ class Request:
 
     Attributes:
         number: its place in the order of submission.
-        key: the unguessable part of its files' addresses.
+        key: the unguessable part of its files' URLs.
         inputs: as submitted, defaults filled in.
         count: how many pictures it makes.
         starts_at, ends_at: when it leaves the queue, and when its pictures are due.

@@ -18,13 +18,13 @@ from dreamina_ui.spending.limits import Limits, SpendingGuard, day_start, month_
 from dreamina_ui.spending.moderation import Rules
 
 MAX_VISITORS = 100
-MAX_ADDRESSES = 4
+MAX_CLIENT_HASHES = 4
 MAX_ERRORS = 20
 
 
 @dataclass(frozen=True)
 class BudgetUsage:
-    """A limit and how much of it is used; that of a visitor or address by whoever used it most.
+    """A limit and how much of it is used; that of a visitor or IP address by whoever used it most.
 
     Attributes:
         most: what holds; None for no limit.
@@ -60,9 +60,12 @@ class Dashboard:
     schema_differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes as the page reads them; `rules.shut_out`, `guests` and `troubles` are its names for some."""
+        """The attributes as the page reads them; its own names for some of them are written here."""
         fields = asdict(self)
-        fields["guests"] = fields.pop("visitor_summaries")
+        fields["guests"] = [
+            {"addresses" if name == "client_hashes" else name: value for name, value in summary.items()}
+            for summary in fields.pop("visitor_summaries")
+        ]
         fields["troubles"] = fields.pop("recent_errors")
         fields["rules"]["shut_out"] = fields["rules"].pop("blocks")
         return fields
@@ -103,7 +106,7 @@ def read_dashboard(
         visitors=report_queries.count_visitors(reader, origin),
         visitor_summaries=tuple(
             report_queries.visitor_summaries(
-                reader, origin, midnight, max_visitors=MAX_VISITORS, max_addresses=MAX_ADDRESSES
+                reader, origin, midnight, max_visitors=MAX_VISITORS, max_client_hashes=MAX_CLIENT_HASHES
             )
         ),
         recent_errors=tuple(report_queries.recent_errors(reader, origin, MAX_ERRORS)),

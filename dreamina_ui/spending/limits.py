@@ -37,7 +37,7 @@ SINGLE_KEY = "force_single"
 """The input that asks for a single file."""
 
 REQUESTS_PER_JOB = 10
-"""How many requests a visitor and an address have for each of their jobs per day: refused and cancelled jobs are free,
+"""How many requests a visitor and a client have for each of their jobs per day: refused and cancelled jobs are free,
 and their rows stay."""
 
 OWN_KEY_AT_ONCE = 20
@@ -50,7 +50,7 @@ class Limits:
 
     Attributes:
         visitor_at_once, visitor_per_day: jobs of one visitor.
-        address_at_once, address_per_day: jobs from one client address: clearing cookies refills no budget.
+        address_at_once, address_per_day: jobs from one client IP address: clearing cookies refills no budget.
         at_once, per_day: jobs of the whole installation.
         usd_per_day, usd_per_month: money of the whole installation.
     """
@@ -186,17 +186,19 @@ class SpendingGuard:
             return
         limits, day = self.limits_now(transaction), day_of(job.created_at)
         if limits.in_jobs:
-            usages = read_usages(transaction, self.api_origin, day, visitor_id=job.visitor_id, address=job.address)
+            usages = read_usages(
+                transaction, self.api_origin, day, visitor_id=job.visitor_id, client_hash=job.client_hash
+            )
             until = day_end(job.created_at)
             if job.visitor_id is not None:
                 _enforce_jobs(
                     "visitor_", usages["visitor"], limits.visitor_at_once, limits.visitor_per_day, spare, until
                 )
-            if job.address is not None:
+            if job.client_hash is not None:
                 _enforce_jobs(
                     "address_", usages["address"], limits.address_at_once, limits.address_per_day, spare, until
                 )
-                for beginning, factor in networks_of(job.address)[1:]:
+                for beginning, factor in networks_of(job.client_hash)[1:]:
                     usage = read_usage_of_network(transaction, self.api_origin, day, beginning)
                     at_once, per_day = (
                         most and factor * most for most in (limits.address_at_once, limits.address_per_day)

@@ -1,4 +1,4 @@
-"""What the owner changed while the program runs: a stop, limits, blocked visitors and addresses, blocked words.
+"""What the owner changed while the program runs: a stop, limits, blocked visitors and IP addresses, blocked words.
 
 It is stored in the ledger, survives a restart, and is read in the very transaction that writes a job's row: a change
 holds for the next row, also for requests that are in progress.
@@ -76,7 +76,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Block:
-    """A visitor or an address, by the hash that the ledger knows it by, that may start no job."""
+    """A visitor or an IP address, by the hash that the ledger knows it by, that may start no job."""
 
     kind: BlockKind
     name: str
@@ -213,7 +213,7 @@ class Moderation:
         log.info("Limits changed by the owner: %s", dict(changes))
 
     def block(self, kind: str, name: str) -> None:
-        """Let a visitor or an address start no more jobs.
+        """Let a visitor or an IP address start no more jobs.
 
         Args:
             kind: `visitor` or `address`.
@@ -226,7 +226,7 @@ class Moderation:
         log.info("%s %s is blocked by the owner", kind.capitalize(), name[:-24])
 
     def unblock(self, kind: str, name: str) -> None:
-        """Let a visitor or an address start jobs again; the arguments and errors are those of `block`."""
+        """Let a visitor or an IP address start jobs again; the arguments and errors are those of `block`."""
         with self._ledger.writing() as transaction:
             delete_control(transaction, _validate_block(kind, name), name)
         log.info("%s %s is unblocked by the owner", kind.capitalize(), name[:-24])

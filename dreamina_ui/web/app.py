@@ -37,8 +37,8 @@ from dreamina_ui.web.routes.input_files import build_input_file_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
-from dreamina_ui.web.routes.presses import build_press_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
+from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
 from dreamina_ui.web.routes.security_txt import build_security_txt_routes
 from dreamina_ui.wiring import Services
 
@@ -59,6 +59,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         is_shared=settings.is_shared,
         owners=settings.owners,
         uses_hugging_face=settings.offers_hugging_face and not logins,  # names of two kinds might clash
+        tag_secret=services.requester_secret,
     )
     authenticator = Authenticator(permissions, logins, settings.owner_password)
     core = services.job_services
@@ -103,7 +104,7 @@ def _build_routes(
         *build_key_routes(core.api_keys, core.accounts, permissions),
         *build_login_routes(authenticator, core.api_keys.take_back),
         *build_batch_routes(core, batch_presenter, services.batches, permissions, uses_sandbox=uses_sandbox),
-        *build_press_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
+        *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, permissions, token),
         *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ from starlette.requests import HTTPConnection, Request, cookie_parser
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope, Send
 
-from dreamina_ui.errors import DreaminaError
+from dreamina_ui.errors import DreaminaError, LimitError, RateLimitError
 from dreamina_ui.ledger.job import IPV6_MARK
 from dreamina_ui.web.i18n.error_texts import error_action, error_text
 from dreamina_ui.web.i18n.translate import languages, pick_language
@@ -36,7 +38,7 @@ def client_ip_hash(host: str | None) -> str:
     Of an IPv6 address only the /64 counts, as a home has many. The beginnings of its hash are those of the /56 and the
     /48, which a customer of some providers has, too; see `networks_of`.
 
-    Clients whose address cannot be read share one hash, and so their limits.
+    Clients whose IP address cannot be read share one hash, and so their limits.
     """
     try:
         ip = ipaddress.ip_address((host or "").partition("%")[0])
@@ -103,14 +105,30 @@ def message_response(message: str, status: int) -> Response:
 def refusal(
     exc: DreaminaError, language: str, titles: Mapping[str, str] | None = None, *, for_owner: bool = False
 ) -> Response:
-    """The response to a request that failed: `{"message": str, "action": str}`; see `job_texts.Action`.
+    """The response to a request that failed: `{"kind": str, "message": str, "action": str}`; see `job_texts.Action`.
+
+    Where waiting helps, the seconds stand in `retry_after_s` and in the header `Retry-After`.
 
     Args:
         titles: the titles of the fields in the form, by schema key.
         for_owner: whether the owner reads it, whose token pays.
     """
     text = error_text(exc, language, titles, for_owner=for_owner)
-    return JSONResponse({"message": text, "action": error_action(exc, for_owner=for_owner)}, exc.http_status)
+    content: dict[str, Any] = {"kind": exc.kind, "message": text, "action": error_action(exc, for_owner=for_owner)}
+    headers: dict[str, str] = {}
+    if (retry_after_s := _retry_after_s(exc)) is not None:
+        content["retry_after_s"] = retry_after_s
+        headers["Retry-After"] = str(retry_after_s)
+    return JSONResponse(content, exc.http_status, headers)
+
+
+def _retry_after_s(exc: DreaminaError) -> int | None:
+    """Whole seconds until it is worth asking again; None if nobody knows."""
+    if isinstance(exc, LimitError) and exc.until is not None:
+        return max(1, math.ceil(exc.until - time.time()))
+    if isinstance(exc, RateLimitError) and exc.retry_after_s is not None:
+        return max(1, math.ceil(exc.retry_after_s))
+    return None
 
 
 async def send_refusal(

@@ -30,7 +30,7 @@ def serve() -> None:
     stop: SimpleQueue[int] = SimpleQueue()  # its `put` may interrupt itself; an Event's `set` would deadlock
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.put(number))
-    _prepare_environment()
+    prepare_environment()
     with skip_stub_files():
         from dreamina_ui.web.app import build_app
     try:
@@ -68,7 +68,7 @@ def serve() -> None:
     os._exit(0)  # do not wait for an unanswered download or POST: its job resumes at the next start
 
 
-def _prepare_environment() -> None:
+def prepare_environment() -> None:
     """Set what Gradio and uvicorn read from the environment; call it before Gradio is imported."""
     for name in [name for name, value in os.environ.items() if name.startswith("GRADIO_") and not value]:
         del os.environ[name]  # empty means unset, as for our own settings; Gradio would fail on it

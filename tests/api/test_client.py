@@ -236,7 +236,7 @@ def test_a_proxy_on_the_way_out_never_sees_the_token(server: BadServer, monkeypa
         "https://[2001:db8::1]/",
     ],
 )
-def test_good_addresses_are_taken(base_url: str) -> None:
+def test_good_urls_are_accepted(base_url: str) -> None:
     """The real service, a gateway with a path, and the sandbox on this machine are all wanted."""
     assert RunComfy(base_url, TOKEN)
 
@@ -268,7 +268,7 @@ def test_good_addresses_are_taken(base_url: str) -> None:
         "https://hé.example",
     ],
 )
-def test_an_address_that_could_leak_the_token_is_refused(base_url: str) -> None:
+def test_a_url_that_could_leak_the_token_is_refused(base_url: str) -> None:
     """A token sent over plain http, or to a host that only looks right, is a token given away."""
     exc = raised(lambda: RunComfy(base_url, TOKEN))
     assert isinstance(exc, errors.SettingsError)

@@ -476,16 +476,16 @@ def test_a_start_that_is_sent_twice_is_one_batch(runner: BatchRunner, held: Held
 def test_the_number_of_waiting_items_is_limited(runner: BatchRunner) -> None:
     """A stranger cannot fill the disk with waiting items."""
     runner.dispatcher.stop()
-    runner.begin(MAX_WAITING["visitor_id"] - 1, address="home")
-    runner.begin(1, press_id="last", address="home")
+    runner.begin(MAX_WAITING["visitor_id"] - 1, client_hash="home")
+    runner.begin(1, press_id="last", client_hash="home")
     with pytest.raises(BatchError) as caught:
-        runner.begin(1, press_id="too much", address="home")
+        runner.begin(1, press_id="too much", client_hash="home")
     assert caught.value.rule == "waiting"
     for number in range(4):
-        runner.begin(200, f"w{number}", address="home")
+        runner.begin(200, f"w{number}", client_hash="home")
     with pytest.raises(BatchError):
-        runner.begin(1, "one more", address="home")
-    runner.begin(1, "elsewhere", address="away")
+        runner.begin(1, "one more", client_hash="home")
+    runner.begin(1, "elsewhere", client_hash="away")
     runner.begin(1, "nowhere")
 
 
@@ -494,11 +494,11 @@ def test_starting_and_canceling_again_and_again_does_not_fill_the_disk(
 ) -> None:
     """It costs nothing, and clearing the cookie makes a new visitor each time."""
     monkeypatch.setattr("dreamina_ui.batches.store.MAX_EMPTY_BATCHES", 2)
-    sent = runner.begin(1, address="home")
+    sent = runner.begin(1, client_hash="home")
     runner.wait(sent, lambda now: now.state == "ended")
     runner.dispatcher.stop()
     for number in range(5):
-        empty = runner.begin(3, f"w{number}", address="home")
+        empty = runner.begin(3, f"w{number}", client_hash="home")
         runner.batches.cancel(empty.batch_id)
     with runner.harness.ledger.reading() as reader:
         stored = reader.connection.execute(sa.select(batches.c.batch_id)).scalars().all()
@@ -509,7 +509,7 @@ def test_starting_and_canceling_again_and_again_does_not_fill_the_disk(
     assert set(inputs) == {"{}"}
     assert len(inputs) == 3 * (2 + 1)
     assert runner.counts(empty) == {"cancelled": 3}
-    assert runner.begin(1, address="home").batch_id in stored, "a batch with a paid job is never forgotten"
+    assert runner.begin(1, client_hash="home").batch_id in stored, "a batch with a paid job is never forgotten"
     assert runner.counts(sent) == {"running": 1}
 
 

@@ -39,10 +39,10 @@ class Room:
         self.ledger = Ledger(path, clock=self.clock)
         self.store = BatchStore(self.ledger, Moderation(self.ledger, self.clock), self.clock)
 
-    def start(self, planned: list[Mapping[str, Any]], visitor: str = "v", address: str | None = None) -> Batch:
+    def start(self, planned: list[Mapping[str, Any]], visitor: str = "v", client_hash: str | None = None) -> Batch:
         account = Account(None, ORIGIN)  # type: ignore[arg-type]  # nothing is sent
         row = batch_rows.BatchRow(
-            batch_id=new_id(), visitor_id=visitor, address=address, model_id="m", api_origin=account.api_origin,
+            batch_id=new_id(), visitor_id=visitor, client_hash=client_hash, model_id="m", api_origin=account.api_origin,
             key_fingerprint=None, state="running", problem=None, created_at=self.clock(), changed_at=self.clock(),
             price_usd=None, press_id=None,
         )  # fmt: skip
@@ -106,7 +106,7 @@ def test_the_next_item_of_each_batch_has_its_own_inputs(room: Room) -> None:
     ] == [{"prompt": "w1"}, {"prompt": "v1"}]
 
 
-@pytest.mark.parametrize("whose", ["visitor_id", "address", None])
+@pytest.mark.parametrize("whose", ["visitor_id", "client_hash", None])
 def test_what_waits_has_bounded_room(room: Room, monkeypatch: pytest.MonkeyPatch, whose: Any) -> None:
     """Paused batches of many invented visitors fill no disk; nothing is written for whoever exceeds it."""
     most = dict.fromkeys(MAX_WAITING_BYTES, 10**9) | {whose: 5000}
@@ -117,7 +117,7 @@ def test_what_waits_has_bounded_room(room: Room, monkeypatch: pytest.MonkeyPatch
     def begin(visitor: str, number: int) -> Batch:
         planned = [{"prompt": f"{number} " + "x" * 2000}]
         name = f"token-{number}"
-        return room.store.begin("m", planned, visitor_id=visitor, account=account, address="home", press_id=name)
+        return room.store.begin("m", planned, visitor_id=visitor, account=account, client_hash="home", press_id=name)
 
     first = begin(visitors[0], 0)
     begin(visitors[1], 1)

@@ -139,7 +139,7 @@ def test_a_media_folder_that_is_removed_while_a_job_runs_costs_no_picture(
     assert harness.wait(job.job_id).state == "done"
 
 
-def test_a_press_that_never_came_to_a_row_leaves_no_folder(harness: Harness) -> None:
+def test_a_request_that_got_no_row_leaves_no_folder(harness: Harness) -> None:
     """Killed between the two, the program would collect empty folders over the months."""
     harness.start()
     harness.media.prepare("0" * 32)
@@ -208,7 +208,7 @@ def test_a_request_id_that_comes_during_a_lock_is_written_after_it(quick: Harnes
     assert service.posts == 1
 
 
-def test_a_locked_ledger_stops_a_press_before_the_submit(quick: Harness, service: ScriptedApi) -> None:
+def test_a_locked_ledger_stops_a_request_before_the_submit(quick: Harness, service: ScriptedApi) -> None:
     """No row, no POST; and no folder either."""
     with locked(quick), pytest.raises(LedgerError, match="locked") as caught:
         quick.generate()
@@ -228,7 +228,7 @@ def test_a_start_on_a_locked_ledger_says_so_and_can_be_repeated(quick: Harness, 
     assert quick.wait(job.job_id).state == "done"
 
 
-def test_a_ledger_that_was_removed_stops_a_press_before_the_submit(harness: Harness, service: ScriptedApi) -> None:
+def test_a_ledger_that_was_removed_stops_a_request_before_the_submit(harness: Harness, service: ScriptedApi) -> None:
     """SQLite keeps writing to a deleted file: the row would be gone with the program, the request would be paid."""
     harness.start()
     job = running_job(harness, service)

@@ -96,7 +96,7 @@ def test_the_next_poll_comes_after_the_requested_pause(watched: Watched) -> None
 
 
 def test_a_sooner_poll_replaces_a_later_one(watched: Watched) -> None:
-    """After a press of Cancel nobody waits for the look that was planned."""
+    """After a click on Cancel nobody waits for the look that was planned."""
     watched.schedule.put("j", FAR_S)
     watched.schedule.put("j", 0.0)
     assert watched.next() == "j"

@@ -62,7 +62,7 @@ def test_every_change_of_state_has_its_time(harness: Harness, service: ScriptedA
 
 @pytest.mark.parametrize("key", ["image", "video"])
 def test_a_single_file_of_either_kind_is_stored(harness: Harness, service: ScriptedApi, key: str) -> None:
-    """The service may answer with one address instead of a list."""
+    """The service may answer with one URL instead of a list."""
     clip = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
     video = service.file("clip.mp4", ScriptedResponse(200, clip, {"Content-Type": "video/mp4"}))
     service.status("succeeded")
@@ -93,7 +93,7 @@ def test_bad_inputs_make_no_job_and_no_submit(harness: Harness, service: Scripte
     assert harness.ledger.unfinished(harness.origin) == []
 
 
-def test_a_double_click_is_one_job_and_a_later_press_another(harness: Harness, service: ScriptedApi) -> None:
+def test_a_double_click_is_one_job_and_a_later_request_another(harness: Harness, service: ScriptedApi) -> None:
     """One click, one bill; and who wants the same again gets it."""
     service.status("in_queue")
     harness.start()
@@ -104,7 +104,7 @@ def test_a_double_click_is_one_job_and_a_later_press_another(harness: Harness, s
     assert harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id != first.job_id
 
 
-def test_many_presses_at_the_same_moment_are_one_job(harness: Harness, service: ScriptedApi) -> None:
+def test_many_requests_at_the_same_moment_are_one_job(harness: Harness, service: ScriptedApi) -> None:
     """The guard against a double click holds between threads."""
     service.status("in_queue")
     harness.start()
@@ -232,7 +232,7 @@ def test_a_row_found_submitting_at_start_becomes_unclear(harness: Harness, servi
 @pytest.mark.parametrize("state", ["queued", "running", "saving"])
 def test_a_restart_resumes_by_the_request_id(harness: Harness, service: ScriptedApi, state: str) -> None:
     """A request already paid for is never forgotten."""
-    address = service.file("one.png", ScriptedResponse(503))
+    url = service.file("one.png", ScriptedResponse(503))
     service.status({"queued": "in_queue", "running": "in_progress", "saving": "completed"}[state])
     service.result(ScriptedResponse(503) if state == "saving" else {"status": "in_progress"})
     harness.start()
@@ -242,7 +242,7 @@ def test_a_restart_resumes_by_the_request_id(harness: Harness, service: Scripted
     harness.restart()
     assert harness.wait(job.job_id).state == "done"
     assert service.posts == 1
-    assert address
+    assert url
 
 
 def test_after_a_restart_a_page_knows_at_once_how_long_a_run_takes(harness: Harness, service: ScriptedApi) -> None:
@@ -487,13 +487,13 @@ def test_a_refusing_disk_keeps_the_job_saving(harness: Harness, service: Scripte
 
 def test_a_file_that_a_crash_left_whole_is_not_fetched_again(harness: Harness, service: ScriptedApi) -> None:
     """Between the file and its row there is a moment in which the power may go."""
-    address = service.picture()
+    url = service.picture()
     service.status("in_progress")
     harness.start()
     job = harness.generate()
     harness.wait(job.job_id, "running")
-    harness.fetcher.fetch(job.job_id, 0, "image", address)
-    service.completes(address)
+    harness.fetcher.fetch(job.job_id, 0, "image", url)
+    service.completes(url)
     assert harness.wait(job.job_id).outputs[0].sha256 == hashlib.sha256(png()).hexdigest()
     assert len(service.server.requests_for("GET", "/files/one.png")) == 1
 
@@ -681,7 +681,7 @@ def test_without_new_threads_nothing_is_lost_or_paid_twice(
     assert service.posts == 2
 
 
-def test_a_press_that_got_no_thread_is_not_made_later(
+def test_a_request_that_got_no_thread_is_not_made_later(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever reads that nothing was submitted presses again, and must not pay for both."""

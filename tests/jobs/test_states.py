@@ -89,7 +89,7 @@ def statuses() -> st.SearchStrategy[ScriptedResponse]:
 
 
 def results() -> st.SearchStrategy[dict[str, Any] | ScriptedResponse]:
-    """A result; `{"files": n}` stands for the first n of FILES, whose addresses are not known yet."""
+    """A result; `{"files": n}` stands for the first n of FILES, whose URLs are not known yet."""
     words = st.sampled_from([None, *WAITING_WORDS, *LAST_WORDS])
     outputs = st.sampled_from([{"files": 1}, {"files": 2}, {}, None])
     costs = st.sampled_from([0.03, None, "free"])
@@ -121,7 +121,7 @@ class Stage:
         self.harness = harness
         self.service = service
         self.said_cancelled = False
-        self.addresses = [service.file(name, _whole(name)) for name in FILES]
+        self.urls = [service.file(name, _whole(name)) for name in FILES]
         service.status("in_queue")
         service.cancel({"outcome": "not_cancellable"})
         self.job_id = harness.generate().job_id
@@ -169,7 +169,7 @@ class Stage:
         for name in FILES:
             self.service.file(name, _whole(name))
         if how == "completed":
-            self.service.completes(*self.addresses)
+            self.service.completes(*self.urls)
         elif how == "gone":
             for script in (self.service.status, self.service.result, self.service.cancel):
                 script(UNKNOWN)
@@ -186,7 +186,7 @@ class Stage:
 
     def _result(self, said: dict[str, Any]) -> ScriptedResponse:
         number = (said["output"] or {}).get("files")
-        output = {"images": self.addresses[:number]} if number else said["output"]
+        output = {"images": self.urls[:number]} if number else said["output"]
         return json_response({key: value for key, value in (said | {"output": output}).items() if value is not None})
 
 
@@ -272,8 +272,8 @@ def test_a_request_is_never_lost_and_ends_once_the_service_does(story: list[Says
 
 
 @dataclass(frozen=True)
-class Press:
-    """One press, what the service answers to its submit, and whether the program starts anew right after it."""
+class PlannedRequest:
+    """One request, what the service answers to its submit, and whether the program starts anew right after it."""
 
     response: str
     restart: str
@@ -295,9 +295,9 @@ REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
 
 @settings(at_random, max_examples=25)
 @given(
-    presses=st.lists(
+    requests=st.lists(
         st.builds(
-            Press,
+            PlannedRequest,
             st.sampled_from(["accepted", "accepted late", "taken", *RESPONSES]),
             st.sampled_from(["none", "none", "at once", "when answered"]),
         ),
@@ -305,39 +305,39 @@ REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
         max_size=5,
     )
 )
-def test_no_press_is_sent_twice_and_every_accepted_one_is_followed(presses: list[Press]) -> None:
+def test_no_request_is_sent_twice_and_every_accepted_one_is_followed(requests: list[PlannedRequest]) -> None:
     """Each submit may cost money: a lost response is reported, and only a person may submit again."""
     with curtain() as (harness, service):
         job_ids = []
-        for number, press in enumerate(presses):
-            ours = ScriptedApi(service.server, "r-taken" if press.response == "taken" else f"r-{number}")
+        for number, request in enumerate(requests):
+            ours = ScriptedApi(service.server, "r-taken" if request.response == "taken" else f"r-{number}")
             ours.completes(ours.file("one.png", _whole("one.png")))
-            delay_s = 0.02 if press.response == "accepted late" else 0.0
+            delay_s = 0.02 if request.response == "accepted late" else 0.0
             ours.accept(
-                RESPONSES.get(press.response) or json_response({"request_id": ours.request_id}, delay_s=delay_s)
+                RESPONSES.get(request.response) or json_response({"request_id": ours.request_id}, delay_s=delay_s)
             )
-            harness.moderation.resume()  # a refused token or an empty account stops the presses that follow
-            job_ids.append(harness.generate(prompt=f"press {number}").job_id)
-            if press.restart == "at once":
+            harness.moderation.resume()  # a refused token or an empty account stops the requests that follow
+            job_ids.append(harness.generate(prompt=f"request {number}").job_id)
+            if request.restart == "at once":
                 harness.services.stop()  # waits for the response to the running submit, and sends nothing else
             else:
                 harness.wait(job_ids[-1], lambda job: job.state != "submitting")
-            if press.restart != "none":
+            if request.restart != "none":
                 restart(harness)
         jobs = [harness.wait(job_id) for job_id in job_ids]
         posted = _posted(service.server)
-        taken = [job.request_id for job, press in zip(jobs, presses, strict=True) if press.response == "taken"]
+        taken = [job.request_id for job, request in zip(jobs, requests, strict=True) if request.response == "taken"]
         assert taken.count("r-taken") <= 1
-        for number, (press, job) in enumerate(zip(presses, jobs, strict=True)):
-            event(f"{press.response}, restart {press.restart}: {job.state}")
+        for number, (request, job) in enumerate(zip(requests, jobs, strict=True)):
+            event(f"{request.response}, restart {request.restart}: {job.state}")
             check_history(harness, job)
-            assert posted[f"press {number}"] == (0 if job.problem == "not_sent" else 1)
+            assert posted[f"request {number}"] == (0 if job.problem == "not_sent" else 1)
             assert job.state != "done" or job.request_id
-            if job.problem != "not_sent" and press.response.startswith("accepted"):
+            if job.problem != "not_sent" and request.response.startswith("accepted"):
                 assert (job.state, job.request_id) == ("done", f"r-{number}")
-            elif job.problem != "not_sent" and press.response in REFUSED:
+            elif job.problem != "not_sent" and request.response in REFUSED:
                 assert job.state == "failed"
-            elif job.problem != "not_sent" and press.response in RESPONSES:
+            elif job.problem != "not_sent" and request.response in RESPONSES:
                 assert job.state == "submit_unclear"
 
 

@@ -46,7 +46,7 @@ new_jobs = st.fixed_dictionaries(
         "reserved_usd": amounts,
         "cost_usd": amounts,
         "visitor_id": st.sampled_from([None, "v", "w"]),
-        "address": st.sampled_from([None, "home"]),
+        "client_hash": st.sampled_from([None, "home"]),
         "key_fingerprint": st.sampled_from([None, None, "k"]),
         "api_origin": st.sampled_from([ORIGIN, ORIGIN, "sandbox"]),
         "state": st.sampled_from(get_args(State)),
@@ -196,7 +196,7 @@ def test_many_threads_hit_a_limit_exactly(ledger: Ledger) -> None:
 
 def test_a_long_history_costs_a_request_no_more_rows(ledger: Ledger) -> None:
     """Admission reads counters, so that a busy month does not slow down the page."""
-    job = make_job(visitor_id="v", address="home")
+    job = make_job(visitor_id="v", client_hash="home")
     for _ in range(30):
         ledger.add(replace(job, job_id=new_id()))
     with ledger.reading() as reader:

@@ -206,7 +206,7 @@ def test_states_that_were_passed_through_are_stored_and_published_with_their_tim
 
 
 def test_a_state_that_was_written_meanwhile_is_not_gone_through_again(ledger: Ledger, clock: Clock) -> None:
-    """A press of Cancel may have noticed the same end a moment earlier."""
+    """A click on Cancel may have noticed the same end a moment earlier."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "queued")
     ledger.change("j", "saving")
@@ -394,7 +394,7 @@ def test_a_duplicate_has_the_same_visitor_model_and_inputs_and_is_fresh(ledger: 
 
 
 def test_one_spoilt_change_spoils_no_other_that_is_written_with_it(ledger: Ledger) -> None:
-    """Changes that wait together share a transaction; strangers' refused presses must not undo a paid job's news."""
+    """Changes that wait together share a transaction; strangers' refused requests must not undo a paid job's news."""
     for number in range(40):
         ledger.add(make_job(f"j{number}"))
     barrier = threading.Barrier(41)
@@ -445,7 +445,7 @@ def test_a_request_belongs_to_one_job_of_its_api(ledger: Ledger) -> None:
 
 
 def test_a_file_is_found_by_its_key_alone(ledger: Ledger) -> None:
-    """The key is the address; the order of the pictures is not."""
+    """The key is the URL; the order of the pictures is not."""
     ledger.add(make_job("j"))
     for number, key in enumerate(("k0", "k1")):
         ledger.change("j", outputs=[Output(number, "image", key)])

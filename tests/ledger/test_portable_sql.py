@@ -28,7 +28,9 @@ ORIGIN = "https://model-api.runcomfy.net"
 
 
 def make_job(**fields: Any) -> Job:
-    job = Job(new_id(), "m", ORIGIN, {"prompt": "fox"}, created_at=1.0, updated_at=1.0, visitor_id="v", address="home")
+    job = Job(
+        new_id(), "m", ORIGIN, {"prompt": "fox"}, created_at=1.0, updated_at=1.0, visitor_id="v", client_hash="home"
+    )
     return replace(job, **fields)
 
 
@@ -88,7 +90,7 @@ def test_statements_of_limits_and_reports_are_portable(tmp_path: Path) -> None:
             control_rows.controls_of_job(transaction, job, ORIGIN)
             control_rows.values_of_kind(transaction, "limit")
             control_rows.all_controls(transaction)
-            budget_rows.read_usages(transaction, ORIGIN, 0, visitor_id="v", address="home")
+            budget_rows.read_usages(transaction, ORIGIN, 0, visitor_id="v", client_hash="home")
             budget_rows.highest_usages(transaction, ORIGIN, 0)
             budget_rows.spent_micro_usd(transaction, ORIGIN, 0, 0)
             budget_rows.active_jobs_of_key(transaction, "f")
@@ -96,7 +98,7 @@ def test_statements_of_limits_and_reports_are_portable(tmp_path: Path) -> None:
             report_queries.spending_since(transaction, ORIGIN, 0.0)
             report_queries.count_states(transaction, ORIGIN)
             report_queries.count_visitors(transaction, ORIGIN)
-            report_queries.visitor_summaries(transaction, ORIGIN, 0.0, max_visitors=9, max_addresses=2)
+            report_queries.visitor_summaries(transaction, ORIGIN, 0.0, max_visitors=9, max_client_hashes=2)
             report_queries.recent_errors(transaction, ORIGIN, 9)
     assert_portable(executed, 40)
 
@@ -116,8 +118,8 @@ def test_statements_of_the_library_and_of_batches_are_portable(tmp_path: Path) -
         batch_rows.refused_items(writer, ["b"])
         batch_rows.mark_item_sent(writer, "b", 1, "j")
         batch_rows.count_items(writer, ["b"])
-        batch_rows.count_planned(writer, "address", "home")
-        batch_rows.waiting_bytes(writer, "address", "home")
+        batch_rows.count_planned(writer, "client_hash", "home")
+        batch_rows.waiting_bytes(writer, "client_hash", "home")
         batch_rows.next_items(writer, 0.0)
         batch_rows.batches_of_visitor(writer, "v", 9)
         batch_rows.move_batch(writer, "b", only_in="running", now=1.0, state="paused")

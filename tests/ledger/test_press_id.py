@@ -20,11 +20,11 @@ from dreamina_ui.ledger.transaction import Transaction
 
 REQUESTERS: tuple[dict[str, str], ...] = (
     {"visitor_id": "v"},
-    {"visitor_id": "w", "address": "home"},
+    {"visitor_id": "w", "client_hash": "home"},
     {"key_fingerprint": "k"},
-    {"key_fingerprint": "k", "address": "home"},
-    {"address": "home"},
-    {"address": "work"},
+    {"key_fingerprint": "k", "client_hash": "home"},
+    {"client_hash": "home"},
+    {"client_hash": "work"},
     {},
 )
 

@@ -303,7 +303,7 @@ def test_the_route_tells_of_missing_files_too(http: TestClient, rows: LibraryRow
 
 
 def test_others_pictures_are_in_no_zip(harness: Harness, rows: LibraryRows) -> None:
-    """An address that leaked is not enough where strangers share the page."""
+    """a URL that leaked is not enough where strangers share the page."""
     key = rows.add().outputs[0].file_key
     routes = build_library_routes(
         harness.reader, harness.presenter, rows.library, Permissions(is_shared=True), harness.clock

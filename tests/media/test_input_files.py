@@ -151,7 +151,7 @@ def test_a_name_that_does_not_resolve_is_reported(make: Make) -> None:
 
 @pytest.mark.parametrize("target", ["https://10.0.0.1/x.png", "http://169.254.169.254/x", "http://127.0.0.1:1/x"])
 def test_a_redirect_into_the_own_network_is_refused(make: Make, host: FileServer, target: str) -> None:
-    """A public address must not be a way in."""
+    """A public URL must not be a way in."""
     url = host.script("/hop", HostResponse(status=302, headers={"Location": target}))
     assert refusal(make(), url).rule in ("address_public", "address_https")
 
@@ -163,7 +163,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", [*SLOW, "trickled headers"])
-def test_a_slow_host_delays_a_press_no_longer_than_configured(tmp_path: Path, name: str) -> None:
+def test_a_slow_host_delays_a_request_no_longer_than_configured(tmp_path: Path, name: str) -> None:
     """Nobody waits for a host that means harm, and no thread stays with it either."""
     with BadServer() as slow, socket.create_server(("127.0.0.1", 0)) as dripping:
         url = f"http://127.0.0.1:{dripping.getsockname()[1]}/a"
@@ -198,7 +198,7 @@ def _drip(listener: socket.socket) -> None:
 
 
 def test_nobody_keeps_all_threads_busy(make: Make, host: FileServer) -> None:
-    """One visitor's slow addresses are not another's wait."""
+    """One visitor's slow URLs are not another's wait."""
     urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(MAX_AT_ONCE)]
     files = make(check_s=2.0)
     polls = [files.prepare_thumbnail(FIELD, url, "one") for url in urls]
@@ -214,7 +214,7 @@ def test_cleared_cookies_keep_no_more_threads_busy(
     make: Make, host: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each cookie is a new visitor: one client would else hold every thread, and nobody's files pass any more."""
-    monkeypatch.setattr("dreamina_ui.media.input_files.MAX_OF_ADDRESS", 3)
+    monkeypatch.setattr("dreamina_ui.media.input_files.MAX_OF_CLIENT", 3)
     urls = [host.script(f"/slow{n}", HostResponse(trickle_s=0.05)) for n in range(3)]
     files = make(check_s=2.0)
     polls = [files.prepare_thumbnail(FIELD, url, f"visitor {n}", "home") for n, url in enumerate(urls)]
@@ -340,7 +340,7 @@ def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(
     assert [item.name for item in folder.iterdir()] == [f"{'a' * 32}.webp"]
 
 
-# --- signed addresses of our own pictures
+# --- signed URLs of our own pictures
 
 
 @pytest.fixture
@@ -353,11 +353,11 @@ def stored_picture(tmp_path: Path) -> tuple[Job, Output, StoredFile]:
     return job, Output(0, "image", "k" * 32, "kept"), original
 
 
-def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
+def test_a_signed_url_is_for_one_file_and_runs_out() -> None:
     """A link that gets about must not open the library, nor last forever."""
     clock = Clock()
     links = SignedUrls("https://studio.example/page", b"s" * 32, clock)
-    url = links.address("f" * 32, "fox.png")
+    url = links.url_of("f" * 32, "fox.png")
     index = links.place_of(url)
     assert index
     signed = links.file(index)
@@ -374,7 +374,7 @@ def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
     for changed in (*(f"{text}/fox.png" for text in changed_tokens), "x" + index, index + "?", token):
         assert links.file(changed) is None
     assert SignedUrls("https://studio.example/page", b"t" * 32, clock).file(index) is None
-    with_settings = links.file(str(links.place_of(links.address("f" * 32, "fox.png", with_settings=True))))
+    with_settings = links.file(str(links.place_of(links.url_of("f" * 32, "fox.png", with_settings=True))))
     assert with_settings is not None
     assert (with_settings.file_key, with_settings.with_settings) == ("f" * 32, True)
     clock.advance(LINK_S + 1)
@@ -383,10 +383,10 @@ def test_a_signed_address_is_for_one_file_and_runs_out() -> None:
     assert expired.left_s < 0
 
 
-def test_a_signed_address_holds_no_permanent_key() -> None:
+def test_a_signed_url_holds_no_permanent_key() -> None:
     """The service, its logs and caches see it; tomorrow it must open nothing, and two of them must not look alike."""
     links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
-    urls = {links.address("f" * 32, "image.png") for _ in range(3)}
+    urls = {links.url_of("f" * 32, "image.png") for _ in range(3)}
     assert len(urls) == 3
     for url in urls:
         token = str(links.place_of(url)).split("/")[0]
@@ -397,7 +397,7 @@ def test_a_signed_address_holds_no_permanent_key() -> None:
 
 
 def test_the_secret_is_stored_for_its_owner_only(tmp_path: Path) -> None:
-    """Addresses outlive a restart, and nobody else on the machine can sign."""
+    """Signed URLs outlive a restart, and nobody else on the machine can sign."""
     path = tmp_path / "links.secret"
     secret = read_secret(path)
     assert len(secret) == 32
@@ -412,7 +412,7 @@ def test_our_own_pictures_are_checked_without_a_request(
 ) -> None:
     """The page's public name may not be reachable from behind its own router."""
     files = make(result=stored_picture)
-    url = files._links.address("k" * 32, "fox.png")
+    url = files._links.url_of("k" * 32, "fox.png")
     files.validate_files(MODEL, {"image_urls": [url]}, "someone")
     assert files.shown(url, "someone") == stored_picture[:2]
     assert refusal(files, url.replace("/inputs/", "/inputs/x")).rule == "address_expired"

@@ -99,7 +99,7 @@ def test_an_api_that_responded_long_ago_is_probed_again(watched: Watched, servic
 
 
 def test_a_ledger_that_was_taken_away_is_not_ready(watched: Watched) -> None:
-    """Every press would fail; a balancer should send people elsewhere."""
+    """Every request would fail; a balancer should send people elsewhere."""
     assert watched.health.not_ready() == ()
     (watched.harness.folder / "ledger.sqlite3").unlink()
     assert watched.health.not_ready() == (), "the last answer holds for a second"
@@ -113,7 +113,7 @@ def test_a_full_disk_is_not_ready(harness: Harness) -> None:
 
 
 def test_the_probes_are_open_and_tell_nothing_else(app: AppProcess) -> None:
-    """A balancer has no cookie, and a stranger learns no path, no address and no version."""
+    """A balancer has no cookie, and a stranger learns no path, no URL and no version."""
     alive = requests.get(f"{app.url}/healthz", timeout=10)
     assert (alive.status_code, alive.text) == (200, "alive\n")
     ready = requests.get(f"{app.url}/readyz", timeout=10)

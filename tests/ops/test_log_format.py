@@ -50,7 +50,7 @@ def test_each_change_of_state_is_one_line_without_prompt_or_key(
 
 @pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
 def test_a_key_is_shortened_wherever_it_stands(formatter: logging.Formatter) -> None:
-    """Libraries and tracebacks tell of paths and addresses too; the service's own id stays whole."""
+    """Libraries and tracebacks tell of paths and URLs too; the service's own id stays whole."""
     key, request_id = new_id(), new_id()
     try:
         raise OSError(f"/data/media/{key[:2]}/{key}/0/original.png")

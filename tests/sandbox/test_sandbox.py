@@ -298,7 +298,7 @@ def test_every_accepted_request_can_be_counted(client: Client) -> None:
     assert {row["status"] for row in stored} == {"in_queue"}
 
 
-def test_a_restart_forgets_nothing_and_addresses_follow_the_port(
+def test_a_restart_forgets_nothing_and_urls_follow_the_port(
     start: Callable[..., tuple[Sandbox, Client]], clock: Clock, tmp_path: Path
 ) -> None:
     """A request already accepted is finished by the next process, lost files and all."""
@@ -319,7 +319,7 @@ def test_a_restart_forgets_nothing_and_addresses_follow_the_port(
 
 
 def test_a_picture_needs_its_key_and_nothing_else(client: Client, clock: Clock) -> None:
-    """Addresses are like pre-signed ones: no token, and not to be guessed."""
+    """URLs of files are like pre-signed ones: no token, and not to be guessed."""
     request_id = client.submit(SMALL)
     clock.advance(60)
     url = client.result(request_id)["output"]["image"]

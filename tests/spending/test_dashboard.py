@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dreamina_ui.ledger.report_queries import Spending
-from dreamina_ui.spending.dashboard import MAX_ADDRESSES, MAX_ERRORS, MAX_VISITORS, Dashboard, read_dashboard
+from dreamina_ui.spending.dashboard import MAX_CLIENT_HASHES, MAX_ERRORS, MAX_VISITORS, Dashboard, read_dashboard
 from dreamina_ui.spending.limits import Limits, SpendingGuard
 from dreamina_ui.spending.moderation import Moderation
 from tests.support.harness import MODEL_ID
@@ -75,13 +75,13 @@ def test_money_is_shown_as_billed_expected_and_unknown(books: Books) -> None:
 
 
 def test_each_limit_tells_what_is_used_of_it(books: Books) -> None:
-    """Of visitors and addresses, whoever used the most: that is who is stopped next."""
+    """Of visitors and IP addresses, whoever used the most: that is who is stopped next."""
     books.guard.limits = Limits(per_day=20, at_once=5)
     books.controls.change_limits({"per_day": 7})
-    books.add(3, visitor_id=A, address=HOME)
-    books.add(2, visitor_id=A, address=WORK, state="queued", request_id=None)
-    books.add(1, visitor_id=B, address=HOME, state="running")
-    books.add(5, visitor_id=B, address=HOME, created_at=NOON - 3 * DAY_S)
+    books.add(3, visitor_id=A, client_hash=HOME)
+    books.add(2, visitor_id=A, client_hash=WORK, state="queued", request_id=None)
+    books.add(1, visitor_id=B, client_hash=HOME, state="running")
+    books.add(5, visitor_id=B, client_hash=HOME, created_at=NOON - 3 * DAY_S)
     used = books.used()
     assert (used["visitor_per_day"], used["visitor_at_once"]) == (5, 2)
     assert (used["address_per_day"], used["address_at_once"]) == (4, 2)
@@ -90,16 +90,16 @@ def test_each_limit_tells_what_is_used_of_it(books: Books) -> None:
     assert (limits["per_day"], limits["at_once"], limits["usd_per_day"]) == ((7, 20), (5, 5), (None, None))
 
 
-def test_visitors_stand_with_their_jobs_money_and_addresses(books: Books) -> None:
+def test_visitors_stand_with_their_jobs_money_and_ip_addresses(books: Books) -> None:
     """To shut somebody out, the owner must see who it is; programs without a cookie count too."""
-    books.add(2, visitor_id=A, address=HOME, cost_usd=0.03, created_at=NOON - 2 * DAY_S)
-    books.add(1, visitor_id=A, address=WORK, reserved_usd=0.12)
-    books.add(3, visitor_id=None, address=HOME, created_at=NOON - 60)
+    books.add(2, visitor_id=A, client_hash=HOME, cost_usd=0.03, created_at=NOON - 2 * DAY_S)
+    books.add(1, visitor_id=A, client_hash=WORK, reserved_usd=0.12)
+    books.add(3, visitor_id=None, client_hash=HOME, created_at=NOON - 60)
     first, second = books.read().visitor_summaries
     assert (first.visitor_id, first.jobs, first.jobs_today) == (A, 3, 1)
     assert first.usd == pytest.approx(0.18)
-    assert (first.last_at, first.addresses) == (NOON, (WORK, HOME))
-    assert (second.visitor_id, second.jobs, second.addresses) == (None, 3, (HOME,))
+    assert (first.last_at, first.client_hashes) == (NOON, (WORK, HOME))
+    assert (second.visitor_id, second.jobs, second.client_hashes) == (None, 3, (HOME,))
     assert books.read().visitors == 1
 
 
@@ -128,7 +128,7 @@ def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books)
 def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
     """A page with ten thousand visitors helps nobody, and takes long."""
     crowd = [
-        make_job(visitor_id=f"{number % 150:032x}", address=f"{number:032x}", created_at=NOON - number)
+        make_job(visitor_id=f"{number % 150:032x}", client_hash=f"{number:032x}", created_at=NOON - number)
         for number in range(1500)
     ]
     add_rows(books.rows.path, crowd)
@@ -137,7 +137,7 @@ def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
     assert [summary.visitor_id for summary in result.visitor_summaries] == [
         f"{number:032x}" for number in range(MAX_VISITORS)
     ]
-    assert {len(summary.addresses) for summary in result.visitor_summaries} == {MAX_ADDRESSES}
+    assert {len(summary.client_hashes) for summary in result.visitor_summaries} == {MAX_CLIENT_HASHES}
 
 
 def test_a_limit_in_money_that_cannot_hold_is_reported(books: Books) -> None:

@@ -1,4 +1,4 @@
-"""The money guard: no crowd of presses passes a limit by one, and what was not spent is given back."""
+"""The money guard: no crowd of requests passes a limit by one, and what was not spent is given back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def press(harness: Harness, count: int = 1, **more: Any) -> list[Job]:
     return [harness.jobs.generate(MODEL_ID, INPUTS | {"prompt": prompt}, **more) for prompt in prompts]
 
 
-def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Harness) -> None:
+def test_two_hundred_requests_at_once_never_pass_a_limit_by_one(limited: Harness) -> None:
     """A crowd behind a shared link must not cost more than the owner allowed."""
     limited.guard.limits = Limits(per_day=17)
     made: list[Job] = []
@@ -75,7 +75,7 @@ def test_two_hundred_presses_at_once_never_pass_a_limit_by_one(limited: Harness)
     assert len(limited.ledger.unfinished(limited.origin)) == 17
 
 
-def test_a_refused_press_leaves_nothing_behind(limited: Harness, service: ScriptedApi) -> None:
+def test_a_refused_request_leaves_nothing_behind(limited: Harness, service: ScriptedApi) -> None:
     """No row, no folder, no POST."""
     limited.guard.limits = Limits(at_once=0)
     with pytest.raises(LimitError, match="Nothing was submitted"):
@@ -97,14 +97,14 @@ def test_each_visitor_has_a_separate_budget(limited: Harness) -> None:
 
 
 def test_cleared_cookies_refill_no_budget(limited: Harness) -> None:
-    """The client address counts, whatever visitor it claims to be; a program without a cookie too."""
+    """The client IP address counts, whatever visitor it claims to be; a program without a cookie too."""
     limited.guard.limits = Limits(visitor_at_once=5, address_at_once=2)
-    press(limited, 1, visitor_id="a", address="home")
-    press(limited, 1, address="home")
+    press(limited, 1, visitor_id="a", client_hash="home")
+    press(limited, 1, client_hash="home")
     with pytest.raises(LimitError) as caught:
-        press(limited, 1, visitor_id="c", address="home")
+        press(limited, 1, visitor_id="c", client_hash="home")
     assert caught.value.limit == "address_at_once"
-    press(limited, 1, visitor_id="c", address="elsewhere")
+    press(limited, 1, visitor_id="c", client_hash="elsewhere")
 
 
 def test_a_day_later_there_is_room_again(limited: Harness) -> None:
@@ -134,7 +134,7 @@ def test_a_cancelled_job_is_given_back(harness: Harness, service: ScriptedApi) -
     assert press(harness, 1, visitor_id="again")
 
 
-@pytest.mark.parametrize("who", ["visitor_id", "address"])
+@pytest.mark.parametrize("who", ["visitor_id", "client_hash"])
 def test_jobs_that_cost_nothing_do_not_fill_the_ledger_forever(
     harness: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
@@ -246,8 +246,8 @@ def test_a_person_with_many_ipv6_networks_has_few_budgets(limited: Harness) -> N
         count = 0
         for number, host in enumerate(hosts):
             with suppress(LimitError):
-                address = client_ip_hash(host)
-                limited.jobs.generate(MODEL_ID, {"prompt": host}, visitor_id=f"v{number}", address=address)
+                client_hash = client_ip_hash(host)
+                limited.jobs.generate(MODEL_ID, {"prompt": host}, visitor_id=f"v{number}", client_hash=client_hash)
                 count += 1
         return count
 

@@ -134,7 +134,7 @@ def test_a_stop_of_a_shared_page_ends_when_the_page_is_no_longer_shared(
 def test_the_owners_next_job_lifts_the_stop_and_is_sent(
     harness: Harness, service: ScriptedApi, response: ScriptedResponse
 ) -> None:
-    """One press after the top-up, not five clicks on two pages; visitors can generate again, too."""
+    """One click after the top-up, not five clicks on two pages; visitors can generate again, too."""
     service.accept(response, json_response({"request_id": "r-1"}))
     service.completes()
     harness.start()
@@ -166,7 +166,7 @@ def test_the_owners_job_lifts_no_stop_of_the_owner(harness: Harness, service: Sc
     assert (reasons(harness), service.posts) == (["owner"], 0)
 
 
-def test_a_refused_press_of_the_owner_leaves_the_stop(harness: Harness, service: ScriptedApi) -> None:
+def test_a_refused_request_of_the_owner_leaves_the_stop(harness: Harness, service: ScriptedApi) -> None:
     """The stop ends in the transaction that writes the job's row: without a row there is no change."""
     service.accept(NO_BALANCE)
     harness.start()
@@ -269,7 +269,7 @@ def test_an_empty_account_does_not_stop_another_api(harness: Harness, service: S
 # --- limits
 
 
-def test_two_hundred_presses_at_once_never_pass_a_changed_limit_by_one(quiet: Harness) -> None:
+def test_two_hundred_requests_at_once_never_pass_a_changed_limit_by_one(quiet: Harness) -> None:
     """What the owner sets at run time holds like what was set at start, and wins over it."""
     quiet.guard.limits = Limits(per_day=150)
     quiet.moderation.change_limits({"per_day": 13})
@@ -357,7 +357,7 @@ def test_a_price_that_was_unknown_at_start_is_asked_for_again(harness: Harness, 
 # --- who is blocked
 
 
-def test_a_visitor_and_an_address_are_blocked_and_unblocked(quiet: Harness) -> None:
+def test_a_visitor_and_an_ip_address_are_blocked_and_unblocked(quiet: Harness) -> None:
     """The owner can end it with one guest without ending it with all."""
     controls = quiet.moderation
     controls.block("visitor", VISITOR)
@@ -367,9 +367,9 @@ def test_a_visitor_and_an_address_are_blocked_and_unblocked(quiet: Harness) -> N
     with pytest.raises(BlockedError):
         press(quiet, visitor_id=VISITOR)
     with pytest.raises(BlockedError):
-        press(quiet, address=HOME)
-    press(quiet, visitor_id="c" * 32, address="d" * 32)
-    press(quiet, visitor_id=HOME, address=VISITOR)
+        press(quiet, client_hash=HOME)
+    press(quiet, visitor_id="c" * 32, client_hash="d" * 32)
+    press(quiet, visitor_id=HOME, client_hash=VISITOR)
     controls.unblock("visitor", VISITOR)
     press(quiet, visitor_id=VISITOR)
     controls.block("visitor", person_id("login", "bob"))
@@ -378,7 +378,7 @@ def test_a_visitor_and_an_address_are_blocked_and_unblocked(quiet: Harness) -> N
 
 
 @pytest.mark.parametrize(("kind", "name"), [("visitor", ""), ("visitor", "A" * 32), ("word", VISITOR), ("stop", HOME)])
-def test_only_a_visitor_or_an_address_can_be_blocked(quiet: Harness, kind: str, name: str) -> None:
+def test_only_a_visitor_or_an_ip_address_can_be_blocked(quiet: Harness, kind: str, name: str) -> None:
     """What comes from a request writes no other control."""
     with pytest.raises(InputError):
         quiet.moderation.block(kind, name)

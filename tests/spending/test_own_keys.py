@@ -374,7 +374,7 @@ def test_a_key_is_tried_with_a_call_that_costs_nothing(
 
 
 def test_a_wrong_key_is_refused_at_once(harness: Harness, server: BadServer) -> None:
-    """Not only after a press."""
+    """Not only after a request."""
     server.default = json_response({"error_code": 401001, "message": f"bad token {KEY}"}, 401)
     with pytest.raises(AuthError) as caught:
         harness.accounts.verify_key(KEY)

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any, Literal
 
 Failure = Literal["cut", "gateway", "reset"]
-"""What becomes of the response to a press, after the server has answered it: the connection is closed, the response is
+"""What happens to the response to a request that the server answered: the connection is closed, the response is
 replaced by a gateway's page, or the connection is reset (then Chromium may repeat a POST by itself)."""
 
-PRESSES = ("/dreamina/generate", "/dreamina/batches", "/submit-again")
+GENERATING_PATHS = ("/dreamina/generate", "/dreamina/batches", "/submit-again")
 GATEWAY_PAGE = (
     b"HTTP/1.1 504 Gateway Time-out\r\nContent-Type: text/html\r\nContent-Length: 28\r\n\r\n"
     b"<html>504 Time-out...</html>"
@@ -41,17 +41,17 @@ class BadProxy:
     """An HTTP proxy on a free port of 127.0.0.1.
 
     Attributes:
-        failures: what becomes of the responses to the next presses; after them all pass.
+        failures: what becomes of the responses to the next requests; after them all pass.
         holds_streams: whether new streams get nothing through; they stay open.
         is_down: whether every connection is closed at once.
-        presses: the bodies of all presses that the server got.
+        requests: the bodies of all requests to generate that the server got.
     """
 
     def __init__(self, target_port: int) -> None:
         self.failures: list[Failure] = []
         self.holds_streams = False
         self.is_down = False
-        self.presses: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self._target_port = target_port
         self._frozen: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[None]] = set()
@@ -62,8 +62,8 @@ class BadProxy:
 
     @property
     def press_ids(self) -> list[str]:
-        """The press ids of all presses that the server got."""
-        return [str(press.get("press_id")) for press in self.presses]
+        """The `press_id`s of all requests to generate that the server got."""
+        return [str(body.get("press_id")) for body in self.requests]
 
     @property
     def open_streams(self) -> int:
@@ -122,8 +122,8 @@ class BadProxy:
             response = _with_header(head, None) + await from_app.read(-1)
         finally:
             to_app.close()
-        if request.method == "POST" and request.path.endswith(PRESSES):
-            self.presses.append(json.loads(request.body))
+        if request.method == "POST" and request.path.endswith(GENERATING_PATHS):
+            self.requests.append(json.loads(request.body))
             failure = self.failures.pop(0) if self.failures else None
             if failure in ("cut", "reset"):
                 _close(writer, hard=failure == "reset")

@@ -22,6 +22,7 @@ import requests
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.sandbox.server import Sandbox
 from tests.support.bad_server import BadServer, closed_port
+from tests.support.fork_server import MULTIPROCESSING, ForkedApp
 from tests.support.harness import MODEL_ID, TOKEN, Clock, ScriptedApi
 
 ROOT = Path(__file__).parents[2]
@@ -36,12 +37,13 @@ _numbers = itertools.count(1)
 
 
 class AppProcess:
-    """`python app.py` on a free port of 127.0.0.1, with its own data folder and no settings from outside.
+    """`app.py` on a free port of 127.0.0.1, with its own data folder and no settings from outside.
 
     Args:
         folder: gets the data folder `data` and the output of the program, `output.txt`.
         settings: environment variables, by name.
-        command: the program's arguments for Python.
+        command: the program's arguments for Python, such as "app.py"; without any, the program runs in a copy of a
+            process that has imported it already, which starts five times sooner.
     """
 
     def __init__(self, folder: Path, *command: str, **settings: str) -> None:
@@ -49,16 +51,20 @@ class AppProcess:
         self.output_path = folder / "output.txt"
         self.port = closed_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, *(command or ("app.py",))]
+        self._command = command
         self._environment = {name: value for name, value in os.environ.items() if not OUR_VARIABLES.search(name)}
         self._environment |= {"DREAMINA_DATA_DIR": str(self.data), "GRADIO_SERVER_PORT": str(self.port), **settings}
         folder.mkdir(parents=True, exist_ok=True)
 
     def launch(self) -> AppProcess:
         """Start the process; do not wait for it."""
+        self.output_path.touch()
+        if MULTIPROCESSING and not self._command:
+            self.process: ForkedApp | subprocess.Popen[bytes] = ForkedApp(self._environment, self.output_path)
+            return self
         with self.output_path.open("ab") as output:
             self.process = subprocess.Popen(
-                self._command,
+                [sys.executable, *(self._command or ("app.py",))],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -153,7 +153,7 @@ def resident_bytes(app: AppProcess) -> int:
 
 
 def test_bad_calls_break_nothing_and_cost_nothing(held: HeldSandbox) -> None:
-    """Strangers will send anything, to every address there is: ours and Gradio's."""
+    """Strangers will send anything, to every URL there is: ours and Gradio's."""
     app = held.app
     jobs, requests = app.count_jobs(), len(held.requests())
     sizes: list[int] = []

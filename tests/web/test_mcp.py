@@ -180,13 +180,13 @@ class Assistants:
         self._routes = tools.build_tool_routes(harness.services, model, endpoints, uses_sandbox=False)
         self._gate = Authenticator(access, read_logins("alice:wonderland", None))
 
-    def ask(self, method: str, *, closed: bool = False, address: str = "198.51.100.1", **given: Any) -> Any:
+    def ask(self, method: str, *, closed: bool = False, client_ip: str = "198.51.100.1", **given: Any) -> Any:
         """The result of one message, or the status of a refusal; `headers` and the message's parameters are given."""
         headers = {"Accept": "application/json, text/event-stream"} | given.pop("headers", {})
         app = FastAPI(routes=self._routes, middleware=[Middleware(LoginWall, self._gate)] if closed else [])
         auth = given.pop("auth", None)
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": given}
-        with TestClient(app, "http://pictures.example", client=(address, 5000)) as client:
+        with TestClient(app, "http://pictures.example", client=(client_ip, 5000)) as client:
             response = client.post(tools.PATH, json=message, headers=headers, auth=auth)
         if response.status_code != 200:
             return response.status_code
@@ -242,18 +242,18 @@ def test_cancel_tells_its_outcome(assistants: Assistants, harness: Harness, serv
     assert (response["outcome"], response["job"]["state"]) == ("cancelled", "cancelled")
 
 
-def test_each_assistant_counts_for_its_own_address(
+def test_each_assistant_counts_for_its_own_ip_address(
     assistants: Assistants, harness: Harness, service: ScriptedApi
 ) -> None:
-    """One of them must neither pass the limit of an address nor use up everybody's."""
+    """One of them must neither pass the limit of an IP address nor use up everybody's."""
     harness.guard.limits = Limits(address_at_once=1)
     first = assistants.call("generate", GENERATE)
-    assert harness.reader.job(first["structuredContent"]["job_id"]).address == client_ip_hash("198.51.100.1")
+    assert harness.reader.job(first["structuredContent"]["job_id"]).client_hash == client_ip_hash("198.51.100.1")
     again = assistants.call("generate", GENERATE)
     assert again["isError"]
     assert "limit" in again["content"][0]["text"]
     service.accept()
-    assert not assistants.call("generate", GENERATE, address="203.0.113.9")["isError"]
+    assert not assistants.call("generate", GENERATE, client_ip="203.0.113.9")["isError"]
 
 
 def test_an_own_key_pays_for_an_assistants_job(assistants: Assistants, harness: Harness, service: ScriptedApi) -> None:

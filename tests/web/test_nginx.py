@@ -113,7 +113,7 @@ class Site:
         return stream, json.loads(stream.readline().removeprefix(b"data: "))[0]
 
     def jobs(self, prompt: str) -> list[tuple[str, str, str]]:
-        """The job_id, the state and the address of each job with a prompt, as the ledger has them."""
+        """The job_id, the state and the IP address of each job with a prompt, as the ledger has them."""
         with closing(sqlite3.connect(f"file:{self.app.data / 'ledger.sqlite3'}?mode=ro", uri=True)) as ledger:
             asked = "SELECT job_id, state, address FROM jobs WHERE inputs LIKE ?"
             return ledger.execute(asked, (f"%{prompt}%",)).fetchall()
@@ -164,8 +164,8 @@ def test_the_response_says_that_it_is_https(site: Site) -> None:
 
 
 @pytest.mark.parametrize("directly", [False, True], ids=["through nginx", "past nginx"])
-def test_a_forged_address_does_not_count(site: Site, directly: bool) -> None:
-    """A limit for each address must hold for the one that a visitor really has."""
+def test_a_forged_client_ip_does_not_count(site: Site, directly: bool) -> None:
+    """A limit for each IP address must hold for the one that a visitor really has."""
     prompt = f"a {'short' if directly else 'long'} way round"
     stream, _ = site.generate(prompt, directly=directly)
     stream.close()

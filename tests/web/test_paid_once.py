@@ -1,10 +1,10 @@
-"""Whatever repeats a request, its image is paid once: a short run of `benchmarks/presses.py`."""
+"""Whatever repeats a request, its image is paid once: a short run of `benchmarks/repeated_requests.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.presses import run
+from benchmarks.repeated_requests import run
 
 
 def test_repeated_requests_and_a_kill_submit_each_intention_once(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def card_of(harness: Harness, **inputs: Any) -> dict[str, Any]:
     return harness.presenter.card(job, "en", for_owner=True)
 
 
-def test_as_many_places_are_reserved_as_images_are_expected(harness: Harness) -> None:
+def test_as_many_slots_are_reserved_as_images_are_expected(harness: Harness) -> None:
     """Skeletons in the right number and shape: nothing jumps when the images come."""
     wide = {"width×height": "3024x1296(21:9)"}
     assert card_of(harness, **wide, force_single=False)["expected"] == {"files": 4, "width": 3024, "height": 1296}

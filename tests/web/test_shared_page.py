@@ -160,8 +160,8 @@ def _make_a_picture(shared: ScriptedApp, visitor: Visitor) -> dict[str, Any]:
     for language in ("en", "ja"):
         visitor.http.get(f"{visitor.app.url}/dreamina/jobs/{job['job_id']}?language={language}", timeout=10)
     for tier in ("original", "preview", "thumbnail", "with_settings"):
-        address = job["outputs"][0].get(tier)
-        assert address is None or visitor.http.get(f"{visitor.app.url}/dreamina/{address}", timeout=10).ok, tier
+        url = job["outputs"][0].get(tier)
+        assert url is None or visitor.http.get(f"{visitor.app.url}/dreamina/{url}", timeout=10).ok, tier
     return job
 
 
@@ -221,9 +221,9 @@ def _call_the_endpoints(shared: ScriptedApp, http: requests.Session) -> None:
 
 
 def _sign_in_wrongly_and_rightly(visitor: Visitor) -> None:
-    address = f"{visitor.app.url}/dreamina/sign-in"
-    assert visitor.http.post(address, data={"password": "not the one"}, timeout=10).status_code == 401
-    assert visitor.http.post(address, json={"password": PASSWORD}, timeout=10).status_code == 200
+    url = f"{visitor.app.url}/dreamina/sign-in"
+    assert visitor.http.post(url, data={"password": "not the one"}, timeout=10).status_code == 401
+    assert visitor.http.post(url, json={"password": PASSWORD}, timeout=10).status_code == 200
 
 
 # --- a crowd

@@ -1,7 +1,7 @@
-"""One guarded HTTP connection: it goes to checked addresses only, and another thread can end it at any moment.
+"""One guarded HTTP connection: it goes to checked IP addresses only, and another thread can end it at any moment.
 
-The addresses of a host race each other (Happy Eyeballs, RFC 8305), so that one that goes nowhere costs a quarter of a
-second. A proxy of the environment is asked to connect to the address that was checked, not to the name.
+The IP addresses of a host race each other (Happy Eyeballs, RFC 8305), so that a dead one costs a quarter of a second.
+A proxy of the environment is asked to connect to the IP address that was checked, not to the name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dreamina_ui.errors import SettingsError
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 
 RACE_DELAY_S = 0.25
-"""How long one address may stay silent until the next is tried beside it; RFC 8305 recommends 250 ms."""
+"""How long one IP address may stay silent until the next is tried beside it; RFC 8305 recommends 250 ms."""
 
 _MAX_PROXY_RESPONSE_BYTES = 16_384
 
@@ -170,20 +170,20 @@ class GuardedConnection:
         is_exempt = self._guard.is_exempt(origin)
         proxy = None if is_exempt or proxy_bypass(origin.host) else self._proxy
         try:
-            addresses = self._guard.resolve_checked(origin)
+            ip_addresses = self._guard.resolve_checked(origin)
         except OSError as exc:
             if proxy is None or not self._guard.is_named(origin):
                 raise NameResolutionError(origin.host, connection, socket.gaierror(*exc.args[:2])) from exc
-            addresses = [origin.host]  # where only the proxy can resolve, it may, for hosts that the owner named
+            ip_addresses = [origin.host]  # where only the proxy can resolve, it may, for hosts that the owner named
         try:
             if proxy:
-                made = _tunnel(proxy, addresses[0], origin.port, self._connect_timeout_s)
+                made = _tunnel(proxy, ip_addresses[0], origin.port, self._connect_timeout_s)
             else:
-                made = dial(addresses, origin.port, self._connect_timeout_s)
+                made = dial(ip_addresses, origin.port, self._connect_timeout_s)
         except (TimeoutError, asyncio.TimeoutError) as exc:
-            raise ConnectTimeoutError(connection, "no address answered") from exc
+            raise ConnectTimeoutError(connection, "no IP address answered") from exc
         except OSError as exc:
-            raise NewConnectionError(connection, f"no address could be connected to: {exc}") from exc
+            raise NewConnectionError(connection, f"no IP address could be connected to: {exc}") from exc
         with self._lock:
             if self._handle:
                 self._handle.close()
@@ -205,14 +205,14 @@ class _Secure(_Plain, HTTPSConnection):
     pass
 
 
-def dial(addresses: list[str], port: int, timeout_s: float) -> socket.socket:
-    """Connect to the address that answers first; the next one is tried after `RACE_DELAY_S` or at a refusal.
+def dial(ip_addresses: list[str], port: int, timeout_s: float) -> socket.socket:
+    """Connect to the IP address that answers first; the next one is tried after `RACE_DELAY_S` or at a refusal.
 
     Raises:
         TimeoutError, asyncio.TimeoutError: none answered within `timeout_s` seconds.
         OSError: all refused.
     """
-    rows = [row for address in addresses for row in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
+    rows = [row for ip_address in ip_addresses for row in socket.getaddrinfo(ip_address, port, type=socket.SOCK_STREAM)]
 
     if len(rows) == 1:
         return _with_no_delay(socket.create_connection((str(rows[0][4][0]), port), timeout_s))

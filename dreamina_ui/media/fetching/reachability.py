@@ -1,7 +1,8 @@
 """Whether result files could be fetched from this machine; found out before money is spent.
 
-The Model API's own host stands for the hosts of files: its name must resolve to a public address, and its certificate
-must be accepted. Nothing is sent there. Where the API is on this machine, as the sandbox is, nothing is checked.
+The Model API's own host stands for the hosts of files: its name must resolve to a public IP address, and its
+certificate must be accepted. Nothing is sent there. Where the API is on this machine, as the sandbox is, nothing is
+checked.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Reachability:
         connect_timeout_s: float = 4.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # The host is named here, so that a made-up address does not stop the check before the certificate.
+        # The host is named here, so that a made-up IP address does not stop the check before the certificate.
         host = UrlGuard().parse(api_base_url).host
         self._guard = UrlGuard(named_hosts=media_hosts | {host}, resolve=resolve)
         self._origin = self._guard.parse(api_base_url)
@@ -120,7 +121,7 @@ class Reachability:
     def _find_problem(self) -> str | None:
         host = self._origin.host
         try:
-            addresses = self._guard.resolve_checked(self._origin)
+            ip_addresses = self._guard.resolve_checked(self._origin)
         except UrlError as exc:
             return f"Result files could not be fetched: {exc} Check the DNS server of this machine."
         except OSError as exc:
@@ -131,10 +132,10 @@ class Reachability:
                 )
             log.info("%s does not resolve now: %s", host, exc)
             return None  # the API cannot be reached either: the submit will say so, and costs nothing
-        made_up = next((address for address in addresses if is_fake_ip(address)), None)
+        made_up = next((ip_address for ip_address in ip_addresses if is_fake_ip(ip_address)), None)
         if made_up and not self._media_hosts:
             return f"Result files could not be fetched: DNS answers {made_up} for {host}, {_FAKE_IP_ADVICE}"
-        self._log_dead_ipv6(addresses)
+        self._log_dead_ipv6(ip_addresses)
         return self._certificate_problem()
 
     def _certificate_problem(self) -> str | None:
@@ -159,10 +160,10 @@ class Reachability:
             log.info("%s cannot be connected to now: %s", self._origin.host, type(exc).__name__)
         return None
 
-    def _log_dead_ipv6(self, addresses: list[str]) -> None:
+    def _log_dead_ipv6(self, ip_addresses: list[str]) -> None:
         """Say it if IPv6 goes nowhere; files are fetched over IPv4 then, a quarter of a second later."""
-        ipv6 = [address for address in addresses if ":" in address]
-        if not ipv6 or len(ipv6) == len(addresses) or self._proxy:
+        ipv6 = [ip_address for ip_address in ip_addresses if ":" in ip_address]
+        if not ipv6 or len(ipv6) == len(ip_addresses) or self._proxy:
             return
         try:
             dial(ipv6[:1], self._origin.port, 2.0).close()

@@ -1,7 +1,7 @@
 """A guard for URLs that come from outside: only public HTTPS hosts are ever connected to.
 
-The promise holds where it counts, at the connection: each new one resolves the name once, checks every address and
-connects to exactly the addresses that were checked. So a name that resolves differently the second time (DNS
+The promise holds where it counts, at the connection: each new one resolves the name once, checks every IP address and
+connects to exactly the IP addresses that were checked. So a name that resolves differently the second time (DNS
 rebinding) gains nothing, and neither does a URL that two parsers read in two ways.
 """
 
@@ -30,7 +30,7 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa")
 _IPV6_PUBLIC = ipaddress.IPv6Network("2000::/3")
 _IPV6_6TO4 = ipaddress.IPv6Network("2002::/16")
 _IPV6_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Azure answers machines with their own secrets here, though the address is public.
+# Azure answers machines with their own secrets here, though the IP address is public.
 _IPV4_METADATA = ipaddress.IPv4Address("168.63.129.16")
 _FAKE_IP_NETWORKS = (ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("fc00::/18"))
 """What DNS answers for every name where a VPN client runs in fake-IP mode; the client then connects to the real one."""
@@ -51,7 +51,7 @@ class UrlGuard:
         exempt_origin: a URL of the Model API, or several; its origin (scheme, host, port) may be plain HTTP and
             private.
         allowed_hosts: if not empty, all other hosts must be one of these or a subdomain of one.
-        named_hosts: hosts that the owner named, with their subdomains; they may have addresses of the kind that VPN
+        named_hosts: hosts that the owner named, with their subdomains; they may have IP addresses of the kind that VPN
             clients make up (fake-IP mode).
         resolve: a function with the arguments and results of `socket.getaddrinfo`.
 
@@ -77,7 +77,7 @@ class UrlGuard:
         self._resolve = resolve
 
     def ensure_allowed(self, url: str) -> Origin:
-        """Check that a URL may be fetched, the addresses of its host included, and return its origin.
+        """Check that a URL may be fetched, the IP addresses of its host included, and return its origin.
 
         Raises:
             UrlError: it may not; the message names the rule and the host, never the query.
@@ -113,13 +113,13 @@ class UrlGuard:
         if _is_literal(host):
             return [host]
         rows = self._resolve(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
-        for address in addresses:
-            if not (self.is_named(origin) and is_fake_ip(address)):
-                _check_public(address, host)
-        if not addresses:
-            raise socket.gaierror(socket.EAI_NONAME, "no addresses")
-        return addresses
+        ip_addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
+        for ip_address in ip_addresses:
+            if not (self.is_named(origin) and is_fake_ip(ip_address)):
+                _check_public(ip_address, host)
+        if not ip_addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no IP addresses")
+        return ip_addresses
 
     def check_rules(self, origin: Origin) -> None:
         """Check all that can be known of an origin without resolving its host; raises UrlError."""
@@ -139,16 +139,16 @@ class UrlGuard:
             _refuse(host, "it is a name of a local network", "public")
 
 
-def is_fake_ip(address: str) -> bool:
+def is_fake_ip(ip_address: str) -> bool:
     """Whether an IP address is of the kind that VPN clients in fake-IP mode make up for every name."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = ipaddress.ip_address(ip_address.partition("%")[0])
     return any(ip in network for network in _FAKE_IP_NETWORKS if network.version == ip.version)
 
 
-def is_public_address(address: str) -> bool:
+def is_public_ip(ip_address: str) -> bool:
     """Whether an IP address lies on the public internet."""
     try:
-        return _is_public(ipaddress.ip_address(address))
+        return _is_public(ipaddress.ip_address(ip_address))
     except ValueError:
         return False
 
@@ -190,21 +190,21 @@ def _is_below(host: str, domains: Sequence[str] | frozenset[str]) -> bool:
     return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
-def _check_public(address: str, host: str) -> None:
+def _check_public(ip_address: str, host: str) -> None:
     """Refuse an IP address that is not public, and every odd spelling of one (`0x7f.1`, `2130706433`)."""
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(ip_address)
     except ValueError:
         _refuse(host, "it is an IP address in an odd spelling", "public")
     if not _is_public(ip):
-        if is_fake_ip(address) and address != host:
+        if is_fake_ip(ip_address) and ip_address != host:
             _refuse(
                 host,
-                f"its address {ip} is not public but made up, as VPN clients do in fake-IP mode; name the host in "
+                f"its IP address {ip} is not public but made up, as VPN clients do in fake-IP mode; name the host in "
                 "DREAMINA_MEDIA_HOSTS to allow that",
                 "public",
             )
-        where = "it is not on the public internet" if address == host else f"its address {ip} is not public"
+        where = "it is not on the public internet" if ip_address == host else f"its IP address {ip} is not public"
         _refuse(host, where, "public")
 
 

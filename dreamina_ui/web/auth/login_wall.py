@@ -93,7 +93,7 @@ class Authenticator:
         visitor = visitor_id(request.headers.get("cookie"))
         browser = f"{visitor} {person_id('login', name)}"
         ip_hash = client_ip_hash(request.client.host if request.client else None)
-        # A browser that signed in with this login before is counted by itself: others behind its address cannot lock
+        # A browser that signed in with this login before is counted by itself: others behind its IP address cannot lock
         # it out.
         is_known = visitor is not None and browser in self._known_browsers
         client = "local" if is_direct(request) else browser if is_known else ip_hash

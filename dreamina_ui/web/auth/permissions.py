@@ -7,6 +7,8 @@ the machine is the owner.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import secrets
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from dreamina_ui.errors import RequesterError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE, Session, Sessions
@@ -27,6 +30,9 @@ from dreamina_ui.web.http import read_cookie
 
 NOBODY = "nobody"
 KEY_COOKIE = "dreamina_key"
+REQUESTER_HEADER = "x-dreamina-requester"
+"""Who clicked, as `Permissions.requester_tag` named them to the page: sent with each request that costs money."""
+
 FORWARDING_HEADERS = (
     "x-forwarded", "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-", "x-envoy-", "via",
     "true-client-ip", "cf-", "fastly-client-ip", "fly-", "x-gradio-server",
@@ -55,6 +61,7 @@ class Permissions:
         owners: which logins, or names at Hugging Face, are the owner's.
         uses_hugging_face: whether people sign in there; Gradio then stores who they are in a session that it signs.
         sessions: who has signed in.
+        tag_secret: what the names of requesters are hashed with; None for random bytes.
     """
 
     def __init__(
@@ -64,11 +71,13 @@ class Permissions:
         owners: Collection[str] = (),
         uses_hugging_face: bool = False,
         sessions: Sessions | None = None,
+        tag_secret: bytes | None = None,
     ) -> None:
         self._is_shared = is_shared
         self._owners = frozenset(owners)
         self.uses_hugging_face = uses_hugging_face
         self.sessions = sessions or Sessions()
+        self._tag_secret = tag_secret or secrets.token_bytes(32)
 
     def session(self, request: HTTPConnection) -> Session | None:
         """The session of a browser or program that has signed in."""
@@ -92,6 +101,24 @@ class Permissions:
     def visitor(self, request: HTTPConnection) -> str | None:
         """The visitor_id of the sender; None for a program, and for a browser that stores no identity."""
         return self.person(request) or visitor_id(request.headers.get("cookie")) or visitor_id_without_cookie(request)
+
+    def requester_tag(self, request: HTTPConnection) -> str:
+        """What a page calls the sender of its requests: 16 hex digits; "" without an identity.
+
+        It tells nobody who that is, and stays the same for a login, also after signing in anew.
+        """
+        visitor = self.visitor(request)
+        return hmac.new(self._tag_secret, visitor.encode(), hashlib.sha256).hexdigest()[:16] if visitor else ""
+
+    def ensure_same_requester(self, request: HTTPConnection) -> None:
+        """Refuse to spend in the name of somebody else than whoever clicked; a page repeats what was not answered.
+
+        Raises:
+            RequesterError: the header names somebody else. Without the header nobody is refused.
+        """
+        clicked_by = request.headers.get(REQUESTER_HEADER)
+        if clicked_by and not hmac.compare_digest(clicked_by.encode(), self.requester_tag(request).encode()):
+            raise RequesterError
 
     def key_session(self, request: HTTPConnection, cookie: str = "") -> str | None:
         """The session under which a browser's RunComfy key is stored, whether it is still there or not.

@@ -116,7 +116,7 @@ class Endpoints:
                 model.model_id,
                 inputs,
                 visitor_id=self._permissions.person(http),
-                address=hashed_client_ip(http),
+                client_hash=hashed_client_ip(http),
                 account=account,
                 press_id=read_idempotency_key(http, idempotency_key),
                 is_click=False,

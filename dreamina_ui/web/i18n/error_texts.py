@@ -18,8 +18,9 @@ from dreamina_ui.errors import (
     KeyNeededError,
     LedgerError,
     LimitError,
-    PressConflictError,
     PriceError,
+    RequestConflictError,
+    RequesterError,
     StateError,
     StoppedError,
     TransportError,
@@ -35,6 +36,7 @@ _ERROR_KEYS: dict[type[DreaminaError], str] = {
     DiskError: "error_disk",
     FilesUnreachableError: "error_files_unreachable",
     JobNotFoundError: "error_job_not_found",
+    RequesterError: "error_other_requester",
     StateError: "error_move",
     KeyNeededError: "error_key_needed",
 }
@@ -81,7 +83,7 @@ def error_text(
     if isinstance(exc, StoppedError):
         key = f"error_stopped_{exc.reason}"
         return (translate(language, f"{key}_for_owner") if for_owner else "") or translate(language, key)
-    if isinstance(exc, PressConflictError):
+    if isinstance(exc, RequestConflictError):
         return translate(language, "error_press_conflict", press_id=exc.press_id)
     if isinstance(exc, BlockedWordError):
         return translate(language, "error_forbidden_word", word=exc.word)

@@ -41,7 +41,7 @@ DISABLED_ROUTES = (
 )
 """Beginnings of paths under `/gradio_api/` that are answered with 404."""
 
-CALL_HINT = " /gradio_api/info lists the endpoints and their inputs."
+CALL_ADVICE = " /gradio_api/info lists the endpoints and their inputs."
 MAX_SESSIONS = 2000
 MAX_SESSION_NAME_LENGTH = 100
 
@@ -86,7 +86,7 @@ def limit_queue(page: Blocks) -> None:
     async def push_bounded(body: Any, request: Any, username: str | None) -> Any:
         function = page.fns.get(body.fn_index)
         if function is None or function.api_visibility != "public":
-            return False, f"There is no such endpoint.{CALL_HINT}", "validator_error"
+            return False, f"There is no such endpoint.{CALL_ADVICE}", "validator_error"
         if len(body.session_hash or "") > MAX_SESSION_NAME_LENGTH:
             return False, "The session_hash is too long.", "error"
         return await push(body, request, username)

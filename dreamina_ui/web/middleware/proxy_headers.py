@@ -21,8 +21,8 @@ class ProxyHeaders:
     """ASGI middleware that sets a request's client IP address and scheme, as far as the headers can be trusted.
 
     Args:
-        trusted: IP addresses and networks, such as `127.0.0.1` or `10.0.0.0/8`. Of the addresses that a trusted proxy
-            lists, the last one that is not itself trusted is the client's.
+        trusted: IP addresses and networks, such as `127.0.0.1` or `10.0.0.0/8`. Of those that a trusted proxy lists,
+            the last one that is not itself trusted is the client's.
     """
 
     def __init__(self, app: ASGIApp, trusted: Iterable[str] = ()) -> None:

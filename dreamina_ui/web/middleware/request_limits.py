@@ -17,7 +17,7 @@ from dreamina_ui.ledger.job import networks_of
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.web.auth.visitor import visitor_id
 from dreamina_ui.web.http import client_ip_hash, path_below_root, send_refusal
-from dreamina_ui.web.middleware.gradio_patches import CALL_HINT
+from dreamina_ui.web.middleware.gradio_patches import CALL_ADVICE
 from dreamina_ui.web.middleware.request_pace import RequestPace
 from dreamina_ui.web.paths import FILES, HEALTHZ, PREFIX, READYZ, THUMBNAILS, WITH_SETTINGS, is_stream
 
@@ -117,7 +117,7 @@ class RequestLimits:
             self._logged_errors.add(error)
             log.warning("%s %s failed: %s", scope["method"], scope["path"][:200], error, exc_info=is_new)
             is_call = "/gradio_api/call/" in scope["path"]
-            await exchange.refuse(422, f"This could not be understood.{CALL_HINT if is_call else ''}")
+            await exchange.refuse(422, f"This could not be understood.{CALL_ADVICE if is_call else ''}")
 
 
 class _Exchange:

@@ -155,10 +155,11 @@ class _BatchRoutes:
         visitor = self._permissions.visitor(request)
         if visitor is None:
             return message_response(translate(language, "error_no_cookie"), 403)
-        address, key_session = hashed_client_ip(request), self._permissions.key_session(request)
+        client_hash, key_session = hashed_client_ip(request), self._permissions.key_session(request)
         is_owner = self._permissions.is_owner(request)
 
         def begin() -> dict[str, Any]:
+            self._permissions.ensure_same_requester(request)
             press_id = read_press_id(body, is_required=True)
             model, inputs = self._expand(body)
             begun = self._batches.begun(model.model_id, inputs, visitor_id=visitor, press_id=press_id)
@@ -173,7 +174,7 @@ class _BatchRoutes:
                 visitor_id=visitor,
                 account=plan.account,
                 press_id=press_id,
-                address=address,
+                client_hash=client_hash,
                 price_usd=plan.file_usd,
                 lifts_stop=is_owner,
             )

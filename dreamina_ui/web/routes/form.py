@@ -64,6 +64,7 @@ class _FormRoutes:
 
         The `press_id` is made by the page: repeated, also after a restart, the response is the card of the same job.
         `own_key` is whether the page showed that a key of the visitor pays; without it, that key pays if there is one.
+        Nothing is sent if the header `X-Dreamina-Requester` names somebody else; see `Permissions.requester_tag`.
         """
         language, body = language_of(request), await read_json(request)
         visitor = self._permissions.visitor(request)
@@ -71,6 +72,7 @@ class _FormRoutes:
             return message_response(translate(language, "error_no_cookie"), 403)
         model = self._models.get(str(body.get("model_id")))
         try:
+            self._permissions.ensure_same_requester(request)
             if model is None:
                 raise InputError("model_id", "enum", sorted(self._models), body.get("model_id"))
             job = await self._generate(request, model, visitor, body)
@@ -90,7 +92,7 @@ class _FormRoutes:
             model.model_id,
             read_form(model, inputs if isinstance(inputs, dict) else {}),
             visitor_id=visitor,
-            address=hashed_client_ip(request),
+            client_hash=hashed_client_ip(request),
             key_session=self._key_session(request, body.get("own_key")),
             press_id=read_press_id(body),
             lifts_stop=self._permissions.is_owner(request),

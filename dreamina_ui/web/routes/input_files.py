@@ -70,7 +70,7 @@ class _InputFileRoutes:
             return message_response(translate(language, "error_no_cookie"), 403)
         field, url = self._url_field(body), body.get("address")
         if field is None or not isinstance(url, str):
-            return message_response("model_id, field and address", 400)
+            return message_response("`model_id`, `field`, and `address`", 400)
         try:
             await asyncio.wrap_future(input_files.prepare_thumbnail(field, url, visitor, hashed_client_ip(request)))
         except InputError as exc:
@@ -106,7 +106,7 @@ class _InputFileRoutes:
         max_mb = MAX_MB.get(output.kind, MAX_MB[None])
         if original.size_bytes > max_mb * 10**6:
             return message_response(translate(language, "rule_address_size", limit=max_mb), 409)
-        url = self._links.address(
+        url = self._links.url_of(
             output.file_key, plain_file_name(output), with_settings=body.get("with_settings") is True
         )
         return JSONResponse({"address": url}, headers=NO_STORE)

@@ -72,10 +72,11 @@ class _JobRoutes:
         """What the visitor may still do today.
 
         `{"jobs_today": int | null, "renewed_at": s, "stopped": str, "action": str, "can_generate": bool, "is_owner":
-        bool}`: `renewed_at` in seconds since 1970, `stopped` a text that says why no new job is taken, in the words of
-        the refusal, `""` if jobs are taken; `action` as of a refusal. The owner's request ends a stop that the program
-        made by itself, so the owner `can_generate` all the same. A page that asks without an identity, as its cookie
-        was refused, gets one for its storage: `"identity"`.
+        bool, "requester": str}`: `renewed_at` in seconds since 1970, `stopped` a text that says why no new job is
+        taken, in the words of the refusal, `""` if jobs are taken; `action` as of a refusal. The owner's request ends a
+        stop that the program made by itself, so the owner `can_generate` all the same. `requester` is what the page
+        sends as `X-Dreamina-Requester` with each request that costs money. A page that asks without an identity, as its
+        cookie was refused, gets one for its storage: `"identity"`.
         """
         visitor = self._permissions.visitor(request)
         has_own_key = self._permissions.key_session(request) is not None
@@ -87,6 +88,7 @@ class _JobRoutes:
         can_generate = refused is None or (is_owner and quota.stopped in ("auth", "balance"))
         response = vars(quota) | {"stopped": stopped, "action": action, "can_generate": can_generate}
         response["is_owner"] = is_owner
+        response["requester"] = self._permissions.requester_tag(request)
         identity = {} if visitor else {"identity": new_visitor_secret()}
         return JSONResponse(response | identity, headers=NO_STORE)
 
@@ -162,12 +164,13 @@ class _JobRoutes:
         return await run_in_threadpool(attach)
 
     async def _submit_again(self, request: Request, job: Job) -> Job:
+        self._permissions.ensure_same_requester(request)
         body = await read_json(request)
         submit_again = partial(
             self._jobs.submit_again,
             job.job_id,
             visitor_id=self._permissions.visitor(request),
-            address=hashed_client_ip(request),
+            client_hash=hashed_client_ip(request),
             press_id=read_press_id(body),
             may_charge_twice=body.get("may_charge_twice") is True,
             lifts_stop=self._permissions.is_owner(request),

@@ -135,9 +135,9 @@ rel="noopener">{text("sign_in_hugging_face")}</a></p>"""
         elif self._authenticator.is_closed or self._authenticator.has_owner_password:
             alert = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
             both = self._authenticator.is_closed and self._authenticator.has_owner_password
-            hint = f"<small>{text('sign_in_name_hint')}</small>" if both else ""
+            note = f"<small>{text('sign_in_name_hint')}</small>" if both else ""
             focus = "" if self._authenticator.is_closed else " autofocus"
-            name = f"""<label>{text("sign_in_name")}{hint}
+            name = f"""<label>{text("sign_in_name")}{note}
 <input name="username" autofocus autocomplete="username" autocapitalize="none" maxlength="200"></label>
 """
             body += f"""{alert}<form method="post" action="sign-in">

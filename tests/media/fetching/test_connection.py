@@ -1,4 +1,4 @@
-"""Connections go to checked addresses, fast where one of them is dead, with the certificates and proxy of the owner."""
+"""Connections go to checked IP addresses, quickly if one is dead, with the certificates and proxy of the owner."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes no connection and refuses none, as an address that goes nowhere."""
+    """A port that takes no connection and refuses none, as an IP address that goes nowhere."""
     with socket.socket() as full:
         full.bind(("127.0.0.2", 0))
         full.listen(0)
@@ -47,7 +47,7 @@ def silent_port() -> Iterator[int]:
             connection.close()
 
 
-def test_a_dead_address_costs_a_quarter_of_a_second(silent_port: int) -> None:
+def test_a_dead_ip_address_costs_a_quarter_of_a_second(silent_port: int) -> None:
     """Networks announce IPv6 that goes nowhere, and results came 10 to 20 seconds late."""
     with socket.create_server(("127.0.0.3", silent_port)):
         started = time.monotonic()
@@ -56,14 +56,14 @@ def test_a_dead_address_costs_a_quarter_of_a_second(silent_port: int) -> None:
         assert time.monotonic() - started < 1.0
 
 
-def test_a_dead_ipv6_address_is_raced_by_ipv4(listener: socket.socket) -> None:
+def test_a_dead_ipv6_is_raced_by_ipv4(listener: socket.socket) -> None:
     """Where IPv6 is refused at once, nothing is lost at all."""
     port = listener.getsockname()[1]
     with closing(dial(["100::1", "100::2", "127.0.0.1"], port, 5.0)) as made:
         assert made.getpeername()[0] == "127.0.0.1"
 
 
-def test_no_address_at_all_is_an_error_in_time(silent_port: int) -> None:
+def test_no_ip_address_at_all_is_an_error_in_time(silent_port: int) -> None:
     """A worker must not wait for as long as the system does, which is minutes."""
     started = time.monotonic()
     with pytest.raises((TimeoutError, OSError)):
@@ -76,25 +76,25 @@ def test_no_address_at_all_is_an_error_in_time(silent_port: int) -> None:
 # --- fake-IP mode
 
 
-def resolving_to(address: str) -> Resolve:
-    return lambda host, port, *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+def resolving_to(ip_address: str) -> Resolve:
+    return lambda host, port, *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip_address, port))]
 
 
-@pytest.mark.parametrize("address", ["198.18.0.7", "198.19.255.255", "fc00::7"])
-def test_made_up_addresses_are_allowed_for_named_hosts_only(address: str) -> None:
+@pytest.mark.parametrize("ip_address", ["198.18.0.7", "198.19.255.255", "fc00::7"])
+def test_made_up_ip_addresses_are_allowed_for_named_hosts_only(ip_address: str) -> None:
     """VPN clients answer every name with one of these, and the owner can say whom that is fine for."""
-    guard = UrlGuard(named_hosts=frozenset({"runcomfy.net"}), resolve=resolving_to(address))
+    guard = UrlGuard(named_hosts=frozenset({"runcomfy.net"}), resolve=resolving_to(ip_address))
     guard.ensure_allowed("https://files.runcomfy.net/a.png")
     with pytest.raises(UrlError, match="DREAMINA_MEDIA_HOSTS"):
         guard.ensure_allowed("https://other.example/a.png")
     with pytest.raises(UrlError):
-        guard.ensure_allowed(f"https://{f'[{address}]' if ':' in address else address}/a.png")
+        guard.ensure_allowed(f"https://{f'[{ip_address}]' if ':' in ip_address else ip_address}/a.png")
 
 
-@pytest.mark.parametrize("address", ["10.0.0.7", "127.0.0.1", "169.254.169.254", "fd00::1"])
-def test_a_named_host_may_not_lie_in_the_own_network(address: str) -> None:
+@pytest.mark.parametrize("ip_address", ["10.0.0.7", "127.0.0.1", "169.254.169.254", "fd00::1"])
+def test_a_named_host_may_not_lie_in_the_own_network(ip_address: str) -> None:
     """Only what is made up is allowed, not what is there."""
-    guard = UrlGuard(named_hosts=frozenset({"runcomfy.net"}), resolve=resolving_to(address))
+    guard = UrlGuard(named_hosts=frozenset({"runcomfy.net"}), resolve=resolving_to(ip_address))
     with pytest.raises(UrlError, match="public"):
         guard.ensure_allowed("https://files.runcomfy.net/a.png")
 
@@ -217,7 +217,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def test_a_proxy_is_asked_for_the_address_that_was_checked(host: TlsHost, certificate: tuple[Path, Path]) -> None:
+def test_a_proxy_is_asked_for_the_ip_address_that_was_checked(host: TlsHost, certificate: tuple[Path, Path]) -> None:
     """If it resolved the name by itself, the guard would guard nothing."""
     with closing(TunnelProxy()) as proxy:
         options = {"certificates": trusted_certificates(str(certificate[0]))}

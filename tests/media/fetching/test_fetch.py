@@ -438,7 +438,7 @@ def test_a_name_that_does_not_resolve_is_asked_again(pauses: list[float], store:
     assert len(pauses) == 3
 
 
-def test_an_address_that_must_not_be_fetched_is_never_repeated(fetcher: OutputFetcher, pauses: list[float]) -> None:
+def test_a_url_that_must_not_be_fetched_is_never_repeated(fetcher: OutputFetcher, pauses: list[float]) -> None:
     """It would be as wrong the second time."""
     for url in ("https://10.0.0.1/a", "http://127.0.0.1:1/a", "nonsense", "https://a.example:x/"):
         with pytest.raises(UrlError):
@@ -470,7 +470,7 @@ def test_a_redirect_goes_through_the_guard(server: FileServer, fetcher: OutputFe
 
 
 def test_a_foreign_host_cannot_redirect_into_the_exempt_origin(server: FileServer, store: FolderStore) -> None:
-    """The exemption is for addresses the API gave, not for what a stranger points at."""
+    """The exemption is for URLs the API gave, not for what a stranger points at."""
     inner = server.script("/inner", HostResponse(PNG))
     with FileServer() as stranger:
         hop = stranger.script("/hop", HostResponse(status=302, headers={"Location": inner}))

@@ -23,15 +23,15 @@ CERTIFICATES = trusted_certificates(None)
 class Resolver:
     """Stands in for DNS; what it answers can be changed."""
 
-    def __init__(self, *addresses: str) -> None:
-        self.addresses = addresses
+    def __init__(self, *ip_addresses: str) -> None:
+        self.ip_addresses = ip_addresses
         self.hosts: list[str] = []
 
     def __call__(self, name: str, port: int, *_: Any) -> list[tuple[Any, ...]]:
         self.hosts.append(name)
-        if not self.addresses:
+        if not self.ip_addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.addresses]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip_address, port)) for ip_address in self.ip_addresses]
 
 
 class StoppedClock:
@@ -50,7 +50,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes a check that connects to nothing unless it gets a port of this machine."""
 
     def make_one(resolve: Resolver, url: str = API, hosts: tuple[str, ...] = (), **options: Any) -> Reachability:
-        def connect_here(_addresses: list[str], port: int, timeout_s: float) -> socket.socket:
+        def connect_here(_ip_addresses: list[str], port: int, timeout_s: float) -> socket.socket:
             if port == 443:
                 raise ConnectionRefusedError
             return socket.create_connection(("127.0.0.1", port), timeout_s)
@@ -63,22 +63,22 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Make:
     return make_one
 
 
-@pytest.mark.parametrize("address", ["198.18.0.7", "fc00::7"])
-def test_made_up_addresses_are_found_before_money_is_spent(make: Make, address: str) -> None:
+@pytest.mark.parametrize("ip_address", ["198.18.0.7", "fc00::7"])
+def test_made_up_ip_addresses_are_found_before_money_is_spent(make: Make, ip_address: str) -> None:
     """Common VPN clients answer every name like this, and every paid file would be refused."""
-    problem = make(Resolver(address)).problem()
+    problem = make(Resolver(ip_address)).problem()
     assert problem
-    assert address in problem
+    assert ip_address in problem
     assert "DREAMINA_MEDIA_HOSTS=runcomfy.net,runcomfy.com" in problem
     with pytest.raises(FilesUnreachableError, match="Nothing was submitted"):
-        make(Resolver(address)).require()
-    assert make(Resolver(address), hosts=("runcomfy.net",)).problem() is None
+        make(Resolver(ip_address)).require()
+    assert make(Resolver(ip_address), hosts=("runcomfy.net",)).problem() is None
 
 
-@pytest.mark.parametrize("address", ["10.0.0.7", "127.0.0.1", "0.0.0.0"])
-def test_private_addresses_are_found_too(make: Make, address: str) -> None:
+@pytest.mark.parametrize("ip_address", ["10.0.0.7", "127.0.0.1", "0.0.0.0"])
+def test_private_ip_addresses_are_found_too(make: Make, ip_address: str) -> None:
     """Filters that block a name answer like this, and naming the host would not help."""
-    problem = make(Resolver(address), hosts=("runcomfy.net",)).problem()
+    problem = make(Resolver(ip_address), hosts=("runcomfy.net",)).problem()
     assert problem
     assert "DNS" in problem
 
@@ -122,7 +122,7 @@ def test_a_result_is_used_again_and_a_bad_one_is_checked_again_soon(make: Make) 
     check = make(resolve, clock=clock)
     assert all(check.problem() for _ in range(5))
     assert len(resolve.hosts) == 1
-    resolve.addresses = ("93.184.216.34",)
+    resolve.ip_addresses = ("93.184.216.34",)
     clock.now += BAD_TTL_S
     assert check.problem() is None
     before = len(resolve.hosts)

@@ -1,4 +1,4 @@
-"""Only public HTTPS hosts are connected to, whatever an address looks like."""
+"""Only public HTTPS hosts are connected to, whatever a URL looks like."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.support.file_server import FileServer, HostResponse
 PUBLIC = "93.184.216.34"
 
 
-def resolving_to(*addresses: str) -> Callable[..., list[tuple[Any, ...]]]:
-    """A resolver that knows one set of addresses for every name."""
+def resolving_to(*ip_addresses: str) -> Callable[..., list[tuple[Any, ...]]]:
+    """A resolver that knows one set of IP addresses for every name."""
 
     def resolve(host: str, port: int, *_: Any) -> list[tuple[Any, ...]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip_address, port)) for ip_address in ip_addresses]
 
     return resolve
 
@@ -85,7 +85,7 @@ def dialled(watch: dict[int, list[str]]) -> Iterator[list[str]]:
         "https://[64:ff9b::5db8:d822]/a.png",
     ],
 )
-def test_public_https_addresses_pass(url: str) -> None:
+def test_public_https_urls_pass(url: str) -> None:
     """A guard that refuses real results would lose paid pictures."""
     UrlGuard(resolve=resolving_to(PUBLIC)).ensure_allowed(url)
 
@@ -161,8 +161,8 @@ def test_public_https_addresses_pass(url: str) -> None:
         7,
     ],
 )
-def test_other_addresses_are_refused(url: Any) -> None:
-    """Whoever types an address must not make this machine reach into its own network."""
+def test_other_urls_are_refused(url: Any) -> None:
+    """Whoever types a URL must not make this machine reach into its own network."""
     with pytest.raises(UrlError):
         UrlGuard(resolve=resolving_to(PUBLIC)).ensure_allowed(url)
 
@@ -175,7 +175,7 @@ def test_any_garbage_is_refused_or_passes_and_never_crashes(url: Any) -> None:
 
 
 @given(st.ip_addresses())
-def test_no_special_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_no_special_ip_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     """Hypothesis draws from all the special blocks that the registries list."""
     literal = f"[{ip}]" if ip.version == 6 else str(ip)
     for guard, url in (
@@ -190,7 +190,7 @@ def test_no_special_address_ever_passes(ip: ipaddress.IPv4Address | ipaddress.IP
                 guard.ensure_allowed(url)
 
 
-def test_one_private_address_among_public_ones_refuses_the_name() -> None:
+def test_one_private_ip_address_among_public_ones_refuses_the_name() -> None:
     """A name with two answers would otherwise be a coin toss into the own network."""
     with pytest.raises(UrlError, match=r"a\.example.*10\.0\.0\.1"):
         UrlGuard(resolve=resolving_to(PUBLIC, "10.0.0.1")).ensure_allowed("https://a.example/")
@@ -203,7 +203,7 @@ def test_a_name_that_does_not_resolve_now_is_no_verdict() -> None:
         guard.ensure_allowed("https://a.example/")
     with pytest.raises(DownloadError, match="does not resolve"):
         get(guard, "https://a.example/")
-    with pytest.raises(OSError, match="no addresses"):
+    with pytest.raises(OSError, match="no IP addresses"):
         UrlGuard(resolve=resolving_to()).ensure_allowed("https://a.example/")
 
 
@@ -231,13 +231,13 @@ def test_the_exempt_origin_is_one_scheme_host_and_port(server: FileServer) -> No
             guard.ensure_allowed(other)
 
 
-def test_an_exempt_origin_that_is_no_address_is_refused_at_once() -> None:
+def test_an_exempt_origin_that_is_no_url_is_refused_at_once() -> None:
     """A typing error in the settings shows at start, not at the first paid picture."""
     with pytest.raises(ValueError, match="exempt origin"):
         UrlGuard(exempt_origin="model-api.runcomfy.net")
 
 
-def test_a_name_that_changes_its_address_reaches_nothing(server: FileServer, dialled: list[str]) -> None:
+def test_a_name_that_changes_its_ip_address_reaches_nothing(server: FileServer, dialled: list[str]) -> None:
     """DNS rebinding: public for the check, this machine for the connection."""
     responses = [resolving_to(PUBLIC), resolving_to("127.0.0.1")]
     guard = UrlGuard(resolve=lambda *args: responses.pop(0)(*args))
@@ -249,7 +249,7 @@ def test_a_name_that_changes_its_address_reaches_nothing(server: FileServer, dia
     assert server.requests == []
 
 
-def test_a_connection_dials_exactly_the_addresses_that_were_checked(dialled: list[str]) -> None:
+def test_a_connection_dials_exactly_the_ip_addresses_that_were_checked(dialled: list[str]) -> None:
     """Between check and connect there is no second look-up that could be answered differently."""
     asked: list[str] = []
 
@@ -263,8 +263,8 @@ def test_a_connection_dials_exactly_the_addresses_that_were_checked(dialled: lis
     assert dialled == [PUBLIC, "1.1.1.1"]
 
 
-def test_the_host_stays_the_name_though_its_address_is_dialled(server: FileServer) -> None:
-    """File hosts serve many names from one address, and a certificate is for the name."""
+def test_the_host_stays_the_name_though_its_ip_address_is_dialled(server: FileServer) -> None:
+    """File hosts serve many names from one IP address, and a certificate is for the name."""
 
     class ToThisMachine(UrlGuard):
         def resolve_checked(self, origin: Origin) -> list[str]:
@@ -300,7 +300,7 @@ def test_a_download_keeps_no_cookie_and_reads_no_environment(
 
 
 def test_messages_show_the_host_and_never_the_query() -> None:
-    """The query of a pre-signed address is a secret."""
+    """The query of a pre-signed URL is a secret."""
     with pytest.raises(UrlError) as caught:
         UrlGuard(resolve=resolving_to("10.0.0.1")).ensure_allowed("https://a.example/x.png?X-Signature=s3cret")
     assert "a.example" in str(caught.value)

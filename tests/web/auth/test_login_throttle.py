@@ -38,7 +38,7 @@ def test_the_others_of_a_large_network_get_through() -> None:
 
 
 def test_clients_are_forgotten_in_the_end() -> None:
-    """A stranger with many addresses must not fill the memory."""
+    """A stranger with many IP addresses must not fill the memory."""
     throttle = LoginThrottle(_Clock())
     for number in range(login_throttle.MAX_CLIENTS + 500):
         throttle.record_attempt(f"client {number}")

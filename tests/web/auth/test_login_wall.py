@@ -48,7 +48,7 @@ from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
-from dreamina_ui.web.routes.presses import build_press_routes
+from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
 from tests.support.harness import MODEL_ID, Clock, Harness
 from tests.support.library_rows import LibraryRows
@@ -68,7 +68,7 @@ def forgotten_keys() -> list[str]:
 
 @pytest.fixture
 def browse(forgotten_keys: list[str]) -> Browse:
-    """A new browser or program at an address, before a closed page that tells at `/` who asks."""
+    """A new browser or program at an IP address, before a closed page that tells at `/` who asks."""
     clock = Clock()
     access = Permissions(is_shared=True, owners=["bob"], sessions=Sessions(clock))
     logins = read_logins("alice:wonderland,bob:builder", None)
@@ -84,8 +84,8 @@ def browse(forgotten_keys: list[str]) -> Browse:
     ]
     app = Starlette(routes=routes, middleware=[Middleware(LoginWall, authenticator), Middleware(VisitorCookie)])
 
-    def browse(address: str = "198.51.100.1") -> TestClient:
-        return TestClient(app, "http://pictures.example", client=(address, 50000), follow_redirects=False)
+    def browse(client_ip: str = "198.51.100.1") -> TestClient:
+        return TestClient(app, "http://pictures.example", client=(client_ip, 50000), follow_redirects=False)
 
     return browse
 
@@ -259,7 +259,7 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
     batch_presenter = BatchPresenter(harness.presenter, harness.models, Dispatcher(harness.services, batches))
     ours += build_batch_routes(harness.services, batch_presenter, batches, access)
-    ours += build_press_routes(harness.reader, harness.presenter, batches, batch_presenter, access)
+    ours += build_request_lookup_routes(harness.reader, harness.presenter, batches, batch_presenter, access)
     ours += build_key_routes(harness.api_keys, harness.accounts, access)
     ours += build_admin_routes(harness.spending, harness.moderation, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes

@@ -97,7 +97,7 @@ def test_a_wrong_wish_is_named_and_changes_nothing(
     assert harness.spending.limits() == Limits()
 
 
-def test_another_sites_page_presses_no_switch(owner: TestClient, harness: Harness) -> None:
+def test_another_sites_page_cannot_press_a_switch(owner: TestClient, harness: Harness) -> None:
     """The owner's browser may be on any site."""
     elsewhere = {"Sec-Fetch-Site": "cross-site"}
     assert owner.get("/dreamina/owner/overview", headers=elsewhere).status_code == 403
@@ -132,7 +132,7 @@ def test_without_a_password_there_is_no_way_in(harness: Harness) -> None:
 
 
 def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: OpenPage, tmp_path: Path) -> None:
-    """The switch, pressed in a browser, is felt by a visitor at the next press and named to them; and then lifted."""
+    """The switch, pressed in a browser, is felt by a visitor at the next request and named to them; and then lifted."""
     visitor = Visitor(shared)
     page = open_page(shared)
     page.goto(f"{shared.url}/dreamina/owner")

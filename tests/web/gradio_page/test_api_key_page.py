@@ -175,7 +175,7 @@ def test_a_program_gives_its_key_with_the_call(keyed_app: AppProcess, server: Ba
 
 
 def test_a_wrong_key_is_reported_and_not_stored(keyed_app: AppProcess, server: BadServer) -> None:
-    """At once, without a press; and nobody can try keys without end. Last here: it uses up this machine's tries."""
+    """At once, without a click; and nobody can try keys without end. Last here: it uses up this machine's tries."""
     honest = server.default
     server.default = json_response({"error_code": 401001, "message": "no"}, 401)
     try:

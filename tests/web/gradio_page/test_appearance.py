@@ -92,7 +92,7 @@ def test_axe_finds_nothing_serious_on_the_owners_pages(shared: AppProcess, open_
 
 
 def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPage) -> None:
-    """An empty page teaches nothing; a press fills in the form and costs nothing, and all of it loads quickly."""
+    """An empty page teaches nothing; a click fills in the form and costs nothing, and all of it loads quickly."""
     sizes: list[int] = []
 
     def count_bytes(page: Page) -> None:
@@ -101,14 +101,14 @@ def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPa
         tool.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
 
     page = open_page(held.app, count_bytes, locale="ja-JP")
-    presses = page.locator("#examples button")
-    expect(presses).to_have_count(6)
+    examples = page.locator("#examples button")
+    expect(examples).to_have_count(6)
     expect(page.locator("#examples")).to_contain_text(translate("ja", "examples_about"))
     for index, picture in enumerate(page.locator("#examples img").all(), start=1):
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-        expect(presses.nth(index - 1)).to_have_text(translate("ja", f"example_{index}"))
+        expect(examples.nth(index - 1)).to_have_text(translate("ja", f"example_{index}"))
     assert sum(sizes) < FIRST_VISIT_BYTES
-    presses.nth(2).focus()
+    examples.nth(2).focus()
     page.keyboard.press("Enter")
     expect(prompt_box(page)).to_have_value(translate("ja", "example_3"))
     expect(page.locator("#dreamina-note")).to_contain_text(translate("ja", "settings_taken"))
@@ -116,7 +116,7 @@ def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPa
     press_generate(page, "もう始めた人")
     expect(page.locator("#examples")).to_be_hidden()
     page.get_by_role("button", name=translate("ja", "examples")).click()
-    expect(presses).to_have_count(6)
+    expect(examples).to_have_count(6)
     cancel_all_in_japanese(page)
 
 
@@ -199,7 +199,7 @@ def test_a_browser_without_a_network_shows_it_calmly(held: HeldSandbox, open_pag
     expect(note).to_be_hidden()
 
 
-def test_who_has_nothing_left_reads_it_before_the_press(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_who_has_nothing_left_reads_it_before_generating(held: HeldSandbox, open_page: OpenPage) -> None:
     """Nobody writes a long prompt for a refusal: the form says at once when there is room again, or who stopped it."""
     left = {"jobs_today": 0, "renewed_at": 1_800_000_000, "stopped": "", "is_owner": False}
     page = open_page(held.app, lambda page: page.route("**/dreamina/left*", lambda route: route.fulfill(json=left)))

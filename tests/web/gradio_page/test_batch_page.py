@@ -86,7 +86,7 @@ def test_the_table_names_the_odd_lines_before_anything_is_sent(held: HeldSandbox
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_an_old_response_does_not_undo_a_press(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_an_old_response_does_not_undo_a_click(held: HeldSandbox, open_page: OpenPage) -> None:
     """The button that was pressed would come back, and who works by keyboard would lose the place."""
     page = open_page(held.app)
     page.locator("#batch summary").press("Enter")

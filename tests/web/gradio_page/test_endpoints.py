@@ -302,7 +302,7 @@ def test_a_call_by_wrong_names_says_where_the_names_are(app: AppProcess) -> None
         ({"force_single": "no"}, "force_single"),
     ],
 )
-def test_the_pages_own_press_with_bad_values_makes_no_job(app: AppProcess, bad: dict[str, Any], field: str) -> None:
+def test_the_pages_own_request_with_bad_values_makes_no_job(app: AppProcess, bad: dict[str, Any], field: str) -> None:
     """The page's limits hold for those, too, who go around the page."""
     before = app.count_jobs()
     response = Visitor(app).press(**bad)
@@ -312,7 +312,7 @@ def test_the_pages_own_press_with_bad_values_makes_no_job(app: AppProcess, bad: 
     assert app.count_jobs() == before
 
 
-def test_a_press_without_a_cookie_is_refused(app: AppProcess) -> None:
+def test_a_request_without_a_cookie_is_refused(app: AppProcess) -> None:
     """A job that nobody could find again is not begun."""
     nobody = Visitor(app)
     nobody.http.cookies.clear()
@@ -398,8 +398,8 @@ def test_a_file_has_a_speaking_name(changes: list[dict[str, Any]], picture: dict
 
 
 @pytest.mark.parametrize("path", ["{key}x/original/a.png", "{key}/other/a.png", "../ledger.sqlite3", "{key}/original/"])
-def test_a_wrong_address_is_no_file(app: AppProcess, picture: dict[str, Any], path: str) -> None:
-    """Only who was given an address sees the picture."""
+def test_a_wrong_url_is_no_file(app: AppProcess, picture: dict[str, Any], path: str) -> None:
+    """Only who was given a URL sees the picture."""
     key = picture["original_url"].split("/")[-3]
     assert requests.get(f"{app.url}/dreamina/files/{path.format(key=key)}", timeout=10).status_code == 404
 
@@ -421,9 +421,9 @@ def test_another_sites_page_is_refused(app: AppProcess) -> None:
 def test_an_empty_key_is_refused_and_not_paid_by_the_owner(held: HeldSandbox) -> None:
     """A program whose variable was not set would spend the owner's money, and believe that it is its own."""
     rows, mine = held.app.count_jobs(), {"X-RunComfy-Token": ""}
-    address = f"{held.app.url}/gradio_api/call/generate"
-    event = requests.post(address, json={"data": GOOD}, headers=mine, timeout=10).json()["event_id"]
-    assert "token is empty" in requests.get(f"{address}/{event}", headers=mine, timeout=10).text
+    url = f"{held.app.url}/gradio_api/call/generate"
+    event = requests.post(url, json={"data": GOOD}, headers=mine, timeout=10).json()["event_id"]
+    assert "token is empty" in requests.get(f"{url}/{event}", headers=mine, timeout=10).text
     assert held.app.count_jobs() == rows
 
 
@@ -448,12 +448,12 @@ def test_a_programs_job_id_opens_that_job_and_nothing_else(shared: AppProcess) -
         job = next(events)[1][0]
     assert last_event(shared, "job", json.dumps({"data": [job["job_id"]]}))[1][0]["job_id"] == job["job_id"]
     for http in (requests.Session(), Visitor(shared).http):
-        address = f"{shared.url}/dreamina"
-        assert http.get(f"{address}/jobs/{job['job_id']}", timeout=10).status_code == 404
-        assert http.post(f"{address}/jobs/{job['job_id']}/cancel", json={}, timeout=10).status_code == 404
-        assert http.get(f"{address}/jobs", timeout=10).json() == []
-        assert http.get(f"{address}/library", timeout=10).json()["entries"] == []
-        assert http.get(f"{address}/library/zip", timeout=10).status_code == 404
+        url = f"{shared.url}/dreamina"
+        assert http.get(f"{url}/jobs/{job['job_id']}", timeout=10).status_code == 404
+        assert http.post(f"{url}/jobs/{job['job_id']}/cancel", json={}, timeout=10).status_code == 404
+        assert http.get(f"{url}/jobs", timeout=10).json() == []
+        assert http.get(f"{url}/library", timeout=10).json()["entries"] == []
+        assert http.get(f"{url}/library/zip", timeout=10).status_code == 404
     assert last_event(shared, "cancel", json.dumps({"data": [job["job_id"]]}))[0] == "complete"
 
 

@@ -34,7 +34,7 @@ def test_what_was_chosen_comes_before_what_the_browser_asks_for(
     assert message == translate(language, "error_job_not_found")
 
 
-def test_a_press_is_refused_in_the_chosen_language(held: HeldSandbox) -> None:
+def test_a_request_is_refused_in_the_chosen_language(held: HeldSandbox) -> None:
     """The page sends its language with Gradio's calls, also where a frame is refused every cookie."""
     visitor = Visitor(held.app)
     visitor.http.headers["Accept-Language"] = "ja"

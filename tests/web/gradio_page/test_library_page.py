@@ -345,7 +345,7 @@ def test_all_that_is_shown_comes_as_one_zip(rows: LibraryRows, open_library: Ope
 
 
 def test_several_are_deleted_and_restored_at_once(rows: LibraryRows, open_library: OpenPage) -> None:
-    """Tidying up takes one press, and so does thinking again."""
+    """Tidying up takes one click, and so does thinking again."""
     rows.add("one", files=3)
     rows.add("two")
     page = open_library()
@@ -587,14 +587,14 @@ class Drawer:
         visitor = Visitor(app)
         cookie = f"{VISITOR_COOKIE}={visitor.cookie(VISITOR_COOKIE)[1]}"
         self.visitor_id = visitor_id(cookie)
-        self._address = f"{app.url}/dreamina"
+        self._url = f"{app.url}/dreamina"
         self._headers = {"Cookie": cookie, **headers}
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(f"{self._address}/{path}", headers=self._headers, timeout=10)
+        return requests.get(f"{self._url}/{path}", headers=self._headers, timeout=10)
 
     def post(self, path: str, **body: Any) -> requests.Response:
-        return requests.post(f"{self._address}/{path}", headers=self._headers, timeout=10, **body)
+        return requests.post(f"{self._url}/{path}", headers=self._headers, timeout=10, **body)
 
     def prompts(self) -> list[str]:
         return [entry["prompt"] for entry in self.get("library").json()["entries"]]

@@ -45,14 +45,14 @@ def tell(access: Permissions) -> Callable[[Request], Awaitable[Response]]:
 
 @pytest.fixture
 def browse(clock: Clock) -> Browse:
-    """A new browser at an address, on a shared page that tells at `/` what it may see."""
+    """A new browser at an IP address, on a shared page that tells at `/` what it may see."""
     access = Permissions(is_shared=True, sessions=Sessions(clock))
     authenticator = Authenticator(access, owner_password=SecretStr(OWNER_PASSWORD), throttle=LoginThrottle(clock))
     routes = [Route("/", tell(access)), *build_login_routes(authenticator)]
     app = Starlette(routes=routes, middleware=[Middleware(OriginGuard), Middleware(VisitorCookie)])
 
-    def browse(address: str = "198.51.100.1", base_url: str = "http://pictures.example") -> TestClient:
-        return TestClient(app, base_url, client=(address, 50000), follow_redirects=False)
+    def browse(client_ip: str = "198.51.100.1", base_url: str = "http://pictures.example") -> TestClient:
+        return TestClient(app, base_url, client=(client_ip, 50000), follow_redirects=False)
 
     return browse
 
@@ -172,7 +172,7 @@ def test_invented_names_do_not_lock_the_owner_out(browse: Browse) -> None:
 
 
 def test_a_browser_that_signed_in_before_is_not_locked_out_by_its_neighbors(browse: Browse) -> None:
-    """A family, or an office, has one address."""
+    """A family, or an office, has one IP address."""
     owner, neighbor = browse("198.51.100.1"), browse("198.51.100.1")
     owner.get("/")
     assert sign_in(owner).status_code == 303

@@ -75,7 +75,7 @@ def test_the_form_follows_the_model_and_words_go_along(held: HeldSandbox, open_p
 
 
 def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: OpenPage) -> None:
-    """From one picture to its edit with one press; both are shown small."""
+    """From one picture to its edit with one click; both are shown small."""
     page = open_page(held.app)
     job = press_generate(page, "a fox to edit")
     expect_state(job, "queued")
@@ -87,8 +87,8 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect(box).to_have_value(re.compile(re.escape(f"{PUBLIC_URL}/dreamina/inputs/")))
     expect(page.locator("#field1-image_urls .given img")).to_be_visible()
     expect(page.locator("#field1-prompt textarea")).to_be_focused()
-    address = box.input_value()
-    response = requests.get(address.replace(PUBLIC_URL, held.app.url), timeout=10)
+    url = box.input_value()
+    response = requests.get(url.replace(PUBLIC_URL, held.app.url), timeout=10)
     assert (response.status_code, response.headers["content-type"], response.content[:4]) == (
         200,
         "image/png",
@@ -100,7 +100,7 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect_state(card(page, "at night"), "queued")
     expect(card(page, "at night").locator(".given img")).to_have_count(1)
     sent = held.requests()[-1]
-    assert (sent["model_id"], sent["inputs"]) == (EDIT, {"prompt": "at night", "image_urls": [address]})
+    assert (sent["model_id"], sent["inputs"]) == (EDIT, {"prompt": "at night", "image_urls": [url]})
     page.reload()
     await_form(page, "#field1-prompt")
     cancel_button = card(page, "at night").get_by_role("button", name=translate("en", "cancel"), exact=True)
@@ -108,7 +108,7 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     expect_state(card(page, "at night"), "cancelled")
 
 
-def test_a_bad_url_is_reported_beside_its_field_and_by_the_press(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_bad_url_is_reported_beside_its_field_and_by_generate(held: HeldSandbox, open_page: OpenPage) -> None:
     """Before anything is paid, and in words."""
     page = open_page(held.app)
     choose_model(page, "Dreamina 4.0 Edit")
@@ -121,7 +121,7 @@ def test_a_bad_url_is_reported_beside_its_field_and_by_the_press(held: HeldSandb
     assert held.app.count_jobs() == before
 
 
-def test_without_a_public_address_the_page_says_why_not(app: AppProcess, open_page: OpenPage) -> None:
+def test_without_a_public_url_the_page_says_why_not(app: AppProcess, open_page: OpenPage) -> None:
     """A button that does nothing is worse than none."""
     page = open_page(app)
     job = press_generate(page, "never an input")
@@ -137,7 +137,7 @@ def test_without_a_public_address_the_page_says_why_not(app: AppProcess, open_pa
 # --- model files
 
 
-def test_a_press_with_a_model_that_is_not_there_is_refused(held: HeldSandbox) -> None:
+def test_a_request_with_a_model_that_is_not_there_is_refused(held: HeldSandbox) -> None:
     """The dropdown's value comes from outside."""
     visitor = Visitor(held.app)
     for model_id in ("no/such/model", None, ["x"], {"a": 1}):
@@ -242,7 +242,7 @@ def rows(harness: Harness) -> Iterator[LibraryRows]:
 
 @pytest.fixture
 def client(harness: Harness, rows: LibraryRows) -> TestClient:
-    """The routes on a public address, asked by a visitor from elsewhere."""
+    """The routes on a public URL, asked by a visitor from elsewhere."""
     links = SignedUrls("https://studio.example", b"s" * 32, harness.clock)
     harness.input_files = InputFiles(
         harness.folder / "given", UrlGuard(), links, rows.library.picture, secret=b"s" * 32
@@ -266,39 +266,39 @@ def mine(rows: LibraryRows) -> str:
     return rows.add("my secret prompt", visitor_id=visitor_id(f"{VISITOR_COOKIE}={ME}")).outputs[0].file_key
 
 
-def test_a_signed_address_gives_one_original_for_a_day(harness: Harness, client: TestClient, mine: str) -> None:
+def test_a_signed_url_gives_one_original_for_a_day(harness: Harness, client: TestClient, mine: str) -> None:
     """The service needs no login there; and nobody gets more than was signed."""
-    address = link(client, mine)
+    url = link(client, mine)
     stranger = TestClient(client.app, "https://studio.example")
-    response = stranger.get(address)
+    response = stranger.get(url)
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
-    for changed in (address.replace("/inputs/", "/inputs/1"), address + "/x", address.replace("/image.png", "")):
+    for changed in (url.replace("/inputs/", "/inputs/1"), url + "/x", url.replace("/image.png", "")):
         assert stranger.get(changed).status_code == 404
     harness.clock.advance(LINK_S + 1)
-    assert stranger.get(address).status_code == 404
+    assert stranger.get(url).status_code == 404
 
 
-def test_a_signed_address_tells_what_its_maker_chose(client: TestClient, mine: str) -> None:
+def test_a_signed_url_tells_what_its_maker_chose(client: TestClient, mine: str) -> None:
     """Whoever sends an image to a service does not thereby publish the prompt, nor the image's permanent key."""
     plain, full = link(client, mine), link(client, mine, with_settings=True)
     stranger = TestClient(client.app, "https://studio.example")
-    for address in (plain, full):
-        assert mine not in address
-        assert "secret" not in address
-        assert "secret" not in str(stranger.get(address).headers)
+    for url in (plain, full):
+        assert mine not in url
+        assert "secret" not in url
+        assert "secret" not in str(stranger.get(url).headers)
     assert b"my secret prompt" not in stranger.get(plain).content
     assert b"my secret prompt" in stranger.get(full).content
 
 
-def test_a_deleted_picture_has_no_signed_address_any_more(client: TestClient, rows: LibraryRows, mine: str) -> None:
+def test_a_deleted_picture_has_no_signed_url_any_more(client: TestClient, rows: LibraryRows, mine: str) -> None:
     """Deleted means that nobody can fetch it, not even from a cache in between; an undo brings it back."""
-    address = link(client, mine)
-    assert "no-store" in client.get(address).headers["cache-control"]
+    url = link(client, mine)
+    assert "no-store" in client.get(url).headers["cache-control"]
     rows.library.mark([mine], deleted_at=1.0)
-    response = client.get(address)
+    response = client.get(url)
     assert (response.status_code, "no-store" in response.headers["cache-control"]) == (404, True)
     rows.library.mark([mine], deleted_at=None)
-    assert client.get(address).status_code == 200
+    assert client.get(url).status_code == 200
 
 
 @pytest.mark.parametrize("tier", ["original", "preview", "thumbnail", "with-settings"])
@@ -324,7 +324,7 @@ def test_a_permanent_url_shows_the_image_and_no_more(
 
 
 def test_nobody_signs_another_visitors_picture(client: TestClient, rows: LibraryRows) -> None:
-    """Who knows a file's address must not make a public one of it."""
+    """Who knows a file's URL must not make a public one of it."""
     theirs = rows.add("theirs", visitor_id="somebody else").outputs[0]
     for file_key in (theirs.file_key, "x", None, 5):
         assert client.post("/dreamina/given/link", json={"file": file_key}).status_code == 404

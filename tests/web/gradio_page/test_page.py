@@ -247,7 +247,7 @@ def test_each_job_has_its_own_cancel(held: HeldSandbox, open_page: OpenPage) -> 
     cancel_all(page)
 
 
-def test_a_press_of_cancel_is_acknowledged_before_the_server_responds(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_click_on_cancel_is_acknowledged_before_the_server_responds(held: HeldSandbox, open_page: OpenPage) -> None:
     """Who presses must see at once that it worked, and must not read more than is known."""
     page = open_page(held.app)
     job = press_generate(page, "cancelled on a slow line")
@@ -348,11 +348,10 @@ def test_a_browser_that_refuses_our_cookie_keeps_its_jobs(held: HeldSandbox, ope
     assert page.context.cookies() == []
     secret = page.evaluate("Object.entries(localStorage).find(([key]) => key.endsWith('.visitor'))[1]")
     assert len(secret) >= 22, "128 bits"
-    address = f"{held.app.url}/dreamina/jobs"
+    url = f"{held.app.url}/dreamina/jobs"
     cookie = {"Cookie": f"{VISITOR_COOKIE}={secret[::-1]}"}
     mine, with_cookie = (
-        requests.get(address, headers={"X-Dreamina-Visitor": secret, **more}, timeout=10).json()
-        for more in ({}, cookie)
+        requests.get(url, headers={"X-Dreamina-Visitor": secret, **more}, timeout=10).json() for more in ({}, cookie)
     )
     assert [job["job_id"] for job in mine] == [job_id]
     assert with_cookie == [], "a cookie counts for more"
@@ -361,7 +360,7 @@ def test_a_browser_that_refuses_our_cookie_keeps_its_jobs(held: HeldSandbox, ope
 
 
 def test_a_lost_server_is_shown_and_found_again(held: HeldSandbox, open_page: OpenPage) -> None:
-    """A restart of the server costs the people at its pages nothing, not even a press."""
+    """A restart of the server costs the people at its pages nothing, not even a click."""
     page = open_page(held.app)
     job = press_generate(page, "through a crash")
     expect_state(job, "queued")
@@ -613,7 +612,7 @@ def test_a_job_that_was_paid_for_can_be_downloaded_later(scripted: ScriptedApp, 
 
 
 @pytest.mark.parametrize(("status", "error_code"), [(429, None), (402, 400002)], ids=["busy", "no balance"])
-def test_what_was_never_accepted_is_tried_again_in_one_press(
+def test_what_was_never_accepted_is_tried_again_with_one_click(
     scripted: ScriptedApp, open_page: OpenPage, status: int, error_code: int | None
 ) -> None:
     """Nothing was sent or billed: one button sends it anew, and it is paid once."""
@@ -698,13 +697,13 @@ def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedA
     page = open_page(scripted.app)
     service = scripted.service()
     service.status("in_queue")
-    hint = "<b>!"  # whatever a key ends with, it is text
+    key_suffix = "<b>!"  # whatever a key ends with, it is text
     page.get_by_text(translate("en", "own_key"), exact=True).click()
     field = page.get_by_label(translate("en", "own_key_label"))
     expect(field).to_have_attribute("autocomplete", "new-password")
-    field.fill(f"rc-browser-key-{hint}")
+    field.fill(f"rc-browser-key-{key_suffix}")
     field.press("Enter")
-    expect(page.get_by_text(translate("en", "own_key_given", hint=hint))).to_be_visible()
+    expect(page.get_by_text(translate("en", "own_key_given", hint=key_suffix))).to_be_visible()
     expect(page.locator("#own-key-input")).to_have_value("")
     job = press_generate(page, "paid by myself")
     expect_state(job, "queued")
@@ -718,10 +717,10 @@ def test_a_visitor_pays_with_their_own_key_and_takes_it_back(scripted: ScriptedA
     )
     assert "rc-browser" not in stored
     service.completes()
-    page.locator("#own-key-input").fill(f"rc-browser-key-{hint}")
+    page.locator("#own-key-input").fill(f"rc-browser-key-{key_suffix}")
     page.get_by_role("button", name=translate("en", "own_key_use")).click()
     expect_state(job, "done")
     page.reload()
-    expect(page.get_by_text(translate("en", "own_key_given", hint=hint))).to_be_visible()
+    expect(page.get_by_text(translate("en", "own_key_given", hint=key_suffix))).to_be_visible()
     paid = [seen for seen in scripted.server.requests if service.request_id in seen.path]
-    assert {seen.header("authorization") for seen in paid} == {f"Bearer rc-browser-key-{hint}"}
+    assert {seen.header("authorization") for seen in paid} == {f"Bearer rc-browser-key-{key_suffix}"}

@@ -115,7 +115,7 @@ def test_two_pictures_are_compared_by_keyboard(rows: LibraryRows, open_library: 
 
 
 def test_a_card_leads_on_and_starts_nothing(app: AppProcess, open_page: OpenPage) -> None:
-    """Again, another size, a link for a friend: each is one press, and only Generate costs money."""
+    """Again, another size, a link for a friend: each is one click, and only Generate costs money."""
     page = open_page(app, permissions=["clipboard-read", "clipboard-write"])
     first = press_generate(page, "a fox & <b>a hen</b>")
     second = press_generate(page, "another fox")

@@ -41,7 +41,7 @@ Ask = Callable[[str], requests.Response]
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[str]:
-    """The address of a plain Gradio app, as its documentation teaches it: every route of it is open."""
+    """The URL of a plain Gradio app, as its documentation teaches it: every route of it is open."""
 
     def generate(prompt: str) -> str:
         return prompt
@@ -105,7 +105,7 @@ def test_a_route_that_gradio_leaves_open_is_disabled(plain: str, app: AppProcess
 
 
 def test_no_file_of_gradios_cache_is_served_to_anyone(plain: str, app: AppProcess) -> None:
-    """A file has an owner; and `file=` fetches foreign addresses too."""
+    """A file has an owner; and `file=` fetches foreign URLs too."""
     theirs = OPEN_IN_GRADIO["an upload without limit"](plain).json()[0]
     assert requests.get(f"{plain}/gradio_api/file={theirs}", timeout=10).status_code == 200
     assert requests.get(f"{plain}/gradio_api/file=https://example.com/a.png", timeout=10).status_code != 404
@@ -414,8 +414,8 @@ async def _who(scope: Any, receive: Any, send: Any) -> None:
 FORGED = {"X_Forwarded_For": "198.51.100.1", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "evil.example"}
 
 
-def test_a_forged_address_does_not_count() -> None:
-    """Otherwise a limit for each address is a limit for nobody."""
+def test_a_forged_client_ip_does_not_count() -> None:
+    """Otherwise a limit for each IP address is a limit for nobody."""
     reported = ask(ProxyHeaders(_who, ["10.0.0.0/8"]), **FORGED).headers
     assert (reported["client"], reported["scheme"]) == ("203.0.113.7", "http")
     assert "x-forwarded-host" not in reported
@@ -430,7 +430,7 @@ def test_that_a_proxy_stands_between_is_still_seen() -> None:
 @pytest.mark.parametrize("proxy", ["10.1.2.3", "192.0.2.5"])
 @pytest.mark.parametrize("named", ["198.51.100.1", "6.6.6.6, 198.51.100.1", "6.6.6.6, 198.51.100.1:4711, 10.9.9.9"])
 def test_a_named_proxy_is_believed_and_only_what_it_added(proxy: str, named: str) -> None:
-    """A client may put anything in front; the last address that is no proxy's own is where it came from."""
+    """A client may put anything in front; the last IP address that is no proxy's own is where it came from."""
     reported = ask(ProxyHeaders(_who, ["10.0.0.0/8", "192.0.2.5/32"]), client=proxy, X_Forwarded_For=named).headers
     assert reported["client"] == "198.51.100.1"
 
@@ -444,7 +444,7 @@ def test_a_named_proxy_makes_the_cookie_secure(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(("reported", "same"), [("::ffff:198.51.100.1", True), ("::ffff:198.51.100.2", False)])
-def test_an_ipv4_address_is_one_in_every_spelling(reported: str, same: bool) -> None:
+def test_an_ipv4_client_is_one_in_every_spelling(reported: str, same: bool) -> None:
     """Some proxies write it as IPv6, where all of them together would share one limit."""
     assert (client_ip_hash(reported) == client_ip_hash("198.51.100.1")) is same
 
@@ -501,7 +501,7 @@ def test_a_client_that_reads_nothing_is_given_up() -> None:
         (MAX_OPEN_PER_VISITOR, {"Cookie": f"dreamina_visitor={'v' * 43}"}, {}),
         (MAX_OPEN_PER_CLIENT, {}, {"client": "203.0.113.8"}),
     ],
-    ids=["visitor", "address"],
+    ids=["visitor", "client"],
 )
 def test_open_streams_are_bounded(limit: int, headers: dict[str, Any], stranger: dict[str, Any]) -> None:
     """Nobody opens all the streams there are; who closes one may open another, and others notice nothing."""
@@ -535,8 +535,8 @@ def test_open_streams_are_bounded(limit: int, headers: dict[str, Any], stranger:
     ],
     ids=["idle streams", "half-open bodies"],
 )
-def test_what_is_idle_takes_no_place_from_a_press(count: int, idle: dict[str, Any]) -> None:
-    """A thousand heartbeats once made every press and every sign-in fail."""
+def test_what_is_idle_takes_no_place_from_a_request(count: int, idle: dict[str, Any]) -> None:
+    """A thousand heartbeats once made every request and every sign-in fail."""
 
     async def served(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"].startswith("/gradio_api/"):
@@ -554,7 +554,7 @@ def test_what_is_idle_takes_no_place_from_a_press(count: int, idle: dict[str, An
             assert (await response_of(limits, method="POST", path=path)).status == 200
         await asyncio.sleep(0.05)
         assert all(task.done() for task in begun[:5])
-        assert not any(task.done() for task in begun[7:]), "the presses were bodies, too"
+        assert not any(task.done() for task in begun[7:]), "the requests had bodies, too"
         for task in begun:
             task.cancel()
 

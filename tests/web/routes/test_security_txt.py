@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 29, tzinfo=timezone.utc)
 
 
 def test_the_owners_contact_is_at_the_usual_place() -> None:
-    """Source: RFC 9116; it expires, so that nobody writes to an address of years ago."""
+    """Source: RFC 9116; it expires, so that nobody writes to a contact of years ago."""
     contact = "mailto:security@example.com"
     client = TestClient(Starlette(routes=build_security_txt_routes(contact, NOW.timestamp)))
     response = client.get("/.well-known/security.txt")

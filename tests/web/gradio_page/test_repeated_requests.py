@@ -1,4 +1,4 @@
-"""No press pays twice, none by accident, and what is shown is what is sent; in a real Chromium."""
+"""No request is paid twice, none by accident, and what is shown is what is sent; in a real Chromium."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_lost_response_repeats_the_same_request(held: HeldSandbox, proxy: BadP
     page.locator("#generate").click()  # impatient
     expect(card(page, "answered too late")).to_be_visible()
     expect(problem(page)).to_have_text("")
-    assert len(proxy.presses) >= 3
+    assert len(proxy.requests) >= 3
     assert len(set(proxy.press_ids)) == 1
     wait_for(lambda: jobs_of(held, "answered too late"))
     assert len(jobs_of(held, "answered too late")) == 1
@@ -73,7 +73,7 @@ def test_a_post_that_the_browser_repeats_is_one_job(
     prompt_box(page).fill(prompt)
     page.locator("#generate").click()
     expect(card(page, prompt)).to_be_visible()
-    wait_for(lambda: len(proxy.presses) >= 2)
+    wait_for(lambda: len(proxy.requests) >= 2)
     assert len(set(proxy.press_ids)) == 1
     wait_for(lambda: jobs_of(held, prompt))
     assert len(jobs_of(held, prompt)) == 1
@@ -89,7 +89,7 @@ def test_a_reload_does_not_forget_an_unanswered_request(proxy: BadProxy, open_pa
     page.reload()
     expect(problem(page)).to_have_text(UNKNOWN)
     expect(problem(page)).to_have_text("")
-    wait_for(lambda: len(proxy.presses) >= 2)
+    wait_for(lambda: len(proxy.requests) >= 2)
     assert len(set(proxy.press_ids)) == 1
 
 
@@ -100,7 +100,7 @@ def test_a_repeat_that_the_limiter_refuses_continues(held: HeldSandbox, proxy: B
     refusals = [{"message": "Too many requests.", "detail": "Too many requests."}]
 
     def refuse_the_repeat(route: Route) -> None:
-        if not proxy.presses or not refusals:
+        if not proxy.requests or not refusals:
             return route.fallback()
         return route.fulfill(status=429, headers={"X-Dreamina-UI": "1"}, json=refusals.pop())
 
@@ -141,7 +141,7 @@ def test_a_request_from_hours_ago_is_not_sent(proxy: BadProxy, open_page: OpenPa
     with page.expect_response("**/dreamina/presses/*"):
         page.reload()
     expect(problem(page)).to_have_text(translate("en", "request_failed"))
-    assert proxy.presses == []
+    assert proxy.requests == []
 
 
 def test_two_requests_have_two_ids(proxy: BadProxy, open_page: OpenPage) -> None:
@@ -150,14 +150,14 @@ def test_two_requests_have_two_ids(proxy: BadProxy, open_page: OpenPage) -> None
     press_generate(page, "wanted twice")
     page.wait_for_timeout(1100)  # the server takes faster ones without an id for one
     page.locator("#generate").click()
-    wait_for(lambda: len(proxy.presses) == 2)
+    wait_for(lambda: len(proxy.requests) == 2)
     assert len(set(proxy.press_ids)) == 2
 
 
 # --- held keys, double clicks, fingers
 
 
-def test_a_held_key_presses_nothing_in_a_dialog(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_held_key_activates_nothing_in_a_dialog(held: HeldSandbox, open_page: OpenPage) -> None:
     """A held Enter on the button for the table once started ten batches."""
     page = open_page(held.app)
     before = len(held.requests())

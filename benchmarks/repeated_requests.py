@@ -1,6 +1,6 @@
 """Browser sessions that repeat their requests in every way a browser or a network does: each intention is paid once.
 
-    python -m benchmarks.presses [--sessions 1000] [--kills 20] [--seed 1] [--json]
+    python -m benchmarks.repeated_requests [--sessions 1000] [--kills 20] [--seed 1] [--json]
 
 `app.py` and a mock service run; sessions speak HTTP as the page does, each request with its own `press_id`. Held keys,
 lost responses, reloads and proxies repeat it with the same id, and meanwhile the app is killed and restarted. At the
@@ -246,13 +246,15 @@ def _compare(data: Path, service: MockService, plans: list[list[_Intention]], ev
 
 def main() -> None:
     """Parse arguments, run, print; exit with 1 on a violation."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.presses", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.repeated_requests", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--sessions", type=int, default=1000, help="number of browser sessions (default: 1000)")
     parser.add_argument("--kills", type=int, default=20, help="number of kills meanwhile (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything random (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="dreamina-presses-"))
+    folder = Path(tempfile.mkdtemp(prefix="dreamina-repeats-"))
 
     def progress(sessions: int) -> None:
         print(f"\r{sessions} of {options.sessions} sessions", end="", file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
 
 
-def build_press_routes(
+def build_request_lookup_routes(
     reader: JobReader,
     presenter: JobPresenter,
     batches: BatchStore,
@@ -37,7 +37,7 @@ def build_press_routes(
         press_id, is_owner = request.path_params["press_id"], permissions.is_owner(request)
 
         def make() -> dict[str, Any]:
-            job, batch = reader.by_press(visitor, press_id), batches.by_press(visitor, press_id)
+            job, batch = reader.by_press_id(visitor, press_id), batches.by_press_id(visitor, press_id)
             return {
                 "job": presenter.card(job, language, for_owner=is_owner) if job else None,
                 "batch": batch_presenter.card(batch, language) if batch else None,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from dreamina_ui.errors import InputError, LimitError, PressConflictError, StateError
+from dreamina_ui.errors import InputError, LedgerError, LimitError, RequestConflictError, StateError
+from dreamina_ui.ledger import job_rows
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.models.schema import Model
@@ -16,12 +18,12 @@ from dreamina_ui.spending.limits import Limits
 from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 
-PRESS = "press-0001"
+PRESS_ID = "press-0001"
 VISITOR = "v" * 32
 EDIT = "bytedance/dreamina-4-0/edit"
 
 
-def generate(harness: Harness, press_id: str | None = PRESS, prompt: str = "a red fox", **more: Any) -> Job:
+def generate(harness: Harness, press_id: str | None = PRESS_ID, prompt: str = "a red fox", **more: Any) -> Job:
     asked = {"visitor_id": VISITOR, "press_id": press_id} | more
     return harness.jobs.generate(MODEL_ID, {"prompt": prompt}, **asked)
 
@@ -78,7 +80,7 @@ class HeldFiles(InputFiles):
     def clean_up(self) -> None:
         pass
 
-    def validate_files(self, model: Model, inputs: Any, visitor_id: str | None, address: str | None = None) -> None:
+    def validate_files(self, model: Model, inputs: Any, visitor_id: str | None, client_hash: str | None = None) -> None:
         if self.began.is_set():
             raise InputError("image_urls", "address_busy", None, None)
         self.began.set()
@@ -91,12 +93,12 @@ def test_a_repeat_shares_the_outcome_of_an_attempt_under_way(started: Harness, s
     started.restart()
     service.server.script(f"/v1/models/{EDIT}", json_response({"request_id": "r-1"}))
     inputs = {"prompt": "x", "image_urls": ["https://files.example/a.png"]}
-    first = started.jobs.generate_soon(EDIT, inputs, visitor_id=VISITOR, press_id=PRESS)
+    first = started.jobs.generate_soon(EDIT, inputs, visitor_id=VISITOR, press_id=PRESS_ID)
     assert files.began.wait(10)
-    repeats = [started.jobs.generate_soon(EDIT, inputs, visitor_id=VISITOR, press_id=PRESS) for _ in range(40)]
+    repeats = [started.jobs.generate_soon(EDIT, inputs, visitor_id=VISITOR, press_id=PRESS_ID) for _ in range(40)]
     assert not any(repeat.cancel() for repeat in repeats), "who leaves must not take the job from the others"
     with pytest.raises(InputError, match="address_busy"):
-        started.jobs.generate_soon(EDIT, inputs, visitor_id="w" * 32, press_id=PRESS).result(10)
+        started.jobs.generate_soon(EDIT, inputs, visitor_id="w" * 32, press_id=PRESS_ID).result(10)
     files.may_end.set()
     job_id = first.result(10).job_id
     assert {repeat.result(10).job_id for repeat in repeats} == {job_id}
@@ -108,9 +110,9 @@ def test_a_refused_attempt_is_tried_anew_by_the_next(started: Harness, service: 
     """An outcome is shared while the attempt is running, and not remembered."""
     started.guard.limits = Limits(at_once=0)
     with pytest.raises(LimitError):
-        started.jobs.generate_soon(MODEL_ID, INPUTS, visitor_id=VISITOR, press_id=PRESS).result(10)
+        started.jobs.generate_soon(MODEL_ID, INPUTS, visitor_id=VISITOR, press_id=PRESS_ID).result(10)
     started.guard.limits = Limits()
-    job = started.jobs.generate_soon(MODEL_ID, INPUTS, visitor_id=VISITOR, press_id=PRESS).result(10)
+    job = started.jobs.generate_soon(MODEL_ID, INPUTS, visitor_id=VISITOR, press_id=PRESS_ID).result(10)
     started.wait(job.job_id, "queued")
     assert service.posts == 1
 
@@ -129,8 +131,8 @@ def test_another_visitors_same_id_is_another_job(started: Harness) -> None:
     """Nobody gets a stranger's job by a guessed id."""
     mine = generate(started)
     assert generate(started, visitor_id="w" * 32).job_id != mine.job_id
-    assert started.reader.by_press(VISITOR, PRESS) == started.reader.job(mine.job_id)
-    assert started.reader.by_press("x" * 32, PRESS) is None
+    assert started.reader.by_press_id(VISITOR, PRESS_ID) == started.reader.job(mine.job_id)
+    assert started.reader.by_press_id("x" * 32, PRESS_ID) is None
 
 
 @pytest.mark.parametrize("changed", [{"prompt": "a blue fox"}, {"prompt": "a red fox", "scale": 0.7}])
@@ -140,8 +142,8 @@ def test_the_same_id_with_other_inputs_is_refused(
     """A program that counts its requests wrongly gets an error, and nothing is paid."""
     first = generate(started)
     started.wait(first.job_id, "queued")
-    with pytest.raises(PressConflictError, match=PRESS):
-        started.jobs.generate(MODEL_ID, changed, visitor_id=VISITOR, press_id=PRESS)
+    with pytest.raises(RequestConflictError, match=PRESS_ID):
+        started.jobs.generate(MODEL_ID, changed, visitor_id=VISITOR, press_id=PRESS_ID)
     assert generate(started).job_id == first.job_id
     assert service.posts == 1
 
@@ -198,28 +200,67 @@ def test_submit_again_with_one_id_is_one_new_job(started: Harness, service: Scri
     assert service.posts == 2
 
 
-def test_submit_again_archives_the_old_job_though_the_program_died_before(
+def test_a_job_is_submitted_again_only_with_its_archiving(
     started: Harness, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Left in sight, it would ask for a decision that was taken."""
+    """Left in sight beside its successor, it would be sent, and paid, once more by the next click."""
     service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
     old = started.wait(generate(started).job_id, "submit_unclear")
-    change = started.ledger.change
 
-    def die(job: Job | str, *args: Any, **fields: Any) -> Job:
-        if "archived_at" in fields:
-            raise KeyboardInterrupt
-        return change(job, *args, **fields)
+    def again(press_id: str) -> Job:
+        return started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id=press_id, may_charge_twice=True)
+
+    def refuse(*_args: Any) -> bool:
+        raise LedgerError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(started.ledger, "change", die)
-        with pytest.raises(KeyboardInterrupt):
-            started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
-    new = started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
-    assert new.press_id == "press-0002"
+        patch.setattr(job_rows, "update_job", refuse)
+        with pytest.raises(LedgerError):
+            again("press-0002")
+    assert started.reader.job(old.job_id).archived_at is None
+    assert len(started.reader.recent(VISITOR)) == 1, "no row without the archiving"
+    new = again("press-0003")
     assert started.reader.job(old.job_id).archived_at is not None
     started.wait(new.job_id, "queued")
     assert service.posts == 2
+
+
+def test_two_clicks_at_once_submit_a_job_again_once(started: Harness, service: ScriptedApi) -> None:
+    """Two tabs offer the same button; their requests have different ids."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    old = started.wait(generate(started).job_id, "submit_unclear")
+    gate = threading.Barrier(8)
+
+    def again(number: int) -> str | None:
+        gate.wait()
+        with suppress(StateError):
+            press_id = f"press-100{number // 2}"  # each of them sent twice, by Chromium
+            more: dict[str, Any] = {"visitor_id": VISITOR, "press_id": press_id, "may_charge_twice": True}
+            return started.jobs.submit_again(old.job_id, **more).job_id
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        [job_id] = set(pool.map(again, range(8))) - {None}
+    started.wait(str(job_id), "queued")
+    assert service.posts == 2
+
+
+def test_a_job_that_was_attached_meanwhile_is_not_submitted_again(started: Harness, service: ScriptedApi) -> None:
+    """The decision was taken on what is no longer true."""
+    service.accept(ScriptedResponse(hang_up=True))
+    old = started.wait(generate(started).job_id, "submit_unclear")
+    read = started.ledger.job
+
+    def read_late(job_id: str) -> Job:
+        job = read(job_id)
+        started.ledger.job = read  # type: ignore[method-assign]
+        started.attacher.attach("r-9", job_id=job_id)
+        return job
+
+    started.ledger.job = read_late  # type: ignore[method-assign]
+    with pytest.raises(StateError):
+        started.jobs.submit_again(old.job_id, visitor_id=VISITOR, press_id="press-0002", may_charge_twice=True)
+    assert service.posts == 1
 
 
 @pytest.mark.parametrize(
@@ -231,7 +272,7 @@ def test_submit_again_archives_the_old_job_though_the_program_died_before(
     ],
     ids=["balance", "token", "busy"],
 )
-def test_a_job_that_was_never_accepted_is_tried_again_in_one_press(
+def test_a_job_that_was_never_accepted_is_submitted_again_with_one_request(
     started: Harness, service: ScriptedApi, refusal: ScriptedResponse
 ) -> None:
     """Nothing was paid, so nobody need agree to pay twice."""
@@ -244,7 +285,7 @@ def test_a_job_that_was_never_accepted_is_tried_again_in_one_press(
     assert service.posts == 2
 
 
-def test_a_service_that_was_not_reached_is_tried_again_in_one_press(harness: Harness, service: ScriptedApi) -> None:
+def test_a_job_is_submitted_again_with_one_request_after_no_connection(harness: Harness, service: ScriptedApi) -> None:
     """Nothing was sent: the connection was refused."""
     url = harness.base_url
     harness.base_url = "http://127.0.0.1:9"
@@ -271,7 +312,7 @@ def test_an_unclear_job_is_not_submitted_again_without_consent(started: Harness,
 
 
 def test_an_accepted_job_that_failed_is_not_submitted_again(harness: Harness, service: ScriptedApi) -> None:
-    """It may have been billed: a new job is a new press of Generate."""
+    """It may have been billed: a new job is a new request."""
     service.status("failed")
     service.result({"status": "failed", "error": "no"})
     harness.start()

@@ -7,24 +7,25 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
 from dreamina_ui.spending.limits import Limits
-from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, REQUESTER_HEADER, Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.routes.batches import build_batch_routes
 from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
-from dreamina_ui.web.routes.presses import build_press_routes
+from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
 from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.harness import MODEL_ID, Harness, ScriptedApi
 
-PRESS = "0b8f6c1e-5f0a-4f0e-9d6b-7f3c2f6a1d11"
+PRESS_ID = "0b8f6c1e-5f0a-4f0e-9d6b-7f3c2f6a1d11"
 SITE = "https://pictures.example"
 NO_BALANCE = json_response({"error_code": 400002, "message": "no balance"}, 402)
 
@@ -48,7 +49,9 @@ class SharedSite:
                 *build_form_routes(harness.services, harness.presenter, permissions, uses_sandbox=False),
                 *build_job_routes(harness.services, harness.presenter, permissions),
                 *build_batch_routes(harness.services, batch_presenter, self.batches, permissions),
-                *build_press_routes(harness.reader, harness.presenter, self.batches, batch_presenter, permissions),
+                *build_request_lookup_routes(
+                    harness.reader, harness.presenter, self.batches, batch_presenter, permissions
+                ),
             ]
         )
 
@@ -60,14 +63,14 @@ class SharedSite:
         cookies = {VISITOR_COOKIE: name * 40} | ({SESSION_COOKIE: self.owner_token} if is_owner else {})
         return TestClient(self.app, SITE, cookies=cookies)
 
-    def generate(self, prompt: str = "a red fox", press_id: Any = PRESS, **who: Any) -> Any:
+    def generate(self, prompt: str = "a red fox", press_id: Any = PRESS_ID, **who: Any) -> Any:
         body = {"model_id": MODEL_ID, "inputs": {"prompt": prompt}, "press_id": press_id}
         return self.visitor(**who).post("/dreamina/generate", json=body)
 
     def act(self, job_id: str, action: str, body: dict[str, Any], **who: Any) -> Any:
         return self.visitor(**who).post(f"/dreamina/jobs/{job_id}/{action}", json=body)
 
-    def begin_batch(self, text: str, press_id: Any = PRESS, digest: str = "", **who: Any) -> Any:
+    def begin_batch(self, text: str, press_id: Any = PRESS_ID, digest: str = "", **who: Any) -> Any:
         wanted = {"model_id": MODEL_ID, "inputs": {}, "text": text, "repeats": 1}
         digest = digest or self.visitor(**who).post("/dreamina/batch/plan", json=wanted).json()["digest"]
         body = wanted | {"digest": digest, "press_id": press_id}
@@ -119,13 +122,13 @@ def test_who_pays_is_decided_by_the_click(site: SharedSite, service: ScriptedApi
 
 def test_a_page_finds_after_a_reload_what_its_request_made(site: SharedSite) -> None:
     """It knows its id only; a stranger who knows it, too, learns nothing."""
-    assert site.visitor().get(f"/dreamina/presses/{PRESS}").json() == {"job": None, "batch": None}
+    assert site.visitor().get(f"/dreamina/presses/{PRESS_ID}").json() == {"job": None, "batch": None}
     job_id = site.generate().json()["job_id"]
     site.restart()
-    known = site.visitor().get(f"/dreamina/presses/{PRESS}").json()
+    known = site.visitor().get(f"/dreamina/presses/{PRESS_ID}").json()
     assert (known["job"]["job_id"], known["batch"]) == (job_id, None)
     for stranger in (site.visitor("w"), TestClient(site.app, SITE)):
-        assert stranger.get(f"/dreamina/presses/{PRESS}").json() == {"job": None, "batch": None}
+        assert stranger.get(f"/dreamina/presses/{PRESS_ID}").json() == {"job": None, "batch": None}
 
 
 def test_the_same_id_with_other_inputs_is_a_conflict(site: SharedSite, service: ScriptedApi) -> None:
@@ -134,7 +137,7 @@ def test_the_same_id_with_other_inputs_is_a_conflict(site: SharedSite, service: 
     site.harness.wait(first["job_id"], "queued")
     response = site.generate("a blue fox")
     assert response.status_code == 409
-    assert PRESS in response.json()["message"]
+    assert PRESS_ID in response.json()["message"]
     assert service.posts == 1
 
 
@@ -180,6 +183,57 @@ def test_submit_again_repeated_is_one_new_job(site: SharedSite, service: Scripte
     assert service.posts == 2
 
 
+def test_nobody_pays_for_the_click_of_somebody_else(site: SharedSite, service: ScriptedApi) -> None:
+    """A request stays unanswered, somebody else signs in on the same tab, and the page repeats it."""
+    service.accept(ScriptedResponse(hang_up=True), json_response({"request_id": "r-2"}))
+    ann = site.visitor("a")
+    tag = {REQUESTER_HEADER: ann.get("/dreamina/left").json()["requester"]}
+    body = {"model_id": MODEL_ID, "inputs": {"prompt": "a red fox"}, "press_id": PRESS_ID}
+    old = ann.post("/dreamina/generate", json=body, headers=tag).json()["job_id"]
+    site.harness.wait(old, "submit_unclear")
+    plan: dict[str, Any] = {"model_id": MODEL_ID, "inputs": {}, "text": "one", "repeats": 1}
+    plan["digest"] = ann.post("/dreamina/batch/plan", json=plan).json()["digest"]
+    bob = site.visitor("b", is_owner=True)
+    again: dict[str, Any] = {"press_id": "press-0002", "may_charge_twice": True}
+    for client in (bob, TestClient(site.app, SITE)):
+        requests: dict[str, dict[str, Any]] = {"generate": body, "batches": plan, f"jobs/{old}/submit-again": again}
+        for path, sent in requests.items():
+            response = client.post(f"/dreamina/{path}", json={"press_id": PRESS_ID} | sent, headers=tag)
+            assert response.status_code in (403, 404, 409), path
+            if client is bob:
+                assert (response.status_code, response.json()["kind"]) == (409, "other_requester"), path
+    assert service.posts == 1
+    assert ann.post("/dreamina/generate", json=body, headers=tag).json()["job_id"] == old
+    again_as_ann = ann.post(f"/dreamina/jobs/{old}/submit-again", json=again, headers=tag)
+    assert again_as_ann.status_code == 200
+    site.harness.wait(again_as_ann.json()["job_id"], "queued")
+    assert service.posts == 2
+
+
+def test_who_signs_in_anew_is_the_same_requester() -> None:
+    """A session that ran out, or a restart of the server, must not drop what the same person clicked."""
+    tags = []
+    for _ in range(2):
+        access = Permissions(is_shared=True, tag_secret=b"s" * 32)
+        token = access.sessions.create("ann")
+        scope = {"type": "http", "headers": [(b"cookie", f"{SESSION_COOKIE}={token}".encode())], "query_string": b""}
+        tags.append(access.requester_tag(HTTPConnection(scope)))
+        access.ensure_same_requester(HTTPConnection(scope))
+    assert len(tags[0]) == 16
+    assert tags[0] == tags[1]
+
+
+def test_a_refusal_says_when_to_come_again(site: SharedSite) -> None:
+    """The button counts the seconds down; programs read the header."""
+    site.harness.guard.limits = Limits(visitor_per_day=0)
+    refused = site.generate()
+    assert (refused.status_code, refused.json()["kind"]) == (429, "limit")
+    assert 0 < refused.json()["retry_after_s"] <= 86400
+    assert refused.headers["retry-after"] == str(refused.json()["retry_after_s"])
+    site.harness.guard.limits = Limits(at_once=0)
+    assert "retry_after_s" not in site.generate().json(), "nobody knows when a job ends"
+
+
 def test_a_repeated_batch_is_the_same_batch(site: SharedSite, service: ScriptedApi) -> None:
     """Even if the price has changed since: it was agreed on at the start."""
     first = site.begin_batch("one\ntwo").json()
@@ -187,16 +241,16 @@ def test_a_repeated_batch_is_the_same_batch(site: SharedSite, service: ScriptedA
     again = site.begin_batch("one\ntwo", digest="the table that was seen")
     assert (again.status_code, again.json()["batch_id"]) == (200, first["batch_id"])
     site.restart()
-    known = site.visitor().get(f"/dreamina/presses/{PRESS}").json()
+    known = site.visitor().get(f"/dreamina/presses/{PRESS_ID}").json()
     assert (known["job"], known["batch"]["batch_id"]) == (None, first["batch_id"])
     for other in ("one\ntwo\nthree", "one\nthree"):
         conflict = site.begin_batch(other)
-        assert (conflict.status_code, PRESS in conflict.json()["message"]) == (409, True)
+        assert (conflict.status_code, PRESS_ID in conflict.json()["message"]) == (409, True)
     site.visitor().post(f"/dreamina/batches/{first['batch_id']}/cancel")
     assert site.begin_batch("one\ntwo").json()["state"] == "ended", "a late repeat must not start it anew"
 
 
-def test_the_owners_next_press_lifts_the_stop_of_an_empty_balance(site: SharedSite, service: ScriptedApi) -> None:
+def test_the_owners_next_request_lifts_the_stop_of_an_empty_balance(site: SharedSite, service: ScriptedApi) -> None:
     """Visitors wait for the owner, who tops up the balance and presses Generate or Try again: once."""
     service.accept(NO_BALANCE, json_response({"request_id": "r-2"}), json_response({"request_id": "r-3"}))
     failed = site.generate(name="o", is_owner=True).json()["job_id"]
@@ -211,7 +265,7 @@ def test_the_owners_next_press_lifts_the_stop_of_an_empty_balance(site: SharedSi
 
 
 def test_the_owners_batch_lifts_the_stop_too(site: SharedSite, service: ScriptedApi) -> None:
-    """A batch is a press like any other."""
+    """A batch is a request like any other."""
     service.accept(NO_BALANCE, json_response({"request_id": "r-2"}))
     site.harness.wait(site.generate(press_id="press-0001").json()["job_id"], "failed")
     assert site.begin_batch("one\ntwo").status_code == 503
@@ -276,7 +330,7 @@ def test_who_has_nothing_left_reads_the_words_of_the_refusal(site: SharedSite) -
 
 
 def test_the_owner_may_generate_to_end_a_stop_that_the_program_made(site: SharedSite, service: ScriptedApi) -> None:
-    """After topping up one press is enough; everybody else would be refused."""
+    """After topping up one request is enough; everybody else would be refused."""
     service.accept(NO_BALANCE)
     site.harness.wait(site.generate(name="o", is_owner=True).json()["job_id"], "failed")
     visitor, owner = left(site), left(site, name="o", is_owner=True)

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dreamina_ui.errors import InputError, LimitError, PressConflictError, StateError
+from dreamina_ui.errors import InputError, LimitError, RequestConflictError, StateError
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.spending.limits import Limits
 from tests.support.bad_server import BadServer, ScriptedResponse, json_response
@@ -41,7 +41,7 @@ class _DroppedWork:
         pass
 
 
-class Presses(RuleBasedStateMachine):
+class RepeatedRequests(RuleBasedStateMachine):
     """A page, a program that may be killed, and an API that counts what it is sent."""
 
     ids = Bundle("ids")
@@ -125,7 +125,7 @@ class Presses(RuleBasedStateMachine):
     @rule(press_id=ids)
     def repeat_with_other_inputs(self, press_id: str) -> None:
         """A mistake of a program."""
-        with pytest.raises(PressConflictError):
+        with pytest.raises(RequestConflictError):
             self._generate(press_id, prompt="something else")
 
     @rule(target=free_ids, breaks_limit=st.booleans())
@@ -187,4 +187,4 @@ class Presses(RuleBasedStateMachine):
 def test_one_admitted_id_is_one_submit_whatever_happens() -> None:
     """Money is spent by intentions, not by retries, reloads, proxies or crashes."""
     limits = settings(max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(Presses, settings=limits)
+    run_state_machine_as_test(RepeatedRequests, settings=limits)
