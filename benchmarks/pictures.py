@@ -17,12 +17,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from benchmarks.app_processes import ROOT
 from benchmarks.page_processes import AppPage, PhotoServiceProcess
@@ -74,6 +75,40 @@ CASES = (
 )
 
 
+def _run(
+    case: Case,
+    files: Sequence[Path],
+    number: int,
+    service: PhotoServiceProcess,
+    app: AppPage,
+    page: Page,
+    network: NetworkCounter,
+    idle_mb: float,
+    idle_cores: float,
+) -> dict[str, float]:
+    """Generate once, as the page's job of this number, and measure until all images are painted."""
+    page.locator("#field-prompt textarea").fill(json.dumps([str(file) for file in files]))
+    network.reset()
+    app.tree.reset_peak()
+    cpu_s, submitted_s = app.tree.cpu_s(), time.monotonic()
+    page.locator("#generate").click()
+    page.wait_for_function(
+        f"Object.keys(window.painted).length >= {(number + 1) * case.count}", timeout=TIMEOUT_S * 1000, polling=100
+    )
+    page.locator("#jobs li[data-state=done]").nth(number).wait_for()
+    busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - submitted_s)
+    page.wait_for_timeout(200)
+    painted = sorted(page.evaluate("Object.values(window.painted)"))[-case.count :]
+    completed_at = max(service.completed_at().values())
+    return {
+        "first painted, s": painted[0] - completed_at,
+        "last painted, s": painted[-1] - completed_at,
+        "bytes": network.size_bytes,
+        "cpu, s": busy_s,
+        "peak over idle, MB": app.tree.peak_mb() - idle_mb,
+    }
+
+
 def measure_case(case: Case, browser: Browser, repeat: int) -> dict[str, float]:
     """Run `repeat` jobs in sequence on one server and one page; medians, but the maximum of the memory."""
     files = synthetic_photos(case.size, case.extension, case.count)
@@ -93,30 +128,8 @@ def measure_case(case: Case, browser: Browser, repeat: int) -> dict[str, float]:
             page.wait_for_timeout(SETTLE_S * 1000)
             idle_mb, idle_cores = app.tree.memory_mb(), _idle_cores(app)
             for number in range(repeat):
-                floor = _floor(files[0])
-                page.locator("#field-prompt textarea").fill(json.dumps([str(file) for file in files]))
-                network.reset()
-                app.tree.reset_peak()
-                cpu_s, submitted_s = app.tree.cpu_s(), time.monotonic()
-                page.locator("#generate").click()
-                expected_count = (number + 1) * case.count
-                page.wait_for_function(
-                    f"Object.keys(window.painted).length >= {expected_count}", timeout=TIMEOUT_S * 1000, polling=100
-                )
-                page.locator("#jobs li[data-state=done]").nth(number).wait_for()
-                busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - submitted_s)
-                page.wait_for_timeout(200)
-                painted = sorted(page.evaluate("Object.values(window.painted)"))[-case.count :]
-                completed_at = max(service.completed_at().values())
                 runs.append(
-                    {
-                        **floor,
-                        "first painted, s": painted[0] - completed_at,
-                        "last painted, s": painted[-1] - completed_at,
-                        "bytes": network.size_bytes,
-                        "cpu, s": busy_s,
-                        "peak over idle, MB": app.tree.peak_mb() - idle_mb,
-                    }
+                    _floor(files[0]) | _run(case, files, number, service, app, page, network, idle_mb, idle_cores)
                 )
             context.close()
     medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}

@@ -7,7 +7,7 @@ import os
 import secrets
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -94,10 +94,58 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     if settings.model_id not in models:
         raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
     network = _network(settings)  # before the client of the API reads the environment
-    sandbox: Sandbox | None = None
-    owner: RunComfy | None = None
     calls = ApiCalls()
-    exempt = [settings.api_base_url]
+    owner = _owner_api(settings, folder, models, calls)
+    ledger, media = Ledger(folder.ledger), FolderStore(folder.media, min_free_bytes=round(settings.min_free_gb * 1e9))
+    if not media.can_sync_folders():
+        log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
+    library = Library(ledger, media)
+    links_secret = read_secret(folder.links_secret)
+    links = SignedUrls(settings.public_url, links_secret, time.time)
+    job_services = JobServices(
+        accounts=accounts(settings, owner.client, ledger, calls),
+        models=models,
+        ledger=ledger,
+        media=media,
+        fetcher=_fetcher(settings, network, media, owner.trusted_origins),
+        guard=SpendingGuard(limits(settings), api_origin(settings), settings.price_usd),
+        input_files=_input_files(settings, folder, network, owner.trusted_origins, links, library, links_secret),
+        reachability=network.reachability,
+        is_shared=settings.is_shared,
+    )
+    log.info("Limits: %s", job_services.spending.limits().described())
+    batches = BatchStore(ledger, job_services.moderation, job_services.clock)
+    max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
+    return Services(
+        job_services=job_services,
+        model=models[settings.model_id],
+        library=library,
+        costs=Costs(ledger),
+        batches=batches,
+        dispatcher=Dispatcher(job_services, batches),
+        links=links,
+        retention=Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days),
+        health=_health(settings, folder, network, ledger, owner.client, calls),
+        metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
+        sandbox=owner.sandbox,
+        installation_id=ledger.secret("installation").hex()[:8],
+        requester_secret=ledger.secret("requesters"),
+    )
+
+
+@dataclass(frozen=True)
+class _OwnerApi:
+    """The API that the owner's token is for: RunComfy, the sandbox in its place, or none.
+
+    `trusted_origins` may be fetched from though they are not public.
+    """
+
+    client: RunComfy | None
+    sandbox: Sandbox | None
+    trusted_origins: tuple[str, ...]
+
+
+def _owner_api(settings: Settings, folder: DataDir, models: Mapping[str, Model], calls: ApiCalls) -> _OwnerApi:
     if settings.uses_sandbox:
         token = secrets.token_urlsafe(16)
         sandbox = Sandbox(
@@ -108,69 +156,46 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
             run_s=settings.sandbox_run_s,
             parallel=settings.sandbox_parallel,
         )
-        exempt.append(sandbox.start())
-        owner = RunComfy(exempt[-1], token, on_call=calls.record)
-    elif settings.api_token is not None:
-        owner = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.record)
-    ledger = Ledger(folder.ledger)
-    media = FolderStore(folder.media, min_free_bytes=round(settings.min_free_gb * 1e9))
-    fetcher = _fetcher(settings, network, media, exempt)
-    if not media.can_sync_folders():
-        log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
-    library = Library(ledger, media)
-    links_secret = read_secret(folder.links_secret)
-    links = SignedUrls(settings.public_url, links_secret, time.time)
-    # The allowed hosts are for results: what people give may lie anywhere that is public.
-    input_files = InputFiles(
+        base_url = sandbox.start()
+        client = RunComfy(base_url, token, on_call=calls.record)
+        return _OwnerApi(client, sandbox, (settings.api_base_url, base_url))
+    if settings.api_token is None:
+        return _OwnerApi(None, None, (settings.api_base_url,))
+    client = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.record)
+    return _OwnerApi(client, None, (settings.api_base_url,))
+
+
+def _input_files(
+    settings: Settings,
+    folder: DataDir,
+    network: _Network,
+    trusted_origins: Sequence[str],
+    links: SignedUrls,
+    library: Library,
+    secret: bytes,
+) -> InputFiles:
+    """The allowed hosts are for results: what people give may lie anywhere that is public."""
+    local = [origin for origin in trusted_origins if origin.startswith("http:")]
+    return InputFiles(
         folder.given,
-        UrlGuard(
-            exempt_origin=[origin for origin in exempt if origin.startswith("http:")], named_hosts=settings.media_hosts
-        ),
+        UrlGuard(exempt_origin=local, named_hosts=settings.media_hosts),
         links,
         library.picture,
         certificates=network.certificates,
         proxy=network.proxy,
-        secret=links_secret,
+        secret=secret,
     )
-    origin = api_origin(settings)
-    job_services = JobServices(
-        accounts=accounts(settings, owner, ledger, calls),
-        models=models,
-        ledger=ledger,
-        media=media,
-        fetcher=fetcher,
-        guard=SpendingGuard(limits(settings), origin, settings.price_usd),
-        input_files=input_files,
-        reachability=network.reachability,
-        is_shared=settings.is_shared,
-    )
-    batches = BatchStore(ledger, job_services.moderation, job_services.clock)
-    log.info("Limits: %s", job_services.spending.limits().described())
-    max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
-    retention = Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days)
-    model = models[settings.model_id]
+
+
+def _health(
+    settings: Settings, folder: DataDir, network: _Network, ledger: Ledger, owner: RunComfy | None, calls: ApiCalls
+) -> Health:
     # Whether the API is there can be asked without a key that it takes.
-    asker = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.record)
+    client = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.record)
     files = None if settings.uses_sandbox else network.reachability
     if files:
         files.start()
-    health = Health(ledger, folder.path, calls, partial(asker.price, model.model_id, attempts=1), files)
-    metrics = Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None
-    return Services(
-        job_services=job_services,
-        model=model,
-        library=library,
-        costs=Costs(ledger),
-        batches=batches,
-        dispatcher=Dispatcher(job_services, batches),
-        links=links,
-        retention=retention,
-        health=health,
-        metrics=metrics,
-        sandbox=sandbox,
-        installation_id=ledger.secret("installation").hex()[:8],
-        requester_secret=ledger.secret("requesters"),
-    )
+    return Health(ledger, folder.path, calls, partial(client.price, settings.model_id, attempts=1), files)
 
 
 @dataclass(frozen=True)
@@ -197,9 +222,9 @@ def _network(settings: Settings) -> _Network:
     return _Network(certificates, proxy, reachability)
 
 
-def _fetcher(settings: Settings, network: _Network, media: MediaStore, exempt: Sequence[str]) -> OutputFetcher:
+def _fetcher(settings: Settings, network: _Network, media: MediaStore, trusted_origins: Sequence[str]) -> OutputFetcher:
     hosts = settings.media_hosts
-    guard = UrlGuard(exempt_origin=exempt, allowed_hosts=hosts, named_hosts=hosts)
+    guard = UrlGuard(exempt_origin=trusted_origins, allowed_hosts=hosts, named_hosts=hosts)
     return OutputFetcher(media, guard, certificates=network.certificates, proxy=network.proxy)
 
 

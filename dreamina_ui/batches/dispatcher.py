@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
-from dreamina_ui.batches.store import Batch, BatchStore, QueuedItem
+from dreamina_ui.batches.store import Batch, BatchStore
 from dreamina_ui.errors import (
     BlockedError,
     BlockedWordError,
@@ -27,6 +27,7 @@ from dreamina_ui.errors import (
     StoppedError,
 )
 from dreamina_ui.jobs.services import JobServices
+from dreamina_ui.ledger.batch_rows import BatchRow, QueuedItem
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.transaction import Transaction
@@ -135,7 +136,7 @@ class Dispatcher:
             wait([turn], TURN_TIMEOUT_S)
             is_full |= turn.done() and not turn.cancelled() and turn.result()
 
-    def can_run(self, batch: Batch) -> bool:
+    def can_run(self, batch: Batch | BatchRow) -> bool:
         """Whether this program, as it is configured now, can make the batch's jobs."""
         accounts = self._services.accounts
         origin = accounts.api_origin if batch.key_fingerprint is None else accounts.key_origin
@@ -199,7 +200,7 @@ class Dispatcher:
             self._turn += 1
             self._last_turns[batch.visitor_id] = self._turn
 
-    def _require_agreed_price(self, batch: Batch) -> None:
+    def _require_agreed_price(self, batch: Batch | BatchRow) -> None:
         guard, model_id, origin = self._services.guard, batch.model_id, batch.api_origin
         now_usd = guard.file_usd(model_id, origin)
         if batch.price_usd is not None and now_usd is not None and now_usd > batch.price_usd:

@@ -25,7 +25,7 @@ from dreamina_ui.errors import (
     unpack,
 )
 from dreamina_ui.ledger import batch_rows
-from dreamina_ui.ledger.batch_rows import BatchRow, ItemCount, Owner
+from dreamina_ui.ledger.batch_rows import BatchRow, ItemCount, Owner, QueuedItem
 from dreamina_ui.ledger.job import Job, networks_of
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import Reader, Transaction
@@ -83,23 +83,6 @@ class Batch:
     price_usd: float | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
-
-
-@dataclass(frozen=True)
-class QueuedItem:
-    """The next item of a running batch.
-
-    Attributes:
-        position: its index in the batch, from 0.
-        active_jobs: how many of the batch's jobs are not settled.
-        has_errors: whether a job that was sent since the batch runs could not be sent, or is unclear.
-    """
-
-    batch: Batch
-    position: int
-    inputs: Mapping[str, Any]
-    active_jobs: int
-    has_errors: bool
 
 
 class BatchStore:
@@ -169,11 +152,7 @@ class BatchStore:
                 if lifts_stop:
                     self._moderation.lift_refusal_stop(transaction, first_job)
                 self._moderation.enforce_moderation(transaction, first_job)
-                for column, most in MAX_WAITING.items():
-                    owner = getattr(row, column)
-                    if batch_rows.count_planned(transaction, column, owner) + len(planned) > most:
-                        raise BatchError("waiting", most=most)
-                    batch_rows.delete_empty_batches(transaction, column, owner, MAX_EMPTY_BATCHES)
+                _limit_waiting_items(transaction, row, len(planned))
                 _limit_waiting_bytes(transaction, row, planned)
                 batch_rows.insert_batch(transaction, row, planned)
         self.work_available.set()
@@ -286,13 +265,7 @@ class BatchStore:
             since: errors of jobs that were made before this time do not count, in seconds since 1970.
         """
         with self._ledger.reading() as reader:
-            rows = batch_rows.next_items(reader, since)
-        return [
-            QueuedItem(
-                _batch_of(row.batch), row.position, row.inputs, active_jobs=row.active, has_errors=row.has_errors
-            )
-            for row in rows
-        ]
+            return batch_rows.next_items(reader, since)
 
     def _with_counts(self, rows: Sequence[BatchRow]) -> list[Batch]:
         batch_ids = [row.batch_id for row in rows]
@@ -340,6 +313,15 @@ def _first_job(batch: BatchRow, inputs: Mapping[str, Any]) -> Job:
         created_at=batch.created_at,
         updated_at=batch.created_at,
     )
+
+
+def _limit_waiting_items(transaction: Transaction, batch: BatchRow, count: int) -> None:
+    """Raise BatchError if too many items wait with those of a new batch; forget the oldest batches without a job."""
+    for column, most in MAX_WAITING.items():
+        owner = getattr(batch, column)
+        if batch_rows.count_planned(transaction, column, owner) + count > most:
+            raise BatchError("waiting", most=most)
+        batch_rows.delete_empty_batches(transaction, column, owner, MAX_EMPTY_BATCHES)
 
 
 def _limit_waiting_bytes(transaction: Transaction, batch: BatchRow, planned: Sequence[Mapping[str, Any]]) -> None:

@@ -63,59 +63,55 @@ class JobServices:
         clock: Callable[[], float] = time.time,
     ) -> None:
         pace = pace or Pace()
-        self.accounts = accounts
-        self.models = models
-        self.clock = clock
-        self.input_files = input_files
-        self.guard = guard or SpendingGuard(Limits(), accounts.api_origin)
-        self.moderation = Moderation(ledger, clock, is_shared=is_shared)
-        self.prices = Prices(models, self.guard, pace)
-        self._ledger = ledger
-        self._media = media
-        self._worker = Worker(
-            accounts=accounts, ledger=ledger, fetcher=fetcher, controls=self.moderation, pace=pace, clock=clock
+        self.accounts, self.models = accounts, models
+        self.input_files, self.clock = input_files, clock
+        self.guard = guard = guard or SpendingGuard(Limits(), accounts.api_origin)
+        self.moderation = moderation = Moderation(ledger, clock, is_shared=is_shared)
+        self.prices = Prices(models, guard, pace)
+        self._ledger, self._media = ledger, media
+        self._worker = worker = Worker(
+            accounts=accounts, ledger=ledger, fetcher=fetcher, controls=moderation, pace=pace, clock=clock
         )
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
-        self._submitter = Submitter(
-            ledger=ledger,
-            media=media,
-            guard=self.guard,
-            moderation=self.moderation,
-            worker=self._worker,
-            pace=pace,
-            clock=clock,
+        self._submitter = submitter = Submitter(
+            ledger=ledger, media=media, guard=guard, moderation=moderation, worker=worker, pace=pace, clock=clock
         )
-        self.reader = JobReader(ledger, media, accounts, self._worker, self._submitter)
+        self.reader = JobReader(ledger, media, accounts, worker, submitter)
         self.jobs = JobService(
             accounts=accounts,
             models=models,
             ledger=ledger,
             media=media,
-            guard=self.guard,
-            submitter=self._submitter,
-            worker=self._worker,
+            guard=guard,
+            submitter=submitter,
+            worker=worker,
             call_pool=self._call_pool,
             clock=clock,
             input_files=input_files,
             reachability=reachability,
         )
-        self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=self._worker, clock=clock)
-        self.api_keys = ApiKeyService(
-            accounts=accounts,
-            ledger=ledger,
+        self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=worker, clock=clock)
+        self.api_keys, self.spending = self._api_key_service(), self._spending_service()
+
+    def _api_key_service(self) -> ApiKeyService:
+        return ApiKeyService(
+            accounts=self.accounts,
+            ledger=self._ledger,
             reader=self.reader,
             prices=self.prices,
             worker=self._worker,
             call_pool=self._call_pool,
         )
-        self.spending = SpendingService(
-            ledger=ledger,
-            accounts=accounts,
-            models=models,
+
+    def _spending_service(self) -> SpendingService:
+        return SpendingService(
+            ledger=self._ledger,
+            accounts=self.accounts,
+            models=self.models,
             guard=self.guard,
             moderation=self.moderation,
             prices=self.prices,
-            clock=clock,
+            clock=self.clock,
         )
 
     def start(self) -> None:

@@ -72,18 +72,19 @@ class RefusedItem:
 
 
 @dataclass(frozen=True)
-class NextItem:
+class QueuedItem:
     """The first planned item of a running batch.
 
     Attributes:
-        active: how many of the batch's jobs are not settled.
+        position: its index in the batch, from 0.
+        active_jobs: how many of the batch's jobs are not settled.
         has_errors: whether a job that was sent since the batch runs could not be sent, or is unclear.
     """
 
     batch: BatchRow
     position: int
     inputs: Mapping[str, Any]
-    active: int
+    active_jobs: int
     has_errors: bool
 
 
@@ -255,7 +256,7 @@ def mark_item_sent(transaction: Transaction, batch_id: str, position: int, job_i
     return bool(transaction.connection.execute(update).rowcount)
 
 
-def next_items(reader: Reader, since: float) -> list[NextItem]:
+def next_items(reader: Reader, since: float) -> list[QueuedItem]:
     """The first planned item of every running batch, the oldest batch first.
 
     Args:
@@ -275,7 +276,7 @@ def next_items(reader: Reader, since: float) -> list[NextItem]:
     batch_of_row = [BatchRow(*columns) for _, _, *columns in rows]
     inputs = _decode(reader, [(batch.batch_id, row[1]) for batch, row in zip(batch_of_row, rows, strict=True)])
     return [
-        NextItem(batch, row[0], values, *sent.get(batch.batch_id, (0, False)))
+        QueuedItem(batch, row[0], values, *sent.get(batch.batch_id, (0, False)))
         for batch, row, values in zip(batch_of_row, rows, inputs, strict=True)
     ]
 

@@ -13,8 +13,7 @@ from dreamina_ui.sandbox.scenarios import SCENARIOS
 from dreamina_ui.sandbox.server import Sandbox
 
 
-def main() -> None:
-    """Serve until Ctrl+C or SIGTERM."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dreamina_ui.sandbox",
         description="A Model API of our own on 127.0.0.1: costs nothing, needs no key, paints its pictures itself.",
@@ -34,6 +33,12 @@ def main() -> None:
         help=f"what goes wrong with every request; may be repeated. A prompt asks for one by [name]. {scenarios}",
     )
     parser.add_argument("--token", default="sandbox", help="bearer token that callers must show")
+    return parser
+
+
+def main() -> None:
+    """Serve until Ctrl+C or SIGTERM."""
+    parser = _parser()
     options = parser.parse_args()
     if options.parallel < 1 or options.queue_s < 0 or options.run_s < 0:
         parser.error("--parallel must be at least 1, --queue-s and --run-s at least 0")

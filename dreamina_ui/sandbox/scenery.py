@@ -35,6 +35,22 @@ def paint(scene: Scene, width: int, height: int, random: np.random.Generator, in
         figures.birds(canvas, sun_x - side * width * 0.22, horizon - height * 0.28)
     if "city" in things:
         _city(canvas, horizon, street=index % 2 == 0 or "person" in things, centre=sun_x)
+    _middle(canvas, things, horizon, sun_x, side, index)
+    ground = _ground(canvas, scene, things, horizon)
+    away = side if "sakura" in things else -side
+    _subjects(canvas, things, ground, width * (0.5 + away * 0.17), night)
+    if "sakura" in things:
+        figures.sakura(canvas, side)
+    if "snow" in things:
+        figures.flakes(canvas)
+    if "rain" in things:
+        figures.rain(canvas)
+    return _finished(canvas)
+
+
+def _middle(canvas: Canvas, things: frozenset[str], horizon: float, sun_x: float, side: int, index: int) -> None:
+    """What lies between the sky and the ground."""
+    width, height, random = canvas.width, canvas.height, canvas.random
     backdrop = not things & {"water", "city", "desert", "forest"}
     if "hill" in things or (backdrop and "mountain" not in things and (index + int(random.integers(2))) % 2):
         _hills(canvas, horizon)
@@ -48,16 +64,6 @@ def paint(scene: Scene, width: int, height: int, random: np.random.Generator, in
         _forest(canvas, horizon, snow="snow" in things, open_to_water="water" in things)
     if "desert" in things:
         _dunes(canvas, horizon, sun_x)
-    ground = _ground(canvas, scene, things, horizon)
-    away = side if "sakura" in things else -side
-    _subjects(canvas, things, ground, width * (0.5 + away * 0.17), night)
-    if "sakura" in things:
-        figures.sakura(canvas, side)
-    if "snow" in things:
-        figures.flakes(canvas)
-    if "rain" in things:
-        figures.rain(canvas)
-    return _finished(canvas)
 
 
 def _sky(canvas: Canvas, horizon: float) -> None:

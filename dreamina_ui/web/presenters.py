@@ -129,11 +129,7 @@ class JobPresenter:
             "own_key": job.key_fingerprint is not None,
             "put_aside": job.archived_at is not None,
             "is_unclear": job.state == "submit_unclear" and is_ours,
-            "outputs": [
-                _output_card(job, output, prompt[:MAX_ALT_CHARACTERS], language)
-                for output in job.outputs
-                if output.state != "deleted" and output.deleted_at is None
-            ],
+            "outputs": _output_cards(job, prompt[:MAX_ALT_CHARACTERS], language),
         }
 
     def cards(self, jobs: Sequence[Job], language: str, *, for_owner: bool) -> list[dict[str, Any]]:
@@ -272,6 +268,15 @@ def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
         "size_bytes": output.size_bytes,
         "sha256": output.sha256,
     }
+
+
+def _output_cards(job: Job, alt: str, language: str) -> list[dict[str, Any]]:
+    """The cards of all outputs that nobody deleted."""
+    return [
+        _output_card(job, output, alt, language)
+        for output in job.outputs
+        if output.state != "deleted" and output.deleted_at is None
+    ]
 
 
 def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:

@@ -52,54 +52,10 @@ class FileServer:
         self.responses: dict[str, list[HostResponse]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections: list[int] = []
-        host = self
-
         self._sockets: list[socket.socket] = []
 
-        class Handler(BaseHTTPRequestHandler):
-            def setup(self) -> None:
-                super().setup()
-                host._sockets.append(self.connection)
-
-            def do_GET(self) -> None:
-                path = self.path.partition("?")[0]
-                host.requests.append((self.path, dict(self.headers)))
-                host.connections.append(self.client_address[1])
-                script = host.responses.get(path, [HostResponse(status=404)])
-                response = script.pop(0) if len(script) > 1 else script[0]
-                with contextlib.suppress(OSError):
-                    self._give(response)
-
-            def _give(self, response: HostResponse) -> None:
-                self.send_response(response.status)
-                if not response.keeps_alive:  # so that a short body shows as a cut and not as a silence
-                    self.send_header("Connection", "close")
-                for name, value in response.headers.items():
-                    self.send_header(name, value)
-                if response.chunked:
-                    self.send_header("Transfer-Encoding", "chunked")
-                elif response.length is not None and not response.endless and response.trickle_s is None:
-                    self.send_header(
-                        "Content-Length", str(len(response.body) if response.length < 0 else response.length)
-                    )
-                self.end_headers()
-                if response.trickle_s is not None:
-                    while True:
-                        self.wfile.write(b"x")
-                        time.sleep(response.trickle_s)
-                while response.endless:
-                    self.wfile.write(response.body)
-                if response.chunked:
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(response.body), response.body))
-                    self.wfile.write(b"" if response.cut else b"0\r\n\r\n")
-                else:
-                    self.wfile.write(response.body)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        Handler.protocol_version = "HTTP/1.1"
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        handler = type("Handler", (_Handler,), {"host": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> FileServer:
@@ -120,3 +76,50 @@ class FileServer:
         """Script the responses of a path, and return its URL."""
         self.responses[path] = list(responses)
         return self.origin + path
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    host: FileServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.host._sockets.append(self.connection)
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        self.host.requests.append((self.path, dict(self.headers)))
+        self.host.connections.append(self.client_address[1])
+        script = self.host.responses.get(path, [HostResponse(status=404)])
+        response = script.pop(0) if len(script) > 1 else script[0]
+        with contextlib.suppress(OSError):
+            self._give(response)
+
+    def _give(self, response: HostResponse) -> None:
+        self.send_response(response.status)
+        if not response.keeps_alive:  # so that a short body shows as a cut and not as a silence
+            self.send_header("Connection", "close")
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        if response.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif response.length is not None and not response.endless and response.trickle_s is None:
+            self.send_header("Content-Length", str(len(response.body) if response.length < 0 else response.length))
+        self.end_headers()
+        self._send_body(response)
+
+    def _send_body(self, response: HostResponse) -> None:
+        if response.trickle_s is not None:
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(response.trickle_s)
+        while response.endless:
+            self.wfile.write(response.body)
+        if response.chunked:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(response.body), response.body))
+            self.wfile.write(b"" if response.cut else b"0\r\n\r\n")
+        else:
+            self.wfile.write(response.body)
+
+    def log_message(self, *args: object) -> None:
+        pass
