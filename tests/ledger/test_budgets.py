@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -32,9 +31,9 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.tables import jobs
 from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.spending.limits import Limits, SpendingGuard, day_end, month_end
+from tests.support.ledger_jobs import ORIGIN, new_job
 from tests.support.old_ledger import old_ledger, version_before
 
-ORIGIN = "https://model-api.runcomfy.net"
 MIDNIGHT = datetime(2026, 12, 1, tzinfo=timezone.utc).timestamp()
 RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -60,22 +59,9 @@ changes = st.fixed_dictionaries(
 
 
 def make_job(**fields: Any) -> Job:
-    job = Job(new_id(), "m", ORIGIN, {"prompt": "fox"}, created_at=MIDNIGHT, updated_at=MIDNIGHT)
     if fields.get("request_id"):
         fields["request_id"] = new_id()
-    return replace(job, **fields)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.sqlite3"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    made = Ledger(path)
-    yield made
-    made.close()
+    return new_job(**{"created_at": MIDNIGHT, "updated_at": MIDNIGHT} | fields)
 
 
 def usage(ledger: Ledger, scope: Scope) -> Usage:

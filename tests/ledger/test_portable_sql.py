@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,15 @@ from dreamina_ui.ledger import (
     library_queries,
     report_queries,
 )
-from dreamina_ui.ledger.job import Job, Output, new_id
+from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.library_queries import LibraryFilter
 from dreamina_ui.ledger.transaction import Prepared
-
-ORIGIN = "https://model-api.runcomfy.net"
+from tests.support.ledger_jobs import ORIGIN, new_job
 
 
 def make_job(**fields: Any) -> Job:
-    job = Job(
-        new_id(), "m", ORIGIN, {"prompt": "fox"}, created_at=1.0, updated_at=1.0, visitor_id="v", client_hash="home"
-    )
-    return replace(job, **fields)
+    return new_job(**{"visitor_id": "v", "client_hash": "home"} | fields)
 
 
 @contextmanager

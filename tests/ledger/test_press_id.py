@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +15,7 @@ from dreamina_ui.errors import InputError, JobNotFoundError, LimitError
 from dreamina_ui.ledger.job import Job, new_id, validate_press_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import Transaction
+from tests.support.ledger_jobs import new_job
 
 REQUESTERS: tuple[dict[str, str], ...] = (
     {"visitor_id": "v"},
@@ -29,45 +28,20 @@ REQUESTERS: tuple[dict[str, str], ...] = (
 )
 
 
-def make_job(press_id: str | None, **fields: Any) -> Job:
-    return Job(
-        job_id=new_id(),
-        model_id="m",
-        api_origin="https://model-api.runcomfy.net",
-        inputs={"prompt": fields.pop("prompt", "fox")},
-        created_at=fields.pop("created_at", 1.0),
-        updated_at=1.0,
-        press_id=press_id,
-        **fields,
-    )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.sqlite3"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    made = Ledger(path)
-    yield made
-    made.close()
-
-
 def test_the_same_id_is_the_same_job(ledger: Ledger, path: Path) -> None:
     """A browser that lost the response repeats the request; it must not pay twice, even after a restart in between."""
-    first = ledger.add(make_job("p-1", visitor_id="v"))
-    assert ledger.add(make_job("p-1", visitor_id="v")) == first
+    first = ledger.add(new_job(press_id="p-1", visitor_id="v"))
+    assert ledger.add(new_job(press_id="p-1", visitor_id="v")) == first
     ledger.change(first, "queued", request_id="r")
     ledger.close()
     with closing(Ledger(path)) as reopened:
-        again = reopened.add(make_job("p-1", visitor_id="v", prompt="another"))
+        again = reopened.add(new_job(press_id="p-1", visitor_id="v", prompt="another"))
     assert (again.job_id, again.state, again.press_id) == (first.job_id, "queued", "p-1")
 
 
 def test_other_ids_and_requesters_are_other_jobs(ledger: Ledger) -> None:
     """Two people whose programs both count from 1 must not get each other's jobs."""
-    jobs = [make_job(press_id, **requester) for press_id in ("1", "2") for requester in REQUESTERS]
+    jobs = [new_job(press_id=press_id, **requester) for press_id in ("1", "2") for requester in REQUESTERS]
     added = {ledger.add(job).job_id for job in jobs}
     of_one_key = {job.job_id for job in jobs if job.key_fingerprint}
     assert len(added) == len(jobs) - 2, "a program may repeat a request from another address"
@@ -80,8 +54,8 @@ def test_a_repeated_request_passes_no_limit_and_no_rule_again(ledger: Ledger) ->
     def refuse(_transaction: Transaction, _job: Job) -> None:
         raise LimitError("per_day", 1, None)
 
-    first = ledger.add(make_job("p", visitor_id="v"))
-    assert ledger.add(make_job("p", visitor_id="v"), [refuse]) == first
+    first = ledger.add(new_job(press_id="p", visitor_id="v"))
+    assert ledger.add(new_job(press_id="p", visitor_id="v"), [refuse]) == first
 
 
 def test_a_refused_request_may_be_repeated(ledger: Ledger) -> None:
@@ -90,19 +64,21 @@ def test_a_refused_request_may_be_repeated(ledger: Ledger) -> None:
     def refuse(_transaction: Transaction, _job: Job) -> None:
         raise LimitError("per_day", 1, None)
 
-    refused = make_job("p", visitor_id="v")
+    refused = new_job(press_id="p", visitor_id="v")
     with pytest.raises(LimitError):
         ledger.add(refused, [refuse])
     with pytest.raises(JobNotFoundError):
         ledger.job(refused.job_id)
-    assert ledger.add(make_job("p", visitor_id="v")).press_id == "p"
+    assert ledger.add(new_job(press_id="p", visitor_id="v")).press_id == "p"
 
 
 def test_two_ids_within_a_second_are_two_jobs(ledger: Ledger) -> None:
     """Who presses twice on purpose gets two; the rule about double clicks is for callers without an id."""
-    first = ledger.add(make_job("p-1", visitor_id="v"))
-    assert ledger.add(make_job("p-2", visitor_id="v", created_at=2.0), duplicate_since=0.0).job_id != first.job_id
-    assert ledger.add(make_job(None, visitor_id="v"), duplicate_since=0.0).press_id == "p-2"
+    first = ledger.add(new_job(press_id="p-1", visitor_id="v"))
+    assert (
+        ledger.add(new_job(press_id="p-2", visitor_id="v", created_at=2.0), duplicate_since=0.0).job_id != first.job_id
+    )
+    assert ledger.add(new_job(press_id=None, visitor_id="v"), duplicate_since=0.0).press_id == "p-2"
 
 
 def test_many_threads_with_one_id_make_one_job(ledger: Ledger) -> None:
@@ -111,7 +87,7 @@ def test_many_threads_with_one_id_make_one_job(ledger: Ledger) -> None:
 
     def add(_number: int) -> str:
         gate.wait()
-        return ledger.add(make_job("p", visitor_id="v")).job_id
+        return ledger.add(new_job(press_id="p", visitor_id="v")).job_id
 
     with ThreadPoolExecutor(12) as pool:
         assert len(set(pool.map(add, range(12)))) == 1
@@ -130,7 +106,7 @@ def test_there_are_as_many_jobs_as_admitted_ids(ledger: Ledger, calls: list[tupl
     admitted, before = set(), len(list(ledger.every_job()))
     for press_id, visitor_id, is_refused in calls:
         try:
-            ledger.add(make_job(run + press_id, visitor_id=visitor_id), [refuse] if is_refused else [])
+            ledger.add(new_job(press_id=run + press_id, visitor_id=visitor_id), [refuse] if is_refused else [])
         except LimitError:
             assert (press_id, visitor_id) not in admitted
         else:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,18 +20,6 @@ from tests.support.library_rows import NOON, LibraryRows, ManualClock, add_rows,
 RELAXED = settings(
     deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def rows(tmp_path: Path, clock: ManualClock) -> Iterator[LibraryRows]:
-    made = LibraryRows(tmp_path, clock)
-    yield made
-    made.ledger.close()
 
 
 @pytest.fixture

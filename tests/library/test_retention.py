@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,18 +17,6 @@ from tests.support.library_rows import NOON, LibraryRows, ManualClock
 
 DAY_S = 86_400.0
 Tidy = Callable[..., int]
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def rows(tmp_path: Path, clock: ManualClock) -> Iterator[LibraryRows]:
-    made = LibraryRows(tmp_path, clock)
-    yield made
-    made.ledger.close()
 
 
 @pytest.fixture

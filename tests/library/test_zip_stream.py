@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 import shutil
 import struct
@@ -12,7 +10,6 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +28,7 @@ from dreamina_ui.media.store import StoredFile
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.library import build_library_routes
 from tests.support.harness import Harness, png
-from tests.support.library_rows import NOON, LibraryRows, make_job, stored_output
+from tests.support.library_rows import NOON, LibraryRows, make_job, read_zip, stored_output
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 
@@ -60,12 +57,6 @@ def files_of(rows: LibraryRows, *jobs: Job) -> Iterator[tuple[Job, Output, Store
             yield job, output, original, file_name(job, output, "original")
 
 
-def open_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:
-    archive = zipfile.ZipFile(io.BytesIO(data))
-    assert archive.testzip() is None
-    return archive, json.loads(archive.read("manifest.json"))
-
-
 # --- the file
 
 
@@ -75,7 +66,7 @@ def test_originals_come_out_byte_for_byte(rows: LibraryRows, tmp_path: Path) -> 
     job = rows.add("a red fox", files=contents)
     path = tmp_path / "all.zip"
     path.write_bytes(b"".join(stream_zip(files_of(rows, job))))
-    archive, manifest = open_zip(path.read_bytes())
+    archive, manifest = read_zip(path.read_bytes())
     assert [archive.read(entry["file"]) for entry in manifest] == contents
     assert [entry["sha256"] for entry in manifest] == [hashlib.sha256(content).hexdigest() for content in contents]
     assert {entry.date_time for entry in archive.infolist()[:-1]} == {(2026, 11, 18, 11, 6, 40)}
@@ -147,7 +138,7 @@ def test_a_file_that_changes_while_it_is_packed_breaks_the_download(rows: Librar
 def test_the_manifest_tells_everything(rows: LibraryRows) -> None:
     """Years later a folder of pictures still knows what was asked, when, and for how much."""
     job = rows.add('狐 🦊 "quoted"', request_id="r-1", cost_usd=0.03, created_at=NOON)
-    _, manifest = open_zip(b"".join(stream_zip(files_of(rows, job))))
+    _, manifest = read_zip(b"".join(stream_zip(files_of(rows, job))))
     assert manifest == [
         {
             "file": f"dreamina-狐-quoted-8x8-{job.job_id[:6]}-1.png",
@@ -186,7 +177,7 @@ def test_no_key_to_a_job_is_passed_on(rows: LibraryRows) -> None:
 def test_any_prompt_makes_a_name_that_can_be_unpacked(rows: LibraryRows, tmp_path: Path, prompt: str) -> None:
     """Anyone may write anything; what comes out is one plain file in the folder where it was unpacked."""
     job = rows.add(prompt)
-    archive, manifest = open_zip(b"".join(stream_zip(files_of(rows, job))))
+    archive, manifest = read_zip(b"".join(stream_zip(files_of(rows, job))))
     archive.extractall(tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").rglob("*.png")] == [manifest[0]["file"]]
     assert (tmp_path / "out" / manifest[0]["file"]).read_bytes() == png((8, 8))
@@ -197,7 +188,7 @@ def test_no_file_overwrites_another(rows: LibraryRows) -> None:
     jobs = [rows.add("same", files=2, job_id=f"abcdef{number:026x}") for number in range(3)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        archive, manifest = open_zip(b"".join(stream_zip(files_of(rows, *jobs))))
+        archive, manifest = read_zip(b"".join(stream_zip(files_of(rows, *jobs))))
     names = [entry["file"] for entry in manifest]
     assert len(set(names)) == 6
     assert set(archive.namelist()) == {*names, "manifest.json"}
@@ -210,7 +201,7 @@ def test_a_missing_file_is_listed(rows: LibraryRows) -> None:
     for output in job.outputs[:2]:
         shutil.rmtree(rows.folder_of(job, output))
     result[1] = (*result[1][:2], None, result[1][3])
-    archive, manifest = open_zip(b"".join(stream_zip(result)))
+    archive, manifest = read_zip(b"".join(stream_zip(result)))
     assert [entry["file"] for entry in manifest] == [None, None, result[2][3]]
     assert [entry.get("problem") for entry in manifest] == ["the file is missing on disk"] * 2 + [None]
     assert archive.namelist() == [result[2][3], "manifest.json"]
@@ -218,7 +209,7 @@ def test_a_missing_file_is_listed(rows: LibraryRows) -> None:
 
 def test_an_empty_choice_is_a_good_zip() -> None:
     """A ZIP without pictures opens like every other."""
-    archive, manifest = open_zip(b"".join(stream_zip([])))
+    archive, manifest = read_zip(b"".join(stream_zip([])))
     assert (archive.namelist(), manifest) == (["manifest.json"], [])
 
 
@@ -263,7 +254,7 @@ def test_what_was_chosen_is_what_comes(http: TestClient, rows: LibraryRows) -> N
     response = http.post("/dreamina/library/zip", data={"files": ",".join(keys)})
     assert response.headers["content-type"] == "application/zip"
     assert response.headers["content-disposition"].startswith('attachment; filename="dreamina-20')
-    _, manifest = open_zip(response.content)
+    _, manifest = read_zip(response.content)
     assert [(entry["prompt"], entry["index"]) for entry in manifest] == [("two", 0), ("one", 1)]
 
 
@@ -272,7 +263,7 @@ def test_what_is_shown_is_what_comes(http: TestClient, rows: LibraryRows) -> Non
     rows.add("a red fox", files=2)
     rows.add("a blue fox", state="failed", files=0)
     rows.add("a wolf")
-    _, manifest = open_zip(http.get("/dreamina/library/zip", params={"text": "FOX"}).content)
+    _, manifest = read_zip(http.get("/dreamina/library/zip", params={"text": "FOX"}).content)
     assert [(entry["prompt"], entry["index"]) for entry in manifest] == [("a red fox", 0), ("a red fox", 1)]
     assert http.get("/dreamina/library/zip", params={"text": "bear"}).status_code == 404
 
@@ -283,11 +274,11 @@ def test_deleted_pictures_are_in_no_zip(http: TestClient, rows: LibraryRows) -> 
     keys = [output.file_key for output in job.outputs]
     assert http.post("/dreamina/library/mark", json={"files": keys[:1], "deleted": True}).json()["count"] == 1
     for response in (http.get("/dreamina/library/zip"), post_keys(http, keys)):
-        _, manifest = open_zip(response.content)
+        _, manifest = read_zip(response.content)
         assert [entry["index"] for entry in manifest] == [1]
     assert post_keys(http, keys[:1]).status_code == 404
     http.post("/dreamina/library/mark", json={"files": keys[:1], "deleted": False})
-    assert len(open_zip(post_keys(http, keys).content)[1]) == 2
+    assert len(read_zip(post_keys(http, keys).content)[1]) == 2
 
 
 def post_keys(http: TestClient, keys: list[str]) -> Any:
@@ -298,7 +289,7 @@ def test_the_route_tells_of_missing_files_too(http: TestClient, rows: LibraryRow
     """Nobody believes to have saved everything when something was missing."""
     job = rows.add(files=2)
     shutil.rmtree(rows.folder_of(job, job.outputs[0]))
-    _, manifest = open_zip(http.get("/dreamina/library/zip").content)
+    _, manifest = read_zip(http.get("/dreamina/library/zip").content)
     assert [bool(entry["file"]) for entry in manifest] == [False, True]
 
 

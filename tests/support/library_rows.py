@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -141,3 +142,10 @@ def add_rows(path: Path, made: Iterable[Job]) -> None:
             connection.execute(output_rows.insert(), files)
         rebuild_budgets(Transaction(connection))
     engine.dispose()
+
+
+def read_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:
+    """A downloaded archive, which must be intact, and its manifest."""
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert archive.testzip() is None
+    return archive, json.loads(archive.read("manifest.json"))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import zipfile
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import AppProcess, ScriptedApp, Visitor, wait_for
 from tests.support.harness import MODEL_ID, png
-from tests.support.library_rows import NOON, LibraryRows
+from tests.support.library_rows import NOON, LibraryRows, read_zip
 from tests.support.png_chunks import png_chunk
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_appearance import expect_no_findings
@@ -323,12 +321,6 @@ def test_chosen_pictures_come_as_one_zip(rows: LibraryRows, open_library: OpenPa
         (job.job_id[:8], "r-9", 0.06)
     }
     expect(tiles(page)).to_have_count(3)
-
-
-def read_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:
-    archive = zipfile.ZipFile(io.BytesIO(data))
-    assert archive.testzip() is None
-    return archive, json.loads(archive.read("manifest.json"))
 
 
 def test_all_that_is_shown_comes_as_one_zip(rows: LibraryRows, open_library: OpenPage) -> None:

@@ -1,0 +1,22 @@
+"""A library and its clock for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.library_rows import LibraryRows, ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def rows(tmp_path: Path, clock: ManualClock) -> Iterator[LibraryRows]:
+    made = LibraryRows(tmp_path, clock)
+    yield made
+    made.ledger.close()
