@@ -1,4 +1,4 @@
-"""Take the README's screenshots of the real program in Chromium: `python -m assets.make_screenshots`.
+"""Take the documents' screenshots of the real program in Chromium: `python -m assets.make_screenshots`.
 
 The program runs on its sandbox in a temporary data folder and makes the jobs below. It needs the packages of
 `tests/requirements.txt`. The sandbox draws each job differently, so look at the screenshots before you commit them.
@@ -112,7 +112,7 @@ def take(page: Page, name: str, *, quality: int = 80) -> None:
     with Image.open(io.BytesIO(page.screenshot())) as picture:
         picture.save(path, "WEBP", quality=quality, method=6)
     print(f"{path.name}: {path.stat().st_size} bytes")
-    assert path.stat().st_size < MAX_BYTES, f"{name} is too large for a README"
+    assert path.stat().st_size < MAX_BYTES, f"{name} is too large for a document"
 
 
 if __name__ == "__main__":

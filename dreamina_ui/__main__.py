@@ -7,7 +7,7 @@ from dreamina_ui.cli.commands import app, run
 
 @app.command()
 def serve() -> None:
-    """Run the server until Ctrl+C; its settings are environment variables, see the README."""
+    """Run the server until Ctrl+C; its settings are environment variables, see docs/settings.md."""
     from dreamina_ui.web.serve import serve  # it imports the whole page, which no other command needs
 
     serve()

@@ -242,8 +242,7 @@ def files() -> list[Path]:
     """All files with English text."""
     paths = [path for pattern in (*_DOCUMENTS, *_CODE, *_SCRIPTS) for path in ROOT.glob(pattern) if path.is_file()]
     paths += [ROOT / "dreamina_ui/web/i18n/languages/en.json"]
-    skipped = {"README.ja.md", Path(__file__).name}
-    return sorted({path for path in paths if path.name not in skipped})
+    return sorted({path for path in paths if path != Path(__file__) and not path.name.endswith(".ja.md")})
 
 
 def test_every_row_of_the_dictionary_has_a_rule() -> None:

@@ -1,4 +1,4 @@
-"""The documents name only what exists, and the Japanese README says what the English one says."""
+"""The documents name only what exists, and the Japanese ones say what the English ones say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from tests.support.browser import ROOT
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
 PACKAGES = {path.parent.name for path in (ROOT / "dreamina_ui").glob("*/__init__.py")}
 TOP_FOLDERS = ("assets", "benchmarks", "deploy", "docs", "dreamina_ui", "examples", "tests")
-ENGLISH, JAPANESE = (ROOT.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md"))
+TRANSLATED = ("README.md", "docs/jobs.md", "docs/settings.md")
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def commands(text: str) -> list[str]:
@@ -51,18 +55,18 @@ def test_every_code_path_in_the_documents_exists() -> None:
 
 def test_the_map_in_the_readme_names_every_package() -> None:
     """The map is where a stranger starts to read the code."""
-    chapter = ENGLISH.split("\n## The code\n")[1].split("\n## ")[0]
+    chapter = text_of("README.md").split("\n## The code\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`.*?`) \|", chapter, flags=re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`([\w.]+)/?`", row)]
     modules = {path.name for path in (ROOT / "dreamina_ui").glob("*.py")} - {"__init__.py", "__main__.py"}
     assert sorted(names) == sorted(PACKAGES | modules)
 
 
-def test_the_readme_says_what_every_dependency_is_for() -> None:
+def test_the_guide_says_what_every_dependency_is_for() -> None:
     """Every package is code that runs beside people's keys; it has to earn its place."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     required = [match[0] for line in lines if (match := re.match(r"\w[\w-]*", line))]
-    table = ENGLISH.split("\n| dependency | purpose |\n")[1].split("\n\n")[0]
+    table = text_of("CONTRIBUTING.md").split("\n| dependency | purpose |\n")[1].split("\n\n")[0]
     explained = [name for row in re.findall(r"^\| (\w.*?) \|", table, flags=re.MULTILINE) for name in row.split(", ")]
     assert sorted(explained) == sorted([*required, "mcp (optional)"])
 
@@ -73,15 +77,19 @@ def test_every_setting_is_in_the_table() -> None:
         field.validation_alias for field in Settings.model_fields.values() if isinstance(field.validation_alias, str)
     }
     ours = {name for name in read if name.startswith(("DREAMINA_", "RUNCOMFY_"))}
-    assert ours - {*variables(ENGLISH)} == set()
-    assert {name for name in variables(ENGLISH) if name.startswith("DREAMINA_")} - read == set()
+    documented = variables(text_of("docs/settings.md"))
+    assert ours - {*documented} == set()
+    assert {name for name in documented if name.startswith("DREAMINA_")} - read == set()
 
 
-def test_the_japanese_readme_has_the_chapters_commands_and_settings_of_the_english_one() -> None:
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_japanese_document_has_the_chapters_commands_and_settings_of_the_english_one(name: str) -> None:
     """Japanese readers get the same information."""
+    english, japanese = text_of(name), text_of(name.replace(".md", ".ja.md"))
     chapters = re.compile(r"^#+ ", flags=re.MULTILINE)
     fences = re.compile(r"^```.*?^```", flags=re.DOTALL | re.MULTILINE)
-    assert chapters.findall(fences.sub("", JAPANESE)) == chapters.findall(fences.sub("", ENGLISH))
-    assert commands(JAPANESE) == commands(ENGLISH)
-    assert variables(JAPANESE) == variables(ENGLISH)
-    assert JAPANESE.split("\n## ")[-1].count("\n- ") == ENGLISH.split("\n## ")[-1].count("\n- ")
+    assert chapters.findall(fences.sub("", japanese)) == chapters.findall(fences.sub("", english))
+    assert commands(japanese) == commands(english)
+    assert variables(japanese) == variables(english)
+    assert japanese.count("\n| ") == english.count("\n| ") or name == "README.md"
+    assert japanese.split("\n## ")[-1].count("\n- ") == english.split("\n## ")[-1].count("\n- ")

@@ -85,6 +85,12 @@ def test_the_lock_file_fulfills_requirements_txt() -> None:
         assert all(requirement.specifier.contains(version) for version in locked), f"{requirement}: {locked}"
 
 
+def test_the_guide_has_the_command_that_made_the_lock_file() -> None:
+    """Whoever updates it by another command gets another file."""
+    command = LOCK.splitlines()[1].lstrip("# ")
+    assert f'export UV_CUSTOM_COMPILE_COMMAND="{command}"' in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
 def test_every_locked_package_has_a_hash_and_no_index_is_named() -> None:
     """pip then installs only the reviewed files, from whichever index it is configured with."""
     entries = re.split(r"\n(?=[\w-])", LOCK[LOCK.index("\n", LOCK.index("uv pip compile")) + 1 :].strip())
