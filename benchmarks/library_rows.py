@@ -19,7 +19,9 @@ from dreamina_ui.ledger.search import search_text
 from dreamina_ui.ledger.tables import jobs, outputs
 from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.library.library import Entry
-from dreamina_ui.media.images import make_previews, recognise
+from dreamina_ui.media.decoding.images import make_copies
+from dreamina_ui.media.formats import recognise
+from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.sandbox.painter import paint, write_png
 
@@ -71,9 +73,9 @@ def _paint(folder: Path) -> list[Path]:
         form = recognise((home / "original.png").read_bytes()[:64])
         assert form
         with (home / "original.png").open("rb") as file:
-            previews = make_previews(file, form, 80_000_000)
-        (home / "preview.webp").write_bytes(previews.preview)
-        (home / "thumbnail.webp").write_bytes(previews.thumbnail)
+            copies = make_copies(file, form, TIERS[1:], max_pixels=2 * 10**6)
+        for tier, data in copies.files.items():
+            (home / f"{tier}.webp").write_bytes(data)
     return folders
 
 

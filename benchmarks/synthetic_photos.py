@@ -2,7 +2,7 @@
 
     python -m benchmarks.synthetic_photos floor FILE
 
-prints wall time and CPU time, in seconds, to decode a file once and make its preview and thumbnail with Pillow alone.
+prints wall time and CPU time, in seconds, to decode a file once and make its three copies with Pillow alone.
 
     python -m benchmarks.synthetic_photos compare
 
@@ -21,7 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dreamina_ui.media import images as pictures
+from dreamina_ui.media.decoding.images import WEBP, make_copies
+from dreamina_ui.media.formats import FORMATS
+from dreamina_ui.media.store import COPY_PX, TIERS
 
 CACHE = Path(tempfile.gettempdir()) / "dreamina-ui-synthetic-photos"
 LARGE = (4992, 3328)
@@ -56,7 +58,7 @@ def _paint(size: tuple[int, int], seed: int) -> Image.Image:
 
 
 def floor_s(path: Path) -> tuple[float, float]:
-    """Wall and CPU seconds of one decode with preview and thumbnail, without verification; best of three."""
+    """Wall and CPU seconds of one decode with its three copies, without verification; best of three."""
     clock_s, cpu_s = zip(*(_decode_s(path) for _ in range(3)), strict=True)
     return min(clock_s), min(cpu_s)
 
@@ -64,13 +66,11 @@ def floor_s(path: Path) -> tuple[float, float]:
 def _decode_s(path: Path) -> tuple[float, float]:
     started_s, cpu_s = time.perf_counter(), time.process_time()
     with Image.open(path) as image:
-        image.draft("RGB", (pictures.PREVIEW_PX, pictures.PREVIEW_PX))
-        for side_px, quality in (
-            (pictures.PREVIEW_PX, pictures.WEBP_QUALITY),
-            (pictures.THUMBNAIL_PX, pictures.THUMBNAIL_QUALITY),
-        ):
+        image.draft("RGB", (COPY_PX["large"],) * 2)
+        for tier, side_px in COPY_PX.items():
             image.thumbnail((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=1.1)
-            image.save(io.BytesIO(), "WEBP", quality=quality, method=pictures.WEBP_METHOD)
+            quality, method = WEBP[tier]
+            image.save(io.BytesIO(), "WEBP", quality=quality, method=method)
     return time.perf_counter() - started_s, time.process_time() - cpu_s
 
 
@@ -78,13 +78,13 @@ def compare() -> None:
     """Measure both in turns; best of five."""
     for extension, name in (("png", "PNG"), ("jpg", "JPEG")):
         path = synthetic_photos(LARGE, extension, 1)[0]
-        form = next(form for form in pictures.FORMATS if form.name == name)
+        form = next(form for form in FORMATS if form.name == name)
         plain_s, ours_s = [], []
         for _ in range(5):
             plain_s.append(_decode_s(path)[1])
             cpu_s = time.process_time()
             with path.open("rb") as file:
-                pictures.make_previews(file, form, LARGE[0] * LARGE[1])
+                make_copies(file, form, TIERS[1:], max_pixels=LARGE[0] * LARGE[1])
             ours_s.append(time.process_time() - cpu_s)
         ratio = min(ours_s) / min(plain_s)
         print(f"{name:<5} Pillow alone {min(plain_s):.3f} s   app {min(ours_s):.3f} s   ratio {ratio:.2f}")

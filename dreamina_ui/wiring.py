@@ -21,6 +21,7 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
+from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.fetching.connection import Proxy, environment_proxy, trusted_certificates
 from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.media.fetching.reachability import Reachability
@@ -57,6 +58,7 @@ class Services:
     batches: BatchStore
     dispatcher: Dispatcher
     links: SignedUrls
+    decoder: DecodeWorkers
     retention: Retention
     health: Health
     metrics: Metrics | None
@@ -79,6 +81,7 @@ class Services:
         self.retention.stop()
         self.dispatcher.stop()
         self.job_services.stop(timeout_s)
+        self.decoder.stop()
         if self.sandbox:
             self.sandbox.stop()
 
@@ -100,16 +103,16 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     if not media.can_sync_folders():
         log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
     library = Library(ledger, media)
-    links_secret = read_secret(folder.links_secret)
-    links = SignedUrls(settings.public_url, links_secret, time.time)
+    links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
+    decoder = DecodeWorkers()
     job_services = JobServices(
         accounts=accounts(settings, owner.client, ledger, calls),
         models=models,
         ledger=ledger,
         media=media,
-        fetcher=_fetcher(settings, network, media, owner.trusted_origins),
+        fetcher=_fetcher(settings, network, media, owner.trusted_origins, decoder),
         guard=SpendingGuard(limits(settings), api_origin(settings), settings.price_usd),
-        input_files=_input_files(settings, folder, network, owner.trusted_origins, links, library, links_secret),
+        input_files=_input_files(settings, folder, network, owner.trusted_origins, links, library, decoder),
         reachability=network.reachability,
         is_shared=settings.is_shared,
     )
@@ -124,6 +127,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         batches=batches,
         dispatcher=Dispatcher(job_services, batches),
         links=links,
+        decoder=decoder,
         retention=Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days),
         health=_health(settings, folder, network, ledger, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
@@ -172,7 +176,7 @@ def _input_files(
     trusted_origins: Sequence[str],
     links: SignedUrls,
     library: Library,
-    secret: bytes,
+    decoder: DecodeWorkers,
 ) -> InputFiles:
     """The allowed hosts are for results: what people give may lie anywhere that is public."""
     local = [origin for origin in trusted_origins if origin.startswith("http:")]
@@ -183,7 +187,8 @@ def _input_files(
         library.picture,
         certificates=network.certificates,
         proxy=network.proxy,
-        secret=secret,
+        secret=read_secret(folder.links_secret),
+        decoder=decoder,
     )
 
 
@@ -222,10 +227,12 @@ def _network(settings: Settings) -> _Network:
     return _Network(certificates, proxy, reachability)
 
 
-def _fetcher(settings: Settings, network: _Network, media: MediaStore, trusted_origins: Sequence[str]) -> OutputFetcher:
+def _fetcher(
+    settings: Settings, network: _Network, media: MediaStore, trusted_origins: Sequence[str], decoder: DecodeWorkers
+) -> OutputFetcher:
     hosts = settings.media_hosts
     guard = UrlGuard(exempt_origin=trusted_origins, allowed_hosts=hosts, named_hosts=hosts)
-    return OutputFetcher(media, guard, certificates=network.certificates, proxy=network.proxy)
+    return OutputFetcher(media, guard, certificates=network.certificates, proxy=network.proxy, decoder=decoder)
 
 
 def build_job_services(settings: Settings, token: str, ledger: Ledger, media: MediaStore) -> JobServices:
@@ -241,7 +248,7 @@ def build_job_services(settings: Settings, token: str, ledger: Ledger, media: Me
         models=load_models(),
         ledger=ledger,
         media=media,
-        fetcher=_fetcher(settings, network, media, [settings.api_base_url]),
+        fetcher=_fetcher(settings, network, media, [settings.api_base_url], DecodeWorkers()),
     )
 
 

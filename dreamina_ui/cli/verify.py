@@ -113,6 +113,8 @@ def _flaws(records: Records, job: Job, quick: bool) -> Iterator[Finding]:
         if output.state == "kept":
             original, *small = records.files(job, output)
             expected += [original, *small]
+            if output.kind == "image":
+                expected.append(records.store.large_path(job.job_id, output.index))
             yield from _original_flaws(original, output, quick)
             yield from (Finding("missing", path) for path in small if not path.is_file())
     if job.is_settled:  # in other states, files come and go

@@ -77,7 +77,7 @@ class JobReader:
         """The job, output and stored file behind a file's URL; None if there is no such file or it was deleted.
 
         Args:
-            tier: `original`, `preview` or `thumbnail`.
+            tier: one of `TIERS`.
         """
         match = self._ledger.output_by_key(file_key)
         if match and match[1].deleted_at is not None:

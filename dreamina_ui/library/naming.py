@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.media.store import COPY_PX
 
 _ENDING = re.compile(r"(-[0-9a-f]{6}-\d+)?\.\w{1,8}\Z")
 
@@ -13,7 +14,7 @@ def file_name(job: Job, output: Output, tier: str) -> str:
     """A file name that a person understands, such as `dreamina-a-red-fox-2048x2048-1f3a9c-1.png`."""
     words = re.sub(r"[\W_]+", "-", prompt_of(job)[:48]).strip("-").lower()
     size = f"{output.width}x{output.height}" if output.width else ""
-    is_copy = tier in ("preview", "thumbnail")
+    is_copy = tier in COPY_PX
     suffix = output.file_name.rpartition(".")[2] if output.file_name and not is_copy else "webp"
     parts = ["dreamina", words, size, job.job_id[:6], str(output.index + 1)]
     return "-".join(part for part in parts if part) + ("" if tier == "original" else f"-{tier}") + f".{suffix}"

@@ -88,6 +88,16 @@ class FolderStore:
         path = self.path(job_id, index, tier)
         return stored_file(path) if path else None
 
+    def add_copy(self, job_id: str, index: int, tier: str, data: bytes) -> None:
+        folder = self.output_folder(job_id, index)
+        partial_file = folder.with_name(_partial_name(folder.name))
+        with _disk_errors(f"a copy of output {index} of job {job_id[:8]}"):
+            try:
+                _write(partial_file, data)
+                partial_file.replace(folder / _PREVIEW_NAMES[tier])
+            finally:
+                partial_file.unlink(missing_ok=True)
+
     def find_damaged(self, job_id: str, index: int) -> StoredFile | None:
         path = next(_damaged_folder(self.output_folder(job_id, index)).glob("*"), None)
         return stored_file(path, f"{path.parent.name}/{path.name}") if path else None
@@ -152,18 +162,25 @@ class FolderStore:
         return self.job_folder(job_id) / str(index)
 
     def path(self, job_id: str, index: int, tier: str) -> Path | None:
-        """Where the `original`, `preview` or `thumbnail` of an output lies; None if it is not there."""
+        """Where the file of a tier of an output lies; None if it is not there."""
         if tier not in _TIER_FILES:
             raise ValueError(f"no such tier: {tier!r}")
         return next(self.output_folder(job_id, index).glob(_TIER_FILES[tier]), None)
 
     def expected_paths(self, job_id: str, index: int, kind: str, file_name: str | None) -> list[Path]:
-        """Where the files of a stored output must lie: the original first, then its previews if it is an image."""
+        """Where the files of a stored output must lie: the original first, then its copies if it is an image.
+
+        Not the large copy: small images have none, and older ones get theirs when somebody asks for it.
+        """
         folder = self.output_folder(job_id, index)
-        previews = _PREVIEW_NAMES.values() if kind == "image" else ()
+        previews = [name for tier, name in _PREVIEW_NAMES.items() if tier != "large"] if kind == "image" else ()
         # A ledger from elsewhere may name any file of this machine.
         name = file_name if file_name and _ORIGINAL_NAME.fullmatch(file_name) else "original"
         return [folder / name, *(folder / preview for preview in previews)]
+
+    def large_path(self, job_id: str, index: int) -> Path:
+        """Where the large copy of an output lies, if it has one."""
+        return self.output_folder(job_id, index) / _PREVIEW_NAMES["large"]
 
 
 class _FolderDraft:

@@ -22,16 +22,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from dreamina_ui.errors import InputError, UrlError
 from dreamina_ui.ledger.job import Job, Output, networks_of
+from dreamina_ui.media.decoding.copies import Bounds, ImageError
+from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.fetching.connection import Proxy
 from dreamina_ui.media.fetching.download import Downloader, DownloadError
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import stored_file
-from dreamina_ui.media.images import FORMATS, ImageError, make_previews, recognise
+from dreamina_ui.media.formats import FORMATS, recognise
 from dreamina_ui.media.signed_urls import SignedUrls
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.fields import Field
@@ -41,7 +42,7 @@ CHECK_S = 8.0
 """How long a request to generate waits until all of its files are validated."""
 
 COPY_S = 20.0
-"""How long a thumbnail may take to make: a JPEG of a megabyte can hold scans for a minute of decoding."""
+"""How long the file of a thumbnail may take to arrive."""
 
 MAX_MB = {"image": 50, "video": 100, None: 100}
 MAX_AT_ONCE = 12
@@ -50,8 +51,8 @@ MAX_OF_CLIENT = 24
 visitors, and there are 64 threads for all."""
 
 KEEP_THUMBNAILS = 2000
-MAX_PIXELS = 40_000_000
-"""A larger picture is shown by its URL only: decoding it would take 200 MB."""
+BOUNDS = Bounds(max_pixels=25_000_000, cpu_s=4, wall_s=10.0)
+"""A larger picture is shown by its URL only: strangers choose what is decoded here."""
 
 MIN_LINK_S = 900.0
 """A signed URL of ours must be good for so long still: the job may wait in the queue."""
@@ -71,6 +72,7 @@ class InputFiles:
         links: knows the signed URLs of our own pictures, which need no request.
         find: gives the job, output and original behind a file_key of ours, or None.
         secret: of this installation, for the names of thumbnails.
+        decoder: makes the thumbnails; None for one of its own.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class InputFiles:
         find: Callable[[str], tuple[Job, Output, StoredFile] | None],
         *,
         secret: bytes,
+        decoder: DecodeWorkers | None = None,
         check_s: float = CHECK_S,
         copy_s: float = COPY_S,
         certificates: ssl.SSLContext | None = None,
@@ -106,8 +109,7 @@ class InputFiles:
             for kind, mb in MAX_MB.items()
         }
         self._pool = ThreadPoolExecutor(64, "inspect")
-        # One thread, as the allocator keeps for each what it used: strangers choose how large these pictures are.
-        self._decoder = ThreadPoolExecutor(1, "inspect-decode")
+        self._decoder = decoder or DecodeWorkers()
         self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
 
@@ -249,19 +251,27 @@ class InputFiles:
         deadline_s = time.monotonic() + self._copy_s
         try:
             self._folder.mkdir(exist_ok=True)
-            with TemporaryFile(dir=self._folder) as file:
-                self._downloaders["image"].fetch(url, cast(BinaryIO, file), deadline_s)
-                thumbnail = self._decoder.submit(_shrink, cast(BinaryIO, file), deadline_s).result()
+            with partial.open("w+b") as file:
+                self._downloaders["image"].fetch(url, file, deadline_s)
+                file.flush()
+                thumbnail = self._shrink(file)
             partial.write_bytes(thumbnail)
             partial.replace(self._path(name))
             for old in self._by_age()[:-KEEP_THUMBNAILS]:
                 old.unlink(missing_ok=True)
         except (UrlError, DownloadError, ImageError, OSError) as exc:
-            log.info("No thumbnail of a given file: %s", type(exc).__name__)
+            log.info("No thumbnail of a given file: %s", exc if isinstance(exc, ImageError) else type(exc).__name__)
             return None
         finally:
             partial.unlink(missing_ok=True)
         return name
+
+    def _shrink(self, file: BinaryIO) -> bytes:
+        file.seek(0)
+        form = recognise(file.read(64))
+        if form is None or form.kind != "image" or not form.is_common:
+            raise ImageError("it is no image")
+        return self._decoder.make_copies(file, form, ["thumbnail"], BOUNDS, is_background=True).files["thumbnail"]
 
     def _by_age(self) -> list[Path]:
         return sorted(self._folder.glob("*.webp"), key=lambda path: path.stat().st_mtime)
@@ -288,11 +298,3 @@ class _Broken(Exception):
         super().__init__(rule)
         self.rule = rule
         self.limit = limit
-
-
-def _shrink(file: BinaryIO, deadline_s: float) -> bytes:
-    file.seek(0)
-    form = recognise(file.read(64))
-    if form is None or form.kind != "image" or not form.is_common:
-        raise ImageError("it is no image")
-    return make_previews(file, form, MAX_PIXELS, deadline_s).thumbnail

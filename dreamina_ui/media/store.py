@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 CHUNK_BYTES = 256 * 1024
-TIERS = ("original", "preview", "thumbnail")
-"""What there may be of one output; the last two are WebP files."""
+COPY_PX = {"large": 2560, "preview": 1280, "thumbnail": 400}
+"""The longer side of each copy in pixels; originals that are smaller are not enlarged."""
+
+TIERS = ("original", *COPY_PX)
+"""What there may be of one output; all but the first are WebP files."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,11 @@ class MediaStore(Protocol):
         ...
 
     def find(self, job_id: str, index: int, tier: str) -> StoredFile | None:
-        """The `original`, `preview` or `thumbnail` of an output; None if it is not there."""
+        """The file of a tier of an output; None if it is not there."""
+        ...
+
+    def add_copy(self, job_id: str, index: int, tier: str, data: bytes) -> None:
+        """Add a copy to an output that is there, in one step; DiskError if it is not."""
         ...
 
     def find_damaged(self, job_id: str, index: int) -> StoredFile | None:

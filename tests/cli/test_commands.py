@@ -493,6 +493,14 @@ def test_what_a_running_job_does_is_no_finding(rows: LibraryRows, records: Recor
     assert _findings(verify(records, pause=no_pause)) == ["missing"]
 
 
+def test_a_large_copy_is_neither_missed_nor_a_stranger(rows: LibraryRows, records: Records) -> None:
+    """Older images have none, and others get theirs while `verify` runs."""
+    job = rows.add()
+    assert _findings(verify(records, pause=no_pause)) == []
+    (rows.folder_of(job, job.outputs[0]) / "large.webp").write_bytes(b"a large copy")
+    assert _findings(verify(records, pause=no_pause)) == []
+
+
 def test_verify_names_a_budget_that_was_counted_wrong(rows: LibraryRows, records: Records) -> None:
     """A counter that drifts lets strangers spend more than the owner allowed, or stops everybody without a reason."""
     rows.add()

@@ -25,6 +25,7 @@ from dreamina_ui.web.gradio_page.form import build_form, read_form
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.presenters import JobPresenter
 from tests.support.bad_server import BadServer, json_response
+from tests.support.decoding import decoder
 from tests.support.harness import FAST, TOKEN, no_pause
 
 
@@ -113,7 +114,7 @@ def test_what_the_form_holds_is_checked_and_submitted_with_nested_defaults(
         models={model.model_id: model},
         ledger=ledger,
         media=(media := FolderStore(tmp_path / "media")),
-        fetcher=OutputFetcher(media, UrlGuard(exempt_origin=server.url), pause=no_pause),
+        fetcher=OutputFetcher(media, UrlGuard(exempt_origin=server.url), pause=no_pause, decoder=decoder()),
         pace=FAST,
     )
     services.start()

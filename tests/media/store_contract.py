@@ -16,7 +16,7 @@ from dreamina_ui.media.store import TIERS, MediaStore
 JOB = "0123456789abcdef0123456789abcdef"
 OTHER_JOB = "fedcba9876543210fedcba9876543210"
 ORIGINAL = bytes(range(256)) * 2000
-PREVIEWS = {"preview": b"a preview", "thumbnail": b"a thumbnail"}
+PREVIEWS = {"large": b"a large copy", "preview": b"a preview", "thumbnail": b"a thumbnail"}
 
 
 def put(store: MediaStore, index: int = 0, content: bytes = ORIGINAL, extension: str = "png") -> None:
@@ -47,11 +47,27 @@ class MediaStoreContract(ABC):
     def make(self, tmp_path_factory: pytest.TempPathFactory) -> MediaStore:
         """Make an empty store."""
 
-    def test_an_output_comes_back_byte_for_byte_in_three_tiers(self, store: MediaStore) -> None:
+    def test_an_output_comes_back_byte_for_byte_in_all_tiers(self, store: MediaStore) -> None:
         """People paid for the original, and the page shows the others."""
         put(store)
         assert content_of(store) == ORIGINAL
         assert {tier: content_of(store, tier=tier) for tier in PREVIEWS} == PREVIEWS
+
+    def test_a_copy_can_be_added_later(self, store: MediaStore) -> None:
+        """Images that were stored before there were large copies get theirs when somebody asks for it."""
+        with store.draft(JOB, 0) as draft:
+            draft.file.write(ORIGINAL)
+            draft.store("png", {"preview": b"a preview", "thumbnail": b"a thumbnail"})
+        assert store.find(JOB, 0, "large") is None
+        store.add_copy(JOB, 0, "large", b"a large copy")
+        assert content_of(store, tier="large") == b"a large copy"
+        assert content_of(store) == ORIGINAL
+
+    def test_no_copy_is_added_to_what_is_not_there(self, store: MediaStore) -> None:
+        """A person may delete an image while its copy is made."""
+        with pytest.raises(DiskError):
+            store.add_copy(JOB, 0, "large", b"a large copy")
+        assert store.find(JOB, 0, "large") is None
 
     def test_a_stored_file_says_its_name_size_and_time(self, store: MediaStore) -> None:
         """They become a download's headers before its first byte is read."""
@@ -94,7 +110,7 @@ class MediaStoreContract(ABC):
             raise RuntimeError
         with store.draft(JOB, 0) as draft:
             draft.file.write(ORIGINAL)
-        assert [store.find(JOB, 0, tier) for tier in TIERS] == [None] * 3
+        assert [store.find(JOB, 0, tier) for tier in TIERS] == [None] * 4
         assert store.find_damaged(JOB, 0) is None
 
     def test_a_refusal_while_writing_is_a_disk_error(self, store: MediaStore) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import io
 import socket
 import threading
 import time
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import Job, Output
@@ -27,8 +25,10 @@ from dreamina_ui.models.schema import load_models
 from dreamina_ui.web.i18n.error_texts import rule_text
 from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.bad_server import BadServer, ScriptedResponse
+from tests.support.decoding import decoder
 from tests.support.file_server import FileServer, HostResponse
 from tests.support.harness import Clock, Harness, ScriptedApi, png
+from tests.support.hostile_images import jpeg_of_scans
 
 EDIT = "bytedance/dreamina-4-0/edit"
 MODEL = load_models()[EDIT]
@@ -54,8 +54,8 @@ def make(tmp_path: Path, host: FileServer) -> Make:
     ) -> InputFiles:
         guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
-        times = {"check_s": 4.0} | more
-        return InputFiles(tmp_path / "given", guard, links, lambda key: result, secret=b"s" * 32, **times)
+        options: dict[str, Any] = {"check_s": 4.0, "decoder": decoder()} | more
+        return InputFiles(tmp_path / "given", guard, links, lambda key: result, secret=b"s" * 32, **options)
 
     return make_one
 
@@ -311,19 +311,14 @@ def test_a_damaged_picture_is_no_thumbnail_and_no_refusal(make: Make, host: File
     assert make().prepare_thumbnail(FIELD, url, "someone").result(10) is None
 
 
-def test_an_image_that_decodes_forever_delays_nobody(make: Make, host: FileServer) -> None:
-    """Half a megabyte can be a minute of work, on the one thread that makes everybody's thumbnails."""
-    url = host.script("/bomb.jpg", HostResponse(many_scans(4000), headers={"Content-Type": "image/jpeg"}))
-    assert make(copy_s=0.4).prepare_thumbnail(FIELD, url, "someone").result(20) is None
-
-
-def many_scans(count: int) -> bytes:
-    """A small progressive JPEG with one of its scans over and over: each is a walk over the whole picture."""
-    file = io.BytesIO()
-    Image.new("L", (2400, 2400), 128).save(file, "JPEG", progressive=True)
-    good = file.getvalue()
-    start = good.rindex(b"\xff\xda")
-    return good[:start] + good[start:-2] * count + good[-2:]
+def test_an_image_that_decodes_forever_delays_nobody(
+    make: Make, host: FileServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a megabyte can be a minute of work, in the one process that makes everybody's thumbnails."""
+    caplog.set_level("INFO")
+    url = host.script("/bomb.jpg", HostResponse(jpeg_of_scans(4000), headers={"Content-Type": "image/jpeg"}))
+    assert make().prepare_thumbnail(FIELD, url, "someone").result(20) is None
+    assert "scans" in caplog.text
 
 
 def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(

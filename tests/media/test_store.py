@@ -49,6 +49,12 @@ class MemoryStore:
         result = self._outputs.get(key, {}).get(tier)
         return self._stored(key, tier, *result) if result else None
 
+    def add_copy(self, job_id: str, index: int, tier: str, data: bytes) -> None:
+        files = self._outputs.get(_key(job_id, index))
+        if files is None:
+            raise DiskError("There is no such output.")
+        files[tier] = f"{tier}.webp", data
+
     def find_damaged(self, job_id: str, index: int) -> StoredFile | None:
         result = self._damaged.get(_key(job_id, index))
         return StoredFile(result[0], len(result[1]), time.time(), lambda: io.BytesIO(result[1])) if result else None

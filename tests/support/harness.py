@@ -28,6 +28,7 @@ from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.presenters import JobPresenter
 from tests.support.bad_server import BadServer, ScriptedResponse, json_response
+from tests.support.decoding import decoder
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
 SUBMIT = f"/v1/models/{MODEL_ID}"
@@ -75,7 +76,7 @@ class Harness:
         self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
         self.media = FolderStore(self.folder / "media")
         guard = UrlGuard(exempt_origin=self.base_url)
-        self.fetcher = OutputFetcher(self.media, guard, attempts=2, pause=no_pause)
+        self.fetcher = OutputFetcher(self.media, guard, attempts=2, pause=no_pause, decoder=decoder())
         self.services = JobServices(
             accounts=Accounts(
                 self.connect(self.token) if self.token else None,

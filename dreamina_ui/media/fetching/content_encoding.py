@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from dreamina_ui.media.images import recognise
+from dreamina_ui.media.formats import recognise
 
 _PIECE_BYTES = 1 << 20
 _NO_ENCODING = ("", "identity", "aws-chunked")

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import random
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import BinaryIO
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 
 from dreamina_ui.errors import DiskError, MediaError
+from dreamina_ui.media.decoding.copies import RESULT_BOUNDS, Bounds, ImageError
+from dreamina_ui.media.decoding.workers import COUNT, DecodeWorkers
 from dreamina_ui.media.fetching.connection import Proxy
 from dreamina_ui.media.fetching.data_urls import is_data_url, write_data_url
 from dreamina_ui.media.fetching.download import HEAD_BYTES, Downloader, DownloadError
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.fetching.urls import host_of
-from dreamina_ui.media.images import FORMATS, SVG, UNKNOWN, Format, ImageError, make_previews, read_size, recognise
+from dreamina_ui.media.formats import FORMATS, SVG, UNKNOWN, Format, recognise
 from dreamina_ui.media.store import CHUNK_BYTES, TIERS, Draft, FileFacts, MediaStore, StoredFile
 
 _KINDS = ("image", "video", "file")
@@ -41,13 +43,13 @@ class OutputFetcher:
     Args:
         guard: decides which URLs may be fetched.
         max_bytes: the largest file that is stored.
-        max_pixels: the largest image that is decoded; Pillow itself begins to warn at 89 million.
         attempts: how often one `fetch` requests the file.
         total_timeout_s: how long one `fetch` may take, all attempts and pauses together.
         idle_s: how long a connection stays open for the next file; hosts close theirs after 5 seconds or more.
         certificates: what the certificates of hosts are verified with; None for those that `requests` brings.
         proxy: makes tunnels to the hosts; None for none.
-        decoders: how many images are decoded at the same time; a PNG of 16 megapixels takes 80 MB, a WebP 260.
+        decoder: makes the copies of images; None for one of its own.
+        bounds: of what one image may take.
         pause: called with seconds between two attempts.
     """
 
@@ -57,7 +59,6 @@ class OutputFetcher:
         guard: UrlGuard,
         *,
         max_bytes: int = 200 * 1024**2,
-        max_pixels: int = 80_000_000,
         attempts: int = 4,
         connect_timeout_s: float = 10,
         read_timeout_s: float = 30,
@@ -65,7 +66,8 @@ class OutputFetcher:
         idle_s: float = 3.0,
         certificates: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
-        decoders: int = os.cpu_count() or 1,
+        decoder: DecodeWorkers | None = None,
+        bounds: Bounds = RESULT_BOUNDS,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
@@ -79,12 +81,11 @@ class OutputFetcher:
             proxy=proxy,
         )
         self._max_bytes = max_bytes
-        self._max_pixels = max_pixels
         self._attempts = attempts
         self._total_timeout_s = total_timeout_s
-        # Threads of their own, not a semaphore: the allocator reserves for each thread what it once used, which on the
-        # threads that fetch was 2.7 times as much memory (benchmarks/README.md).
-        self._decoders = ThreadPoolExecutor(decoders, "decode")
+        self._decoder = decoder or DecodeWorkers()
+        self._bounds = bounds
+        self._decoding = ThreadPoolExecutor(COUNT, "decode")
         self._pause = pause
 
     def fetch(self, job_id: str, index: int, kind: str, url: str) -> FileFacts:
@@ -120,7 +121,8 @@ class OutputFetcher:
             reraise=True,
         )
         try:
-            facts: FileFacts = attempts(self._fetch_once, job_id, index, kind, url, deadline_s)
+            with self._decoder.expecting() if kind == "image" else nullcontext():
+                facts: FileFacts = attempts(self._fetch_once, job_id, index, kind, url, deadline_s)
         except (DownloadError, ImageError) as exc:
             raise self._media_error(exc, job_id, index, url, attempts.statistics["attempt_number"]) from exc
         took = f"{facts.size_bytes} bytes in {(time.monotonic() - started_s) * 1000:.0f} ms"
@@ -136,11 +138,12 @@ class OutputFetcher:
         original = self._store.find(job_id, index, "original")
         if original is None:
             return None
-        previews = [tier for tier in TIERS[1:] if self._store.find(job_id, index, tier)]
+        # The large copy of an older output is made when somebody asks for it.
+        previews = [tier for tier in ("preview", "thumbnail") if self._store.find(job_id, index, tier)]
         if len(previews) == 1:  # somebody removed the other one
             return None
         try:
-            return _read_facts(original, bool(previews))
+            return self._read_facts(original, bool(previews))
         except ImageError:
             return None
         except OSError as exc:
@@ -177,26 +180,41 @@ class OutputFetcher:
             return write_data_url(url, file, self._max_bytes)
         return self._downloader.fetch(url, file, deadline_s)
 
-    def _sync_with_previews(self, draft: Draft, form: Format) -> tuple[FileFacts, dict[str, bytes]]:
+    def _sync_with_previews(self, draft: Draft, form: Format) -> tuple[FileFacts, Mapping[str, bytes]]:
         """The facts of a file, size and digest aside, and its previews, if any can be made."""
         if form.kind != "image":
             draft.sync()
             return _facts(form), {}
         draft.file.flush()
-        decoding = self._decoders.submit(make_previews, draft.file, form, self._max_pixels)
+        decoding = self._decoding.submit(self._decoder.make_copies, draft.file, form, TIERS[1:], self._bounds)
         try:
             draft.sync()  # meanwhile: it waits for the disk alone
         finally:
             wait([decoding])
         try:
-            previews = decoding.result()
+            copies = decoding.result()
         except ImageError as exc:
             if exc.is_damage and form.is_common:
                 raise
             log.info("No preview was made: %s", exc)
             return replace(_facts(form, exc.size), kind="file"), {}
-        tiers = {"preview": previews.preview, "thumbnail": previews.thumbnail}
-        return _facts(form, (previews.width, previews.height)), tiers
+        return _facts(form, (copies.width, copies.height)), copies.files
+
+    def _read_facts(self, original: StoredFile, has_previews: bool) -> FileFacts:
+        digest, size_bytes = hashlib.sha256(), 0
+        extension = original.name.rpartition(".")[2]
+        with original.open() as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+            form = recognise(_head(file)) or next((form for form in FORMATS if form.extension == extension), UNKNOWN)
+            facts = _facts(form)
+            if form.kind == "image" and has_previews:
+                size = self._decoder.make_copies(file, form, (), self._bounds)
+                facts = _facts(form, (size.width, size.height))
+            elif form.kind == "image":
+                facts = replace(facts, kind="file")
+        return replace(facts, size_bytes=size_bytes, sha256=digest.hexdigest())
 
 
 def _pause_s(state: RetryCallState) -> float:
@@ -205,22 +223,6 @@ def _pause_s(state: RetryCallState) -> float:
     retry_after_s = exc.retry_after_s if isinstance(exc, DownloadError) else 0.0
     spread: float = random.SystemRandom().uniform(0.5, 1.5)
     return max(retry_after_s, 2.0 ** (state.attempt_number - 1) * spread)
-
-
-def _read_facts(original: StoredFile, has_previews: bool) -> FileFacts:
-    digest, size_bytes = hashlib.sha256(), 0
-    extension = original.name.rpartition(".")[2]
-    with original.open() as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-            size_bytes += len(chunk)
-        form = recognise(_head(file)) or next((form for form in FORMATS if form.extension == extension), UNKNOWN)
-        facts = _facts(form)
-        if form.kind == "image" and has_previews:
-            facts = _facts(form, read_size(file, form))
-        elif form.kind == "image":
-            facts = replace(facts, kind="file")
-    return replace(facts, size_bytes=size_bytes, sha256=digest.hexdigest())
 
 
 def _facts(form: Format, size: tuple[int, int] | None = None) -> FileFacts:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.library.naming import file_name
-from dreamina_ui.media.images import SHOWN_MEDIA_TYPES
+from dreamina_ui.media.formats import SHOWN_MEDIA_TYPES
 from dreamina_ui.media.store import TIERS
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE

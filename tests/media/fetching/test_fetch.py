@@ -33,10 +33,12 @@ from PIL import Image, ImageDraw, ImageFile
 
 from dreamina_ui import __version__
 from dreamina_ui.errors import DiskError, MediaError, UrlError
+from dreamina_ui.media.decoding.copies import Bounds
 from dreamina_ui.media.fetching.download import Downloader, DownloadError
 from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
+from tests.support.decoding import decoder
 from tests.support.file_server import FileServer, HostResponse
 
 JOB = "0123456789abcdef0123456789abcdef"
@@ -85,7 +87,7 @@ def store(tmp_path: Path) -> FolderStore:
 def make_fetcher(store: FolderStore, server: FileServer, pauses: list[float]) -> Callable[..., OutputFetcher]:
     def make(**options: Any) -> OutputFetcher:
         guard = UrlGuard(exempt_origin=server.origin)
-        return OutputFetcher(store, guard, **{"pause": pauses.append, **options})
+        return OutputFetcher(store, guard, **{"pause": pauses.append, "decoder": decoder(), **options})
 
     return make
 
@@ -117,13 +119,13 @@ def opened(store: FolderStore, tier: str, index: int = 0) -> Image.Image:
         ("AVIF", "original.avif"),
     ],
 )
-def test_an_image_is_stored_byte_for_byte_in_three_tiers(
+def test_an_image_is_stored_byte_for_byte_in_four_tiers(
     server: FileServer, store: FolderStore, fetcher: OutputFetcher, tmp_path: Path, form: str, file_name: str
 ) -> None:
     """People paid for the original, and the page wants something lighter."""
     body = encode(draw(1500, 1000), form)
     facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body)) + QUERY)
-    assert names(tmp_path) == [f"0/{file_name}", "0/preview.webp", "0/thumbnail.webp"]
+    assert names(tmp_path) == ["0/large.webp", f"0/{file_name}", "0/preview.webp", "0/thumbnail.webp"]
     original = store.path(JOB, 0, "original")
     assert original is not None
     assert original.read_bytes() == body
@@ -131,7 +133,7 @@ def test_an_image_is_stored_byte_for_byte_in_three_tiers(
     assert (facts.width, facts.height, facts.size_bytes) == (1500, 1000, len(body))
     assert facts.sha256 == hashlib.sha256(body).hexdigest()
     assert facts.media_type == f"image/{form.lower()}"
-    for tier, size in (("preview", (1280, 853)), ("thumbnail", (400, 267))):
+    for tier, size in (("large", (1500, 1000)), ("preview", (1280, 853)), ("thumbnail", (400, 267))):
         with opened(store, tier) as copy:
             assert (copy.format, copy.size) == ("WEBP", size)
     assert fetcher.stored_facts(JOB, 0) == facts
@@ -159,7 +161,7 @@ def test_a_stored_file_and_all_folders_above_it_are_flushed_to_the_disk(
     monkeypatch.setattr(os, "fsync", note)
     store = FolderStore(tmp_path / "media")
     store.prepare(JOB)
-    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin))
+    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin), decoder=decoder())
     assert flushed[:2] == ["media", f"media/{JOB[:2]}"]
     flushed.clear()
     fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG)))
@@ -301,7 +303,7 @@ def test_a_bad_file_is_fetched_again_and_then_stored_whole(
     store: FolderStore,
 ) -> None:
     """Hosts stumble, and a paid picture is worth a second try."""
-    fetcher = make_fetcher(max_bytes=200_000, max_pixels=1_000_000)
+    fetcher = make_fetcher(max_bytes=200_000, bounds=Bounds(max_pixels=1_000_000))
     fetcher.fetch(JOB, 0, "image", server.script("/a", bad, HostResponse(PNG)))
     assert len(server.requests) == 2
     assert len(pauses) == 1
@@ -319,7 +321,7 @@ def test_a_file_that_stays_bad_is_a_plain_error_and_nothing_half_made(
     store: FolderStore,
 ) -> None:
     """Half a picture shown as a whole one is a lie; a message without the next step is no help."""
-    fetcher = make_fetcher(max_bytes=200_000, max_pixels=1_000_000)
+    fetcher = make_fetcher(max_bytes=200_000, bounds=Bounds(max_pixels=1_000_000))
     with pytest.raises(MediaError) as caught:
         fetcher.fetch(JOB, 2, "image", server.script("/a", bad) + QUERY)
     assert type(caught.value) is MediaError
@@ -479,7 +481,7 @@ def test_a_foreign_host_cannot_redirect_into_the_exempt_origin(server: FileServe
             def resolve_checked(self, origin: Origin) -> list[str]:
                 return ["127.0.0.1"]
 
-        fetcher = OutputFetcher(store, BothPass(exempt_origin=server.origin), attempts=1)
+        fetcher = OutputFetcher(store, BothPass(exempt_origin=server.origin), attempts=1, decoder=decoder())
         with pytest.raises(UrlError, match="own origin"):
             fetcher.fetch(JOB, 0, "image", hop)
     assert server.requests == []
@@ -566,7 +568,7 @@ def test_an_image_too_large_to_open_is_stored_without_previews(
 ) -> None:
     """Opening it would take the memory of everything else here."""
     body = encode(Image.new("1", (1001, 1000)))
-    fetcher = make_fetcher(max_pixels=1_000_000)
+    fetcher = make_fetcher(bounds=Bounds(max_pixels=1_000_000))
     facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body)))
     assert (facts.kind, facts.format, facts.width, facts.height) == ("file", "PNG", 1001, 1000)
     assert store.find(JOB, 0, "original")
@@ -746,7 +748,7 @@ def test_a_file_system_that_cannot_sync_folders_is_used_all_the_same(
     store = FolderStore(tmp_path / "elsewhere")
     assert not store.can_sync_folders()
     store.prepare(JOB)
-    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin))
+    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin), decoder=decoder())
     assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).format == "PNG"
 
 
@@ -824,7 +826,7 @@ def test_many_outputs_are_stored_at_the_same_time(
     server: FileServer, make_fetcher: Callable[..., OutputFetcher], store: FolderStore
 ) -> None:
     """Workers share one store, and decoding takes turns."""
-    fetcher = make_fetcher(decoders=1)
+    fetcher = make_fetcher()
     url = server.script("/a", HostResponse(PNG))
     threads = [threading.Thread(target=fetcher.fetch, args=(JOB, index, "image", url)) for index in range(8)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Previews look like the original, and damage is detected."""
+"""Copies look like the original, and damage is detected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from dreamina_ui.media.images import FORMATS, ImageError, Previews, make_previews
+from dreamina_ui.media.decoding import images
+from dreamina_ui.media.decoding.copies import Copies, ImageError
+from dreamina_ui.media.decoding.images import make_copies
+from dreamina_ui.media.formats import FORMATS
+from dreamina_ui.media.store import COPY_PX, TIERS
 from tests.media.odd_pngs import DAMAGED_PNGS, SOUND_PNGS, png_with
 from tests.support.png_chunks import SIGNATURE, png_chunk, png_chunks
 
@@ -37,10 +41,10 @@ def encode(image: Image.Image, pack: Callable[[bytes], bytes] = bytes, chunk_byt
     return SIGNATURE + b"".join(itertools.starmap(png_chunk, others[:first] + parts + others[first:]))
 
 
-def seen(png: bytes) -> Previews | None:
+def seen(png: bytes) -> Copies | None:
     """What is seen of a file; None if it is damaged."""
     try:
-        return make_previews(io.BytesIO(png), PNG, 1_000_000)
+        return make_copies(io.BytesIO(png), PNG, TIERS, max_pixels=1_000_000)
     except ImageError:
         return None
 
@@ -94,9 +98,9 @@ def test_damage_in_the_pixels_stays_damage(name: str) -> None:
 
 def test_a_png_of_a_million_chunks_is_not_walked_to_its_end() -> None:
     """A few megabytes would hold a decoder for a minute; nothing is wrong with the file otherwise."""
-    png = png_with(png_chunk(b"tEXt", b"") * 260_000)
+    png = png_with(png_chunk(b"tEXt", b"") * 70_000)
     with pytest.raises(ImageError, match="chunks") as caught:
-        make_previews(io.BytesIO(png), PNG, 1_000_000)
+        make_copies(io.BytesIO(png), PNG, TIERS, max_pixels=1_000_000)
     assert not caught.value.is_damage
 
 
@@ -106,5 +110,35 @@ def test_orientation_and_colors_of_a_png_still_count() -> None:
     tags[0x0112] = 6
     previews = seen(png_with(png_chunk(b"eXIf", tags.tobytes()[6:])))
     assert previews
-    with Image.open(io.BytesIO(previews.preview)) as preview:
+    with Image.open(io.BytesIO(previews.files["preview"])) as preview:
         assert preview.size == (48, 64)
+
+
+@pytest.mark.parametrize(("side_px", "tiers"), [(1280, ["preview", "thumbnail"]), (1281, [*COPY_PX])])
+def test_an_image_has_a_large_copy_if_that_is_larger_than_its_preview(side_px: int, tiers: list[str]) -> None:
+    """The same pixels twice would only fill the disk."""
+    file = io.BytesIO()
+    Image.new("L", (side_px, 300), 90).save(file, "PNG")
+    copies = seen(file.getvalue())
+    assert copies
+    assert list(copies.files) == tiers
+
+
+def test_a_large_image_has_copies_of_three_sizes_out_of_one_decode() -> None:
+    """The viewer shows the large one at once, whatever the original takes to arrive."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((6198, 40)).save(file, "PNG")
+    copies = seen(file.getvalue())
+    assert copies
+    assert (copies.width, copies.height) == (6198, 40)
+    assert {tier: Image.open(io.BytesIO(data)).width for tier, data in copies.files.items()} == COPY_PX
+
+
+def test_a_large_webp_needs_no_more_memory_than_its_decoder() -> None:
+    """What Pillow holds beside it would be too much for 250 MB; this relies on a private name of Pillow."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "tomato").save(file, "WEBP")
+    image = images._LeanWebp(io.BytesIO(file.getvalue()))
+    assert image._decoder is not None
+    image.load()
+    assert image._decoder is None
