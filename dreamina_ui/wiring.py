@@ -28,6 +28,7 @@ from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.signed_urls import SignedUrls, read_secret
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
@@ -59,6 +60,7 @@ class Services:
     dispatcher: Dispatcher
     links: SignedUrls
     decoder: DecodeWorkers
+    late_copies: LateCopies
     retention: Retention
     health: Health
     metrics: Metrics | None
@@ -81,6 +83,7 @@ class Services:
         self.retention.stop()
         self.dispatcher.stop()
         self.job_services.stop(timeout_s)
+        self.late_copies.stop()
         self.decoder.stop()
         if self.sandbox:
             self.sandbox.stop()
@@ -128,6 +131,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         dispatcher=Dispatcher(job_services, batches),
         links=links,
         decoder=decoder,
+        late_copies=LateCopies(media, decoder),
         retention=Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days),
         health=_health(settings, folder, network, ledger, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,

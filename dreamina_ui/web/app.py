@@ -109,7 +109,7 @@ def _build_routes(
         *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),
         *build_input_file_routes(core, presenter, services.library, services.links, permissions),
-        *build_file_routes(core.reader, permissions),
+        *build_file_routes(core.reader, permissions, services.late_copies),
         *build_security_txt_routes(settings.security_contact, core.clock),
     ]
     if settings.wants_tools:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
+from dreamina_ui.media.decoding.copies import tiers_of
 from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.fields import Field
@@ -236,6 +237,7 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
             "index": output.index,
             "kind": output.kind,
             "address": _file_url(job, output, tier),
+            **(_copy_urls(job, output, ("large", "preview")) if output.kind == "image" else {}),
             "alt": translate(language, _ALT_KEYS[output.kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
             "favourite": output.favorite_at is not None,
             "width": output.width,
@@ -256,12 +258,20 @@ def _file_url(job: Job, output: Output, tier: str) -> str:
     return f"{FILES}/{output.file_key}/{tier}/{quote(file_name(job, output, tier))}"
 
 
+def _copy_urls(job: Job, output: Output, tiers: Iterable[str]) -> dict[str, str]:
+    """URLs of an image by tier; a small image has no large copy, and its preview is as good."""
+    existing = ("original", *tiers_of(output.width or 0, output.height or 0))
+    return {tier: _file_url(job, output, tier if tier in existing else "preview") for tier in tiers}
+
+
 def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
-    preview = "preview" if output.kind == "image" else "original"
+    copies = _copy_urls(job, output, ("large", "preview")) if output.kind == "image" else {}
+    original = _file_url(job, output, "original")
     return {
         "index": output.index,
-        "original_url": f"{root}/{PREFIX}/{_file_url(job, output, 'original')}",
-        "preview_url": f"{root}/{PREFIX}/{_file_url(job, output, preview)}",
+        "original_url": f"{root}/{PREFIX}/{original}",
+        "large_url": f"{root}/{PREFIX}/{copies.get('large', original)}",
+        "preview_url": f"{root}/{PREFIX}/{copies.get('preview', original)}",
         "width": output.width,
         "height": output.height,
         "format": output.format,
@@ -295,9 +305,8 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
 
 
 def _stored_output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
-    is_image = output.kind == "image"
     alt = translate(language, _ALT_KEYS[output.kind], number=output.index + 1, prompt=prompt)
-    urls = {tier: _file_url(job, output, tier) for tier in (TIERS if is_image else ("original",))}
+    urls = _copy_urls(job, output, TIERS if output.kind == "image" else ("original",))
     if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
         urls["with_settings"] = _file_url(job, output, WITH_SETTINGS)
     sizes = {"width": output.width, "height": output.height}

@@ -1,21 +1,25 @@
-"""HTTP routes of files: outputs in three sizes, copies with settings, and what the page itself is made of.
+"""HTTP routes of files: outputs in four sizes, copies with settings, and what the page itself is made of.
 
 Outputs do not go through Gradio: its route copies and hashes on the event loop, and knows neither caching nor owners.
 """
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.jobs.reader import JobReader
+from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
+from dreamina_ui.media.decoding.copies import tiers_of
 from dreamina_ui.media.formats import SHOWN_MEDIA_TYPES
-from dreamina_ui.media.store import TIERS
+from dreamina_ui.media.late_copies import LateCopies
+from dreamina_ui.media.store import TIERS, StoredFile
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
 from dreamina_ui.web.i18n.translate import languages, page_words
@@ -24,9 +28,9 @@ from dreamina_ui.web.settings_copy import copy_with_settings
 from dreamina_ui.web.stored_files import file_response
 
 
-def build_file_routes(reader: JobReader, permissions: Permissions) -> list[BaseRoute]:
+def build_file_routes(reader: JobReader, permissions: Permissions, late_copies: LateCopies) -> list[BaseRoute]:
     """The routes of outputs and of static files."""
-    handlers = _FileRoutes(reader, permissions)
+    handlers = _FileRoutes(reader, permissions, late_copies)
     return [
         Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", handlers.output),
         Route(f"/{PREFIX}/assets/{{digest}}/{{name:path}}", static_file),
@@ -35,15 +39,18 @@ def build_file_routes(reader: JobReader, permissions: Permissions) -> list[BaseR
 
 
 class _FileRoutes:
-    def __init__(self, reader: JobReader, permissions: Permissions) -> None:
+    def __init__(self, reader: JobReader, permissions: Permissions, late_copies: LateCopies) -> None:
         self._reader = reader
         self._permissions = permissions
+        self._late_copies = late_copies
 
     async def output(self, request: Request) -> Response:
         """One tier of one output, with ranges and an ETag; the content behind a URL never changes."""
         tier, file_key = request.path_params["tier"], request.path_params["file_key"]
         stored_tier = "original" if tier == WITH_SETTINGS else tier
         match = await run_in_threadpool(self._reader.file, file_key, stored_tier) if stored_tier in TIERS else None
+        if match is None and tier == "large":
+            return await self._large(request, file_key)
         if match is None or not self._permissions.may_fetch(request, match[0]):
             return Response("No such file.", 404, NO_STORE)
         job, output, stored = match
@@ -52,6 +59,23 @@ class _FileRoutes:
                 return Response("No such file.", 404, NO_STORE)  # whoever has a URL of the image learns no prompt
             name, headers = file_name(job, output, WITH_SETTINGS), {"Cache-Control": "private, no-cache"}
             return await run_in_threadpool(copy_with_settings, job, output, stored, name, headers)
+        return await self._stored_file(request, job, output, tier, stored)
+
+    async def _large(self, request: Request, file_key: str) -> Response:
+        """The large copy of an image that has none yet; its preview if there will be none, or not now."""
+        match = await run_in_threadpool(self._reader.file, file_key, "preview")
+        if match is None or not self._permissions.may_fetch(request, match[0]):
+            return Response("No such file.", 404, NO_STORE)
+        job, output, _ = match
+        has_large = "large" in tiers_of(output.width or 0, output.height or 0)
+        coming = self._late_copies.request(job.job_id, output.index) if has_large else None
+        # Shielded: somebody else may wait for it, too.
+        stored = await asyncio.shield(asyncio.wrap_future(coming)) if coming else None
+        if stored is None:
+            return RedirectResponse(f"../preview/{quote(file_name(job, output, 'preview'))}", 307, NO_STORE)
+        return await self._stored_file(request, job, output, "large", stored)
+
+    async def _stored_file(self, request: Request, job: Job, output: Output, tier: str, stored: StoredFile) -> Response:
         etag = f'"{output.sha256 or output.file_key}-{tier}"'
         # Whoever merely has the URL asks again each time, so that what is deleted is gone for them, too.
         caching = IMMUTABLE if self._permissions.may_see(request, job) else "private, no-cache"

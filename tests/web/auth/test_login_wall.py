@@ -28,6 +28,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
+from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.ops import passwords
 from dreamina_ui.ops.passwords import QUICK, Logins, hash_password, read_logins
 from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS, LoginThrottle
@@ -50,6 +51,7 @@ from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
 from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
+from tests.support.decoding import decoder
 from tests.support.harness import MODEL_ID, Clock, Harness
 from tests.support.library_rows import LibraryRows
 from tests.web.gradio_page import test_page
@@ -253,7 +255,7 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     page, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     rows = LibraryRows(harness.folder)
     ours = build_job_routes(harness.services, harness.presenter, access)
-    ours += build_file_routes(harness.reader, access)
+    ours += build_file_routes(harness.reader, access, LateCopies(harness.media, decoder()))
     ours += build_form_routes(harness.services, harness.presenter, access, uses_sandbox=False)
     ours += build_library_routes(harness.reader, harness.presenter, rows.library, access, harness.clock)
     batches = BatchStore(harness.ledger, harness.moderation, harness.clock)

@@ -35,7 +35,7 @@ OBJECT_KEYS = {
     "job_id", "request_id", "model_id", "inputs", "state", "status", "queue_position", "message", "created_at",
     "updated_at", "elapsed_s", "cost_usd", "images", "videos",
 }  # fmt: skip
-FILE_KEYS = {"index", "original_url", "preview_url", "width", "height", "format", "size_bytes", "sha256"}
+FILE_KEYS = {"index", "original_url", "large_url", "preview_url", "width", "height", "format", "size_bytes", "sha256"}
 GOOD = ["a red fox", SMALL, 0.5, True]
 
 

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls
 from dreamina_ui.models.schema import MODELS_FOLDER, load_models
 from dreamina_ui.sandbox.service import Service as SandboxService
@@ -26,6 +27,7 @@ from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.input_files import build_input_file_routes
 from tests.support.bad_server import json_response
 from tests.support.browser import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Visitor, wait_for
+from tests.support.decoding import decoder
 from tests.support.harness import MODEL_ID, SUBMIT, Clock, Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
 from tests.web.gradio_page import test_page
@@ -301,12 +303,14 @@ def test_a_deleted_picture_has_no_signed_url_any_more(client: TestClient, rows: 
     assert client.get(url).status_code == 200
 
 
-@pytest.mark.parametrize("tier", ["original", "preview", "thumbnail", "with-settings"])
+@pytest.mark.parametrize("tier", ["original", "large", "preview", "thumbnail", "with-settings"])
 def test_a_permanent_url_shows_the_image_and_no_more(
     harness: Harness, client: TestClient, rows: LibraryRows, mine: str, tier: str
 ) -> None:
     """Whoever was given it sees the image, not the prompt, and nothing at all once it is deleted."""
-    files = Starlette(routes=build_file_routes(harness.reader, Permissions(is_shared=True)))
+    files = Starlette(
+        routes=build_file_routes(harness.reader, Permissions(is_shared=True), LateCopies(harness.media, decoder()))
+    )
     owner = TestClient(files, "https://studio.example", cookies={VISITOR_COOKIE: ME})
     stranger = TestClient(files, "https://studio.example")
     url = f"/dreamina/files/{mine}/{tier}/a.png"
