@@ -4,8 +4,8 @@
     python -m benchmarks.hostile flood [--seconds 10] [--rate 1000] [--json]
 
 Everything runs on 127.0.0.1 and is bounded. `single` sends each request of at most 1 MB once and measures CPU time,
-memory, log and disk of the app. `flood` sends small ones from one client, while another visitor generates and the
-owner signs in, each from a client IP address of its own.
+memory, log and disk of the app; `child_mb` is the largest of its decoding processes. `flood` sends small ones from one
+client, while another visitor generates and the owner signs in, each from a client IP address of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import http.client
-import io
 import json
 import os
 import random
@@ -21,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +32,16 @@ from benchmarks.app_processes import TOKEN
 from benchmarks.mock_service import MockResponse, MockService
 from benchmarks.page_processes import PageProcess
 from benchmarks.process_stats import ProcessTree
+from tests.media.odd_pngs import png_with
+from tests.support.hostile_images import (
+    encode,
+    gif_of_comments,
+    jpeg_of_scans,
+    jpeg_of_segments,
+    png_of_size,
+    webp_of_frames,
+)
+from tests.support.png_chunks import png_chunk
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
 EDIT_ID = "bytedance/dreamina-4-0/edit"
@@ -68,10 +76,20 @@ class HostileHost(MockService):
 
     def __init__(self) -> None:
         super().__init__()
-        self._images = {
-            "1 x 39,999,999 pixels": _tall_png,
-            "48 MB of empty chunks": _png_of_empty_chunks,
-            "16,383 x 16,383 pixels": _large_webp,
+        self._images: dict[str, Callable[[], bytes]] = {
+            "1 x 39,999,999 pixels": lambda: png_of_size(1, 39_999_999),
+            "48 MB of empty chunks": lambda: png_with(png_chunk(b"teSt", b"") * 4_000_000),
+            "16,383 x 16,383 pixels": lambda: encode(
+                Image.new("L", (16_383, 16_383)), "WEBP", lossless=True, method=0, quality=0
+            ),
+            "a JPEG of 5,000 scans": lambda: jpeg_of_scans(5000),
+            "a JPEG of 1,000,000 segments": lambda: jpeg_of_segments(1_000_000),
+            "a WebP of 500,000 frames": lambda: webp_of_frames(500_000),
+            "a GIF of 5,000,000 comments": lambda: gif_of_comments(5_000_000),
+            "5,000 x 5,000 pixels, 16 bit": lambda: png_of_size(5000, 5000),
+            "a WebP of 4,096 x 4,096 pixels": lambda: encode(
+                Image.new("RGBA", (4096, 4096)), "WEBP", lossless=True, method=0, quality=0
+            ),
         }
         self._made: dict[str, bytes] = {}
 
@@ -172,8 +190,9 @@ def single_requests(host: HostileHost) -> list[Request]:
         ),
     ]
     for index, name in enumerate(host.image_names):
-        given = {"prompt": "x", "image_urls": [host.file_url("given", str(index))]}
-        requests.append(Request(f"given image: {name}", "POST", "/dreamina/generate", _generate(given, EDIT_ID)))
+        url = host.file_url("given", str(index))
+        body = json.dumps({"model_id": EDIT_ID, "field": "image_urls", "address": url}).encode()
+        requests.append(Request(f"given image: {name}", "POST", "/dreamina/given/look", body))
         prompt = _generate(INPUTS | {"prompt": name})
         requests.append(Request(f"resulting image: {name}", "POST", "/dreamina/generate", prompt, image=name))
     return requests
@@ -213,8 +232,8 @@ def measure_single(folder: Path) -> dict[str, dict[str, float]]:
             costs[request.name] = {
                 "status": status,
                 "cpu_s": tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - started_s),
-                "memory_mb": max(peaks[pid] - before for pid, before in memory_mb.items() if pid in peaks),
-                "child_mb": max((peak for pid, peak in peaks.items() if pid not in memory_mb), default=0.0),
+                "memory_mb": peaks[tree.pid] - memory_mb[tree.pid],
+                "child_mb": max((peak for pid, peak in peaks.items() if pid != tree.pid), default=0.0),
                 "log_kb": (app.log.stat().st_size - log_bytes) / 1e3,
                 "disk_kb": (app.disk_bytes() - disk_bytes) / 1e3,
             }
@@ -327,37 +346,6 @@ def _idle_cores(tree: ProcessTree) -> float:
     cpu_s, started_s = tree.cpu_s(), time.monotonic()
     time.sleep(3.0)
     return (tree.cpu_s() - cpu_s) / (time.monotonic() - started_s)
-
-
-def _tall_png() -> bytes:
-    """A PNG of 1 x 39,999,999 pixels with 16 bits per channel: 350 kB."""
-    height = 39_999_999
-    packer = zlib.compressobj(9)
-    row = bytes(1 + 8)
-    parts = [packer.compress(row * 100_000) for _ in range(height // 100_000)]
-    parts += [packer.compress(row * (height % 100_000)), packer.flush()]
-    header = (1).to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([16, 6, 0, 0, 0])
-    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"".join(parts)) + _chunk(b"IEND", b"")
-
-
-def _png_of_empty_chunks() -> bytes:
-    header = (8).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    pixels = zlib.compress((b"\0" + bytes(24)) * 8)
-    empty = _chunk(b"teSt", b"") * 4_000_000
-    return _SIGNATURE + _chunk(b"IHDR", header) + empty + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
-
-
-def _large_webp() -> bytes:
-    file = io.BytesIO()
-    Image.new("L", (16_383, 16_383)).save(file, "WEBP", lossless=True, method=0, quality=0)
-    return file.getvalue()
-
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
 
 def main() -> None:

@@ -20,13 +20,11 @@ class ProcessTree:
     """A process and its descendants."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
 
     def cpu_s(self) -> float:
         """CPU seconds so far, including those of ended children."""
-        return (
-            sum(sum(map(int, _stat(pid)[11 : 15 if pid == self._pid else 13])) for pid in self._pids()) / _TICKS_PER_S
-        )
+        return sum(sum(map(int, _stat(pid)[11 : 15 if pid == self.pid else 13])) for pid in self._pids()) / _TICKS_PER_S
 
     def memory_mb(self) -> float:
         """Resident memory, in 10^6 bytes."""
@@ -56,7 +54,7 @@ class ProcessTree:
                     children[int(_stat(int(folder.name))[1])].append(int(folder.name))
                 except (FileNotFoundError, ProcessLookupError):
                     continue
-        pids = [self._pid]
+        pids = [self.pid]
         for pid in pids:
             pids += children[pid]
         return pids
