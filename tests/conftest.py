@@ -18,6 +18,7 @@ from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import BadServer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
 from tests.support.chromium import chromium
+from tests.support.contexts import Contexts
 from tests.support.harness import Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
 
@@ -72,6 +73,11 @@ def browser() -> Iterator[Browser]:
     """A Chromium; not for the whole session, because its event loop would forbid others in the same thread."""
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Contexts:
+    return Contexts(browser)
 
 
 @pytest.fixture

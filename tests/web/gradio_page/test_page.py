@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Route, expect
 
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.models.sizes import choice_label
@@ -22,6 +22,7 @@ from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
 from dreamina_ui.web.i18n.translate import field_texts, languages, translate
 from tests.support.bad_server import ScriptedResponse, json_response
 from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, Visitor, wait_for
+from tests.support.contexts import Contexts
 from tests.support.harness import MODEL_ID
 
 TITLES = {field.parameter: field_texts(field, "en")[0] for field in load_models()[MODEL_ID].fields}
@@ -59,20 +60,25 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
+def open_page(browser: Browser, contexts: Contexts) -> Iterator[OpenPage]:
     """Opens a page as a new visitor; at the end no script has broken, none was refused, and nobody's has run."""
     pages: list[Page] = []
     errors: list[str] = []
 
-    def open_one(app: AppProcess, prepare: Callable[[Page], None] = lambda _: None, **context: Any) -> Page:
+    def open_own(**context: Any) -> BrowserContext:
         visitor = browser.new_context(**{"locale": "en-US", **context})
         visitor.set_default_timeout(20_000)
         visitor.add_init_script(SMALL_DRAFT)
+        return visitor
+
+    def open_one(app: AppProcess, prepare: Callable[[Page], None] | None = None, **context: Any) -> Page:
+        visitor = open_own(**context) if context or prepare else contexts.lend(app.url, SMALL_DRAFT)
         page = visitor.new_page()
         page.on("pageerror", lambda exc: errors.append(str(exc)))
         page.on("console", lambda said: errors.append(said.text) if "Security Policy" in said.text else None)
         pages.append(page)
-        prepare(page)
+        if prepare:
+            prepare(page)
         page.goto(app.url)
         await_form(page)
         return page
@@ -80,7 +86,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     yield open_one
     injected = [page.evaluate("window.__pwned") for page in pages if not page.is_closed()]
     for page in pages:
-        page.context.close()
+        contexts.take_back(page.context)
     assert errors == []
     assert set(injected) <= {None}
 
