@@ -36,9 +36,9 @@ def copy_inputs(inputs: Mapping[Any, Any], schema: Mapping[str, Any]) -> dict[st
     for key, value in inputs.items():
         rules = properties.get(key, {}) if isinstance(key, str) else {}
         if isinstance(value, str):
-            _limit_length(str(key), value, "maxLength", min(rules.get("maxLength", MAX_CHARACTERS), MAX_CHARACTERS))
+            _limit_length(str(key), value, "maxLength", MAX_CHARACTERS, rules.get("maxLength", MAX_CHARACTERS))
         elif isinstance(value, list | tuple):
-            _limit_length(str(key), value, "maxItems", min(rules.get("maxItems", MAX_VALUES), MAX_VALUES))
+            _limit_length(str(key), value, "maxItems", MAX_VALUES, rules.get("maxItems", MAX_VALUES))
     copier = _Copier()
     return {copier.copy_key(str(key), "inputs"): copier.copy(value, str(key)) for key, value in inputs.items()}
 
@@ -75,7 +75,7 @@ class _Copier:
         raise InputError(readable(path), "format", "JSON value", shown)
 
     def copy_key(self, key: str, path: str) -> str:
-        _limit_length(path, key, "maxLength", MAX_KEY_CHARACTERS)
+        _limit_length(path, key, "maxLength", MAX_KEY_CHARACTERS, MAX_KEY_CHARACTERS)
         return self._copy_text(key, path)
 
     def _copy_text(self, text: str, path: str) -> str:
@@ -92,6 +92,7 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _limit_length(path: str, value: Any, rule: str, most: int) -> None:
-    if len(value) > most:
-        raise InputError(readable(path[:MAX_KEY_CHARACTERS]), rule, most, value)
+def _limit_length(path: str, value: Any, rule: str, limit: int, own_limit: int) -> None:
+    """Refuse what is too long for any model; the error names the model's own limit, which people can act upon."""
+    if len(value) > limit:
+        raise InputError(readable(path[:MAX_KEY_CHARACTERS]), rule, min(limit, own_limit), value)

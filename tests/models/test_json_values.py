@@ -57,12 +57,20 @@ def test_large_inputs_are_refused_unvalidated(model: Model, name: str, monkeypat
     assert len(caught.value.field) <= 2 * MAX_KEY_CHARACTERS
 
 
-def test_the_models_own_bound_is_named() -> None:
+@pytest.mark.parametrize("count", [400, 4000])
+def test_the_models_own_bound_is_named(count: int) -> None:
     """A person can act upon it; the one of all models is far off."""
     with pytest.raises(InputError) as caught:
-        EDIT.validate_inputs({"prompt": "x", "image_urls": ["https://a.example/"] * 400})
+        EDIT.validate_inputs({"prompt": "x", "image_urls": ["https://a.example/"] * count})
     assert (caught.value.field, caught.value.rule) == ("image_urls", "maxItems")
     assert caught.value.limit == EDIT.input_schema["properties"]["image_urls"]["maxItems"]
+
+
+def test_a_long_text_hides_no_other_error() -> None:
+    """Whoever corrects one input should not learn of the next one only then."""
+    inputs = {"prompt": "x" * 900, "scale": 7, "colour": "red"}
+    broken = load_models()["bytedance/dreamina-4-0/text-to-image"].broken_rules(inputs)
+    assert {error.field for error in broken} == {"prompt", "scale", "colour"}
 
 
 def test_few_errors_are_made() -> None:
