@@ -201,10 +201,12 @@ def test_a_browser_without_a_network_shows_it_calmly(held: HeldSandbox, open_pag
 
 def test_who_has_nothing_left_reads_it_before_generating(held: HeldSandbox, open_page: OpenPage) -> None:
     """Nobody writes a long prompt for a refusal: the form says at once when there is room again, or who stopped it."""
-    left = {"jobs_today": 0, "renewed_at": 1_800_000_000, "stopped": "", "is_owner": False}
+    limit = translate("en", "limit_visitor_per_day")
+    stopped = translate("en", "error_limit_later", limit=limit, most=20, time="12:00 AM")
+    left = {"jobs_today": 0, "renewed_at": 1_800_000_000, "stopped": stopped, "is_owner": False}
     page = open_page(held.app, lambda page: page.route("**/dreamina/left*", lambda route: route.fulfill(json=left)))
     note = page.locator("#left-today.stopped")
-    expect(note).to_contain_text("0")
+    expect(note).to_have_text(stopped)
     assert note.evaluate("node => getComputedStyle(node).backgroundColor") != "rgba(0, 0, 0, 0)"
     left |= {"stopped": translate("en", "error_stopped_owner")}
     page.reload()

@@ -114,7 +114,8 @@ def test_left_out_inputs_get_the_schemas_defaults(held: HeldSandbox) -> None:
 def test_a_program_repeats_a_request_under_its_id(held: HeldSandbox, data: list[Any], headers: dict[str, str]) -> None:
     """A program whose call broke sends it again: one job, and never a second bill."""
     first = first_job(held.app, [*GOOD, "request-of-a-program"], {})
-    wait_for(held.requests)
+    client = Client(held.app.url, verbose=False)
+    wait_for(lambda: client.predict(first["job_id"], api_name="/job")["request_id"])
     before = len(held.requests())
     assert first_job(held.app, data, headers)["job_id"] == first["job_id"]
     assert len(held.requests()) == before

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from dreamina_ui.web.middleware.json_bounds import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, shape_flaw
-from tests.support.browser import AppProcess
+from tests.support.browser import AppProcess, wait_for
 
 PATHS = (
     "/gradio_api/mcp/", "/gradio_api/mcp", "/gradio_api/queue/join", "/gradio_api/call/generate",
@@ -29,6 +29,7 @@ LARGE = {
 @pytest.mark.parametrize("path", PATHS)
 def test_no_parser_gets_json_of_an_excessive_shape(app: AppProcess, path: str) -> None:
     """Deep nesting ended in a server error with a long traceback, and each of many values takes memory."""
+    wait_for(lambda: "Jobs go to" in app.output)  # the last line of its start
     before = len(app.output)
     for name, body in LARGE.items():
         response = requests.post(app.url + path, data=body, headers={"Content-Type": "application/json"}, timeout=10)
