@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ from dreamina_ui.models.schema import Model
 from dreamina_ui.web.gradio_page.endpoints import IDEMPOTENCY_ARGUMENT, KEY_HEADER, Endpoints, endpoint_name
 
 try:
+    import mcp
     from mcp.server.lowlevel import Server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
@@ -53,6 +55,8 @@ _IDEMPOTENCY_HELP = (
     "same name and inputs is the same job and is not paid again."
 )
 
+_LIBRARY_FOLDER = Path(mcp.__file__).parent
+
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +70,7 @@ def build_tool_routes(
     """
     # It logs each call and what clients send, in errors, too; those that reach nobody else, `RequestLimits` logs.
     logging.getLogger("mcp").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_of_library)  # it uses this logger, too
     tools = _Tools(services, first, endpoints, uses_sandbox)
     return [Route(path, tools, methods=["GET", "POST", "DELETE"]) for path in (PATH, f"{PATH}/")]
 
@@ -200,6 +205,10 @@ class _Tools:
                             related_request_id=str(context.request_id),
                         )
         return await self._endpoints.job(job_id, request)
+
+
+def _is_not_of_library(record: logging.LogRecord) -> bool:
+    return _LIBRARY_FOLDER not in Path(record.pathname).parents
 
 
 def tool_name(model: Model) -> str:

@@ -205,6 +205,25 @@ def assistants(harness: Harness, service: ScriptedApi, monkeypatch: pytest.Monke
     return Assistants(harness)
 
 
+def test_nothing_that_an_assistant_sends_is_logged(app: AppProcess) -> None:
+    """The library writes what it cannot read to the log, prompts included."""
+    mark = "a wish that is nobody else's business"
+    before = len(app.output)
+    for method, params in [
+        ("tools/call", {"name": ["generate"], "arguments": {"prompt": mark}}),
+        ("tools/call", {"name": "generate", "arguments": mark}),
+        ("initialize", {"prompt": mark}),
+        ("x" * 1000, {"prompt": mark}),
+        ("notifications/progress", {"progressToken": mark}),
+    ]:
+        for more in ({"id": 1}, {}, {"id": {mark: 1}}):
+            body = {"jsonrpc": "2.0", "method": method, "params": params, **more}
+            accepts = {"Accept": "application/json, text/event-stream"}
+            assert requests.post(f"{app.url}/gradio_api/mcp/", json=body, headers=accepts, timeout=10).status_code < 500
+    assert mark not in app.output[before:]
+    assert "validation error" not in app.output[before:]
+
+
 def test_a_long_job_is_given_before_the_client_gives_up_and_found_again(
     assistants: Assistants, service: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
