@@ -57,7 +57,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                self._add_to(headers, scope)
+                self._add_to(headers, scope, message["status"])
                 content_type = headers.get("content-type", "")
                 if content_type.startswith("text/event-stream"):
                     headers.setdefault("X-Accel-Buffering", "no")  # without it nginx holds a stream back
@@ -67,10 +67,12 @@ class SecurityHeaders:
 
         await self.app(scope, receive, send_with_headers)
 
-    def _add_to(self, headers: MutableHeaders, scope: Scope) -> None:
+    def _add_to(self, headers: MutableHeaders, scope: Scope, status: int) -> None:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         headers[MARKER] = "1"
+        if status >= 400:  # caches may otherwise store some errors, and serve them when the file is there
+            headers.setdefault("Cache-Control", "no-store")
         is_file = f"/{PREFIX}/{FILES}/" in scope["path"]  # other sites may show a picture whose URL they were given
         headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if is_file else "same-origin")
         if scope["scheme"] == "https":

@@ -183,6 +183,16 @@ def test_a_file_has_one_digest(app: AppProcess, path: str) -> None:
     assert "immutable" not in response.headers["cache-control"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["assets/index-0.js", "svelte/x.js", "static/x.js", "dreamina/given/0.webp", "dreamina/files/0/original/a", "x"],
+)
+def test_no_cache_stores_that_something_is_missing(app: AppProcess, path: str) -> None:
+    """Caches may store a 404 without such a header, and the next version's file may have this name."""
+    response = requests.get(f"{app.url}/{path}", timeout=10)
+    assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
+
+
 FROM_ELSEWHERE = {
     "a proxy that speaks HTTP/1.0": {"http_version": "1.0"},
     "a proxy that passes the browser's Referer on": {"Referer": "https://studio.example/"},
