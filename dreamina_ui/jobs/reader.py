@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dreamina_ui.api.pacing import RunTimeModel
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
@@ -64,6 +66,10 @@ class JobReader:
     def run_time_model(self, job: Job) -> RunTimeModel:
         """How long runs such as this one take, as last fitted; nothing is read."""
         return self._worker.run_time_model(job)
+
+    def known_file_keys(self, file_keys: Sequence[str]) -> list[str]:
+        """Those file keys that an output has, each once and in their order."""
+        return self._ledger.known_file_keys(file_keys)
 
     def output(self, file_key: str) -> tuple[Job, Output] | None:
         """The job and output behind a file's URL; None if there is no such file."""

@@ -34,6 +34,8 @@ _INSERT_JOB = Prepared(jobs.insert())
 _UPDATE_UNCHANGED_JOB = jobs.update().where(
     jobs.c.job_id == sa.bindparam("read_job_id"), jobs.c.version == sa.bindparam("read_version")
 )
+_READ_FILE_KEYS = sa.select(outputs.c.file_key).where(outputs.c.file_key.in_(sa.bindparam("file_keys", expanding=True)))
+_KEYS_PER_QUERY = 500
 _INSERT_OUTPUT = outputs.insert()
 _UPDATE_OUTPUT = outputs.update().where(
     outputs.c.job_id == sa.bindparam("of_job_id"), outputs.c.output_index == sa.bindparam("at_index")
@@ -142,6 +144,15 @@ def job_of_file(reader: Reader, file_key: str) -> Job | None:
     query = sa.select(outputs.c.job_id).where(outputs.c.file_key == file_key)
     job_id = reader.connection.execute(query).scalar()
     return read_job(reader, job_id) if job_id else None
+
+
+def known_file_keys(reader: Reader, file_keys: Sequence[str]) -> list[str]:
+    """Those file keys that an output has, each once and in their order; in few queries, however many there are."""
+    known: set[str] = set()
+    for start in range(0, len(file_keys), _KEYS_PER_QUERY):
+        some = file_keys[start : start + _KEYS_PER_QUERY]
+        known.update(reader.connection.execute(_READ_FILE_KEYS, {"file_keys": some}).scalars())
+    return [file_key for file_key in dict.fromkeys(file_keys) if file_key in known]
 
 
 def run_times(reader: Reader, model_id: str, size: str | None, limit: int) -> list[float]:

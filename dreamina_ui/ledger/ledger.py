@@ -235,6 +235,11 @@ class Ledger:
         output = next((output for output in job.outputs if output.file_key == file_key), None) if job else None
         return (job, output) if job and output else None
 
+    def known_file_keys(self, file_keys: Sequence[str]) -> list[str]:
+        """Those file keys that an output has, each once and in their order."""
+        with self.reading() as reader:
+            return job_rows.known_file_keys(reader, file_keys)
+
     def run_times(self, model_id: str, size: str | None, limit: int = 60) -> list[float]:
         """Seconds that the newest finished runs of this model and size took, newest first."""
         with self.reading() as reader:

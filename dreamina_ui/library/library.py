@@ -73,7 +73,7 @@ class Library:
     def mark(self, file_keys: Sequence[str], visitor_id: str | None = None, **marks: float | None) -> int:
         """Set `favorite_at` or `deleted_at` of files, or clear it with None; returns how many files there were."""
         count = 0
-        for file_key in dict.fromkeys(file_keys):
+        for file_key in self._ledger.known_file_keys(file_keys):
             match = self._ledger.output_by_key(file_key)
             if match and visitor_id in (None, match[0].visitor_id) and match[1].state == "kept":
                 self._ledger.change(match[0].job_id, outputs=[replace(match[1], **marks)])  # type: ignore[arg-type]

@@ -137,7 +137,7 @@ class _LibraryRoutes:
         return JSONResponse(details)
 
     def _selected(self, keys: list[str], scope: str | None) -> Iterator[tuple[Job, Output]]:
-        for key in dict.fromkeys(keys):
+        for key in self._reader.known_file_keys(keys):
             match = self._reader.output(key)
             if match is None or scope not in (None, match[0].visitor_id):
                 continue
