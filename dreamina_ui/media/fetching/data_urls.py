@@ -10,6 +10,9 @@ from urllib.parse import unquote_to_bytes
 
 from dreamina_ui.media.fetching.download import DownloadError
 
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+"""The other alphabet of base64, which needs no escapes in a URL."""
+
 
 def is_data_url(url: str) -> bool:
     """Whether the file is in the URL itself."""
@@ -28,7 +31,7 @@ def write_data_url(url: str, file: BinaryIO, max_bytes: int) -> tuple[int, str]:
     content = unquote_to_bytes(body)
     if head.lower().rstrip().endswith(";base64"):
         try:
-            packed = b"".join(content.split())
+            packed = b"".join(content.split()).translate(_URL_SAFE)
             content = base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
         except binascii.Error as exc:
             raise DownloadError("the data: URL is not valid base64", "shape", is_temporary=False) from exc

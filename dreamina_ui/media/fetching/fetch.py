@@ -244,19 +244,20 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def _identify(file: BinaryIO, kind: str, size_bytes: int) -> Format:
-    """What the file is; an ImageError if it is the text or page of a host that has no file."""
+    """What the file is; a DownloadError if it is the text or page of a host that has no file, or none yet."""
     form = recognise(_head(file))
     if form:
         return form
     file.seek(0)
     beginning = file.read(_TEXT_BYTES)
-    wanted = "an image" if kind == "image" else "a video"
-    if beginning.lstrip().startswith(b"<"):
-        if b"<svg" in beginning:
+    wanted = {"image": "an image", "video": "a video"}.get(kind, "a file")
+    if (start := beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()).startswith(b"<"):
+        if b"<svg" in start:
             return SVG
-        raise ImageError(f"a web page came instead of {wanted}")
+        if size_bytes <= _TEXT_BYTES or b"<html" in start or b"<!doctype html" in start:
+            raise DownloadError(f"a web page came instead of {wanted}", "page")
     if size_bytes <= _TEXT_BYTES and _is_text(beginning):
-        raise ImageError(f"a short text came instead of {wanted}")
+        raise DownloadError(f"a short text came instead of {wanted}", "page")
     return UNKNOWN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import gzip
@@ -542,6 +543,12 @@ OTHER_FILES = {
     "SVG": (b'<?xml version="1.0"?>\n<!-- drawn --><svg/>', "file", "original.svg", "image/svg+xml"),
     "a sound": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(99), "file", "original.wav", "audio/wav"),
     "an unknown type": (b"\x01\x02what is this?\xff", "file", "original.bin", "application/octet-stream"),
+    "a long XML document": (
+        b"<?xml version='1.0'?><COLLADA>" + b"<p/>" * 2000,
+        "file",
+        "original.bin",
+        "application/octet-stream",
+    ),
     "a long text": (b"v 0.1 0.2 0.3\n" * 1000, "file", "original.bin", "application/octet-stream"),
     "a video": (MP4, "video", "original.mp4", "video/mp4"),
 }
@@ -627,6 +634,55 @@ def test_a_file_that_may_still_come_is_a_temporary_error(
     with pytest.raises(MediaError) as caught:
         fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(status=status)))
     assert caught.value.is_temporary
+
+
+ODD_RESPONSES = {
+    "an XML error": HostResponse(b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>"),
+    "a page": HostResponse(b"\xef\xbb\xbf\r\n<!DOCTYPE html>" + b" " * 9000),
+    "a JSON error": HostResponse(b'{"error": "not found"}'),
+    "a text": HostResponse(b"Not ready"),
+    "202": HostResponse(status=202),
+    "204": HostResponse(status=204, length=None),
+    "304": HostResponse(status=304, length=None),
+    "400": HostResponse(b"<Error/>", status=400),
+    "409": HostResponse(status=409),
+    "416": HostResponse(status=416),
+    "451": HostResponse(status=451),
+    "522": HostResponse(status=522),
+    "a picture that says 404": HostResponse(PNG, status=404),
+    "a part": HostResponse(PNG[:50], status=206, headers={"Content-Range": f"bytes 0-49/{len(PNG)}"}),
+    "a redirect to a login": HostResponse(status=302, headers={"Location": "/login"}),
+    "a redirect without a place": HostResponse(status=302),
+    "a broken gzip": HostResponse(b"\x1f\x8b" + b"x" * 30, headers={"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("response", ODD_RESPONSES.values(), ids=ODD_RESPONSES.keys())
+def test_a_host_that_has_no_file_yet_is_asked_again(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], response: HostResponse
+) -> None:
+    """Storages say in many ways that a file is not there yet; none of them is the file."""
+    with pytest.raises(MediaError) as caught:
+        make_fetcher(attempts=1).fetch(JOB, 0, "image", server.script("/a", response))
+    assert caught.value.is_temporary
+
+
+DATA = base64.b64encode(PNG).decode()
+DATA_URLS = {
+    "plain": f"data:image/png;base64,{DATA}",
+    "line breaks": "data:image/png;base64,\n" + base64.encodebytes(PNG).decode(),
+    "escapes": "data:image/png;base64," + DATA.replace("+", "%2B").replace("=", "%3D"),
+    "a parameter": f"data:image/png;name=a.png;base64,{DATA}",
+    "the alphabet of URLs": "data:image/png;base64," + base64.urlsafe_b64encode(PNG).decode(),
+    "no padding": "data:image/png;base64," + DATA.rstrip("="),
+    "in capitals": f"DATA:IMAGE/PNG;BASE64,{DATA}",
+}
+
+
+@pytest.mark.parametrize("url", DATA_URLS.values(), ids=DATA_URLS.keys())
+def test_a_file_in_the_url_itself_is_stored(store: FolderStore, fetcher: OutputFetcher, url: str) -> None:
+    """Some models put the picture into the response."""
+    assert fetcher.fetch(JOB, 0, "image", url).sha256 == hashlib.sha256(PNG).hexdigest()
 
 
 def test_damage_and_a_forbidden_url_are_final(server: FileServer, fetcher: OutputFetcher) -> None:
