@@ -296,10 +296,12 @@ class ApiError(DreaminaError):
 
     Attributes:
         request_id: the request it happened to, if one is known.
+        reason: what the service itself says about the request, or None; no fact, as the message has it, too.
     """
 
     kind = "api"
     fact_names: ClassVar[tuple[str, ...]] = ("message", "request_id")
+    reason: str | None = None
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
         super().__init__(message)

@@ -30,6 +30,7 @@ from dreamina_ui.api.status_words import outcome_of, phase_of
 _BACKOFF = wait_random_exponential(multiplier=0.5, min=0.25, max=8.0)
 _MAX_ASKED_PAUSE_S = 60.0
 _TOO_EARLY = 425
+_ACCEPTED = (202, 204)
 
 
 class RunComfy:
@@ -143,16 +144,17 @@ class RunComfy:
         body = response.body
         if response.error_code == NOT_READY:
             return ResultResponse(None, None, is_ready=False)
-        status = self._redactor.line(body.get("status"), 60)
+        status = self._redactor.line(body["status"], 60) if isinstance(body.get("status"), str) else None
         output = body.get("output")
         phase = phase_of(status)
         reason = self._reason(response, has_failed=phase == "failed" or bool(body.get("error_code")))
-        if output is None and status is None and reason is None:
+        is_its_own = "output" in body or body.get("request_id") == request_id or bool(body.get("error_code"))
+        if status is None and (output is None and not (reason and is_its_own)):  # else it comes from a gateway
             raise self._undocumented(call, "neither status nor output")
         return ResultResponse(
             phase=phase,
             status=status,
-            files=files_of(output),
+            files=files_of(output, self._http.origin),
             cost_usd=parse_usd(body.get("cost", body.get("cost_usd"))),
             reason=reason,
             created_at=self._redactor.line(body.get("created_at"), 60),
@@ -164,8 +166,9 @@ class RunComfy:
 
         The `status` of the response is not read: the documentation's own example says `completed` beside `cancelled`.
         """
-        body = self._ask(self._request_call("POST", request_id, "cancel"), attempts).body
-        return CancelResponse(outcome_of(self._redactor.line(body.get("outcome"), 60)))
+        response = self._ask(self._request_call("POST", request_id, "cancel"), attempts)
+        outcome = outcome_of(self._redactor.line(response.body.get("outcome"), 60))
+        return CancelResponse(outcome or ("accepted" if response.status_code in _ACCEPTED else None))
 
     def price(self, model_id: str, *, attempts: int | None = None) -> Price:
         """Ask what a model costs, in USD, and which inputs it takes."""
@@ -196,6 +199,8 @@ class RunComfy:
             refusal = refusal_of(response, call, self._redactor)
             if refusal is not None:
                 raise refusal
+            if call.name == "cancel" and response.status_code in _ACCEPTED:
+                return response  # its body may be empty
             if response.flaw or not (response.ok or response.error_code == NOT_READY):
                 flaw = response.flaw if response.ok else "and a redirect is never followed"
                 raise self._undocumented(call, f"HTTP {response.status_code}, {flaw}") from response.flaw
@@ -215,7 +220,7 @@ class RunComfy:
 
     def _reason(self, response: ApiResponse, *, has_failed: bool) -> str | None:
         """Why a request failed, or a part of it; what is said beside a good one is no reason."""
-        text = response.reason or (response.message if has_failed else None)
+        text = response.reason or (response.message or response.output_message if has_failed else None)
         if text is None and (code := response.body.get("error_code")):
             text = f"error {self._redactor.line(code, 60)}"
         return self._redactor.line(text, 1000)

@@ -102,6 +102,7 @@ class HttpSession:
         if not re.fullmatch(r"[!-~]+", token):
             raise errors.SettingsError("The API token is empty, or has a space, a line break or a non-ASCII character.")
         self.base_url = base_url.rstrip("/")
+        self.origin = "/".join(self.base_url.split("/")[:3])
         self._token = token
         self._redactor = Redactor(token)
         self._connect_timeout_s = connect_timeout_s

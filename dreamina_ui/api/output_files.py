@@ -9,7 +9,9 @@ Source: RunComfy Model API documentation, result; the other shapes come from pub
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -26,7 +28,7 @@ _FILE_KEYS = frozenset(
 )  # fmt: skip
 _ITEM_KEYS = ("url", "file_url", "download_url", "uri", "src", "href")
 """Where an object that stands for one file has its URL, the first that it has; others are of smaller copies."""
-_BASE64_KEYS = ("b64_json", "base64", "b64")
+_BASE64_KEYS = ("b64_json", "base64", "b64", "image_base64", "base64_image")
 _FOREIGN_KEYS = frozenset(
     ("input", "inputs", "request", "arguments", "parameters", "params", "logs", "metrics", "status_url", "result_url",
      "cancel_url", "response_url", "model_url", "webhook_url", "thumbnail", "thumbnails", "thumbnail_url",
@@ -36,14 +38,23 @@ _VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".m4v")
 _BASE64_STARTS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "UklGR": "image/webp", "R0lGOD": "image/gif"}
 
 
-def files_of(output: Any) -> tuple[OutputFile, ...]:
-    """The files that an `output` names, images first, each URL once, and the places where one is missing."""
+_WRAPPING = "\"'<>()[]`"
+_URL_IN_TEXT = re.compile(r"https?://[^\s<>\"'()\[\]`]*[^\s<>\"'()\[\]`.,;:!?]", re.IGNORECASE)
+
+
+def files_of(output: Any, origin: str = "") -> tuple[OutputFile, ...]:
+    """The files that an `output` names, images first, each URL once, and the places where one is missing.
+
+    Args:
+        origin: of the API, for URLs that begin with a slash; without a slash at the end.
+    """
     result = list(islice(_walk(output, None, is_file=True, is_strict=True), MAX_FILES))
     if not result:
         result = list(islice(_walk(output, None, is_file=True, is_strict=False), MAX_FILES))
     files: dict[str, OutputFile] = {}
     for number, file in enumerate(result):
-        files.setdefault(file.url or f"missing {number}", file)
+        url = file.url and _absolute(file.url, origin)
+        files.setdefault(url or f"missing {number}", replace(file, url=url))
     return tuple(sorted(files.values(), key=lambda file: file.kind != "image"))
 
 
@@ -60,6 +71,10 @@ def _walk(value: Any, kind: FileKind | None, *, is_file: bool, is_strict: bool) 
     elif isinstance(value, list):
         for entry in value:
             files = list(_walk(entry, kind, is_file=is_file, is_strict=is_strict))
+            if not files and is_file and isinstance(entry, Mapping):  # under a key that nobody has heard of
+                files = list(_walk(entry, kind, is_file=True, is_strict=False))
+                if not any(isinstance(part, list) for part in entry.values()):
+                    files = files[:1]  # the others are other sizes of it
             is_gap = entry in (None, "") or (isinstance(entry, Mapping) and kind is not None)
             if not files and is_file and is_gap:
                 reason = reason_text(entry.get("error") or entry.get("reason")) if isinstance(entry, Mapping) else None
@@ -71,7 +86,7 @@ def _walk(value: Any, kind: FileKind | None, *, is_file: bool, is_strict: bool) 
 
 def _files_of_text(text: str, kind: FileKind | None, *, is_file: bool, is_strict: bool) -> Iterator[OutputFile]:
     stripped = text.strip()
-    parts = stripped.split()
+    parts = re.split(r"\s*,\s*(?=https?://)|\s+", stripped)
     if stripped[:1] in ("{", "["):
         try:
             yield from _walk(json.loads(stripped), kind, is_file=is_file, is_strict=is_strict)
@@ -84,8 +99,23 @@ def _files_of_text(text: str, kind: FileKind | None, *, is_file: bool, is_strict
     elif len(parts) > 1 and all(map(_is_url, parts)):
         for url in parts:
             yield OutputFile(kind or _kind_of_url(url), url)
-    elif stripped and (_is_url(stripped) or (is_file and kind is not None)):
+    elif _is_url(stripped) or (is_file and _is_relative(stripped)):
         yield OutputFile(kind or _kind_of_url(stripped), text)
+    elif is_file and stripped:
+        yield from _files_in_words(text, kind, is_strict=is_strict)
+
+
+def _files_in_words(text: str, kind: FileKind | None, *, is_strict: bool) -> Iterator[OutputFile]:
+    """The files of a text that is no URL: one in quotes or brackets, or, where nothing else names a file, in prose."""
+    unwrapped = text.strip().strip(_WRAPPING)
+    urls = [unwrapped] if _is_url(unwrapped) and len(unwrapped.split()) == 1 else []
+    if not urls and not is_strict:
+        urls = _URL_IN_TEXT.findall(text)
+    for url in urls:
+        yield OutputFile(kind or _kind_of_url(url), url)
+    if not urls and kind is not None:  # words in the place of a file tell why there is none
+        is_reason = len(text.split()) > 1
+        yield OutputFile(kind, None if is_reason else text, text.strip() if is_reason else None)
 
 
 def _files_of_object(
@@ -98,7 +128,7 @@ def _files_of_object(
     if is_file and isinstance(encoded, str):
         yield OutputFile(kind or "image", f"data:{_base64_type(encoded) or 'image/png'};base64,{encoded.strip()}")
         return
-    item_key = next((key for key in _ITEM_KEYS if isinstance(value.get(key), str)), None)
+    item_key = next((key for key in _ITEM_KEYS if isinstance(value.get(key), str) and value[key].strip()), None)
     if is_file and item_key:
         yield from _walk(value[item_key], kind, is_file=True, is_strict=is_strict)
         return
@@ -111,6 +141,18 @@ def _files_of_object(
 
 def _is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://", "data:"))
+
+
+def _is_relative(text: str) -> bool:
+    """Whether this is a URL without its beginning, such as `//files.example/a.png` or `/files/a.png`."""
+    return bool(re.fullmatch(r"/[^\s/]+(/[^\s]*)?|//[^\s/]+/[^\s]+", text))
+
+
+def _absolute(url: str, origin: str) -> str:
+    stripped = url.strip()
+    if not _is_relative(stripped):
+        return url
+    return f"https:{stripped}" if stripped.startswith("//") else f"{origin}{stripped}" if origin else url
 
 
 def _base64_type(text: str) -> str | None:

@@ -45,9 +45,20 @@ def refusal_of(response: ApiResponse, call: Call, redactor: Redactor) -> errors.
     why = f"{call.what} ({', '.join(str(part) for part in parts if part)})"
     is_page = response.flaw is not None and meaning not in _OWN_WORDS and (is_read or meaning == 404)
     is_gateways = is_page or (meaning == 404 and code is None and call.request_id is not None)
+    exc: errors.ApiError
     if meaning is not None and (meaning >= 500 or meaning == 408 or is_gateways):
         text = redactor.redact(f"The service could not answer about {why}.{call.advice}")
-        return errors.TransportError(text, request_id=call.request_id)
+        exc = errors.TransportError(text, request_id=call.request_id)
+    else:
+        exc = _refusal(meaning, response, call, redactor, why)
+    exc.reason = redactor.line(response.message, 1000) if code else None
+    return exc
+
+
+def _refusal(
+    meaning: int | None, response: ApiResponse, call: Call, redactor: Redactor, why: str
+) -> errors.ResponseError:
+    code = response.error_code
     error_class, advice = _REFUSALS.get(meaning, (errors.ResponseError, "Read the reason and change what was asked."))
     if code == FOREIGN_REQUEST or (meaning == 404 and not call.request_id):
         error_class = errors.ForeignRequestError if call.request_id else errors.ResponseError

@@ -18,8 +18,11 @@ _MAX_BODY_BYTES = 4_000_000
 _MAX_DEPTH = 64
 _MAX_REASONS = 5
 _MEANINGS = {400002: 402, 400004: 401}
-_ERROR_KEYS = ("error", "failure_reason")
-_MESSAGE_KEYS = ("error_message", "message", "error", "detail")
+_ERROR_KEYS = ("error", "errors", "failure_reason")
+_MESSAGE_KEYS = (
+    "error_message", "message", "error", "errors", "detail", "details", "failure_reason", "failure_message", "reason",
+    "status_message", "status_reason",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,18 @@ class ApiResponse:
 
     @property
     def reason(self) -> str | None:
-        """Why a request failed, or a part of it; None if nothing says so."""
-        return next(filter(None, (reason_text(self.safe_body.get(key)) for key in _ERROR_KEYS)), None)
+        """Why a request failed, or a part of it, beside its output or in it; None if nothing says so."""
+        output = self.safe_body.get("output")
+        parts = (self.safe_body, output if isinstance(output, dict) else {})
+        return next(filter(None, (reason_text(part.get(key)) for part in parts for key in _ERROR_KEYS)), None)
+
+    @property
+    def output_message(self) -> str | None:
+        """The text that a failed request has in the place of its output; None if there is none."""
+        output = self.safe_body.get("output")
+        if isinstance(output, dict):
+            return next(filter(None, (reason_text(output.get(key)) for key in _MESSAGE_KEYS)), None)
+        return reason_text(output) if isinstance(output, str) else None
 
 
 def read_body(response: BaseHTTPResponse, deadline: float) -> bytes:

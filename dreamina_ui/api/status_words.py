@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from dreamina_ui.api.model_api import CancelOutcome, Phase
 
-_PHASES: Mapping[str, Phase] = {
-    "in_queue": "queued",
-    "pending": "queued",
-    "waiting": "queued",
-    "queued": "queued",
-    "in_progress": "running",
-    "starting": "running",
-    "processing": "running",
-    "running": "running",
-    "cancelling": "canceling",
-    "canceling": "canceling",
-    "cancel_requested": "canceling",
-    "cancellation_requested": "canceling",
-    "completed": "completed",
-    "succeeded": "completed",
-    "success": "completed",
-    "failed": "failed",
-    "error": "failed",
-    "cancelled": "cancelled",
-    "canceled": "cancelled",
+_WORDS: Mapping[Phase, tuple[str, ...]] = {
+    "queued": ("in_queue", "pending", "waiting", "queued", "enqueued", "queueing", "scheduled", "submitted"),
+    "running": ("in_progress", "starting", "processing", "running", "executing", "generating"),
+    "canceling": ("cancelling", "canceling", "cancel_requested", "cancellation_requested"),
+    "completed": ("completed", "succeeded", "succeed", "success", "successful", "complete", "done", "finished"),
+    "failed": (
+        "failed",
+        "fail",
+        "error",
+        "errored",
+        "failure",
+        "rejected",
+        "expired",
+        "timeout",
+        "timed_out",
+        "crashed",
+    ),
+    "cancelled": ("cancelled", "canceled", "aborted"),
 }
+_PHASES = {word: phase for phase, words in _WORDS.items() for word in words}
 _OUTCOMES: Mapping[str, CancelOutcome] = {
     "cancelled": "accepted",
     "canceled": "accepted",
@@ -36,6 +36,10 @@ _OUTCOMES: Mapping[str, CancelOutcome] = {
     "cancellation_requested": "accepted",
     "not_cancellable": "refused",
     "not_cancelable": "refused",
+    "uncancellable": "refused",
+    "too_late": "refused",
+    "already_running": "refused",
+    "already_completed": "refused",
 }
 
 
@@ -53,4 +57,5 @@ def outcome_of(word: str | None) -> CancelOutcome | None:
 
 
 def _plain(word: str) -> str:
-    return word.strip().lower()
+    """A word in one spelling: `In Progress`, `in-progress` and `inProgress` are all `in_progress`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[\s_-]+", "_", word.strip()).lower()

@@ -268,7 +268,7 @@ class Worker:
         try:
             result = self._accounts.client(job).result(job.request_id or "", attempts=2)
         except ApiError as exc:
-            fields = {"detail": response.reason or str(exc)}
+            fields = {"detail": response.reason or exc.reason or str(exc)}
         else:
             if any(file.url for file in result.files):
                 state.is_saving = True

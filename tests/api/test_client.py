@@ -512,6 +512,15 @@ GATEWAY_PAGES = {
     "403 html": ScriptedResponse(403, b"<html>forbidden</html>"),
     "405 html": ScriptedResponse(405, b"<html>not allowed</html>"),
     "421 html": ScriptedResponse(421, b"<html>misdirected</html>"),
+    "404 json with a status": json_response({"timestamp": "now", "status": 404, "error": "Not Found"}, 404),
+    "404 json with a word as status": json_response({"status": "error", "message": "page not found"}, 404),
+    "404 problem": ScriptedResponse(404, b'{"title": "Not Found"}', {"Content-Type": "application/problem+json"}),
+    "404 json with an object": json_response({"error": {"code": 404, "status": "NOT_FOUND"}}, 404),
+    "404 json with no error_code": json_response({"error_code": None, "message": "page not found"}, 404),
+    "404 json with error_code 0": json_response({"error_code": 0, "message": "page not found"}, 404),
+    "410 text": ScriptedResponse(410, b"gone"),
+    "502 json that says failed": json_response({"status": "failed", "error": "bad gateway"}, 502),
+    "520": ScriptedResponse(520, b"<html>"),
 }
 
 
@@ -526,11 +535,60 @@ def test_a_gateways_page_says_nothing_about_a_request(
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("name", [name for name in GATEWAY_PAGES if name.startswith("404") and "json" not in name])
+GOOD_LOOKING_PAGES = {
+    "a failure of its own": {"success": False, "error": "upstream timeout"},
+    "its own trace": {"message": "An unexpected error occurred", "error": "upstream", "request_id": "trace-77"},
+    "a number as status": {"timestamp": "now", "status": 500, "error": "Internal Server Error"},
+    "a code": {"code": 404, "message": "page not found"},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("page", GOOD_LOOKING_PAGES.values(), ids=GOOD_LOOKING_PAGES.keys())
+@pytest.mark.parametrize("word", ["status", "result"])
+def test_a_gateways_json_in_a_good_response_says_nothing_either(
+    server: BadServer, client: Client, word: str, page: dict[str, Any]
+) -> None:
+    """Some gateways send their errors with HTTP 200; a paid request does not fail over one."""
+    server.script(f"/v1/requests/r-1/{word}", json_response(page))
+    assert type(raised(lambda: getattr(client, word)("r-1"))) is errors.ProtocolError
+
+
+def test_a_result_without_a_status_tells_why_there_is_none(server: BadServer, client: Client) -> None:
+    """Asking again for half an hour would tell nothing more."""
+    for body in ({"request_id": "r-1", "error": "The GPU was lost."}, {"output": None, "error": "The GPU was lost."}):
+        server.script(RESULT, json_response(body))
+        assert client.result("r-1").reason == "The GPU was lost."
+
+
+@pytest.mark.parametrize("name", [name for name in GATEWAY_PAGES if name in ("404 text", "404 html", "404 empty")])
 def test_a_submit_that_meets_a_gateways_404_is_unclear(server: BadServer, client: Client, name: str) -> None:
     """It is a lost response: nobody knows what stood behind the page when the inputs went through."""
     server.script(SUBMIT, GATEWAY_PAGES[name])
     assert isinstance(raised(lambda: client.submit(MODEL, INPUTS)), errors.SubmitUnclearError)
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        (ScriptedResponse(202), "accepted"),
+        (ScriptedResponse(204), "accepted"),
+        (ScriptedResponse(202, b"accepted"), "accepted"),
+        (json_response({"status": "cancelled"}, 202), "accepted"),
+        (json_response({"outcome": "pending"}, 202), "accepted"),
+        (json_response({"outcome": "Cancel-Requested"}), "accepted"),
+        (json_response({"outcome": "NOT_CANCELLABLE"}, 202), "refused"),
+        (json_response({"success": True}), None),
+    ],
+    ids=str,
+)
+def test_a_cancel_that_was_accepted_is_known_in_every_form(
+    server: BadServer, client: Client, response: ScriptedResponse, outcome: str | None
+) -> None:
+    """Else the wish is sent again and again; only a status tells whether it was carried out."""
+    server.script(CANCEL, response)
+    assert client.cancel("r-1") == CancelResponse(outcome)  # type: ignore[arg-type]
+    assert len(server.requests) == 1
 
 
 def test_a_result_that_is_not_ready_is_no_error(server: BadServer, client: Client) -> None:
@@ -585,8 +643,15 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("word", ["status", "result", "cancel"])
-@pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize(
+    ("word", "response"),
+    [
+        pytest.param(word, response, id=f"{word} {name}")
+        for word in ("status", "result", "cancel")
+        for name, response in BROKEN.items()
+        if (word, name) != ("cancel", "empty")  # a cancel needs no body
+    ],
+)
 def test_a_read_survives_a_broken_response(
     server: BadServer, client: Client, response: ScriptedResponse, word: str
 ) -> None:

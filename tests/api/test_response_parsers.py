@@ -117,3 +117,70 @@ def test_any_response_is_read_and_shows_no_token(status: int, content: bytes, na
 def test_a_missing_file_has_its_place(output: dict[str, Any]) -> None:
     """So that it is stored under its own number if it comes later."""
     assert files_of(output)[-1].url is None
+
+
+A = "https://f.example/a.png"
+B = "https://f.example/b.png?sig=%7E"
+ORIGIN = "https://api.example"
+PNG_BASE64 = "iVBORw0KGgoAAAANSUhEUg"
+SHAPES: dict[str, tuple[Any, list[str]]] = {
+    "numbers as keys": ({"images": {"0": A, "1": B}}, [A, B]),
+    "an object in an object": ({"image": {"url": A}}, [A]),
+    "data": ({"data": [{"url": A}]}, [A]),
+    "image_url": ({"image_url": {"url": A}}, [A]),
+    "lists in a list": ({"images": [[A], [B]]}, [A, B]),
+    "one text for a list": ({"images": A}, [A]),
+    "several in a text": ({"images": f"{A}, {B}"}, [A, B]),
+    "several in lines": (f"{A}\n{B}\n", [A, B]),
+    "without the host": ({"image": "/files/a.png"}, [f"{ORIGIN}/files/a.png"]),
+    "without the scheme": ({"image": "//f.example/a.png"}, [A]),
+    "value": ({"outputs": [{"type": "image", "value": A}]}, [A]),
+    "path": ({"files": [{"name": "a.png", "path": A}]}, [A]),
+    "sample": ({"result": {"sample": A}}, [A]),
+    "several under a key that nobody knows": ({"images": [{"renders": [A, B]}]}, [A, B]),
+    "the same in two sizes": ({"images": [{"large": A, "small": B}]}, [A]),
+    "with a thumbnail": ({"images": [{"original_url": A, "thumbnail_url": B}]}, [A]),
+    "an empty url": ({"images": [{"url": "", "download_url": A}]}, [A]),
+    "camel case": ({"imageUrls": [A]}, [A]),
+    "another word": ({"picture": {"signed_url": A}}, [A]),
+    "a task": ({"task_result": {"images": [{"index": 0, "url": A}]}}, [A]),
+    "a list in a text": (f'["{A}"]', [A]),
+    "quoted": (f'"{A}"', [A]),
+    "in angle brackets": (f"<{A}>", [A]),
+    "Markdown": (f"![a fox]({A})", [A]),
+    "in a sentence": (f"Here is your image: {B}.", [B]),
+    "the scheme in capitals": ("HTTPS" + A[5:], ["HTTPS" + A[5:]]),
+    "base64": ({"image_base64": PNG_BASE64}, [f"data:image/png;base64,{PNG_BASE64}"]),
+    "base64 in a list": ({"images": [PNG_BASE64]}, [f"data:image/png;base64,{PNG_BASE64}"]),
+    "no video": ({"video": None, "image": A, "images": [A]}, [A]),
+    "with a space": ({"image": "https://f.example/a b.png"}, ["https://f.example/a b.png"]),
+}
+
+
+@pytest.mark.parametrize(("output", "urls"), SHAPES.values(), ids=SHAPES.keys())
+def test_files_are_found_wherever_their_urls_can_stand(output: Any, urls: list[str]) -> None:
+    """Each model has a shape of its own, and what it made was paid for."""
+    assert [file.url for file in files_of(output, ORIGIN)] == urls
+
+
+def test_words_in_the_place_of_a_file_say_why_there_is_none() -> None:
+    """They are no URL that could be fetched."""
+    files = files_of({"images": ["Blocked by the content filter.", A]})
+    assert [(file.url, file.reason) for file in files] == [(None, "Blocked by the content filter."), (A, None)]
+
+
+ERRORS: dict[str, Any] = {
+    "a text": "  GPU lost ",
+    "an object in an object": {"error": {"message": "GPU lost"}},
+    "JSON in a text": '{"message": "GPU lost"}',
+    "a list of objects": [{"message": "GPU lost"}],
+    "a list of texts": ["GPU lost", "GPU lost"],
+    "an object with a code": {"code": "oom", "message": "GPU lost", "param": None},
+}
+
+
+@pytest.mark.parametrize("value", ERRORS.values(), ids=ERRORS.keys())
+@pytest.mark.parametrize("key", ["error", "errors", "failure_reason", "detail", "status_message", "reason", "message"])
+def test_an_error_is_read_as_its_text(key: str, value: Any) -> None:
+    """Raw JSON helps nobody."""
+    assert ApiResponse.parse(200, None, encoded({key: value})).message == "GPU lost"
