@@ -1,6 +1,6 @@
 """200 jobs on a service that misbehaves as real services, gateways and file hosts do: each ends truthfully.
 
-    python -m benchmarks.misbehaving [--jobs 200] [--minutes 20] [--seed 1] [--json]
+    python -m benchmarks.misbehaving [--jobs 200] [--minutes 20] [--seed 1] [--first 0] [--json]
 
 Each job draws one odd behavior of the service and one of its file host; the same number of jobs runs at the same time
 on a polite service, with the same run times. At the end every accepted job must have ended as the service meant it,
@@ -153,12 +153,14 @@ class MisbehavingService(MockService):
 
     Args:
         polite: draw none, with the same queue and run times.
+        first: the number of the first request; it decides which behaviors come up.
     """
 
-    def __init__(self, seed: int, *, polite: bool) -> None:
+    def __init__(self, seed: int, *, polite: bool, first: int = 0) -> None:
         super().__init__()
-        self._random = Random(seed)
+        self._random = Random(seed + first)
         self._polite = polite
+        self._first = first
         self.scripts: dict[str, Script] = {}
         self._throttled_at: Counter[int] = Counter()
 
@@ -167,7 +169,7 @@ class MisbehavingService(MockService):
             number = len(self.accepted)
             request_id = f"mock-{number}"
             self.accepted[request_id] = inputs
-            self.scripts[request_id] = script = self._draw(number)
+            self.scripts[request_id] = script = self._draw(self._first + number)
         queued = {"status": "in_queue"} if script.behavior.name == "submit is answered with 202" else {}
         return json_response({"request_id": request_id} | queued, 202 if queued else 200)
 
@@ -362,6 +364,7 @@ def run(
     jobs: int = 200,
     minutes: float = 20.0,
     seed: int = 1,
+    first: int = 0,
     progress: Callable[[int], object] = lambda _jobs: None,
 ) -> Report:
     """Run both services at the same time, and compare.
@@ -369,11 +372,12 @@ def run(
     Args:
         folder: an empty folder; data stays in it.
         minutes: the time over which the jobs are submitted and run.
+        first: the number of the first job, where the others ran before.
         progress: called with the number of submitted jobs.
     """
     with ExitStack() as stack:
         names = ("misbehaving", "polite")
-        mocks = [MisbehavingService(seed, polite=name == "polite") for name in names]
+        mocks = [MisbehavingService(seed, polite=name == "polite", first=first) for name in names]
         for mock in mocks:
             stack.enter_context(mock)
         apps = [
@@ -463,6 +467,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=200, help="jobs on each of the two services (default: 200)")
     parser.add_argument("--minutes", type=float, default=20.0, help="how long it takes (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything random (default: 1)")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first job, to run it in parts")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dreamina-misbehaving-"))
@@ -470,7 +475,9 @@ def main() -> None:
     def progress(jobs: int) -> None:
         print(f"\r{jobs} of {options.jobs} jobs", end="", file=sys.stderr, flush=True)
 
-    report = run(folder, jobs=options.jobs, minutes=options.minutes, seed=options.seed, progress=progress)
+    report = run(
+        folder, jobs=options.jobs, minutes=options.minutes, seed=options.seed, first=options.first, progress=progress
+    )
     print(file=sys.stderr)
     print(json.dumps({"figures": report.figures, "broken": report.broken}, indent=2) if options.json else report)
     if report.broken:
