@@ -97,8 +97,9 @@ class Pace:
         min_s, max_s: bounds of every pause, in seconds.
         queue_max_s: the longest pause for a request in the queue.
         poll_cost_s: how many seconds of lateness one status call is worth.
-        error_max_s: the longest pause after a call that failed.
+        retry_max_s: the longest pause after an attempt that brought nothing.
         cancel_min_s, cancel_max_s: the first and the longest pause until a wish to cancel is sent again.
+        cancel_lost_min_s: the first one where the wish was not answered.
         pick_up_interval_s: pause between two reads of the ledger for jobs that another process wrote.
     """
 
@@ -106,9 +107,10 @@ class Pace:
     max_s: float = 30.0
     queue_max_s: float = 8.0
     poll_cost_s: float = 0.06
-    error_max_s: float = 30.0
+    retry_max_s: float = 30.0
     cancel_min_s: float = 30.0
     cancel_max_s: float = 600.0
+    cancel_lost_min_s: float = 2.0
     pick_up_interval_s: float = 10.0
 
     def queue_pause_s(self, position: int | None) -> float:
@@ -129,17 +131,22 @@ class Pace:
             pause += step
         return min(max(pause, self.min_s), self.max_s)
 
-    def error_pause_s(self, errors: int, jitter: float, retry_after_s: float | None = None) -> float:
-        """Seconds to wait after the `errors`-th failed call in a row; `jitter` is random in [0, 1).
+    def retry_pause_s(self, attempts: int, jitter: float, retry_after_s: float | None = None) -> float:
+        """Seconds to wait after the `attempts`-th attempt in a row that brought nothing; `jitter` is random in [0, 1).
 
         A wait that the service asked for is granted, up to five minutes.
         """
-        grown = min(self.min_s * 2.0 ** min(errors, 16), self.error_max_s) * (0.5 + jitter / 2)
+        grown = min(self.min_s * 2.0 ** min(attempts, 16), self.retry_max_s) * (0.5 + jitter / 2)
         return max(grown, min(retry_after_s or 0.0, _MAX_RETRY_AFTER_S))
 
-    def cancel_pause_s(self, attempts: int) -> float:
-        """Seconds until a wish to cancel that was sent `attempts` times may be sent once more."""
-        return min(self.cancel_min_s * 2.0 ** min(attempts - 1, 16), self.cancel_max_s)
+    def cancel_pause_s(self, attempts: int, *, is_answered: bool = True, retry_after_s: float | None = None) -> float:
+        """Seconds until a wish to cancel that was sent `attempts` times may be sent once more.
+
+        A wish that was not answered may never have arrived: it is sent again sooner, while the request still waits.
+        """
+        first_s = self.cancel_min_s if is_answered else self.cancel_lost_min_s
+        grown = min(first_s * 2.0 ** min(attempts - 1, 16), self.cancel_max_s)
+        return max(grown, min(retry_after_s or 0.0, _MAX_RETRY_AFTER_S))
 
 
 class Throttle:

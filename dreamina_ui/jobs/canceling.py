@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import random
 
 from dreamina_ui.api.model_api import CancelResponse, ModelApi
 from dreamina_ui.api.pacing import Pace
-from dreamina_ui.errors import ApiError
+from dreamina_ui.errors import ApiError, RateLimitError, ResponseError
 from dreamina_ui.jobs.poll_state import PollState
 from dreamina_ui.ledger.job import Job
 
@@ -65,7 +64,11 @@ class CancelSender:
             response = client.cancel(job.request_id or "", attempts=1)
         except ApiError as exc:
             log.info("Job %s: the cancel got no response: %s", job.job_id[:8], exc)
-            state.cancel_not_before = now + self._pace.error_pause_s(state.cancel_attempts, random())
+            state.cancel_not_before = now + self._pace.cancel_pause_s(
+                state.cancel_attempts,
+                is_answered=isinstance(exc, ResponseError) and not isinstance(exc, RateLimitError),
+                retry_after_s=exc.retry_after_s if isinstance(exc, RateLimitError) else None,
+            )
             return None
         state.cancel_accepted = response.outcome == "accepted"
         state.cancel_not_before = now + self._pace.cancel_pause_s(state.cancel_attempts)

@@ -100,7 +100,7 @@ class ResultSaver:
             detail = f"Request {job.request_id} is completed, but the service does not hand out its result."
             change("failed", problem="gave_up", detail=detail)
             return None
-        pause_s = self._pace.error_pause_s(state.fruitless_polls, random())
+        pause_s = self._pace.retry_pause_s(state.fruitless_polls, random())
         if result.phase in ("queued", "running", "canceling"):
             state.is_saving = False
             change("queued" if result.phase == "queued" else "running", completed_at=None)
@@ -154,18 +154,18 @@ class ResultSaver:
         if waits_for:
             state.errors += 1
             update.finish("saving", problem=waits_for.kind, detail=str(waits_for))
-            return self._pace.error_pause_s(state.errors, random())
+            return self._pace.retry_pause_s(state.errors, random())
         late = next((exc for exc in errors if exc.is_temporary), None)
         if late and not state.note_fruitless(self._clock(), FILES_TIMEOUT_S):
             update.finish("saving", problem="file_unavailable", detail=str(late))
-            return self._pace.error_pause_s(state.fruitless_polls, random())
+            return self._pace.retry_pause_s(state.fruitless_polls, random())
         undelivered = {index: file for index, file in enumerate(result.files) if file.url is None}
         is_explained = result.reason or any(file.reason for file in undelivered.values())
         may_follow = undelivered and not is_explained and result.phase != "failed" and not late
         if may_follow and state.fruitless_polls < _MAX_EMPTY_RESULTS:
             state.note_fruitless(self._clock(), FILES_TIMEOUT_S)
             update.finish("saving")
-            return self._pace.error_pause_s(state.fruitless_polls, random())
+            return self._pace.retry_pause_s(state.fruitless_polls, random())
         for index, file in undelivered.items():
             if outputs[index].state in NOT_STORED:
                 update.add_output(replace(outputs[index], state="damaged", note=file.reason or _NOT_DELIVERED))

@@ -215,5 +215,5 @@ class Submitter:
                     "Job %s: the ledger refuses the submit's outcome (state %s, request_id %s): %s",
                     job.job_id[:8], state, fields.get("request_id"), exc,
                 )  # fmt: skip
-                if self._stopping.wait(self._pace.error_pause_s(failures, random())):
+                if self._stopping.wait(self._pace.retry_pause_s(failures, random())):
                     return

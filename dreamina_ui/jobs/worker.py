@@ -205,7 +205,7 @@ class Worker:
             if self._stopping.is_set():
                 return
             state.errors += 1
-            pause_s = self.pace.error_pause_s(state.errors, random())
+            pause_s = self.pace.retry_pause_s(state.errors, random())
             foreseen = isinstance(exc, DreaminaError)
             log.warning("Job %s: will be polled again: %s", job_id[:8], exc, exc_info=not foreseen)
         if pause_s is None:
@@ -289,7 +289,7 @@ class Worker:
             if self._clock() - state.missing_since >= MISSING_GRACE_S:
                 self._ledger.change(job, "failed", problem=exc.kind, detail=str(exc))
                 return None
-            return min(self.pace.error_pause_s(state.errors, random()), MISSING_GRACE_S / 4)
+            return min(self.pace.retry_pause_s(state.errors, random()), MISSING_GRACE_S / 4)
         state.missing_since = None
         if isinstance(exc, ForeignRequestError):
             self._ledger.change(job, "failed", problem=exc.kind, detail=str(exc))
@@ -304,7 +304,7 @@ class Worker:
             return self.pace.min_s
         # The limit of a visitor's own account slows down that account's jobs only.
         retry_after_s = exc.retry_after_s if isinstance(exc, RateLimitError) else None
-        return self.pace.error_pause_s(state.errors, random(), retry_after_s)
+        return self.pace.retry_pause_s(state.errors, random(), retry_after_s)
 
     def _is_worth_showing(self, state: PollState, exc: ApiError) -> bool:
         """One lost response is nothing; a refused token is something at once."""

@@ -91,7 +91,7 @@ class Prices:
             silent = [name for name in self._models if self._is_unanswered(owner, name, None, warns=not failures)]
             self.were_read.set()
             failures = failures + 1 if silent else 0
-            self._wanted.wait(self._pace.error_pause_s(failures, random()) if silent else PRICE_INTERVAL_S)
+            self._wanted.wait(self._pace.retry_pause_s(failures, random()) if silent else PRICE_INTERVAL_S)
 
     def _is_unanswered(self, client: ModelApi, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
         """Read one price; returns whether the API did not respond. Without a price, the owner's setting holds."""

@@ -148,7 +148,7 @@ def test_the_front_of_the_queue_is_watched_more_closely() -> None:
 @given(st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.none() | st.floats(allow_nan=True))
 def test_a_pause_after_an_error_keeps_its_bounds(errors: int, jitter: float, retry_after_s: float | None) -> None:
     """A service that is down is not hammered, and one that says "come back in a year" is asked again."""
-    pause_s = PACE.error_pause_s(errors, jitter, retry_after_s)
+    pause_s = PACE.retry_pause_s(errors, jitter, retry_after_s)
     assert 0 < pause_s <= 300.0
 
 
@@ -156,17 +156,27 @@ def test_a_pause_after_an_error_keeps_its_bounds(errors: int, jitter: float, ret
 @given(st.integers(1, 50), st.floats(0, 1, exclude_max=True), st.floats(0, 300))
 def test_a_wait_that_the_service_asks_for_is_respected(errors: int, jitter: float, retry_after_s: float) -> None:
     """429 with Retry-After is an order."""
-    assert PACE.error_pause_s(errors, jitter, retry_after_s) >= retry_after_s
-    assert PACE.error_pause_s(errors, jitter, 86_400) == 300.0
+    assert PACE.retry_pause_s(errors, jitter, retry_after_s) >= retry_after_s
+    assert PACE.retry_pause_s(errors, jitter, 86_400) == 300.0
 
 
 def test_pauses_grow_with_errors_and_jitter_spreads_them() -> None:
     """A hundred jobs must not all ask again in the same moment."""
-    assert [PACE.error_pause_s(errors, 0.999) for errors in range(12)] == sorted(
-        PACE.error_pause_s(errors, 0.999) for errors in range(12)
+    assert [PACE.retry_pause_s(errors, 0.999) for errors in range(12)] == sorted(
+        PACE.retry_pause_s(errors, 0.999) for errors in range(12)
     )
-    assert PACE.error_pause_s(99, 0.0) == 15.0
-    assert PACE.error_pause_s(99, 0.999) == pytest.approx(30.0, rel=0.01)
+    assert PACE.retry_pause_s(99, 0.0) == 15.0
+    assert PACE.retry_pause_s(99, 0.999) == pytest.approx(30.0, rel=0.01)
+
+
+def test_a_wish_to_cancel_is_sent_again_after_growing_pauses() -> None:
+    """One that was not answered may be lost: it is sent again while the request still waits."""
+    answered = [PACE.cancel_pause_s(attempts) for attempts in range(1, 9)]
+    lost = [PACE.cancel_pause_s(attempts, is_answered=False) for attempts in range(1, 12)]
+    assert answered == sorted(answered)
+    assert lost == sorted(lost)
+    assert (answered[0], lost[0], answered[-1], lost[-1]) == (30, 2, 600, 600)
+    assert PACE.cancel_pause_s(1, is_answered=False, retry_after_s=20) == 20
 
 
 def test_polls_are_dense_where_the_end_is_likely() -> None:

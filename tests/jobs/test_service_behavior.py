@@ -84,6 +84,28 @@ def test_a_slow_cancel_is_sent_once(harness: Harness, service: ScriptedApi, outc
     assert (job.state, job.cancel_outcome) == ("cancelled", "cancelled")
 
 
+LOST_CANCELS = {"504": ScriptedResponse(504), "429": json_response({}, 429), "409": json_response({}, 409)}
+
+
+@pytest.mark.parametrize("response", LOST_CANCELS.values(), ids=LOST_CANCELS.keys())
+def test_a_cancel_that_got_no_response_is_repeated_only_after_growing_pauses(
+    harness: Harness, service: ScriptedApi, response: ScriptedResponse
+) -> None:
+    """The wish may be lost and must be sent again; a service that is in trouble gets no flood of them."""
+    service.status("in_queue")
+    service.cancel(response)
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
+    harness.jobs.cancel(job.job_id)
+    wait_for_calls(service, "status", service.count_calls("status") + 10)
+    assert service.count_calls("cancel") == 1
+    harness.clock.advance(31)
+    wait_for_calls(service, "cancel", 2)
+    service.cancel(json_response({"outcome": "cancelled"}, 202))
+    service.status("cancelled")
+    assert harness.wait(job.job_id).cancel_outcome == "cancelled"
+
+
 def test_an_accepted_cancel_is_repeated_only_after_growing_pauses(harness: Harness, service: ScriptedApi) -> None:
     """A wish that the service forgot is sent again, and never more often than a patient person would."""
     service.status("in_queue")
@@ -170,6 +192,13 @@ REASONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "failure_reason": ({"status": "failed"}, {"status": "failed", "failure_reason": "The GPU was lost."}),
     "completed, then failed": ({"status": "completed"}, {"status": "failed", "error": "The GPU was lost."}),
     "the word error": ({"status": "error", "error": "The GPU was lost."}, {"status": "error"}),
+    "a time-out": ({"status": "timed_out"}, {"status": "timed_out", "errors": ["The GPU was lost."]}),
+    "in the output": ({"status": "failed"}, {"status": "failed", "output": {"error": "The GPU was lost."}}),
+    "in place of the output": ({"status": "failed"}, {"status": "failed", "output": "The GPU was lost."}),
+    "beside no images": (
+        {"status": "completed"},
+        {"status": "completed", "output": {"images": [], "error": "The GPU was lost."}},
+    ),
 }
 
 
@@ -183,6 +212,15 @@ def test_a_reason_is_shown_as_its_text(
     harness.start()
     job = harness.wait(harness.generate().job_id)
     assert (job.state, job.problem, job.detail) == ("failed", "failed_at_service", "The GPU was lost.")
+
+
+def test_a_reason_in_a_refused_result_is_shown_as_its_text(harness: Harness, service: ScriptedApi) -> None:
+    """The status says that it failed, and only the error about the result says why."""
+    service.status("failed")
+    service.result(json_response({"error_code": 500123, "error_message": "The GPU was lost."}, 400))
+    harness.start()
+    job = harness.wait(harness.generate().job_id)
+    assert (job.problem, job.detail) == ("failed_at_service", "The GPU was lost.")
 
 
 def test_a_failed_status_with_a_good_result_is_a_good_job(harness: Harness, service: ScriptedApi) -> None:
@@ -240,7 +278,10 @@ def test_a_part_of_the_files_is_shown_and_what_is_missing_is_named(harness: Harn
 # --- late files
 
 
-@pytest.mark.parametrize("trouble", [ScriptedResponse(404), ScriptedResponse(403), ScriptedResponse(503)])
+@pytest.mark.parametrize(
+    "trouble",
+    [ScriptedResponse(404), ScriptedResponse(403), ScriptedResponse(503), ScriptedResponse(200, b"<Error>NoSuchKey")],
+)
 def test_a_file_that_comes_late_is_fetched_without_a_person(
     harness: Harness, service: ScriptedApi, trouble: ScriptedResponse
 ) -> None:

@@ -32,7 +32,7 @@ from tests.support.decoding import decoder
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
 SUBMIT = f"/v1/models/{MODEL_ID}"
-FAST = Pace(min_s=0.005, max_s=0.02, error_max_s=0.03)
+FAST = Pace(min_s=0.005, max_s=0.02, retry_max_s=0.03)
 TOKEN = "token-of-the-tests"
 INPUTS = {"prompt": "a red fox"}
 
