@@ -19,6 +19,7 @@ from tests.support.bad_server import BadServer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
 from tests.support.chromium import chromium
 from tests.support.contexts import Contexts
+from tests.support.databases import Engine, PostgresqlEngine, PostgresqlServer, SqliteEngine, find_postgresql
 from tests.support.harness import Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
 
@@ -53,6 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "browser" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.skip(reason="--no-browser"))
+    sqlite_only = [item for item in items if item.get_closest_marker("sqlite") and "[postgresql" in item.name]
+    items[:] = [item for item in items if item not in sqlite_only]
+    config.hook.pytest_deselected(items=sqlite_only)
     items.sort(key=lambda item: RANKS.get(item.path.stem, len(TOGETHER)))
 
 
@@ -78,6 +82,29 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def contexts(browser: Browser) -> Contexts:
     return Contexts(browser)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server; each process of xdist has its own."""
+    binaries = find_postgresql()
+    if binaries is None:
+        pytest.skip("there is no PostgreSQL server; on Debian: apt-get install postgresql-15")
+    running = PostgresqlServer(binaries)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """Runs a test once with each database engine: `Ledger(path)` opens what stands for that path."""
+    if request.param == "sqlite":
+        yield SqliteEngine()
+        return
+    made = PostgresqlEngine(request.getfixturevalue("postgresql_server"))
+    monkeypatch.setattr("dreamina_ui.ledger.ledger.SqliteDatabase", made.open)
+    yield made
+    made.close()
 
 
 @pytest.fixture

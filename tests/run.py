@@ -1,8 +1,9 @@
 """The one test command, `python tests/run.py [--no-browser] [arguments of pytest]`: set up, then run all checks.
 
 It needs Python 3.10 or newer and a package index that pip can reach. It creates `.venv-tests` next to `app.py`,
-installs the requirements, and finds or installs Chromium; as root on Debian, also nginx. Then it runs ruff, mypy and
-pytest, which also checks the import contracts of pyproject.toml. `--no-browser` skips what needs Chromium.
+installs the requirements, and finds or installs Chromium; as root on Debian, also nginx and PostgreSQL. Then it runs
+ruff, mypy and pytest, which also checks the import contracts of pyproject.toml. `--no-browser` skips what needs
+Chromium.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main(pytest_args: Sequence[str]) -> int:
         if NO_BROWSER not in pytest_args:
             environment["CHROMIUM"] = _find_chromium() or _install_chromium()
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each start of the app would compile it again
-        _install_nginx()
+        _install_servers()
     except (OSError, subprocess.CalledProcessError) as exc:
         _say(f"The set-up failed: {exc}")
         return 2
@@ -109,10 +110,11 @@ def _install_chromium() -> str:
     return path
 
 
-def _install_nginx() -> None:
-    """Install nginx where that is one command; elsewhere its tests are skipped and say so."""
-    for package in ("nginx", "openssl"):
-        if not shutil.which(package, path=f"{os.environ.get('PATH', '')}:/usr/sbin") and _is_root_on_debian():
+def _install_servers() -> None:
+    """Install nginx and PostgreSQL where that is one command; elsewhere their tests are skipped and say so."""
+    folders = [os.environ.get("PATH", ""), "/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    for package, program in {"nginx": "nginx", "openssl": "openssl", "postgresql": "postgres"}.items():
+        if not shutil.which(program, path=os.pathsep.join(folders)) and _is_root_on_debian():
             _say(f"There is no {package}: installing it with apt-get.")
             _apt_install(package)
 

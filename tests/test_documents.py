@@ -68,7 +68,7 @@ def test_the_guide_says_what_every_dependency_is_for() -> None:
     required = [match[0] for line in lines if (match := re.match(r"\w[\w-]*", line))]
     table = text_of("CONTRIBUTING.md").split("\n| dependency | purpose |\n")[1].split("\n\n")[0]
     explained = [name for row in re.findall(r"^\| (\w.*?) \|", table, flags=re.MULTILINE) for name in row.split(", ")]
-    assert sorted(explained) == sorted([*required, "mcp (optional)"])
+    assert sorted(explained) == sorted([*required, "mcp (optional)", "psycopg (optional)"])
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -72,7 +72,7 @@ class Ledger:
         self._database = SqliteDatabase(database, busy_timeout_s) if isinstance(database, Path) else database
         self._writes = WriteQueue(self._database, max_group)
         try:
-            with self._database.write() as transaction:
+            with self._database.migrating() as transaction:
                 migrate(transaction, self._database.label)
             self._database.mark_ready()
         except LedgerError:

@@ -94,7 +94,7 @@ def library_usage(reader: Reader, visitor_id: str | None = None) -> Usage:
     query = sa.select(*columns).select_from(outputs)
     if visitor_id is not None:
         query = query.join(jobs, jobs.c.job_id == outputs.c.job_id).where(jobs.c.visitor_id == visitor_id)
-    return Usage(*reader.connection.execute(query).one())
+    return Usage(*(int(count) for count in reader.connection.execute(query).one()))  # a sum may come as a Decimal
 
 
 def newest_job_of_file(reader: Reader, sha256: str, visitor_id: str | None = None) -> Job | None:

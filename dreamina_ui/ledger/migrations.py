@@ -229,7 +229,8 @@ def migrate(transaction: Transaction, label: str) -> None:
     if done > len(MIGRATIONS):
         raise LedgerError(
             f"{label} was made by a newer version of this program (ledger version {done}; this program "
-            f"knows {len(MIGRATIONS)}). Update the program, or choose another DREAMINA_DATA_DIR."
+            f"knows {len(MIGRATIONS)}). Update the program, or choose another DREAMINA_DATA_DIR or "
+            "DREAMINA_DATABASE_URL."
         )
     for step in MIGRATIONS[done:]:
         for statement in step:

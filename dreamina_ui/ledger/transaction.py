@@ -119,7 +119,7 @@ class AddHook(Protocol):
 
 
 class Database(Protocol):
-    """One database engine, such as the SQLite file of `sqlite.SqliteDatabase`.
+    """One database engine: the SQLite file of `sqlite.SqliteDatabase`, or a server's `postgresql.PostgresqlDatabase`.
 
     Attributes:
         label: what error messages call the database.
@@ -134,6 +134,9 @@ class Database(Protocol):
         Args:
             durable: whether a power loss after the commit may not undo it.
         """
+
+    def migrating(self) -> AbstractContextManager[Transaction]:
+        """As `write`, to change the tables: it may take long, and waits for another program that does so."""
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Reader]:
         """A connection to read with; database errors become LedgerError.

@@ -37,6 +37,7 @@ from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.i18n.error_texts import pause_text
 from tests.support.bad_server import BadServer, ScriptedResponse, json_response
 from tests.support.browser import wait_for
+from tests.support.databases import Engine
 from tests.support.harness import INPUTS, MODEL_ID, SUBMIT, Harness, ScriptedApi
 
 KEY = "visitor-key-AAAA"
@@ -122,7 +123,7 @@ def held(server: BadServer) -> Held:
 
 
 @pytest.fixture
-def runner(tmp_path: Path, held: Held) -> Iterator[BatchRunner]:
+def runner(tmp_path: Path, held: Held, engine: Engine) -> Iterator[BatchRunner]:
     """A started runner on a service that finishes nothing by itself."""
     made = BatchRunner(Harness(tmp_path / "data", held.url))
     made.start()

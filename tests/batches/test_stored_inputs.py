@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from dreamina_ui.ledger.job import MAX_INPUT_CHARACTERS, Job, limit_input_length
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.moderation import Moderation
+from tests.support.databases import Engine
 from tests.support.harness import Clock
 from tests.support.old_ledger import old_ledger, version_before
 
@@ -52,13 +51,13 @@ class Room:
 
     def size_bytes(self) -> int:
         """How much text the ledger has for batches."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            query = "SELECT (SELECT SUM(LENGTH(inputs)) FROM batch_items) + COALESCE(SUM(LENGTH(value)), 0) "
-            return int(connection.execute(query + "FROM batch_values").fetchone()[0])
+        query = "SELECT (SELECT SUM(LENGTH(inputs)) FROM batch_items) + COALESCE(SUM(LENGTH(value)), 0) "
+        with self.ledger.reading() as reader:
+            return int(reader.connection.exec_driver_sql(query + "FROM batch_values").scalar_one())
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def room(tmp_path: Path, engine: Engine) -> Iterator[Room]:
     made = Room(tmp_path / "ledger.sqlite3")
     yield made
     made.ledger.close()
@@ -142,7 +141,7 @@ def test_a_pause_ends_after_a_week(room: Room) -> None:
     assert room.store.batch(running.batch_id).state == "running"
 
 
-def test_a_batch_from_before_has_its_inputs_and_its_size(tmp_path: Path) -> None:
+def test_a_batch_from_before_has_its_inputs_and_its_size(tmp_path: Path, engine: Engine) -> None:
     """An update loses no batch that waits."""
     path = tmp_path / "old.sqlite3"
     texts = [f'{{"prompt": "old {number}"}}' for number in range(2)]
@@ -183,8 +182,8 @@ def test_a_nul_is_searchable_nowhere_and_no_request(room: Room) -> None:
     """PostgreSQL stores none, and no service names a request so."""
     job = Job(new_id(), "m", ORIGIN, {"prompt": "a\x00b"}, created_at=1.0, updated_at=1.0)
     room.ledger.add(job)
-    with closing(sqlite3.connect(room.path)) as connection:
-        assert connection.execute("SELECT search_text FROM jobs").fetchone() == ("ab",)
+    with room.ledger.reading() as reader:
+        assert reader.connection.exec_driver_sql("SELECT search_text FROM jobs").scalar_one() == "ab"
     assert room.ledger.job(job.job_id).inputs == {"prompt": "a\x00b"}
     with pytest.raises(InputError):
         room.ledger.by_request(ORIGIN, "r\x00")

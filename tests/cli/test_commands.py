@@ -161,7 +161,7 @@ def test_a_list_can_be_narrowed(run: Run, rows: LibraryRows) -> None:
 def test_every_job_is_read_once_across_pages(rows: LibraryRows) -> None:
     """Jobs of the very same moment must not get lost between two pages."""
     made = [make_job(created_at=NOON + number // 7) for number in range(2 * PAGE_JOBS + 3)]
-    add_rows(rows.path, made)
+    add_rows(rows.ledger, made)
     result = [(job.created_at, job.job_id) for job in rows.ledger.every_job()]
     assert result == sorted([(job.created_at, job.job_id) for job in made], reverse=True)
 
@@ -756,7 +756,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_pipe_that_closes_or_knows_few_characters_is_no_trouble(rows: LibraryRows, tmp_path: Path) -> None:
     """`| head` and a terminal of another age are what a command line lives with."""
-    add_rows(rows.path, [make_job("fuchs ö 日本") for _ in range(3000)])
+    add_rows(rows.ledger, [make_job("fuchs ö 日本") for _ in range(3000)])
     settings = {name: value for name, value in os.environ.items() if not OUR_VARIABLES.search(name)}
     settings |= {"DREAMINA_DATA_DIR": str(rows.path.parent), "PYTHONIOENCODING": "latin-1"}
     command = [sys.executable, "-m", "dreamina_ui", "list", "--limit", "0"]

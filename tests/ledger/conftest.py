@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from dreamina_ui.ledger.ledger import Ledger
+from tests.support.databases import Engine
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, engine: Engine) -> Path:
     return tmp_path / "ledger.sqlite3"
 
 

@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ from dreamina_ui.ledger.job import SETTLED, TERMINAL, TRANSITIONS, Job, Output, 
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
 from dreamina_ui.ledger.migrations import MIGRATIONS
 from dreamina_ui.ledger.transaction import Transaction
+from tests.support.databases import Engine
+from tests.support.old_ledger import old_ledger
 
 ORIGIN = "https://model-api.runcomfy.net"
 RELAXED = settings(
@@ -57,7 +60,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, engine: Engine) -> Path:
     return tmp_path / "data" / "ledger.sqlite3"
 
 
@@ -66,21 +69,6 @@ def ledger(path: Path, clock: Clock) -> Iterator[Ledger]:
     made = Ledger(path, clock=clock, busy_timeout_s=0.01)
     yield made
     made.close()
-
-
-def read_from_outside(path: Path, query: str, *values: Any) -> list[Any]:
-    """What another process would see."""
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query, values).fetchall()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another process in the middle of a write."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
 
 
 def in_threads(number: int, work: Callable[[int], None]) -> None:
@@ -100,11 +88,11 @@ def in_threads(number: int, work: Callable[[int], None]) -> None:
 # --- rows
 
 
-def test_a_row_is_on_disk_when_add_returns(ledger: Ledger, path: Path) -> None:
+def test_a_row_is_on_disk_when_add_returns(ledger: Ledger, path: Path, engine: Engine) -> None:
     """The POST follows; a crash during it must leave a trace."""
     ledger.add(make_job("j1"))
-    assert read_from_outside(path, "SELECT job_id, state FROM jobs") == [("j1", "submitting")]
-    assert read_from_outside(path, "SELECT job_id, version, state FROM state_changes") == [("j1", 1, "submitting")]
+    assert engine.rows(path, "SELECT job_id, state FROM jobs") == [("j1", "submitting")]
+    assert engine.rows(path, "SELECT job_id, version, state FROM state_changes") == [("j1", 1, "submitting")]
 
 
 def test_every_fact_of_a_job_comes_back(ledger: Ledger) -> None:
@@ -138,14 +126,15 @@ def test_every_fact_of_an_output_comes_back_in_order(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "prompt", ["🦊" * 800, "שלום \u202efox\u202c", "a\x00b", "e\u0301\ufeff", "'; DROP TABLE jobs; --", '"\\{}%s']
 )
-def test_any_prompt_comes_back_unchanged(ledger: Ledger, path: Path, prompt: str) -> None:
-    """What people wrote is theirs, to the code point."""
+def test_any_prompt_comes_back_unchanged(ledger: Ledger, path: Path, engine: Engine, prompt: str) -> None:
+    """What people wrote is theirs, to the code point; PostgreSQL stores no NUL outside of inputs."""
     ledger.add(make_job("j", inputs={"prompt": prompt, "width×height": "1024x1024(1:1)", "scale": 0.1, "n": None}))
     ledger.change("j", detail=prompt)
     ledger.close()
     with closing(Ledger(path)) as reopened:
         job = reopened.job("j")
-    assert (job.inputs["prompt"], job.detail) == (prompt, prompt)
+    detail = prompt.replace("\x00", "\ufffd") if engine.name == "postgresql" else prompt
+    assert (job.inputs["prompt"], job.detail) == (prompt, detail)
     assert list(job.inputs) == ["prompt", "width×height", "scale", "n"]
 
 
@@ -258,18 +247,18 @@ def test_a_change_can_be_bound_to_a_state(ledger: Ledger) -> None:
     assert ledger.change("j", status="in_queue", only_in=("queued",)).status == "in_queue"
 
 
-def test_a_change_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path, clock: Clock) -> None:
+def test_a_change_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path, clock: Clock, engine: Engine) -> None:
     """A job that waits for an hour is asked about a thousand times; the disk and the pages need not know."""
     ledger.add(make_job("j"))
     before = ledger.change("j", "queued", status="in_queue", queue_position=3)
     handled: list[Job | None] = []
-    stored = read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes()
+    stored = engine.count_writes(path)
     ledger.changes.subscribe("j", handled.append)
     clock.now += 10
     assert ledger.change("j", "queued", status="in_queue", queue_position=3) == before
     assert ledger.change("j") == before
     assert handled == []
-    assert stored == (read_from_outside(path, "PRAGMA data_version"), path.with_name(path.name + "-wal").read_bytes())
+    assert stored == engine.count_writes(path)
 
 
 def test_versions_grow_with_each_change(ledger: Ledger) -> None:
@@ -308,13 +297,13 @@ def test_whatever_is_tried_only_allowed_moves_happen(ledger: Ledger, wishes: lis
 # --- news
 
 
-def test_changes_are_published_when_they_are_on_disk(ledger: Ledger, path: Path) -> None:
+def test_changes_are_published_when_they_are_on_disk(ledger: Ledger, path: Path, engine: Engine) -> None:
     """A page that reads after an event must see what the event said."""
     seen: list[tuple[str, int, list[Any]]] = []
 
     def listener(job: Job | None) -> None:
         assert job is not None
-        seen.append((job.state, job.version, read_from_outside(path, "SELECT state, version FROM jobs")))
+        seen.append((job.state, job.version, engine.rows(path, "SELECT state, version FROM jobs")))
         assert ledger.job(job.job_id) == job  # and the ledger can be asked from within
 
     ledger.changes.subscribe("j", listener)
@@ -326,12 +315,12 @@ def test_changes_are_published_when_they_are_on_disk(ledger: Ledger, path: Path)
     ]
 
 
-def test_what_was_not_written_is_not_published(ledger: Ledger, path: Path) -> None:
+def test_what_was_not_written_is_not_published(ledger: Ledger, path: Path, engine: Engine) -> None:
     """News of a write that failed would be a lie."""
     ledger.add(make_job("j"))
     handled: list[Job | None] = []
     ledger.changes.subscribe("j", handled.append)
-    with locked(path), pytest.raises(LedgerError):
+    with engine.locked(path), pytest.raises(LedgerError):
         ledger.change("j", "queued")
     with pytest.raises(LedgerError):
         ledger.add(make_job("j"))
@@ -519,29 +508,33 @@ def test_of_many_racing_moves_one_wins(ledger: Ledger) -> None:
     assert len(ledger.state_changes("j")) == 3
 
 
-def test_reading_works_while_another_process_writes(ledger: Ledger, path: Path) -> None:
+def test_reading_works_while_another_process_writes(ledger: Ledger, path: Path, engine: Engine) -> None:
     """Pages stay alive during a backup."""
     ledger.add(make_job("j"))
-    with locked(path):
+    with engine.locked(path):
         assert ledger.job("j").state == "submitting"
         assert len(ledger.unfinished(ORIGIN)) == 1
 
 
-def test_a_locked_ledger_is_an_error_and_works_again_after(ledger: Ledger, path: Path) -> None:
+def test_a_locked_ledger_is_an_error_and_works_again_after(ledger: Ledger, path: Path, engine: Engine) -> None:
     """Nothing is sent meanwhile, and nobody has to restart anything."""
-    with locked(path):
+    with engine.locked(path):
         with pytest.raises(LedgerError, match="locked") as caught:
             ledger.add(make_job("j"))
-        assert path.name in str(caught.value)
-        assert str(path.parent) not in str(caught.value), "visitors read it"
+        assert str(caught.value).startswith(("The ledger ledger.sqlite3 ", "The ledger database ")), "visitors read it"
         assert not is_request_taken(caught.value)
-        with pytest.raises(LedgerError, match="locked"):
-            Ledger(path, busy_timeout_s=0.01)
     ledger.add(make_job("j"))
     assert ledger.change("j", "queued").version == 2
 
 
-def test_all_who_wait_for_a_locked_ledger_fail_together(path: Path) -> None:
+@pytest.mark.sqlite
+def test_a_locked_file_is_not_opened(ledger: Ledger, path: Path, engine: Engine) -> None:
+    """The program says so at once instead of starting half."""
+    with engine.locked(path), pytest.raises(LedgerError, match="locked"):
+        Ledger(path, busy_timeout_s=0.01)
+
+
+def test_all_who_wait_for_a_locked_ledger_fail_together(path: Path, engine: Engine) -> None:
     """Each of a hundred would else wait for the lock in turn, and the last one for minutes."""
     with closing(Ledger(path, busy_timeout_s=0.3)) as ledger:
         reported: list[LedgerError] = []
@@ -551,7 +544,7 @@ def test_all_who_wait_for_a_locked_ledger_fail_together(path: Path) -> None:
                 ledger.add(make_job(f"j{number}"))
             reported.append(caught.value)
 
-        with locked(path):
+        with engine.locked(path):
             began = time.monotonic()
             in_threads(20, work)
             assert time.monotonic() - began < 3.0
@@ -578,12 +571,11 @@ def test_a_question_that_no_database_takes_is_a_ledger_error(ledger: Ledger) -> 
             ask("\ud800")
 
 
-def test_a_damaged_row_is_a_ledger_error(ledger: Ledger, path: Path) -> None:
+def test_a_damaged_row_is_a_ledger_error(ledger: Ledger, path: Path, engine: Engine) -> None:
     """Damage on disk is reported as such."""
     ledger.add(make_job("j"))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE jobs SET inputs = '{'")
-    with pytest.raises(LedgerError, match=re.escape(path.name)):
+    engine.rows(path, "UPDATE jobs SET inputs = '{'")
+    with pytest.raises(LedgerError, match=r"The ledger (ledger\.sqlite3|database) could not be read"):
         ledger.job("j")
 
 
@@ -622,6 +614,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Ledger(tmp_path / "file" / "ledger.sqlite3")
 
 
+@pytest.mark.sqlite
 def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(ledger: Ledger, path: Path) -> None:
     """An old program does not know what it would destroy."""
     ledger.add(make_job("j"))
@@ -647,38 +640,34 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(ledger: Ledger, p
 # --- migrations
 
 
-def test_tables_in_the_code_and_on_disk_have_the_same_columns(ledger: Ledger, path: Path) -> None:
+def test_tables_in_the_code_and_on_disk_have_the_same_columns(ledger: Ledger) -> None:
     """A column that is only in one of them is a crash or a fact that is lost."""
-    on_disk = {
-        name: {column[1] for column in read_from_outside(path, f"PRAGMA table_info({name})")}
-        for (name,) in read_from_outside(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
-    }
-    assert on_disk == {table.name: {column.name for column in table.columns} for table in tables.metadata.sorted_tables}
+    with ledger.reading() as reader:
+        on_disk = sa.MetaData()
+        on_disk.reflect(reader.connection)
+    columns = [
+        {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables}
+        for metadata in (on_disk, tables.metadata)
+    ]
+    assert columns[0] == columns[1]
     assert set(Job.__dataclass_fields__) - {"outputs"} <= set(tables.jobs.columns.keys())
     assert set(Output.__dataclass_fields__) - {"index"} <= set(tables.outputs.columns.keys())
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
-    path: Path, monkeypatch: pytest.MonkeyPatch, version: int
-) -> None:
+def test_an_older_ledger_is_brought_up_to_date_with_its_rows(path: Path, engine: Engine, version: int) -> None:
     """An update of the program keeps every picture."""
-    path.parent.mkdir()
     columns = "job_id, model_id, api_origin, inputs, state, created_at, updated_at, version, request_id"
     row = ("j", "m", ORIGIN, '{"prompt": "Fox"}', "queued", 1.0, 1.0, 1, "r")
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in (statement for step in MIGRATIONS[:version] for statement in step):
-            if isinstance(statement, str):  # the others move rows, and there are none yet
-                connection.execute(statement)
-        connection.execute("CREATE TABLE ledger_version (version INTEGER)")
-        connection.execute("INSERT INTO ledger_version VALUES (?)", (version,))
-        connection.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    with old_ledger(path, version):
+        pass
+    engine.rows(path, f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
     with closing(Ledger(path)) as ledger:
         assert ledger.job("j") == make_job("j", inputs={"prompt": "Fox"}, state="queued", request_id="r")
-    assert read_from_outside(path, "SELECT version FROM ledger_version") == [(len(MIGRATIONS),)]
+    assert engine.rows(path, "SELECT version FROM ledger_version") == [(len(MIGRATIONS),)]
 
 
-def test_opening_twice_migrates_once(path: Path) -> None:
+def test_opening_twice_migrates_once(path: Path, engine: Engine) -> None:
     """Two processes may start at the same moment, such as the server and the command line."""
     errors: list[Exception] = []
 
@@ -690,7 +679,7 @@ def test_opening_twice_migrates_once(path: Path) -> None:
 
     in_threads(4, work)
     assert errors == []
-    assert read_from_outside(path, "SELECT version FROM ledger_version") == [(len(MIGRATIONS),)]
+    assert engine.rows(path, "SELECT version FROM ledger_version") == [(len(MIGRATIONS),)]
 
 
 def test_the_migrations_are_portable_sql() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import Engine
 from tests.support.library_rows import LibraryRows, ManualClock
 
 
@@ -16,7 +17,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def rows(tmp_path: Path, clock: ManualClock) -> Iterator[LibraryRows]:
+def rows(tmp_path: Path, clock: ManualClock, engine: Engine) -> Iterator[LibraryRows]:
     made = LibraryRows(tmp_path, clock)
     yield made
     made.ledger.close()

@@ -62,7 +62,7 @@ def test_every_page_begins_where_the_last_one_ended(
             for moment, files in made
         ]
         if matches:
-            add_rows(rows.path, matches)
+            add_rows(rows.ledger, matches)
         return matches
 
     mine = write(before, NOON)
@@ -100,7 +100,7 @@ def test_the_whole_library_can_be_walked_at_once(rows: LibraryRows, library: Lib
         for number in range(700)
     ]
     random.Random(1).shuffle(jobs)
-    add_rows(rows.path, jobs)
+    add_rows(rows.ledger, jobs)
     assert len(set(tiles(list(library.entries(LibraryFilter()))))) == 1400
 
 
@@ -158,7 +158,7 @@ def test_any_piece_of_any_prompt_finds_it(rows: LibraryRows, prompt: str, data: 
     words = prompt.casefold().split()
     wanted = data.draw(st.lists(st.sampled_from(words), max_size=4)) if words else []
     job = make_job(prompt, visitor_id=visitor, outputs=(stored_output(0, b""),))
-    add_rows(rows.path, [job])
+    add_rows(rows.ledger, [job])
     shown = LibraryFilter(visitor_id=visitor, text=" ".join(wanted))
     assert [entry.job.job_id for entry in rows.library.page(shown)] == [job.job_id]
 

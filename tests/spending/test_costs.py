@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
 
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
+from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.spending.costs import Costs, CostTotal
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from tests.support.browser import AppProcess, Visitor
+from tests.support.databases import Engine
 from tests.support.harness import MODEL_ID
 from tests.support.library_rows import NOON, LibraryRows, add_rows, make_job
 
@@ -19,7 +22,7 @@ DAY_S = 86400.0
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Iterator[LibraryRows]:
+def rows(tmp_path: Path, engine: Engine) -> Iterator[LibraryRows]:
     made = LibraryRows(tmp_path)
     yield made
     made.ledger.close()
@@ -35,7 +38,7 @@ def test_costs_are_added_by_day_month_and_model(rows: LibraryRows, costs: Costs)
     midnight = NOON - NOON % DAY_S
     other = "google/nano-banana-2-lite/text-to-image"
     add_rows(
-        rows.path,
+        rows.ledger,
         [
             make_job(cost_usd=0.25, created_at=midnight - 0.001),
             make_job(cost_usd=0.5, created_at=midnight),
@@ -57,7 +60,7 @@ def test_costs_are_added_by_day_month_and_model(rows: LibraryRows, costs: Costs)
 def test_a_missing_cost_is_unknown_and_not_zero(rows: LibraryRows, costs: Costs) -> None:
     """A sum that leaves something out says so; what was refused or taken back cost nothing and is not in it."""
     add_rows(
-        rows.path,
+        rows.ledger,
         [
             make_job(cost_usd=0.5, request_id="a"),
             make_job(cost_usd=0.0, request_id="b"),
@@ -74,7 +77,7 @@ def test_a_missing_cost_is_unknown_and_not_zero(rows: LibraryRows, costs: Costs)
 
 def test_play_money_is_separate(rows: LibraryRows, costs: Costs) -> None:
     """The sandbox's prices were paid by nobody."""
-    add_rows(rows.path, [make_job(cost_usd=9.0, api_origin=SANDBOX_ORIGIN), make_job(cost_usd=1.0)])
+    add_rows(rows.ledger, [make_job(cost_usd=9.0, api_origin=SANDBOX_ORIGIN), make_job(cost_usd=1.0)])
     purses = costs.read("v", all_of_owner=False)
     assert (purses["money"].total.usd, purses["play"].total.usd) == (1.0, 9.0)
 
@@ -82,7 +85,7 @@ def test_play_money_is_separate(rows: LibraryRows, costs: Costs) -> None:
 def test_each_sees_what_is_theirs(rows: LibraryRows, costs: Costs) -> None:
     """A visitor sees no other's spending; the owner sees what the owner pays, and not what visitors pay themselves."""
     add_rows(
-        rows.path,
+        rows.ledger,
         [
             make_job(cost_usd=1.0, visitor_id="alice"),
             make_job(cost_usd=2.0, visitor_id="alice", key_fingerprint="k"),
@@ -106,7 +109,8 @@ def test_a_shared_page_tells_strangers_nothing(shared: AppProcess) -> None:
     """What the owner spends is the owner's business."""
     alice, bob = Visitor(shared), Visitor(shared)
     me = visitor_id(f"{VISITOR_COOKIE}={alice.cookie(VISITOR_COOKIE)[1]}")
-    add_rows(shared.data / "ledger.sqlite3", [make_job(cost_usd=7.0, visitor_id=me)])
+    with closing(Ledger(shared.data / "ledger.sqlite3")) as ledger:
+        add_rows(ledger, [make_job(cost_usd=7.0, visitor_id=me)])
 
     def ask(http: requests.Session) -> dict[str, object]:
         response = http.get(f"{shared.url}/dreamina/costs", timeout=10).json()

@@ -13,6 +13,7 @@ from dreamina_ui.ledger.report_queries import Spending
 from dreamina_ui.spending.dashboard import MAX_CLIENT_HASHES, MAX_ERRORS, MAX_VISITORS, Dashboard, read_dashboard
 from dreamina_ui.spending.limits import Limits, SpendingGuard
 from dreamina_ui.spending.moderation import Moderation
+from tests.support.databases import Engine
 from tests.support.harness import MODEL_ID
 from tests.support.library_rows import NOON, ORIGIN, LibraryRows, add_rows, make_job
 
@@ -29,7 +30,7 @@ class Books:
         self.guard = SpendingGuard(Limits(), ORIGIN)
 
     def add(self, count: int = 1, **fields: Any) -> None:
-        add_rows(self.rows.path, [make_job(**fields) for _ in range(count)])
+        add_rows(self.rows.ledger, [make_job(**fields) for _ in range(count)])
 
     def read(self) -> Dashboard:
         with self.rows.ledger.reading() as reader:
@@ -40,7 +41,7 @@ class Books:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
+def books(tmp_path: Path, engine: Engine) -> Iterator[Books]:
     made = Books(tmp_path)
     yield made
     made.rows.ledger.close()
@@ -116,7 +117,7 @@ def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books)
     """The whole job_id is a key, and a prompt is its visitor's."""
     failed = {"prompt": "a secret wish", "state": "failed", "problem": "refused"}
     moments = range(MAX_ERRORS + 5)
-    add_rows(books.rows.path, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
+    add_rows(books.rows.ledger, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
     books.add(1, prompt="a secret wish")
     errors = books.read().recent_errors
     assert [error.detail for error in errors][:2] == [f"no {MAX_ERRORS + 4}", f"no {MAX_ERRORS + 3}"]
@@ -131,7 +132,7 @@ def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:
         make_job(visitor_id=f"{number % 150:032x}", client_hash=f"{number:032x}", created_at=NOON - number)
         for number in range(1500)
     ]
-    add_rows(books.rows.path, crowd)
+    add_rows(books.rows.ledger, crowd)
     result = books.read()
     assert result.visitors == 150
     assert [summary.visitor_id for summary in result.visitor_summaries] == [

@@ -28,11 +28,12 @@ from dreamina_ui.spending.limits import (
 from dreamina_ui.web.http import client_ip_hash
 from dreamina_ui.wiring import limits as limits_of
 from tests.support.bad_server import ScriptedResponse, json_response
+from tests.support.databases import Engine
 from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 
 
 @pytest.fixture
-def limited(tmp_path: Path, service: ScriptedApi) -> Iterator[Harness]:
+def limited(tmp_path: Path, service: ScriptedApi, engine: Engine) -> Iterator[Harness]:
     """Started job services whose jobs stay in the queue; each test sets `harness.guard.limits`."""
     made = Harness(tmp_path / "data", service.server.url)
     service.status("in_queue")

@@ -14,13 +14,11 @@ from typing import Any
 from PIL import Image
 
 from dreamina_ui.ledger.budget_rows import rebuild_budgets
-from dreamina_ui.ledger.engines.sqlite import open_sqlite
 from dreamina_ui.ledger.job import SETTLED, Job, Output, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.search import search_text
 from dreamina_ui.ledger.tables import jobs as job_rows
 from dreamina_ui.ledger.tables import outputs as output_rows
-from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.library.library import Entry, Library, LibraryFilter
 from dreamina_ui.media.folder_store import FolderStore
 from tests.support.harness import MODEL_ID, png
@@ -56,7 +54,7 @@ class LibraryRows:
         made = make_job(prompt, **{"created_at": self.clock()} | fields)
         contents = [png((8 + index, 8)) for index in range(files)] if isinstance(files, int) else list(files)
         made = replace(made, outputs=tuple(stored_output(index, content) for index, content in enumerate(contents)))
-        add_rows(self.path, [made])
+        add_rows(self.ledger, [made])
         for output, content in zip(made.outputs, contents, strict=True):
             folder = self.folder_of(made, output)
             folder.mkdir(parents=True)
@@ -126,8 +124,8 @@ def stored_output(index: int, content: bytes) -> Output:
     )  # fmt: skip
 
 
-def add_rows(path: Path, made: Iterable[Job]) -> None:
-    """Write many jobs into a ledger in one transaction, as another process would."""
+def add_rows(ledger: Ledger, made: Iterable[Job]) -> None:
+    """Write many jobs into a ledger in one transaction, and publish nothing, as another process would."""
     rows, files = [], []
     for job in made:
         facts = {column.key: getattr(job, column.key, None) for column in job_rows.columns}
@@ -135,13 +133,11 @@ def add_rows(path: Path, made: Iterable[Job]) -> None:
         for output in job.outputs:
             values = asdict(output)
             files.append({"job_id": job.job_id, "output_index": values.pop("index"), **values})
-    engine = open_sqlite(path, busy_timeout_s=10.0)
-    with engine.begin() as connection:
-        connection.execute(job_rows.insert(), rows)
+    with ledger.writing() as transaction:
+        transaction.connection.execute(job_rows.insert(), rows)
         if files:
-            connection.execute(output_rows.insert(), files)
-        rebuild_budgets(Transaction(connection))
-    engine.dispose()
+            transaction.connection.execute(output_rows.insert(), files)
+        rebuild_budgets(transaction)
 
 
 def read_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.engines.sqlite import open_sqlite
 from dreamina_ui.ledger.migrations import MIGRATIONS
+from tests.support.databases import open_database
 
 
 def version_before(statement: str) -> int:
@@ -25,8 +25,11 @@ def version_before(statement: str) -> int:
 def old_ledger(path: Path, version: int) -> Iterator[sa.Connection]:
     """Create a ledger of an older version; rows can be written on the connection."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = open_sqlite(path, busy_timeout_s=10.0)
-    with engine.begin() as connection:
+    with closing(open_database(path)) as database, database.write() as transaction:
+        connection = transaction.connection
+        tables = sa.MetaData()
+        tables.reflect(connection)
+        tables.drop_all(connection)  # a database that is used again has those of today
         for part in (part for step in MIGRATIONS[:version] for part in step):
             if isinstance(part, str):
                 connection.execute(sa.text(part))
@@ -35,4 +38,3 @@ def old_ledger(path: Path, version: int) -> Iterator[sa.Connection]:
         connection.execute(sa.text("CREATE TABLE ledger_version (version INTEGER)"))
         connection.execute(sa.text("INSERT INTO ledger_version VALUES (:version)"), {"version": version})
         yield connection
-    engine.dispose()

@@ -62,6 +62,11 @@ class SqliteDatabase:
             raise _ledger_error("written", self._shown_path, exc) from exc
 
     @contextmanager
+    def migrating(self) -> Iterator[Transaction]:
+        with self.write() as transaction:
+            yield transaction
+
+    @contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
         try:
             with self._reader.connect() as connection:
