@@ -14,7 +14,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from dreamina_ui.errors import SettingsError
 
 TOKEN_VARIABLES = ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
-SECRET_VARIABLES = (*TOKEN_VARIABLES, "DREAMINA_OWNER_PASSWORD", "DREAMINA_METRICS_TOKEN", "DREAMINA_AUTH")
+SECRET_VARIABLES = (
+    *TOKEN_VARIABLES,
+    "DREAMINA_OWNER_PASSWORD",
+    "DREAMINA_METRICS_TOKEN",
+    "DREAMINA_AUTH",
+    "DREAMINA_DATABASE_URL",
+)
 LOOPBACK = frozenset({"127.0.0.0/8", "::1/128"})
 PRIVATE = LOOPBACK | {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 RUNCOMFY_URL = "https://model-api.runcomfy.net"
@@ -35,6 +41,8 @@ class Settings(BaseSettings):
         models_dir: a folder of more model files, or None.
         public_url: where the service reaches this page, without a slash at the end; "" if it does not.
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
+        database_url: the PostgreSQL database of the ledger, which several servers can share; None for a file in the
+            data folder. Never shown by `repr`, as it may hold a password.
         media_hosts: the only hosts that result files may come from; empty for every public one. Only these may have
             IP addresses that a VPN client made up.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
@@ -69,6 +77,7 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(None, validation_alias="DREAMINA_MODELS_DIR")
     public_url: str = Field("", validation_alias="DREAMINA_PUBLIC_URL")
     chosen_data_dir: Path | None = Field(None, validation_alias="DREAMINA_DATA_DIR")
+    database_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_URL")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     sandbox_queue_s: float = Field(2.0, ge=0, validation_alias="DREAMINA_SANDBOX_QUEUE_S")
     sandbox_run_s: float = Field(6.0, ge=0, validation_alias="DREAMINA_SANDBOX_RUN_S")
@@ -156,6 +165,13 @@ class Settings(BaseSettings):
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname) and api_is_here):
             raise ValueError("must begin with https://; RunComfy fetches pictures from there")
         return url.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a URL such as postgresql://user:password@host/name")
+        return url
 
     @field_validator("security_contact")
     @classmethod

@@ -96,6 +96,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         DreaminaError: a setting, a model file or the data folder makes it impossible.
         OSError: the data folder refuses.
     """
+    _refuse_unshared(settings)
     models = load_models(MODELS_FOLDER, *([settings.models_dir] if settings.models_dir else []))
     if settings.model_id not in models:
         raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
@@ -138,6 +139,21 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         sandbox=owner.sandbox,
         installation_id=ledger.secret("installation").hex()[:8],
         requester_secret=ledger.secret("requesters"),
+    )
+
+
+def _refuse_unshared(settings: Settings) -> None:
+    """Refuse a database that several servers can share where the rest of what they need cannot be shared."""
+    if settings.database_url is None:
+        return
+    if settings.uses_sandbox:
+        raise SettingsError(
+            "DREAMINA_DATABASE_URL: servers that share a database cannot each have a sandbox inside. Run one on its "
+            "own (python -m dreamina_ui.sandbox) and name it by RUNCOMFY_API_BASE_URL, or set RUNCOMFY_API_TOKEN."
+        )
+    raise SettingsError(
+        "DREAMINA_DATABASE_URL: servers that share a database must share the images, too, and this version stores them "
+        "in a folder only."
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from dreamina_ui.errors import SettingsError
+from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.settings import (
     RUNCOMFY_URL,
     SECRET_VARIABLES,
@@ -20,6 +21,7 @@ from dreamina_ui.settings import (
     is_loopback,
     read_settings,
 )
+from dreamina_ui.wiring import build_services
 
 SECRET = "s3cr3t-t0k3n"
 
@@ -288,6 +290,32 @@ def test_owners_are_a_list_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty name between two commas must not make a nameless visitor the owner."""
     monkeypatch.setenv("DREAMINA_OWNERS", " alice, ,bob,")
     assert read_settings().owners == {"alice", "bob"}
+
+
+def test_a_database_is_a_url_of_postgresql_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold a password, and another database would fail much later."""
+    monkeypatch.setenv("DREAMINA_DATABASE_URL", "mysql://me:hunter2@host/name")
+    assert "DREAMINA_DATABASE_URL" in refusal()
+    assert "hunter2" not in refusal()
+    monkeypatch.setenv("DREAMINA_DATABASE_URL", "postgresql://me:hunter2@host/name")
+    assert "hunter2" not in repr(read_settings())
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [("", "servers that share a database cannot each have a sandbox"), (SECRET, "share the images")],
+)
+def test_a_database_without_the_rest_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str, reason: str
+) -> None:
+    """Half of a shared installation would lose images, and ask the wrong sandbox about paid jobs."""
+    monkeypatch.setenv("DREAMINA_DATABASE_URL", "postgresql://host/name")
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", token)
+    folder = DataDir(tmp_path / "data")
+    with pytest.raises(SettingsError, match=f"DREAMINA_DATABASE_URL: .*{reason}"):
+        build_services(read_settings(), folder)
+    folder.release()
+    assert not folder.ledger.exists()
 
 
 def test_programs_that_we_start_inherit_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

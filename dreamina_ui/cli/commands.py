@@ -247,6 +247,8 @@ def backup(
 
 def _settings(data_dir: Path | None) -> Settings:
     settings = read_settings()
+    if settings.database_url:
+        raise SettingsError("DREAMINA_DATABASE_URL: this command reads data folders only. Unset it to read one.")
     return settings.model_copy(update={"chosen_data_dir": data_dir}) if data_dir else settings
 
 
