@@ -28,6 +28,7 @@
     └─ MediaError               a file that is not what it should be
        ├─ UrlError              a URL that must not be fetched             .rule
        └─ DiskError             the disk is full or refuses
+          └─ StorageError       the bucket of all files refuses, or cannot be reached
 
 A message says what happened, to which id, and what to do next; it is short, technical English for logs and the command
 line. What a visitor reads instead stands in `web/i18n/languages`, found by `kind`. No message ever holds the token.
@@ -443,6 +444,13 @@ class DiskError(MediaError):
     """The disk is full or refuses; the job waits and loses nothing."""
 
     kind = "disk"
+
+
+class StorageError(DiskError):
+    """The bucket of all files refuses, or cannot be reached; the job waits and loses nothing."""
+
+    kind = "storage"
+    http_status = 503
 
 
 def pack(exc: DreaminaError) -> dict[str, Any]:

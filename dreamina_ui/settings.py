@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dreamina_ui.errors import SettingsError
+from dreamina_ui.media.bucket import URL_FORM, BucketAccess
 
 TOKEN_VARIABLES = ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
 SECRET_VARIABLES = (
@@ -20,6 +21,9 @@ SECRET_VARIABLES = (
     "DREAMINA_METRICS_TOKEN",
     "DREAMINA_AUTH",
     "DREAMINA_DATABASE_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
 )
 LOOPBACK = frozenset({"127.0.0.0/8", "::1/128"})
 PRIVATE = LOOPBACK | {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
@@ -43,6 +47,9 @@ class Settings(BaseSettings):
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
         database_url: the PostgreSQL database of the ledger, which several servers can share; None for a file in the
             data folder. Never shown by `repr`, as it may hold a password.
+        media_url: the bucket of all images, such as `s3://bucket/prefix`; "" for a folder in the data folder.
+        s3_endpoint, s3_region: where that bucket is; "" for what Amazon's own variables say, see `bucket`.
+        aws_key_id, aws_secret, aws_session_token: what opens it. Never shown by `repr`.
         media_hosts: the only hosts that result files may come from; empty for every public one. Only these may have
             IP addresses that a VPN client made up.
         sandbox_queue_s, sandbox_run_s: seconds a sandbox job waits and runs.
@@ -79,6 +86,14 @@ class Settings(BaseSettings):
     chosen_data_dir: Path | None = Field(None, validation_alias="DREAMINA_DATA_DIR")
     database_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_URL")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
+    media_url: str = Field("", validation_alias="DREAMINA_MEDIA_URL")
+    s3_endpoint: str = Field("", validation_alias="DREAMINA_S3_ENDPOINT")
+    s3_region: str = Field("", validation_alias="DREAMINA_S3_REGION")
+    aws_endpoint: str = Field("", validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    aws_region: str = Field("", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
+    aws_key_id: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("AWS_ACCESS_KEY_ID"))
+    aws_secret: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY"))
+    aws_session_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("AWS_SESSION_TOKEN"))
     sandbox_queue_s: float = Field(2.0, ge=0, validation_alias="DREAMINA_SANDBOX_QUEUE_S")
     sandbox_run_s: float = Field(6.0, ge=0, validation_alias="DREAMINA_SANDBOX_RUN_S")
     sandbox_parallel: int = Field(2, ge=1, validation_alias="DREAMINA_SANDBOX_PARALLEL")
@@ -173,6 +188,21 @@ class Settings(BaseSettings):
             raise ValueError("must be a URL such as postgresql://user:password@host/name")
         return url
 
+    @field_validator("media_url")
+    @classmethod
+    def _media_url_is_a_bucket(cls, url: str) -> str:
+        if url and not URL_FORM.fullmatch(url):
+            raise ValueError("must be a URL such as s3://bucket or s3://bucket/prefix")
+        return url
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _endpoint_is_a_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query):
+            raise ValueError("must be a URL such as https://s3.example.com")
+        return url.rstrip("/")
+
     @field_validator("security_contact")
     @classmethod
     def _contact_is_a_url(cls, contact: str) -> str:
@@ -226,6 +256,20 @@ class Settings(BaseSettings):
         if self.chosen_data_dir is not None:
             return self.chosen_data_dir
         return SPACE_STORAGE if self.space_id and os.access(SPACE_STORAGE, os.W_OK) else Path("data")
+
+    @property
+    def bucket(self) -> BucketAccess | None:
+        """The bucket of all images; None if they are in the data folder."""
+        if not self.media_url:
+            return None
+        return BucketAccess(
+            self.media_url,
+            endpoint=self.s3_endpoint or self.aws_endpoint,
+            region=self.s3_region or self.aws_region or "us-east-1",
+            key_id=self.aws_key_id.get_secret_value(),
+            secret=self.aws_secret.get_secret_value(),
+            session_token=self.aws_session_token.get_secret_value(),
+        )
 
     @property
     def keeps_data(self) -> bool:

@@ -15,12 +15,13 @@ from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
-from dreamina_ui.errors import SettingsError
+from dreamina_ui.errors import SettingsError, StorageError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
+from dreamina_ui.media.bucket import Bucket, BucketError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.fetching.connection import Proxy, environment_proxy, trusted_certificates
 from dreamina_ui.media.fetching.fetch import OutputFetcher
@@ -28,7 +29,9 @@ from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.input_thumbnails import BucketThumbnails, FolderThumbnails, ThumbnailStore
 from dreamina_ui.media.late_copies import LateCopies
+from dreamina_ui.media.object_store import ObjectStore
 from dreamina_ui.media.signed_urls import SignedUrls, read_secret
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
@@ -103,9 +106,8 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     network = _network(settings)  # before the client of the API reads the environment
     calls = ApiCalls()
     owner = _owner_api(settings, folder, models, calls)
-    ledger, media = Ledger(folder.ledger), FolderStore(folder.media, min_free_bytes=round(settings.min_free_gb * 1e9))
-    if not media.can_sync_folders():
-        log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
+    media, thumbnails = _media_stores(settings, folder)
+    ledger = Ledger(folder.ledger)
     library = Library(ledger, media)
     links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
     decoder = DecodeWorkers()
@@ -116,7 +118,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         media=media,
         fetcher=_fetcher(settings, network, media, owner.trusted_origins, decoder),
         guard=SpendingGuard(limits(settings), api_origin(settings), settings.price_usd),
-        input_files=_input_files(settings, folder, network, owner.trusted_origins, links, library, decoder),
+        input_files=_input_files(settings, folder, network, owner.trusted_origins, links, library, decoder, thumbnails),
         reachability=network.reachability,
         is_shared=settings.is_shared,
     )
@@ -134,7 +136,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
         retention=Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days),
-        health=_health(settings, folder, network, ledger, owner.client, calls),
+        health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
         sandbox=owner.sandbox,
         installation_id=ledger.secret("installation").hex()[:8],
@@ -151,10 +153,29 @@ def _refuse_unshared(settings: Settings) -> None:
             "DREAMINA_DATABASE_URL: servers that share a database cannot each have a sandbox inside. Run one on its "
             "own (python -m dreamina_ui.sandbox) and name it by RUNCOMFY_API_BASE_URL, or set RUNCOMFY_API_TOKEN."
         )
-    raise SettingsError(
-        "DREAMINA_DATABASE_URL: servers that share a database must share the images, too, and this version stores them "
-        "in a folder only."
-    )
+    if settings.bucket is None:
+        raise SettingsError(
+            "DREAMINA_DATABASE_URL: servers that share a database must share the images, too. Set DREAMINA_MEDIA_URL."
+        )
+    raise SettingsError("DREAMINA_DATABASE_URL: this version cannot share jobs between servers yet.")
+
+
+def _media_stores(settings: Settings, folder: DataDir) -> tuple[MediaStore, ThumbnailStore]:
+    """Where outputs and thumbnails of given files are stored: the bucket of DREAMINA_MEDIA_URL, or the data folder."""
+    if settings.bucket is None:
+        store = FolderStore(folder.media, min_free_bytes=round(settings.min_free_gb * 1e9))
+        if not store.can_sync_folders():
+            log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
+        return store, FolderThumbnails(folder.given)
+    bucket = Bucket(settings.bucket)
+    media = ObjectStore(bucket, folder.scratch)
+    try:
+        media.check_writable()
+    except StorageError as exc:
+        if isinstance(exc.__cause__, BucketError) and exc.__cause__.is_refusal:
+            raise SettingsError(f"DREAMINA_MEDIA_URL: {bucket.name} takes no files: {exc.__cause__}") from None
+        log.warning("The media store %s is not there now; nothing is sent until it is: %s", bucket.name, exc)
+    return media, BucketThumbnails(bucket, folder.scratch)
 
 
 @dataclass(frozen=True)
@@ -197,11 +218,12 @@ def _input_files(
     links: SignedUrls,
     library: Library,
     decoder: DecodeWorkers,
+    thumbnails: ThumbnailStore,
 ) -> InputFiles:
     """The allowed hosts are for results: what people give may lie anywhere that is public."""
     local = [origin for origin in trusted_origins if origin.startswith("http:")]
     return InputFiles(
-        folder.given,
+        thumbnails,
         UrlGuard(exempt_origin=local, named_hosts=settings.media_hosts),
         links,
         library.picture,
@@ -213,14 +235,22 @@ def _input_files(
 
 
 def _health(
-    settings: Settings, folder: DataDir, network: _Network, ledger: Ledger, owner: RunComfy | None, calls: ApiCalls
+    settings: Settings,
+    folder: DataDir,
+    network: _Network,
+    ledger: Ledger,
+    media: MediaStore,
+    owner: RunComfy | None,
+    calls: ApiCalls,
 ) -> Health:
     # Whether the API is there can be asked without a key that it takes.
     client = owner or RunComfy(settings.api_base_url, "no-key", on_call=calls.record)
     files = None if settings.uses_sandbox else network.reachability
     if files:
         files.start()
-    return Health(ledger, folder.path, calls, partial(client.price, settings.model_id, attempts=1), files)
+    probe = partial(client.price, settings.model_id, attempts=1)
+    bucket = media if isinstance(media, ObjectStore) else None
+    return Health(ledger, folder.path, calls, probe, files, check_bucket=bucket.check_writable if bucket else None)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import import_module
@@ -14,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser
 from xdist.scheduler import LoadFileScheduling
 
+from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import BadServer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
@@ -22,6 +24,7 @@ from tests.support.contexts import Contexts
 from tests.support.databases import Engine, PostgresqlEngine, PostgresqlServer, SqliteEngine, find_postgresql
 from tests.support.harness import Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
+from tests.support.s3_server import S3Server, S3ServerError
 
 TOGETHER = (
     (
@@ -31,7 +34,7 @@ TOGETHER = (
     ("page", "batch_page", "reuse_page", "models_page"),
     ("library_page", "costs", "hostile_page", "admin_page", "login_page"),
     ("app",), ("shared_page",), ("sandbox",), ("login_wall",), ("kill",), ("embedded_metadata",), ("api_key_page",),
-    ("nginx",),
+    ("nginx",), ("store", "object_store", "bucket", "bucket_outage", "bucket_files"),
 )  # fmt: skip
 """What runs first, as it takes longest; files in one pair of brackets run in one process, as they share its apps."""
 if sys.platform == "win32":  # they need POSIX: limits, mounts, signals
@@ -105,6 +108,22 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr("dreamina_ui.ledger.ledger.SqliteDatabase", made.open)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server; where none can start, its tests are skipped and say so."""
+    try:
+        with S3Server(tmp_path_factory.mktemp("s3")) as running:
+            yield running
+    except S3ServerError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Bucket:
+    """An empty bucket, or rather a prefix of one."""
+    return Bucket(s3_server.access(uuid.uuid4().hex), timeout_s=10.0)
 
 
 @pytest.fixture

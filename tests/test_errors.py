@@ -32,6 +32,7 @@ SAMPLES = [
     errors.BalanceError("empty", status_code=402, request_id="r-1"),
     errors.RateLimitError("slow", status_code=429, retry_after_s=7.5),
     errors.UrlError("not public", "public"),
+    errors.StorageError("it cannot be reached"),
 ]
 
 

@@ -30,7 +30,7 @@ SECRET = "s3cr3t-t0k3n"
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests must not depend on who runs them."""
     for name in list(os.environ):
-        if name.upper().startswith(("RUNCOMFY_", "DREAMINA_", "GRADIO_", "SPACE_", "YOUR_API_TOKEN")):
+        if name.upper().startswith(("RUNCOMFY_", "DREAMINA_", "GRADIO_", "SPACE_", "YOUR_API_TOKEN", "AWS_")):
             monkeypatch.delenv(name)
 
 
@@ -316,6 +316,33 @@ def test_a_database_without_the_rest_is_refused_by_name(
         build_services(read_settings(), folder)
     folder.release()
     assert not folder.ledger.exists()
+
+
+@pytest.mark.parametrize("url", ["my-bucket", "https://bucket", "s3://", "s3://UPPER", "s3://b", "s3://bucket/a b"])
+def test_a_media_url_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A mistake in it would show at the first paid image."""
+    monkeypatch.setenv("DREAMINA_MEDIA_URL", url)
+    assert "DREAMINA_MEDIA_URL" in refusal()
+
+
+def test_a_bucket_is_opened_by_the_usual_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers often have them already; ours come first."""
+    assert read_settings().bucket is None
+    monkeypatch.setenv("DREAMINA_MEDIA_URL", "s3://bucket/a/b/")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://theirs.example")
+    monkeypatch.setenv("AWS_REGION", "theirs")
+    bucket = read_settings().bucket
+    assert bucket
+    assert (bucket.bucket, bucket.prefix, bucket.key_id, bucket.secret) == ("bucket", "a/b", "id", SECRET)
+    assert (bucket.endpoint, bucket.region) == ("https://theirs.example", "theirs")
+    assert SECRET not in repr(read_settings()) + repr(bucket)
+    monkeypatch.setenv("DREAMINA_S3_ENDPOINT", "http://ours:8333/")
+    monkeypatch.setenv("DREAMINA_S3_REGION", "ours")
+    bucket = read_settings().bucket
+    assert bucket
+    assert (bucket.endpoint, bucket.region) == ("http://ours:8333", "ours")
 
 
 def test_programs_that_we_start_inherit_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

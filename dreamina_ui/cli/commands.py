@@ -147,7 +147,7 @@ def attach(
 
     A running server fetches the files. Without one, this command stays until they are here.
     """
-    settings = _settings(data_dir)
+    settings = _folder_settings(data_dir)
     if settings.api_token is None:
         raise SettingsError(
             f"{TOKEN_VARIABLES[0]} is not set. Without it the server runs its own sandbox, whose port and token no "
@@ -194,7 +194,7 @@ def export(
     byte for byte, is not copied again. A DATE is such as 2026-11-22 or 2026-11-22T12:30, in UTC.
     """
     shown = LibraryFilter(text=text, state=state, favorites=favorites, since=_moment(since), until=_moment(until))
-    with open_records(_settings(data_dir).data_dir) as records:
+    with open_records(_folder_settings(data_dir).data_dir) as records:
         entries = Library(records.ledger, records.store).entries(shown)
         as_zip = target.suffix.lower() == ".zip"
         copied = (copies.export_zip if as_zip else copies.export_folder)(records, entries, target)
@@ -215,7 +215,7 @@ def verify(
     Prints each file that is missing, changed, unreadable, orphaned (no row names it) or left over from a crash, and
     each budget that was miscounted.
     """
-    with open_records(_settings(data_dir).data_dir) as records:
+    with open_records(_folder_settings(data_dir).data_dir) as records:
         if recount:
             records.ledger.recount_budgets()
         report = verify_records(records, quick=quick)
@@ -240,9 +240,16 @@ def backup(
 
     To restore: unpack it into an empty folder and point DREAMINA_DATA_DIR at that folder.
     """
-    with open_records(_settings(data_dir).data_dir) as records:
+    with open_records(_folder_settings(data_dir).data_dir) as records:
         copied = copies.backup(records, target, force=force)
     _tell_copied(copied, target)
+
+
+def _folder_settings(data_dir: Path | None) -> Settings:
+    settings = _settings(data_dir)
+    if settings.media_url:
+        raise SettingsError("This command needs the images in the data folder, and DREAMINA_MEDIA_URL is set.")
+    return settings
 
 
 def _settings(data_dir: Path | None) -> Settings:

@@ -77,7 +77,7 @@ class JobReader:
 
     def original(self, job: Job, output: Output) -> StoredFile | None:
         """An output's original; None if it is not stored."""
-        return self._media.find(job.job_id, output.index, "original")
+        return self._media.find(job.job_id, output.index, "original", output.sha256)
 
     def file(self, file_key: str, tier: str) -> tuple[Job, Output, StoredFile] | None:
         """The job, output and stored file behind a file's URL; None if there is no such file or it was deleted.
@@ -88,5 +88,5 @@ class JobReader:
         match = self._ledger.output_by_key(file_key)
         if match and match[1].deleted_at is not None:
             return None  # until it is removed, only an undo brings it back
-        stored = self._media.find(match[0].job_id, match[1].index, tier) if match else None
+        stored = self._media.find(match[0].job_id, match[1].index, tier, match[1].sha256) if match else None
         return (*match, stored) if match and stored else None

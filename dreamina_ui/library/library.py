@@ -67,7 +67,7 @@ class Library:
         if match is None or match[1].state != "kept" or match[1].deleted_at is not None:
             return None
         job, output = match
-        original = self._media.find(job.job_id, output.index, "original")
+        original = self._media.find(job.job_id, output.index, "original", output.sha256)
         return (job, output, original) if original else None
 
     def mark(self, file_keys: Sequence[str], visitor_id: str | None = None, **marks: float | None) -> int:

@@ -84,11 +84,11 @@ class FolderStore:
             finally:
                 shutil.rmtree(partial_folder, ignore_errors=True)
 
-    def find(self, job_id: str, index: int, tier: str) -> StoredFile | None:
+    def find(self, job_id: str, index: int, tier: str, sha256: str | None = None) -> StoredFile | None:
         path = self.path(job_id, index, tier)
         return stored_file(path) if path else None
 
-    def add_copy(self, job_id: str, index: int, tier: str, data: bytes) -> None:
+    def add_copy(self, job_id: str, index: int, tier: str, data: bytes, sha256: str | None = None) -> None:
         folder = self.output_folder(job_id, index)
         partial_file = folder.with_name(_partial_name(folder.name))
         with _disk_errors(f"a copy of output {index} of job {job_id[:8]}"):
@@ -200,7 +200,7 @@ class _FolderDraft:
         self._file.flush()
         _sync(self._file.fileno())
 
-    def store(self, extension: str, previews: Mapping[str, bytes]) -> None:
+    def store(self, extension: str, previews: Mapping[str, bytes], sha256: str | None = None) -> None:
         self.close()
         for tier, data in previews.items():
             _write(self._partial_folder / _PREVIEW_NAMES[tier], data)
@@ -231,8 +231,10 @@ def stored_file(path: Path, name: str | None = None) -> StoredFile | None:
     return StoredFile(name or path.name, facts.st_size, facts.st_mtime, partial(_open, path))
 
 
-def _open(path: Path) -> BinaryIO:
-    return path.open("rb")
+def _open(path: Path, start: int) -> BinaryIO:
+    stream = path.open("rb")
+    stream.seek(start)
+    return stream
 
 
 @contextlib.contextmanager

@@ -13,26 +13,23 @@ import hmac
 import json
 import logging
 import re
-import secrets
 import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from dreamina_ui.errors import InputError, UrlError
+from dreamina_ui.errors import DiskError, InputError, UrlError
 from dreamina_ui.ledger.job import Job, Output, networks_of
 from dreamina_ui.media.decoding.copies import Bounds, ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.fetching.connection import Proxy
 from dreamina_ui.media.fetching.download import Downloader, DownloadError
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
-from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.formats import FORMATS, recognise
+from dreamina_ui.media.input_thumbnails import ThumbnailStore
 from dreamina_ui.media.signed_urls import SignedUrls
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.fields import Field
@@ -50,14 +47,12 @@ MAX_OF_CLIENT = 24
 """How many files of one visitor, and of one client, are validated at the same time: cleared cookies make new
 visitors, and there are 64 threads for all."""
 
-KEEP_THUMBNAILS = 2000
 BOUNDS = Bounds(max_pixels=25_000_000, cpu_s=4, wall_s=10.0)
 """A larger picture is shown by its URL only: strangers choose what is decoded here."""
 
 MIN_LINK_S = 900.0
 """A signed URL of ours must be good for so long still: the job may wait in the queue."""
 
-_PARTIAL = "partial-"
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 log = logging.getLogger(__name__)
@@ -67,7 +62,7 @@ class InputFiles:
     """Looks at given files. Safe to call from many threads.
 
     Args:
-        folder: where thumbnails are kept; made when the first one is.
+        thumbnails: where thumbnails are stored.
         guard: says which URLs may be reached.
         links: knows the signed URLs of our own pictures, which need no request.
         find: gives the job, output and original behind a file_key of ours, or None.
@@ -77,7 +72,7 @@ class InputFiles:
 
     def __init__(
         self,
-        folder: Path,
+        thumbnails: ThumbnailStore,
         guard: UrlGuard,
         links: SignedUrls,
         find: Callable[[str], tuple[Job, Output, StoredFile] | None],
@@ -89,7 +84,7 @@ class InputFiles:
         certificates: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
     ) -> None:
-        self._folder = folder
+        self._thumbnails = thumbnails
         self._guard = guard
         self._links = links
         self._find = find
@@ -115,9 +110,7 @@ class InputFiles:
 
     def clean_up(self) -> None:
         """Remove what a kill left half fetched; call it before anything is validated."""
-        with suppress(OSError):  # the next start tries again
-            for partial in self._folder.glob(f"{_PARTIAL}*"):
-                partial.unlink(missing_ok=True)
+        self._thumbnails.clean_up()
 
     def validate_files(
         self, model: Model, inputs: Mapping[str, Any], visitor_id: str | None, client_hash: str | None = None
@@ -180,11 +173,11 @@ class InputFiles:
             result = self._find(signed.file_key) if signed else None
             return result[:2] if result else None
         name = self._name(url, visitor_id)
-        return name if self._path(name).exists() else None
+        return name if self._thumbnails.has(name) else None
 
     def thumbnail(self, name: str) -> StoredFile | None:
-        """A thumbnail (WebP, 400 px); None if there is none."""
-        return stored_file(self._path(name)) if _NAME.fullmatch(name) else None
+        """A thumbnail (WebP, 400 px); None if there is none. Raises DiskError if the storage refuses."""
+        return self._thumbnails.find(name) if _NAME.fullmatch(name) else None
 
     def _start(
         self, visitor_id: str | None, client_hash: str | None, function: Callable[..., Any], *args: Any
@@ -242,28 +235,21 @@ class InputFiles:
 
     def _thumbnail(self, field: Field, url: str, visitor_id: str | None) -> str | None:
         name = self._name(url, visitor_id)
-        if self._path(name).exists():
+        if self._thumbnails.has(name):
             return name
         self._inspect(field, url, time.monotonic() + self._check_s)
         if field.file_kind != "image" or self._links.place_of(url) is not None:
             return None
-        partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
         deadline_s = time.monotonic() + self._copy_s
         try:
-            self._folder.mkdir(exist_ok=True)
-            with partial.open("w+b") as file:
+            with self._thumbnails.scratch_file() as file:
                 self._downloaders["image"].fetch(url, file, deadline_s)
                 file.flush()
                 thumbnail = self._shrink(file)
-            partial.write_bytes(thumbnail)
-            partial.replace(self._path(name))
-            for old in self._by_age()[:-KEEP_THUMBNAILS]:
-                old.unlink(missing_ok=True)
-        except (UrlError, DownloadError, ImageError, OSError) as exc:
+            self._thumbnails.put(name, thumbnail)
+        except (UrlError, DownloadError, ImageError, DiskError, OSError) as exc:
             log.info("No thumbnail of a given file: %s", exc if isinstance(exc, ImageError) else type(exc).__name__)
             return None
-        finally:
-            partial.unlink(missing_ok=True)
         return name
 
     def _shrink(self, file: BinaryIO) -> bytes:
@@ -272,12 +258,6 @@ class InputFiles:
         if form is None or form.kind != "image" or not form.is_common:
             raise ImageError("it is no image")
         return self._decoder.make_copies(file, form, ["thumbnail"], BOUNDS, is_background=True).files["thumbnail"]
-
-    def _by_age(self) -> list[Path]:
-        return sorted(self._folder.glob("*.webp"), key=lambda path: path.stat().st_mtime)
-
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.webp"
 
     def _name(self, url: str, visitor_id: str | None) -> str:
         """The name of a thumbnail: nobody can tell from it, or find out with it, whether somebody gave a URL."""

@@ -31,8 +31,11 @@ class LateCopies:
         self._waiting: dict[tuple[str, int], Future[StoredFile | None]] = {}
         self._failures: set[tuple[str, int]] = set()
 
-    def request(self, job_id: str, index: int) -> Future[StoredFile | None] | None:
+    def request(self, job_id: str, index: int, sha256: str | None = None) -> Future[StoredFile | None] | None:
         """Begin to make the large copy of a stored image.
+
+        Args:
+            sha256: of its original, as in `MediaStore.find`.
 
         Returns:
             The copy to come, which is None if it could not be made; None if too many wait, or it failed before.
@@ -43,7 +46,7 @@ class LateCopies:
                 return self._waiting[key]
             if key in self._failures or len(self._waiting) >= MAX_WAITING:
                 return None
-            started = self._waiting[key] = self._pool.submit(self._make, key)
+            started = self._waiting[key] = self._pool.submit(self._make, key, sha256)
         started.add_done_callback(lambda _: self._forget(key))
         return started
 
@@ -51,16 +54,16 @@ class LateCopies:
         """Begin no further copy."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _make(self, key: tuple[str, int]) -> StoredFile | None:
+    def _make(self, key: tuple[str, int], sha256: str | None) -> StoredFile | None:
         try:
-            original = self._store.find(*key, "original")
+            original = self._store.find(*key, "original", sha256)
             if original is None:
                 return None
             with original.open() as file:
                 form = recognise(file.read(64))
                 copies = self._decoder.make_copies(file, form, ["large"], is_background=True) if form else None
             if copies and "large" in copies.files:
-                self._store.add_copy(*key, "large", copies.files["large"])
+                self._store.add_copy(*key, "large", copies.files["large"], sha256)
         except ImageError as exc:
             log.info("Job %s, output %d: no large copy: %s", key[0][:8], key[1], exc)
             with self._lock:
@@ -68,7 +71,10 @@ class LateCopies:
                     self._failures.add(key)
         except (DiskError, OSError, RuntimeError) as exc:
             log.info("Job %s, output %d: no large copy now: %s", key[0][:8], key[1], exc)
-        return self._store.find(*key, "large")
+        try:
+            return self._store.find(*key, "large", sha256)
+        except DiskError:
+            return None
 
     def _forget(self, key: tuple[str, int]) -> None:
         with self._lock:

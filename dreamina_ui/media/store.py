@@ -48,25 +48,25 @@ class StoredFile:
     Attributes:
         name: such as `original.png`.
         modified_at: seconds since 1970.
-        opener: opens the file for reading; the stream can seek.
+        opener: opens the file for reading at a position; the stream can seek.
     """
 
     name: str
     size_bytes: int
     modified_at: float
-    opener: Callable[[], BinaryIO]
+    opener: Callable[[int], BinaryIO]
 
-    def open(self) -> BinaryIO:
-        """Open it for reading; the stream can seek.
+    def open(self, start: int = 0) -> BinaryIO:
+        """Open it for reading at `start`; the stream can seek.
 
         Raises:
             OSError: it cannot be read; FileNotFoundError if it was removed meanwhile.
         """
-        return self.opener()
+        return self.opener(start)
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the bytes from `start` up to `stop`, in chunks; raises OSError as `open` does."""
-        with self.open() as stream:
+        with self.open(start) as stream:
             yield from read_range(stream, start, self.size_bytes if stop is None else stop)
 
 
@@ -82,12 +82,13 @@ class Draft(Protocol):
         """Bring the original to the disk; another thread may read it meanwhile."""
         ...
 
-    def store(self, extension: str, previews: Mapping[str, bytes]) -> None:
+    def store(self, extension: str, previews: Mapping[str, bytes], sha256: str | None = None) -> None:
         """Make it the output, in one step; an older one is replaced.
 
         Args:
             extension: of the original, such as `png`.
             previews: the other tiers by name.
+            sha256: of the original, in lower-case hex, if it is known.
         """
         ...
 
@@ -120,12 +121,17 @@ class MediaStore(Protocol):
         """
         ...
 
-    def find(self, job_id: str, index: int, tier: str) -> StoredFile | None:
-        """The file of a tier of an output; None if it is not there."""
+    def find(self, job_id: str, index: int, tier: str, sha256: str | None = None) -> StoredFile | None:
+        """The file of a tier of an output; None if it is not there.
+
+        Args:
+            sha256: of the original, as its row says; where several programs write, each may have stored one. None for
+                the newest.
+        """
         ...
 
-    def add_copy(self, job_id: str, index: int, tier: str, data: bytes) -> None:
-        """Add a copy to an output that is there, in one step; DiskError if it is not."""
+    def add_copy(self, job_id: str, index: int, tier: str, data: bytes, sha256: str | None = None) -> None:
+        """Add a copy to an output that is there, in one step; DiskError if it is not. `sha256` is as in `find`."""
         ...
 
     def find_damaged(self, job_id: str, index: int) -> StoredFile | None:

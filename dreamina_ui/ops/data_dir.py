@@ -67,6 +67,10 @@ class DataDir:
         return self.path / "given"
 
     @property
+    def scratch(self) -> Path:
+        return self.path / "scratch"
+
+    @property
     def links_secret(self) -> Path:
         return self.path / "links.secret"
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dreamina_ui.api.call_stats import ApiCalls
-from dreamina_ui.errors import ApiError, LedgerError
+from dreamina_ui.errors import ApiError, DiskError, LedgerError
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.fetching.reachability import Reachability
 
@@ -40,6 +40,7 @@ class Health:
         calls: the outcomes of the calls to the API.
         probe: makes a harmless call to the API that costs nothing; `calls` records its outcome.
         files: whether result files could be fetched; None where that is of no concern.
+        check_bucket: raises DiskError if the bucket of all images takes no files; None if there is none.
         min_free_bytes: with less space the disk counts as full.
         clock: gives a time in seconds that only grows; that of `calls`.
     """
@@ -52,6 +53,7 @@ class Health:
         probe: Callable[[], object],
         files: Reachability | None = None,
         *,
+        check_bucket: Callable[[], None] | None = None,
         min_free_bytes: int = MIN_FREE_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,6 +62,7 @@ class Health:
         self._calls = calls
         self._probe = probe
         self._files = files
+        self._check_bucket = check_bucket
         self._min_free_bytes = min_free_bytes
         self._clock = clock
         self._check_lock = threading.Lock()
@@ -68,13 +71,17 @@ class Health:
         self._probed_at: float | None = None
 
     def not_ready(self) -> tuple[str, ...]:
-        """Which of `ledger`, `disk`, `api` and `files` is not ready; none if all are. It may wait for the disk."""
+        """Which of `ledger`, `disk`, `media`, `api` and `files` is not ready; none if all are.
+
+        It may wait for the disk, and for the bucket.
+        """
         with self._check_lock:
             now = self._clock()
             if self._checked_at is None or now - self._checked_at >= CACHE_TTL_S:
                 ready = {
                     "ledger": self._ledger_is_ready(),
                     "disk": self._disk_has_room(),
+                    "media": self._bucket_takes_files(),
                     "api": self._api_is_up(),
                     "files": self._files is None or self._files.problem() is None,
                 }
@@ -96,6 +103,15 @@ class Health:
         except OSError as exc:
             log.warning("Not ready: %s", exc)
             return False
+
+    def _bucket_takes_files(self) -> bool:
+        try:
+            if self._check_bucket:
+                self._check_bucket()
+        except DiskError as exc:
+            log.warning("Not ready: %s", exc)
+            return False
+        return True
 
     def _api_is_up(self) -> bool:
         """The outcome of the latest call; when that is old, a new one is made."""

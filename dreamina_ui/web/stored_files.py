@@ -6,6 +6,7 @@ Source: RFC 9110, range requests; errors and headers are those of Starlette's `F
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from dreamina_ui.media.store import StoredFile, read_range
 CHUNK_BYTES = 64 * 1024
 MAX_RANGES = 100
 """A request for more ranges gets the whole file."""
+
+log = logging.getLogger(__name__)
 
 _RANGE = re.compile(r"\s*(\d{0,20})\s*-\s*(\d{0,20})\s*", re.ASCII)
 
@@ -56,11 +59,19 @@ async def file_response(request: Request, file: StoredFile, headers: Mapping[str
     if request.method == "HEAD":
         return Response(status_code=status, headers=all_headers, media_type=media_type)
     try:
-        stream = await run_in_threadpool(file.open)
+        stream = await run_in_threadpool(file.open, ranges[0][0] if ranges else 0)
     except FileNotFoundError:
         return Response("No such file.", 404)
+    except OSError as exc:
+        return storage_refusal(exc)
     content = parts.read(stream) if len(ranges) > 1 else _read(stream, start, stop)
     return StreamingResponse(iterate_in_threadpool(content), status, all_headers, media_type)
+
+
+def storage_refusal(exc: Exception) -> Response:
+    """503 for a file that cannot be read now; browsers and programs may ask again."""
+    log.warning("A file cannot be served now: %s", exc)
+    return PlainTextResponse("The file cannot be read now.", 503, {"Cache-Control": "no-store", "Retry-After": "5"})
 
 
 class _Multipart:

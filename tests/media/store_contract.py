@@ -19,17 +19,19 @@ ORIGINAL = bytes(range(256)) * 2000
 PREVIEWS = {"large": b"a large copy", "preview": b"a preview", "thumbnail": b"a thumbnail"}
 
 
-def put(store: MediaStore, index: int = 0, content: bytes = ORIGINAL, extension: str = "png") -> None:
-    """Store an output as the fetcher does."""
+def put(store: MediaStore, index: int = 0, content: bytes = ORIGINAL, extension: str = "png") -> str:
+    """Store an output as the fetcher does; returns the SHA-256 that its row gets."""
+    sha256 = hashlib.sha256(content).hexdigest()
     with store.draft(JOB, index) as draft:
         draft.file.write(content)
         draft.sync()
-        draft.store(extension, PREVIEWS)
+        draft.store(extension, PREVIEWS, sha256)
+    return sha256
 
 
-def content_of(store: MediaStore, index: int = 0, tier: str = "original") -> bytes | None:
+def content_of(store: MediaStore, index: int = 0, tier: str = "original", sha256: str | None = None) -> bytes | None:
     """All bytes of a stored file; None if it is not there."""
-    result = store.find(JOB, index, tier)
+    result = store.find(JOB, index, tier, sha256)
     return b"".join(result.read()) if result else None
 
 
@@ -84,6 +86,8 @@ class MediaStoreContract(ABC):
         result = store.find(JOB, 0, "original")
         assert result
         assert b"".join(result.read(start, stop)) == ORIGINAL[start:stop]
+        with result.open(start) as stream:
+            assert stream.read(10) == ORIGINAL[start : start + 10]
 
     def test_the_stream_can_seek(self, store: MediaStore) -> None:
         """Settings are spliced into a copy of the file."""
@@ -130,10 +134,11 @@ class MediaStoreContract(ABC):
     def test_a_new_output_replaces_the_old_one_with_all_of_it(self, store: MediaStore) -> None:
         """A file fetched again may have another format."""
         put(store)
-        put(store, content=b"new", extension="jpg")
-        result = store.find(JOB, 0, "original")
+        sha256 = put(store, content=b"new", extension="jpg")
+        result = store.find(JOB, 0, "original", sha256)
         assert result
-        assert (result.name, content_of(store)) == ("original.jpg", b"new")
+        assert (result.name, content_of(store, sha256=sha256)) == ("original.jpg", b"new")
+        assert content_of(store, tier="preview", sha256=sha256) == PREVIEWS["preview"]
 
     def test_a_damaged_file_is_set_aside_until_a_good_one_comes(self, store: MediaStore) -> None:
         """It may be half of something that cannot be made again."""

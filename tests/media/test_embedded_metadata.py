@@ -130,7 +130,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def stored(path: Path) -> StoredFile:
     """A file on the disk, as a store gives it."""
     size_bytes = path.stat().st_size if path.exists() else 0
-    return StoredFile(path.name, size_bytes, 0.0, lambda: path.open("rb"))
+    return StoredFile(path.name, size_bytes, 0.0, lambda start: path.open("rb"))
 
 
 def copy_of(path: Path, made: dict[str, Any] | None = None) -> bytes:

@@ -19,6 +19,7 @@ from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.media.input_files import MAX_AT_ONCE, InputFiles
+from dreamina_ui.media.input_thumbnails import FolderThumbnails
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls, read_secret
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.schema import load_models
@@ -55,7 +56,9 @@ def make(tmp_path: Path, host: FileServer) -> Make:
         guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
         options: dict[str, Any] = {"check_s": 4.0, "decoder": decoder()} | more
-        return InputFiles(tmp_path / "given", guard, links, lambda key: result, secret=b"s" * 32, **options)
+        return InputFiles(
+            FolderThumbnails(tmp_path / "given"), guard, links, lambda key: result, secret=b"s" * 32, **options
+        )
 
     return make_one
 
@@ -174,7 +177,7 @@ def test_a_slow_host_delays_a_request_no_longer_than_configured(tmp_path: Path, 
             threading.Thread(target=_drip, args=(dripping,), daemon=True).start()
         links = SignedUrls("", b"s" * 32, Clock())
         guard = UrlGuard(exempt_origin=url)
-        files = InputFiles(tmp_path, guard, links, lambda key: None, secret=b"s" * 32, check_s=0.4)
+        files = InputFiles(FolderThumbnails(tmp_path), guard, links, lambda key: None, secret=b"s" * 32, check_s=0.4)
         started = time.monotonic()
         exc = refusal(files, url)
         assert (exc.rule, exc.limit) == ("address_slow", 0.4)

@@ -1,4 +1,4 @@
-"""Each media store keeps the promises of the protocol; the second one shows that no folder is needed."""
+"""Each media store keeps the promises of the protocol: in a folder, in memory, and in a bucket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from dreamina_ui.errors import DiskError
+from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.media.folder_store import FolderStore
+from dreamina_ui.media.object_store import ObjectStore
 from dreamina_ui.media.store import TIERS, MediaStore, StoredFile
 from tests.media.store_contract import MediaStoreContract
 
@@ -42,14 +44,14 @@ class MemoryStore:
         except OSError as exc:
             raise DiskError("The memory is full.") from exc
 
-    def find(self, job_id: str, index: int, tier: str) -> StoredFile | None:
+    def find(self, job_id: str, index: int, tier: str, sha256: str | None = None) -> StoredFile | None:
         if tier not in TIERS:
             raise ValueError(f"no such tier: {tier!r}")
         key = _key(job_id, index)
         result = self._outputs.get(key, {}).get(tier)
         return self._stored(key, tier, *result) if result else None
 
-    def add_copy(self, job_id: str, index: int, tier: str, data: bytes) -> None:
+    def add_copy(self, job_id: str, index: int, tier: str, data: bytes, sha256: str | None = None) -> None:
         files = self._outputs.get(_key(job_id, index))
         if files is None:
             raise DiskError("There is no such output.")
@@ -57,7 +59,7 @@ class MemoryStore:
 
     def find_damaged(self, job_id: str, index: int) -> StoredFile | None:
         result = self._damaged.get(_key(job_id, index))
-        return StoredFile(result[0], len(result[1]), time.time(), lambda: io.BytesIO(result[1])) if result else None
+        return StoredFile(result[0], len(result[1]), time.time(), lambda _: io.BytesIO(result[1])) if result else None
 
     def remove(self, job_id: str, index: int) -> None:
         self._outputs.pop(_key(job_id, index), None)
@@ -74,10 +76,12 @@ class MemoryStore:
         self._damaged[key] = name, content
 
     def _stored(self, key: _Key, tier: str, name: str, content: bytes) -> StoredFile:
-        def open_again() -> io.BytesIO:
+        def open_again(start: int) -> io.BytesIO:
             if key not in self._outputs:
                 raise FileNotFoundError(tier)
-            return io.BytesIO(content)
+            stream = io.BytesIO(content)
+            stream.seek(start)
+            return stream
 
         return StoredFile(name, len(content), time.time(), open_again)
 
@@ -91,7 +95,7 @@ class _MemoryDraft:
     def sync(self) -> None:
         pass
 
-    def store(self, extension: str, previews: Mapping[str, bytes]) -> None:
+    def store(self, extension: str, previews: Mapping[str, bytes], sha256: str | None = None) -> None:
         files = {tier: (f"{tier}.webp", data) for tier, data in previews.items()}
         self._store.put(self._key, files | {"original": (f"original.{extension}", self.file.getvalue())})
 
@@ -116,6 +120,15 @@ class TestFolderStore(MediaStoreContract):
 class TestMemoryStore(MediaStoreContract):
     def make(self, tmp_path_factory: pytest.TempPathFactory) -> MediaStore:
         return MemoryStore()
+
+
+class TestObjectStore(MediaStoreContract):
+    @pytest.fixture(autouse=True)
+    def _bucket(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+
+    def make(self, tmp_path_factory: pytest.TempPathFactory) -> MediaStore:
+        return ObjectStore(self.bucket, tmp_path_factory.mktemp("store") / "scratch")
 
 
 def test_no_path_stands_in_the_protocol() -> None:

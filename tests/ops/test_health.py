@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dreamina_ui.api.call_stats import ApiCalls
 from dreamina_ui.api.client import RunComfy
-from dreamina_ui.errors import LedgerError
+from dreamina_ui.errors import LedgerError, StorageError
 from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.ops.health import MIN_FREE_BYTES, PROBE_PAUSE_S, Health
 from dreamina_ui.ops.metrics import Metrics
@@ -105,6 +105,16 @@ def test_a_ledger_that_was_taken_away_is_not_ready(watched: Watched) -> None:
     assert watched.health.not_ready() == (), "the last answer holds for a second"
     watched.harness.clock.advance(2)
     assert watched.health.not_ready() == ("ledger",)
+
+
+def test_a_bucket_that_takes_no_files_is_not_ready(harness: Harness) -> None:
+    """Visitors are sent to another machine, or read what is wrong, before anything is paid for."""
+
+    def refuse() -> None:
+        raise StorageError("it cannot be reached")
+
+    health = Health(harness.ledger, harness.folder, ApiCalls(), lambda: None, check_bucket=refuse)
+    assert "media" in health.not_ready()
 
 
 def test_a_full_disk_is_not_ready(harness: Harness) -> None:

@@ -24,6 +24,7 @@ from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.presenters import JobPresenter
@@ -70,13 +71,15 @@ class Harness:
         self.input_files: InputFiles | None = None
         self.reachability: Reachability | None = None
         self.is_shared = True
+        self.make_store: Callable[[Path], MediaStore] = FolderStore
         self._open()
 
     def _open(self) -> None:
         self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
         self.media = FolderStore(self.folder / "media")
+        self.store = self.make_store(self.folder / "media")
         guard = UrlGuard(exempt_origin=self.base_url)
-        self.fetcher = OutputFetcher(self.media, guard, attempts=2, pause=no_pause, decoder=decoder())
+        self.fetcher = OutputFetcher(self.store, guard, attempts=2, pause=no_pause, decoder=decoder())
         self.services = JobServices(
             accounts=Accounts(
                 self.connect(self.token) if self.token else None,
@@ -88,7 +91,7 @@ class Harness:
             ),
             models=load_models(),
             ledger=self.ledger,
-            media=self.media,
+            media=self.store,
             fetcher=self.fetcher,
             input_files=self.input_files,
             reachability=self.reachability,

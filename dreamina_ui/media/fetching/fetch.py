@@ -172,7 +172,7 @@ class OutputFetcher:
                 damaged = recognise(_head(draft.file)) or UNKNOWN
                 draft.set_aside(damaged.extension)
                 raise
-            draft.store(form.extension, previews)
+            draft.store(form.extension, previews, sha256)
         return replace(facts, size_bytes=size_bytes, sha256=sha256)
 
     def _download(self, url: str, file: BinaryIO, deadline_s: float) -> tuple[int, str]:

@@ -23,6 +23,7 @@ from dreamina_ui.errors import (
     RequesterError,
     StateError,
     StoppedError,
+    StorageError,
     TransportError,
     shorten,
 )
@@ -34,6 +35,7 @@ _ERROR_KEYS: dict[type[DreaminaError], str] = {
     BlockedError: "error_shut_out",
     LedgerError: "error_ledger",
     DiskError: "error_disk",
+    StorageError: "error_storage",
     FilesUnreachableError: "error_files_unreachable",
     JobNotFoundError: "error_job_not_found",
     RequesterError: "error_other_requester",
@@ -46,6 +48,7 @@ _ACTIONS: dict[type[DreaminaError], Action] = {
     KeyNeededError: "use_own_key",
     LedgerError: "try_again",
     DiskError: "try_again",
+    StorageError: "try_again",
     TransportError: "try_again",
 }
 

@@ -17,7 +17,7 @@ Phase = Literal["submit", "poll", "download"]
 Action = Literal["try_again", "retry_download", "add_funds", "use_own_key", "edit_prompt", "sign_in", "none"]
 """What the one primary button beside a problem does; `none` for no button."""
 
-_DOWNLOAD_PROBLEMS = ("media", "address", "disk", "no_files", "not_ready", "file_unavailable", "incomplete")
+_DOWNLOAD_PROBLEMS = ("media", "address", "disk", "storage", "no_files", "not_ready", "file_unavailable", "incomplete")
 _FINAL_POLL_PROBLEMS = (JobFailedError.kind, "not_found", "foreign", "gave_up")
 _FINAL_DOWNLOAD_PROBLEMS = ("media", "address", "no_files", "incomplete")
 _MAX_REASON = 300

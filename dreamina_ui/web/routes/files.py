@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dreamina_ui.errors import DiskError
 from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
@@ -25,7 +26,7 @@ from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
 from dreamina_ui.web.i18n.translate import languages, page_words
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, asset_digest, static_files, words_digest
 from dreamina_ui.web.settings_copy import copy_with_settings
-from dreamina_ui.web.stored_files import file_response
+from dreamina_ui.web.stored_files import file_response, storage_refusal
 
 
 def build_file_routes(reader: JobReader, permissions: Permissions, late_copies: LateCopies) -> list[BaseRoute]:
@@ -46,6 +47,12 @@ class _FileRoutes:
 
     async def output(self, request: Request) -> Response:
         """One tier of one output, with ranges and an ETag; the content behind a URL never changes."""
+        try:
+            return await self._output(request)
+        except DiskError as exc:
+            return storage_refusal(exc)
+
+    async def _output(self, request: Request) -> Response:
         tier, file_key = request.path_params["tier"], request.path_params["file_key"]
         stored_tier = "original" if tier == WITH_SETTINGS else tier
         match = await run_in_threadpool(self._reader.file, file_key, stored_tier) if stored_tier in TIERS else None
@@ -68,7 +75,7 @@ class _FileRoutes:
             return Response("No such file.", 404, NO_STORE)
         job, output, _ = match
         has_large = "large" in tiers_of(output.width or 0, output.height or 0)
-        coming = self._late_copies.request(job.job_id, output.index) if has_large else None
+        coming = self._late_copies.request(job.job_id, output.index, output.sha256) if has_large else None
         # Shielded: somebody else may wait for it, too.
         stored = await asyncio.shield(asyncio.wrap_future(coming)) if coming else None
         if stored is None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import InputError
+from dreamina_ui.errors import DiskError, InputError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.naming import plain_file_name
@@ -24,7 +24,7 @@ from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.settings_copy import copy_with_settings
-from dreamina_ui.web.stored_files import file_response
+from dreamina_ui.web.stored_files import file_response, storage_refusal
 
 
 def build_input_file_routes(
@@ -85,7 +85,12 @@ class _InputFileRoutes:
 
     async def thumbnail(self, request: Request) -> Response:
         """The thumbnail of a visitor's file; nobody else can guess its name."""
-        thumbnail = self._input_files.thumbnail(request.path_params["name"]) if self._input_files else None
+        if self._input_files is None:
+            return Response("No such file.", 404)
+        try:
+            thumbnail = await run_in_threadpool(self._input_files.thumbnail, request.path_params["name"])
+        except DiskError as exc:
+            return storage_refusal(exc)
         if thumbnail is None:
             return Response("No such file.", 404)
         return await file_response(request, thumbnail, {"Cache-Control": IMMUTABLE}, "image/webp")

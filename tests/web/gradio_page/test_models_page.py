@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.input_thumbnails import FolderThumbnails
 from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls
 from dreamina_ui.models.schema import MODELS_FOLDER, load_models
@@ -247,7 +248,7 @@ def client(harness: Harness, rows: LibraryRows) -> TestClient:
     """The routes on a public URL, asked by a visitor from elsewhere."""
     links = SignedUrls("https://studio.example", b"s" * 32, harness.clock)
     harness.input_files = InputFiles(
-        harness.folder / "given", UrlGuard(), links, rows.library.picture, secret=b"s" * 32
+        FolderThumbnails(harness.folder / "given"), UrlGuard(), links, rows.library.picture, secret=b"s" * 32
     )
     harness.rebuild()
     permissions = Permissions(is_shared=True)

@@ -1,0 +1,85 @@
+"""Files from a bucket are served like those of a folder: through the program, with ranges, caching and its checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.media.bucket import Bucket
+from dreamina_ui.media.late_copies import LateCopies
+from dreamina_ui.media.object_store import ObjectStore
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.routes.files import build_file_routes
+from tests.support.decoding import decoder
+from tests.support.harness import Harness, ScriptedApi, png
+
+SIZE = (3000, 90)
+
+
+@pytest.fixture
+def harness(harness: Harness, bucket: Bucket, tmp_path: Path) -> Harness:
+    harness.make_store = lambda _: ObjectStore(bucket, tmp_path / "scratch")
+    harness.rebuild()
+    return harness
+
+
+@pytest.fixture
+def client(harness: Harness) -> TestClient:
+    routes = build_file_routes(harness.reader, Permissions(is_shared=False), LateCopies(harness.store, decoder()))
+    return TestClient(Starlette(routes=routes), "http://127.0.0.1", client=("127.0.0.1", 50_000))
+
+
+@pytest.fixture
+def job(harness: Harness, service: ScriptedApi) -> Job:
+    service.completes(service.picture(size=SIZE))
+    harness.start()
+    return harness.wait(harness.generate().job_id, "done")
+
+
+def url_of(harness: Harness, job: Job, tier: str) -> str:
+    [output] = harness.presenter.card(job, "en", for_owner=True)["outputs"]
+    return f"/dreamina/{output[tier]}"
+
+
+def test_an_original_comes_whole_in_ranges_and_not_twice(harness: Harness, job: Job, client: TestClient) -> None:
+    """Browsers store it for good, resume downloads, and jump."""
+    url, content = url_of(harness, job, "original"), png(SIZE)
+    whole = client.get(url)
+    assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, content, "image/png")
+    assert "immutable" in whole.headers["cache-control"]
+    part = client.get(url, headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, content[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(content)}"
+    assert client.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+    assert client.get(url, headers={"Range": f"bytes={len(content)}-"}).status_code == 416
+    assert client.head(url).headers["content-length"] == str(len(content))
+
+
+def test_copies_come_from_the_bucket_and_a_late_one_goes_there(
+    harness: Harness, job: Job, client: TestClient, bucket: Bucket
+) -> None:
+    """Another machine shows them, too."""
+    for tier in ("preview", "thumbnail", "large"):
+        assert client.get(url_of(harness, job, tier)).headers["content-type"] == "image/webp"
+    [large] = [item.key for item in bucket.list() if item.key.endswith("/large.webp")]
+    bucket.delete([large])
+    assert client.get(url_of(harness, job, "large")).status_code == 200
+    assert bucket.head(large).size_bytes > 0
+
+
+def test_what_is_deleted_is_gone_and_what_cannot_be_read_may_come_again(
+    harness: Harness, job: Job, client: TestClient, bucket: Bucket
+) -> None:
+    """A cache that stored either answer would show the wrong thing for a year."""
+    url = url_of(harness, job, "preview")
+    bucket._unreachable_until = float("inf")
+    away = client.get(url)
+    assert (away.status_code, away.headers["cache-control"]) == (503, "no-store")
+    bucket._unreachable_until = 0.0
+    harness.store.remove(job.job_id, 0)
+    gone = client.get(url)
+    assert (gone.status_code, gone.headers["cache-control"]) == (404, "no-store")
