@@ -7,7 +7,7 @@ import os
 import secrets
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,6 +21,7 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
+from dreamina_ui.library.superseded import SupersededFiles
 from dreamina_ui.media.bucket import Bucket, BucketError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.fetching.connection import Proxy, environment_proxy, trusted_certificates
@@ -124,7 +125,6 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     )
     log.info("Limits: %s", job_services.spending.limits().described())
     batches = BatchStore(ledger, job_services.moderation, job_services.clock)
-    max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     return Services(
         job_services=job_services,
         model=models[settings.model_id],
@@ -135,7 +135,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         links=links,
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
-        retention=Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days),
+        retention=_retention(settings, library, ledger, media, thumbnails),
         health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
         sandbox=owner.sandbox,
@@ -176,6 +176,16 @@ def _media_stores(settings: Settings, folder: DataDir) -> tuple[MediaStore, Thum
             raise SettingsError(f"DREAMINA_MEDIA_URL: {bucket.name} takes no files: {exc.__cause__}") from None
         log.warning("The media store %s is not there now; nothing is sent until it is: %s", bucket.name, exc)
     return media, BucketThumbnails(bucket, folder.scratch)
+
+
+def _retention(
+    settings: Settings, library: Library, ledger: Ledger, media: MediaStore, thumbnails: ThumbnailStore
+) -> Retention:
+    max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
+    sweep: Callable[[], object] | None = None
+    if isinstance(media, ObjectStore) and isinstance(thumbnails, BucketThumbnails):
+        sweep = SupersededFiles(ledger, media, thumbnails).remove
+    return Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days, sweep=sweep)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -24,8 +24,10 @@ from typer.core import TyperGroup
 from dreamina_ui import __version__
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.cli import export as copies
-from dreamina_ui.cli.data_dir_reader import Records, find_job, open_records
+from dreamina_ui.cli.data_dir_reader import Records, find_job, open_bucket, open_records
+from dreamina_ui.cli.restore import restore as restore_backup
 from dreamina_ui.cli.verify import verify as verify_records
+from dreamina_ui.cli.verify_bucket import verify_bucket
 from dreamina_ui.errors import DreaminaError, SettingsError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import TRANSITIONS, Job, iso
@@ -106,7 +108,7 @@ def list_jobs(
 
     Each line: short job id, state, time, size, files kept, cost in USD, prompt.
     """
-    with open_records(_settings(data_dir).data_dir) as records:
+    with _records(data_dir) as records:
         result = islice(records.ledger.every_job(state=state, text=text), limit or None)
         if as_json:
             _print_array(records.described(job) for job in result)
@@ -123,7 +125,7 @@ def show(
     data_dir: DataDirOption = None,
 ) -> None:
     """Show one job: every field, its states with their times, its files."""
-    with open_records(_settings(data_dir).data_dir) as records:
+    with _records(data_dir) as records:
         job = find_job(records.ledger, name)
         result = records.described(job)
         states = [{"state": state, "changed_at": iso(at)} for state, at in records.ledger.state_changes(job.job_id)]
@@ -147,7 +149,7 @@ def attach(
 
     A running server fetches the files. Without one, this command stays until they are here.
     """
-    settings = _folder_settings(data_dir)
+    settings = _settings(data_dir)
     if settings.api_token is None:
         raise SettingsError(
             f"{TOKEN_VARIABLES[0]} is not set. Without it the server runs its own sandbox, whose port and token no "
@@ -159,17 +161,17 @@ def attach(
     except SettingsError as exc:
         if not isinstance(exc.__context__, Timeout):  # it cannot be written
             raise
-        with open_records(settings.data_dir) as records:
+        with open_records(settings.data_dir, settings.bucket) as records:
             _attach_beside(_job_services(settings, token, records), request_id)
         return
     try:
         with closing(Ledger(folder.ledger)) as ledger:
-            records = Records(folder.path, ledger)
+            records = Records(folder.path, ledger, open_bucket(folder.path, settings.bucket))
             job = _attach_alone(_job_services(settings, token, records), request_id)
     finally:
         folder.release()
     for output in job.outputs:
-        _say(f"{output.state}: {records.files(job, output)[0] if output.state == 'kept' else output.note}")
+        _say(f"{output.state}: {records.location(job, output) if output.state == 'kept' else output.note}")
     if job.state != "done":
         raise typer.Exit(1)
 
@@ -194,8 +196,8 @@ def export(
     byte for byte, is not copied again. A DATE is such as 2026-11-22 or 2026-11-22T12:30, in UTC.
     """
     shown = LibraryFilter(text=text, state=state, favorites=favorites, since=_moment(since), until=_moment(until))
-    with open_records(_folder_settings(data_dir).data_dir) as records:
-        entries = Library(records.ledger, records.store).entries(shown)
+    with _records(data_dir) as records:
+        entries = Library(records.ledger, records.media).entries(shown)
         as_zip = target.suffix.lower() == ".zip"
         copied = (copies.export_zip if as_zip else copies.export_folder)(records, entries, target)
     if not copied.files and not copied.missing:
@@ -215,10 +217,13 @@ def verify(
     Prints each file that is missing, changed, unreadable, orphaned (no row names it) or left over from a crash, and
     each budget that was miscounted.
     """
-    with open_records(_folder_settings(data_dir).data_dir) as records:
+    with _records(data_dir) as records:
         if recount:
             records.ledger.recount_budgets()
-        report = verify_records(records, quick=quick)
+        if records.bucket:
+            report = verify_bucket(records, records.bucket, quick=quick)
+        else:
+            report = verify_records(records, quick=quick)
     for finding in report.findings:
         _say(f"{finding.kind}: {finding.path}" + (f" ({finding.detail})" if finding.detail else ""))
     counts = Counter(finding.kind for finding in report.findings)
@@ -238,18 +243,34 @@ def backup(
 
     It is consistent also while the server runs.
 
-    To restore: unpack it into an empty folder and point DREAMINA_DATA_DIR at that folder.
+    To restore: run `restore`, or unpack it into an empty folder and point DREAMINA_DATA_DIR at that folder.
     """
-    with open_records(_folder_settings(data_dir).data_dir) as records:
+    with _records(data_dir) as records:
         copied = copies.backup(records, target, force=force)
     _tell_copied(copied, target)
 
 
-def _folder_settings(data_dir: Path | None) -> Settings:
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A ZIP that `backup` wrote.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Read a backup into a new data folder, and its images into the bucket of DREAMINA_MEDIA_URL, if that is set.
+
+    Verifies the SHA-256 of each original. The ledger comes last; after an interruption, the same command resumes.
+    """
     settings = _settings(data_dir)
-    if settings.media_url:
-        raise SettingsError("This command needs the images in the data folder, and DREAMINA_MEDIA_URL is set.")
-    return settings
+    folder = DataDir(settings.data_dir)
+    try:
+        restored = restore_backup(source, folder, open_bucket(folder.path, settings.bucket))
+    finally:
+        folder.release()
+    _tell_copied(restored, folder.path)
+
+
+def _records(data_dir: Path | None) -> AbstractContextManager[Records]:
+    settings = _settings(data_dir)
+    return open_records(settings.data_dir, settings.bucket)
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -262,7 +283,7 @@ def _settings(data_dir: Path | None) -> Settings:
 def _job_services(settings: Settings, token: str, records: Records) -> JobServices:
     from dreamina_ui.wiring import build_job_services  # it imports the server's parts, which no other command needs
 
-    return build_job_services(settings, token, records.ledger, records.store)
+    return build_job_services(settings, token, records.ledger, records.media)
 
 
 def _attach_beside(services: JobServices, request_id: str) -> None:

@@ -1,4 +1,7 @@
-"""A data folder as its operator reads it: beside a running server, without the server's lock, and every job in it."""
+"""A data folder as its operator reads it: beside a running server, without the server's lock, and every job in it.
+
+The images may be in a bucket instead.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,44 @@ from typing import Any
 from dreamina_ui.errors import JobNotFoundError, LedgerError
 from dreamina_ui.ledger.job import Job, Output, iso
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.media.folder_store import FolderStore
+from dreamina_ui.media.bucket import Bucket, BucketAccess
+from dreamina_ui.media.folder_store import FolderStore, stored_file
+from dreamina_ui.media.object_store import ObjectStore
+from dreamina_ui.media.store import MediaStore, StoredFile
 
 LEDGER_NAME = "ledger.sqlite3"
 MEDIA_NAME = "media"
+SCRATCH_NAME = "scratch"
 
 _ID_START = re.compile(r"[0-9a-f]{6,32}")
 
 
 @dataclass(frozen=True)
+class RecordFile:
+    """A file that a stored output must have.
+
+    Attributes:
+        name: where it lies in a data folder, such as `media/01/0123.../0/original.png`.
+        location: where it is, as text: a path or a URL.
+        stored: the file; None if it is not there.
+    """
+
+    name: str
+    location: str
+    stored: StoredFile | None
+
+
+@dataclass(frozen=True)
 class Records:
-    """An open data folder."""
+    """An open data folder; `bucket` has its images, if it is not None."""
 
     folder: Path
     ledger: Ledger
+    bucket: ObjectStore | None = None
+
+    @property
+    def media(self) -> MediaStore:
+        return self.bucket or self.store
 
     @property
     def store(self) -> FolderStore:
@@ -38,6 +65,26 @@ class Records:
         except ValueError as exc:
             raise LedgerError(f"A row of the ledger cannot be ours: {exc}.") from exc
 
+    def stored_files(self, job: Job, output: Output) -> list[RecordFile]:
+        """The files that a stored output must have: the original first, then its previews; raises StorageError."""
+        paths = self.files(job, output)
+        names = [str(Path(MEDIA_NAME) / path.relative_to(self.store.folder)) for path in paths]
+        if self.bucket is None:
+            return [RecordFile(name, str(path), stored_file(path)) for name, path in zip(names, paths, strict=True)]
+        there = self.bucket.version_files(job.job_id, output.index, output.sha256)
+        locations = [self.bucket.location(job.job_id, output.index, output.sha256, path.name) for path in paths]
+        return [
+            RecordFile(name, location, there.get(path.name))
+            for name, location, path in zip(names, locations, paths, strict=True)
+        ]
+
+    def location(self, job: Job, output: Output) -> str:
+        """Where the original of a stored output is, as text: a path or a URL."""
+        path = self.files(job, output)[0]
+        if self.bucket is None:
+            return str(path)
+        return self.bucket.location(job.job_id, output.index, output.sha256, path.name)
+
     def described(self, job: Job) -> dict[str, Any]:
         """Every field of a job; times in ISO 8601, and each file with its path.
 
@@ -46,7 +93,7 @@ class Records:
         return _to_dict(job) | {
             "inputs": dict(job.inputs),
             "outputs": [
-                _to_dict(output) | {"path": str(self.files(job, output)[0]) if output.state == "kept" else None}
+                _to_dict(output) | {"path": self.location(job, output) if output.state == "kept" else None}
                 for output in job.outputs
             ],
         }
@@ -57,10 +104,14 @@ _PUBLISHED = {"client_hash": "address"}
 
 
 @contextmanager
-def open_records(folder: Path) -> Iterator[Records]:
+def open_records(folder: Path, bucket: BucketAccess | None = None) -> Iterator[Records]:
     """Open a data folder that is there.
 
+    Args:
+        bucket: where its images are; None if they are in the folder.
+
     Raises:
+        SettingsError: the bucket cannot be opened.
         LedgerError: there is no ledger in it, or it cannot be read.
     """
     path = folder.absolute() / LEDGER_NAME
@@ -68,9 +119,14 @@ def open_records(folder: Path) -> Iterator[Records]:
         raise LedgerError(f"There is no ledger in {path.parent}. Name the data folder by --data-dir.")
     ledger = Ledger(path)
     try:
-        yield Records(path.parent, ledger)
+        yield Records(path.parent, ledger, open_bucket(path.parent, bucket))
     finally:
         ledger.close()
+
+
+def open_bucket(folder: Path, bucket: BucketAccess | None) -> ObjectStore | None:
+    """The store of a data folder's images in a bucket, if it has one; raises SettingsError."""
+    return ObjectStore(Bucket(bucket), folder / SCRATCH_NAME) if bucket else None
 
 
 def find_job(ledger: Ledger, name: str) -> Job:

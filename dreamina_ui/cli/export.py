@@ -6,7 +6,6 @@ Nothing that exists is overwritten, unless force is asked for.
 from __future__ import annotations
 
 import errno
-import filecmp
 import json
 import os
 import shutil
@@ -17,10 +16,10 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any
 
-from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, MEDIA_NAME, Records
+from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, RecordFile, Records
 from dreamina_ui.cli.verify import SETTLE_S
 from dreamina_ui.errors import DiskError
 from dreamina_ui.ledger.engines.sqlite import copy_sqlite
@@ -29,7 +28,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, shorten_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
-from dreamina_ui.media.folder_store import stored_file
+from dreamina_ui.media.bucket import BucketError
 from dreamina_ui.media.store import StoredFile
 
 MANIFEST_NAME = "manifest.json"
@@ -37,16 +36,17 @@ MANIFEST_NAME = "manifest.json"
 _NAME_BYTES = (255, 143, 100, 60)
 """How long a file's name may be: on most file systems, in encrypted folders (eCryptfs), and in ever tighter places."""
 
-_Original = tuple[Job, Output, Path]
+_COPY_BYTES = 1 << 20
+_Original = tuple[Job, Output, RecordFile]
 
 
 @dataclass
 class Copied:
-    """What came of a copy: originals and their bytes that are in it now, and files that are not there to copy."""
+    """What came of a copy: originals and their bytes that are in it now, and where files are not that should be."""
 
     files: int = 0
     size_bytes: int = 0
-    missing: list[Path] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     def count(self, output: Output) -> None:
         self.files += 1
@@ -63,13 +63,12 @@ def export_zip(records: Records, entries: Iterable[Entry], target: Path) -> Copi
     copied = Copied()
 
     def files() -> Iterator[tuple[Job, Output, StoredFile | None, str]]:
-        for job, output, path in _originals(records, entries):
-            original = stored_file(path)
-            if original:
+        for job, output, original in _originals(records, entries):
+            if original.stored:
                 copied.count(output)
             else:
-                copied.missing.append(path)  # the manifest says so too
-            yield job, output, original, file_name(job, output, "original")
+                copied.missing.append(original.location)  # the manifest says so too
+            yield job, output, original.stored, file_name(job, output, "original")
 
     _refuse_existing(target)
     made = files()
@@ -93,11 +92,11 @@ def export_folder(records: Records, entries: Iterable[Entry], folder: Path) -> C
     manifest = _old_manifest(folder / MANIFEST_NAME)
     old = dict(manifest)
     try:
-        for job, output, path in _originals(records, entries):
-            if not path.is_file():
-                copied.missing.append(path)
+        for job, output, original in _originals(records, entries):
+            if not original.stored:
+                copied.missing.append(original.location)
                 continue
-            name = _put(path, folder, file_name(job, output, "original"), job.job_id)
+            name = _put(original.stored, folder, file_name(job, output, "original"), job.job_id)
             manifest[name] = manifest_entry(job, output, name, None)
             copied.count(output)
     finally:  # also when the disk is full: the manifest names what is there
@@ -112,7 +111,7 @@ def backup(
 ) -> Copied:
     """Write a ZIP of the ledger as it is now, and of every file that this copy of it names.
 
-    To restore it, unpack it into an empty folder: that is a data folder.
+    `restore` reads it. Unpacked into an empty folder, it is a data folder, too, wherever the images were.
 
     Args:
         force: replace a file that is there.
@@ -135,7 +134,7 @@ def backup(
                     for output in job.outputs:
                         if output.state != "kept":
                             continue
-                        if _pack(archive, records, records.files(job, output)):
+                        if _pack(archive, records.stored_files(job, output)):
                             copied.count(output)
                         else:
                             absent.append((job, output))
@@ -153,42 +152,72 @@ def _settle(archive: zipfile.ZipFile, records: Records, copy: Ledger, job: Job, 
     if now.state == "deleted":
         copy.change(job.job_id, outputs=[now])
         return
-    original, *small = records.files(job, output)
-    copied.missing += [path for path in (original, *small) if not _pack(archive, records, [path])]
-    if original not in copied.missing:
+    files = records.stored_files(job, output)
+    missing = [file.location for file in files if not _pack(archive, [file])]
+    copied.missing += missing
+    if files[0].location not in missing:
         copied.count(output)
 
 
-def _pack(archive: zipfile.ZipFile, records: Records, paths: list[Path]) -> bool:
-    """Add files to a backup, all or none: while all are open, none can go away."""
+def _pack(archive: zipfile.ZipFile, files: list[RecordFile]) -> bool:
+    """Add files to a backup, all or none; False if one is not there."""
     with ExitStack() as stack:
         opened = []
-        for path in paths:
-            name = str(Path(MEDIA_NAME) / path.relative_to(records.store.folder))
+        for file in files:
             try:
-                file = stack.enter_context(path.open("rb"))
-                opened.append((zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), file))
+                if file.stored is None:
+                    return False
+                opened.append((_zip_info(file.name, file.stored), stack.enter_context(_held(file.stored))))
+            except BucketError:
+                raise
             except OSError:
                 return False
-        for entry, file in opened:
+        for entry, stream in opened:
             with archive.open(entry, "w") as target:
-                shutil.copyfileobj(file, target, 1 << 20)
+                shutil.copyfileobj(stream, target, _COPY_BYTES)
     return True
+
+
+@contextmanager
+def _held(file: StoredFile) -> Iterator[IO[bytes]]:
+    """The content of a file, which cannot go away meanwhile; an object may while it is open, so it is copied."""
+    with file.open() as stream:
+        if isinstance(getattr(stream, "name", None), str):
+            yield stream
+            return
+        with TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy, _COPY_BYTES)
+            copy.seek(0)
+            yield copy
+
+
+def _zip_info(name: str, file: StoredFile) -> zipfile.ZipInfo:
+    modified = time.localtime(file.modified_at)[:6]
+    entry = zipfile.ZipInfo(name, modified if 1980 <= modified[0] <= 2107 else (1980, 1, 1, 0, 0, 0))
+    entry.external_attr = 0o600 << 16
+    entry.file_size = file.size_bytes
+    return entry
 
 
 def _originals(records: Records, entries: Iterable[Entry]) -> Iterator[_Original]:
     for entry in entries:
         if entry.output:
-            yield entry.job, entry.output, records.files(entry.job, entry.output)[0]
+            yield entry.job, entry.output, records.stored_files(entry.job, entry.output)[0]
 
 
-def _differs(there: Path, original: Path) -> bool:
+def _differs(there: Path, original: StoredFile) -> bool:
     if not there.exists():
         return False
-    return not there.is_file() or not filecmp.cmp(there, original, shallow=False)
+    if not there.is_file() or there.stat().st_size != original.size_bytes:
+        return True
+    with there.open("rb") as mine, original.open() as theirs:
+        while piece := mine.read(_COPY_BYTES):
+            if piece != theirs.read(_COPY_BYTES):
+                return True
+    return False
 
 
-def _put(original: Path, folder: Path, wish: str, job_id: str) -> str:
+def _put(original: StoredFile, folder: Path, wish: str, job_id: str) -> str:
     """Copy a file into a folder, under the wished name or a longer or shorter one, and return that name.
 
     What is there already byte for byte stays. The name begins with the job_id if another file has it, and it loses
@@ -200,8 +229,8 @@ def _put(original: Path, folder: Path, wish: str, job_id: str) -> str:
             if _differs(folder / name, original):
                 name = shorten_name(f"{job_id}-{name}", max_bytes)
             if not (folder / name).exists() or _differs(folder / name, original):
-                with _whole(folder / name) as whole:
-                    shutil.copyfile(original, whole)
+                with _whole(folder / name) as whole, whole.open("wb") as target, original.open() as stream:
+                    shutil.copyfileobj(stream, target, _COPY_BYTES)
         except (OSError, DiskError) as exc:
             if not _is_name_too_long(exc):
                 raise

@@ -32,13 +32,14 @@ class Finding:
     """One thing that is not as it should be.
 
     Attributes:
+        path: of the file; a URL if it is in a bucket.
         kind: `missing`, `changed`, `unreadable`, `orphaned` (no row names it), `leftover` (half-made by a crash; the
             server removes it at its next start), or `miscounted` (a budget's counter is not what the rows say).
         detail: what more there is to know, or "".
     """
 
     kind: str
-    path: Path
+    path: Path | str
     detail: str = ""
 
 
@@ -80,11 +81,12 @@ def verify(records: Records, *, quick: bool = False, pause: Callable[[float], ob
             findings += _check(records, records.ledger.job(job_id), quick)
         for path in strange:
             findings += _check_unknown_file(records, path, quick)
-    findings += _miscounted_budgets(records)
+    findings += miscounted_budgets(records)
     return Report(len(known), files, size_bytes, tuple(findings))
 
 
-def _miscounted_budgets(records: Records) -> list[Finding]:
+def miscounted_budgets(records: Records) -> list[Finding]:
+    """Each budget whose counter is not what the rows say."""
     return [
         Finding(
             "miscounted",

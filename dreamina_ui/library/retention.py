@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
 _DAY_S = 86_400.0
+SWEEP_INTERVAL_S = _DAY_S
+"""How often the list of a bucket is read: it costs a request for each 1000 files."""
 
 
 class Retention:
@@ -22,6 +24,7 @@ class Retention:
     Args:
         max_bytes: how many bytes of originals may stay; None for no limit.
         keep_days: how many days a picture stays that is no favorite; None for no limit.
+        sweep: removes what no row names from a bucket, once a day; None if there is no bucket.
         clock: the time in seconds since 1970.
     """
 
@@ -31,11 +34,14 @@ class Retention:
         *,
         max_bytes: float | None = None,
         keep_days: float | None = None,
+        sweep: Callable[[], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._library = library
         self._max_bytes = max_bytes
         self._keep_days = keep_days
+        self._sweep = sweep
+        self._swept_at = 0.0
         self._clock = clock
         self._stopping = threading.Event()
 
@@ -60,6 +66,9 @@ class Retention:
         by_limit = self._remove_old() + self._remove_surplus()
         if by_limit:
             log.warning("Removed %d files: the library is at the limit that the owner set", by_limit)
+        if self._sweep and self._clock() - self._swept_at >= SWEEP_INTERVAL_S:
+            self._sweep()
+            self._swept_at = self._clock()
         return len(by_person) + by_limit
 
     def _remove_old(self) -> int:

@@ -134,6 +134,16 @@ class ObjectStore:
                 if match:
                     yield OutputObject(match[2], int(match[3]), match[4], match[5], item)
 
+    def version_files(self, job_id: str, index: int, sha256: str | None) -> dict[str, StoredFile]:
+        """All files of one version of an output by name; none if its original is not there. Raises StorageError."""
+        folder = output_folder(job_id, index)
+        with storage_errors(f"find output {index} of job {job_id[:8]}"):
+            return {_name_of(item): self._stored(item) for item in self._version(folder, sha256)}
+
+    def location(self, job_id: str, index: int, sha256: str | None, name: str) -> str:
+        """Where a file of an output is, for people: a URL that begins with `s3://`."""
+        return f"{self.bucket.name}/{output_folder(job_id, index)}/{sha256}/{name}"
+
     def delete(self, objects: Iterable[OutputObject]) -> None:
         """Delete files; raises StorageError."""
         with storage_errors("delete files"):
