@@ -85,7 +85,7 @@ def open_page(browser: Browser, app: AppProcess, visitor: Visitor, viewport: Any
     window.add_cookies([{"name": name, "value": value, "url": app.url} for name, value in visitor.http.cookies.items()])
     page = window.new_page()
     page.goto(app.url)
-    expect(page.locator("#field-prompt .counter")).to_be_visible()
+    expect(page.locator("#form[data-ready]")).to_be_visible()
     page.locator("#field-prompt textarea").fill(RUNNING["prompt"])
     expect(page.locator("#jobs li.job")).to_have_count(len(JOBS) + 1)
     return page

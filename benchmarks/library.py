@@ -172,7 +172,7 @@ def _measure_browser(url: str) -> tuple[float, int]:
         browser = tool.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(url)
-        page.locator("#field-prompt .counter").wait_for()
+        page.locator("#form[data-ready]").wait_for()
         page.wait_for_load_state("networkidle")
         ours: dict[str, str] = {}
         sizes: list[int] = []

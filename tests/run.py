@@ -1,9 +1,9 @@
 """The one test command, `python tests/run.py [--no-browser] [arguments of pytest]`: set up, then run all checks.
 
 It needs Python 3.10 or newer and a package index that pip can reach. It creates `.venv-tests` next to `app.py`,
-installs the requirements, and finds or installs Chromium; as root on Debian, also nginx and PostgreSQL. Then it runs
-ruff, mypy and pytest, which also checks the import contracts of pyproject.toml. `--no-browser` skips what needs
-Chromium.
+installs the requirements, and finds or installs Chromium; as root on Debian, also nginx, PostgreSQL and npm. Then it
+runs ruff, mypy, the checks of the JavaScript modules, and pytest, which also checks the import contracts of
+pyproject.toml. `--no-browser` skips what needs Chromium.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv-tests"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
+TESTS = ROOT / "tests"
+NODE_CHECK = ("npm", "--prefix", str(TESTS), "run", "--silent", "check")
 NO_BROWSER = "--no-browser"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PLAYWRIGHT_PATH = """
@@ -42,6 +44,7 @@ def main(pytest_args: Sequence[str]) -> int:
             environment["CHROMIUM"] = _find_chromium() or _install_chromium()
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each start of the app would compile it again
         _install_servers()
+        has_node = _install_node()
     except (OSError, subprocess.CalledProcessError) as exc:
         _say(f"The set-up failed: {exc}")
         return 2
@@ -49,6 +52,7 @@ def main(pytest_args: Sequence[str]) -> int:
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
+        **({"JavaScript modules": NODE_CHECK} if has_node else {}),
         # conftest.py defines the groups and their order: the slowest first, whatever their number of tests.
         "pytest": ["pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder", *pytest_args],
     }
@@ -119,6 +123,24 @@ def _install_servers() -> None:
             _apt_install(package)
 
 
+def _install_node() -> bool:
+    """Install npm's tools for the page's modules; False where there is no npm, and their checks are skipped."""
+    if not shutil.which("npm") and _is_root_on_debian():
+        _say("There is no npm: installing it with apt-get.")
+        _apt_install("npm")
+    npm = shutil.which("npm")
+    if not npm:
+        _say("There is no npm: the checks of the JavaScript modules are skipped.")
+        return False
+    lock = (TESTS / "package-lock.json").read_bytes()
+    stamp = TESTS / "node_modules" / "installed.sha256"
+    digest = hashlib.sha256(lock).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        _run([npm, "ci", "--prefix", TESTS, "--silent"])
+        stamp.write_text(digest)
+    return True
+
+
 def _playwright_chromium() -> str | None:
     response = subprocess.run(
         [PYTHON, "-c", _PLAYWRIGHT_PATH], capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -138,7 +160,8 @@ def _apt_install(package: str) -> None:
 
 def _passes(name: str, command: Sequence[str], environment: Mapping[str, str]) -> bool:
     _say(f"Running {name}.")
-    return _run([PYTHON, "-m", *command], environment, check=False) == 0
+    program = [shutil.which("npm") or "npm", *command[1:]] if command[0] == "npm" else [PYTHON, "-m", *command]
+    return _run(program, environment, check=False) == 0
 
 
 def _run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, *, check: bool = True) -> int:

@@ -107,7 +107,7 @@ def test_the_installed_program_serves_its_page_from_another_folder(wheel: zipfil
     with AppProcess(tmp_path, "-c", command, "serve", PYTHONPATH=str(installed)) as app:
         info = requests.get(f"{app.url}/gradio_api/info", timeout=10).json()
         assert "/generate" in info["named_endpoints"]
-        assert asset_path("page.js") in requests.get(app.url, timeout=10).text
+        assert asset_path("main.js") in requests.get(app.url, timeout=10).text
         for name in static_files():
             assert requests.get(f"{app.url}/{asset_path(name)}", timeout=10).status_code == 200, name
         assert app.end(signal.SIGTERM) == 0

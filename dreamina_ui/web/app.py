@@ -16,13 +16,14 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
+from dreamina_ui.web.gradio_page.head import PageHead
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
 from dreamina_ui.web.middleware.cookie_names import CookieNames
 from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, add_script_nonces, remove_cors
-from dreamina_ui.web.middleware.head_script import HeadScript
 from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
+from dreamina_ui.web.middleware.page_head import PageHeadWriter
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import RequestLimits
 from dreamina_ui.web.middleware.security_headers import SecurityHeaders
@@ -67,7 +68,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     endpoints = Endpoints(core, presenter, permissions)
     if not settings.is_shared:
         log.info("Only this machine may use the page. To let others in, set DREAMINA_SHARED=1, behind a proxy, too")
-    page, launch = build_page(
+    page, launch, head = build_page(
         core.models,
         services.model,
         permissions,
@@ -80,7 +81,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     add_script_nonces()
     launch["app_kwargs"] = {
         "routes": _build_routes(settings, services, authenticator, presenter, endpoints),
-        "middleware": _build_middleware(settings, authenticator, services.installation_id),
+        "middleware": _build_middleware(settings, authenticator, services.installation_id, head),
         "lifespan": remove_cors,
     }
     launch["share"] = settings.wants_share_link  # by default Gradio shares a hosted notebook's page by itself
@@ -119,7 +120,9 @@ def _build_routes(
     return routes
 
 
-def _build_middleware(settings: Settings, authenticator: Authenticator, installation_id: str) -> list[Middleware]:
+def _build_middleware(
+    settings: Settings, authenticator: Authenticator, installation_id: str, head: PageHead
+) -> list[Middleware]:
     """The middleware, outermost first."""
     return [
         Middleware(PageCompression),  # outside of what reads the page as it passes
@@ -132,5 +135,5 @@ def _build_middleware(settings: Settings, authenticator: Authenticator, installa
         Middleware(JsonBounds),
         *([Middleware(LoginWall, authenticator)] if authenticator.is_closed else []),
         Middleware(VisitorCookie),
-        Middleware(HeadScript),
+        Middleware(PageHeadWriter, head.to_html),
     ]

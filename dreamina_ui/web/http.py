@@ -83,6 +83,11 @@ def language_of(request: HTTPConnection) -> str:
     return pick_language(request.headers.get("accept-language"))
 
 
+def json_in_html(value: Any) -> str:
+    """A value as JSON that can stand in a `<script>` element."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+
+
 async def read_json(request: Request) -> dict[str, Any]:
     """A request's JSON object; `{}` for anything else. The middleware bounds its size."""
     try:

@@ -34,8 +34,8 @@ def is_stream(path: str) -> bool:
 
 @cache
 def static_files() -> dict[str, Path]:
-    """Every file that a browser may load, by its name, such as `examples/1.webp`."""
-    patterns = ("*.js", "*.css", "logo.svg", "examples/*.*")
+    """Every file that a browser may load, by its name, such as `core/dom.js` or `examples/1.webp`."""
+    patterns = ("**/*.js", "**/*.css", "*.json", "logo.svg", "icons/*.png", "examples/*.*")
     return {
         path.relative_to(folder).as_posix(): path
         for folder in reversed(_STATIC_DIRS)
@@ -45,9 +45,16 @@ def static_files() -> dict[str, Path]:
 
 
 @cache
-def asset_digest(name: str) -> str:
-    """The beginning of the SHA-256 of a static file's content."""
-    return hashlib.sha256(static_files()[name].read_bytes()).hexdigest()[:16]
+def assets_version() -> str:
+    """The beginning of a SHA-256 over the names and contents of all static files.
+
+    One for all of them, so that the modules can import each other by relative URLs and still be cached forever.
+    """
+    digest = hashlib.sha256()
+    for name, path in sorted(static_files().items()):
+        content = path.read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 @cache
@@ -57,8 +64,10 @@ def words_digest(language: str) -> str:
 
 
 def asset_path(name: str) -> str:
-    """The path of a static file; it changes with the file's content."""
-    return f"{PREFIX}/assets/{asset_digest(name)}/{name}"
+    """The path of a static file; it changes when any of them changes."""
+    if name not in static_files():
+        raise KeyError(name)
+    return f"{PREFIX}/assets/{assets_version()}/{name}"
 
 
 def words_path(language: str) -> str:
@@ -66,8 +75,8 @@ def words_path(language: str) -> str:
     return f"{PREFIX}/words/{words_digest(language)}/{language}.json"
 
 
-def head_links(style: str) -> str:
-    """HTML for the icon, the colors and the style sheet of one of our own pages below `/dreamina/`."""
-    icon, *styles = (asset_path(name).removeprefix(f"{PREFIX}/") for name in ("logo.svg", "colors.css", style))
-    links = "".join(f'<link rel="stylesheet" href="{href}">' for href in styles)
+def head_links(*styles: str) -> str:
+    """HTML for the icon, the colors and the style sheets of one of our own pages below `/dreamina/`."""
+    icon, *paths = (asset_path(name).removeprefix(f"{PREFIX}/") for name in ("logo.svg", "colors.css", *styles))
+    links = "".join(f'<link rel="stylesheet" href="{path}">' for path in paths)
     return f'<link rel="icon" type="image/svg+xml" href="{icon}">{links}'

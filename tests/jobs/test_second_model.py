@@ -162,7 +162,7 @@ def test_the_page_and_the_endpoint_offer_it(model: Model, tmp_path: Path, server
     access = Permissions(is_shared=False)
     presenter = JobPresenter(services.reader, services.accounts, services.models)
     endpoints = Endpoints(services, presenter, access)
-    page, _ = build_page(services.models, model, access, endpoints, uses_sandbox=False)
+    page, _, _ = build_page(services.models, model, access, endpoints, uses_sandbox=False)
     generate = next(item.fn for item in page.fns.values() if item.api_name == "generate")
     assert generate is not None
     parameters = [(item.name, item.default) for item in inspect.signature(generate).parameters.values()][1:]

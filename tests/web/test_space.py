@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
 import pytest
 
 from dreamina_ui.models.schema import load_models
@@ -12,7 +11,6 @@ from dreamina_ui.settings import is_stored_by_space, read_settings
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
 from dreamina_ui.web.gradio_page.page import build_page
-from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.harness import MODEL_ID, Harness
 
 ACCESS = Permissions(is_shared=False)
@@ -38,14 +36,6 @@ def test_a_page_that_forgets_says_so(harness: Harness) -> None:
     """Whoever knows beforehand downloads in time."""
     model = load_models()[MODEL_ID]
     endpoints = Endpoints(harness.services, harness.presenter, ACCESS)
-    page, launch = build_page(harness.models, model, ACCESS, endpoints, uses_sandbox=False, keeps_data=False)
-    assert "forgetful-banner" in _ids(page)
-    for language in languages():
-        reported = launch["i18n"].translations[language]["ui_forgetful_banner"]
-        assert reported == translate(language, "forgetful_banner")
-    page, _ = build_page(harness.models, model, ACCESS, endpoints, uses_sandbox=False)
-    assert "forgetful-banner" not in _ids(page)
-
-
-def _ids(page: gr.Blocks) -> list[str | None]:
-    return [getattr(block, "elem_id", None) for block in page.blocks.values()]
+    for keeps_data in (True, False):
+        _, _, head = build_page(harness.models, model, ACCESS, endpoints, uses_sandbox=False, keeps_data=keeps_data)
+        assert head.facts["keeps_data"] is keeps_data

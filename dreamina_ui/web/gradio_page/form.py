@@ -41,4 +41,7 @@ def _component(field: Field, i18n: I18n, name: str) -> gr.components.Component:
         "interactive": True,
         **spec.arguments,
     }
+    if field.kind.is_text and field.required and field.default:
+        # An example, not a value: one key press would pay for it.
+        arguments |= {"value": "", "placeholder": field.default}
     return component_class(**arguments)

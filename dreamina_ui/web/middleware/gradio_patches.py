@@ -19,27 +19,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dreamina_ui.web.http import path_below_root, send_refusal
 from dreamina_ui.web.middleware.script_nonce import add_nonces_to
 
-DISABLED_ROUTES = (
-    "upload",  # accepts files from anyone, which nothing on this page needs
-    "file=",  # serves Gradio's cache without owners, and fetches foreign URLs
-    "file/",
-    "proxy=",
-    "run/",  # bypasses the validators, the queue and its limits
-    "api/",
-    "cancel",  # ends anyone's events; ours is /dreamina/jobs/{job_id}/cancel
-    "stream/",
-    "component_server",
-    "process_recording",
-    "run-history",
-    "runs",
-    "vibe-",
-    "undo-vibe-",
-    "custom_component",
-    "dev/",  # an endless stream, for people who develop Gradio pages
-    "deep_link",  # stores what a visitor typed, for everyone who has the link
-    "profiling",
+API_ROUTES = (
+    "call/",  # programs
+    "info",
+    "openapi.json",
+    "queue/join",
+    "queue/data",
+    "heartbeat/",  # the page itself: Gradio reloads it when this ends
+    "app_id",
+    "startup-events",
+    "theme.css",
+    "login_check",
+    "mcp",  # ours, see web/mcp.py
 )
-"""Beginnings of paths under `/gradio_api/` that are answered with 404."""
+"""Gradio's routes below `/gradio_api/` that the page and programs need, by their beginnings; all others are 404.
+
+Among those are ones that take files from anyone, serve Gradio's cache without owners, bypass the queue and its limits,
+end anyone's events, or store what a visitor typed for everyone who has a link.
+"""
+
+DISABLED_PAGES = ("/monitoring", "/pwa_icon", "/manifest.json")
+"""Beginnings of Gradio's other paths that are 404."""
 
 CALL_ADVICE = " /gradio_api/info lists the endpoints and their inputs."
 MAX_SESSIONS = 2000
@@ -47,7 +47,7 @@ MAX_SESSION_NAME_LENGTH = 100
 
 
 class DisabledRoutes:
-    """ASGI middleware that returns 404 for Gradio's unneeded routes."""
+    """ASGI middleware that returns 404 for all of Gradio's routes but the needed ones."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -96,5 +96,7 @@ def limit_queue(page: Blocks) -> None:
 
 
 def _is_disabled(scope: Scope) -> bool:
-    inner = scope["path"].partition("/gradio_api/")[2]
-    return inner.startswith(DISABLED_ROUTES) or path_below_root(scope).startswith("/monitoring")
+    _, is_api, inner = scope["path"].partition("/gradio_api/")
+    if is_api:
+        return not inner.startswith(API_ROUTES)
+    return path_below_root(scope).startswith(DISABLED_PAGES)

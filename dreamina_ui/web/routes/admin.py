@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -16,11 +15,11 @@ from dreamina_ui.spending.limits import Limits
 from dreamina_ui.spending.moderation import Moderation
 from dreamina_ui.spending.service import SpendingService
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import language_of, read_json, refusal
+from dreamina_ui.web.http import json_in_html, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import languages, translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
-WORDS = ("owner_", "state_", "problem_", "sign_")
+WORDS = ("owner_", "state_", "problem_", "sign_", "request_failed", "signed_out")
 """Beginnings of the keys of the texts that the page's script gets."""
 
 CONTROLS = ("switch", "limits", "shut-out", "words")
@@ -58,14 +57,21 @@ class _AdminRoutes:
             return RedirectResponse("sign-in?next=owner", 303) if self._can_sign_in else _owner_only(request)
         language = language_of(request)
         words = {key: text for key, text in languages()[language].items() if key.startswith(WORDS)}
-        facts = {"language": language, "words": words, "signed_in": self._permissions.session(request) is not None}
-        script = asset_path("owner.js").removeprefix(f"{PREFIX}/")
+        facts = {
+            "language": language,
+            "languages": {},
+            "words": words,
+            "models": [],
+            "signed_in": self._permissions.session(request) is not None,
+        }
+        script = asset_path("admin/main.js").removeprefix(f"{PREFIX}/")
         page = f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(translate(language, "owner_title"))}</title>
 <meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
-{head_links("owner.css")}</head>
-<body><main id="owner"></main>
-<script src="{script}" data-page="{html.escape(json.dumps(facts, ensure_ascii=False))}"></script></body></html>"""
+{head_links("admin/admin.css")}
+<script type="application/json" id="dreamina-facts">{json_in_html(facts)}</script>
+<script type="module" src="{script}"></script></head>
+<body></body></html>"""
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def overview(self, request: Request) -> Response:

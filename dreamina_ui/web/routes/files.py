@@ -24,7 +24,7 @@ from dreamina_ui.media.store import TIERS, StoredFile
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
 from dreamina_ui.web.i18n.translate import languages, page_words
-from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, asset_digest, static_files, words_digest
+from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, assets_version, static_files, words_digest
 from dreamina_ui.web.settings_copy import copy_with_settings
 from dreamina_ui.web.stored_files import file_response, storage_refusal
 
@@ -34,7 +34,7 @@ def build_file_routes(reader: JobReader, permissions: Permissions, late_copies: 
     handlers = _FileRoutes(reader, permissions, late_copies)
     return [
         Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", handlers.output),
-        Route(f"/{PREFIX}/assets/{{digest}}/{{name:path}}", static_file),
+        Route(f"/{PREFIX}/assets/{{version}}/{{name:path}}", static_file),
         Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", texts),
     ]
 
@@ -99,10 +99,10 @@ class _FileRoutes:
 async def static_file(request: Request) -> Response:
     """A script, a style or an image of the page.
 
-    Only under its own digest: under another one a shared cache would store it for the next version's file.
+    Only under the version of these files: under another one a shared cache would store it for the next version's file.
     """
     name = request.path_params["name"]
-    if name not in static_files() or request.path_params["digest"] != asset_digest(name):
+    if name not in static_files() or request.path_params["version"] != assets_version():
         return Response("No such file.", 404, NO_STORE)
     return FileResponse(static_files()[name], headers={"Cache-Control": PUBLIC_IMMUTABLE})
 

@@ -40,7 +40,7 @@ def space(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> Callable[..., Te
     monkeypatch.setattr(gradio.oauth, "OPENID_PROVIDER_URL", "https://huggingface.co")
     access = Permissions(is_shared=True, owners=["olga"], uses_hugging_face=True)
     endpoints = Endpoints(harness.services, harness.presenter, access)
-    page, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
+    page, _, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     routes = [Route("/who", tell(access)), *build_login_routes(Authenticator(access))]
     app = App.create_app(page, app_kwargs={"routes": routes})
     assert all(item.fn is None or item.api_name for item in page.fns.values() if item.api_visibility == "public")

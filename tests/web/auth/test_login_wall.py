@@ -252,7 +252,7 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     """Gradio's own login leaves the heartbeat, `/cancel` and others open; this one nothing but itself."""
     access = Permissions(is_shared=True)
     endpoints = Endpoints(harness.services, harness.presenter, access)
-    page, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
+    page, _, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     rows = LibraryRows(harness.folder)
     ours = build_job_routes(harness.services, harness.presenter, access)
     ours += build_file_routes(harness.reader, access, LateCopies(harness.media, decoder()))
@@ -338,7 +338,7 @@ def test_one_person_on_two_devices_beside_another(closed: AppProcess, open_page:
     assert other.request.get(str(picture.get_attribute("src"))).status == 404
     phone = requests.get(f"{closed.url}/dreamina/jobs", auth=ALICE, timeout=10)
     assert "seen on both" in [job["prompt"] for job in phone.json()]
-    runner.locator("#account a").click()
+    runner.locator("#account").click()
     runner.get_by_role("button", name=translate("en", "sign_out")).click()
     expect(runner.get_by_label(translate("en", "sign_in_password"))).to_be_visible()
     assert runner.request.get(f"{closed.url}/dreamina/jobs").status == 401

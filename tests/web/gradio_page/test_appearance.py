@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox
@@ -203,11 +203,21 @@ def test_who_has_nothing_left_reads_it_before_generating(held: HeldSandbox, open
     """Nobody writes a long prompt for a refusal: the form says at once when there is room again, or who stopped it."""
     limit = translate("en", "limit_visitor_per_day")
     stopped = translate("en", "error_limit_later", limit=limit, most=20, time="12:00 AM")
-    left = {"jobs_today": 0, "renewed_at": 1_800_000_000, "stopped": stopped, "is_owner": False}
-    page = open_page(held.app, lambda page: page.route("**/dreamina/left*", lambda route: route.fulfill(json=left)))
+    left = {"jobs_today": 0, "renewed_at": 1_800_000_000, "stopped": stopped, "can_generate": False, "is_owner": False}
+
+    def serve_quota(route: Route) -> None:
+        route.fulfill(json=left, headers={"X-Dreamina-UI": "1"})
+
+    page = open_page(held.app, lambda page: page.route("**/dreamina/left*", serve_quota))
     note = page.locator("#left-today.stopped")
     expect(note).to_have_text(stopped)
+    expect(page.locator("#generate")).to_be_disabled()
     assert note.evaluate("node => getComputedStyle(node).backgroundColor") != "rgba(0, 0, 0, 0)"
     left |= {"stopped": translate("en", "error_stopped_owner")}
     page.reload()
     expect(note).to_have_text(translate("en", "error_stopped_owner"))
+    expect(page.locator("#generate")).to_be_disabled()
+    left |= {"jobs_today": 17, "stopped": "", "can_generate": True}
+    page.reload()
+    expect(page.locator("#left-today")).to_have_text(translate("en", "left_today", count=17))
+    expect(page.locator("#generate")).to_be_enabled()

@@ -100,7 +100,7 @@ def test_an_old_response_does_not_undo_a_click(held: HeldSandbox, open_page: Ope
 
     late: list[tuple[Route, APIResponse]] = []
     page.route(BATCHES_URL, lambda route: late.append((route, route.fetch())), times=1)
-    page.evaluate("void dreamina.batch.look()")
+    page.evaluate("void document.querySelector('dreamina-batches').refresh()")
     while not late:
         page.wait_for_timeout(10)
     strip.get_by_role("button", name=translate("en", "batch_pause"), exact=True).press("Enter")
@@ -110,7 +110,7 @@ def test_an_old_response_does_not_undo_a_click(held: HeldSandbox, open_page: Ope
     with page.expect_request_finished(lambda request: bool(BATCHES_URL.search(request.url)) and not request.failure):
         route.fulfill(response=response)
     with page.expect_response(BATCHES_URL):
-        page.evaluate("void dreamina.batch.look()")
+        page.evaluate("void document.querySelector('dreamina-batches').refresh()")
     expect(strip).to_contain_text(translate("en", "batch_paused"))
     expect(go_on).to_be_focused()
     strip.get_by_role("button", name=translate("en", "batch_cancel")).click()

@@ -13,7 +13,7 @@ from dreamina_ui.errors import InputError
 from dreamina_ui.models.fields import FIELD_KINDS, ComponentSpec, Field, FieldKind
 from dreamina_ui.models.schema import Model
 from dreamina_ui.web.gradio_page.form import build_form, read_form
-from dreamina_ui.web.gradio_page.page import page_facts
+from dreamina_ui.web.gradio_page.head import page_facts
 
 
 class ColorKind(FieldKind):

@@ -136,9 +136,9 @@ def test_a_library_that_is_opened_early_fills_itself(
     """On a slow line one presses the tab before its script is there, and does not know to press again."""
     rows.add("a red fox")
     held: list[Route] = []
-    page = open_page(
-        library_app.app, prepare=lambda new_page: new_page.route("**/library.js", lambda route: held.append(route))
-    )
+    page = open_page(library_app.app)
+    page.route("**/main.js", lambda route: held.append(route))
+    page.goto(library_app.app.url, wait_until="commit")
     wait_on(page, lambda: bool(held))
     page.get_by_role("tab", name=translate("en", "tab_library")).click()
     expect(page.locator("#library")).to_be_attached()

@@ -78,7 +78,7 @@ def test_every_labeled_field_is_translated_and_no_other(language: str) -> None:
 
 def test_every_text_is_used() -> None:
     """Translators should not translate texts that nobody sees."""
-    sources = [*ROOT.glob("*.py"), *ROOT.glob("dreamina_ui/**/*.py"), *ROOT.glob("dreamina_ui/web/static/*.js")]
+    sources = [*ROOT.glob("*.py"), *ROOT.glob("dreamina_ui/**/*.py"), *ROOT.glob("dreamina_ui/web/static/**/*.js")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     used = set(re.findall(r"\w+", code)) | {"pending_output", "damaged_output"}  # {output.state}_output
     unused = {key for key in languages()["en"] if key not in used and not key.startswith(DYNAMIC)}

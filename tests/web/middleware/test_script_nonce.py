@@ -55,7 +55,7 @@ def test_no_script_of_the_page_is_blocked_and_an_injected_one_is(app: AppProcess
     page.on("console", lambda message: blocked.append(message.text) if "Content Security" in message.text else None)
     page.goto(app.url)
     page.wait_for_selector("#generate:visible")
-    page.wait_for_function("window.dreamina && window.gradio_config")
+    page.wait_for_function("document.documentElement.dataset.dreamina === 'ready' && window.gradio_config")
     assert blocked == []
     script = (
         "document.body.append(Object.assign(document.createElement('script'), {{textContent: 'window.{0} = 1'{1}}}))"

@@ -1,0 +1,155 @@
+"""What the page's `<head>` has of ours: the facts that its modules need, the modules, and the preview of links."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dreamina_ui.models.fields import Field
+from dreamina_ui.models.schema import Model
+from dreamina_ui.web.gradio_page.texts import form_prefix
+from dreamina_ui.web.http import json_in_html
+from dreamina_ui.web.i18n.translate import languages, translate
+from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
+
+TITLE = "Dreamina UI"
+MAIN = "main.js"
+ELSEWHERE = ("admin/", "sign-in")
+"""Beginnings of the names of files that only our other pages use."""
+
+
+@dataclass(frozen=True)
+class PageHead:
+    """Our part of the head, for any language and URL.
+
+    Attributes:
+        facts: what the modules read, as `page_facts` returns it.
+    """
+
+    facts: dict[str, Any]
+
+    def to_html(self, language: str, base_url: str, nonce: str) -> str:
+        """The HTML, for the beginning of the head.
+
+        Args:
+            base_url: the page's own URL, with a slash at the end: programs that preview a link need a whole one.
+            nonce: of the request; only inline scripts that carry it run.
+        """
+        return "".join(
+            (self._first_script(language, nonce), self._links(language, nonce), self._preview(language, base_url))
+        )
+
+    def _first_script(self, language: str, nonce: str) -> str:
+        """An inline script that runs before Gradio's own."""
+        texts = {key: translate(language, key) for key in ("load_failed", "reload")}
+        attributes = "".join(f' data-{key.replace("_", "-")}="{html.escape(text)}"' for key, text in texts.items())
+        script = static_files()["head.js"].read_text(encoding="utf-8")
+        return f'<script nonce="{nonce}" data-language="{language}"{attributes}>{script}</script>'
+
+    def _links(self, language: str, nonce: str) -> str:
+        modules = [name for name in sorted(static_files()) if name.endswith(".js") and _is_of_page(name)]
+        styles = [name for name in sorted(static_files()) if name.endswith(".css") and _is_of_page(name)]
+        facts = (
+            f'<script type="application/json" id="dreamina-facts" nonce="{nonce}">{json_in_html(self.facts)}</script>'
+        )
+        return "".join(
+            (
+                *(f'<link rel="stylesheet" href="{asset_path(name)}">' for name in styles if name != "colors.css"),
+                *(f'<link rel="modulepreload" href="{asset_path(name)}">' for name in modules if name != MAIN),
+                f'<link rel="preload" as="fetch" crossorigin href="{words_path(language)}">',
+                facts,
+                f'<script type="module" async id="dreamina-main" src="{asset_path(MAIN)}"></script>',
+            )
+        )
+
+    def _preview(self, language: str, base_url: str) -> str:
+        about = translate(language, "about")
+        image = f"{base_url}{asset_path('icons/preview.png')}"
+        facts = {
+            "og:type": "website",
+            "og:site_name": TITLE,
+            "og:title": TITLE,
+            "og:description": about,
+            "og:url": base_url,
+            "og:image": image,
+            "og:image:width": "1200",
+            "og:image:height": "630",
+        }
+        tags = "".join(f'<meta property="{key}" content="{html.escape(text)}">' for key, text in facts.items())
+        return (
+            f'{tags}<meta name="twitter:card" content="summary_large_image">'
+            f'<meta name="description" content="{html.escape(about)}">'
+            f'<link rel="manifest" crossorigin="use-credentials" href="{asset_path("manifest.json")}">'
+            f'<link rel="icon" type="image/svg+xml" href="{asset_path("logo.svg")}">'
+            f'<link rel="apple-touch-icon" href="{asset_path("icons/180.png")}">'
+        )
+
+
+def page_facts(
+    models: Sequence[Model],
+    installation_id: str = "",
+    *,
+    uses_sandbox: bool = False,
+    keeps_data: bool = True,
+    has_account: bool = False,
+) -> dict[str, Any]:
+    """What the page's modules need: the models' fields in order, and the URLs of the texts of each language."""
+    return {
+        "installation": installation_id,
+        "uses_sandbox": uses_sandbox,
+        "keeps_data": keeps_data,
+        "has_account": has_account,
+        "models": [
+            {
+                "model_id": model.model_id,
+                "title": model.title,
+                "fields": [_field_facts(field, form_prefix(index)) for field in model.fields],
+            }
+            for index, model in enumerate(models)
+        ],
+        "examples": _examples(models),
+        "languages": {
+            language: {"name": words["language_name"], "words": words_path(language).removeprefix(f"{PREFIX}/")}
+            for language, words in languages().items()
+        },
+    }
+
+
+def _is_of_page(name: str) -> bool:
+    return not name.startswith(ELSEWHERE) and name != "head.js"
+
+
+def _field_facts(field: Field, prefix: str) -> dict[str, Any]:
+    return {
+        "id": f"{prefix}-{field.parameter}",
+        "key": field.key,
+        "parameter": field.parameter,
+        **field.kind.tags(),
+        "choices": field.choices,
+        "labels": _choice_labels(field),
+        "pattern": field.pattern,
+        "max_length": field.max_length,
+        "minimum": field.minimum,
+        "maximum": field.maximum,
+        "file_kind": field.file_kind,
+    }
+
+
+def _choice_labels(field: Field) -> list[str]:
+    """What the form shows for each of a field's choices."""
+    choices = field.kind.component(field).arguments.get("choices", [])
+    return [choice[0] if isinstance(choice, tuple) else str(choice) for choice in choices]
+
+
+def _examples(models: Sequence[Model]) -> list[dict[str, Any]]:
+    """The examples on the page: a model's inputs by parameter, and the URL of the image that they made."""
+    examples = json.loads(static_files()["examples/examples.json"].read_text(encoding="utf-8"))
+    available = {model.model_id for model in models}
+    return [
+        example | {"file": asset_path(f"examples/{example['file']}").removeprefix(f"{PREFIX}/")}
+        for example in examples
+        if example["model_id"] in available
+    ]

@@ -1,0 +1,63 @@
+/* Whether generating is on, and what was spent. */
+
+import { element } from "../core/dom.js";
+import { moment, say, usd, words } from "../core/words.js";
+
+/** @typedef {import("./types.js").Change} Change */
+/** @typedef {import("./types.js").Overview} Overview */
+
+export class Switch {
+  #now = element("p", { class: "now" });
+  #reasons = element("div");
+  #press = element("button", { type: "button" });
+  node = element("section", { class: "switch wide" }, element("div", {}, this.#now, this.#reasons), this.#press);
+
+  /** @param {Change} change */
+  constructor(change) {
+    this.#press.addEventListener("click", () => {
+      const stopped = this.node.dataset.stopped !== "true";
+      change(this.#press, "switch", { stopped }, stopped ? words.owner_now_stopped : words.owner_now_running);
+    });
+  }
+
+  /** @param {Overview} overview */
+  show({ rules: { stops } }) {
+    const isStopped = stops.length > 0;
+    this.node.dataset.stopped = String(isStopped);
+    this.#now.textContent = isStopped ? words.owner_now_stopped : words.owner_now_running;
+    const since = (/** @type {number} */ at) => element("span", { class: "soft" }, say("owner_since", { time: moment(at) }));
+    this.#reasons.replaceChildren(...stops.map((stop) => element("p", {}, words[`owner_stop_${stop.reason}`], " ", since(stop.since))));
+    if (!isStopped) this.#reasons.append(element("p", { class: "soft" }, words.owner_stop_help));
+    this.#press.textContent = isStopped ? words.owner_resume : words.owner_stop;
+    this.#press.className = isStopped ? "go" : "stop";
+  }
+}
+
+export class Money {
+  #title;
+  #name;
+  node = element("section");
+
+  /**
+   * @param {string} title
+   * @param {"today" | "month"} name
+   */
+  constructor(title, name) {
+    this.#title = title;
+    this.#name = name;
+  }
+
+  /** @param {Overview} overview */
+  show(overview) {
+    const money = overview[this.#name];
+    const lines = [say("owner_jobs", { count: money.jobs })];
+    if (money.billed_jobs) lines.push(say("owner_billed", { usd: usd(money.billed_usd), count: money.billed_jobs, foreseen: usd(money.foreseen_usd) }));
+    if (money.open_jobs) lines.push(say("owner_open", { usd: usd(money.open_usd), count: money.open_jobs }));
+    if (money.unknown_jobs) lines.push(say("owner_unknown", { count: money.unknown_jobs }));
+    this.node.replaceChildren(
+      element("h2", {}, this.#title),
+      element("p", { class: "figure" }, usd(money.billed_usd + money.open_usd)),
+      ...lines.map((line) => element("p", { class: "soft" }, line)),
+    );
+  }
+}

@@ -1,0 +1,102 @@
+/* One batch in <dreamina-batches>: how far it is, what it waits for, and its buttons. */
+
+import { button, element } from "../core/dom.js";
+import { say, timeOfDay, words } from "../core/words.js";
+
+/**
+ * @typedef {object} BatchCard
+ * @property {string} batch_id
+ * @property {number} created_at
+ * @property {boolean} active
+ * @property {string} state
+ * @property {number} total
+ * @property {{waiting: number, running: number}} counts
+ * @property {string} summary
+ * @property {string} message
+ * @property {{prompt: string, reason: string}[]} refusals
+ */
+
+export class BatchStrip {
+  /** @type {BatchCard} */
+  data;
+  #sent = -1;
+  #act;
+  #summary = element("span", { class: "summary" });
+  #progress = element("progress");
+  #message = element("p", { class: "message", role: "status" });
+  #refusals = element("ul", { class: "refusals" });
+  #sure = element("span", { class: "sure", role: "alertdialog", "aria-label": words.batch_cancel, hidden: true });
+  #pause = button(words.batch_pause, (node) => this.#act("pause", node));
+  #resume = button(words.batch_continue, (node) => this.#act("resume", node));
+  #cancel = button(words.batch_cancel, () => this.#askCancel());
+  #close;
+
+  /**
+   * @param {BatchCard} data
+   * @param {(action: string, node: HTMLButtonElement) => Promise<void>} act
+   * @param {() => void} close
+   */
+  constructor(data, act, close) {
+    this.data = data;
+    this.#act = act;
+    this.#close = button(words.close, close);
+    const title = say("batch_title", { time: timeOfDay(data.created_at) });
+    this.#progress.setAttribute("aria-label", title);
+    this.node = element("section", { class: "batch", "aria-label": title, "data-batch-id": data.batch_id, tabindex: -1 },
+      element("p", {}, element("strong", {}, title), " ", this.#summary), this.#progress, this.#message, this.#refusals,
+      element("div", { class: "batch-actions" }, this.#pause, this.#resume, this.#cancel, this.#sure, this.#close));
+  }
+
+  /**
+   * @param {BatchCard} data
+   * @returns {boolean} whether jobs were sent since the last time
+   */
+  fill(data) {
+    this.data = data;
+    const { counts, total } = data;
+    this.node.dataset.state = data.state;
+    this.#summary.textContent = data.summary;
+    this.#progress.max = total;
+    this.#progress.value = total - counts.waiting - counts.running;
+    if (this.#message.textContent !== data.message) this.#message.textContent = data.message;
+    this.#message.hidden = !data.message;
+    this.#refusals.hidden = !data.refusals.length;
+    this.#refusals.replaceChildren(...data.refusals.map(({ prompt, reason }) => (
+      element("li", {}, element("strong", { dir: "auto" }, say("batch_refusal", { prompt })), " ", reason))));
+    this.#pause.hidden = data.state !== "running";
+    this.#resume.hidden = data.state !== "paused";
+    if (!counts.waiting) this.#sure.hidden = true;
+    this.#cancel.hidden = !counts.waiting || !this.#sure.hidden;
+    this.#close.hidden = data.active;
+    const sent = total - counts.waiting;
+    const isNew = sent !== Math.max(this.#sent, 0);
+    this.#sent = sent;
+    return isNew;
+  }
+
+  // The button with the focus may be hidden now: focus the next one.
+  focus() {
+    const next = [this.#pause, this.#resume, this.#close].find((node) => !node.hidden) ?? this.node;
+    next.focus();
+  }
+
+  #askCancel() {
+    const back = () => {
+      this.#sure.hidden = true;
+      this.fill(this.data);
+    };
+    const no = button(words.keep_waiting, () => {
+      back();
+      this.#cancel.focus();
+    });
+    const yes = button(say("batch_cancel_sure", { count: this.data.counts.waiting }), async (node) => {
+      await this.#act("cancel", node);
+      back();
+      this.focus();
+    });
+    this.#sure.replaceChildren(yes, no);
+    this.#sure.hidden = false;
+    this.#cancel.hidden = true;
+    no.focus();
+  }
+}

@@ -1,0 +1,124 @@
+/* Building elements. */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, any>} [attributes] null, undefined and false leave one out
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children);
+  return node;
+}
+
+/**
+ * @param {string} text
+ * @param {(node: HTMLButtonElement) => unknown} onClick
+ * @param {Record<string, any>} [attributes]
+ */
+export function button(text, onClick, attributes = {}) {
+  const node = element("button", { type: "button", ...attributes }, text);
+  node.addEventListener("click", () => onClick(node));
+  return node;
+}
+
+/**
+ * The ancestor or the node itself that matches; null for what is no element, such as the document.
+ * @param {Event} event
+ * @param {string} selector
+ * @returns {HTMLElement | null}
+ */
+export function closest(event, selector) {
+  return event.target instanceof Element ? event.target.closest(selector) : null;
+}
+
+// Line icons in the color of the text, 24 x 24.
+/** @type {Record<string, string>} */
+const ICONS = {
+  open: "M14 4h6v6M20 4l-9 9M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5",
+  download: "M12 4v11m-5-5 5 5 5-5M4 20h16",
+  input: "M20 12v7a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V5a1 1 0 0 1 1-1h7M4 17l5-5 4 4 2-2 5 5M18 2v7m-3.5-3.5h7",
+  compare: "M12 3v18M9 6H4v12h5M15 6h5v12h-5",
+  star: "m12 3 2.8 5.7 6.2.9-4.5 4.4 1.1 6.2-5.6-2.9-5.6 2.9L7.5 14 3 9.6l6.2-.9z",
+  share: "M12 15V4m-4 4 4-4 4 4M5 12v7a1 1 0 0 0 1 1h12a1 1 0 0 0 1-1v-7",
+  info: "M12 11v6m0-10v.01M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z",
+  close: "M6 6l12 12M18 6 6 18",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  rerun: "M4 12a8 8 0 1 1 2.3 5.6M4 19v-4h4",
+  edit: "M4 20h4L19 9l-4-4L4 16z",
+  trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+  previous: "m15 5-7 7 7 7",
+  next: "m9 5 7 7-7 7",
+  full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
+};
+
+/** @param {string} name */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[name] ?? "");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", "icon");
+  svg.append(path);
+  return svg;
+}
+
+/**
+ * An icon and its text, which is for screen readers only where there is no room.
+ * @param {string} name
+ * @param {string} text
+ */
+export function iconAnd(name, text) {
+  return [icon(name), element("span", {}, text)];
+}
+
+/**
+ * Tell whoever contains the node.
+ * @param {EventTarget} node
+ * @param {string} name
+ * @param {any} [detail]
+ */
+export function emit(node, name, detail) {
+  node.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
+}
+
+/**
+ * @param {string} name
+ * @param {CustomElementConstructor} constructor
+ */
+export function define(name, constructor) {
+  if (!customElements.get(name)) customElements.define(name, constructor);
+}
+
+const ARM_MS = 600;
+
+/**
+ * Disable a button that costs money until a second tap or click cannot be meant for what was there before.
+ * @template {HTMLButtonElement} T
+ * @param {T} node
+ * @returns {T}
+ */
+export function arm(node) {
+  node.dataset.paid = "";
+  node.disabled = true;
+  setTimeout(() => { node.disabled = false; }, ARM_MS);
+  return node;
+}
+
+/**
+ * Open a dialog with its heading focused, so that no key presses anything in it; it goes away when it is closed.
+ * @param {HTMLDialogElement} dialog
+ * @param {HTMLElement} heading
+ */
+export function openDialog(dialog, heading) {
+  heading.tabIndex = -1;
+  if (!dialog.isConnected) document.body.append(dialog);
+  dialog.showModal();
+  heading.focus();
+}

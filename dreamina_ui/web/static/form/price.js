@@ -1,0 +1,80 @@
+/* What the next job is expected to cost, and what the visitor may still do today. */
+
+import { facts } from "../core/facts.js";
+import { get, quota } from "../core/http.js";
+import { say, timeOfDay, usd, words } from "../core/words.js";
+import { form } from "./state.js";
+
+/** @typedef {import("../core/types.js").Quota} Quota */
+/** @typedef {{one_usd: number, unit: string, switch?: string, most_usd?: number, most_files?: number}} Price */
+/** @typedef {{play_money: boolean, models: Record<string, Price | null>}} Prices */
+
+const PRICES_MS = 600000; // how long prices are cached: a page may stay open for days
+
+/** Events: `change`. */
+class Terms extends EventTarget {
+  /** @type {Prices | null} */
+  prices = null;
+  /** @type {Quota | null} */
+  quota = null;
+  #pricesAt = 0;
+
+  /** Ask for both; either is optional, as the server enforces the limits. */
+  refresh() {
+    this.askPrices();
+    quota().then((left) => {
+      this.quota = left;
+      this.dispatchEvent(new Event("change"));
+    }).catch(() => {});
+  }
+
+  /** @param {boolean} [anew] an own key may have other prices */
+  async askPrices(anew = false) {
+    const isKnown = this.prices && Object.values(this.prices.models).every(Boolean);
+    if (!anew && isKnown && performance.now() < this.#pricesAt + PRICES_MS) return;
+    this.#pricesAt = performance.now();
+    try {
+      this.prices = await get("prices");
+      this.dispatchEvent(new Event("change"));
+    } catch { /* the note is optional */ }
+  }
+
+  /** Whether Generate could do nothing now. */
+  get isOff() {
+    if (!this.quota) return false;
+    return this.quota.can_generate === false;
+  }
+
+  /** The price of the form as it is; "" before anything is known. */
+  priceText() {
+    return this.prices ? priceText(this.prices, this.prices.models[form.model.model_id]) : "";
+  }
+
+  /** What is left today, or why no job is taken. */
+  quotaText() {
+    if (!this.quota) return { text: "", title: "" };
+    const { stopped, jobs_today: count, renewed_at: renewedAt } = this.quota;
+    if (stopped || count === null) return { text: stopped, title: "" };
+    return { text: say("left_today", { count }), title: say("resets_at", { time: timeOfDay(renewedAt) }) };
+  }
+}
+
+export const terms = new Terms();
+
+/**
+ * @param {Prices} prices
+ * @param {Price | null | undefined} price
+ */
+function priceText(prices, price) {
+  if (!price) return words.price_unknown;
+  const perFile = usd(price.one_usd);
+  const field = form.model.fields.find((known) => known.parameter === price.switch);
+  let text = say("price_each", { price: perFile });
+  if (!["image", "output", "picture"].includes(price.unit)) text = say("price_unit", { price: perFile, unit: price.unit });
+  else if (field && form.valueOf(field)) text = say("price_one", { price: perFile });
+  else if (field) text = say("price_most", { price: usd(price.most_usd ?? 0), count: price.most_files });
+  return prices.play_money ? say("price_play", { price: text }) : text;
+}
+
+/** Whether what this page makes is never billed. */
+export const isDemo = () => facts.uses_sandbox && (terms.prices?.play_money ?? true);

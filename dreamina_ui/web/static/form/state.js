@@ -1,0 +1,159 @@
+/* What Gradio's form holds: its listeners pass the values here, and take over what a script sets. */
+
+import { facts } from "../core/facts.js";
+import { local, parse, session } from "../core/storage.js";
+import { allFieldsOf, asTyped, carryTexts, draftOf, fits, valuesOver } from "./drafts.js";
+
+/** @typedef {import("../core/types.js").Field} Field */
+/** @typedef {import("../core/types.js").Model} Model */
+/** @typedef {{fill(): void, show_tab(): void, switch(): void}} Bridge starts listeners of Gradio */
+
+const STORED = "draft";
+
+/** Events: `change` when any value may have changed, `model` when another model is shown. */
+class FormState extends EventTarget {
+  models = facts.models ?? [];
+  /** @type {Model} */
+  model = this.models[0];
+  /** @type {any[] | null} */
+  values = null; // the model's id, then every model's fields in order; null until the draft is restored
+  /** @type {any[]} */
+  #initial = [];
+  #fields = allFieldsOf(this.models);
+  /** @type {Array<(values: any[]) => any[]>} */
+  #changes = []; // to be made to the form by the next `fill`
+  isOff = false; // whether Generate is disabled
+  /** @type {Bridge | null} */
+  #bridge = null;
+  /** @type {(value?: unknown) => void} */
+  #setReady = () => {};
+  /** Resolved when the draft is restored. */
+  ready = new Promise((resolve) => { this.#setReady = resolve; });
+
+  /** @param {string} modelId */
+  find(modelId) {
+    return this.models.find((model) => model.model_id === modelId);
+  }
+
+  /** @param {Field} field of the model that is shown */
+  valueOf(field) {
+    return this.values?.[1 + this.#fields.findIndex((known) => known.model === this.model && known.field.key === field.key)];
+  }
+
+  /** The values of the model that is shown, by schema key. */
+  current() {
+    const values = this.model.fields.map((field) => [field.key, this.valueOf(field)]);
+    return { model_id: this.model.model_id, values: Object.fromEntries(values) };
+  }
+
+  /** @param {Bridge} bridge */
+  connect(bridge) {
+    this.#bridge = bridge;
+    if (this.#changes.length) bridge.fill();
+    if (this.isOff) bridge.switch();
+  }
+
+  /**
+   * Disable Generate, or enable it.
+   * @param {boolean} isOff
+   */
+  setOff(isOff) {
+    if (this.isOff === isOff) return;
+    this.isOff = isOff;
+    this.#bridge?.switch();
+  }
+
+  showTab() {
+    this.#bridge?.show_tab();
+  }
+
+  /**
+   * The page has been loaded.
+   * @param {any[]} values
+   */
+  restore(values) {
+    this.#initial = values;
+    setTimeout(this.#setReady); // after Gradio has set the returned values
+    return this.accept(valuesOver(this.models, values, parse(session.get(STORED) ?? local.get(STORED))));
+  }
+
+  /**
+   * @param {any[]} values
+   */
+  accept(values) {
+    this.values = values;
+    const before = this.model;
+    this.model = this.find(values[0]) ?? before;
+    if (this.model !== before) this.dispatchEvent(new Event("model"));
+    this.dispatchEvent(new Event("change"));
+    return values;
+  }
+
+  /**
+   * Store what was typed: for this tab, and for the next one that is opened.
+   * @param {any[]} values
+   */
+  changed(values) {
+    if (!this.values) return;
+    const draft = JSON.stringify(draftOf(this.models, values));
+    session.set(STORED, draft);
+    local.set(STORED, draft);
+    if (values[0] === this.model.model_id) this.accept(values); // otherwise `modelChanged` is called, and needs the previous one
+  }
+
+  /** @param {any[]} values */
+  modelChanged(values) {
+    if (!this.values || values[0] === this.model.model_id) return this.values ?? values; // changed by a script
+    return this.accept(carryTexts(this.models, this.#initial, values, this.model));
+  }
+
+  /**
+   * Change the form; resolves when it shows the new values.
+   * @param {(values: any[]) => any[]} change
+   */
+  async fill(change) {
+    await this.ready;
+    const done = new Promise((resolve) => {
+      this.#changes.push((values) => {
+        setTimeout(resolve);
+        return change(values);
+      });
+    });
+    this.#bridge?.fill();
+    return done;
+  }
+
+  /**
+   * Set fields of a model by parameter; what does not fit stays as it is.
+   * @param {string} modelId
+   * @param {Record<string, any>} parameters
+   */
+  fillIn(modelId, parameters) {
+    return this.fill((values) => [modelId, ...this.#fields.map(({ model, field }, index) => {
+      const value = model.model_id === modelId ? parameters[field.parameter] : undefined;
+      return fits(field, value) ? asTyped(field, value) : values[index + 1];
+    })]);
+  }
+
+  /** @param {any} draft as it was stored */
+  fillInDraft(draft) {
+    return this.fill(() => valuesOver(this.models, this.#initial, draft));
+  }
+
+  /** The draft as it is stored; null if there is none. */
+  draft() {
+    return session.get(STORED) ?? local.get(STORED);
+  }
+
+  /**
+   * Gradio asks for the values that were to be set.
+   * @param {any[]} values
+   */
+  takeChanges(values) {
+    const changes = this.#changes;
+    this.#changes = [];
+    return changes.length ? this.accept(changes.reduce((changed, change) => change(changed), values)) : values;
+  }
+}
+
+export const form = new FormState();

@@ -1,0 +1,102 @@
+/* The page's modules come together here: elements, and what happens when one of them asks for something. */
+
+import { ApiKey } from "./api-key/api-key.js";
+import { Batch } from "./batch/batch.js";
+import { BatchProgress } from "./batch/progress.js";
+import { imageAction, jobAction } from "./core/actions.js";
+import { define } from "./core/dom.js";
+import { startGuard } from "./core/press-guard.js";
+import { resume } from "./core/requests.js";
+import { router } from "./core/router.js";
+import { refreshes, startWatching } from "./core/stream.js";
+import { tell } from "./core/toast.js";
+import { words } from "./core/words.js";
+import { Feed } from "./feed/feed.js";
+import { FormBridge } from "./form/bridge.js";
+import { startCommitting } from "./form/commit.js";
+import { showFields, showInputFiles } from "./form/fields.js";
+import { submission, submitted, tellUnknown } from "./form/generate.js";
+import { copyLink, startFollowing } from "./form/link.js";
+import { FormNotes, FormProblem } from "./form/notes.js";
+import { terms } from "./form/price.js";
+import { editImage, useSettings } from "./form/settings.js";
+import { startTaking } from "./form/settings-from-image.js";
+import { form } from "./form/state.js";
+import { Tools } from "./form/tools.js";
+import { ConnectionNotice } from "./header/connection-notice.js";
+import { Header } from "./header/header.js";
+import { Library } from "./library/library.js";
+import { Notices, startNotices } from "./notices/notices.js";
+
+/* --- what elements ask for */
+
+/**
+ * @param {string} name
+ * @param {(detail: any) => unknown} handle
+ */
+function on(name, handle) {
+  document.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail));
+}
+
+on("job-action", ({ action, job_id, body }) => jobAction(action, job_id, body));
+on("image-action", ({ action, item }) => imageAction(action, item));
+on("use-settings", useSettings);
+on("edit-image", ({ url }) => editImage(url));
+on("copy-settings-link", ({ job }) => copyLink(job));
+on("batch-started", batchStarted);
+on("open-api-key", () => {
+  const node = document.querySelector("dreamina-api-key");
+  if (node instanceof ApiKey) node.open();
+});
+
+/** @param {import("./core/types.js").Outcome} outcome */
+function batchStarted(outcome) {
+  const node = document.querySelector("dreamina-batches");
+  if (node instanceof BatchProgress) node.started(outcome);
+}
+
+/* --- elements */
+
+define("dreamina-header", Header);
+define("dreamina-connection", ConnectionNotice);
+define("dreamina-form-bridge", FormBridge);
+define("dreamina-form-problem", FormProblem);
+define("dreamina-form-notes", FormNotes);
+define("dreamina-batch", Batch);
+define("dreamina-batches", BatchProgress);
+define("dreamina-api-key", ApiKey);
+define("dreamina-notices", Notices);
+define("dreamina-tools", Tools);
+define("dreamina-feed", Feed);
+define("dreamina-library", Library);
+
+/* --- the page */
+
+if (document.readyState === "loading") {
+  await new Promise((parsed) => document.addEventListener("DOMContentLoaded", parsed, { once: true }));
+}
+document.body.prepend(document.createElement("dreamina-connection"));
+startGuard();
+startCommitting();
+startTaking();
+startNotices();
+form.addEventListener("change", showFields);
+form.addEventListener("change", showInputFiles);
+refreshes.addEventListener("refresh", () => terms.refresh());
+form.ready.then(() => document.getElementById("form")?.toggleAttribute("data-ready", true));
+router.start();
+router.addEventListener("change", () => {
+  if (router.state.tab === "admin") document.querySelector("#owner-link")?.dispatchEvent(new MouseEvent("click"));
+});
+startWatching();
+startFollowing();
+document.documentElement.dataset.dreamina = "ready";
+document.getElementById("load-failed")?.remove();
+
+// What the server had not answered when the page was left.
+resume([
+  { matches: (path) => path === "generate", unknown: tellUnknown, done: submitted },
+  { matches: (path) => path.endsWith("/submit-again"), unknown: () => tell(words.press_unknown), done: submitted },
+  { matches: (path) => path === "batches", unknown: () => tell(words.batch_unknown), done: batchStarted },
+]);
+submission.dispatchEvent(new Event("change"));
