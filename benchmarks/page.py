@@ -3,6 +3,7 @@
     python -m benchmarks.page start [--repeat 7] [--json]
     python -m benchmarks.page visit [--repeat 7] [--json]
     python -m benchmarks.page idle [--pages 100] [--events 10000] [--json]
+    python -m benchmarks.page viewer [--json]
 
 Each runs `python app.py` on its sandbox. `idle` opens, over plain sockets, the streams that an unused page keeps open;
 it reads from one page in Chromium which streams these are.
@@ -28,6 +29,7 @@ import requests
 from playwright.sync_api import Browser, Page
 
 from benchmarks.page_processes import AppPage, EmptyGradioPage, PageProcess
+from benchmarks.page_viewer import measure_viewer
 from benchmarks.process_stats import NetworkCounter, chromium
 
 Figures = dict[str, float]
@@ -191,7 +193,7 @@ def _both() -> Iterator[tuple[PageProcess, PageProcess]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("start", "visit", "idle"))
+    parser.add_argument("what", choices=("start", "visit", "idle", "viewer"))
     parser.add_argument("--repeat", type=int, default=7, help="starts or visits of each page (default 7)")
     parser.add_argument("--pages", type=int, default=100, help="open pages (default 100)")
     parser.add_argument("--events", type=int, default=10_000, help="events through the queue of Gradio (default 10000)")
@@ -201,6 +203,8 @@ def main() -> None:
         results, limits = measure_start(options.repeat)
     elif options.what == "visit":
         results, limits = measure_visit(options.repeat)
+    elif options.what == "viewer":
+        results, limits = measure_viewer()
     else:
         results, limits = measure_idle(options.pages, options.events)
     results["load of the machine at the end"] = os.getloadavg()[0]

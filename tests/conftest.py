@@ -32,7 +32,7 @@ TOGETHER = (
         "language_choice", "program_examples", "mcp",
     ),
     ("page", "batch_page", "reuse_page", "models_page"),
-    ("library_page", "costs", "hostile_page", "admin_page", "login_page"),
+    ("library_page", "viewer", "costs", "hostile_page", "admin_page", "login_page"),
     ("app",), ("shared_page",), ("sandbox",), ("login_wall",), ("kill",), ("embedded_metadata",), ("api_key_page",),
     ("nginx",), ("store", "object_store", "bucket", "bucket_outage", "bucket_files", "bucket_commands", "superseded"),
 )  # fmt: skip

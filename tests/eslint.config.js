@@ -6,7 +6,7 @@ const globals = Object.fromEntries(
     "fetch", "Request", "Response", "Headers", "FormData", "URL", "URLSearchParams", "Blob", "File", "FileReader", "AbortSignal", "AbortController", "EventSource", "Notification",
     "setTimeout", "clearTimeout", "setInterval", "clearInterval", "requestAnimationFrame", "cancelAnimationFrame", "queueMicrotask", "structuredClone", "matchMedia", "getComputedStyle",
     "crypto", "TextDecoder", "TextEncoder", "DecompressionStream", "DOMParser", "Image", "createImageBitmap", "OffscreenCanvas", "getSelection", "caches", "self", "CSS",
-    "Event", "EventTarget", "CustomEvent", "KeyboardEvent", "PointerEvent", "MouseEvent", "DOMPoint", "DOMRect",
+    "Event", "EventTarget", "CustomEvent", "KeyboardEvent", "PointerEvent", "MouseEvent", "DOMPoint", "DOMRect", "WheelEvent", "TransformStream",
     "Node", "NodeList", "Element", "HTMLElement", "HTMLInputElement", "HTMLTextAreaElement", "HTMLSelectElement", "HTMLButtonElement", "HTMLDialogElement", "HTMLImageElement",
     "HTMLAnchorElement", "HTMLVideoElement", "SVGElement", "customElements", "MutationObserver", "IntersectionObserver", "ResizeObserver", "ClipboardItem", "DataTransfer",
   ].map((name) => [name, "readonly"]),

@@ -84,6 +84,12 @@ def page_of_entries(reader: Reader, shown: LibraryFilter, after: str, limit: int
     return _read_entries(reader, query.limit(limit))
 
 
+def count_entries(reader: Reader, shown: LibraryFilter) -> int:
+    """How many entries all pages together have."""
+    entries = _entries(shown).with_only_columns(sa.literal(1)).order_by(None).subquery()
+    return int(reader.connection.execute(sa.select(sa.func.count()).select_from(entries)).scalar_one())
+
+
 def library_usage(reader: Reader, visitor_id: str | None = None) -> Usage:
     """How many files there are and how many bytes their originals have; of one visitor or of all."""
     columns = (

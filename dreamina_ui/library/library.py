@@ -44,6 +44,11 @@ class Library:
         with self._ledger.reading() as reader:
             return library_queries.page_of_entries(reader, shown, after, limit)
 
+    def count(self, shown: LibraryFilter) -> int:
+        """How many entries all pages together have."""
+        with self._ledger.reading() as reader:
+            return library_queries.count_entries(reader, shown)
+
     def entries(self, shown: LibraryFilter) -> Iterator[Entry]:
         """Every entry, page by page, so that memory stays flat."""
         after = ""

@@ -227,7 +227,6 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
     card: dict[str, Any] = {"job_id": job.job_id, "state": job.state, "prompt": prompt_of(job)[:120]}
     if output is None:
         return card | {"state_text": state_text(job, language), "put_aside": job.archived_at is not None}
-    tier = "thumbnail" if output.kind == "image" else "original"
     facts = {"facts": _facts(output, language)} if output.kind == "file" else {}
     return (
         card
@@ -236,8 +235,7 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
             "file_key": output.file_key,
             "index": output.index,
             "kind": output.kind,
-            "address": _file_url(job, output, tier),
-            **(_copy_urls(job, output, ("large", "preview")) if output.kind == "image" else {}),
+            **_copy_urls(job, output, TIERS if output.kind == "image" else ("original",)),
             "alt": translate(language, _ALT_KEYS[output.kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
             "favourite": output.favorite_at is not None,
             "width": output.width,

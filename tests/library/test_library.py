@@ -104,6 +104,14 @@ def test_the_whole_library_can_be_walked_at_once(rows: LibraryRows, library: Lib
     assert len(set(tiles(list(library.entries(LibraryFilter()))))) == 1400
 
 
+def test_the_count_is_that_of_what_is_shown(rows: LibraryRows, library: Library) -> None:
+    """Three results are not called 56."""
+    rows.add("a red fox", files=3)
+    rows.add("a red hen", files=0, state="failed")
+    rows.add("a whale", files=2)
+    assert [library.count(LibraryFilter(text=text)) for text in ("red", "whale", "owl", "")] == [4, 2, 0, 6]
+
+
 @pytest.mark.parametrize(
     "after",
     ["x", "~", "~~", "1.0~abc", "1.0~abc~x", "nan~abc~0", "inf~abc~0", "-inf~abc~0", "1.0~abc~0~0", "' OR 1=1 --",

@@ -60,16 +60,22 @@ class _LibraryRoutes:
         self._permissions = permissions
 
     async def page(self, request: Request) -> Response:
-        """One page of entries: `{"entries": [...], "next": str | null}`; `next` is the cursor of the next page."""
+        """One page of entries: `{"entries": [...], "next": str | null, "count": int | null}`.
+
+        `next` is the cursor of the next page. The first page says how many entries all pages have.
+        """
         language = language_of(request)
         try:
             query = self._filter(request, request.query_params)
-            entries = await run_in_threadpool(self._library.page, query, request.query_params.get("after", ""))
+            after = request.query_params.get("after", "")
+            entries = await run_in_threadpool(self._library.page, query, after)
+            count = None if after else await run_in_threadpool(self._library.count, query)
         except DreaminaError as exc:
             return refusal(exc, language)
         next_cursor = entries[-1].cursor if len(entries) == PAGE_ENTRIES else None
         shown = [library_entry(entry, language) for entry in entries]
-        return JSONResponse({"entries": shown, "next": next_cursor}, headers={"Cache-Control": "no-store"})
+        page = {"entries": shown, "next": next_cursor, "count": count}
+        return JSONResponse(page, headers={"Cache-Control": "no-store"})
 
     async def usage(self, request: Request) -> Response:
         """The library's counts, and its `size` in the visitor's language."""

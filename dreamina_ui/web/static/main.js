@@ -5,6 +5,8 @@ import { Batch } from "./batch/batch.js";
 import { BatchProgress } from "./batch/progress.js";
 import { imageAction, jobAction } from "./core/actions.js";
 import { define } from "./core/dom.js";
+import { JobImages } from "./core/images.js";
+import { jobs } from "./core/jobs.js";
 import { startGuard } from "./core/press-guard.js";
 import { resume } from "./core/requests.js";
 import { router } from "./core/router.js";
@@ -25,8 +27,11 @@ import { form } from "./form/state.js";
 import { Tools } from "./form/tools.js";
 import { ConnectionNotice } from "./header/connection-notice.js";
 import { Header } from "./header/header.js";
-import { Library } from "./library/library.js";
+import { startShortcuts } from "./help/shortcuts.js";
+import { Library, libraryImages } from "./library/library.js";
 import { Notices, startNotices } from "./notices/notices.js";
+import { connectRouter } from "./viewer/routing.js";
+import { Viewer } from "./viewer/viewer.js";
 
 /* --- what elements ask for */
 
@@ -40,6 +45,8 @@ function on(name, handle) {
 
 on("job-action", ({ action, job_id, body }) => jobAction(action, job_id, body));
 on("image-action", ({ action, item }) => imageAction(action, item));
+on("open-image", ({ source, id }) => viewer.open(source, id));
+on("compare-images", ({ source, items }) => viewer.compare(source, items));
 on("use-settings", useSettings);
 on("edit-image", ({ url }) => editImage(url));
 on("copy-settings-link", ({ job }) => copyLink(job));
@@ -53,6 +60,12 @@ on("open-api-key", () => {
 function batchStarted(outcome) {
   const node = document.querySelector("dreamina-batches");
   if (node instanceof BatchProgress) node.started(outcome);
+}
+
+/** @returns {Library | null} */
+function library() {
+  const node = document.querySelector("dreamina-library");
+  return node instanceof Library ? node : null;
 }
 
 /* --- elements */
@@ -69,6 +82,7 @@ define("dreamina-notices", Notices);
 define("dreamina-tools", Tools);
 define("dreamina-feed", Feed);
 define("dreamina-library", Library);
+define("dreamina-viewer", Viewer);
 
 /* --- the page */
 
@@ -76,6 +90,10 @@ if (document.readyState === "loading") {
   await new Promise((parsed) => document.addEventListener("DOMContentLoaded", parsed, { once: true }));
 }
 document.body.prepend(document.createElement("dreamina-connection"));
+const viewer = new Viewer();
+document.body.append(viewer);
+const created = new JobImages(jobs);
+
 startGuard();
 startCommitting();
 startTaking();
@@ -88,6 +106,8 @@ router.start();
 router.addEventListener("change", () => {
   if (router.state.tab === "admin") document.querySelector("#owner-link")?.dispatchEvent(new MouseEvent("click"));
 });
+connectRouter(viewer, (tab) => (tab === "library" ? libraryImages : created), (id) => library()?.focusImage(id));
+startShortcuts(() => library()?.focusSearch());
 startWatching();
 startFollowing();
 document.documentElement.dataset.dreamina = "ready";

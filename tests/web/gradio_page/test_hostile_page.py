@@ -21,7 +21,15 @@ from tests.support.bad_server import json_response
 from tests.support.browser import ScriptedApp
 from tests.support.harness import png
 from tests.support.library_rows import NOON, LibraryRows
-from tests.web.gradio_page.test_library_page import DROP, dialog_button, filter_by, go_to_library, note, tiles
+from tests.web.gradio_page.test_library_page import (
+    DROP,
+    dialog_button,
+    filter_by,
+    go_to_library,
+    note,
+    show_info,
+    tiles,
+)
 from tests.web.gradio_page.test_page import SMALL_DRAFT, await_form, card, expect_state, press_generate, prompt_box
 
 
@@ -117,8 +125,9 @@ def test_nothing_in_the_library_becomes_markup(library_app: ScriptedApp, rows: L
     filter_by(page, "library_search").fill(payload("kept")[:60])
     expect(tiles(page)).to_have_count(1)
     tiles(page).first.click()
-    expect(page.locator("dialog.large .large-prompt")).to_have_text(payload("kept"))
-    expect(page.locator("dialog.large")).to_contain_text(payload("id"))
+    show_info(page)
+    expect(page.locator("dialog.viewer .info-prompt")).to_have_text(payload("kept"))
+    expect(page.locator("dialog.viewer")).to_contain_text(payload("id"))
     dialog_button(page, "delete").click()
     expect(note(page)).not_to_be_empty()
     filter_by(page, "library_search").fill("broken<img src=x class=hacked>")

@@ -71,7 +71,14 @@ def tool(page: Page, key: str, **values: Any) -> Locator:
 
 
 def dialog_button(page: Page, key: str, language: str = "en") -> Locator:
-    return page.locator("dialog.large").get_by_role("button", name=translate(language, key), exact=True)
+    return page.locator("dialog.viewer").get_by_role("button", name=translate(language, key), exact=True)
+
+
+def show_info(page: Page) -> None:
+    """Open the panel of the viewer, if it is not open already."""
+    expect(page.locator("dialog.viewer")).to_be_visible()
+    if page.locator("dialog.viewer .info").is_hidden():
+        page.locator("dialog.viewer .tool-info").click()
 
 
 def note(page: Page) -> Locator:
@@ -130,20 +137,41 @@ def test_a_server_that_is_away_is_asked_once(rows: LibraryRows, open_library: Op
     expect(tiles(page)).to_have_count(30)
 
 
-def test_a_library_that_is_opened_early_fills_itself(
+def test_a_library_that_is_opened_by_its_url_fills_itself(
     library_app: ScriptedApp, rows: LibraryRows, open_page: OpenPage
 ) -> None:
-    """On a slow line one presses the tab before its script is there, and does not know to press again."""
+    """A bookmark or a reload shows the library, and nobody has to press its tab again."""
     rows.add("a red fox")
-    held: list[Route] = []
     page = open_page(library_app.app)
-    page.route("**/main.js", lambda route: held.append(route))
-    page.goto(library_app.app.url, wait_until="commit")
-    wait_on(page, lambda: bool(held))
-    page.get_by_role("tab", name=translate("en", "tab_library")).click()
-    expect(page.locator("#library")).to_be_attached()
-    held[0].continue_()
+    page.goto(f"{library_app.app.url}/#/library")
+    page.reload()
     expect(tile(page, "a red fox")).to_be_visible()
+
+
+def test_the_keyboard_moves_through_the_grid_and_chooses(rows: LibraryRows, open_library: OpenPage) -> None:
+    """A hundred images are one Tab stop, not a hundred; what is chosen stays chosen while one searches on."""
+    rows.add("older", files=3, created_at=NOON)
+    rows.add("newer", files=2, created_at=NOON + 1)
+    page = open_library()
+    assert tiles(page).evaluate_all("nodes => nodes.filter(node => node.tabIndex === 0).length") == 1
+    tiles(page).first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    expect(tile(page, "newer", 2)).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    count = page.locator("#library .selection [role=status]")
+    expect(count).to_have_text(translate("en", "library_selected", count=3))
+    filter_by(page, "library_search").fill("newer")
+    expect(page.locator("#library .usage")).to_have_text(translate("en", "library_count", count=2))
+    expect(count).to_have_text(translate("en", "library_selected", count=3))
+    expect(tile(page, "newer", 2)).to_have_attribute("aria-pressed", "true")
+    tiles(page).first.focus()
+    page.keyboard.press("Control+a")
+    expect(count).to_have_text(translate("en", "library_selected", count=4))
+    page.reload()
+    expect(filter_by(page, "library_search")).to_have_value("newer")
+    expect(tiles(page)).to_have_count(2)
 
 
 def test_search_and_filters_narrow_the_wall(rows: LibraryRows, open_library: OpenPage) -> None:
@@ -203,26 +231,20 @@ def test_the_keyboard_walks_through_large_pictures(rows: LibraryRows, open_libra
     page.context.on("request", lambda request: asked.append(request.url))
     tile(page, "first").focus()
     page.keyboard.press("Enter")
-    dialog = page.locator("dialog.large")
-    prompt = dialog.locator(".large-prompt")
-    expect(prompt).to_have_text("first")
-    image = dialog.locator(".large-picture img")
-    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    dialog = page.locator("dialog.viewer")
+    page.keyboard.press("i")
+    expect(dialog.locator(".info-prompt")).to_have_text("first")
+    image = dialog.locator(".pane.current .frame img").last
+    wait_on(page, lambda: image.evaluate("image => image.naturalWidth") == 64)
     for key, shown in (("ArrowRight", "Image 2: first"), ("ArrowRight", "Image 1: second"),
                        ("ArrowRight", "Image 1: second"), ("ArrowLeft", "Image 2: first")):  # fmt: skip
         page.keyboard.press(key)
         expect(dialog).to_have_attribute("aria-label", shown)
     page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
+    expect(dialog).to_be_hidden()
     expect(tile(page, "first", 2)).to_be_focused()
     assert any("/preview/" in url for url in asked)
     assert [url for url in asked if "/original/" in url] == []
-    page.keyboard.press("Enter")
-    with page.expect_popup() as opened:
-        dialog.get_by_role("link", name=translate("en", "open_original")).click()
-    opened.value.wait_for_load_state()
-    assert "/original/" in opened.value.url
-    opened.value.close()
 
 
 def test_a_large_picture_tells_its_facts(rows: LibraryRows, open_library: OpenPage) -> None:
@@ -230,8 +252,10 @@ def test_a_large_picture_tells_its_facts(rows: LibraryRows, open_library: OpenPa
     job = rows.add("a red fox", request_id="r-77", cost_usd=0.03)
     page = open_library()
     tile(page, "a red fox").click()
+    show_info(page)
+    page.locator("dialog.viewer").get_by_text(translate("en", "viewer_file_details")).click()
     for fact in ("r-77", "$0.03", job.outputs[0].sha256, "8 × 8 · PNG", "1024 × 1024"):
-        expect(page.locator("dialog.large")).to_contain_text(str(fact))
+        expect(page.locator("dialog.viewer")).to_contain_text(str(fact))
 
 
 def test_settings_are_taken_over_and_nothing_starts(
@@ -244,6 +268,7 @@ def test_settings_are_taken_over_and_nothing_starts(
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method) if "/dreamina/" in request.url else None)
     tile(page, "a fox to vary").click()
+    show_info(page)
     dialog_button(page, "again").click()
     expect(page.locator("#form")).to_be_focused()
     expect_settings(page, "a fox to vary", "21:9")
@@ -287,9 +312,8 @@ def test_a_deletion_can_be_taken_back(rows: LibraryRows, open_library: OpenPage)
     rows.add("another")
     page = open_library()
     tile(page, "deleted by mistake").click()
-    dialog_button(page, "delete").click()
+    page.keyboard.press("Delete")
     expect(tiles(page)).to_have_count(1)
-    expect(page.locator("dialog.large")).to_have_count(0)
     expect(note(page)).to_contain_text(translate("en", "deleted", count=1))
     expect(page.locator("#library .usage")).to_contain_text("1 file,")
     assert rows.ledger.job(job.job_id).outputs[0].deleted_at is not None
@@ -505,6 +529,7 @@ def test_a_lost_job_is_archived_and_restored(lost: tuple[Page, Locator, Any]) ->
     expect(tiles(page)).to_have_count(1)
     tiles(page).click()
     dialog_button(page, "bring_back").click()
+    expect(page.locator("dialog.viewer")).to_be_hidden()
     expect(page.locator("#library .empty")).to_be_visible()
     filter_by(page, "library_put_aside").uncheck()
     expect(tiles(page)).to_have_count(1)
@@ -542,12 +567,14 @@ def test_the_library_fits_a_phone(rows: LibraryRows, open_library: OpenPage) -> 
     tool(page, "library_done").tap()
     for number in (0, 1):
         tiles(page).nth(number).tap()
-        expect(page.locator("dialog.large .large-prompt")).to_be_visible()
+        show_info(page)
+        expect(page.locator("dialog.viewer .info-prompt")).to_be_visible()
         expect_no_overflow(page)
-        box = page.locator("dialog.large").bounding_box()
-        assert box
-        assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
-        assert page.locator("dialog.large").evaluate("node => node.scrollWidth <= node.clientWidth")
+        for part in (".info", ".bar"):
+            box = page.locator(f"dialog.viewer {part}").bounding_box()
+            assert box
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
+            assert page.locator(f"dialog.viewer {part}").evaluate("node => node.scrollWidth <= node.clientWidth")
         dialog_button(page, "close").tap()
 
 
@@ -563,7 +590,8 @@ def test_a_japanese_visitor_reads_a_japanese_library(rows: LibraryRows, open_lib
         expect(filter_by(page, key, "ja")).to_be_visible()
     filter_by(page, "library_search", "ja").fill("山と湖")
     page.get_by_role("button", name=translate("ja", "picture_alt", number=1, prompt="桜と山と湖")).click()
-    expect(page.locator("dialog.large")).to_contain_text(translate("ja", "state_done"))
+    show_info(page)
+    expect(page.locator("dialog.viewer")).to_contain_text(translate("ja", "state_done"))
     dialog_button(page, "delete", "ja").click()
     expect(note(page)).to_contain_text(translate("ja", "deleted", count=1))
     expect(note(page).get_by_role("button")).to_have_text(translate("ja", "undo"))

@@ -96,7 +96,7 @@ def open_page(browser: Browser, contexts: Contexts) -> Iterator[OpenPage]:
 
 def await_form(page: Page, field: str = "#form[data-ready]") -> None:
     """Wait until Gradio has built the form and the draft is back in it."""
-    expect(page.locator(field)).to_be_visible()
+    expect(page.locator(field)).to_be_attached()
 
 
 def prompt_box(page: Page) -> Locator:

@@ -14,7 +14,10 @@ let timer = 0;
  * @param {(() => unknown) | null} [undo] gives the note a button for it
  */
 export function tell(text, undo = null) {
-  if (!note.isConnected) document.body.append(note);
+  // What is outside of an open dialog cannot be clicked.
+  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
+  (dialog ?? document.body).append(note);
+  dialog?.addEventListener("close", () => document.body.append(note), { once: true });
   clearTimeout(timer);
   note.replaceChildren(element("span", {}, text));
   if (undo) note.append(button(words.undo, () => { note.replaceChildren(); undo(); }));

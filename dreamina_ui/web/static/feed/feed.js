@@ -8,7 +8,6 @@ import { jobs } from "../core/jobs.js";
 import { imagesOf } from "../core/images.js";
 import { costOf, duration, say, shorten, words } from "../core/words.js";
 import { thumbnail } from "../form/fields.js";
-import { compareButton } from "../library/compare.js";
 
 const live = element("div", { class: "sr-only", role: "status", "aria-live": "polite", id: "job-status" });
 const cards = new Map(); // job_id -> {node, asking}
@@ -126,7 +125,6 @@ function addReuse(node, data) {
       const star = element("button", { type: "button", class: "favourite", title: words.favourite, "aria-label": `${words.favourite}: ${output.index + 1}` });
       star.addEventListener("click", () => mark([output.file_key], "favourite", star.ariaPressed !== "true"));
       caption.lastChild.before(star);
-      if (output.kind === "image") caption.lastChild.before(compareButton(data.job_id, output));
     }
     const star = caption.querySelector(".favourite");
     star.ariaPressed = String(output.favourite);
@@ -214,10 +212,10 @@ function fillOutput(grid, output, isOneOfSeveral, data) {
   } else {
     const original = new URL(output.original, root);
     if (output.kind === "image") {
-      const [preview, thumbnail] = [new URL(output.preview, root), new URL(output.thumbnail, root)];
+      const [preview, small] = [new URL(output.preview, root), new URL(output.thumbnail, root)];
       const picture = element("img", {
         src: preview,
-        srcset: `${thumbnail} 400w, ${preview} 1280w`,
+        srcset: `${small} 400w, ${preview} 1280w`,
         sizes: isOneOfSeveral ? "(max-width: 700px) 46vw, 210px" : "(max-width: 700px) 92vw, 420px",
         alt: output.alt,
         width: output.width,

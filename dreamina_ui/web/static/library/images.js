@@ -1,0 +1,164 @@
+/* The library's entries, page by page, as the grid and the viewer show them. */
+
+import { get, url } from "../core/http.js";
+
+/** @typedef {import("../core/types.js").ImageItem} ImageItem */
+
+/**
+ * What the server sends of an entry; a job without files has no `file_key`.
+ * @typedef {object} Entry
+ * @property {string} job_id
+ * @property {string} state
+ * @property {string} prompt
+ * @property {string} [state_text]
+ * @property {string} [file_key]
+ * @property {number} [index]
+ * @property {"image" | "video" | "file"} [kind]
+ * @property {string} [thumbnail]
+ * @property {string} [preview]
+ * @property {string} [large]
+ * @property {string} [original]
+ * @property {string} [alt]
+ * @property {string} [facts]
+ * @property {boolean} [favourite]
+ * @property {number} [width]
+ * @property {number} [height]
+ */
+/** @typedef {ImageItem & {state: string, prompt: string, state_text: string}} LibraryItem */
+
+const MAX_REFRESHED = 240;
+
+/** @param {Entry} entry @returns {LibraryItem} */
+export function itemOf(entry) {
+  const at = (/** @type {string | undefined} */ path) => (path ? url(path).href : "");
+  const original = at(entry.original);
+  return {
+    id: `${entry.job_id}/${entry.index ?? 0}`,
+    job_id: entry.job_id,
+    index: entry.index ?? 0,
+    file_key: entry.file_key ?? "",
+    kind: entry.kind ?? "file",
+    width: entry.width ?? 0,
+    height: entry.height ?? 0,
+    original,
+    screen: at(entry.large) || null,
+    preview: at(entry.preview) || original,
+    thumbnail: at(entry.thumbnail) || original,
+    download: original && url(original, { download: 1 }).href,
+    download_with_settings: null,
+    alt: entry.alt ?? `${entry.state_text}: ${entry.prompt}`,
+    facts: entry.facts ?? "",
+    is_favorite: Boolean(entry.favourite),
+    job: null,
+    state: entry.state,
+    prompt: entry.prompt,
+    state_text: entry.state_text ?? "",
+  };
+}
+
+/** Event: `change`, when there are other images than before. */
+export class LibraryImages extends EventTarget {
+  /** @type {LibraryItem[]} */
+  #items = [];
+  /** @type {string | null} */
+  #next = null; // the next page's cursor
+  #number = 0; // of the newest request; older responses are dropped
+  #isLoading = false;
+  /** @type {Record<string, any>} */
+  #query = {};
+  isLoaded = false;
+  count = 0; // how many entries match, on all pages
+
+  get length() {
+    return this.#items.length;
+  }
+
+  /** @param {number} index @returns {LibraryItem | undefined} */
+  at(index) {
+    return this.#items[index];
+  }
+
+  /** @param {string} id */
+  indexOf(id) {
+    return this.#items.findIndex((item) => item.id === id);
+  }
+
+  get hasMore() {
+    return this.#next !== null;
+  }
+
+  /** Begin anew. Rejects without a connection; then everything stays as it was.
+   * @param {Record<string, any>} query */
+  async load(query) {
+    this.#query = query;
+    const page = await this.#fetch({});
+    if (!page) return;
+    this.#items = page.entries.map(itemOf);
+    this.count = page.count;
+    this.isLoaded = true;
+    this.#took(page.next);
+  }
+
+  /** Load the next page, if there is one. Rejects without a connection. */
+  async more() {
+    if (!this.hasMore || this.#isLoading) return;
+    const page = await this.#fetch({ after: this.#next });
+    if (!page) return;
+    const known = new Set(this.#items.map(({ id }) => id));
+    this.#items.push(...page.entries.map(itemOf).filter((/** @type {LibraryItem} */ item) => !known.has(item.id)));
+    this.#took(page.next);
+  }
+
+  /** Load anew what is loaded already. Rejects without a connection. */
+  async refresh() {
+    /** @type {LibraryItem[]} */
+    const items = [];
+    const wanted = Math.min(Math.max(this.length, 1), MAX_REFRESHED);
+    let page = await this.#fetch({});
+    const count = page?.count ?? 0;
+    while (page) {
+      items.push(...page.entries.map(itemOf));
+      if (!page.next || items.length >= wanted) break;
+      page = await this.#fetch({ after: page.next });
+    }
+    if (!page) return; // a newer request was sent meanwhile
+    this.#items = items;
+    this.count = count;
+    this.#took(page.next);
+  }
+
+  /** @param {string | null} next */
+  #took(next) {
+    this.#next = next;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {Record<string, any>} more @returns {Promise<any>} null if a newer request was sent meanwhile */
+  async #fetch(more) {
+    this.#number += 1;
+    const number = this.#number;
+    this.#isLoading = true;
+    try {
+      const page = await get("library", { ...this.#query, ...more });
+      return number === this.#number ? page : null;
+    } finally {
+      if (number === this.#number) this.#isLoading = false;
+    }
+  }
+
+  /** @param {string[]} files @param {boolean} isFavorite */
+  markFavorites(files, isFavorite) {
+    const keys = new Set(files);
+    this.#items = this.#items.map((item) => (keys.has(item.file_key) ? { ...item, is_favorite: isFavorite } : item));
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {string[]} files */
+  leaveOut(files) {
+    const keys = new Set(files);
+    const before = this.#items.length;
+    this.#items = this.#items.filter((item) => !keys.has(item.file_key));
+    this.count -= before - this.#items.length;
+    this.dispatchEvent(new Event("change"));
+  }
+}
