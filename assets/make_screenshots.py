@@ -68,7 +68,7 @@ def main() -> None:
             take(open_page(browser, app, visitor, WIDE), "create")
             take(open_page(browser, app, visitor, WIDE, color_scheme="dark"), "dark")
             phone = open_page(browser, app, visitor, PHONE, device_scale_factor=2)
-            phone.locator("#jobs li.job").nth(1).evaluate("card => card.scrollIntoView()")
+            phone.locator("#jobs .job").nth(1).evaluate("card => card.scrollIntoView()")
             take(phone, "phone", quality=60)
             take(open_library(open_page(browser, app, visitor, WIDE)), "library")
             take(open_batch(open_page(browser, app, visitor, WIDE)), "batch")
@@ -87,7 +87,7 @@ def open_page(browser: Browser, app: AppProcess, visitor: Visitor, viewport: Any
     page.goto(app.url)
     expect(page.locator("#form[data-ready]")).to_be_visible()
     page.locator("#field-prompt textarea").fill(RUNNING["prompt"])
-    expect(page.locator("#jobs li.job")).to_have_count(len(JOBS) + 1)
+    expect(page.locator("#jobs .job")).to_have_count(len(JOBS) + 1)
     return page
 
 

@@ -76,6 +76,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         installation_id=services.installation_id,
         uses_sandbox=settings.uses_sandbox,
         keeps_data=settings.keeps_data,
+        can_edit=bool(services.links.public_url),
         is_closed=authenticator.is_closed,
     )
     add_script_nonces()

@@ -58,6 +58,11 @@ with skip_stub_files():  # otherwise Gradio writes a stub file next to this one
 
         tag = "dreamina-form-notes"
 
+    class Sheet(CustomElement):
+        """On a narrow window, the button that shows the settings."""
+
+        tag = "dreamina-sheet"
+
     class Batch(CustomElement):
         """The form of a batch, and the table before it is sent."""
 

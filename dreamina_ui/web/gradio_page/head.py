@@ -94,6 +94,7 @@ def page_facts(
     *,
     uses_sandbox: bool = False,
     keeps_data: bool = True,
+    can_edit: bool = False,
     has_account: bool = False,
 ) -> dict[str, Any]:
     """What the page's modules need: the models' fields in order, and the URLs of the texts of each language."""
@@ -101,6 +102,7 @@ def page_facts(
         "installation": installation_id,
         "uses_sandbox": uses_sandbox,
         "keeps_data": keeps_data,
+        "can_edit": can_edit,
         "has_account": has_account,
         "models": [
             {

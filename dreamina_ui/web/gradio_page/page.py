@@ -59,6 +59,7 @@ def build_page(
     uses_sandbox: bool,
     installation_id: str = "",
     keeps_data: bool = True,
+    can_edit: bool = False,
     is_closed: bool = False,
 ) -> tuple[gr.Blocks, dict[str, Any], PageHead]:
     """Build the page of all models.
@@ -69,6 +70,7 @@ def build_page(
         endpoints: what programs call.
         uses_sandbox: whether a note says that the images come from the sandbox.
         installation_id: part of the names under which the browser stores anything.
+        can_edit: whether the service can fetch images from this page, to edit them.
         keeps_data: whether images survive a restart; a note says so if they do not.
         is_closed: whether people must sign in to see the page; it then has a link to sign out.
 
@@ -90,7 +92,12 @@ def build_page(
     limit_queue(page)
     has_account = is_closed or permissions.uses_hugging_face
     facts = page_facts(
-        in_order, installation_id, uses_sandbox=uses_sandbox, keeps_data=keeps_data, has_account=has_account
+        in_order,
+        installation_id,
+        uses_sandbox=uses_sandbox,
+        keeps_data=keeps_data,
+        can_edit=can_edit,
+        has_account=has_account,
     )
     return page, _launch_arguments(texts), PageHead(facts)
 
@@ -102,7 +109,7 @@ def _build_tabs(models: Sequence[Model], texts: Any) -> Form:
             with gr.Column(elem_id="form", scale=1, min_width=300):
                 inputs, generate = _build_form_column(models, texts)
             with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
-                for component in (ours.Tools, ours.BatchProgress, ours.Stage, ours.Feed):
+                for component in (ours.BatchProgress, ours.Stage, ours.Tools, ours.Feed):
                     component()
         with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
             ours.Library()
@@ -127,6 +134,7 @@ def _build_form_column(models: Sequence[Model], texts: Any) -> tuple[list[gr.com
         ours.FormProblem()
         generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
         ours.FormNotes()
+        ours.Sheet()
     for component in (ours.Batch, ours.Notices, ours.ApiKey):
         component()
     return inputs, generate

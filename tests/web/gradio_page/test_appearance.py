@@ -121,7 +121,7 @@ def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPa
 
 
 def cancel_all_in_japanese(page: Page) -> None:
-    for job in page.locator("li.job").all():
+    for job in page.locator(".job").all():
         cancel_button(job, "ja").click()
         expect_state(job, "cancelled", "ja")
 
@@ -141,23 +141,28 @@ def test_the_form_gets_out_of_the_way_and_stays_there(held: HeldSandbox, open_pa
     press.click()
     await_form(page)
     expect(page.locator("#form")).to_be_visible()
-    expect(page.locator("li.job")).to_have_count(0)
+    expect(page.locator(".job")).to_have_count(0)
     prompt_box(page).focus()
     expect(prompt_box(page)).to_have_css("outline-style", "solid")
 
 
 def test_on_a_phone_generate_is_always_at_hand_and_covers_nothing(held: HeldSandbox, open_page: OpenPage) -> None:
-    """The pictures are below the form: nobody scrolls back up for the next one."""
+    """The prompt stands beside Generate, above the tabs: nobody scrolls back up for the next one."""
     phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
     page = open_page(held.app, **phone)
     job = press_generate(page, "far down")
     expect_state(job, "queued")
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     page.locator("#generate").click(trial=True)
-    bar, last = page.locator("#press").bounding_box(), job.bounding_box()
+    bar, last = page.locator("#form").bounding_box(), job.bounding_box()
+    tabs, prompt = page.get_by_role("tablist").bounding_box(), prompt_box(page).bounding_box()
     assert bar
     assert last
-    assert bar["y"] + bar["height"] == pytest.approx(844, abs=1)
+    assert tabs
+    assert prompt
+    assert bar["y"] + bar["height"] == pytest.approx(tabs["y"], abs=2)
+    assert tabs["y"] + tabs["height"] == pytest.approx(844, abs=2)
+    assert prompt["y"] > bar["y"]
     assert last["y"] + last["height"] <= bar["y"]
     page.get_by_role("tab", name=translate("en", "tab_library")).click()
     expect(page.locator("#press")).to_be_hidden()

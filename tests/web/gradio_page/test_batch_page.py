@@ -54,7 +54,7 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     strip = page.locator("#batches .batch")
     expect(strip).to_contain_text(translate("en", "batch_count_running", count=2))
     expect(strip).to_contain_text(translate("en", "batch_count_waiting", count=10))
-    expect(page.locator("li.job").filter(has_text="a red fox")).to_have_count(2)
+    expect(page.locator(".job").filter(has_text="a red fox")).to_have_count(2)
     sent = held.requests()[before:]
     assert [(item["inputs"]["width×height"], item["inputs"]["scale"]) for item in sent] == [(SMALL, 0.25)] * 2
     strip.get_by_role("button", name=translate("en", "batch_pause"), exact=True).press("Enter")

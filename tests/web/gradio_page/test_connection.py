@@ -164,7 +164,7 @@ def test_two_installations_on_one_host_do_not_touch_each_other(
         other = page.context.new_page()
         enter(other, second)
         await_form(other)
-        expect(other.locator("li.job")).to_have_count(0)
+        expect(other.locator(".job")).to_have_count(0)
         page.reload()
         await_form(page)
         expect(card(page, "at the first")).to_be_visible()

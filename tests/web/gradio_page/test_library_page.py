@@ -512,9 +512,9 @@ def test_a_lost_submit_is_sent_again_only_by_a_second_yes(lost: tuple[Page, Loca
     assert service.posts == posts
     again.click()
     sure.click()
-    done = page.locator('li.job[data-state="done"]')
+    done = page.locator('.job[data-state="done"]')
     expect(done.locator("img")).to_have_count(1)
-    expect(page.locator('li.job[data-state="submit_unclear"]:visible')).to_have_count(0)
+    expect(page.locator('.job[data-state="submit_unclear"]:visible')).to_have_count(0)
     assert service.posts == posts + 1
 
 

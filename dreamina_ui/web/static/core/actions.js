@@ -13,6 +13,8 @@ import { say, words } from "./words.js";
 /** @typedef {import("./types.js").Job} Job */
 /** @typedef {import("./types.js").Outcome} Outcome */
 
+const DELETED_MS = 600000; // how long the server keeps deleted files
+
 /** Event: `change`, with `{files, favourite?, deleted?}`, when the visitor marked files. */
 export const marks = new EventTarget();
 
@@ -76,7 +78,7 @@ export async function remove(files) {
     if (!(await mark(files, "deleted", false))) return;
     jobs.update(before);
     tell(words.undone);
-  });
+  }, DELETED_MS);
   return true;
 }
 
@@ -141,7 +143,7 @@ async function withJob(item, act) {
 /**
  * Fill in the form with a job's settings; it submits nothing.
  * @param {Job} job
- * @param {"choice" | null} focus the field to change next; null for none
+ * @param {"choice" | "prompt" | null} focus the field to change next; null for none
  */
 export function useSettingsOf(job, focus) {
   emit(document.body, "use-settings", { model_id: job.model_id, parameters: job.parameters, focus });
@@ -186,8 +188,8 @@ async function editImage(item) {
   return true;
 }
 
-/** Whether any model takes images. */
-export const takesImages = () => facts.models.some((model) => model.fields.some((field) => field.file_kind === "image"));
+/** Whether a generated image can be an input: a model takes images, and the service can fetch them from here. */
+export const canEdit = () => facts.can_edit && facts.models.some((model) => model.fields.some((field) => field.file_kind === "image"));
 
 /**
  * The whole URL of a file.

@@ -29,6 +29,7 @@
  * @property {string} installation
  * @property {boolean} uses_sandbox
  * @property {boolean} keeps_data
+ * @property {boolean} can_edit whether the service can fetch images from here
  * @property {boolean} has_account whether there is a page to sign in and out
  * @property {Model[]} models
  * @property {Example[]} examples
@@ -79,6 +80,8 @@
  * @property {number} elapsed_s
  * @property {number | null} run_s
  * @property {number | null} expected_s
+ * @property {{files: number, width: number | null, height: number | null}} [expected]
+ * @property {number} retry_in_s until the service takes it again
  * @property {boolean} can_cancel
  * @property {boolean} cancelling
  * @property {boolean} can_fetch_again

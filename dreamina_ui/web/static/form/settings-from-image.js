@@ -1,11 +1,13 @@
 /* Settings out of an image that somebody gives by button, paste or drop; it is read in the browser and never sent. */
 
-import { button, element } from "../core/dom.js";
+import { canEdit } from "../core/actions.js";
+import { button, element, emit } from "../core/dom.js";
 import { facts } from "../core/facts.js";
 import { post } from "../core/http.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
 import { readSettings, sha256 } from "./metadata.js";
+import { chooseUse } from "./drop-choice.js";
 import { useSettings } from "./settings.js";
 
 /** @typedef {import("../core/types.js").Field} Field */
@@ -16,16 +18,26 @@ const OWN_FILE = /\/dreamina\/files\/([0-9a-f]{32})\//;
 async function take(file) {
   const settings = await readSettings(file);
   const inputs = settings?.inputs;
-  if (settings && inputs && typeof inputs === "object" && !Array.isArray(inputs)) return fill(settings.model_id, inputs);
+  const reuse = settings && inputs && typeof inputs === "object" && !Array.isArray(inputs) ? () => fill(settings.model_id, inputs) : null;
   const digest = await sha256(file);
-  return takeKnown(digest && { sha256: digest });
+  return takeKnown(digest && { sha256: digest }, reuse);
 }
 
-/** @param {object | null | ""} query */
-async function takeKnown(query) {
-  const { answer: settings } = query ? await post("library/find", query) : {};
-  if (settings) return useSettings({ model_id: settings.model_id, parameters: settings.parameters });
-  tell(words.settings_unknown);
+/**
+ * Use an image that may be one of ours: then it can be edited, too, where the service can fetch it.
+ * @param {{file?: string, sha256?: string} | null | ""} query
+ * @param {(() => unknown) | null} reuse for settings that were in the file itself
+ */
+async function takeKnown(query, reuse = null) {
+  const isNeeded = query && (!reuse || canEdit());
+  const { answer: job } = isNeeded ? await post("library/find", query) : {};
+  const fillIn = reuse ?? (job && (() => useSettings({ model_id: job.model_id, parameters: job.parameters })));
+  if (!fillIn) return tell(canEdit() ? words.drop_foreign : words.settings_unknown);
+  /** @type {import("../core/types.js").Output[]} */
+  const outputs = job?.outputs ?? [];
+  const output = query && outputs.find((each) => each.file_key === query.file || each.sha256 === query.sha256);
+  if (!canEdit() || !output || output.kind !== "image") return fillIn();
+  return chooseUse(fillIn, () => emit(document.body, "image-action", { action: "edit", item: output }));
 }
 
 /**
@@ -50,7 +62,7 @@ function fill(modelId, inputs) {
 function suits(field, value) {
   if (field.choices.length) return field.choices.includes(value);
   if (field.value_type === "any") return true;
-  if (field.value_type === "array") return Array.isArray(value) && value.every((item) => typeof item === "string");
+  if (field.value_type === "array") return Array.isArray(value) && value.every((each) => typeof each === "string");
   const type = field.value_type === "integer" ? "number" : field.value_type;
   if (typeof value !== type) return false;
   if (typeof value === "number") {
@@ -74,7 +86,7 @@ export function imageButton() {
 /** Take images that are pasted or dropped anywhere. */
 export function startTaking() {
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((item) => item.type.startsWith("image/"));
+    const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
     if (!file || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     take(file);

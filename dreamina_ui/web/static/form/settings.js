@@ -13,7 +13,8 @@ import { form } from "./state.js";
  * @property {string} model_id
  * @property {Record<string, any>} parameters
  * @property {string} [message] a note; "" for none
- * @property {"choice" | string | null} [focus] "choice" for the first list, or a field's id; null for the form itself
+ * @property {"choice" | "prompt" | string | null} [focus] "choice" for the first list, "prompt" for the first text, or a field's id;
+ *   null for the form itself
  */
 
 /** The values of the form that is shown, by schema key. */
@@ -38,7 +39,9 @@ export async function useSettings({ model_id: modelId, parameters, message = wor
 /** @param {string | null} focus */
 function focusOn(focus) {
   if (focus === null) return focusForm();
-  const id = focus === "choice" ? form.model.fields.find((field) => field.choices.length)?.id : focus;
+  const { fields } = form.model;
+  const named = { choice: () => fields.find((field) => field.choices.length), prompt: () => fields.find((field) => field.is_text) };
+  const id = focus === "choice" || focus === "prompt" ? named[focus]()?.id : focus;
   const input = document.getElementById(id ?? "")?.querySelector("textarea, input");
   if (input instanceof HTMLElement) input.focus();
   else focusForm();

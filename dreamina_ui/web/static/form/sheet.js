@@ -1,0 +1,59 @@
+/* <dreamina-sheet>: on a narrow window, the button that shows all settings above the prompt. */
+
+import { button, element, icon } from "../core/dom.js";
+import { words } from "../core/words.js";
+import { form } from "./state.js";
+
+const NARROW = "(max-width: 899px)";
+
+export class Sheet extends HTMLElement {
+  #toggle = button("", () => this.#set(!this.#isOpen), { id: "toggle-sheet", "aria-controls": "form", "aria-expanded": "false" });
+  #isOpen = false;
+  #open = () => matchMedia(NARROW).matches && this.#set(true);
+  #mark = () => markMainFields();
+  /** @param {Event} event */
+  #close = (event) => {
+    const isOutside = event.target instanceof Element && !event.target.closest("#form, [role=listbox]");
+    if (this.#isOpen && isOutside) this.#set(false);
+  };
+  /** @param {KeyboardEvent} event */
+  #onKey = (event) => {
+    if (event.key !== "Escape" || !this.#isOpen || document.querySelector("[role=listbox], dialog[open]")) return;
+    this.#set(false);
+    this.#toggle.focus();
+  };
+
+  connectedCallback() {
+    if (!this.#toggle.isConnected) {
+      this.#toggle.append(element("span", {}, words.form_settings), icon("down"));
+      this.append(this.#toggle);
+    }
+    document.addEventListener("show-form", this.#open);
+    document.addEventListener("pointerdown", this.#close);
+    document.addEventListener("keydown", this.#onKey);
+    form.addEventListener("change", this.#mark);
+    markMainFields();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("show-form", this.#open);
+    document.removeEventListener("pointerdown", this.#close);
+    document.removeEventListener("keydown", this.#onKey);
+    form.removeEventListener("change", this.#mark);
+  }
+
+  /** @param {boolean} isOpen */
+  #set(isOpen) {
+    this.#isOpen = isOpen;
+    document.documentElement.classList.toggle("sheet-open", isOpen);
+    this.#toggle.setAttribute("aria-expanded", String(isOpen));
+  }
+}
+
+// The text that stands beside Generate.
+function markMainFields() {
+  for (const model of form.models) {
+    const field = model.fields.find((each) => each.is_text);
+    if (field) document.getElementById(field.id)?.classList.add("main-field");
+  }
+}
