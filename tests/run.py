@@ -160,7 +160,9 @@ def _apt_install(package: str) -> None:
 
 def _passes(name: str, command: Sequence[str], environment: Mapping[str, str]) -> bool:
     _say(f"Running {name}.")
-    program = [shutil.which("npm") or "npm", *command[1:]] if command[0] == "npm" else [PYTHON, "-m", *command]
+    program: Sequence[str | Path] = [PYTHON, "-m", *command]
+    if command[0] == "npm":
+        program = [shutil.which("npm") or "npm", *command[1:]]  # on Windows it has an ending
     return _run(program, environment, check=False) == 0
 
 

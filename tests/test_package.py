@@ -53,7 +53,10 @@ def test_the_wheel_holds_every_file_of_the_program(wheel: zipfile.ZipFile) -> No
     code = {
         path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc"
     }
-    assets = {f"dreamina_ui/web/static/examples/{path.name}" for path in (ROOT / "assets" / "examples").iterdir()}
+    folders = (ROOT / "assets" / "examples", ROOT / "assets" / "icons")
+    assets = {
+        f"dreamina_ui/web/static/{path.parent.name}/{path.name}" for folder in folders for path in folder.iterdir()
+    }
     files = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert files == code | assets | {"dreamina_ui/web/static/logo.svg"}
 

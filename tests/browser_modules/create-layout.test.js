@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { neighborOf } from "../../dreamina_ui/web/static/feed/neighbor.js";
-import { arrange, byDay, dayLabel, isSlim, places, ratioOf } from "../../dreamina_ui/web/static/feed/order.js";
+import { arrange, byDay, dayLabel, isSlim, tilesOf, ratioOf } from "../../dreamina_ui/web/static/feed/order.js";
 import { stageGrid } from "../../dreamina_ui/web/static/stage/layout.js";
 
 const kept = (index) => ({ index, state: "kept", width: 2, height: 1 });
@@ -10,7 +9,7 @@ const job = (job_id, more = {}) => ({ job_id, created_at: 0, state: "done", acti
 const failed = (job_id) => job(job_id, { state: "failed", outputs: [] });
 const total = (lengths) => lengths.reduce((sum, length) => sum + length, 0);
 
-test("the newest job with something to look at is on the stage", () => {
+test("the newest job with images is on the stage", () => {
   const jobs = [failed("d"), job("c"), failed("b"), job("a")];
   const { newer, stage, older } = arrange(jobs);
   assert.deepEqual([newer, [stage], older].map((list) => list.map((each) => each.job_id)), [["d"], ["c"], ["b", "a"]]);
@@ -23,13 +22,13 @@ test("a job that runs is no slim row, nor one that failed with images", () => {
   assert.equal(isSlim(job("a", { state: "failed", outputs: [{ index: 0, state: "damaged" }] })), true);
 });
 
-test("as many places are kept as images are expected", () => {
+test("as many tilesOf are kept as images are expected", () => {
   const running = job("a", { state: "running", active: true, outputs: [], expected: { files: 4, width: 3, height: 2 } });
-  assert.equal(places(running).length, 4);
+  assert.equal(tilesOf(running).length, 4);
   assert.equal(ratioOf(running), 1.5);
   const saving = { ...running, state: "saving", outputs: [kept(0), { index: 1, state: "pending" }, { index: 2, state: "damaged" }] };
-  assert.deepEqual(places(saving).map(({ output }) => output?.state), ["kept", undefined, "damaged"]);
-  assert.equal(places(job("a")).length, 1, "nothing is awaited any more");
+  assert.deepEqual(tilesOf(saving).map(({ output }) => output?.state), ["kept", undefined, "damaged"]);
+  assert.equal(tilesOf(job("a")).length, 1, "nothing is awaited any more");
 });
 
 test("jobs stand under the day of the reader's calendar", () => {
@@ -71,16 +70,4 @@ test("a larger first image has the shape of the others", () => {
     const small = columns[1] / rows[1];
     assert.ok(Math.abs(large - ratio) < 0.01 && Math.abs(small - ratio) < 0.01);
   }
-});
-
-test("arrow keys walk through rows of different widths", () => {
-  const box = (left, top, width, height = 100) => ({ left, top, width, height });
-  const boxes = [box(0, 0, 200), box(210, 0, 100), box(0, 110, 100), box(110, 110, 200)];
-  assert.equal(neighborOf(boxes, 0, "ArrowRight"), 1);
-  assert.equal(neighborOf(boxes, 0, "ArrowLeft"), 0);
-  assert.equal(neighborOf(boxes, 1, "ArrowDown"), 3);
-  assert.equal(neighborOf(boxes, 2, "ArrowUp"), 0);
-  assert.equal(neighborOf(boxes, 3, "ArrowDown"), 3);
-  assert.equal(neighborOf(boxes, 0, "End"), 3);
-  assert.equal(neighborOf(boxes, 0, "ArrowLeft", true), 1, "from right to left");
 });

@@ -25,3 +25,17 @@ test("time and progress advance between two messages", () => {
   assert.equal(store.elapsed(store.get("a")), 10);
   assert.equal(store.progress(store.get("a")), 0.5);
 });
+
+test("a refusal stays with a job until the server describes it anew, and takes nothing from its time", () => {
+  let now = 0;
+  const store = new JobStore(() => now);
+  store.update([job({})]);
+  now = 5000;
+  store.refuse("a", "signed out");
+  assert.equal(store.get("a").refusal, "signed out");
+  assert.equal(store.elapsed(store.get("a")), 10);
+  store.update([job({ version: 2 })]);
+  assert.equal(store.get("a").refusal, undefined);
+  store.refuse("unknown", "gone");
+  assert.equal(store.get("unknown"), undefined);
+});

@@ -5,8 +5,6 @@ import { Batch } from "./batch/batch.js";
 import { BatchProgress } from "./batch/progress.js";
 import { imageAction, jobAction } from "./core/actions.js";
 import { define } from "./core/dom.js";
-import { JobImages } from "./core/images.js";
-import { jobs } from "./core/jobs.js";
 import { startGuard } from "./core/press-guard.js";
 import { resume } from "./core/requests.js";
 import { router } from "./core/router.js";
@@ -33,7 +31,7 @@ import { Header } from "./header/header.js";
 import { startShortcuts } from "./help/shortcuts.js";
 import { Library, libraryImages } from "./library/library.js";
 import { Notices, startNotices } from "./notices/notices.js";
-import { Stage } from "./stage/stage.js";
+import { images as createImages, Stage } from "./stage/stage.js";
 import { connectRouter } from "./viewer/routing.js";
 import { Viewer } from "./viewer/viewer.js";
 
@@ -98,7 +96,6 @@ if (document.readyState === "loading") {
 document.body.prepend(document.createElement("dreamina-connection"));
 const viewer = new Viewer();
 document.body.append(viewer);
-const created = new JobImages(jobs);
 
 startGuard();
 startCommitting();
@@ -114,7 +111,7 @@ router.start();
 router.addEventListener("change", () => {
   if (router.state.tab === "admin") document.querySelector("#owner-link")?.dispatchEvent(new MouseEvent("click"));
 });
-connectRouter(viewer, (tab) => (tab === "library" ? libraryImages : created), (id) => library()?.focusImage(id));
+connectRouter(viewer, (tab) => (tab === "library" ? libraryImages : createImages), (id) => library()?.focusImage(id));
 startShortcuts(() => library()?.focusSearch());
 startWatching();
 startFollowing();

@@ -22,6 +22,7 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
     """Many jobs are many bills: a person sees them all first, and keeps a hand on the tap. On a phone, by keyboard."""
     page = open_page(held.app, viewport=PHONE)
     before = len(held.requests())
+    page.locator("#toggle-sheet").press("Enter")
     page.locator("#batch summary").press("Enter")
     prompts = page.get_by_label(translate("en", "batch_prompts"))
     prompts.fill("a {red fox")
@@ -74,6 +75,7 @@ def test_a_batch_is_shown_before_it_is_sent_and_can_be_paused_and_cancelled(
 def test_the_table_names_the_odd_lines_before_anything_is_sent(held: HeldSandbox, open_page: OpenPage) -> None:
     """Two blank lines of a pasted text were once two paid jobs."""
     page = open_page(held.app, viewport=PHONE)
+    page.locator("#toggle-sheet").press("Enter")
     page.locator("#batch summary").press("Enter")
     page.get_by_label(translate("en", "batch_prompts")).fill("a red fox\n\u200b\nfirst\u2028second")
     page.get_by_role("button", name=translate("en", "batch_table")).press("Enter")

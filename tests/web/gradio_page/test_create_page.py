@@ -16,8 +16,8 @@ from tests.web.gradio_page.test_page import OpenPage, card, expect_state, press_
 open_page = test_page.open_page
 WINDOW = {"width": 1440, "height": 900}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-UNDER_TABS = """list => [...list.children].filter(each => {
-    const box = each.getBoundingClientRect();
+UNDER_TABS = """list => [...list.children].filter(node => {
+    const box = node.getBoundingClientRect();
     const [y, x] = [box.top + box.height / 2, box.left + box.width / 2];
     const bounds = list.getBoundingClientRect();
     return y > bounds.top && y < bounds.bottom && y >= 0 && !list.contains(document.elementFromPoint(x, y));
@@ -57,7 +57,7 @@ def test_the_newest_result_is_large_and_the_older_ones_fill_their_rows(
     assert image["width"] * image["height"] > 0.4 * 1440 * 900
     row = [box_of(tile) for tile in page.locator(".feed .tile").all()]
     assert len(row) == 4
-    assert all(abs(one["height"] - other["height"]) < 1.5 for one, other in pairwise(row))
+    assert all(abs(first["height"] - second["height"]) < 1.5 for first, second in pairwise(row))
     expect(page.locator(".feed .day").first).to_have_text("Today")
 
 
@@ -74,12 +74,12 @@ def test_a_long_prompt_can_be_read(held: HeldSandbox, open_page: OpenPage) -> No
     expect_state(job, "cancelled")
 
 
-def test_as_many_places_as_images_while_a_job_runs(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_as_many_skeletons_as_images_while_a_job_runs(held: HeldSandbox, open_page: OpenPage) -> None:
     """Nothing jumps when the images come, and a cancel says what is true: it was asked for."""
     page = open_page(held.app, viewport=WINDOW)
     page.locator("#field-force_single input").uncheck()
-    job = press_generate(page, "four places")
-    expect(job.locator(".tile.place")).to_have_count(4)
+    job = press_generate(page, "four images")
+    expect(job.locator(".tile.skeleton")).to_have_count(4)
     first = box_of(job.locator(".tile").first)
     assert abs(first["width"] - first["height"]) < 2
     job.locator("button.cancel").click()

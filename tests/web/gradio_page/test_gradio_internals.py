@@ -40,7 +40,7 @@ def test_the_requirements_allow_one_minor_version() -> None:
         (component_meta, ("ComponentMeta", "create_or_modify_pyi")),
         (routes, ("templates",)),
     ],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_what_is_used_is_still_there(owner: object, names: tuple[str, ...]) -> None:
     """A name that moved would break a request, not the start."""

@@ -12,7 +12,7 @@ from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_proxy import BadProxy, Failure
 from tests.support.browser import HeldSandbox, wait_for
 from tests.support.harness import MODEL_ID
-from tests.web.gradio_page.test_page import OpenPage, card, open_page, press_generate, prompt_box
+from tests.web.gradio_page.test_page import OpenPage, card, expect_state, open_page, press_generate, prompt_box
 
 __all__ = ["open_page"]  # fixtures
 
@@ -188,9 +188,11 @@ def test_a_held_key_on_generate_is_one_job(held: HeldSandbox, open_page: OpenPag
 def test_again_starts_nothing_however_often_it_is_pressed(held: HeldSandbox, open_page: OpenPage) -> None:
     """The focus must not land on a button that costs money."""
     page = open_page(held.app)
-    again = press_generate(page, "to be reused").get_by_role("button", name=translate("en", "again"))
-    wait_for(lambda: jobs_of(held, "to be reused"))
-    again.press("Enter")
+    job = press_generate(page, "to be reused")
+    held.begin()
+    held.finish()
+    expect_state(job, "done")
+    job.get_by_role("button", name=translate("en", "again")).press("Enter")
     page.wait_for_timeout(300)
     page.keyboard.press("Enter")
     expect(page.locator("#form")).to_be_focused()

@@ -13,7 +13,7 @@ from tests.support.browser import AppProcess, wait_for
 
 PATHS = (
     "/gradio_api/mcp/", "/gradio_api/mcp", "/gradio_api/queue/join", "/gradio_api/call/generate",
-    "/gradio_api/call/v2/job", "/gradio_api/reset", "/dreamina/generate", "/dreamina/batch/plan",
+    "/gradio_api/call/v2/job", "/dreamina/generate", "/dreamina/batch/plan",
     "/dreamina/library/mark", "/dreamina/key",
 )  # fmt: skip
 LARGE = {

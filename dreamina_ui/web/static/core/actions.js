@@ -41,9 +41,19 @@ export async function jobAction(action, jobId, body = {}) {
   const full = { ...fixed, ...body };
   const outcome = await (isPaid ? send(target, full, () => tell(words.press_unknown)) : post(target, full));
   if (outcome.answer) jobs.update([outcome.answer]);
-  else tell(outcome.refusal ?? "");
+  else refuse(jobId, outcome.refusal ?? "");
   watch();
   return outcome;
+}
+
+/**
+ * Show a refusal where the visitor looks: with the job, or above the dialog that covers it.
+ * @param {string} jobId
+ * @param {string} refusal
+ */
+function refuse(jobId, refusal) {
+  jobs.refuse(jobId, refusal);
+  if (!jobs.get(jobId) || document.querySelector("dialog[open]")) tell(refusal);
 }
 
 /**

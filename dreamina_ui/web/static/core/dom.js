@@ -49,7 +49,6 @@ const ICONS = {
   share: "M12 15V4m-4 4 4-4 4 4M5 12v7a1 1 0 0 0 1 1h12a1 1 0 0 0 1-1v-7",
   info: "M12 11v6m0-10v.01M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z",
   close: "M6 6l12 12M18 6 6 18",
-  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   more: "M5 12h.01M12 12h.01M19 12h.01",
   down: "m6 9 6 6 6-6",
   reuse: "M20 7H9a5 5 0 0 0 0 10h1M16 3l4 4-4 4",

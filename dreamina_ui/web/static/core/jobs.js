@@ -45,10 +45,31 @@ export class JobStore extends EventTarget {
     for (const job of jobs) {
       const before = this.#entries.get(job.job_id)?.job ?? null;
       if (before && before.version > job.version) continue;
-      this.#entries.set(job.job_id, { job, at: this.#now() });
-      this.dispatchEvent(new CustomEvent("change", { detail: { job, before } }));
+      this.#put(job, this.#now());
     }
     this.isLoaded = true;
+    this.dispatchEvent(new Event("settled"));
+  }
+
+  /**
+   * @param {Job} job
+   * @param {number} at when the server described it
+   */
+  #put(job, at) {
+    const before = this.#entries.get(job.job_id)?.job ?? null;
+    this.#entries.set(job.job_id, { job, at });
+    this.dispatchEvent(new CustomEvent("change", { detail: { job, before } }));
+  }
+
+  /**
+   * Show with a job why the server did not do what was asked for, until it describes the job anew.
+   * @param {string} jobId
+   * @param {string} refusal
+   */
+  refuse(jobId, refusal) {
+    const entry = this.#entries.get(jobId);
+    if (!entry) return;
+    this.#put({ ...entry.job, refusal }, entry.at);
     this.dispatchEvent(new Event("settled"));
   }
 
@@ -59,11 +80,12 @@ export class JobStore extends EventTarget {
    */
   changeOutputs(fileKeys, change) {
     const keys = new Set(fileKeys);
-    for (const { job } of [...this.#entries.values()]) {
+    for (const { job, at } of [...this.#entries.values()]) {
       if (!job.outputs.some((output) => keys.has(output.file_key))) continue;
       const outputs = job.outputs.map((output) => (keys.has(output.file_key) ? change(output) : output));
-      this.update([{ ...job, outputs: outputs.filter((output) => output !== null) }]);
+      this.#put({ ...job, outputs: outputs.filter((output) => output !== null) }, at);
     }
+    this.dispatchEvent(new Event("settled"));
   }
 
   /**

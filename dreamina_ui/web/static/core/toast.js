@@ -47,7 +47,7 @@ function showUndo() {
   if (!step) return;
   undoTimer = window.setTimeout(showUndo, step.until - performance.now() + 10);
   const drop = (/** @type {boolean} */ isUndone) => {
-    steps = steps.filter((each) => each !== step);
+    steps = steps.filter((other) => other !== step);
     showUndo();
     if (isUndone) step.undo();
   };

@@ -77,6 +77,7 @@
  * @property {string} message
  * @property {string} action
  * @property {string} detail
+ * @property {string} [refusal] why the server did not do what was asked for last; only in the browser
  * @property {number} elapsed_s
  * @property {number | null} run_s
  * @property {number | null} expected_s

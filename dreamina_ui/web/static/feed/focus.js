@@ -23,8 +23,8 @@ function focusJob(jobId) {
   const node = document.querySelector(`.job[data-job-id="${CSS.escape(jobId)}"]`);
   if (!(node instanceof HTMLElement)) return;
   const targets = [...node.querySelectorAll(".actions :is(button, a), .tile > .open")];
-  const target = targets.find((each) => each instanceof HTMLElement && each.checkVisibility() && !each.matches(":disabled"));
-  if (target instanceof HTMLElement) return target.focus();
+  const first = targets.find((target) => target instanceof HTMLElement && target.checkVisibility() && !target.matches(":disabled"));
+  if (first instanceof HTMLElement) return first.focus();
   node.tabIndex = -1;
   node.focus();
 }

@@ -7,22 +7,22 @@ import { jobs } from "../core/jobs.js";
 import { costOf, duration, say, shorten, words } from "../core/words.js";
 import { itemButton, jobItems } from "./job-menu.js";
 import { menuButton } from "./menu.js";
-import { isSlim, places, ratioOf } from "./order.js";
+import { isSlim, tilesOf, ratioOf } from "./order.js";
 import { problemButtons } from "./problem.js";
-import { createGap, createPlace, createTile, updateTile } from "./tile.js";
+import { createGap, createSkeleton, createTile, updateTile } from "./tile.js";
 
 /** @typedef {import("../core/types.js").Job} Job */
-/** @typedef {{name: "stage" | "feed", tag: "article" | "li", buttons: number, isEager: boolean}} Look */
+/** @typedef {{name: "stage" | "feed", tag: "article" | "li", buttons: number, isEager: boolean}} Layout */
 
-/** @type {Look} */
+/** @type {Layout} */
 export const ON_STAGE = { name: "stage", tag: "article", buttons: 4, isEager: true };
-/** @type {Look} */
+/** @type {Layout} */
 export const IN_FEED = { name: "feed", tag: "li", buttons: 0, isEager: false };
 
 const SIZES = { stage: "(max-width: 700px) 100vw, 70vw", half: "(max-width: 700px) 50vw, 35vw", feed: "(max-width: 700px) 50vw, 260px" };
 
 export class JobView {
-  #look;
+  #layout;
   /** @type {Job} */
   job;
   #parts;
@@ -30,12 +30,12 @@ export class JobView {
 
   /**
    * @param {Job} job
-   * @param {Look} look
+   * @param {Layout} layout
    */
-  constructor(job, look) {
-    this.#look = look;
+  constructor(job, layout) {
+    this.#layout = layout;
     this.job = job;
-    this.node = element(look.tag, { class: "job", "data-job-id": job.job_id, "data-look": look.name });
+    this.node = element(layout.tag, { class: "job", "data-job-id": job.job_id, "data-layout": layout.name });
     this.#parts = createParts(this.node, job);
     this.update(job);
   }
@@ -53,8 +53,8 @@ export class JobView {
     parts.prompt.textContent = job.prompt;
     parts.settings.textContent = [job.model, job.settings].filter(Boolean).join(" · ");
     parts.stateText.textContent = job.state_text;
-    parts.message.textContent = job.message;
-    parts.message.hidden = !job.message;
+    parts.message.textContent = job.refusal || job.message;
+    parts.message.hidden = !parts.message.textContent;
     parts.facts.textContent = [costOf(job), job.own_key && words.own_key_job].filter(Boolean).join(" · ");
     parts.progress.hidden = !job.active;
     this.#fillFold();
@@ -85,19 +85,19 @@ export class JobView {
   #fillOutputs() {
     const { outputs } = this.#parts;
     const items = new Map(imagesOf(this.job).map((item) => [item.index, item]));
-    const shown = places(this.job);
-    const sizes = this.#look.name === "feed" ? SIZES.feed : shown.length > 1 ? SIZES.half : SIZES.stage;
+    const shown = tilesOf(this.job);
+    const sizes = this.#layout.name === "feed" ? SIZES.feed : shown.length > 1 ? SIZES.half : SIZES.stage;
     outputs.style.setProperty("--ratio", String(ratioOf(this.job)));
     this.node.style.setProperty("--ratios", String(ratioOf(this.job) * Math.max(1, shown.length)));
     this.node.style.setProperty("--count", String(shown.length));
     const old = new Map([...outputs.children].map((node) => [keyOf(/** @type {HTMLElement} */ (node)), node]));
     const nodes = shown.map(({ index, output }) => {
       const item = items.get(index);
-      const known = old.get(item ? `${index} ${item.file_key}` : `${index} ${output?.state ?? "place"}`);
+      const known = old.get(item ? `${index} ${item.file_key}` : `${index} ${output?.state ?? "skeleton"}`);
       if (known && item) updateTile(/** @type {HTMLElement} */ (known), item);
       if (known) return known;
-      if (item) return createTile(item, { sizes, isEager: this.#look.isEager });
-      return output ? createGap(output) : createPlace(index);
+      if (item) return createTile(item, { sizes, isEager: this.#layout.isEager });
+      return output ? createGap(output) : createSkeleton(index);
     });
     if (nodes.length !== outputs.children.length || nodes.some((node, index) => node !== outputs.children[index])) outputs.replaceChildren(...nodes);
   }
@@ -114,7 +114,7 @@ export class JobView {
     this.#acts = state;
     const image = () => this.currentImage();
     const items = job.active ? [] : jobItems(this.node, job, image());
-    const visible = isSlim(job) ? items.filter(({ name }) => name === "archive") : items.slice(0, this.#look.buttons);
+    const visible = isSlim(job) ? items.filter(({ name }) => name === "archive") : items.slice(0, this.#layout.buttons);
     const rest = () => jobItems(this.node, this.job, image()).filter(({ name }) => !visible.some((item) => item.name === name));
     const menu = items.length > visible.length ? [menuButton(words.more_actions, rest)] : [];
     actions.replaceChildren(cancel, ...problemButtons(this.node, job), ...visible.map(itemButton), ...menu);

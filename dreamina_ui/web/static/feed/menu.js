@@ -38,7 +38,7 @@ function open(opener, items) {
   });
   opener.after(menu);
   menu.showPopover();
-  place(menu, opener);
+  moveTo(menu, opener);
   nodes[0]?.focus();
 }
 
@@ -46,7 +46,7 @@ function open(opener, items) {
  * @param {HTMLElement} menu
  * @param {HTMLElement} opener
  */
-function place(menu, opener) {
+function moveTo(menu, opener) {
   const [at, size] = [opener.getBoundingClientRect(), menu.getBoundingClientRect()];
   const left = Math.min(Math.max(MARGIN, at.right - size.width), window.innerWidth - size.width - MARGIN);
   const isBelow = at.bottom + size.height + MARGIN <= window.innerHeight;

@@ -11,7 +11,7 @@ export function isSlim(job) {
 }
 
 /**
- * The newest job with something to look at goes on the stage; what failed since then stands above it.
+ * The newest job with images goes to the stage; what failed since then stands above it.
  * @param {Job[]} jobs newest first
  * @returns {{newer: Job[], stage: Job | null, older: Job[]}}
  */
@@ -68,12 +68,12 @@ function startOf(date) {
 }
 
 /**
- * What is shown of a job's files: stored ones, what could not be stored, and a place for each that may still come.
+ * What is shown of a job's files: stored ones, what could not be stored, and a skeleton for each that may still come.
  * @param {Job} job
- * @returns {({index: number, output: import("../core/types.js").Output | null})[]} `output` is null for a place
+ * @returns {({index: number, output: import("../core/types.js").Output | null})[]} `output` is null for a skeleton
  */
-export function places(job) {
-  const outputs = job.outputs.map((output) => ({ index: output.index, output: isPlace(job, output) ? null : output }));
+export function tilesOf(job) {
+  const outputs = job.outputs.map((output) => ({ index: output.index, output: isExpected(job, output) ? null : output }));
   const isListed = job.state === "saving" && outputs.length > 0; // then the service has named all of them
   const count = job.active && !isListed ? job.expected?.files ?? 1 : 0;
   const known = new Set(outputs.map(({ index }) => index));
@@ -85,7 +85,7 @@ export function places(job) {
  * @param {Job} job
  * @param {import("../core/types.js").Output} output
  */
-function isPlace(job, output) {
+function isExpected(job, output) {
   return job.active && output.state === "pending";
 }
 

@@ -1,4 +1,4 @@
-/* The one button that helps with a job's problem, and what a lost answer needs. */
+/* The one button that helps with a job's problem, and what an unclear job needs. */
 
 import { useSettingsOf } from "../core/actions.js";
 import { arm, button, element, emit } from "../core/dom.js";

@@ -1,10 +1,9 @@
 /* One Tab stop for all images of a part of the page: arrow keys walk between them. */
 
-import { neighborOf } from "./neighbor.js";
+import { nextCell } from "../core/grid-keys.js";
+import { onKeys } from "../core/keyboard.js";
 import { itemOf } from "./tile.js";
 
-const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
-const ACTIONS = new Map([["s", ".star"], ["d", ".save"], ["e", ".use-as-input"]]);
 const TILES = ".tile > .open";
 
 export class Roving {
@@ -14,8 +13,14 @@ export class Roving {
   /** @param {HTMLElement} root contains the tiles */
   constructor(root) {
     this.#root = root;
-    root.addEventListener("keydown", (event) => this.#onKey(event));
     root.addEventListener("focusin", (event) => this.#onFocus(event));
+    onKeys("grid", {
+      "move": (event) => this.#move(event),
+      "open": (event) => this.#click(event, ".open"),
+      "star": (event) => this.#click(event, ".star"),
+      "download": (event) => this.#click(event, ".save"),
+      "edit": (event) => this.#click(event, ".use-as-input"),
+    }, (event) => root.contains(event.target instanceof HTMLElement && event.target.matches(TILES) ? event.target : null));
   }
 
   /** Tiles came or went. */
@@ -28,7 +33,7 @@ export class Roving {
   /** The image that Tab reaches. */
   current() {
     const tiles = this.#tiles();
-    const tile = tiles.find((each) => idOf(each) === this.#id) ?? tiles[0];
+    const tile = tiles.find((candidate) => idOf(candidate) === this.#id) ?? tiles[0];
     return tile?.parentElement ? itemOf(tile.parentElement) : undefined;
   }
 
@@ -44,21 +49,24 @@ export class Roving {
   }
 
   /** @param {KeyboardEvent} event */
-  #onKey(event) {
-    if (!(event.target instanceof HTMLElement) || !event.target.matches(TILES)) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.target.matches("video")) return;
-    const action = ACTIONS.get(event.key);
-    if (action) {
-      const node = event.target.parentElement?.querySelector(action);
-      if (node instanceof HTMLElement) node.click();
-      event.preventDefault();
-    }
-    if (!KEYS.includes(event.key)) return;
+  #move(event) {
+    if (event.target instanceof HTMLVideoElement) return false; // its own keys
     const tiles = this.#tiles();
-    const isRightToLeft = getComputedStyle(this.#root).direction === "rtl";
     const boxes = tiles.map((tile) => tile.getBoundingClientRect());
-    tiles[neighborOf(boxes, tiles.indexOf(event.target), event.key, isRightToLeft)]?.focus();
-    event.preventDefault();
+    const next = nextCell(event.key, tiles.findIndex((tile) => tile === event.target), boxes);
+    if (next !== null) tiles[next].focus();
+    return true;
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @param {string} selector of a part of the tile
+   */
+  #click(event, selector) {
+    const node = event.target instanceof HTMLElement && event.target.parentElement?.querySelector(selector);
+    if (!(node instanceof HTMLElement) || node.matches("video")) return false;
+    node.click();
+    return true;
   }
 }
 

@@ -98,11 +98,11 @@ function actions(tile, item) {
 }
 
 /**
- * A place for an image that may still come.
+ * A skeleton for an image that may still come.
  * @param {number} index
  */
-export function createPlace(index) {
-  return element("figure", { class: "tile place", "data-index": index, "data-state": "place", "aria-hidden": "true" });
+export function createSkeleton(index) {
+  return element("figure", { class: "tile skeleton", "data-index": index, "data-state": "skeleton", "aria-hidden": "true" });
 }
 
 /**

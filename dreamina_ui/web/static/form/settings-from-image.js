@@ -35,7 +35,7 @@ async function takeKnown(query, reuse = null) {
   if (!fillIn) return tell(canEdit() ? words.drop_foreign : words.settings_unknown);
   /** @type {import("../core/types.js").Output[]} */
   const outputs = job?.outputs ?? [];
-  const output = query && outputs.find((each) => each.file_key === query.file || each.sha256 === query.sha256);
+  const output = query && outputs.find((item) => item.file_key === query.file || item.sha256 === query.sha256);
   if (!canEdit() || !output || output.kind !== "image") return fillIn();
   return chooseUse(fillIn, () => emit(document.body, "image-action", { action: "edit", item: output }));
 }
@@ -62,7 +62,7 @@ function fill(modelId, inputs) {
 function suits(field, value) {
   if (field.choices.length) return field.choices.includes(value);
   if (field.value_type === "any") return true;
-  if (field.value_type === "array") return Array.isArray(value) && value.every((each) => typeof each === "string");
+  if (field.value_type === "array") return Array.isArray(value) && value.every((item) => typeof item === "string");
   const type = field.value_type === "integer" ? "number" : field.value_type;
   if (typeof value !== type) return false;
   if (typeof value === "number") {
@@ -86,7 +86,7 @@ export function imageButton() {
 /** Take images that are pasted or dropped anywhere. */
 export function startTaking() {
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
+    const file = [...(event.clipboardData?.files ?? [])].find((item) => item.type.startsWith("image/"));
     if (!file || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     take(file);

@@ -53,7 +53,7 @@ export class Sheet extends HTMLElement {
 // The text that stands beside Generate.
 function markMainFields() {
   for (const model of form.models) {
-    const field = model.fields.find((each) => each.is_text);
+    const field = model.fields.find((item) => item.is_text);
     if (field) document.getElementById(field.id)?.classList.add("main-field");
   }
 }

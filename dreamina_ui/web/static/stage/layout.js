@@ -31,7 +31,7 @@ export function stageGrid(count, ratio, width, maxHeight, gap) {
 function evenGrids(count, bounds) {
   if (count === 4) return [even(4, 2, bounds)];
   const columns = Array.from({ length: Math.max(1, count) }, (_, index) => index + 1);
-  return columns.map((each) => even(count, each, bounds));
+  return columns.map((column_count) => even(count, column_count, bounds));
 }
 
 /**

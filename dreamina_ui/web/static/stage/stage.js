@@ -6,7 +6,7 @@ import { jobs } from "../core/jobs.js";
 import { words } from "../core/words.js";
 import { JobView, ON_STAGE } from "../feed/job-view.js";
 import { JobList } from "../feed/job-list.js";
-import { arrange, places, ratioOf } from "../feed/order.js";
+import { arrange, tilesOf, ratioOf } from "../feed/order.js";
 import { Roving } from "../feed/roving.js";
 import { stageGrid } from "./layout.js";
 
@@ -70,7 +70,7 @@ export class Stage extends HTMLElement {
 
   #layOut() {
     if (!this.#view || !this.clientWidth) return;
-    const count = places(this.#view.job).length;
+    const count = tilesOf(this.#view.job).length;
     const { columns, rows, lead } = stageGrid(count, ratioOf(this.#view.job), this.clientWidth, window.innerHeight * MAX_HEIGHT, GAP);
     const { outputs } = this.#view;
     outputs.style.gridTemplate = `${tracks(rows)} / ${tracks(columns)}`;

@@ -1,10 +1,10 @@
 /* What there is to know of an image, and what one can do from it. */
 
 import { button, element, icon } from "../core/dom.js";
-import { canReuse, takesImages } from "../core/actions.js";
+import { canEdit, canReuse } from "../core/actions.js";
 import { costOf, duration, moment, words } from "../core/words.js";
 import { tell } from "../core/toast.js";
-import { restActions } from "../feed/feed.js";
+import { restActions } from "../feed/details-actions.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
 /** @typedef {import("../core/types.js").Job} Job */
@@ -57,7 +57,7 @@ export class Info {
       ["reuse", words.again, isReusable],
       ["rerun", words.key_rerun, isReusable && job.state === "done"],
       ["change-size", words.another_size, isReusable],
-      ["edit", words.use_as_input, isStored && item.kind === "image" && takesImages()],
+      ["edit", words.use_as_input, isStored && item.kind === "image" && canEdit()],
       ["copy-link", words.copy_link, isReusable],
       ["download-with-settings", words.download_with_settings, output?.with_settings],
       ["retry-download", words.fetch_again, job.can_fetch_again],
