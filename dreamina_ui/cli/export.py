@@ -36,6 +36,9 @@ MANIFEST_NAME = "manifest.json"
 _NAME_BYTES = (255, 143, 100, 60)
 """How long a file's name may be: on most file systems, in encrypted folders (eCryptfs), and in ever tighter places."""
 
+_MAX_NUMBER = 99
+"""How many files of one name a folder takes."""
+
 _COPY_BYTES = 1 << 20
 _Original = tuple[Job, Output, RecordFile]
 
@@ -96,7 +99,7 @@ def export_folder(records: Records, entries: Iterable[Entry], folder: Path) -> C
             if not original.stored:
                 copied.missing.append(original.location)
                 continue
-            name = _put(original.stored, folder, file_name(job, output, "original"), job.job_id)
+            name = _put(original.stored, folder, file_name(job, output, "original"))
             manifest[name] = manifest_entry(job, output, name, None)
             copied.count(output)
     finally:  # also when the disk is full: the manifest names what is there
@@ -217,18 +220,20 @@ def _differs(there: Path, original: StoredFile) -> bool:
     return False
 
 
-def _put(original: StoredFile, folder: Path, wish: str, job_id: str) -> str:
-    """Copy a file into a folder, under the wished name or a longer or shorter one, and return that name.
+def _put(original: StoredFile, folder: Path, wish: str) -> str:
+    """Copy a file into a folder, under the wished name or a numbered or shorter one, and return that name.
 
-    What is there already byte for byte stays. The name begins with the job_id if another file has it, and it loses
-    words where names must be short.
+    What is there already byte for byte stays. The name begins with a number if another file has it, as in a ZIP, and it
+    loses words where names must be short.
     """
     for max_bytes in _NAME_BYTES:
-        name = shorten_name(wish, max_bytes)
+        wishes = chain([wish], (f"{number}-{wish}" for number in range(2, _MAX_NUMBER + 1)))
+        names = (shorten_name(text, max_bytes) for text in wishes)
         try:
-            if _differs(folder / name, original):
-                name = shorten_name(f"{job_id}-{name}", max_bytes)
-            if not (folder / name).exists() or _differs(folder / name, original):
+            name = next((name for name in names if not _differs(folder / name, original)), None)
+            if name is None:
+                raise DiskError(f"{folder / wish} was not overwritten, nor were its numbered copies. Move them away.")
+            if not (folder / name).exists():
                 with _whole(folder / name) as whole, whole.open("wb") as target, original.open() as stream:
                     shutil.copyfileobj(stream, target, _COPY_BYTES)
         except (OSError, DiskError) as exc:

@@ -341,16 +341,20 @@ def test_an_export_repeated_adds_only_what_is_new(run: Run, rows: LibraryRows, t
 def test_an_export_overwrites_nothing_of_anybody(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """A picture that somebody retouched in that folder is theirs."""
     folder, archive = tmp_path / "pictures", tmp_path / "pictures.zip"
-    job = rows.add()
+    rows.add()
     run("export", folder)
     (name,) = (path.name for path in folder.glob("*.png"))
     (folder / name).write_bytes(b"retouched")
     for _ in range(2):
         assert run("export", folder).code == 0
     assert {path.name: path.read_bytes() for path in folder.glob("*.png")} == {
-        name: b"retouched", f"{job.job_id}-{name}": png((8, 8)),
+        name: b"retouched", f"2-{name}": png((8, 8)),
     }  # fmt: skip
-    (folder / f"{job.job_id}-{name}").write_bytes(b"retouched too")
+    (folder / f"2-{name}").write_bytes(b"retouched too")
+    assert run("export", folder).code == 0
+    assert (folder / f"3-{name}").read_bytes() == png((8, 8))
+    for number in range(3, 100):
+        (folder / f"{number}-{name}").write_bytes(b"retouched")
     for target in (folder, archive, tmp_path / "folder.zip"):
         archive.write_bytes(b"theirs")
         (tmp_path / "folder.zip").mkdir(exist_ok=True)
