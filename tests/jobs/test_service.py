@@ -548,6 +548,7 @@ def test_a_cancel_without_a_response_is_unconfirmed_and_polling_continues(
     assert (verdict.outcome, verdict.job.state) == ("unconfirmed", "queued")
     service.cancel({"outcome": "cancelled", "status": "cancelled"})
     while service.count_calls("cancel") < 3:
+        harness.clock.advance(5)
         threading.Event().wait(0.002)
     service.status("cancelled")
     assert harness.wait(job.job_id).state == "cancelled"
