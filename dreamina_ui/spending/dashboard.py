@@ -45,7 +45,8 @@ class Dashboard:
         price_is_missing: whether there is a limit in USD that cannot hold, because nobody knows a price.
         states: how many jobs, by state.
         visitors: how many there are; `visitor_summaries` are the latest of them, and the programs.
-        schema_differences: what differs between a model's file and the service's input schema, by model_id.
+        schema_differences: what differs between a model's file and the service's input schema, by model_id, as lines
+            in technical English; only of models where something does.
     """
 
     rules: Rules

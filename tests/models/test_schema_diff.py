@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from copy import deepcopy
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.models.schema_diff import schema_differences
+from dreamina_ui.web.routes.admin import overview_json
 from tests.support.bad_server import json_response
 from tests.support.harness import MODEL_ID, Harness, ScriptedApi
 
@@ -73,4 +75,7 @@ def test_the_owner_reads_what_differs(harness: Harness, service: ScriptedApi, ca
     ]
     assert len(lines) == 1
     assert MODEL_ID in lines[0]
-    assert harness.spending.dashboard().schema_differences == {MODEL_ID: ("scale: maximum is 2, the file says 1",)}
+    overview = overview_json(harness.spending.dashboard(), "en")
+    (notice,) = json.loads(json.dumps(overview))["notices"]
+    assert (notice["title"], notice["lines"]) == (f"Model file: {MODEL_ID}", ["scale: maximum is 2, the file says 1"])
+    assert "Update Dreamina UI" in notice["text"]

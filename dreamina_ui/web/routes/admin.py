@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError, InputError
+from dreamina_ui.spending.dashboard import Dashboard
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.spending.moderation import Moderation
 from dreamina_ui.spending.service import SpendingService
@@ -75,11 +76,11 @@ class _AdminRoutes:
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def overview(self, request: Request) -> Response:
-        """Everything that the page shows, as `Dashboard.to_json` returns it."""
+        """Everything that the page shows, as `overview_json` makes it."""
         if not self._permissions.is_owner(request):
             return _owner_only(request)
         try:
-            return await self._respond()
+            return await self._respond(request)
         except DreaminaError as exc:
             return _refuse(exc, request)
 
@@ -96,7 +97,7 @@ class _AdminRoutes:
             return _owner_only(request)
         try:
             await run_in_threadpool(self._change, request.path_params["control"], await read_json(request))
-            return await self._respond()
+            return await self._respond(request)
         except DreaminaError as exc:
             return _refuse(exc, request)
 
@@ -119,9 +120,29 @@ class _AdminRoutes:
         else:
             raise InputError("control", "enum", CONTROLS, control)
 
-    async def _respond(self) -> Response:
+    async def _respond(self, request: Request) -> Response:
         overview = await run_in_threadpool(self._spending.dashboard)
-        return JSONResponse(overview.to_json(), headers={"Cache-Control": "no-store"})
+        return JSONResponse(overview_json(overview, language_of(request)), headers={"Cache-Control": "no-store"})
+
+
+def overview_json(overview: Dashboard, language: str) -> dict[str, Any]:
+    """A dashboard as the page's script gets it.
+
+    Returns:
+        What `Dashboard.to_json` returns, with `"notices": [{"title": str, "text": str, "lines": [str]}]` in place of
+        `schema_differences`: one for each model's file that is out of date. Title and text are translated; the lines
+        are technical English.
+    """
+    fields = overview.to_json()
+    fields["notices"] = [
+        {
+            "title": f"{translate(language, 'owner_model_file')}: {model_id}",
+            "text": translate(language, "owner_model_file_help"),
+            "lines": list(lines),
+        }
+        for model_id, lines in fields.pop("schema_differences").items()
+    ]
+    return fields
 
 
 def _flag(body: dict[str, Any], name: str) -> bool:

@@ -6,7 +6,7 @@ import { request, url } from "../core/http.js";
 import { words } from "../core/words.js";
 import { Blocked, RecentErrors, States, Visitors } from "./activity.js";
 import { BlockedWords, LimitsForm } from "./limits.js";
-import { Money, Switch } from "./status.js";
+import { Money, Notices, Switch } from "./status.js";
 
 /** @typedef {import("./types.js").Overview} Overview */
 /** @typedef {import("./types.js").Change} Change */
@@ -45,7 +45,7 @@ export class Admin extends HTMLElement {
     const [today, month] = [new Money(words.owner_today, "today"), new Money(words.owner_month, "month")];
     const limits = [new LimitsForm(change), new BlockedWords(change)];
     const activity = [new States(), new Visitors(change), new Blocked(change), new RecentErrors()];
-    this.#parts = [new Switch(change), today, month, ...limits, ...activity];
+    this.#parts = [new Switch(change), new Notices(), today, month, ...limits, ...activity];
     const [status, ...others] = this.#parts.map(({ node }) => node);
     this.append(element("main", { id: "owner" }, this.#header(), status, this.#price, ...others, this.#note));
   }

@@ -61,3 +61,17 @@ export class Money {
     );
   }
 }
+
+/* What the owner should look after, such as a model's file that is out of date. */
+export class Notices {
+  node = element("div", { class: "wide", hidden: true });
+
+  /** @param {Overview} overview */
+  show({ notices }) {
+    this.node.hidden = !notices.length;
+    this.node.replaceChildren(...notices.map(({ title, text, lines }) => element("section", { class: "warning" },
+      element("h2", {}, title),
+      element("p", {}, text),
+      element("ul", { lang: "en" }, ...lines.map((line) => element("li", {}, line))))));
+  }
+}

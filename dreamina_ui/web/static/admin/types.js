@@ -27,6 +27,7 @@
  * @property {Guest[]} guests
  * @property {number} visitors
  * @property {RecentError[]} troubles
+ * @property {{title: string, text: string, lines: string[]}[]} notices
  */
 
 /** @typedef {(node: HTMLButtonElement, control: string, body: object, done?: string) => Promise<boolean>} Change */
