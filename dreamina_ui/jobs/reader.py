@@ -8,7 +8,7 @@ from dreamina_ui.api.pacing import RunTimeModel
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.events import JobEvents
-from dreamina_ui.ledger.job import Job, Output, requester_of
+from dreamina_ui.ledger.job import ARCHIVABLE, Job, Output, requester_of
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.store import MediaStore, StoredFile
 from dreamina_ui.spending.accounts import Accounts
@@ -58,6 +58,10 @@ class JobReader:
         """Whether anything will happen to the job without a person: it is not settled, of our API, and has its key."""
         is_open = not job.is_settled and self._accounts.is_ours(job)
         return is_open and (job.state == "submitting" or self._accounts.can_ask_about(job))
+
+    def can_archive(self, job: Job, now: float) -> bool:
+        """Whether a person may archive the job: it ended without success, or it waits for what may never come."""
+        return job.state in ARCHIVABLE or job.may_be_lost(now, is_polled=self._accounts.is_ours(job))
 
     def retry_wait_s(self, job: Job) -> float:
         """How long the service asked to wait before a job that it refused is sent again, in seconds from now."""

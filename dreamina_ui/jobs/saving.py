@@ -88,7 +88,7 @@ class ResultSaver:
 
     def _after_no_files(self, job: Job, state: PollState, result: ResultResponse) -> float | None:
         """A result without files: not finished after all, failed, or late; never an empty gallery."""
-        change = partial(self._ledger.change, job, status=result.status or job.status)
+        change = partial(self._ledger.change, job, only_in=("saving",), status=result.status or job.status)
         if result.phase == "cancelled":
             change("cancelled")
             return None

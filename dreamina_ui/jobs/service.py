@@ -275,14 +275,24 @@ class JobService:
         return self._call_pool.submit(self.cancel, job_id)
 
     def archive(self, job_id: str) -> Job:
-        """Take a settled job out of sight; it is stored and can be found.
+        """Take a job out of sight; it is stored and can be found.
+
+        A job that waits for what may never come is given up with that: it is failed and asked about no more, until
+        somebody fetches it again. Its cost still counts.
 
         Raises:
             JobNotFoundError: no such job.
-            StateError: it is not settled.
+            StateError: it is not settled, and nothing says that it may be lost.
             LedgerError: not written.
         """
-        return self._ledger.change(job_id, only_in=tuple(SETTLED), archived_at=self._clock())
+        now, job = self._clock(), self._ledger.job(job_id)
+        if job.may_be_lost(now, is_polled=self._accounts.is_ours(job)):
+            job = self._ledger.change(
+                job, "failed", only_in=(job.state,), problem="given_up", queue_position=None, archived_at=now
+            )
+            log.info("Job %s: given up by a person", job_id[:8])
+            return job
+        return self._ledger.change(job_id, only_in=tuple(SETTLED), archived_at=now)
 
     def restore(self, job_id: str) -> Job:
         """Bring an archived job back; raises as `archive`."""

@@ -46,6 +46,9 @@ MISSING_GRACE_S = 15.0
 RUN_TIMES_TTL_S = 5.0
 """How long a fitted run-time model is good enough: else each end of a job would have it fitted anew."""
 
+_POLLED = ("queued", "running", "saving")
+"""A person may give a job up while it is polled: what comes then changes nothing."""
+
 _Step: TypeAlias = "Callable[[Job, PollState], float | None]"
 
 
@@ -217,7 +220,7 @@ class Worker:
         try:
             return step(job, state)
         except KeyNeededError as exc:
-            self._ledger.change(job, problem=exc.kind, detail=None)
+            self._ledger.change(job, only_in=_POLLED, problem=exc.kind, detail=None)
             return None
 
     def _poll(self, job: Job, state: PollState) -> float | None:
@@ -272,7 +275,7 @@ class Worker:
         else:
             if any(file.url for file in result.files):
                 state.is_saving = True
-                self._ledger.change(job, "saving", status=response.status, queue_position=None)
+                self._ledger.change(job, "saving", only_in=_POLLED, status=response.status, queue_position=None)
                 return 0.0
             reason = result.reason or response.reason or next((file.reason for file in result.files), None)
             fields = {"detail": reason, "cost_usd": result.cost_usd}
@@ -287,18 +290,18 @@ class Worker:
         if isinstance(exc, RequestNotFoundError):
             state.missing_since = state.missing_since or self._clock()
             if self._clock() - state.missing_since >= MISSING_GRACE_S:
-                self._ledger.change(job, "failed", problem=exc.kind, detail=str(exc))
+                self._ledger.change(job, "failed", only_in=_POLLED, problem=exc.kind, detail=str(exc))
                 return None
             return min(self.pace.retry_pause_s(state.errors, random()), MISSING_GRACE_S / 4)
         state.missing_since = None
         if isinstance(exc, ForeignRequestError):
-            self._ledger.change(job, "failed", problem=exc.kind, detail=str(exc))
+            self._ledger.change(job, "failed", only_in=_POLLED, problem=exc.kind, detail=str(exc))
             return None
         if state.note_fruitless(self._clock(), RESULT_TIMEOUT_S if job.state == "saving" else STATUS_TIMEOUT_S):
             self._give_up(job, str(exc))
             return None
         if self._is_worth_showing(state, exc):
-            self._ledger.change(job, problem=exc.kind, detail=str(exc))
+            self._ledger.change(job, only_in=_POLLED, problem=exc.kind, detail=str(exc))
         if isinstance(exc, RateLimitError) and job.key_fingerprint is None:
             self._schedule.slow_down(exc.retry_after_s)  # all jobs together; each one waits its turn
             return self.pace.min_s
@@ -313,4 +316,4 @@ class Worker:
     def _give_up(self, job: Job, detail: str) -> None:
         """Stop polling a job that polling cannot finish: it may be fetched again, and holds no place of a limit."""
         log.warning("Job %s: polling it is given up: %s", job.job_id[:8], detail)
-        self._ledger.change(job, "failed", problem="gave_up", detail=detail)
+        self._ledger.change(job, "failed", only_in=_POLLED, problem="gave_up", detail=detail)

@@ -42,9 +42,16 @@ SETTLED = TERMINAL | {"submit_unclear"}
 ACTIVE = frozenset(TRANSITIONS) - SETTLED
 """All other states, in which a job uses a slot of its budgets."""
 
-MAX_INPUT_CHARACTERS = 20_000
+ARCHIVABLE = SETTLED - {"done"}
+"""States of jobs that are archived as a whole; files of a job that is done are deleted one by one."""
+
+LOST_AFTER_S = 3600.0
+"""After so long in the queue or running, a person may give a job up; no image takes that long."""
+
 IPV6_MARK = "f6"
 """The beginning of the hash of an IPv6 address. It may also be that of another one, whose networks are it alone."""
+
+MAX_INPUT_CHARACTERS = 20_000
 """How long the values of a job's inputs may be together, as JSON; some models limit no text."""
 
 MAX_DETAIL_CHARACTERS = 2000
@@ -147,6 +154,17 @@ class Job:
         """Whether the job has ended and may have cost something, and the service did not say what."""
         is_refused = self.state == "failed" and self.request_id is None
         return self.is_settled and self.cost_usd is None and not is_refused and self.state != "cancelled"
+
+    def may_be_lost(self, now: float, *, is_polled: bool = True) -> bool:
+        """Whether the job was accepted, is not settled, and waits for what may never come: a person may give it up.
+
+        Args:
+            is_polled: whether this program asks about the job; of another API's job nobody does.
+        """
+        if self.is_settled or not self.request_id:
+            return False
+        takes_long = now - (self.accepted_at or self.created_at) >= LOST_AFTER_S
+        return bool(self.problem) or takes_long or not is_polled
 
     def elapsed_s(self, now: float) -> float:
         """Seconds from its creation to its end, or until `now`."""

@@ -129,6 +129,7 @@ class JobPresenter:
             "is_play": job.api_origin == SANDBOX_ORIGIN,
             "own_key": job.key_fingerprint is not None,
             "put_aside": job.archived_at is not None,
+            "can_archive": self._reader.can_archive(job, now),
             "is_unclear": job.state == "submit_unclear" and is_ours,
             "outputs": _output_cards(job, prompt[:MAX_ALT_CHARACTERS], language),
         }

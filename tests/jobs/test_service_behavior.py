@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from dreamina_ui.errors import StateError
 from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S, STATUS_TIMEOUT_S
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
-from dreamina_ui.ledger.job import Job
+from dreamina_ui.ledger.job import LOST_AFTER_S, Job
 from dreamina_ui.web.i18n.job_texts import message
 from tests.support.bad_server import ScriptedResponse, closed_port, json_response
 from tests.support.harness import Harness, ScriptedApi, png
@@ -303,6 +304,47 @@ def test_an_expired_url_is_replaced_by_a_fresh_one(harness: Harness, service: Sc
     service.result({"output": {"image": old}}, {"output": {"image": old}}, {"output": {"image": new}})
     harness.start()
     assert harness.wait(harness.generate().job_id).state == "done"
+
+
+# --- jobs that a person gives up
+
+
+def test_a_job_that_waits_for_its_files_can_be_given_up(harness: Harness, service: ScriptedApi) -> None:
+    """Nobody should have to look at it for a quarter of an hour. That it is billed is said, and it can come back."""
+    service.completes(service.file("one.png", ScriptedResponse(404)))
+    harness.start()
+    job = harness.wait(harness.generate().job_id, lambda job: job.problem == "file_unavailable")
+    assert harness.presenter.card(job, "en", for_owner=True)["can_archive"]
+    job = harness.jobs.archive(job.job_id)
+    assert (job.state, job.problem, job.cost_usd, job.archived_at is not None) == ("failed", "given_up", 0.03, True)
+    assert "RunComfy finished it and bills it" in text_of(harness, job)
+    service.picture("one.png")
+    harness.jobs.restore(job.job_id)
+    harness.jobs.fetch_again(job.job_id)
+    assert harness.wait(job.job_id, "done").problem is None
+
+
+def test_a_lost_job_can_be_given_up_without_a_lie(harness: Harness, service: ScriptedApi) -> None:
+    """Whether it runs and is billed is not known then, and its price still counts against the limits."""
+    service.status(ScriptedResponse(503))
+    harness.start()
+    job = harness.wait(harness.generate().job_id, lambda job: job.problem == "transport")
+    job = harness.jobs.archive(job.job_id)
+    assert (job.state, job.problem, job.cost_is_unknown) == ("failed", "given_up", True)
+    assert "may still be running and billed" in text_of(harness, job)
+
+
+def test_a_job_that_is_well_cannot_be_given_up_for_an_hour(harness: Harness, service: ScriptedApi) -> None:
+    """Archiving it would hide what is being paid for; no image takes an hour."""
+    service.status("in_queue")
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
+    with pytest.raises(StateError):
+        harness.jobs.archive(job.job_id)
+    assert not harness.presenter.card(job, "en", for_owner=True)["can_archive"]
+    harness.clock.advance(LOST_AFTER_S)
+    assert harness.presenter.card(job, "en", for_owner=True)["can_archive"]
+    assert harness.jobs.archive(job.job_id).state == "failed"
 
 
 # --- submits that did not go through

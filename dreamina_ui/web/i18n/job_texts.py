@@ -18,8 +18,8 @@ Action = Literal["try_again", "retry_download", "add_funds", "use_own_key", "edi
 """What the one primary button beside a problem does; `none` for no button."""
 
 _DOWNLOAD_PROBLEMS = ("media", "address", "disk", "storage", "no_files", "not_ready", "file_unavailable", "incomplete")
-_FINAL_POLL_PROBLEMS = (JobFailedError.kind, "not_found", "foreign", "gave_up")
-_FINAL_DOWNLOAD_PROBLEMS = ("media", "address", "no_files", "incomplete")
+_FINAL_POLL_PROBLEMS = (JobFailedError.kind, "not_found", "foreign", "gave_up", "given_up")
+_FINAL_DOWNLOAD_PROBLEMS = ("media", "address", "no_files", "incomplete", "given_up")
 _MAX_REASON = 300
 _SUBMIT_ACTIONS: dict[str, Action] = {
     "refused": "edit_prompt",
@@ -33,6 +33,8 @@ def phase_of(job: Job) -> Phase:
     """How far a job came: without a request id nothing was accepted; files are downloaded after the result."""
     if not job.request_id:
         return "submit"
+    if job.problem == "given_up":
+        return "download" if job.completed_at else "poll"
     if job.problem in _FINAL_POLL_PROBLEMS:
         return "poll"
     if job.state == "saving" or job.outputs or job.problem in _DOWNLOAD_PROBLEMS:

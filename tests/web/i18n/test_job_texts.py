@@ -24,7 +24,7 @@ UNSENT = replace(JOB, state="failed")
 ACCEPTED = replace(JOB, state="running", request_id="r-1")
 ENDED = replace(ACCEPTED, state="failed")
 LANGUAGES = sorted(languages())
-PROGRAM_PROBLEMS = {"no_files", "not_sent", "not_ready", "gave_up", "incomplete", "file_unavailable"}
+PROGRAM_PROBLEMS = {"no_files", "not_sent", "not_ready", "gave_up", "given_up", "incomplete", "file_unavailable"}
 
 
 def kinds(root: type[DreaminaError]) -> Iterator[str]:

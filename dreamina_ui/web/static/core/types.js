@@ -92,6 +92,7 @@
  * @property {boolean} is_play
  * @property {boolean} own_key
  * @property {boolean} put_aside archived
+ * @property {boolean} can_archive
  * @property {boolean} is_unclear
  * @property {Output[]} outputs
  * @property {number} [finished_at]

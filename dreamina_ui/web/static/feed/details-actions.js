@@ -13,8 +13,7 @@ import { problemButtons } from "./problem.js";
 export function restActions(job) {
   const box = element("div", { class: "rest-actions" });
   const [action, text] = job.put_aside ? ["restore", words.bring_back] : ["archive", words.put_aside];
-  const isOver = ["submit_unclear", "failed", "cancelled"].includes(job.state);
   const archive = button(text, () => emit(box, "job-action", { action, job_id: job.job_id }));
-  box.append(...problemButtons(box, job), ...(isOver ? [archive] : []));
+  box.append(...problemButtons(box, job), ...(job.can_archive ? [archive] : []));
   return box;
 }

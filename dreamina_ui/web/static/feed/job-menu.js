@@ -21,13 +21,12 @@ export function jobItems(node, job, image) {
   const share = { name: "share", icon: "share", text: words.share, act: () => emit(node, "image-action", { action: "share", item: image }) };
   const copy = { name: "copy-prompt", icon: "copy", text: words.copy_prompt, act: () => copyPrompt(job.prompt) };
   const archive = { name: "archive", icon: "close", text: words.put_aside, act: () => emit(node, "job-action", { action: "archive", job_id: job.job_id }) };
-  const isOver = ["submit_unclear", "failed", "cancelled"].includes(job.state);
   return [
     ...(canReuse(job) ? settingsItems(node, job) : []),
     ...(image && image.kind !== "file" ? [share] : []),
     ...(canReuse(job) ? [linkItem(node, job)] : []),
     ...(job.prompt ? [copy] : []),
-    ...(isOver ? [archive] : []),
+    ...(job.can_archive ? [archive] : []),
   ];
 }
 

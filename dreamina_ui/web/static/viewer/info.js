@@ -30,7 +30,7 @@ export class Info {
       ...(job.message ? [element("p", { class: "info-message" }, job.message)] : []),
       ...(job.detail ? [element("p", { class: "info-detail", lang: "en" }, job.detail)] : []),
       this._actions(item, job),
-      ...(job.active || job.state === "done" ? [] : [restActions(job)]),
+      ...(job.can_archive ? [restActions(job)] : []),
       list([
         [words.library_state, job.state_text],
         [words.detail_created, moment(job.created_at)],
