@@ -6,6 +6,8 @@ import importlib
 import inspect
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +18,21 @@ import requests
 
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import closed_port
-from tests.support.browser import AppProcess, Visitor, accepted, read_events, wait_for
+from tests.support.browser import ROOT, AppProcess, Visitor, accepted, read_events, wait_for
 
 TOKEN = "a-token-that-nobody-may-see-0123456789"
 STOPS = {"SIGTERM": [signal.SIGTERM], "SIGTERM twice": [signal.SIGTERM] * 2, "SIGINT": [signal.SIGINT]}
 COMMANDS = {"SIGTERM": ["app.py"]}
 """The first one really starts with `python app.py`."""
+
+
+def test_an_argument_starts_nothing_and_names_the_place_of_the_settings(tmp_path: Path) -> None:
+    """Who tries `--help` or `--port` would otherwise get a server that ignores it."""
+    command = [sys.executable, str(ROOT / "app.py"), "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "docs/settings.md" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

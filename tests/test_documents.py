@@ -62,11 +62,11 @@ def test_the_map_in_the_readme_names_every_package() -> None:
     assert sorted(names) == sorted(PACKAGES | modules)
 
 
-def test_the_guide_says_what_every_dependency_is_for() -> None:
+def test_the_readme_says_what_every_dependency_is_for() -> None:
     """Every package is code that runs beside people's keys; it has to earn its place."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     required = [match[0] for line in lines if (match := re.match(r"\w[\w-]*", line))]
-    table = text_of("CONTRIBUTING.md").split("\n| dependency | purpose |\n")[1].split("\n\n")[0]
+    table = text_of("README.md").split("\n| dependency | purpose |\n")[1].split("\n\n")[0]
     explained = [name for row in re.findall(r"^\| (\w.*?) \|", table, flags=re.MULTILINE) for name in row.split(", ")]
     extras = re.findall(r'^\w+ = \["([\w-]+)[^"]*[<>]\S*"\]$', text_of("pyproject.toml"), flags=re.MULTILINE)
     assert "mcp" in extras
