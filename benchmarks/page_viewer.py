@@ -9,7 +9,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,10 @@ NEXT_MS = f"""() => new Promise((done) => {{
 
 def measure_viewer() -> tuple[Figures, Figures]:
     """Shares of the largest possible fit, milliseconds to the next image, and actions per task."""
-    with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
-        service.start()
-        service.wait_ready()
-        with AppPage(Path(name), service.url) as program:
-            program.start()
-            program.wait_ready()
-            _fill(program)
-            with chromium() as browser:
-                results = _sizes(browser, program) | _times(browser, program) | _actions(browser, program)
+    with photo_page() as program, chromium() as browser:
+        for size, count in ((SQUARE, 3), (SQUARE, 4), (LARGE, 2)):
+            generate(program, visitor(program), size, count)
+        results = _sizes(browser, program) | _times(browser, program) | _actions(browser, program)
     limits: Figures = {"next image, ms": 100, "next image at 1.5 Mbit/s, preloaded, ms": 150}
     limits |= {
         "actions: large": 1,
@@ -69,22 +65,51 @@ def measure_viewer() -> tuple[Figures, Figures]:
     return results, limits
 
 
-def _fill(program: AppPage) -> None:
-    """Create the jobs, the large images last, and wait until all are stored."""
+@contextmanager
+def photo_page() -> Iterator[AppPage]:
+    """A running app whose API makes photos."""
+    with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
+        service.start()
+        service.wait_ready()
+        with AppPage(Path(name), service.url) as program:
+            program.start()
+            program.wait_ready()
+            yield program
+
+
+def visitor(program: AppPage) -> requests.Session:
+    """The cookies of a visitor who has opened the page."""
     http = requests.Session()
     http.trust_env = False  # a proxy cannot reach this machine's loopback
     http.get(program.url, timeout=30)
+    return http
+
+
+def generate(program: AppPage, http: requests.Session, size: tuple[int, int], count: int) -> None:
+    """Create a visitor's job with `count` photos of `size` pixels, and wait until they are stored."""
     model_id = next(name for name, model in load_models().items() if "width×height" in model.input_schema["properties"])
-    for size, count in ((SQUARE, 3), (SQUARE, 4), (LARGE, 2)):
-        prompt = json.dumps([str(file) for file in synthetic_photos(size, "png", count)])
-        inputs = {"prompt": prompt, "width×height": "2048x2048(1:1)", "scale": 0.5, "force_single": False}
-        body = {"model_id": model_id, "inputs": inputs}
-        http.post(f"{program.url}/dreamina/generate", json=body, timeout=30).raise_for_status()
-        time.sleep(0.01)  # the order of the jobs is that of their creation
+    prompt = json.dumps([str(file) for file in synthetic_photos(size, "png", count)])
+    inputs = {"prompt": prompt, "width×height": "2048x2048(1:1)", "scale": 0.5, "force_single": False}
+    body = {"model_id": model_id, "inputs": inputs}
+    http.post(f"{program.url}/dreamina/generate", json=body, timeout=30).raise_for_status()
     deadline = time.monotonic() + TIMEOUT_S
     while {job["state"] for job in http.get(f"{program.url}/dreamina/jobs", timeout=30).json()} != {"done"}:
-        assert time.monotonic() < deadline, "the jobs never ended"
+        assert time.monotonic() < deadline, "the job never ended"
         time.sleep(0.2)
+
+
+class Actions:
+    """Performs the clicks and keys of a task and counts them."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def count(self, done: str, *actions: Callable[[], object]) -> float:
+        """Perform the actions, wait until the JavaScript expression `done` is true, and give their number."""
+        for action in actions:
+            action()
+        self._page.wait_for_function(done)
+        return len(actions)
 
 
 def _open(browser: Browser, program: AppPage, **context: Any) -> Page:
@@ -146,21 +171,7 @@ def _times(browser: Browser, program: AppPage) -> Figures:
 def _actions(browser: Browser, program: AppPage) -> Figures:
     """How many clicks, keys or taps each task takes, counted while they are performed."""
     page = _open(browser, program, viewport={"width": 1440, "height": 900})
-    count = 0
-
-    def act(action: Callable[[], object]) -> None:
-        nonlocal count
-        count += 1
-        action()
-
-    def task(done: str, *actions: Callable[[], object]) -> float:
-        nonlocal count
-        count = 0
-        for action in actions:
-            act(action)
-        page.wait_for_function(done)
-        return count
-
+    task = Actions(page).count
     press = page.keyboard.press
     position = "document.querySelector('dialog.viewer .position').textContent"
     results = {"actions: large": task(SHARP, page.locator("#library .tile").first.click)}
