@@ -62,7 +62,8 @@ export class Grid extends EventTarget {
       this.#tiles.delete(id);
     }
     items.forEach((item, index) => this.#putTile(item, index));
-    if (!ids.has(this.#current)) this.#setCurrent(items[Math.min(Math.max(before, 0), items.length - 1)]?.id ?? "");
+    const neighbor = items[Math.min(Math.max(before, 0), items.length - 1)]?.id ?? "";
+    this.#setCurrent(ids.has(this.#current) ? this.#current : neighbor); // its tile may be a new one
     if (hadFocus && !this.node.contains(document.activeElement)) this.focus(this.#current);
     this.#showChosen();
   }
