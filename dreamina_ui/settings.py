@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.media.bucket import URL_FORM, BucketAccess
+from dreamina_ui.media.presigned_urls import origin_of
 
 TOKEN_VARIABLES = ("RUNCOMFY_API_TOKEN", "RUNCOMFY_TOKEN", "YOUR_API_TOKEN")
 SECRET_VARIABLES = (
@@ -25,6 +26,9 @@ SECRET_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
+Delivery = Literal["proxy", "accel", "redirect"]
+"""How files of a bucket reach visitors: through us, through an nginx in front by our word, or by signed URLs."""
+
 LOOPBACK = frozenset({"127.0.0.0/8", "::1/128"})
 PRIVATE = LOOPBACK | {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 RUNCOMFY_URL = "https://model-api.runcomfy.net"
@@ -48,6 +52,7 @@ class Settings(BaseSettings):
         database_url: the PostgreSQL database of the ledger, which several servers can share; None for a file in the
             data folder. Never shown by `repr`, as it may hold a password.
         media_url: the bucket of all images, such as `s3://bucket/prefix`; "" for a folder in the data folder.
+        media_serve: how files of the bucket reach visitors, see `Delivery`.
         s3_endpoint, s3_region: where that bucket is; "" for what Amazon's own variables say, see `bucket`.
         aws_key_id, aws_secret, aws_session_token: what opens it. Never shown by `repr`.
         media_hosts: the only hosts that result files may come from; empty for every public one. Only these may have
@@ -87,6 +92,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_URL")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     media_url: str = Field("", validation_alias="DREAMINA_MEDIA_URL")
+    media_serve: Delivery = Field("proxy", validation_alias="DREAMINA_MEDIA_SERVE")
     s3_endpoint: str = Field("", validation_alias="DREAMINA_S3_ENDPOINT")
     s3_region: str = Field("", validation_alias="DREAMINA_S3_REGION")
     aws_endpoint: str = Field("", validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
@@ -256,6 +262,14 @@ class Settings(BaseSettings):
         if self.chosen_data_dir is not None:
             return self.chosen_data_dir
         return SPACE_STORAGE if self.space_id and os.access(SPACE_STORAGE, os.W_OK) else Path("data")
+
+    @property
+    def image_origin(self) -> str:
+        """Where browsers are sent for images, besides this site; "" for nowhere."""
+        if self.bucket is None or self.media_serve != "redirect":
+            return ""
+        parts = urlsplit(origin_of(self.bucket))
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def bucket(self) -> BucketAccess | None:

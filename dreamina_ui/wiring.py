@@ -163,10 +163,14 @@ def _refuse_unshared(settings: Settings) -> None:
 def _media_stores(settings: Settings, folder: DataDir) -> tuple[MediaStore, ThumbnailStore]:
     """Where outputs and thumbnails of given files are stored: the bucket of DREAMINA_MEDIA_URL, or the data folder."""
     if settings.bucket is None:
+        if settings.media_serve != "proxy":
+            raise SettingsError(f"DREAMINA_MEDIA_SERVE={settings.media_serve} needs DREAMINA_MEDIA_URL.")
         store = FolderStore(folder.media, min_free_bytes=round(settings.min_free_gb * 1e9))
         if not store.can_sync_folders():
             log.warning("The disk of DREAMINA_DATA_DIR cannot sync folders: power loss may take the newest files.")
         return store, FolderThumbnails(folder.given)
+    if settings.media_serve != "proxy" and not (settings.bucket.key_id and settings.bucket.secret):
+        raise SettingsError(f"DREAMINA_MEDIA_SERVE={settings.media_serve} signs URLs: it needs AWS_SECRET_ACCESS_KEY.")
     bucket = Bucket(settings.bucket)
     media = ObjectStore(bucket, folder.scratch)
     try:

@@ -34,7 +34,11 @@ TOGETHER = (
     ("page", "batch_page", "reuse_page", "models_page"),
     ("library_page", "viewer", "costs", "hostile_page", "admin_page", "login_page"),
     ("app",), ("shared_page",), ("sandbox",), ("login_wall",), ("kill",), ("embedded_metadata",), ("api_key_page",),
-    ("nginx",), ("store", "object_store", "bucket", "bucket_outage", "bucket_files", "bucket_commands", "superseded"),
+    ("nginx",),
+    (
+        "store", "object_store", "bucket", "bucket_outage", "bucket_files", "bucket_commands", "bucket_nginx",
+        "superseded",
+    ),
 )  # fmt: skip
 """What runs first, as it takes longest; files in one pair of brackets run in one process, as they share its apps."""
 if sys.platform == "win32":  # they need POSIX: limits, mounts, signals

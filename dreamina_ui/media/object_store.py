@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from typing import BinaryIO, cast
 from dreamina_ui.errors import StorageError
 from dreamina_ui.media.bucket import Bucket, BucketObject, storage_errors
 from dreamina_ui.media.formats import FORMATS
+from dreamina_ui.media.presigned_urls import presigned_url
 from dreamina_ui.media.store import CHUNK_BYTES, COPY_PX, TIERS, Draft, StoredFile
 
 MEDIA = "media"
@@ -162,12 +164,16 @@ class ObjectStore:
         return [item for item in files if item.key.rpartition("/")[0] == version]
 
     def _stored(self, item: BucketObject, name: str | None = None) -> StoredFile:
-        return StoredFile(
-            name or _name_of(item), item.size_bytes, item.modified_at, partial(self._open, item.key, item.size_bytes)
-        )
+        access = self.bucket.access
+        signer = partial(self._sign, item.key) if access.key_id and access.secret else None
+        opener = partial(self._open, item.key, item.size_bytes)
+        return StoredFile(name or _name_of(item), item.size_bytes, item.modified_at, opener, signer)
 
     def _open(self, key: str, size_bytes: int, start: int) -> BinaryIO:
         return self.bucket.open(key, size_bytes, start)
+
+    def _sign(self, key: str, headers: Mapping[str, str]) -> str:
+        return presigned_url(self.bucket.access, key, time.time(), headers)
 
     @contextlib.contextmanager
     def _scratch_file(self) -> Iterator[BinaryIO]:

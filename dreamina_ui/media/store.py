@@ -49,12 +49,15 @@ class StoredFile:
         name: such as `original.png`.
         modified_at: seconds since 1970.
         opener: opens the file for reading at a position; the stream can seek.
+        signer: makes a URL by which anybody can read the file for a while, given the headers that it is to be served
+            with; None where there are no such URLs.
     """
 
     name: str
     size_bytes: int
     modified_at: float
     opener: Callable[[int], BinaryIO]
+    signer: Callable[[Mapping[str, str]], str] | None = None
 
     def open(self, start: int = 0) -> BinaryIO:
         """Open it for reading at `start`; the stream can seek.

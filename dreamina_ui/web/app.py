@@ -111,7 +111,7 @@ def _build_routes(
         *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),
         *build_input_file_routes(core, presenter, services.library, services.links, permissions),
-        *build_file_routes(core.reader, permissions, services.late_copies),
+        *build_file_routes(core.reader, permissions, services.late_copies, settings.media_serve),
         *build_security_txt_routes(settings.security_contact, core.clock),
     ]
     if settings.wants_tools:
@@ -129,7 +129,7 @@ def _build_middleware(
         Middleware(PageCompression),  # outside of what reads the page as it passes
         Middleware(ProxyHeaders, settings.believed_proxies),
         Middleware(CookieNames, installation_id),
-        Middleware(SecurityHeaders, settings.frame_sites),
+        Middleware(SecurityHeaders, settings.frame_sites, settings.image_origin),
         Middleware(DisabledRoutes),
         Middleware(OriginGuard, is_private=not settings.is_shared and not settings.uses_sandbox),
         Middleware(RequestLimits),

@@ -9,9 +9,10 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import formatdate
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
@@ -22,6 +23,14 @@ from dreamina_ui.media.store import StoredFile, read_range
 CHUNK_BYTES = 64 * 1024
 MAX_RANGES = 100
 """A request for more ranges gets the whole file."""
+
+ACCEL_PATH = "/dreamina-bucket"
+"""Where nginx has the bucket, for itself only."""
+
+REDIRECT_S = 3000
+"""How long a browser may follow a redirect again without asking: less than its URL is valid."""
+
+Signer = Callable[[Mapping[str, str]], str]
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +75,31 @@ async def file_response(request: Request, file: StoredFile, headers: Mapping[str
         return storage_refusal(exc)
     content = parts.read(stream) if len(ranges) > 1 else _read(stream, start, stop)
     return StreamingResponse(iterate_in_threadpool(content), status, all_headers, media_type)
+
+
+def accel_response(signer: Signer, headers: Mapping[str, str], media_type: str) -> Response:
+    """The word for an nginx in front to serve a file from the bucket, see deploy/nginx-bucket.conf.
+
+    Args:
+        headers: those of the file, `Cache-Control` and `Content-Disposition` among them.
+    """
+    url = urlsplit(signer(_signed_headers(headers, media_type)))
+    all_headers = {"X-Accel-Redirect": f"{ACCEL_PATH}{url.path}?{url.query}", "X-Accel-Buffering": "yes"}
+    kept = {name: value for name, value in headers.items() if name != "ETag"}  # the bucket's own goes with its ranges
+    return Response(headers=all_headers | kept, media_type=media_type)
+
+
+def redirect_response(signer: Signer, headers: Mapping[str, str], media_type: str) -> Response:
+    """A redirect to the bucket, for `REDIRECT_S` if a browser may store the file; the URL is valid for an hour."""
+    caching = headers["Cache-Control"]
+    caching = f"private, max-age={REDIRECT_S}" if "immutable" in caching else caching
+    all_headers = {"Location": signer(_signed_headers(headers, media_type)), "Cache-Control": caching}
+    return Response(status_code=307, headers=all_headers)
+
+
+def _signed_headers(headers: Mapping[str, str], media_type: str) -> dict[str, str]:
+    names = ("Cache-Control", "Content-Disposition")
+    return {"content-type": media_type} | {name.lower(): headers[name] for name in names}
 
 
 def storage_refusal(exc: Exception) -> Response:

@@ -27,11 +27,12 @@ _YEAR_S = 31_536_000
 # Gradio compiles functions from strings and sets styles on elements.
 _PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-eval' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {frames}"
+    "img-src 'self' data: blob:{images}; media-src 'self' data: blob:{images}; font-src 'self' data:; "
+    "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {frames}"
 )
 _DEFAULT_POLICY = (
-    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors {frames}"
+    "default-src 'none'; img-src 'self'{images}; media-src 'self'{images}; style-src 'unsafe-inline'; sandbox; "
+    "frame-ancestors {frames}"
 )
 
 
@@ -42,11 +43,13 @@ class SecurityHeaders:
 
     Args:
         frames: other sites that may show the page in a frame, such as `https://huggingface.co`.
+        image_origin: where images may come from besides this site, such as `https://s3.example.com`; "" for nowhere.
     """
 
-    def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, frames: Iterable[str] = (), image_origin: str = "") -> None:
         self.app = app
         self._frames = " ".join(["'self'", *frames])
+        self._images = f" {image_origin}" if image_origin else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,7 +65,9 @@ class SecurityHeaders:
                 if content_type.startswith("text/event-stream"):
                     headers.setdefault("X-Accel-Buffering", "no")  # without it nginx holds a stream back
                 policy = _PAGE_POLICY if content_type.startswith("text/html") else _DEFAULT_POLICY
-                headers.setdefault("Content-Security-Policy", policy.format(nonce=nonce, frames=self._frames))
+                headers.setdefault(
+                    "Content-Security-Policy", policy.format(nonce=nonce, frames=self._frames, images=self._images)
+                )
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -21,17 +21,20 @@ from dreamina_ui.media.decoding.copies import tiers_of
 from dreamina_ui.media.formats import SHOWN_MEDIA_TYPES
 from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.store import TIERS, StoredFile
+from dreamina_ui.settings import Delivery
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
 from dreamina_ui.web.i18n.translate import languages, page_words
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, assets_version, static_files, words_digest
 from dreamina_ui.web.settings_copy import copy_with_settings
-from dreamina_ui.web.stored_files import file_response, storage_refusal
+from dreamina_ui.web.stored_files import accel_response, file_response, redirect_response, storage_refusal
 
 
-def build_file_routes(reader: JobReader, permissions: Permissions, late_copies: LateCopies) -> list[BaseRoute]:
+def build_file_routes(
+    reader: JobReader, permissions: Permissions, late_copies: LateCopies, delivery: Delivery = "proxy"
+) -> list[BaseRoute]:
     """The routes of outputs and of static files."""
-    handlers = _FileRoutes(reader, permissions, late_copies)
+    handlers = _FileRoutes(reader, permissions, late_copies, delivery)
     return [
         Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", handlers.output),
         Route(f"/{PREFIX}/assets/{{version}}/{{name:path}}", static_file),
@@ -40,10 +43,13 @@ def build_file_routes(reader: JobReader, permissions: Permissions, late_copies: 
 
 
 class _FileRoutes:
-    def __init__(self, reader: JobReader, permissions: Permissions, late_copies: LateCopies) -> None:
+    def __init__(
+        self, reader: JobReader, permissions: Permissions, late_copies: LateCopies, delivery: Delivery
+    ) -> None:
         self._reader = reader
         self._permissions = permissions
         self._late_copies = late_copies
+        self._delivery = delivery
 
     async def output(self, request: Request) -> Response:
         """One tier of one output, with ranges and an ETag; the content behind a URL never changes."""
@@ -92,8 +98,17 @@ class _FileRoutes:
         is_shown = tier != "original" or output.media_type in SHOWN_MEDIA_TYPES
         disposition = "inline" if is_shown and "download" not in request.query_params else "attachment"
         headers["Content-Disposition"] = f"{disposition}; filename*=utf-8''{quote(file_name(job, output, tier))}"
-        media_type = output.media_type if tier == "original" else "image/webp"
-        return await file_response(request, stored, headers, media_type or "application/octet-stream")
+        media_type = (output.media_type if tier == "original" else "image/webp") or "application/octet-stream"
+        if stored.signer and self._delivery == "accel":
+            return accel_response(stored.signer, headers, media_type)
+        # Scripts of the page may not read from another site, and small files are quicker from here.
+        if stored.signer and self._delivery == "redirect" and tier == "original" and not _is_script(request):
+            return redirect_response(stored.signer, headers, media_type)
+        return await file_response(request, stored, headers, media_type)
+
+
+def _is_script(request: Request) -> bool:
+    return request.headers.get("sec-fetch-dest") == "empty"
 
 
 async def static_file(request: Request) -> Response:

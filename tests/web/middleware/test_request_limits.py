@@ -339,7 +339,8 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
 
 def test_a_space_may_show_the_page_in_its_frame() -> None:
     """Hugging Face shows every Space in a frame."""
-    response = ask(SecurityHeaders(_hello, ["https://huggingface.co"]))
+    response = ask(SecurityHeaders(_hello, ["https://huggingface.co"], "https://s3.example.com"))
+    assert "img-src 'self' data: blob: https://s3.example.com; " in response.headers["content-security-policy"]
     assert response.headers["content-security-policy"].endswith("frame-ancestors 'self' https://huggingface.co")
     assert response.body == b"<script>1</script><script src=x></script>"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import requests
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -12,6 +13,7 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.object_store import ObjectStore
+from dreamina_ui.settings import Delivery
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.files import build_file_routes
 from tests.support.decoding import decoder
@@ -29,8 +31,7 @@ def harness(harness: Harness, bucket: Bucket, tmp_path: Path) -> Harness:
 
 @pytest.fixture
 def client(harness: Harness) -> TestClient:
-    routes = build_file_routes(harness.reader, Permissions(is_shared=False), LateCopies(harness.store, decoder()))
-    return TestClient(Starlette(routes=routes), "http://127.0.0.1", client=("127.0.0.1", 50_000))
+    return make_client(harness, "proxy")
 
 
 @pytest.fixture
@@ -38,6 +39,13 @@ def job(harness: Harness, service: ScriptedApi) -> Job:
     service.completes(service.picture(size=SIZE))
     harness.start()
     return harness.wait(harness.generate().job_id, "done")
+
+
+def make_client(harness: Harness, delivery: Delivery) -> TestClient:
+    late_copies = LateCopies(harness.store, decoder())
+    routes = build_file_routes(harness.reader, Permissions(is_shared=False), late_copies, delivery)
+    site = "http://127.0.0.1"
+    return TestClient(Starlette(routes=routes), site, client=("127.0.0.1", 50_000), follow_redirects=False)
 
 
 def url_of(harness: Harness, job: Job, tier: str) -> str:
@@ -83,3 +91,24 @@ def test_what_is_deleted_is_gone_and_what_cannot_be_read_may_come_again(
     harness.store.remove(job.job_id, 0)
     gone = client.get(url)
     assert (gone.status_code, gone.headers["cache-control"]) == (404, "no-store")
+
+
+def test_a_redirect_leads_to_the_private_bucket_for_a_while(harness: Harness, job: Job, bucket: Bucket) -> None:
+    """Large sites save the traffic; the file still has its name and type, and nobody reads the bucket without us."""
+    client, url = make_client(harness, "redirect"), url_of(harness, job, "original")
+    response = client.get(f"{url}?download")
+    assert (response.status_code, response.headers["cache-control"]) == (307, "private, max-age=3000")
+    location = response.headers["location"]
+    assert location == client.get(f"{url}?download").headers["location"], "a cache knows the second one"
+    served = requests.get(location, timeout=10)
+    assert (served.status_code, served.content, served.headers["content-type"]) == (200, png(SIZE), "image/png")
+    assert served.headers["content-disposition"].startswith("attachment; filename*=utf-8''dreamina-a-red-fox")
+    assert "immutable" in served.headers["cache-control"]
+    part = requests.get(location, headers={"Range": "bytes=0-9"}, timeout=10)
+    assert (part.status_code, part.content) == (206, png(SIZE)[:10])
+    assert requests.get(location.replace("Expires=7200", "Expires=72000"), timeout=10).status_code == 403
+    assert requests.get(location.partition("?")[0], timeout=10).status_code == 403
+    assert client.get(url, headers={"Sec-Fetch-Dest": "empty"}).content == png(SIZE), "scripts may not go elsewhere"
+    assert client.get(url_of(harness, job, "preview")).status_code == 200
+    gone = client.get(url.replace("/original/", "/other/"))
+    assert gone.status_code == 404
