@@ -82,7 +82,7 @@ def test_the_work_of_a_day_needs_no_pointer(held: HeldSandbox, open_page: OpenPa
     held.begin()
     held.finish()
 
-    # The library: found, opened, deleted, and brought back.
+    # The library: found, opened, deleted, and restored.
     press("g")
     press("l")
     search = page.locator("#library input[type=search]")

@@ -19,7 +19,7 @@ export const ON_STAGE = { name: "stage", tag: "article", buttons: 4, isEager: tr
 /** @type {Layout} */
 export const IN_FEED = { name: "feed", tag: "li", buttons: 0, isEager: false };
 
-const SIZES = { stage: "(max-width: 700px) 100vw, 70vw", half: "(max-width: 700px) 50vw, 35vw", feed: "(max-width: 700px) 50vw, 260px" };
+const SIZES = { stage: "(max-width: 700px) 100vw, 70vw", half: "(max-width: 700px) 50vw, 35vw", feed: "auto, (max-width: 700px) 50vw, 260px" };
 
 export class JobView {
   #layout;
