@@ -85,8 +85,8 @@ def accel_response(signer: Signer, headers: Mapping[str, str], media_type: str) 
     """
     url = urlsplit(signer(_signed_headers(headers, media_type)))
     all_headers = {"X-Accel-Redirect": f"{ACCEL_PATH}{url.path}?{url.query}", "X-Accel-Buffering": "yes"}
-    kept = {name: value for name, value in headers.items() if name != "ETag"}  # the bucket's own goes with its ranges
-    return Response(headers=all_headers | kept, media_type=media_type)
+    others = {name: value for name, value in headers.items() if name != "ETag"}  # the bucket's own goes with its ranges
+    return Response(headers=all_headers | others, media_type=media_type)
 
 
 def redirect_response(signer: Signer, headers: Mapping[str, str], media_type: str) -> Response:
