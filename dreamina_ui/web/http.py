@@ -23,7 +23,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 IMMUTABLE = "private, max-age=31536000, immutable"
 PUBLIC_IMMUTABLE = "public, max-age=31536000, immutable"
 LANGUAGE_COOKIE = "dreamina_language"
-"""The language chosen on the page, which writes this cookie; the admin page and the sign-in page follow it, too."""
+"""The language chosen on the page, which writes this cookie; the sign-in page follows it, too."""
 
 
 def path_below_root(scope: Scope) -> str:

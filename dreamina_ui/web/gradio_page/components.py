@@ -45,7 +45,8 @@ with skip_stub_files():  # otherwise Gradio writes a stub file next to this one
         tag = "dreamina-form-bridge"
         on_load = (
             "element.querySelector('dreamina-form-bridge').gradio = "
-            "{ fill: () => trigger('fill'), show_tab: () => trigger('show_tab'), switch: () => trigger('switch') };"
+            "{ fill: () => trigger('fill'), show_tab: () => trigger('show_tab'), switch: () => trigger('switch'), "
+            "admin: () => trigger('admin') };"
         )
 
     class FormProblem(CustomElement):
@@ -105,3 +106,8 @@ with skip_stub_files():  # otherwise Gradio writes a stub file next to this one
         """All stored images, with filters."""
 
         tag = "dreamina-library"
+
+    class Admin(CustomElement):
+        """Activity, spending and controls, in a tab that only the owner's page shows."""
+
+        tag = "dreamina-admin"

@@ -18,7 +18,7 @@ from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 TITLE = "Dreamina UI"
 MAIN = "main.js"
 ELSEWHERE = ("admin/", "sign-in")
-"""Beginnings of the names of files that only our other pages use."""
+"""Beginnings of the names of files that other pages use, or only the owner's."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def listen(page: gr.Blocks, form: Form) -> None:
     form.bridge.fill(None, inputs, inputs, js=_call("fill"), **private)
     form.bridge.show_tab(None, None, form.tabs, js=_call("shownTab"), **private)
     form.bridge.switch(None, None, form.generate, js=_call("switchedGenerate"), **private)
+    form.bridge.admin(None, None, form.tabs_by_id["admin"], js=_call("shownAdmin"), **private)
     for name, tab in form.tabs_by_id.items():
         tab.select(None, js=_call("selectedTab", name), **private)
 

@@ -113,7 +113,10 @@ def _build_tabs(models: Sequence[Model], texts: Any) -> Form:
                     component()
         with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
             ours.Library()
-    return Form(bridge, inputs, generate, tabs, {"create": create, "library": library})
+        # Nothing of it is in the page of others: its name, texts and data come with responses to the owner alone.
+        with gr.Tab("", id="admin", visible=False) as admin:
+            ours.Admin()
+    return Form(bridge, inputs, generate, tabs, {"create": create, "library": library, "admin": admin})
 
 
 def _build_form_column(models: Sequence[Model], texts: Any) -> tuple[list[gr.components.Component], gr.Button]:

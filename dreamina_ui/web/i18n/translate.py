@@ -18,7 +18,7 @@ SERVER_KEY_PREFIXES = (
     "message_", "problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
     "batch_notice_",
 )  # fmt: skip
-"""Prefixes of texts that only the server or the admin page uses; the page's scripts get all others."""
+"""Prefixes of texts that only the server or the Admin tab uses; the page's scripts get all others."""
 
 
 @cache

@@ -1,8 +1,7 @@
-"""The admin page, its data, and its controls, for the owner only."""
+"""The data, texts and controls of the page's Admin tab, for the owner only."""
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -16,12 +15,12 @@ from dreamina_ui.spending.limits import Limits
 from dreamina_ui.spending.moderation import Moderation
 from dreamina_ui.spending.service import SpendingService
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import json_in_html, language_of, read_json, refusal
-from dreamina_ui.web.i18n.translate import languages, translate
-from dreamina_ui.web.paths import PREFIX, asset_path, head_links
+from dreamina_ui.web.http import NO_STORE, language_of, read_json, refusal
+from dreamina_ui.web.i18n.translate import FALLBACK, languages, translate
+from dreamina_ui.web.paths import PREFIX
 
-WORDS = ("owner_", "state_", "problem_", "sign_", "request_failed", "signed_out")
-"""Beginnings of the keys of the texts that the page's script gets."""
+TEXTS = ("owner_", "problem_")
+"""Beginnings of the keys of the tab's texts."""
 
 CONTROLS = ("switch", "limits", "shut-out", "words")
 
@@ -29,7 +28,7 @@ CONTROLS = ("switch", "limits", "shut-out", "words")
 def build_admin_routes(
     spending: SpendingService, moderation: Moderation, permissions: Permissions, *, can_sign_in: bool
 ) -> list[BaseRoute]:
-    """The routes of the admin page.
+    """The routes of the Admin tab.
 
     Args:
         can_sign_in: whether there is a sign-in page to redirect strangers to.
@@ -38,6 +37,7 @@ def build_admin_routes(
     prefix = f"/{PREFIX}/owner"
     return [
         Route(prefix, handlers.page),
+        Route(f"{prefix}/texts", handlers.texts),
         Route(f"{prefix}/overview", handlers.overview),
         Route(f"{prefix}/{{control}}", handlers.change, methods=["POST"]),
     ]
@@ -53,30 +53,22 @@ class _AdminRoutes:
         self._can_sign_in = can_sign_in
 
     async def page(self, request: Request) -> Response:
-        """The page; whoever is not the owner is redirected to the sign-in page."""
+        """Leads the owner to the tab, and others to the sign-in page."""
         if not self._permissions.is_owner(request):
             return RedirectResponse("sign-in?next=owner", 303) if self._can_sign_in else _owner_only(request)
+        return RedirectResponse("../#/admin", 303)
+
+    async def texts(self, request: Request) -> Response:
+        """The texts of the tab by key, which are in no response to others."""
+        if not self._permissions.is_owner(request):
+            return _owner_only(request)
         language = language_of(request)
-        words = {key: text for key, text in languages()[language].items() if key.startswith(WORDS)}
-        facts = {
-            "language": language,
-            "languages": {},
-            "words": words,
-            "models": [],
-            "signed_in": self._permissions.session(request) is not None,
-        }
-        script = asset_path("admin/main.js").removeprefix(f"{PREFIX}/")
-        page = f"""<!doctype html>
-<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(translate(language, "owner_title"))}</title>
-<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
-{head_links("admin/admin.css")}
-<script type="application/json" id="dreamina-facts">{json_in_html(facts)}</script>
-<script type="module" src="{script}"></script></head>
-<body></body></html>"""
-        return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
+        texts = {**languages()[FALLBACK], **languages()[language]}
+        texts = {key: text for key, text in texts.items() if key.startswith(TEXTS)}
+        return JSONResponse(texts, headers=NO_STORE)
 
     async def overview(self, request: Request) -> Response:
-        """Everything that the page shows, as `overview_json` makes it."""
+        """Everything that the tab shows, as `overview_json` makes it, and whether there is a session to end."""
         if not self._permissions.is_owner(request):
             return _owner_only(request)
         try:
@@ -122,7 +114,10 @@ class _AdminRoutes:
 
     async def _respond(self, request: Request) -> Response:
         overview = await run_in_threadpool(self._spending.dashboard)
-        return JSONResponse(overview_json(overview, language_of(request)), headers={"Cache-Control": "no-store"})
+        is_signed_in = self._permissions.session(request) is not None
+        return JSONResponse(
+            overview_json(overview, language_of(request)) | {"signed_in": is_signed_in}, headers=NO_STORE
+        )
 
 
 def overview_json(overview: Dashboard, language: str) -> dict[str, Any]:

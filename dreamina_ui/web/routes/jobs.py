@@ -25,9 +25,12 @@ from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.auth.visitor import new_visitor_secret
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, read_json, refusal
 from dreamina_ui.web.i18n.error_texts import error_action, error_text
+from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.press_id import read_press_id
+
+OWNER_TAB_TEXTS = ("owner_tab", "owner_go")
 
 PING_INTERVAL_S = 10.0
 """How long a stream may be silent: proxies close connections on which nothing comes, and the page gives up on one."""
@@ -76,7 +79,8 @@ class _JobRoutes:
         taken, in the words of the refusal, `""` if jobs are taken; `action` as of a refusal. The owner's request ends a
         stop that the program made by itself, so the owner `can_generate` all the same. `requester` is what the page
         sends as `X-Dreamina-Requester` with each request that costs money. A page that asks without an identity, as its
-        cookie was refused, gets one for its storage: `"identity"`.
+        cookie was refused, gets one for its storage: `"identity"`. The owner also gets `owner_words`, the texts of the
+        tab that only the owner's page shows.
         """
         visitor = self._permissions.visitor(request)
         has_own_key = self._permissions.key_session(request) is not None
@@ -88,6 +92,9 @@ class _JobRoutes:
         can_generate = refused is None or (is_owner and quota.stopped in ("auth", "balance"))
         response = vars(quota) | {"stopped": stopped, "action": action, "can_generate": can_generate}
         response["is_owner"] = is_owner
+        if is_owner:
+            language = language_of(request)
+            response["owner_words"] = {key: translate(language, key) for key in OWNER_TAB_TEXTS}
         response["requester"] = self._permissions.requester_tag(request)
         identity = {} if visitor else {"identity": new_visitor_secret()}
         return JSONResponse(response | identity, headers=NO_STORE)

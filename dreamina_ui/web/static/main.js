@@ -26,6 +26,7 @@ import { startTaking } from "./form/settings-from-image.js";
 import { Sheet } from "./form/sheet.js";
 import { form } from "./form/state.js";
 import { Tools } from "./form/tools.js";
+import { startAdminTab } from "./header/admin-tab.js";
 import { ConnectionNotice } from "./header/connection-notice.js";
 import { Header } from "./header/header.js";
 import { startShortcuts } from "./help/shortcuts.js";
@@ -108,9 +109,7 @@ form.addEventListener("change", showInputFiles);
 refreshes.addEventListener("refresh", () => terms.refresh());
 form.ready.then(() => document.getElementById("form")?.toggleAttribute("data-ready", true));
 router.start();
-router.addEventListener("change", () => {
-  if (router.state.tab === "admin") document.querySelector("#owner-link")?.dispatchEvent(new MouseEvent("click"));
-});
+startAdminTab();
 connectRouter(viewer, (tab) => (tab === "library" ? libraryImages : createImages), (id) => library()?.focusImage(id));
 startShortcuts(() => library()?.focusSearch());
 startWatching();

@@ -1,7 +1,8 @@
-"""The admin page: nobody else has access, every control does what it says, and the page has a button for it."""
+"""The Admin tab: nobody else has it, every control does what it says, and the tab has a button for it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from starlette.testclient import TestClient
 from dreamina_ui.errors import BlockedError, BlockedWordError, LimitError, StoppedError
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.i18n.translate import translate
+from dreamina_ui.web.i18n.translate import page_words, translate
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.routes.admin import build_admin_routes
 from tests.support.bad_server import ScriptedResponse
@@ -25,7 +26,7 @@ from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 from tests.web.gradio_page import test_page
 from tests.web.gradio_page.test_page import OpenPage
 
-open_page = test_page.open_page
+open_page, await_form = test_page.open_page, test_page.await_form
 CONTROLS: dict[str, Any] = {
     "switch": {"stopped": True},
     "limits": {"per_day": 1},
@@ -117,7 +118,10 @@ def test_a_stranger_sees_and_changes_nothing(shared: AppProcess) -> None:
     ]
     assert [response.status_code for response in reported] == [403] * 5
     assert {tuple(response.json()) for response in reported} == {("message",)}
-    assert stranger.get(f"{shared.url}/dreamina/left", timeout=10).json()["is_owner"] is False
+    assert stranger.get(f"{shared.url}/dreamina/owner/texts", timeout=10).status_code == 403
+    left = stranger.get(f"{shared.url}/dreamina/left", timeout=10).json()
+    assert (left["is_owner"], "owner_words" in left) == (False, False)
+    assert [key for key in json.loads(page_words("en")) if key.startswith("owner_")] == []
     assert Visitor(shared).press()["success"]
     wrong = {"Host": "pictures.example"}
     assert requests.get(f"{shared.url}/dreamina/owner/overview", headers=wrong, timeout=10).status_code == 403
@@ -131,6 +135,23 @@ def test_without_a_password_there_is_no_way_in(harness: Harness) -> None:
         assert client.get("/dreamina/owner").status_code == 403
 
 
+def test_no_url_and_no_key_leads_a_stranger_to_the_tab(shared: AppProcess, open_page: OpenPage) -> None:
+    """What is hidden by a style alone is found by the first who is curious."""
+    page = open_page(shared)
+    page.goto(f"{shared.url}/#/admin")
+    page.reload()
+    await_form(page)
+    expect(page).to_have_url(f"{shared.url}/#/create")
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+    expect(page.get_by_role("tab")).to_have_count(2)
+    expect(page).to_have_url(f"{shared.url}/#/create")
+    page.keyboard.press("?")
+    expect(page.locator(".key-help")).to_contain_text(translate("en", "key_go_library"))
+    expect(page.locator(".key-help")).not_to_contain_text(translate("en", "owner_go"))
+    assert page.locator("dreamina-admin").count() == 0
+
+
 def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: OpenPage, tmp_path: Path) -> None:
     """The switch, pressed in a browser, is felt by a visitor at the next request and named to them; and then lifted."""
     visitor = Visitor(shared)
@@ -140,6 +161,7 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
     page.get_by_role("button", name=translate("en", "sign_in")).click()
     try:
         page.get_by_role("button", name=translate("en", "owner_stop")).click()
+        expect(page).to_have_url(f"{shared.url}/#/admin")
         expect(page.locator(".switch")).to_contain_text(translate("en", "owner_stop_owner"))
         refused = visitor.press(prompt="while it is stopped")
         assert not refused["success"]
@@ -153,17 +175,20 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
         limit = page.get_by_role("textbox", name=translate("en", "owner_limit_per_day"))
         limit.fill("0")
         limit.press("Enter")
-        expect(page.get_by_role("status")).to_have_text(translate("en", "owner_saved"))
+        expect(page.locator("#dreamina-note")).to_have_text(translate("en", "owner_saved"))
         assert not visitor.press(prompt="beyond the limit")["success"]
         limit.fill("many")
         limit.press("Enter")
-        expect(page.get_by_role("status")).to_contain_text(translate("en", "owner_limit_per_day"))
+        expect(page.locator("#dreamina-note")).to_contain_text(translate("en", "owner_limit_per_day"))
         limit.fill("")
         limit.press("Enter")
-        expect(page.get_by_role("status")).to_have_text(translate("en", "owner_saved"))
+        expect(page.locator("#dreamina-note")).to_have_text(translate("en", "owner_saved"))
         assert visitor.press(prompt="within the limit")["success"]
-        page.get_by_role("link", name=translate("en", "sign_in_back")).click()
-        expect(page.locator("#owner-link")).to_have_text(translate("en", "open_owner"))
+        page.get_by_role("tab", name=translate("en", "tab_create")).click()
+        expect(page).to_have_url(f"{shared.url}/#/create")
+        page.keyboard.press("g")
+        page.keyboard.press("a")
+        expect(page.locator(".switch")).to_be_visible()
     finally:
         http = requests.Session()
         http.post(f"{shared.url}/dreamina/sign-in", data={"password": OWNER_PASSWORD}, timeout=10)

@@ -545,7 +545,7 @@ def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: O
         expect(page.get_by_label(translate(language, "field_scale_title")).first).to_be_visible()
         expect(page.locator("#jobs")).to_contain_text(translate(language, "no_jobs"))
         expect(prompt_box(page)).to_have_value("typed before")
-        expect(page.locator("#owner-link")).to_have_text(translate(language, "open_owner"))
+        expect(page.get_by_role("tab", name=translate(language, "owner_tab"), exact=True)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         expect_head_in_one_line(page)
         assert not re.search(r"undefined|__i18n__|[{}]", page.locator("body").inner_text())
@@ -561,9 +561,9 @@ def test_the_language_can_be_changed_on_the_page(held: HeldSandbox, open_page: O
 
 
 def expect_head_in_one_line(page: Page) -> None:
-    name, link = page.locator("#brand"), page.locator("#owner-link")
-    expect(link).to_be_visible()
-    boxes = name.bounding_box(), link.bounding_box()
+    name, choice = page.locator("#brand"), page.locator("#language")
+    expect(choice).to_be_visible()
+    boxes = name.bounding_box(), choice.bounding_box()
     assert boxes[0]
     assert boxes[1]
     assert boxes[1]["y"] < boxes[0]["y"] + boxes[0]["height"]

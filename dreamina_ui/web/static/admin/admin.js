@@ -1,9 +1,11 @@
-/* <dreamina-admin>: asks for the overview, and again every 15 seconds while it is visible. */
+/* <dreamina-admin>: asks for the overview, and again every 15 seconds while its tab is shown. */
 
 import { element } from "../core/dom.js";
-import { facts } from "../core/facts.js";
-import { request, url } from "../core/http.js";
+import { get, request, url } from "../core/http.js";
+import { router } from "../core/router.js";
+import { tell } from "../core/toast.js";
 import { words } from "../core/words.js";
+import { terms } from "../form/price.js";
 import { Blocked, RecentErrors, States, Visitors } from "./activity.js";
 import { BlockedWords, LimitsForm } from "./limits.js";
 import { Money, Notices, Switch } from "./status.js";
@@ -12,50 +14,67 @@ import { Money, Notices, Switch } from "./status.js";
 /** @typedef {import("./types.js").Change} Change */
 
 const AGAIN_MS = 15000;
-const NOTE_MS = 8000;
+const RETRY_MS = 2000;
+
+const style = element("link", { rel: "stylesheet", href: new URL("./admin.css", import.meta.url) });
+const styled = new Promise((resolve) => ["load", "error"].forEach((name) => style.addEventListener(name, resolve)));
+document.head.append(style);
+
+/** @type {Promise<void> | null} */
+let texts = null;
+
+// The page's other texts come with the page; these are the owner's alone.
+async function loadTexts() {
+  for (;;) {
+    try {
+      Object.assign(words, await get("owner/texts"));
+      return;
+    } catch {
+      terms.refresh(); // perhaps the session has ended: then the tab goes away
+      await new Promise((wait) => setTimeout(wait, RETRY_MS));
+    }
+  }
+}
 
 export class Admin extends HTMLElement {
-  #note = element("p", { role: "status", "aria-live": "polite" });
-  #price = element("p", { class: "warning wide", role: "alert", hidden: true }, words.owner_price_missing);
-  #noteTimer = 0;
   #timer = 0;
-  #visible = () => { if (!document.hidden) this.#ask(); };
+  #isBuilt = false;
+  #look = () => { if (this.#isShown) this.#ask(); };
   /** @type {{node: HTMLElement, show(overview: Overview): void}[]} */
   #parts = [];
 
-  connectedCallback() {
-    document.addEventListener("visibilitychange", this.#visible);
+  async connectedCallback() {
+    document.addEventListener("visibilitychange", this.#look);
+    router.addEventListener("change", this.#look);
     this.#timer = window.setInterval(() => {
       // Not while a button inside has the focus: the keyboard focus would be lost.
-      const isBusy = document.activeElement?.closest("table");
-      if (!document.hidden && !isBusy) this.#ask();
+      if (!document.activeElement?.closest("#owner table")) this.#look();
     }, AGAIN_MS);
-    if (!this.childElementCount) this.#build();
-    this.#ask();
+    await (texts ??= loadTexts());
+    await styled;
+    if (!this.#isBuilt) this.#build();
+    this.#look();
   }
 
   disconnectedCallback() {
     clearInterval(this.#timer);
-    document.removeEventListener("visibilitychange", this.#visible);
+    document.removeEventListener("visibilitychange", this.#look);
+    router.removeEventListener("change", this.#look);
+  }
+
+  get #isShown() {
+    return this.#isBuilt && this.isConnected && !document.hidden && router.state.tab === "admin";
   }
 
   #build() {
+    this.#isBuilt = true;
     /** @type {Change} */
     const change = (node, control, body, done) => this.#change(node, control, body, done);
     const [today, month] = [new Money(words.owner_today, "today"), new Money(words.owner_month, "month")];
     const limits = [new LimitsForm(change), new BlockedWords(change)];
     const activity = [new States(), new Visitors(change), new Blocked(change), new RecentErrors()];
-    this.#parts = [new Switch(change), new Notices(), today, month, ...limits, ...activity];
-    const [status, ...others] = this.#parts.map(({ node }) => node);
-    this.append(element("main", { id: "owner" }, this.#header(), status, this.#price, ...others, this.#note));
-  }
-
-  #header() {
-    const signOut = element("form", { method: "post", action: url("sign-out") }, element("button", { class: "link" }, words.sign_out));
-    return element("header", {},
-      element("h1", {}, words.owner_title),
-      element("a", { href: url("../") }, words.sign_in_back),
-      ...(facts.signed_in ? [signOut] : []));
+    this.#parts = [new Switch(change), new Price(), new Notices(), today, month, ...limits, ...activity, new Account()];
+    this.append(element("div", { id: "owner" }, ...this.#parts.map(({ node }) => node)));
   }
 
   /** @type {Change} */
@@ -63,7 +82,7 @@ export class Admin extends HTMLElement {
     node.disabled = true;
     const isDone = await this.#ask(control, body);
     node.disabled = false;
-    if (isDone) this.#tell(done);
+    if (isDone && done) tell(done);
     return isDone;
   }
 
@@ -75,24 +94,37 @@ export class Admin extends HTMLElement {
     try {
       const headers = { "Content-Type": "application/json" };
       const response = await request(`owner/${path}`, body && { method: "POST", headers, body: JSON.stringify(body) });
-      if ([401, 403].includes(response.status)) location.reload(); // signed out meanwhile: the server leads to the sign-in page
+      if ([401, 403].includes(response.status)) terms.refresh(); // signed out meanwhile: the tab goes away
       const value = await response.json();
       if (response.ok) {
-        this.#price.hidden = !value.price_is_missing;
         this.#parts.forEach((part) => part.show(value));
         return true;
       }
-      this.#tell(value.message);
+      tell(value.message);
     } catch {
-      this.#tell(words.owner_offline);
+      tell(words.owner_offline);
     }
     return false;
   }
+}
 
-  /** @param {string} text */
-  #tell(text) {
-    clearTimeout(this.#noteTimer);
-    this.#note.textContent = text;
-    this.#noteTimer = window.setTimeout(() => { this.#note.textContent = ""; }, NOTE_MS);
+/** A limit in USD that cannot hold. */
+class Price {
+  node = element("p", { class: "warning wide", role: "alert", hidden: true }, words.owner_price_missing);
+
+  /** @param {Overview} overview */
+  show(overview) {
+    this.node.hidden = !overview.price_is_missing;
+  }
+}
+
+/** The button that signs out, for an owner who signed in. */
+class Account {
+  node = element("form", { method: "post", action: url("sign-out"), class: "wide", hidden: true },
+    element("button", { class: "link" }, words.sign_out));
+
+  /** @param {Overview} overview */
+  show(overview) {
+    this.node.hidden = !overview.signed_in;
   }
 }

@@ -1,4 +1,4 @@
-/* What several parts of the admin page are made of. */
+/* What several parts of the Admin tab are made of. */
 
 import { element } from "../core/dom.js";
 import { words } from "../core/words.js";

@@ -1,4 +1,4 @@
-/* What the server says to the admin page: `spending/dashboard.py`. Nothing runs here. */
+/* What the server says to the Admin tab: `spending/dashboard.py`. Nothing runs here. */
 
 /**
  * @typedef {object} Spent
@@ -20,6 +20,7 @@
  * @typedef {object} Overview
  * @property {{stops: {reason: string, since: number}[], shut_out: BlockedEntry[], words: string[]}} rules
  * @property {boolean} price_is_missing
+ * @property {boolean} signed_in
  * @property {Spent} today
  * @property {Spent} month
  * @property {Limit[]} limits

@@ -11,4 +11,4 @@ export const facts = JSON.parse(text ?? "{}");
 export const root = new URL("../../../", import.meta.url);
 
 /** The server chose it. */
-export const language = facts.language ?? (navigator.language in facts.languages ? navigator.language : "en");
+export const language = navigator.language in facts.languages ? navigator.language : "en";

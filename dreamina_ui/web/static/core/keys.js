@@ -27,7 +27,7 @@ export const KEYS = Object.freeze([
   { keys: ["g c"], scope: "everywhere", action: "go-create", text: "key_go_create", single: true },
   { keys: ["g l"], scope: "everywhere", action: "go-library", text: "key_go_library", single: true },
   { keys: ["g b"], scope: "everywhere", action: "go-batch", text: "key_go_batch", single: true },
-  { keys: ["g a"], scope: "everywhere", action: "go-admin", text: "key_go_admin", single: true },
+  { keys: ["g a"], scope: "everywhere", action: "go-admin", text: "owner_go", single: true },
   { keys: ["Mod+Enter"], scope: "everywhere", action: "generate", text: "key_generate", inFields: true },
   { keys: ["Alt+ArrowUp"], scope: "everywhere", action: "older-prompt", text: "key_older_prompt", inFields: true, repeats: true },
   { keys: ["Alt+ArrowDown"], scope: "everywhere", action: "newer-prompt", text: "key_newer_prompt", inFields: true, repeats: true },

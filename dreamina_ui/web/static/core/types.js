@@ -34,9 +34,6 @@
  * @property {Model[]} models
  * @property {Example[]} examples
  * @property {Record<string, {name: string, words: string}>} languages
- * @property {string} [language] of a page that has only one
- * @property {Record<string, string>} [words] of a page that brings its texts along
- * @property {boolean} [signed_in]
  */
 
 /**
@@ -148,6 +145,7 @@
  * @property {string} stopped why no job is taken; "" if jobs are taken
  * @property {boolean} [can_generate]
  * @property {boolean} is_owner
+ * @property {Record<string, string>} [owner_words] for the owner: the name of the tab, and of its key
  * @property {string} [requester] a hash of the visitor or the login
  * @property {string} [identity]
  */

@@ -7,7 +7,7 @@ const PAUSE_MS = 2000;
 const SHORT = 60;
 
 /** @type {Record<string, string>} */
-export const words = facts.words ?? await load();
+export const words = await load();
 
 // An immutable file. Nothing can be shown without texts, so the request is repeated until it succeeds.
 async function load() {

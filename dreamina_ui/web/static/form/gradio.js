@@ -1,6 +1,7 @@
 /* What Gradio's listeners call; see `gradio_page/listeners.py`. Each gets the values of the form's components. */
 
 import { router } from "../core/router.js";
+import { words } from "../core/words.js";
 import { generateWith } from "./generate.js";
 import { form } from "./state.js";
 
@@ -34,7 +35,13 @@ export function generate(...values) {
 
 /** The tab to be shown, as Gradio's Tabs takes it. */
 export function shownTab() {
-  return { __type__: "update", selected: router.state.tab === "library" ? "library" : "create" };
+  const open = ["library", ...(form.hasAdmin ? ["admin"] : [])];
+  return { __type__: "update", selected: open.includes(router.state.tab) ? router.state.tab : "create" };
+}
+
+/** The owner's tab, as Gradio's Tab takes it. */
+export function shownAdmin() {
+  return { __type__: "update", visible: form.hasAdmin, label: form.hasAdmin ? words.owner_tab : "" };
 }
 
 let isSettled = false; // before, Gradio selects the first tab by itself

@@ -6,7 +6,7 @@ import { allFieldsOf, asTyped, carryTexts, draftOf, fits, valuesOver } from "./d
 
 /** @typedef {import("../core/types.js").Field} Field */
 /** @typedef {import("../core/types.js").Model} Model */
-/** @typedef {{fill(): void, show_tab(): void, switch(): void}} Bridge starts listeners of Gradio */
+/** @typedef {{fill(): void, show_tab(): void, switch(): void, admin(): void}} Bridge starts listeners of Gradio */
 
 const STORED = "draft";
 
@@ -23,6 +23,7 @@ class FormState extends EventTarget {
   /** @type {Array<(values: any[]) => any[]>} */
   #changes = []; // to be made to the form by the next `fill`
   isOff = false; // whether Generate is disabled
+  hasAdmin = false; // whether the owner's tab is shown
   /** @type {Bridge | null} */
   #bridge = null;
   /** @type {(value?: unknown) => void} */
@@ -51,6 +52,7 @@ class FormState extends EventTarget {
     this.#bridge = bridge;
     if (this.#changes.length) bridge.fill();
     if (this.isOff) bridge.switch();
+    if (this.hasAdmin) bridge.admin();
   }
 
   /**
@@ -61,6 +63,16 @@ class FormState extends EventTarget {
     if (this.isOff === isOff) return;
     this.isOff = isOff;
     this.#bridge?.switch();
+  }
+
+  /**
+   * Show the owner's tab, or take it away.
+   * @param {boolean} hasAdmin
+   */
+  setAdmin(hasAdmin) {
+    if (this.hasAdmin === hasAdmin) return;
+    this.hasAdmin = hasAdmin;
+    this.#bridge?.admin();
   }
 
   showTab() {

@@ -4,17 +4,13 @@ import { element } from "../core/dom.js";
 import { facts, language } from "../core/facts.js";
 import { url } from "../core/http.js";
 import { words } from "../core/words.js";
-import { terms } from "../form/price.js";
 
 const TOKEN_VARIABLE = "RUNCOMFY_API_TOKEN";
 
 export class Header extends HTMLElement {
   #links = element("nav", { class: "links", "aria-label": words.account });
-  #showOwner = () => this.#addOwnerLink();
 
   connectedCallback() {
-    terms.addEventListener("change", this.#showOwner);
-    this.#addOwnerLink();
     if (this.childElementCount) return;
     const logo = new URL("../logo.svg", import.meta.url);
     this.append(
@@ -24,15 +20,6 @@ export class Header extends HTMLElement {
       this.#links,
     );
     if (facts.has_account) this.#links.append(element("a", { id: "account", href: url("sign-in") }, words.account));
-  }
-
-  disconnectedCallback() {
-    terms.removeEventListener("change", this.#showOwner);
-  }
-
-  #addOwnerLink() {
-    if (!terms.quota?.is_owner || this.#links.querySelector("#owner-link")) return;
-    this.#links.append(element("a", { id: "owner-link", href: url("owner", { language }) }, words.open_owner));
   }
 }
 

@@ -50,7 +50,7 @@ export function showKeyHelp() {
   const box = element("input", { type: "checkbox", role: "switch", "aria-describedby": "key-help-about" });
   const titles = { everywhere: words.key_everywhere, viewer: words.key_viewer, grid: words.key_grid };
   const columns = element("div", { class: "key-columns" }, ...rowsByScope().map(([scope, rows]) => element("section", {},
-    element("h3", {}, titles[scope]), element("dl", {}, ...rows.map(lineOf)))));
+    element("h3", {}, titles[scope]), element("dl", {}, ...rows.filter((row) => words[row.text]).map(lineOf)))));
   const dialog = element("dialog", { class: "key-help", "aria-label": words.key_title },
     element("div", { class: "key-head" }, heading, close), columns,
     element("label", {}, box, words.key_single), element("p", { id: "key-help-about" }, words.key_single_help));

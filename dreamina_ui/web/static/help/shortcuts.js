@@ -44,7 +44,7 @@ export function startShortcuts(focusSearch) {
     "go-create": () => goTo("create"),
     "go-library": () => goTo("library"),
     "go-batch": () => goTo("batch"),
-    "go-admin": () => goTo("admin"),
+    "go-admin": () => form.hasAdmin && goTo("admin"),
     "older-prompt": (event) => movePrompt(1, event),
     "newer-prompt": (event) => movePrompt(-1, event),
     "help": showKeyHelp,
