@@ -22,6 +22,7 @@ from dreamina_ui.settings import (
     read_settings,
 )
 from dreamina_ui.wiring import build_services
+from tests.support.bad_server import BadServer, ScriptedResponse
 
 SECRET = "s3cr3t-t0k3n"
 
@@ -343,6 +344,27 @@ def test_a_bucket_is_opened_by_the_usual_variables(monkeypatch: pytest.MonkeyPat
     bucket = read_settings().bucket
     assert bucket
     assert (bucket.endpoint, bucket.region) == ("http://ours:8333", "ours")
+
+
+def test_a_bucket_that_refuses_is_refused_at_start_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A wrong key would otherwise show at the first paid image."""
+    folder = DataDir(tmp_path / "data")
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", SECRET)
+    monkeypatch.setenv("DREAMINA_MEDIA_SERVE", "redirect")
+    with pytest.raises(SettingsError, match="DREAMINA_MEDIA_SERVE=redirect needs DREAMINA_MEDIA_URL"):
+        build_services(read_settings(), folder)
+    monkeypatch.setenv("DREAMINA_MEDIA_URL", "s3://bucket/a")
+    with pytest.raises(SettingsError, match="needs AWS_SECRET_ACCESS_KEY"):
+        build_services(read_settings(), folder)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
+    with BadServer() as server:
+        server.script("PUT /bucket/a/probe", ScriptedResponse(403, b"<Error><Code>InvalidAccessKeyId</Code></Error>"))
+        monkeypatch.setenv("DREAMINA_S3_ENDPOINT", server.url)
+        with pytest.raises(SettingsError, match="s3://bucket/a takes no files: InvalidAccessKeyId") as caught:
+            build_services(read_settings(), folder)
+    assert "wrong-secret" not in "".join(traceback.format_exception(caught.value))
+    folder.release()
 
 
 def test_programs_that_we_start_inherit_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,7 +170,10 @@ class InputFiles:
         signed_path = self._links.place_of(url)
         if signed_path is not None:
             signed = self._links.file(signed_path)
-            result = self._find(signed.file_key) if signed else None
+            try:
+                result = self._find(signed.file_key) if signed else None
+            except DiskError:
+                return None  # a page is drawn without it while the storage is away
             return result[:2] if result else None
         name = self._name(url, visitor_id)
         return name if self._thumbnails.has(name) else None

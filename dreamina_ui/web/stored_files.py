@@ -9,15 +9,17 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from email.utils import formatdate
-from typing import BinaryIO
+from functools import wraps
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from dreamina_ui.errors import DiskError
 from dreamina_ui.media.store import StoredFile, read_range
 
 CHUNK_BYTES = 64 * 1024
@@ -31,6 +33,7 @@ REDIRECT_S = 3000
 """How long a browser may follow a redirect again without asking: less than its URL is valid."""
 
 Signer = Callable[[Mapping[str, str]], str]
+Handler = Callable[[Any, Request], Coroutine[Any, Any, Response]]
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +109,19 @@ def storage_refusal(exc: Exception) -> Response:
     """503 for a file that cannot be read now; browsers and programs may ask again."""
     log.warning("A file cannot be served now: %s", exc)
     return PlainTextResponse("The file cannot be read now.", 503, {"Cache-Control": "no-store", "Retry-After": "5"})
+
+
+def refuses_unreadable(handler: Handler) -> Handler:
+    """Make a route, a method, respond as `storage_refusal` does when the disk or the bucket refuses."""
+
+    @wraps(handler)
+    async def respond(routes: Any, request: Request) -> Response:
+        try:
+            return await handler(routes, request)
+        except DiskError as exc:
+            return storage_refusal(exc)
+
+    return respond
 
 
 class _Multipart:

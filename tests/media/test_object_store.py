@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from dreamina_ui.errors import DiskError, StorageError
-from dreamina_ui.media.bucket import Bucket, BucketAccess
+from dreamina_ui.media.bucket import PART_BYTES, Bucket, BucketAccess
 from dreamina_ui.media.object_store import ObjectStore
 from tests.media.store_contract import JOB, ORIGINAL, content_of, put
 from tests.support.s3_server import KEY_ID, SECRET
@@ -64,6 +65,19 @@ def test_the_local_disk_holds_nothing_afterwards(store: ObjectStore, tmp_path: P
     (tmp_path / "scratch" / "left by a crash").write_bytes(b"half an image")
     assert store.clean_up() == 1
     assert content_of(store) == ORIGINAL
+
+
+def test_a_file_of_many_parts_comes_back_byte_for_byte(store: ObjectStore) -> None:
+    """Videos are longer than one request may be."""
+    content = bytes(range(256)) * (PART_BYTES // 256) + b"the end"
+    sha256 = put(store, content=content, extension="mp4")
+    result = store.find(JOB, 0, "original", sha256)
+    assert result
+    assert result.size_bytes == len(content)
+    digest = hashlib.sha256()
+    for chunk in result.read():
+        digest.update(chunk)
+    assert digest.hexdigest() == sha256
 
 
 def test_a_bucket_that_is_gone_is_a_storage_error(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DiskError
 from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.naming import file_name
@@ -27,7 +26,7 @@ from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
 from dreamina_ui.web.i18n.translate import languages, page_words
 from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, assets_version, static_files, words_digest
 from dreamina_ui.web.settings_copy import copy_with_settings
-from dreamina_ui.web.stored_files import accel_response, file_response, redirect_response, storage_refusal
+from dreamina_ui.web.stored_files import accel_response, file_response, redirect_response, refuses_unreadable
 
 
 def build_file_routes(
@@ -51,14 +50,9 @@ class _FileRoutes:
         self._late_copies = late_copies
         self._delivery = delivery
 
+    @refuses_unreadable
     async def output(self, request: Request) -> Response:
         """One tier of one output, with ranges and an ETag; the content behind a URL never changes."""
-        try:
-            return await self._output(request)
-        except DiskError as exc:
-            return storage_refusal(exc)
-
-    async def _output(self, request: Request) -> Response:
         tier, file_key = request.path_params["tier"], request.path_params["file_key"]
         stored_tier = "original" if tier == WITH_SETTINGS else tier
         match = await run_in_threadpool(self._reader.file, file_key, stored_tier) if stored_tier in TIERS else None

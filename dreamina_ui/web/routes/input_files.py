@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DiskError, InputError
+from dreamina_ui.errors import InputError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.naming import plain_file_name
@@ -24,7 +24,7 @@ from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.settings_copy import copy_with_settings
-from dreamina_ui.web.stored_files import file_response, storage_refusal
+from dreamina_ui.web.stored_files import file_response, refuses_unreadable
 
 
 def build_input_file_routes(
@@ -83,18 +83,16 @@ class _InputFileRoutes:
         fields = model.fields if model else ()
         return next((field for field in fields if field.key == body.get("field") and field.kind.holds_urls), None)
 
+    @refuses_unreadable
     async def thumbnail(self, request: Request) -> Response:
         """The thumbnail of a visitor's file; nobody else can guess its name."""
-        if self._input_files is None:
-            return Response("No such file.", 404)
-        try:
-            thumbnail = await run_in_threadpool(self._input_files.thumbnail, request.path_params["name"])
-        except DiskError as exc:
-            return storage_refusal(exc)
+        input_files, name = self._input_files, request.path_params["name"]
+        thumbnail = await run_in_threadpool(input_files.thumbnail, name) if input_files else None
         if thumbnail is None:
             return Response("No such file.", 404)
         return await file_response(request, thumbnail, {"Cache-Control": IMMUTABLE}, "image/webp")
 
+    @refuses_unreadable
     async def sign(self, request: Request) -> Response:
         """A signed URL of one of the visitor's own images, for the service: `{"file": file_key}`.
 
@@ -116,6 +114,7 @@ class _InputFileRoutes:
         )
         return JSONResponse({"address": url}, headers=NO_STORE)
 
+    @refuses_unreadable
     async def signed_file(self, request: Request) -> Response:
         """One original, for whoever has its signed URL, until that expires or the image is deleted."""
         signed = self._links.file(request.scope["path"].partition(f"/{FOLDER}/")[2])

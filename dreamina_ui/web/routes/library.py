@@ -24,6 +24,7 @@ from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import file_size
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter, library_entry
+from dreamina_ui.web.stored_files import refuses_unreadable
 
 MAX_FILES_PER_REQUEST = 5000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -103,6 +104,7 @@ class _LibraryRoutes:
             return refusal(exc, language_of(request))
         return JSONResponse({"count": count, "undo_s": UNDO_S})
 
+    @refuses_unreadable
     async def zip(self, request: Request) -> Response:
         """Originals as one ZIP: those whose keys the form has, or all that match the query."""
         if request.method == "POST":

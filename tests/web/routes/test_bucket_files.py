@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 import requests
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dreamina_ui.ledger.job import Job
+from dreamina_ui.library.library import Library
 from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.object_store import ObjectStore
 from dreamina_ui.settings import Delivery
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.files import build_file_routes
+from dreamina_ui.web.routes.library import build_library_routes
 from tests.support.decoding import decoder
 from tests.support.harness import Harness, ScriptedApi, png
 
@@ -77,6 +80,18 @@ def test_copies_come_from_the_bucket_and_a_late_one_goes_there(
     bucket.delete([large])
     assert client.get(url_of(harness, job, "large")).status_code == 200
     assert bucket.head(large).size_bytes > 0
+
+
+def test_a_zip_is_refused_while_the_bucket_is_away(harness: Harness, job: Job, bucket: Bucket) -> None:
+    """A broken ZIP is found out about when it is too late."""
+    library = Library(harness.ledger, harness.store)
+    permissions = Permissions(is_shared=False)
+    routes = build_library_routes(harness.reader, harness.presenter, library, permissions, harness.clock)
+    client = TestClient(Starlette(routes=routes), "http://127.0.0.1", client=("127.0.0.1", 50_000))
+    url = next(route.path for route in routes if isinstance(route, Route) and "zip" in route.path)
+    assert client.get(url).content.startswith(b"PK")
+    bucket._unreachable_until = float("inf")
+    assert client.get(url).status_code == 503
 
 
 def test_what_is_deleted_is_gone_and_what_cannot_be_read_may_come_again(
