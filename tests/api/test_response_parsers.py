@@ -1,16 +1,15 @@
 """Whatever a response holds, reading it ends with neutral values or one of our errors.
 
-The long form: `HYPOTHESIS_PROFILE=long python -m pytest tests/api/test_response_parsers.py`.
+The long form is described in `tests/support/fuzzing.py`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamina_ui import errors
@@ -19,10 +18,10 @@ from dreamina_ui.api.output_files import MAX_FILES, files_of
 from dreamina_ui.api.redaction import Redactor
 from dreamina_ui.api.refusals import refusal_of
 from dreamina_ui.api.responses import ApiResponse, parse_retry_after, reason_text
+from tests.support.fuzzing import fuzz
 
 TOKEN = "tok-3f9c2a7be1d84c55"  # not a real one
-EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 150
-FUZZ = settings(max_examples=EXAMPLES, deadline=None)
+FUZZ = fuzz(150)
 
 URLS = st.sampled_from(
     ["https://f.example/a.png", "https://f.example/b.png?sig=%7E", "http://f.example/v.mp4", "HTTPS://F.EXAMPLE/C.PNG",

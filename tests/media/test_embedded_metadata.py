@@ -17,7 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from playwright.sync_api import Browser, Page
@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Page
 from dreamina_ui.errors import DiskError, MediaError
 from dreamina_ui.media.embedded_metadata import read_settings, size_with_settings, with_settings
 from dreamina_ui.media.store import StoredFile
+from tests.support.fuzzing import fuzz
 from tests.support.png_chunks import png_chunk, png_chunks
 
 SCRIPT = Path(__file__).resolve().parents[2] / "dreamina_ui" / "web" / "static" / "metadata.js"
@@ -299,7 +300,7 @@ def test_no_prompt_is_too_awkward(name: str, case: str, store: Store) -> None:
     assert shown == re.sub("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", prompt)
 
 
-@settings(max_examples=150, deadline=None)
+@fuzz(150)
 @given(prompt=st.text(max_size=800), key=st.text(max_size=20), name=st.sampled_from(sorted(PICTURES)))
 def test_any_settings_come_back(prompt: str, key: str, name: str, store: Store) -> None:
     """What the examples above forgot."""
@@ -544,7 +545,7 @@ def test_reading_is_bounded_whatever_the_file_says(data: bytes) -> None:
     assert file.bytes_read < 500_000
 
 
-@settings(max_examples=300, deadline=None)
+@fuzz(300)
 @given(
     head=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\x00\x00\x00WEBP", XMP_ID]),
     body=st.binary(max_size=200),
@@ -554,7 +555,7 @@ def test_garbage_upsets_nobody(head: bytes, body: bytes, store: Store) -> None:
     survives(head + body, store)
 
 
-@settings(max_examples=300, deadline=None)
+@fuzz(300)
 @given(
     name=st.sampled_from(sorted(PICTURES)), at=st.integers(0, 700), byte=st.integers(0, 255), cut=st.integers(0, 3000)
 )
@@ -564,6 +565,40 @@ def test_a_damaged_copy_upsets_nobody(name: str, at: int, byte: int, cut: int, s
     copy[at % len(copy)] = byte
     survives(bytes(copy[: len(copy) - cut]), store)
     survives(bytes(copy[:cut]), store)
+
+
+KEYWORDS = st.sampled_from([b"dreamina", b"XML:com.adobe.xmp", b"parameters", b""])
+JSON_TEXTS = st.sampled_from([b'{"a":1}', b"{}", b"[1]", b'{"a":NaN}', b"\xff\xfe{", b'{"a":"\\ud800"}', b"[" * 2000])
+XMP_TEXTS = st.sampled_from(
+    [xmp_with("<dreamina:settings>" + body + "</dreamina:settings>") for body in ('{"a":1}', "[1]", "&x;", "<a/>")]
+)
+TEXT_CONTENTS = st.one_of(JSON_TEXTS, XMP_TEXTS, st.binary(max_size=40))
+PACKED_TEXTS = (
+    TEXT_CONTENTS
+    | st.builds(zlib.compress, TEXT_CONTENTS)
+    | st.builds(lambda text, cut: zlib.compress(text)[:cut], TEXT_CONTENTS, st.integers(0, 30))
+)
+
+
+@fuzz(300)
+@given(
+    kind=st.sampled_from([b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"IDAT"]),
+    keyword=KEYWORDS,
+    between=st.sampled_from([b"\0", b"\0\0", b"\0\1\0\0\0", b"\0\0\0\0\0", b"\0\0\0en\0\xff\0", b""]),
+    text=PACKED_TEXTS,
+)
+def test_any_text_chunk_upsets_nobody(kind: bytes, keyword: bytes, between: bytes, text: bytes, store: Store) -> None:
+    """Other programs write their own, packed and in every encoding."""
+    survives(png_with(keyword + between + text, kind), store)
+
+
+@fuzz(300)
+@given(
+    head=st.sampled_from([b"", b"\xef\xbb\xbf", b"<!DOCTYPE x>", b"\0"]), text=PACKED_TEXTS, tail=st.binary(max_size=9)
+)
+def test_any_xmp_upsets_nobody(head: bytes, text: bytes, tail: bytes, store: Store) -> None:
+    """A packet is XML from anywhere."""
+    survives(jpeg_with(head + text + tail), store)
 
 
 def survives(data: bytes, store: Store) -> None:

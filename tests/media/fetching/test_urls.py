@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dreamina_ui.errors import UrlError
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.fetching.urls import browser_url, redirect_url, request_target
+from tests.support.fuzzing import fuzz
 
 HOST = "https://files.example"
 
@@ -85,7 +86,16 @@ def test_a_redirect_leads_where_a_browser_would_go(location: str, url: str) -> N
     assert redirect_url(f"{HOST}/dir/old.png?sig=1#part", location) == url
 
 
-@given(st.text(max_size=60), st.text(alphabet=st.characters(max_codepoint=0xFF), max_size=60))
+PARTS = st.sampled_from(
+    ["https:", "HTTP:", "http://", "//", "\\\\", "/", "?", "#", "@", ":", ".", "..", "%2e", "%", "%5c", " ", "\t",
+     "\x00", "[::1]", "[", "127.0.0.1", "0x7f.1", "other.example", "a", "\xe7\x8b\x90", "\xff", "file:",
+     "javascript:", ":443", ":99999", "data:,x", ";", "&", "="]
+)  # fmt: skip
+LOCATIONS = st.text(alphabet=st.characters(max_codepoint=0xFF), max_size=60) | st.lists(PARTS, max_size=8).map("".join)
+
+
+@fuzz(200)
+@given(st.text(max_size=60), LOCATIONS)
 def test_any_location_is_a_clean_url_or_refused(base_path: str, location: str) -> None:
     """Hosts send anything; what comes out is read in one way only."""
     guard = UrlGuard(resolve=lambda *_: [])
@@ -99,7 +109,8 @@ def test_any_location_is_a_clean_url_or_refused(base_path: str, location: str) -
         assert guard.parse(f"{origin.scheme}://{_netloc(origin.host)}:{origin.port}{target}") == origin
 
 
-@given(st.text(max_size=80))
+@fuzz(200)
+@given(st.text(max_size=80) | st.lists(PARTS, max_size=8).map("".join))
 def test_reading_a_url_twice_changes_nothing_more(text: str) -> None:
     """It is stored, shown and fetched in one spelling."""
     assert browser_url(browser_url(text)) == browser_url(text)
