@@ -13,6 +13,7 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
 from dreamina_ui.media.decoding.copies import tiers_of
+from dreamina_ui.media.formats import SHOWN_MEDIA_TYPES
 from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.fields import Field
@@ -228,16 +229,17 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
     card: dict[str, Any] = {"job_id": job.job_id, "state": job.state, "prompt": prompt_of(job)[:120]}
     if output is None:
         return card | {"state_text": state_text(job, language), "put_aside": job.archived_at is not None}
-    facts = {"facts": _facts(output, language)} if output.kind == "file" else {}
+    kind = _shown_kind(output)
+    facts = {"facts": _facts(output, language)} if kind == "file" else {}
     return (
         card
         | facts
         | {
             "file_key": output.file_key,
             "index": output.index,
-            "kind": output.kind,
+            "kind": kind,
             **_copy_urls(job, output, TIERS if output.kind == "image" else ("original",)),
-            "alt": translate(language, _ALT_KEYS[output.kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
+            "alt": translate(language, _ALT_KEYS[kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
             "favourite": output.favorite_at is not None,
             "width": output.width,
             "height": output.height,
@@ -251,6 +253,12 @@ def _stored(job: Job, *kinds: str) -> list[Output]:
         for output in job.outputs
         if output.kind in kinds and output.state == "kept" and output.deleted_at is None
     ]
+
+
+def _shown_kind(output: Output) -> str:
+    """What the page shows an output as: an image that browsers cannot show, such as a TIFF, is a file."""
+    is_shown = output.media_type is None or output.media_type in SHOWN_MEDIA_TYPES
+    return output.kind if is_shown else "file"
 
 
 def _file_url(job: Job, output: Output, tier: str) -> str:
@@ -291,7 +299,7 @@ def _output_cards(job: Job, alt: str, language: str) -> list[dict[str, Any]]:
 def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
     card = {
         "index": output.index,
-        "kind": output.kind,
+        "kind": _shown_kind(output),
         "state": output.state,
         "file_key": output.file_key,
         "favourite": output.favorite_at is not None,
@@ -304,7 +312,7 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
 
 
 def _stored_output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
-    alt = translate(language, _ALT_KEYS[output.kind], number=output.index + 1, prompt=prompt)
+    alt = translate(language, _ALT_KEYS[_shown_kind(output)], number=output.index + 1, prompt=prompt)
     urls = _copy_urls(job, output, TIERS if output.kind == "image" else ("original",))
     if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
         urls["with_settings"] = _file_url(job, output, WITH_SETTINGS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from typing import Any
 
-from dreamina_ui.web.presenters import MAX_CARDS_CHARACTERS
+from PIL import Image
+
+from dreamina_ui.library.library import Entry
+from dreamina_ui.web.presenters import MAX_CARDS_CHARACTERS, library_entry
 from tests.support.bad_server import ScriptedResponse
 from tests.support.harness import Harness, ScriptedApi
 
@@ -34,6 +38,22 @@ def test_a_busy_service_says_when_to_try_again(harness: Harness, service: Script
     assert harness.presenter.card(job, "en", for_owner=True)["retry_in_s"] <= 15
     harness.clock.advance(20)
     assert harness.presenter.card(job, "en", for_owner=True)["retry_in_s"] == 0
+
+
+def test_an_image_that_browsers_cannot_show_is_a_file_with_a_picture(harness: Harness, service: ScriptedApi) -> None:
+    """A TIFF in a page is a broken image; its copy can be seen, and the file itself can be downloaded."""
+    content = io.BytesIO()
+    Image.new("RGB", (64, 48), "tomato").save(content, "TIFF")
+    service.completes(service.file("one.tif", ScriptedResponse(200, content.getvalue())), service.picture())
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "done")
+    tiff, png = harness.presenter.card(job, "en", for_owner=True)["outputs"]
+    assert (tiff["kind"], png["kind"]) == ("file", "image")
+    assert "/thumbnail/" in tiff["thumbnail"]
+    assert tiff["original"].endswith(".tif")
+    entry = library_entry(Entry(job, job.outputs[0]), "en")
+    assert (entry["kind"], entry["facts"]) == ("file", tiff["facts"])
+    assert "/thumbnail/" in entry["thumbnail"]
 
 
 def test_the_cards_together_are_bounded(harness: Harness) -> None:

@@ -55,7 +55,8 @@ function content(item, { sizes, isEager }, tile) {
   }
   if (item.kind === "file") {
     const text = element("span", { class: "file-facts" }, item.facts);
-    return element("a", { class: "open file-tile", href: item.download, download: true, "aria-label": `${words.download}: ${item.alt}. ${item.facts}` }, text);
+    const picture = item.thumbnail === item.original ? [] : [element("img", { src: item.preview, alt: "", loading: "lazy" })];
+    return element("a", { class: "open file-tile", href: item.download, download: true, "aria-label": `${words.download}: ${item.alt}. ${item.facts}` }, ...picture, text);
   }
   const screen = item.screen && item.screen !== item.preview ? `, ${item.screen} 2560w` : "";
   const image = element("img", {

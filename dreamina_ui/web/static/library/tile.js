@@ -7,7 +7,7 @@ import { button, element } from "../core/dom.js";
 /** @param {LibraryItem} item @returns {{node: HTMLLIElement, face: HTMLButtonElement}} */
 export function tileOf(item) {
   const face = button("", () => {}, { class: "tile", "aria-label": item.alt, tabindex: "-1" });
-  if (item.file_key && item.kind === "image") {
+  if (item.file_key && item.kind !== "video" && item.thumbnail !== item.original) {
     face.append(element("img", { src: item.thumbnail, alt: "", loading: "lazy", draggable: "false", width: item.width, height: item.height }));
   } else if (item.file_key && item.kind === "video") {
     face.append(element("video", { src: item.original, preload: "metadata", muted: true, tabindex: -1 }));

@@ -12,6 +12,7 @@ export function tileOf(item) {
     return element("video", { src: item.original, controls: true, preload: "metadata", "aria-label": item.alt });
   }
   const tile = element("div", { class: "file-tile" }, element("p", { class: "file-title", dir: "auto" }, item.alt));
+  if (item.thumbnail !== item.original) tile.prepend(element("img", { src: item.preview, alt: "" }));
   if (item.facts) tile.append(element("p", {}, item.facts));
   if (item.original) {
     tile.append(element("a", { class: "button", href: url(item.original, { download: "1" }), download: true }, ...iconAnd("download", words.download)));
