@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import re
 import ssl
 import threading
 import time
@@ -352,22 +353,30 @@ class _Cutoff:
 
 
 def _location(response: BaseHTTPResponse) -> str | None:
-    return response.headers.get("Location") if response.status in (301, 302, 303, 307, 308) else None
+    if response.status not in (301, 302, 303, 307, 308):
+        return None
+    return next(iter(response.headers.getlist("Location")), None)  # some proxies repeat it
 
 
 def _raise_for_headers(response: BaseHTTPResponse, max_bytes: int) -> None:
     status = response.status
-    if status != 200:
+    if status not in (200, 203) and not _is_whole(response):  # 203: a proxy on the way changed a header
         reason, rule = f"it answered {status}", "status"
         if status in (404, 410):
             reason, rule = f"the file was gone ({status})", "gone"
         elif status in (401, 403):
             reason, rule = f"it refused the file ({status}); such URLs expire after a while", "login"
-        retry_after_s = _retry_after_s(response) if status in (429, 503) else 0
-        raise DownloadError(reason, rule, retry_after_s=retry_after_s, status_code=status)
+        raise DownloadError(reason, rule, retry_after_s=_retry_after_s(response), status_code=status)
     length = response.length_remaining
     if length is not None and length > max_bytes:
         raise _too_large(max_bytes)
+
+
+def _is_whole(response: BaseHTTPResponse) -> bool:
+    """Whether a 206, which nobody asked for, has all of the file."""
+    content_range = re.fullmatch(r"bytes 0-(\d+)/(\d+)", response.headers.get("Content-Range", "").strip())
+    is_whole = content_range is not None and int(content_range[1]) + 1 == int(content_range[2])
+    return response.status == 206 and is_whole
 
 
 def _too_large(max_bytes: int) -> DownloadError:

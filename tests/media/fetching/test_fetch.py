@@ -39,6 +39,7 @@ from dreamina_ui.media.fetching.download import Downloader, DownloadError
 from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
+from tests.support.bad_server import BadServer, ScriptedResponse
 from tests.support.decoding import decoder
 from tests.support.file_server import FileServer, HostResponse
 
@@ -636,6 +637,41 @@ def test_a_file_that_may_still_come_is_a_temporary_error(
     assert caught.value.is_temporary
 
 
+HEADS = {
+    "a redirect that is named twice": b"302 Found\r\nLocation: /b\r\nLocation: /b\r\nContent-Length: 0",
+    "a redirect with a page": b"301 Moved\r\nLocation: b\r\nContent-Length: 6\r\n\r\n<html>",
+    "a redirect to a part of a page": b"308 x\r\nlocation:\t/b#top \r\nContent-Length: 0",
+    "a redirect without a reason": b"307\r\nLocation: ./x/../b\r\nContent-Length: 0",
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_a_redirect_is_followed_however_it_is_written(store: FolderStore, head: bytes) -> None:
+    """Proxies repeat headers, and hosts leave things out."""
+    with BadServer() as host:
+        host.script("/a", ScriptedResponse(raw=b"HTTP/1.1 " + head + b"\r\n\r\n"))
+        host.script("/b", ScriptedResponse(200, PNG))
+        fetcher = OutputFetcher(store, UrlGuard(exempt_origin=host.url), attempts=1, decoder=decoder())
+        assert fetcher.fetch(JOB, 0, "image", f"{host.url}/a").sha256 == hashlib.sha256(PNG).hexdigest()
+
+
+LENGTHS = {
+    "named twice": b"Content-Length: %d\r\nContent-Length: %d" % (len(PNG), len(PNG)),
+    "not named": b"X: y",
+    "no number": b"Content-Length: many",
+    "in two parts": b"Content-Length: %d, %d" % (len(PNG), len(PNG)),
+}
+
+
+@pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS.keys())
+def test_a_length_that_is_oddly_written_costs_no_file(store: FolderStore, length: bytes) -> None:
+    """The end of the connection ends the file as well."""
+    with BadServer() as host:
+        host.script("/a", ScriptedResponse(raw=b"HTTP/1.1 200 OK\r\n" + length + b"\r\n\r\n" + PNG))
+        fetcher = OutputFetcher(store, UrlGuard(exempt_origin=host.url), attempts=1, decoder=decoder())
+        assert fetcher.fetch(JOB, 0, "image", f"{host.url}/a").size_bytes == len(PNG)
+
+
 ODD_RESPONSES = {
     "an XML error": HostResponse(b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>"),
     "a page": HostResponse(b"\xef\xbb\xbf\r\n<!DOCTYPE html>" + b" " * 9000),
@@ -655,6 +691,36 @@ ODD_RESPONSES = {
     "a redirect without a place": HostResponse(status=302),
     "a broken gzip": HostResponse(b"\x1f\x8b" + b"x" * 30, headers={"Content-Encoding": "gzip"}),
 }
+
+
+WHOLE_FILES = {
+    "203": HostResponse(PNG, status=203),
+    "a 206 with all of it": HostResponse(
+        PNG, status=206, headers={"Content-Range": f"bytes 0-{len(PNG) - 1}/{len(PNG)}"}
+    ),
+    "chunks": HostResponse(PNG, chunked=True),
+    "text/html in Latin-1": HostResponse(PNG, headers={"Content-Type": "text/html; charset=iso-8859-1"}),
+    "a caching host": HostResponse(PNG, headers={"Age": "-1", "ETag": "x", "Content-Disposition": "inline; filename="}),
+}
+
+
+@pytest.mark.parametrize("response", WHOLE_FILES.values(), ids=WHOLE_FILES.keys())
+def test_a_whole_file_is_stored_whatever_the_host_says_of_it(
+    server: FileServer, make_fetcher: Callable[..., OutputFetcher], response: HostResponse
+) -> None:
+    """The bytes are what was paid for."""
+    facts = make_fetcher(attempts=1).fetch(JOB, 0, "image", server.script("/a", response))
+    assert facts.sha256 == hashlib.sha256(PNG).hexdigest()
+
+
+@pytest.mark.parametrize("status", [202, 403, 404, 425, 429, 503])
+def test_a_host_may_name_a_time_with_every_status(
+    server: FileServer, fetcher: OutputFetcher, pauses: list[float], status: int
+) -> None:
+    """A file that is still being written says when it will be there."""
+    early = HostResponse(status=status, headers={"Retry-After": "9"})
+    fetcher.fetch(JOB, 0, "image", server.script("/a", early, HostResponse(PNG)))
+    assert pauses == [9]
 
 
 @pytest.mark.parametrize("response", ODD_RESPONSES.values(), ids=ODD_RESPONSES.keys())
