@@ -257,8 +257,8 @@ def _pause_s(state: RetryCallState) -> float:
 
 
 def _is_segment(value: Any) -> bool:
-    """Whether this can be one segment of a path: visible, not too long, no way out of its place."""
-    good = isinstance(value, str) and value.isprintable() and re.fullmatch(r"[^\s/\\]{1,200}", value)
+    """Whether this can be one segment of a path: visible and whole, not too long, no way out of its place."""
+    good = isinstance(value, str) and value.isprintable() and re.fullmatch(r"[^\s/\\\ufffd]{1,200}", value)
     return bool(good) and value not in (".", "..")
 
 

@@ -53,7 +53,9 @@ class ApiResponse:
         """
         wait_s = parse_retry_after(retry_after)
         try:
-            value = json.loads(content.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_finite)
+            # One byte of another encoding in a message must not cost the whole response.
+            text = content.decode(json.detect_encoding(content), "replace")
+            value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
             if not isinstance(value, dict):
                 raise ValueError(f"a JSON {type(value).__name__} instead of an object")
             # A lone surrogate is valid JSON, and can be neither stored nor shown.
@@ -185,7 +187,8 @@ def parse_retry_after(header: str | None) -> float | None:
     try:
         return float(Retry().parse_retry_after(header))
     except (InvalidHeader, ValueError, OverflowError):  # the last two for a date out of the calendar
-        return None
+        seconds = _finite(header)  # some write fractions
+        return seconds if seconds is not None and seconds >= 0 else None
 
 
 def _finite(value: str | float) -> float | None:

@@ -346,7 +346,8 @@ UNCLEAR = {
     "claims too little": ScriptedResponse(body=b'{"request_id": "r-1"}', headers={"Connection": "close"}, length=5),
     "html": ScriptedResponse(body=b"<html>hello</html>"),
     "empty": ScriptedResponse(204),
-    "not utf-8": ScriptedResponse(body=b'{"request_id": "\xff"}'),
+    "request_id not utf-8": ScriptedResponse(body=b'{"request_id": "\xff"}'),
+    "no text": ScriptedResponse(body=b"\xff\xfa\x00{\x01"),
     "a list": json_response(["r-1"]),
     "a broken gzip": ScriptedResponse(body=b"\x1f\x8bnonsense", headers={"Content-Encoding": "gzip"}),
     "no request_id": json_response({"status": "in_queue"}),
@@ -554,6 +555,16 @@ def test_a_gateways_json_in_a_good_response_says_nothing_either(
     assert type(raised(lambda: getattr(client, word)("r-1"))) is errors.ProtocolError
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_a_response_in_another_encoding_is_read(server: BadServer, client: Client, encoding: str) -> None:
+    """Gateways rewrite texts; a failure must not be asked about for a day because of an accent."""
+    body = '{"status": "failed", "error": "Caf\u00e9 closed"}'.encode(encoding)
+    server.script(STATUS, ScriptedResponse(200, body, {"Content-Type": f"application/json; charset={encoding}"}))
+    response = client.status("r-1")
+    assert response.phase == "failed"
+    assert (response.reason or "").endswith(" closed")
+
+
 def test_a_result_without_a_status_tells_why_there_is_none(server: BadServer, client: Client) -> None:
     """Asking again for half an hour would tell nothing more."""
     for body in ({"request_id": "r-1", "error": "The GPU was lost."}, {"output": None, "error": "The GPU was lost."}):
@@ -692,6 +703,8 @@ def test_pauses_grow_and_are_spread(server: BadServer) -> None:
     [
         ("7", 7, 7),
         ("0", 0, 0.5),
+        ("2.5", 2.5, 2.5),
+        (" 7 ", 7, 7),
         ("3600", 3600, 60),
         ("soon", None, 0.5),
         ("nan", None, 0.5),
