@@ -29,6 +29,9 @@ NOT_STORED = ("pending", "damaged")
 """Outputs that are still to be fetched; what a person deleted is not fetched again."""
 
 _MAX_EMPTY_RESULTS = 3
+EMPTY_RESULT_S = 60.0
+"""A completed request without a file, or without all of them, must have been so for as long, too: some are late."""
+
 _FACTS = ("kind", "file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
 _NOT_DELIVERED = "The service did not deliver this file."
 _Fetch: TypeAlias = "Future[tuple[Output, MediaError | None]]"
@@ -106,7 +109,7 @@ class ResultSaver:
             change("queued" if result.phase == "queued" else "running", completed_at=None)
             return pause_s
         if result.phase == "completed" or (result.status is None and result.is_ready):
-            if state.fruitless_polls > _MAX_EMPTY_RESULTS:
+            if self._stays_empty(state):
                 detail = f"Request {job.request_id} is completed, but its result names no image and no video."
                 change("failed", problem="no_files", detail=detail)
                 return None
@@ -117,6 +120,12 @@ class ResultSaver:
         else:
             change()
         return pause_s
+
+    def _stays_empty(self, state: PollState) -> bool:
+        """Whether what is missing in the result has been missing for so long that it will not come."""
+        since = state.fruitless_since
+        is_long = since is not None and self._clock() - since >= EMPTY_RESULT_S
+        return is_long and state.fruitless_polls > _MAX_EMPTY_RESULTS
 
     def _begin_fetches(self, job_id: str, outputs: Iterable[Output], files: Sequence[OutputFile]) -> list[_Fetch]:
         """Begin to fetch what is missing, side by side."""
@@ -162,7 +171,7 @@ class ResultSaver:
         undelivered = {index: file for index, file in enumerate(result.files) if file.url is None}
         is_explained = result.reason or any(file.reason for file in undelivered.values())
         may_follow = undelivered and not is_explained and result.phase != "failed" and not late
-        if may_follow and state.fruitless_polls < _MAX_EMPTY_RESULTS:
+        if may_follow and not self._stays_empty(state):
             state.note_fruitless(self._clock(), FILES_TIMEOUT_S)
             update.finish("saving")
             return self._pace.retry_pause_s(state.fruitless_polls, random())

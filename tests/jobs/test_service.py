@@ -12,6 +12,7 @@ import pytest
 
 from dreamina_ui.api.pacing import PRIOR
 from dreamina_ui.errors import DiskError, InputError, JobNotFoundError, LedgerError, StateError
+from dreamina_ui.jobs.saving import EMPTY_RESULT_S
 from dreamina_ui.jobs.service import DUPLICATE_WINDOW_S
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
 from dreamina_ui.ledger.events import EVERY_JOB
@@ -320,7 +321,12 @@ def test_completed_without_files_is_a_failure_with_a_way_on(harness: Harness, se
     service.status("completed")
     service.result({"status": "completed", "output": {}})
     harness.start()
-    job = harness.wait(harness.generate().job_id)
+    job = harness.generate()
+    while service.count_calls("result") < 5:
+        threading.Event().wait(0.002)
+    assert harness.reader.job(job.job_id).state == "saving", "it may be late"
+    harness.clock.advance(EMPTY_RESULT_S)
+    job = harness.wait(job.job_id)
     assert (job.state, job.problem) == ("failed", "no_files")
     assert "r-1" in (job.detail or "")
     service.completes()

@@ -11,6 +11,7 @@ import pytest
 
 from dreamina_ui.errors import StateError
 from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S, STATUS_TIMEOUT_S
+from dreamina_ui.jobs.saving import EMPTY_RESULT_S
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
 from dreamina_ui.ledger.job import LOST_AFTER_S, Job
 from dreamina_ui.web.i18n.job_texts import message
@@ -274,6 +275,19 @@ def test_a_part_of_the_files_is_shown_and_what_is_missing_is_named(harness: Harn
     assert [output.state for output in job.outputs] == ["damaged", "kept"]
     assert "1 of 2" in text_of(harness, job)
     assert "One image was filtered." in text_of(harness, job)
+
+
+@pytest.mark.parametrize("late", [None, {}, {"images": []}, {"images": [None]}], ids=str)
+def test_an_output_that_comes_late_is_waited_for(harness: Harness, service: ScriptedApi, late: Any) -> None:
+    """A service may call a request completed before it has written down the files."""
+    service.status("completed")
+    service.result({"status": "completed", "output": late})
+    harness.start()
+    job = harness.generate()
+    wait_for_calls(service, "result", 6)
+    harness.clock.advance(EMPTY_RESULT_S / 2)
+    service.completes()
+    assert harness.wait(job.job_id).state == "done"
 
 
 # --- late files
