@@ -32,11 +32,15 @@ _BASE64_KEYS = ("b64_json", "base64", "b64", "image_base64", "base64_image")
 _FOREIGN_KEYS = frozenset(
     ("input", "inputs", "request", "arguments", "parameters", "params", "logs", "metrics", "status_url", "result_url",
      "cancel_url", "response_url", "model_url", "webhook_url", "thumbnail", "thumbnails", "thumbnail_url",
-     "preview_url", "error", "errors", "metadata", "prompt")
+     "thumb", "thumbs", "thumb_url", "preview", "previews", "preview_url", "cover", "cover_url", "poster",
+     "error", "errors", "metadata", "prompt")
 )  # fmt: skip
 _VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".m4v")
 _BASE64_STARTS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "UklGR": "image/webp", "R0lGOD": "image/gif"}
 
+
+_LARGEST = re.compile(r"original|full|large|max|raw|high|hd", re.IGNORECASE)
+"""What keys of the largest one of several sizes are called."""
 
 _WRAPPING = "\"'<>()[]`"
 _URL_IN_TEXT = re.compile(r"https?://[^\s<>\"'()\[\]`]*[^\s<>\"'()\[\]`.,;:!?]", re.IGNORECASE)
@@ -72,7 +76,8 @@ def _walk(value: Any, kind: FileKind | None, *, is_file: bool, is_strict: bool) 
         for entry in value:
             files = list(_walk(entry, kind, is_file=is_file, is_strict=is_strict))
             if not files and is_file and isinstance(entry, Mapping):  # under a key that nobody has heard of
-                files = list(_walk(entry, kind, is_file=True, is_strict=False))
+                largest_first = dict(sorted(entry.items(), key=lambda item: not _LARGEST.search(item[0])))
+                files = list(_walk(largest_first, kind, is_file=True, is_strict=False))
                 if not any(isinstance(part, list) for part in entry.values()):
                     files = files[:1]  # the others are other sizes of it
             is_gap = entry in (None, "") or (isinstance(entry, Mapping) and kind is not None)
