@@ -16,8 +16,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
-from typing import IO, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, RecordFile, Records
 from dreamina_ui.cli.verify import SETTLE_S
@@ -29,7 +29,7 @@ from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, shorten_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
 from dreamina_ui.media.bucket import BucketError
-from dreamina_ui.media.store import StoredFile
+from dreamina_ui.media.store import StoredFile, held
 
 MANIFEST_NAME = "manifest.json"
 
@@ -170,7 +170,7 @@ def _pack(archive: zipfile.ZipFile, files: list[RecordFile]) -> bool:
             try:
                 if file.stored is None:
                     return False
-                opened.append((_zip_info(file.name, file.stored), stack.enter_context(_held(file.stored))))
+                opened.append((_zip_info(file.name, file.stored), stack.enter_context(held(file.stored))))
             except BucketError:
                 raise
             except OSError:
@@ -179,19 +179,6 @@ def _pack(archive: zipfile.ZipFile, files: list[RecordFile]) -> bool:
             with archive.open(entry, "w") as target:
                 shutil.copyfileobj(stream, target, _COPY_BYTES)
     return True
-
-
-@contextmanager
-def _held(file: StoredFile) -> Iterator[IO[bytes]]:
-    """The content of a file, which cannot go away meanwhile; an object may while it is open, so it is copied."""
-    with file.open() as stream:
-        if isinstance(getattr(stream, "name", None), str):
-            yield stream
-            return
-        with TemporaryFile() as copy:
-            shutil.copyfileobj(stream, copy, _COPY_BYTES)
-            copy.seek(0)
-            yield copy
 
 
 def _zip_info(name: str, file: StoredFile) -> zipfile.ZipInfo:

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from dreamina_ui.errors import MediaError
 from dreamina_ui.ledger.job import Job, Output, iso
-from dreamina_ui.media.store import StoredFile
+from dreamina_ui.media.store import StoredFile, held
 
 CHUNK_BYTES = 1 << 20
 SHORT_ID_LENGTH = 8
@@ -73,7 +73,7 @@ def stream_zip(files: Iterable[tuple[Job, Output, StoredFile | None, str]]) -> I
             try:
                 if original is None:
                     raise FileNotFoundError
-                with original.open() as file:
+                with held(original) as file:
                     yield from _add(archive, sink, _zip_info(name, job), file)
                 names.add(name)
             except FileNotFoundError:

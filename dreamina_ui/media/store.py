@@ -5,10 +5,12 @@ The promise of every implementation: an output is there whole, or not at all. A 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from tempfile import TemporaryFile
+from typing import BinaryIO, Protocol, cast
 
 CHUNK_BYTES = 256 * 1024
 COPY_PX = {"large": 2560, "preview": 1280, "thumbnail": 400}
@@ -148,6 +150,25 @@ class MediaStore(Protocol):
     def clean_up(self) -> int:
         """Remove what a crash left half-made, and return how many. Call it at start only, before any draft."""
         ...
+
+
+@contextmanager
+def held(file: StoredFile) -> Iterator[BinaryIO]:
+    """The content of a file, which cannot go away meanwhile, and is fetched once however often it is read.
+
+    A folder's file stays while it is open. An object may not, so it is copied to the local disk.
+
+    Raises:
+        OSError: as `StoredFile.open` does, or the disk refuses.
+    """
+    with file.open() as stream:
+        if isinstance(getattr(stream, "name", None), str):
+            yield stream
+            return
+        with TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy, CHUNK_BYTES)
+            copy.seek(0)
+            yield cast(BinaryIO, copy)
 
 
 def read_range(stream: BinaryIO, start: int, stop: int, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:

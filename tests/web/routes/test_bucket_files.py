@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -82,14 +84,26 @@ def test_copies_come_from_the_bucket_and_a_late_one_goes_there(
     assert bucket.head(large).size_bytes > 0
 
 
-def test_a_zip_is_refused_while_the_bucket_is_away(harness: Harness, job: Job, bucket: Bucket) -> None:
-    """A broken ZIP is found out about when it is too late."""
+def test_a_zip_reads_each_image_once_and_is_refused_while_the_bucket_is_away(
+    harness: Harness, job: Job, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traffic from a bucket costs money, and a broken ZIP is found out about when it is too late."""
+    reads: list[str] = []
+    read = bucket.read
+
+    def counted(key: str, start: int, stop: int) -> bytes:
+        reads.extend([key] if start < stop else [])
+        return read(key, start, stop)
+
+    monkeypatch.setattr(bucket, "read", counted)
     library = Library(harness.ledger, harness.store)
     permissions = Permissions(is_shared=False)
     routes = build_library_routes(harness.reader, harness.presenter, library, permissions, harness.clock)
     client = TestClient(Starlette(routes=routes), "http://127.0.0.1", client=("127.0.0.1", 50_000))
     url = next(route.path for route in routes if isinstance(route, Route) and "zip" in route.path)
-    assert client.get(url).content.startswith(b"PK")
+    with zipfile.ZipFile(io.BytesIO(client.get(url).content)) as archive:
+        assert png(SIZE) in [archive.read(name) for name in archive.namelist()]
+    assert len(reads) == 1
     bucket._unreachable_until = float("inf")
     assert client.get(url).status_code == 503
 
