@@ -5,6 +5,7 @@
     python -m benchmarks.page idle [--pages 100] [--events 10000] [--json]
     python -m benchmarks.page create [--json]
     python -m benchmarks.page viewer [--json]
+    python -m benchmarks.page library [--json]
 
 Each runs `python app.py` on its sandbox. `idle` opens, over plain sockets, the streams that an unused page keeps open;
 it reads from one page in Chromium which streams these are.
@@ -30,6 +31,7 @@ import requests
 from playwright.sync_api import Browser, Page
 
 from benchmarks.page_create import measure_create
+from benchmarks.page_library import measure_library
 from benchmarks.page_processes import AppPage, EmptyGradioPage, PageProcess
 from benchmarks.page_viewer import measure_viewer
 from benchmarks.process_stats import NetworkCounter, chromium
@@ -195,7 +197,7 @@ def _both() -> Iterator[tuple[PageProcess, PageProcess]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("start", "visit", "idle", "create", "viewer"))
+    parser.add_argument("what", choices=("start", "visit", "idle", "create", "viewer", "library"))
     parser.add_argument("--repeat", type=int, default=7, help="starts or visits of each page (default 7)")
     parser.add_argument("--pages", type=int, default=100, help="open pages (default 100)")
     parser.add_argument("--events", type=int, default=10_000, help="events through the queue of Gradio (default 10000)")
@@ -209,6 +211,8 @@ def main() -> None:
         results, limits = measure_create()
     elif options.what == "viewer":
         results, limits = measure_viewer()
+    elif options.what == "library":
+        results, limits = measure_library()
     else:
         results, limits = measure_idle(options.pages, options.events)
     results["load of the machine at the end"] = os.getloadavg()[0]

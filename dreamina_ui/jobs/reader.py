@@ -83,14 +83,15 @@ class JobReader:
         """An output's original; None if it is not stored."""
         return self._media.find(job.job_id, output.index, "original", output.sha256)
 
-    def file(self, file_key: str, tier: str) -> tuple[Job, Output, StoredFile] | None:
+    def file(self, file_key: str, tier: str, *, also_deleted: bool = False) -> tuple[Job, Output, StoredFile] | None:
         """The job, output and stored file behind a file's URL; None if there is no such file or it was deleted.
 
         Args:
             tier: one of `TIERS`.
+            also_deleted: also a file that somebody deleted and that is still in the trash.
         """
         match = self._ledger.output_by_key(file_key)
-        if match and match[1].deleted_at is not None:
-            return None  # until it is removed, only an undo brings it back
+        if match and match[1].deleted_at is not None and not also_deleted:
+            return None
         stored = self._media.find(match[0].job_id, match[1].index, tier, match[1].sha256) if match else None
         return (*match, stored) if match and stored else None

@@ -16,11 +16,12 @@ from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import SETTLED, Job, Output
 from dreamina_ui.ledger.job_rows import jobs_of_rows, select_jobs
 from dreamina_ui.ledger.search import search_words
-from dreamina_ui.ledger.tables import jobs, outputs
+from dreamina_ui.ledger.tables import batch_items, jobs, outputs
 from dreamina_ui.ledger.transaction import Reader
 
 _IS_STORED = outputs.c.state == "kept"
 _IS_SHOWN = _IS_STORED & outputs.c.deleted_at.is_(None)
+_IS_IN_TRASH = _IS_STORED & outputs.c.deleted_at.is_not(None)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class LibraryFilter:
         favorites: only favorites.
         since, until: created at `since` or later and before `until`, in seconds since 1970.
         archive: only what is archived, instead of the rest.
+        model_id: a model, or "" for all.
+        batches: only what batches made.
+        trash: only files that somebody deleted and that can still be restored, instead of the rest.
+        oldest_first: the order.
     """
 
     visitor_id: str | None = None
@@ -45,6 +50,10 @@ class LibraryFilter:
     since: float | None = None
     until: float | None = None
     archive: bool = False
+    model_id: str = ""
+    batches: bool = False
+    trash: bool = False
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Usage:
 
 
 def page_of_entries(reader: Reader, shown: LibraryFilter, after: str, limit: int) -> list[Entry]:
-    """One page, newest first.
+    """One page, in the filter's order.
 
     Args:
         after: the `cursor` of the last entry of the page before; "" for the first page.
@@ -80,7 +89,7 @@ def page_of_entries(reader: Reader, shown: LibraryFilter, after: str, limit: int
     """
     query = _entries(shown)
     if after:
-        query = query.where(_is_behind(after))
+        query = query.where(_is_behind(after, oldest_first=shown.oldest_first))
     return _read_entries(reader, query.limit(limit))
 
 
@@ -132,15 +141,23 @@ def oldest_files(reader: Reader, limit: int, *, before: float | None = None) -> 
 
 def _entries(shown: LibraryFilter) -> sa.Select[Any]:
     query = sa.select(*jobs.columns, outputs.c.output_index.label("shown_index")).select_from(
-        jobs.outerjoin(outputs, (outputs.c.job_id == jobs.c.job_id) & _IS_SHOWN)
+        jobs.outerjoin(outputs, (outputs.c.job_id == jobs.c.job_id) & (_IS_IN_TRASH if shown.trash else _IS_SHOWN))
     )
-    # A job that is done and shows no file had them deleted: nothing of it is left to show.
-    query = query.where(outputs.c.job_id.is_not(None) | (jobs.c.state != "done"))
-    query = query.where(jobs.c.archived_at.is_not(None) if shown.archive else jobs.c.archived_at.is_(None))
+    if shown.trash:
+        query = query.where(outputs.c.job_id.is_not(None))
+    else:
+        # A job that is done and shows no file had them deleted: nothing of it is left to show.
+        query = query.where(outputs.c.job_id.is_not(None) | (jobs.c.state != "done"))
+        query = query.where(jobs.c.archived_at.is_not(None) if shown.archive else jobs.c.archived_at.is_(None))
+    return _in_order(_narrowed(query, shown), oldest_first=shown.oldest_first)
+
+
+def _narrowed(query: sa.Select[Any], shown: LibraryFilter) -> sa.Select[Any]:
     for column, value in (
         (jobs.c.visitor_id, shown.visitor_id),
         (jobs.c.state, shown.state),
         (jobs.c.size, shown.size),
+        (jobs.c.model_id, shown.model_id),
     ):
         if value:
             query = query.where(column == value)
@@ -148,11 +165,18 @@ def _entries(shown: LibraryFilter) -> sa.Select[Any]:
         query = query.where(jobs.c.search_text.contains(word, autoescape=True))
     if shown.favorites:
         query = query.where(outputs.c.favorite_at.is_not(None))
+    if shown.batches:
+        query = query.where(jobs.c.job_id.in_(sa.select(batch_items.c.job_id)))
     if shown.since is not None:
         query = query.where(jobs.c.created_at >= shown.since)
     if shown.until is not None:
         query = query.where(jobs.c.created_at < shown.until)
-    return query.order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc(), outputs.c.output_index)
+    return query
+
+
+def _in_order(query: sa.Select[Any], *, oldest_first: bool) -> sa.Select[Any]:
+    columns = (jobs.c.created_at, jobs.c.job_id)
+    return query.order_by(*(columns if oldest_first else (column.desc() for column in columns)), outputs.c.output_index)
 
 
 def _files() -> sa.Select[Any]:
@@ -170,7 +194,7 @@ def _read_entries(reader: Reader, query: sa.Select[Any]) -> list[Entry]:
     return [_entry(by_id[row["job_id"]], row["shown_index"]) for row in rows]
 
 
-def _is_behind(cursor: str) -> sa.ColumnElement[bool]:
+def _is_behind(cursor: str, *, oldest_first: bool) -> sa.ColumnElement[bool]:
     try:
         created_at_text, job_id, index_text = cursor.split("~")
         created_at, index = float(created_at_text), int(index_text)
@@ -179,11 +203,12 @@ def _is_behind(cursor: str) -> sa.ColumnElement[bool]:
         job_id.encode()
     except ValueError as exc:
         raise InputError("after", "format", "place in the library", cursor) from exc
-    later_job = (jobs.c.created_at < created_at) | ((jobs.c.created_at == created_at) & (jobs.c.job_id < job_id))
+    time, key = jobs.c.created_at, jobs.c.job_id
+    is_beyond, is_key_beyond = (time > created_at, key > job_id) if oldest_first else (time < created_at, key < job_id)
+    later_job = is_beyond | ((time == created_at) & is_key_beyond)
     # The bound on created_at alone lets the database start its index at the cursor.
-    return (jobs.c.created_at <= created_at) & (
-        later_job | ((jobs.c.job_id == job_id) & (outputs.c.output_index > index))
-    )
+    from_cursor = time >= created_at if oldest_first else time <= created_at
+    return from_cursor & (later_job | ((key == job_id) & (outputs.c.output_index > index)))
 
 
 def _unique_jobs(rows: Sequence[sa.RowMapping]) -> list[sa.RowMapping]:

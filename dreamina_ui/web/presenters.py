@@ -226,7 +226,12 @@ def settings_object(job: Job) -> dict[str, Any]:
 def library_entry(entry: Entry, language: str) -> dict[str, Any]:
     """One entry of the library; small, as a page has many."""
     job, output = entry.job, entry.output
-    card: dict[str, Any] = {"job_id": job.job_id, "state": job.state, "prompt": prompt_of(job)[:120]}
+    card: dict[str, Any] = {
+        "job_id": job.job_id,
+        "state": job.state,
+        "prompt": prompt_of(job)[:120],
+        "created_at": job.created_at,
+    }
     if output is None:
         return card | {"state_text": state_text(job, language), "put_aside": job.archived_at is not None}
     kind = _shown_kind(output)
@@ -238,13 +243,20 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
             "file_key": output.file_key,
             "index": output.index,
             "kind": kind,
-            **_copy_urls(job, output, TIERS if output.kind == "image" else ("original",)),
+            **_library_urls(job, output),
             "alt": translate(language, _ALT_KEYS[kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
             "favourite": output.favorite_at is not None,
             "width": output.width,
             "height": output.height,
         }
     )
+
+
+def _library_urls(job: Job, output: Output) -> dict[str, str]:
+    urls = _copy_urls(job, output, TIERS if output.kind == "image" else ("original",))
+    if output.deleted_at is None:
+        return urls
+    return {tier: f"{url}?deleted=1" for tier, url in urls.items() if tier != "large"}
 
 
 def _stored(job: Job, *kinds: str) -> list[Output]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import Job, new_id
+from dreamina_ui.ledger.tables import batch_items, batches
 from dreamina_ui.library.library import UNDO_S, Entry, Library, LibraryFilter, Usage
 from dreamina_ui.library.retention import Retention
 from tests.support.harness import Harness, ScriptedApi, png
@@ -220,6 +221,31 @@ def test_nobody_marks_what_is_not_theirs(rows: LibraryRows, library: Library) ->
     assert len(rows.entries()) == 1
     assert library.mark([key, key], "v", deleted_at=NOON) == 1
     assert rows.entries() == []
+
+
+def test_each_part_of_the_library_has_what_belongs_there(
+    rows: LibraryRows, clock: ManualClock, library: Library
+) -> None:
+    """What is deleted, archived or made by a batch is found where one looks for it."""
+    rows.add("plain", created_at=NOON)
+    rows.add("other model", model_id="other", created_at=NOON + 1)
+    rows.add("archived", archived_at=NOON, created_at=NOON + 2)
+    batch, deleted = rows.add("batch", created_at=NOON + 3), rows.add("deleted", files=2, created_at=NOON + 4)
+    item = {"batch_id": "b", "position": 0, "inputs": "{}", "state": "sent", "job_id": batch.job_id}
+    facts = {"batch_id": "b", "visitor_id": "v", "model_id": "m", "api_origin": "o", "state": "done"}
+    with rows.ledger.writing() as transaction:
+        transaction.connection.execute(batches.insert(), [facts | {"created_at": NOON, "changed_at": NOON}])
+        transaction.connection.execute(batch_items.insert(), [item])
+    library.mark([deleted.outputs[0].file_key], deleted_at=clock())
+    assert rows.prompts() == ["deleted", "batch", "other model", "plain"]
+    assert rows.prompts(oldest_first=True) == ["plain", "other model", "batch", "deleted"]
+    assert rows.prompts(batches=True) == ["batch"]
+    assert rows.prompts(model_id="other") == ["other model"]
+    assert rows.prompts(archive=True) == ["archived"]
+    assert tiles(rows.entries(trash=True)) == [(deleted.job_id, 0)]
+    clock.now += UNDO_S + 1
+    Retention(library, clock=clock).tidy()
+    assert rows.entries(trash=True) == []
 
 
 # --- deletion

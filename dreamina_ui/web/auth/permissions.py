@@ -149,6 +149,10 @@ class Permissions:
         """The visitor_id whose jobs a request may see, None for everybody's; `NOBODY` without an identity."""
         return None if self.is_owner(request) else self.visitor(request) or NOBODY
 
+    def sees_others(self, request: HTTPConnection) -> bool:
+        """Whether a request may see the jobs of others than its sender: the owner's, on a shared page."""
+        return self._is_shared and self.is_owner(request)
+
     def may_see(self, request: HTTPConnection, job: Job) -> bool:
         """Whether a request may see and change a job."""
         scope = self.scope(request)

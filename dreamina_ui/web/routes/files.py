@@ -6,6 +6,7 @@ Outputs do not go through Gradio: its route copies and hashes on the event loop,
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -55,12 +56,16 @@ class _FileRoutes:
         """One tier of one output, with ranges and an ETag; the content behind a URL never changes."""
         tier, file_key = request.path_params["tier"], request.path_params["file_key"]
         stored_tier = "original" if tier == WITH_SETTINGS else tier
-        match = await run_in_threadpool(self._reader.file, file_key, stored_tier) if stored_tier in TIERS else None
+        from_trash = "deleted" in request.query_params
+        find = partial(self._reader.file, file_key, stored_tier, also_deleted=from_trash)
+        match = await run_in_threadpool(find) if stored_tier in TIERS else None
         if match is None and tier == "large":
             return await self._large(request, file_key)
         if match is None or not self._permissions.may_fetch(request, match[0]):
             return Response("No such file.", 404, NO_STORE)
         job, output, stored = match
+        if from_trash and not self._permissions.may_see(request, job):
+            return Response("No such file.", 404, NO_STORE)  # whoever merely has the URL has lost it
         if tier == WITH_SETTINGS:
             if not self._permissions.may_see(request, job):
                 return Response("No such file.", 404, NO_STORE)  # whoever has a URL of the image learns no prompt
@@ -85,7 +90,8 @@ class _FileRoutes:
     async def _stored_file(self, request: Request, job: Job, output: Output, tier: str, stored: StoredFile) -> Response:
         etag = f'"{output.sha256 or output.file_key}-{tier}"'
         # Whoever merely has the URL asks again each time, so that what is deleted is gone for them, too.
-        caching = IMMUTABLE if self._permissions.may_see(request, job) else "private, no-cache"
+        is_lasting = output.deleted_at is None and self._permissions.may_see(request, job)
+        caching = IMMUTABLE if is_lasting else "private, no-cache"
         headers = {"Cache-Control": caching, "ETag": etag, "X-Content-Type-Options": "nosniff"}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

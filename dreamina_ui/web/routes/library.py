@@ -16,10 +16,10 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.ledger.job import Job, Output
-from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Library, LibraryFilter
+from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Entry, Library, LibraryFilter
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
-from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import file_size
 from dreamina_ui.web.paths import PREFIX
@@ -27,6 +27,8 @@ from dreamina_ui.web.presenters import JobPresenter, library_entry
 from dreamina_ui.web.stored_files import refuses_unreadable
 
 MAX_FILES_PER_REQUEST = 5000
+MAX_PAGE_ENTRIES = 240
+VISITOR_LENGTH = 8
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,26 +63,32 @@ class _LibraryRoutes:
         self._permissions = permissions
 
     async def page(self, request: Request) -> Response:
-        """One page of entries: `{"entries": [...], "next": str | null, "count": int | null}`.
+        """One page of entries: `{"entries": [...], "next": str | null, "count": int | null, "sees_others": bool}`.
 
-        `next` is the cursor of the next page. The first page says how many entries all pages have.
+        `next` is the cursor of the next page. The first page says how many entries all pages have. An owner who sees
+        what others made gets the beginning of its `visitor` with each entry that is somebody else's.
         """
         language = language_of(request)
+        sees_others = self._permissions.sees_others(request)
         try:
             query = self._filter(request, request.query_params)
             after = request.query_params.get("after", "")
-            entries = await run_in_threadpool(self._library.page, query, after)
+            limit = _page_length(request.query_params.get("limit"))
+            entries = await run_in_threadpool(self._library.page, query, after, limit)
             count = None if after else await run_in_threadpool(self._library.count, query)
         except DreaminaError as exc:
             return refusal(exc, language)
-        next_cursor = entries[-1].cursor if len(entries) == PAGE_ENTRIES else None
-        shown = [library_entry(entry, language) for entry in entries]
-        page = {"entries": shown, "next": next_cursor, "count": count}
+        next_cursor = entries[-1].cursor if len(entries) == limit else None
+        sender = self._permissions.visitor(request)
+        shown = [
+            library_entry(entry, language) | (_visitor_of(entry, sender) if sees_others else {}) for entry in entries
+        ]
+        page = {"entries": shown, "next": next_cursor, "count": count, "sees_others": sees_others}
         return JSONResponse(page, headers={"Cache-Control": "no-store"})
 
     async def usage(self, request: Request) -> Response:
         """The library's counts, and its `size` in the visitor's language."""
-        usage = await run_in_threadpool(self._library.usage, self._permissions.scope(request))
+        usage = await run_in_threadpool(self._library.usage, self._scope(request))
         totals = vars(usage) | {"size": file_size(language_of(request), usage.size_bytes)}
         return JSONResponse(totals, headers={"Cache-Control": "no-store"})
 
@@ -154,7 +162,7 @@ class _LibraryRoutes:
 
     def _filter(self, request: Request, query: QueryParams) -> LibraryFilter:
         return LibraryFilter(
-            visitor_id=self._permissions.scope(request),
+            visitor_id=self._scope(request),
             text=query.get("text", "")[:200],
             state=query.get("state", "")[:20],
             size=query.get("size", "")[:60],
@@ -162,7 +170,27 @@ class _LibraryRoutes:
             since=_moment(query.get("since")),
             until=_moment(query.get("until")),
             archive=query.get("put_aside") == "1",
+            model_id=query.get("model", "")[:200],
+            batches=query.get("batches") == "1",
+            trash=query.get("trash") == "1",
+            oldest_first=query.get("sort") == "oldest",
         )
+
+    def _scope(self, request: Request) -> str | None:
+        """As `Permissions.scope`; an owner may choose to see only what is theirs."""
+        if self._permissions.sees_others(request) and request.query_params.get("whose") == "mine":
+            return self._permissions.visitor(request) or NOBODY
+        return self._permissions.scope(request)
+
+
+def _visitor_of(entry: Entry, sender: str | None) -> dict[str, str]:
+    visitor = entry.job.visitor_id
+    return {} if visitor == sender else {"visitor": (visitor or "")[:VISITOR_LENGTH]}
+
+
+def _page_length(text: str | None) -> int:
+    is_number = text is not None and text.isascii() and text.isdigit() and len(text) < 5
+    return min(max(int(text or 0), 1), MAX_PAGE_ENTRIES) if is_number else PAGE_ENTRIES
 
 
 def _moment(text: str | None) -> float | None:

@@ -38,8 +38,11 @@ export function byDay(jobs) {
   return days;
 }
 
-/** @param {number} seconds since 1970 */
-function dayOf(seconds) {
+/**
+ * A day of the reader's calendar, such as `2026-11-29`.
+ * @param {number} seconds since 1970
+ */
+export function dayOf(seconds) {
   const date = new Date(seconds * 1000);
   return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 }

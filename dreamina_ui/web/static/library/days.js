@@ -40,6 +40,6 @@ export function dayField(text) {
     check();
     input.focus();
   });
-  const label = element("div", { class: "day" }, element("label", {}, element("span", {}, text), input), calendar, open, problem);
+  const label = element("div", { class: "day-field" }, element("label", {}, element("span", {}, text), input), calendar, open, problem);
   return { label, input, read };
 }

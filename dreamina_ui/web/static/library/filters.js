@@ -1,24 +1,18 @@
-/* What the library shows: a search, and fields that narrow it. They are in the page's URL. */
+/* What the library shows: a part of it, a search, and chips that narrow it. They are in the page's URL. */
 
-import { element, emit } from "../core/dom.js";
+import { button, element, emit } from "../core/dom.js";
 import { facts, language } from "../core/facts.js";
 import { words } from "../core/words.js";
-import { dayField } from "./days.js";
+import { Period } from "./period.js";
+import { Rail } from "./rail.js";
 
 const STATES = ["done", "failed", "submit_unclear", "cancelled", "running", "queued"];
 const PAUSE_MS = 250; // after a keystroke
 
-/** @param {string} type @param {string} text */
-function field(type, text) {
-  const input = element("input", { type });
-  return { label: element("label", {}, element("span", {}, text), input), input };
-}
-
-/** @param {string} text @param {[string, string][]} options */
+/** @param {string} text @param {[string, string][]} options the first one is shown where nothing is chosen */
 function select(text, options) {
-  const input = element("select", {}, element("option", { value: "" }, words.library_any));
-  options.forEach(([value, shown]) => input.append(element("option", { value }, shown)));
-  return { label: element("label", {}, element("span", {}, text), input), input };
+  const input = element("select", {}, ...options.map(([value, shown]) => element("option", { value }, shown)));
+  return { label: element("label", {}, element("span", { class: "sr-only" }, text), input), input };
 }
 
 /** @returns {[string, string][]} */
@@ -30,64 +24,98 @@ function sizes() {
 
 /** Event: `change`, when somebody chose something else. */
 export class Filters extends EventTarget {
-  search = field("search", words.library_search);
-  state = select(words.library_state, STATES.map((state) => [state, words[`state_${state}`]]));
-  size = select(words.library_size, sizes());
-  since = dayField(words.library_since);
-  until = dayField(words.library_until);
-  favorites = field("checkbox", words.library_favourites);
-  archived = field("checkbox", words.library_put_aside);
-  node = element("div", { class: "filters" }, ...[
-    this.search, this.state, this.size, this.since, this.until, this.favorites, this.archived,
-  ].map(({ label }) => label));
+  rail = new Rail();
+  period = new Period();
+  search = element("input", { type: "search", placeholder: words.library_search, enterkeyhint: "search" });
+  choices = {
+    state: select(words.library_state, [["", words.library_state], ...STATES.map((state) => /** @type {[string, string]} */ ([state, words[`state_${state}`]]))]),
+    size: select(words.library_size, [["", words.library_size], ...sizes()]),
+    model: select(words.library_model, [["", words.library_model], ...facts.models.map(({ model_id: id, title }) => /** @type {[string, string]} */ ([id, title]))]),
+    sort: select(words.library_sort, [["", words.library_newest], ["oldest", words.library_oldest]]),
+    whose: select(words.library_whose, [["", words.library_everyone], ["mine", words.library_mine]]),
+  };
+  #clear = button(words.library_clear, () => this.#reset(), { class: "clear", hidden: true });
+  node = element("div", { class: "filters" },
+    element("label", { class: "search" }, element("span", { class: "sr-only" }, words.library_search), this.search),
+    ...this.period.nodes, ...[this.choices.size, this.choices.model, this.choices.state].map(({ label }) => label), this.#clear,
+  );
 
   constructor() {
     super();
     let timer = 0;
+    const announce = () => {
+      clearTimeout(timer);
+      this.#showSet();
+      emit(this, "change");
+    };
+    this.choices.model.label.hidden = facts.models.length < 2;
+    this.choices.whose.label.hidden = true;
     this.node.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = window.setTimeout(() => emit(this, "change"), PAUSE_MS);
+      timer = window.setTimeout(announce, PAUSE_MS);
     });
+    this.choices.sort.input.addEventListener("change", announce);
+    this.choices.whose.input.addEventListener("change", announce);
+    this.period.addEventListener("change", announce);
+    this.rail.addEventListener("change", announce);
+  }
+
+  #reset() {
+    const { view, sort, whose } = /** @type {Record<string, string>} */ (this.urlQuery);
+    this.urlQuery = { view: view ?? "", sort: sort ?? "", whose: whose ?? "" };
+    emit(this, "change");
+    this.search.focus();
+  }
+
+  #showSet() {
+    this.#clear.hidden = !this.areSet;
+    for (const { input } of Object.values(this.choices)) input.toggleAttribute("data-set", Boolean(input.value));
   }
 
   /** As the page's URL has them: a filter that is not set has no entry. @returns {Record<string, string>} */
   get urlQuery() {
-    return Object.fromEntries(Object.entries({
-      q: this.search.input.value.trim(),
-      state: this.state.input.value,
-      size: this.size.input.value,
-      since: this.since.input.value.trim(),
-      until: this.until.input.value.trim(),
-      favorites: this.favorites.input.checked ? "1" : "",
-      archived: this.archived.input.checked ? "1" : "",
-    }).filter(([, value]) => value));
+    const chosen = Object.entries(this.choices).map(([name, { input }]) => [name, input.value]);
+    const all = { view: this.rail.view, q: this.search.value.trim(), ...Object.fromEntries(chosen), ...this.period.urlQuery };
+    return Object.fromEntries(Object.entries(all).filter(([, value]) => value));
   }
 
   set urlQuery(query) {
-    const texts = { q: this.search, state: this.state, size: this.size, since: this.since, until: this.until };
-    for (const [name, { input }] of Object.entries(texts)) {
-      if (input.value.trim() !== (query[name] ?? "")) input.value = query[name] ?? "";
+    this.rail.view = query.view ?? "";
+    if (this.search.value.trim() !== (query.q ?? "")) this.search.value = query.q ?? "";
+    for (const [name, { input }] of Object.entries(this.choices)) {
+      input.value = query[name] ?? "";
+      if (input.selectedIndex < 0) input.value = "";
     }
-    this.favorites.input.checked = query.favorites === "1";
-    this.archived.input.checked = query.archived === "1";
+    this.period.urlQuery = query;
+    this.#showSet();
   }
 
+  /** Whether anything narrows the part that is shown. */
   get areSet() {
-    return Object.keys(this.urlQuery).length > 0;
+    return Object.keys(this.urlQuery).some((name) => !["view", "sort", "whose"].includes(name));
+  }
+
+  /** Whether all that is stored is shown. */
+  get showAll() {
+    return !this.areSet && !this.rail.view;
   }
 
   /** As the server takes it. */
   get query() {
-    const [since, until] = [this.since.read(), this.until.read()];
-    until?.setDate(until.getDate() + 1); // up to the end of that day
+    const { state, size, model, sort, whose } = this.choices;
+    const { view } = this.rail;
     return {
-      text: this.search.input.value.trim(),
-      state: this.state.input.value,
-      size: this.size.input.value,
-      favourites: this.favorites.input.checked ? "1" : "",
-      put_aside: this.archived.input.checked ? "1" : "",
-      since: since ? since.getTime() / 1000 : "",
-      until: until ? until.getTime() / 1000 : "",
+      text: this.search.value.trim(),
+      state: state.input.value,
+      size: size.input.value,
+      model: model.input.value,
+      sort: sort.input.value,
+      whose: whose.input.value,
+      favourites: view === "favorites" ? "1" : "",
+      batches: view === "batches" ? "1" : "",
+      put_aside: view === "archived" ? "1" : "",
+      trash: view === "trash" ? "1" : "",
+      ...this.period.query,
       language,
     };
   }

@@ -23,10 +23,14 @@ import { get, url } from "../core/http.js";
  * @property {boolean} [favourite]
  * @property {number} [width]
  * @property {number} [height]
+ * @property {number} created_at s since 1970
+ * @property {string} [visitor] the beginning of a visitor's ID, if the image is another one's
  */
-/** @typedef {ImageItem & {state: string, prompt: string, state_text: string}} LibraryItem */
+/** @typedef {ImageItem & {state: string, prompt: string, state_text: string, created_at: number, visitor: string | null}} LibraryItem */
 
-const MAX_REFRESHED = 240;
+const FIRST = 24; // images in the first page, which is small to be there at once
+const MORE = 120; // images in each other page
+const MAX_REFRESHED = 240; // as many as the server sends at once
 
 /** @param {Entry} entry @returns {LibraryItem} */
 export function itemOf(entry) {
@@ -53,6 +57,8 @@ export function itemOf(entry) {
     state: entry.state,
     prompt: entry.prompt,
     state_text: entry.state_text ?? "",
+    created_at: entry.created_at,
+    visitor: entry.visitor ?? null,
   };
 }
 
@@ -68,6 +74,12 @@ export class LibraryImages extends EventTarget {
   #query = {};
   isLoaded = false;
   count = 0; // how many entries match, on all pages
+  seesOthers = false; // whether there may be images of other visitors
+
+  /** Those that are loaded, in order. */
+  get items() {
+    return this.#items;
+  }
 
   get length() {
     return this.#items.length;
@@ -95,6 +107,7 @@ export class LibraryImages extends EventTarget {
     if (!page) return;
     this.#items = page.entries.map(itemOf);
     this.count = page.count;
+    this.seesOthers = page.sees_others;
     this.isLoaded = true;
     this.#took(page.next);
   }
@@ -102,29 +115,25 @@ export class LibraryImages extends EventTarget {
   /** Load the next page, if there is one. Rejects without a connection. */
   async more() {
     if (!this.hasMore || this.#isLoading) return;
-    const page = await this.#fetch({ after: this.#next });
+    const page = await this.#fetch({ after: this.#next, limit: MORE });
     if (!page) return;
     const known = new Set(this.#items.map(({ id }) => id));
     this.#items.push(...page.entries.map(itemOf).filter((/** @type {LibraryItem} */ item) => !known.has(item.id)));
     this.#took(page.next);
   }
 
-  /** Load anew what is loaded already. Rejects without a connection. */
-  async refresh() {
-    /** @type {LibraryItem[]} */
-    const items = [];
-    const wanted = Math.min(Math.max(this.length, 1), MAX_REFRESHED);
-    let page = await this.#fetch({});
-    const count = page?.count ?? 0;
-    while (page) {
-      items.push(...page.entries.map(itemOf));
-      if (!page.next || items.length >= wanted) break;
-      page = await this.#fetch({ after: page.next });
-    }
+  /** Load the beginning anew; what stands behind it stays. Rejects without a connection.
+   * @param {number} [count] how many images */
+  async refresh(count = this.length) {
+    const page = await this.#fetch({ limit: Math.min(Math.max(count, FIRST), MAX_REFRESHED) });
     if (!page) return; // a newer request was sent meanwhile
-    this.#items = items;
-    this.count = count;
-    this.#took(page.next);
+    const head = page.entries.map(itemOf);
+    const known = new Set(head.map((/** @type {LibraryItem} */ item) => item.id));
+    const last = page.next ? this.#items.findLastIndex(({ id }) => known.has(id)) : this.length;
+    const tail = last < 0 ? [] : this.#items.slice(last + 1).filter(({ id }) => !known.has(id));
+    this.#items = [...head, ...tail];
+    this.count = page.count;
+    this.#took(tail.length ? this.#next : page.next);
   }
 
   /** @param {string | null} next */
@@ -156,8 +165,18 @@ export class LibraryImages extends EventTarget {
   /** @param {string[]} files */
   leaveOut(files) {
     const keys = new Set(files);
+    this.#leaveOut((item) => keys.has(item.file_key));
+  }
+
+  /** @param {string} jobId */
+  leaveOutJob(jobId) {
+    this.#leaveOut((item) => item.job_id === jobId);
+  }
+
+  /** @param {(item: LibraryItem) => boolean} isOut */
+  #leaveOut(isOut) {
     const before = this.#items.length;
-    this.#items = this.#items.filter((item) => !keys.has(item.file_key));
+    this.#items = this.#items.filter((item) => !isOut(item));
     this.count -= before - this.#items.length;
     this.dispatchEvent(new Event("change"));
   }

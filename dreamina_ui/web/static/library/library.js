@@ -1,5 +1,6 @@
-/* <dreamina-library>: everything that was created, in a grid with filters, and actions on many images at once. */
+/* The library: everything that was made, by days. */
 
+import { costsPanel } from "../costs/costs.js";
 import { marks } from "../core/actions.js";
 import { button, element, emit } from "../core/dom.js";
 import { get, identity, url } from "../core/http.js";
@@ -7,15 +8,16 @@ import { jobs } from "../core/jobs.js";
 import { router } from "../core/router.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
-import { costsPanel } from "../costs/costs.js";
 import { imageButton } from "../form/settings-from-image.js";
 import { addRequest } from "./add-request.js";
 import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
 import { LibraryImages } from "./images.js";
+import { News } from "./news.js";
 import { Selection } from "./selection.js";
+import { sizeSlider } from "./size-slider.js";
 
-const NEWS_MS = 200; // several jobs may change at once
+const TRASH_MINUTES = 10;
 
 /** What the library shows, for the viewer. */
 export const libraryImages = new LibraryImages();
@@ -24,16 +26,20 @@ export class Library extends HTMLElement {
   images = libraryImages;
   #grid = new Grid(this.images);
   #filters = new Filters();
-  #selection = new Selection(this.#grid);
+  #selection = new Selection(this.#grid.chosen);
   #usage = element("p", { class: "usage", role: "status" });
   #usageText = "";
   #empty = element("p", { class: "empty", hidden: true }, words.library_empty);
-  #more = button(words.library_more, () => this.#loadMore());
-  #select = button(words.library_select, () => this.#grid.setSelecting(!this.#grid.isSelecting));
-  #all = element("a", { class: "button", download: true }, words.library_zip_all);
-  #nearEnd = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && this.#loadMore(), { rootMargin: "100px" });
+  #trash = element("p", { class: "trash-note", hidden: true }, say("library_trash_about", { count: TRASH_MINUTES }));
+  #more = button(words.library_more, () => this.#loadMore(), { class: "more", hidden: true });
+  #select = button(words.library_select, () => this.#grid.chosen.setActive(!this.#grid.chosen.isActive), { class: "select" });
+  #toggle = button(words.library_filters, () => this.#showFilters(this.#toggle.getAttribute("aria-expanded") !== "true"), { class: "filter-toggle", "aria-expanded": "false" });
+  #all = element("a", { class: "button zip", download: true }, words.library_zip_all);
+  #nearEnd = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && this.#loadMore(), { rootMargin: "1500px" });
+  #news = new News(this.images, () => this.#filters.rail.view, () => this.isShown);
   #shownQuery = "";
-  #newsTimer = 0;
+  #loadedQuery = "";
+  #shownView = "";
 
   connectedCallback() {
     if (!this.firstChild) this.#build();
@@ -45,14 +51,19 @@ export class Library extends HTMLElement {
     router.removeEventListener("change", this.#follow);
   }
 
+  get isShown() {
+    return this.images.isLoaded && router.state.tab === "library";
+  }
+
   #build() {
+    const { sort, whose } = this.#filters.choices;
     this.append(
-      this.#filters.node,
-      element("div", { class: "tools" }, this.#usage, this.#select, this.#all, addRequest(() => this.reload())),
-      costsPanel(), this.#selection.node, this.#empty, this.#grid.node, this.#more,
-      element("p", { class: "hint" }, imageButton(), " ", words.drop_here),
+      this.#filters.rail.node, this.#toggle, this.#select, this.#filters.node,
+      element("div", { class: "tools" }, this.#usage, whose.label, sort.label, sizeSlider((pixels) => this.#grid.setRowHeight(pixels)), this.#all),
+      element("div", { class: "folds" }, costsPanel(), addRequest(() => this.reload())),
+      element("div", { class: "content" }, this.#selection.node, this.#trash, this.#empty, this.#grid.node, this.#more,
+        element("p", { class: "hint" }, imageButton(), " ", words.drop_here)),
     );
-    this.#more.hidden = true;
     this.#filters.addEventListener("change", () => {
       router.go({ query: this.#filters.urlQuery }, { replace: true });
       if (this.#shownQuery !== this.#queryText) this.reload();
@@ -61,11 +72,19 @@ export class Library extends HTMLElement {
     this.#grid.addEventListener("open", (event) => {
       emit(this, "open-image", { source: this.images, id: /** @type {CustomEvent} */ (event).detail });
     });
-    this.#grid.addEventListener("choice", () => {
-      this.#select.textContent = this.#grid.isSelecting ? words.library_done : words.library_select;
+    this.#grid.chosen.addEventListener("change", () => {
+      const { isActive } = this.#grid.chosen;
+      this.#select.textContent = isActive ? words.library_done : words.library_select;
+      this.toggleAttribute("data-selecting", isActive);
     });
-    jobs.addEventListener("change", (event) => this.#takeNews(/** @type {CustomEvent} */ (event).detail));
+    jobs.addEventListener("change", (event) => this.#news.takeJob(/** @type {CustomEvent} */ (event).detail));
     marks.addEventListener("change", (event) => this.#takeMarks(/** @type {CustomEvent} */ (event).detail));
+  }
+
+  /** @param {boolean} areShown on a phone, where there is no room for them otherwise */
+  #showFilters(areShown) {
+    this.#toggle.setAttribute("aria-expanded", String(areShown));
+    this.toggleAttribute("data-filters", areShown);
   }
 
   get #queryText() {
@@ -80,19 +99,29 @@ export class Library extends HTMLElement {
       return;
     }
     // Another tab was in between: its URL has no filters, but they are still set.
-    const isBack = !this.#shownQuery && this.#filters.areSet && !Object.keys(query).length;
-    if (isBack) router.go({ query: this.#filters.urlQuery }, { replace: true });
+    const set = this.#filters.urlQuery;
+    const isBack = !this.#shownQuery && Object.keys(set).length && !Object.keys(query).length;
+    if (isBack) router.go({ query: set }, { replace: true });
     else this.#filters.urlQuery = query;
     if (this.#shownQuery !== this.#queryText) this.reload();
   };
 
-  /** Load the library anew. @returns {Promise<void>} */
+  /** Load what the filters ask for; what is loaded already stays where it is. @returns {Promise<void>} */
   async reload() {
     this.#shownQuery = this.#queryText;
-    const query = this.#filters.query;
+    const { query } = this.#filters;
+    const { view } = this.#filters.rail;
+    const isTrash = view === "trash";
+    if (isTrash !== (this.#shownView === "trash")) this.#grid.chosen.setActive(false); // deleted images and others do not mix
+    this.#shownView = view;
+    this.#selection.setTrash(isTrash);
+    this.#trash.hidden = !isTrash;
+    this.#all.hidden = isTrash;
     this.#all.href = url("library/zip", { ...query, visitor: identity() }).href;
     this.#loadUsage();
-    await this.images.load(query).catch(() => tell(words.library_failed));
+    const isLoaded = this.images.isLoaded && this.#loadedQuery === this.#shownQuery;
+    this.#loadedQuery = this.#shownQuery;
+    await (isLoaded ? this.images.refresh() : this.images.load(query)).catch(() => tell(words.library_failed));
   }
 
   async #loadMore() {
@@ -105,6 +134,8 @@ export class Library extends HTMLElement {
   #show() {
     this.#more.hidden = !this.images.hasMore;
     this.#empty.hidden = this.images.length > 0;
+    this.#filters.choices.whose.label.hidden = !this.images.seesOthers;
+    this.#toggle.toggleAttribute("data-set", this.#filters.areSet);
     this.#showUsage();
     // It reports changes only: restarted, it also reports a button that is still in view.
     this.#nearEnd.disconnect();
@@ -112,7 +143,7 @@ export class Library extends HTMLElement {
   }
 
   async #loadUsage() {
-    const usage = await get("library/usage").catch(() => null);
+    const usage = await get("library/usage", { whose: this.#filters.query.whose }).catch(() => null);
     if (!usage) return; // loading the entries reports the failure
     const parts = [say("library_usage", usage)];
     if (usage.removed_by_limit) parts.push(say("library_removed", { count: usage.removed_by_limit }));
@@ -122,27 +153,15 @@ export class Library extends HTMLElement {
 
   // The count is that of what is shown.
   #showUsage() {
-    this.#usage.textContent = this.#filters.areSet ? say("library_count", { count: this.images.count }) : this.#usageText;
-  }
-
-  // A job that is shown changed, or another one has brought something.
-  /** @param {{job: import("../core/types.js").Job, before: import("../core/types.js").Job | null}} change */
-  #takeNews({ job, before }) {
-    if (!this.images.isLoaded || router.state.tab !== "library") return;
-    const items = Array.from({ length: this.images.length }, (_, index) => this.images.at(index));
-    const shown = items.find((item) => item?.job_id === job.job_id);
-    const isShownOtherwise = shown && (shown.state !== job.state || job.put_aside !== this.#filters.archived.input.checked);
-    const hasChanged = before && (before.state !== job.state || before.put_aside !== job.put_aside);
-    if (!isShownOtherwise && !hasChanged) return;
-    clearTimeout(this.#newsTimer);
-    this.#newsTimer = window.setTimeout(() => this.images.refresh().catch(() => {}), NEWS_MS); // the next news asks again
+    this.#usage.textContent = this.#filters.showAll ? this.#usageText : say("library_count", { count: this.images.count });
   }
 
   /** @param {{files: string[], favourite?: boolean, deleted?: boolean}} change */
   #takeMarks({ files, favourite, deleted }) {
     if (!this.images.isLoaded) return;
+    const isTrash = this.#shownView === "trash";
     if (favourite !== undefined) this.images.markFavorites(files, favourite);
-    else if (deleted) this.images.leaveOut(files);
+    else if (deleted !== isTrash) this.images.leaveOut(files);
     else this.images.refresh().catch(() => tell(words.library_failed));
     if (deleted !== undefined) this.#loadUsage();
   }
@@ -153,6 +172,7 @@ export class Library extends HTMLElement {
   }
 
   focusSearch() {
-    this.#filters.search.input.focus();
+    this.#showFilters(true);
+    this.#filters.search.focus();
   }
 }

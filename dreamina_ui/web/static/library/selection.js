@@ -1,41 +1,53 @@
-/* What can be done with several chosen images. */
+/* What can be done with several chosen images: a bar that stays in sight. */
 
 import { mark, remove } from "../core/actions.js";
-import { button, element, emit } from "../core/dom.js";
+import { button, element, emit, icon, iconAnd } from "../core/dom.js";
 import { identity, url } from "../core/http.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
 
-/** @typedef {import("./grid.js").Grid} Grid */
+/** @typedef {import("./chosen.js").Chosen} Chosen */
 
 const MAX_COMPARED = 4;
 
 export class Selection {
-  /** @param {Grid} grid */
-  constructor(grid) {
-    this.grid = grid;
+  /** @param {Chosen} chosen */
+  constructor(chosen) {
+    this.chosen = chosen;
     this.count = element("span", { role: "status" });
+    this.shown = [
+      tool("download", words.library_zip, () => this.#download()),
+      tool("compare", words.compare, () => this.#compare()),
+      tool("star", words.favourite, () => mark(this.#keys, "favourite", true)),
+      tool("trash", words.delete, () => this.#delete()),
+    ];
+    this.deleted = [tool("reuse", words.bring_back, () => this.#restore())];
+    const close = button("", () => chosen.setActive(false), { class: "end", "aria-label": words.close, title: words.close });
+    close.append(icon("close"));
     this.node = element("div", { class: "selection", role: "toolbar", "aria-label": words.library_select, hidden: true },
-      this.count,
-      button(words.library_zip, () => this.#download()),
-      button(words.compare, () => this.#compare()),
-      button(words.favourite, () => mark(this.#keys, "favourite", true)),
-      button(words.delete, () => this.#delete()),
-    );
-    grid.addEventListener("choice", () => this.#show());
+      close, this.count, ...this.shown, ...this.deleted);
+    chosen.addEventListener("change", () => this.#show());
+    this.setTrash(false);
   }
 
   get #keys() {
-    return [...this.grid.chosen.keys()];
+    return [...this.chosen.items.keys()];
+  }
+
+  /** Offer what can be done with deleted images, or with others. @param {boolean} isTrash */
+  setTrash(isTrash) {
+    this.shown.forEach((node) => { node.hidden = isTrash; });
+    this.deleted.forEach((node) => { node.hidden = !isTrash; });
   }
 
   #show() {
-    this.node.hidden = !this.grid.isSelecting;
-    this.count.textContent = say("library_selected", { count: this.grid.chosen.size });
+    const count = this.chosen.items.size;
+    this.node.hidden = !this.chosen.isActive;
+    this.count.textContent = say("library_selected", { count });
+    for (const node of [...this.shown, ...this.deleted]) node.disabled = !count;
   }
 
   #download() {
-    if (!this.grid.chosen.size) return;
     const action = url("library/zip", { visitor: identity() }).href;
     const form = element("form", { method: "post", action, hidden: true }, element("input", { name: "files", value: this.#keys.join(",") }));
     document.body.append(form);
@@ -44,16 +56,26 @@ export class Selection {
   }
 
   #compare() {
-    const items = [...this.grid.chosen.values()];
+    const items = [...this.chosen.items.values()];
     const areImages = items.every(({ kind }) => kind === "image");
     if (!areImages || items.length < 2 || items.length > MAX_COMPARED) return tell(words.compare_few);
-    emit(this.node, "compare-images", { source: this.grid.images, items });
+    emit(this.node, "compare-images", { source: this.chosen.images, items });
   }
 
   async #delete() {
-    const keys = this.#keys;
-    if (!(await remove(keys))) return;
-    keys.forEach((key) => this.grid.chosen.delete(key));
-    this.#show();
+    if (await remove(this.#keys)) this.chosen.setActive(false);
   }
+
+  async #restore() {
+    if (!(await mark(this.#keys, "deleted", false))) return;
+    this.chosen.setActive(false);
+    tell(words.undone);
+  }
+}
+
+/** @param {string} image @param {string} text @param {() => unknown} act */
+function tool(image, text, act) {
+  const node = button("", act);
+  node.append(...iconAnd(image, text));
+  return node;
 }

@@ -1,0 +1,202 @@
+/* The library's images in the page: what is far out of sight has no elements, so that thousands cost nothing. */
+
+import { element, emit } from "../core/dom.js";
+import { language } from "../core/facts.js";
+import { dayLabel, dayOf } from "../feed/order.js";
+import { boxesOf, layOut } from "./layout.js";
+import { faceOf, tileOf } from "./tile.js";
+
+/** @typedef {import("./images.js").LibraryItem} LibraryItem */
+/** @typedef {{node: HTMLLIElement, face: HTMLButtonElement, item: LibraryItem}} Tile */
+/** @typedef {{node: HTMLUListElement, start: number, boxes: import("./layout.js").Box[], isFilled: boolean}} Block */
+/** @typedef {{node: HTMLElement, heading: HTMLElement, blocks: Block[]}} Section */
+
+const GAP_PX = 6;
+const NEAR = 1; // windows above and below
+
+/** Event: `filled` when there are other tiles than before. */
+export class Wall extends EventTarget {
+  node = element("div", { class: "wall" });
+  rowHeight = 190;
+  /** @type {Map<string, Tile>} by id, those that have elements */
+  tiles = new Map();
+  /** @type {import("./layout.js").Box[]} of all images, in common coordinates */
+  boxes = [];
+  /** @type {LibraryItem[]} */
+  #items = [];
+  /** @type {Map<string, Section>} by day */
+  #sections = new Map();
+  /** @type {WeakMap<Element, Block>} */
+  #byNode = new WeakMap();
+  /** @type {Set<Block>} */
+  #waiting = new Set();
+  #timer = 0;
+  #width = 0;
+  #near = new IntersectionObserver((entries) => this.#follow(entries), { rootMargin: `${NEAR * 100}% 0px` });
+
+  constructor() {
+    super();
+    new ResizeObserver(() => {
+      if (this.node.clientWidth && this.node.clientWidth !== this.#width) this.show(this.#items);
+    }).observe(this.node);
+  }
+
+  /** @param {LibraryItem[]} items in order */
+  show(items) {
+    this.#items = items;
+    this.#width = this.node.clientWidth;
+    if (!this.#width) return; // another tab is shown; the size that the node gets calls again
+    const images = items.map((item) => ({ ratio: item.width && item.height ? item.width / item.height : 1, at: item.created_at }));
+    const days = layOut(images, { width: this.#width, rowHeight: this.rowHeight, gap: GAP_PX }, dayOf);
+    this.boxes = boxesOf(days);
+    const before = this.#sections;
+    this.#sections = new Map(days.map(({ day }) => [day, before.get(day) ?? createSection()]));
+    for (const [day, section] of before) if (!this.#sections.has(day)) section.blocks.forEach((block) => this.#drop(block));
+    for (const { day, at, blocks } of days) {
+      const section = /** @type {Section} */ (this.#sections.get(day));
+      section.heading.textContent = dayLabel(at, Date.now() / 1000, language);
+      this.#showBlocks(section, blocks);
+    }
+    putInOrder(this.node, [...this.#sections.values()].map(({ node }) => node));
+    this.#fillNear();
+  }
+
+  /** @param {Section} section @param {import("./layout.js").Block[]} blocks */
+  #showBlocks(section, blocks) {
+    section.blocks.splice(blocks.length).forEach((block) => this.#drop(block));
+    blocks.forEach(({ start, boxes, height }, index) => {
+      const block = section.blocks[index] ?? this.#createBlock(section);
+      Object.assign(block, { start, boxes });
+      block.node.style.height = `${height}px`;
+      if (block.isFilled) this.#fill(block);
+    });
+  }
+
+  /** @param {Section} section */
+  #createBlock(section) {
+    const block = { node: element("ul", { class: "block" }), start: 0, boxes: [], isFilled: false };
+    section.blocks.push(block);
+    section.node.append(block.node);
+    this.#byNode.set(block.node, block);
+    this.#near.observe(block.node);
+    return block;
+  }
+
+  /** @param {Block} block */
+  #drop(block) {
+    this.#near.unobserve(block.node);
+    this.#waiting.delete(block);
+    block.node.remove();
+    for (const [id, { node }] of this.tiles) if (node.parentElement === block.node) this.tiles.delete(id);
+  }
+
+  /* --- what is in sight */
+
+  #fillNear() {
+    const range = window.innerHeight * NEAR;
+    for (const { blocks } of this.#sections.values()) {
+      for (const block of blocks) {
+        const { top, bottom } = block.node.getBoundingClientRect();
+        if (!block.isFilled && bottom > -range && top < window.innerHeight + range) this.#fill(block);
+      }
+    }
+    // A tile may have moved to a block that is not filled.
+    for (const [id, { node }] of this.tiles) if (!node.parentElement) this.tiles.delete(id);
+    emit(this, "filled");
+  }
+
+  /** @param {IntersectionObserverEntry[]} entries */
+  #follow(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const block = this.#byNode.get(target);
+      if (!block) continue;
+      if (isIntersecting && !block.isFilled) this.#waiting.add(block);
+      else if (!isIntersecting) this.#empty(block);
+    }
+    if (this.#waiting.size && !this.#timer) this.#timer = window.setTimeout(() => this.#fillNext(), 0);
+  }
+
+  // One after the other, so that no frame waits for all of them; what is in the middle of the window first.
+  #fillNext() {
+    this.#timer = 0;
+    const middle = window.innerHeight / 2;
+    const distance = (/** @type {Block} */ { node }) => {
+      const { top, bottom } = node.getBoundingClientRect();
+      return Math.max(top - middle, middle - bottom);
+    };
+    const [next] = [...this.#waiting].map((block) => ({ block, far: distance(block) })).sort((a, b) => a.far - b.far);
+    if (!next) return;
+    this.#waiting.delete(next.block);
+    this.#fill(next.block);
+    emit(this, "filled");
+    if (this.#waiting.size) this.#timer = window.setTimeout(() => this.#fillNext(), 0);
+  }
+
+  /** @param {Block} block */
+  #empty(block) {
+    this.#waiting.delete(block);
+    if (!block.isFilled || !this.#width || block.node.contains(document.activeElement)) return;
+    block.isFilled = false;
+    for (const { item } of this.#tilesIn(block)) this.tiles.delete(item.id);
+    block.node.replaceChildren();
+  }
+
+  /** @param {Block} block */
+  #tilesIn(block) {
+    return [...this.tiles.values()].filter(({ node }) => node.parentElement === block.node);
+  }
+
+  /** @param {Block} block */
+  #fill(block) {
+    block.isFilled = true;
+    const nodes = block.boxes.map((box, offset) => {
+      const { node } = this.#tileOf(block.start + offset, box);
+      Object.assign(node.style, { left: `${box.left}px`, top: `${box.top}px`, width: `${box.width}px`, height: `${box.height}px` });
+      return node;
+    });
+    putInOrder(block.node, nodes);
+  }
+
+  /** @param {number} index @param {import("./layout.js").Box} box @returns {Tile} */
+  #tileOf(index, box) {
+    const item = this.#items[index];
+    let tile = this.tiles.get(item.id);
+    if (!tile || tile.item.file_key !== item.file_key || tile.item.state !== item.state) {
+      tile?.node.remove();
+      tile = { ...tileOf(item), item };
+      this.tiles.set(item.id, tile);
+    }
+    tile.item = item;
+    faceOf(tile, Math.max(box.width, box.height));
+    tile.node.setAttribute("aria-setsize", String(this.#items.length));
+    tile.node.setAttribute("aria-posinset", String(index + 1));
+    return tile;
+  }
+
+  /** The tile of an image, which gets its elements now if it is far out of sight.
+   * @param {number} index @returns {Tile | undefined} */
+  tileAt(index) {
+    for (const { blocks } of this.#sections.values()) {
+      const block = blocks.find(({ start, boxes }) => index >= start && index < start + boxes.length);
+      if (block && !block.isFilled) this.#fill(block);
+      if (block) return this.tiles.get(this.#items[index]?.id);
+    }
+    return undefined;
+  }
+}
+
+/** @returns {Section} */
+function createSection() {
+  const heading = element("h2", { class: "day" });
+  return { node: element("section", {}, heading), heading, blocks: [] };
+}
+
+/** Move only what stands elsewhere: what stays keeps its focus.
+ * @param {HTMLElement} parent @param {HTMLElement[]} nodes */
+function putInOrder(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const node of [...parent.children]) if (!wanted.has(/** @type {HTMLElement} */ (node))) node.remove();
+  nodes.forEach((node, index) => {
+    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
+  });
+}
