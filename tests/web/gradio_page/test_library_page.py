@@ -113,7 +113,7 @@ def test_more_pages_come_while_one_scrolls(rows: LibraryRows, open_library: Open
     seen: dict[int, str] = {}
     most = 0
 
-    def look() -> bool:
+    def collect() -> bool:
         nonlocal most
         nodes = page.locator("#library .wall li")
         labels = nodes.evaluate_all("nodes => nodes.map(node => [+node.ariaPosInSet, node.firstChild.ariaLabel])")
@@ -123,7 +123,7 @@ def test_more_pages_come_while_one_scrolls(rows: LibraryRows, open_library: Open
         return len(seen) == 100
 
     page.mouse.move(700, 500)
-    wait_on(page, look)
+    wait_on(page, collect)
     expected = [f"Image {index}: number {number}" for number in range(19, -1, -1) for index in range(1, 6)]
     assert [seen[position] for position in sorted(seen)] == expected
     assert most < 100

@@ -6,18 +6,18 @@ import { onKeys } from "../core/keyboard.js";
 import { tell } from "../core/toast.js";
 import { words } from "../core/words.js";
 import { Chosen } from "./chosen.js";
-import { Wall } from "./wall.js";
+import { Tiles } from "./tiles.js";
 
 /** @typedef {import("./images.js").LibraryItem} LibraryItem */
 /** @typedef {import("./images.js").LibraryImages} LibraryImages */
-/** @typedef {import("./wall.js").Tile} Tile */
+/** @typedef {import("./tiles.js").Tile} Tile */
 
 const HOLD_MS = 500;
 const HOLD_PX = 10;
 
 /** Event: `open` with the id of an image. */
 export class Grid extends EventTarget {
-  wall = new Wall();
+  wall = new Tiles();
   node = this.wall.node;
   #current = ""; // the id of the image that Tab leads to
   #pressedFrom = ""; // what it was before the mouse button went down

@@ -15,7 +15,7 @@ const GAP_PX = 6;
 const NEAR = 1; // windows above and below
 
 /** Event: `filled` when there are other tiles than before. */
-export class Wall extends EventTarget {
+export class Tiles extends EventTarget {
   node = element("div", { class: "wall" });
   rowHeight = 190;
   /** @type {Map<string, Tile>} by id, those that have elements */
