@@ -46,6 +46,29 @@ class BatchRequest:
     repeats: int = 1
 
 
+@dataclass(frozen=True)
+class PlannedItem:
+    """One job to be, and which of the request's choices led to it.
+
+    Attributes:
+        inputs: validated, by schema key.
+        line: the number of its line in the text, from 1.
+        texts: the consecutive texts of its prompt.
+        choices: of each of `texts`, which of the alternatives it is; None for a text without alternatives.
+        occurrences: of each of `texts`, how many of the alternatives before it have the same text.
+        values: of the fields that have several values, by schema key.
+        repeat: from 1.
+    """
+
+    inputs: dict[str, Any]
+    line: int
+    texts: tuple[str, ...]
+    choices: tuple[int | None, ...]
+    occurrences: tuple[int, ...]
+    values: Mapping[str, Any]
+    repeat: int
+
+
 def prompt_field(model: Model) -> Field | None:
     """The field that the lines are for: the first required text field, or else the first text field."""
     texts = [field for field in model.fields if field.kind.is_text]
@@ -53,7 +76,12 @@ def prompt_field(model: Model) -> Field | None:
 
 
 def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
-    """The validated inputs of all jobs, ordered by line, then by the fields' values, then repeats.
+    """The validated inputs of all jobs; in the order, and with the errors, of `expand_items`."""
+    return [item.inputs for item in expand_items(model, request)]
+
+
+def expand_items(model: Model, request: BatchRequest) -> list[PlannedItem]:
+    """All jobs, ordered by line, then by the fields' values, then repeats.
 
     Raises:
         BatchError: there are no jobs or too many, their inputs are too long, or a line is invalid; it says which line.
@@ -67,10 +95,30 @@ def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
     if request.repeats < 1:
         raise InputError("repeats", "minimum", 1, request.repeats)
     axes = _axes(model, request.values)
-    jobs_per_prompt = _count(request.repeats, axes.values())
+    lines = _lines(request.text, _count(request.repeats, axes.values()))
+    items: list[PlannedItem] = []
+    characters = 0
+    for number, parts in lines:
+        for picked in product(*(enumerate(part) for part in parts)):
+            texts = tuple(text for _, text in picked)
+            choices = tuple(index if len(part) > 1 else None for (index, _), part in zip(picked, parts, strict=True))
+            same = tuple(part[:index].count(text) for (index, text), part in zip(picked, parts, strict=True))
+            for several in product(*axes.values()):
+                values = dict(zip(axes, several, strict=True))
+                inputs = _validated(model, {**request.inputs, **values, prompt.key: "".join(texts).strip()}, number)
+                characters += sum(len(str(value)) for value in inputs.values()) * request.repeats
+                if characters > MAX_CHARACTERS:
+                    raise BatchError("size")
+                for repeat in range(1, request.repeats + 1):
+                    items.append(PlannedItem(dict(inputs), number, texts, choices, same, values, repeat))
+    return items
+
+
+def _lines(text: str, jobs_per_prompt: int) -> list[tuple[int, list[Sequence[str]]]]:
+    """The number and the parts of each line that is not blank; raises BatchError if they lead to too many jobs."""
     lines: list[tuple[int, list[Sequence[str]]]] = []
     total = 0
-    for number, line in enumerate(split_lines(request.text), 1):
+    for number, line in enumerate(split_lines(text), 1):
         if not is_blank(line):
             parts = _parts(line, number)
             total += _count(jobs_per_prompt, parts)
@@ -79,22 +127,16 @@ def expand(model: Model, request: BatchRequest) -> list[dict[str, Any]]:
             lines.append((number, parts))
     if not lines:
         raise BatchError("empty")
-    jobs: list[dict[str, Any]] = []
-    characters = 0
-    for number, parts in lines:
-        for texts in product(*parts):
-            for values in product(*axes.values()):
-                inputs = {**request.inputs, **dict(zip(axes, values, strict=True)), prompt.key: "".join(texts).strip()}
-                try:
-                    validated = model.validate_inputs(inputs)
-                    limit_input_length(validated)
-                except InputError as exc:
-                    raise BatchError("input", line=number, exc=exc) from exc
-                characters += sum(len(str(value)) for value in validated.values()) * request.repeats
-                if characters > MAX_CHARACTERS:
-                    raise BatchError("size")
-                jobs.extend(dict(validated) for _ in range(request.repeats))
-    return jobs
+    return lines
+
+
+def _validated(model: Model, inputs: Mapping[str, Any], line: int) -> dict[str, Any]:
+    try:
+        validated = model.validate_inputs(inputs)
+        limit_input_length(validated)
+    except InputError as exc:
+        raise BatchError("input", line=line, exc=exc) from exc
+    return validated
 
 
 def _axes(model: Model, values: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dreamina_ui.batches.expansion import MAX_JOBS
+from dreamina_ui.batches.layout import EMPTY_LAYOUT, Layout
 from dreamina_ui.errors import (
     BatchError,
     DreaminaError,
@@ -24,7 +25,7 @@ from dreamina_ui.errors import (
     pack,
     unpack,
 )
-from dreamina_ui.ledger import batch_rows
+from dreamina_ui.ledger import batch_grid_rows, batch_rows
 from dreamina_ui.ledger.batch_rows import BatchRow, ItemCount, Owner, QueuedItem
 from dreamina_ui.ledger.job import Job, networks_of
 from dreamina_ui.ledger.ledger import Ledger
@@ -85,6 +86,35 @@ class Batch:
     refusals: tuple[Refusal, ...] = ()
 
 
+@dataclass(frozen=True)
+class GridCell:
+    """One item of a batch.
+
+    Attributes:
+        position: its index in the batch, from 0.
+        state: `planned`, `sent` (it has a job), `refused` or `cancelled`.
+        job: None if it has none, or if the job is gone.
+        inputs: None for a cancelled item, whose inputs are gone.
+        problem: why it was refused.
+    """
+
+    position: int
+    state: str
+    job: Job | None
+    inputs: Mapping[str, Any] | None
+    problem: DreaminaError | None
+
+
+@dataclass(frozen=True)
+class BatchGrid:
+    """A batch with its items in rows and columns; `request` is what `begin` was given."""
+
+    batch: Batch
+    layout: Layout
+    cells: Sequence[GridCell]
+    request: str | None
+
+
 class BatchStore:
     """Stores batches. Every method may raise LedgerError, and then nothing has changed.
 
@@ -113,6 +143,8 @@ class BatchStore:
         client_hash: str | None = None,
         price_usd: float | None = None,
         lifts_stop: bool = False,
+        layout: Layout = EMPTY_LAYOUT,
+        request: str | None = None,
     ) -> Batch:
         """Store a running batch; a second call with the same `press_id` returns the same batch.
 
@@ -124,6 +156,8 @@ class BatchStore:
             client_hash: a hash of the client's IP address, for limits.
             price_usd: the price of one file in the table that the person saw.
             lifts_stop: whether the owner asks; then a stop after a refused token or an empty balance ends.
+            layout: the rows and columns that the items are shown in.
+            request: what a person typed, as JSON, to edit it and start again.
 
         Raises:
             RequestConflictError: the `press_id` belongs to a batch of other jobs.
@@ -153,8 +187,9 @@ class BatchStore:
                     self._moderation.lift_refusal_stop(transaction, first_job)
                 self._moderation.enforce_moderation(transaction, first_job)
                 _limit_waiting_items(transaction, row, len(planned))
-                _limit_waiting_bytes(transaction, row, planned)
-                batch_rows.insert_batch(transaction, row, planned)
+                texts = {"layout": layout.to_json(), "request": request}
+                _limit_waiting_bytes(transaction, row, planned, sum(len(text or "") for text in texts.values()))
+                batch_rows.insert_batch(transaction, row, planned, cells=layout.cells, **texts)
         self.work_available.set()
         return self.batch(batch_id)
 
@@ -191,6 +226,51 @@ class BatchStore:
         with self._ledger.reading() as reader:
             rows = batch_rows.batches_of_visitor(reader, visitor_id, limit)
         return self._with_counts(rows)
+
+    def grid(self, batch_id: str) -> BatchGrid:
+        """The rows, columns and items of a batch, with the jobs that they became; raises JobNotFoundError."""
+        batch = self.batch(batch_id)
+        with self._ledger.reading() as reader:
+            texts = batch_grid_rows.read_texts(reader, batch_id)
+            items = batch_grid_rows.read_items(reader, batch_id)
+            jobs = batch_grid_rows.jobs_of_batch(reader, batch_id)
+            inputs = batch_rows.item_inputs(reader, batch_id)
+        layout = Layout.from_json(texts.layout, [(item.row_index, item.column_index) for item in items], inputs)
+        problems = [unpack(json.loads(item.problem)) if item.problem else None for item in items]
+        cells = [
+            GridCell(item.position, item.state, jobs.get(item.job_id or ""), values, problem)
+            for item, values, problem in zip(items, inputs, problems, strict=True)
+        ]
+        return BatchGrid(batch, layout, cells, texts.request)
+
+    def retry(
+        self, batch_id: str, failed: Mapping[int, str | None], *, price_usd: float | None, lifts_stop: bool = False
+    ) -> int:
+        """Plan failed items anew; returns how many. The same call again finds none, so that nothing is paid twice.
+
+        A paused batch stays paused, and what waits already keeps the price that was agreed on.
+
+        Args:
+            failed: by position, the job that failed; None for an item that was refused.
+            price_usd: the price of one file that the person saw.
+            lifts_stop: as for `begin`.
+
+        Raises:
+            BatchError: too many items are waiting already.
+        """
+        with self._ledger.writing() as transaction:
+            row = batch_rows.read_batch(transaction, batch_id)
+            if row is None:
+                raise JobNotFoundError(f"No batch {batch_id[:64]!r} is known here.")
+            _limit_waiting_items(transaction, row, len(failed))
+            if lifts_stop:
+                self._moderation.lift_refusal_stop(transaction, _first_job(row, {}))
+            count = batch_grid_rows.plan_again(transaction, batch_id, failed)
+            if count:
+                running = {"state": "running", "problem": None, "price_usd": price_usd}
+                batch_rows.move_batch(transaction, batch_id, only_in="ended", now=self._clock(), **running)
+        self.work_available.set()
+        return count
 
     def pause(self, batch_id: str, problem: DreaminaError | None = None) -> None:
         """Send nothing more of a running batch until a person resumes it; jobs that were sent continue."""
@@ -324,9 +404,11 @@ def _limit_waiting_items(transaction: Transaction, batch: BatchRow, count: int) 
         batch_rows.delete_empty_batches(transaction, column, owner, MAX_EMPTY_BATCHES)
 
 
-def _limit_waiting_bytes(transaction: Transaction, batch: BatchRow, planned: Sequence[Mapping[str, Any]]) -> None:
-    """Raise BatchError if the inputs of a new batch take more room than is left for those that wait."""
-    size_bytes = batch_rows.size_bytes_of(planned)
+def _limit_waiting_bytes(
+    transaction: Transaction, batch: BatchRow, planned: Sequence[Mapping[str, Any]], text_bytes: int
+) -> None:
+    """Raise BatchError if a new batch takes more room than is left for those that wait."""
+    size_bytes = batch_rows.size_bytes_of(planned) + text_bytes
     for column, most in MAX_WAITING_BYTES.items():
         owner = getattr(batch, column) if column else None
         if column and owner is None:

@@ -95,14 +95,37 @@ _DELETE_VALUE = batch_values.delete().where(
 _COLUMNS = [batches.c[name] for name in BatchRow.__dataclass_fields__]
 
 
-def insert_batch(transaction: Transaction, batch: BatchRow, planned: Sequence[Mapping[str, Any]]) -> None:
-    """Write a batch and its planned items."""
+def insert_batch(
+    transaction: Transaction,
+    batch: BatchRow,
+    planned: Sequence[Mapping[str, Any]],
+    *,
+    cells: Sequence[tuple[int, int]] = (),
+    layout: str | None = None,
+    request: str | None = None,
+) -> None:
+    """Write a batch and its planned items.
+
+    Args:
+        cells: the row and the column of each item, both from 0.
+        layout: the labels of rows and columns, as the caller wrote them.
+        request: what the batch was made from, as the caller wrote it.
+    """
     values, item_texts = _encode(planned)
-    row = {**asdict(batch), "size_bytes": size_bytes_of(planned)}
+    size_bytes = size_bytes_of(planned) + len(layout or "") + len(request or "")
+    row = {**asdict(batch), "size_bytes": size_bytes, "layout": layout, "request": request}
     transaction.connection.execute(batches.insert(), row)
+    indexes: Sequence[tuple[int | None, int | None]] = cells or [(None, None)] * len(planned)
     rows = [
-        {"batch_id": batch.batch_id, "position": position, "inputs": text, "state": "planned"}
-        for position, text in enumerate(item_texts)
+        {
+            "batch_id": batch.batch_id,
+            "position": position,
+            "inputs": text,
+            "state": "planned",
+            "row_index": row_index,
+            "column_index": column_index,
+        }
+        for position, (text, (row_index, column_index)) in enumerate(zip(item_texts, indexes, strict=True))
     ]
     transaction.connection.execute(items.insert(), rows)
     value_rows = [

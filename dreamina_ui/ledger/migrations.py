@@ -211,6 +211,12 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "(SELECT SUM(LENGTH(inputs)) FROM batch_items WHERE batch_items.batch_id = batches.batch_id)",
     ),
     (_fill_search_text,),  # accents and width no longer matter
+    (
+        "ALTER TABLE batches ADD COLUMN layout TEXT",
+        "ALTER TABLE batches ADD COLUMN request TEXT",
+        "ALTER TABLE batch_items ADD COLUMN row_index INTEGER",
+        "ALTER TABLE batch_items ADD COLUMN column_index INTEGER",
+    ),
 )
 
 

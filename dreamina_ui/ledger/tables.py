@@ -77,7 +77,7 @@ batches = sa.Table(
     *(
         _column(name, kind)
         for kind, names in {
-            sa.String: "visitor_id address model_id api_origin key_mark state problem press_id",
+            sa.String: "visitor_id address model_id api_origin key_mark state problem press_id layout request",
             sa.Float: "created_at changed_at price_usd",
             sa.BigInteger: "size_bytes",
         }.items()
@@ -90,6 +90,7 @@ batch_items = sa.Table(
     sa.Column("batch_id", sa.String, primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     *(sa.Column(name, sa.String) for name in ("inputs", "state", "job_id", "problem")),
+    *(sa.Column(name, sa.Integer) for name in ("row_index", "column_index")),
 )
 batch_values = sa.Table(
     "batch_values",

@@ -603,3 +603,32 @@ def test_an_error_of_the_ledger_leaves_the_item_planned(runner: BatchRunner, mon
     assert runner.counts(batch) == {"waiting": 2}
     with runner.harness.ledger.reading() as reader:
         assert reader.connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 0
+
+
+# --- failed jobs anew
+
+
+def test_failed_jobs_are_made_anew_once_for_each_click(scripted: BatchRunner, service: ScriptedApi) -> None:
+    """A click that is repeated, because its response was lost, must not pay again for what failed again."""
+    service.accept(json_response({"message": "bad prompt"}, 422))
+    batch = scripted.begin(3)
+    scripted.wait(batch, lambda now: now.counts.get("failed") == 3)
+    cells = scripted.batches.grid(batch.batch_id).cells
+    click = {cell.position: cell.job.job_id for cell in cells if cell.job}
+    assert scripted.batches.retry(batch.batch_id, click, price_usd=None) == 3
+    wait_for(lambda: service.posts == 6)
+    scripted.wait(batch, lambda now: now.state == "ended" and now.counts.get("failed") == 3)
+    assert scripted.batches.retry(batch.batch_id, click, price_usd=None) == 0
+    assert (scripted.batches.batch(batch.batch_id).state, service.posts) == ("ended", 6)
+
+
+def test_a_retry_does_not_resume_a_paused_batch(runner: BatchRunner, held: Held) -> None:
+    """A click on the failed jobs is no click on those that wait."""
+    batch = runner.begin(5)
+    wait_for(lambda: len(held.prompts()) == 2)
+    runner.harness.moderation.block_words(["v2"])
+    held.finish()
+    runner.wait(batch, lambda now: now.counts.get("refused") == 1)
+    runner.batches.pause(batch.batch_id)
+    assert runner.batches.retry(batch.batch_id, {2: None}, price_usd=None) == 1
+    assert runner.batches.batch(batch.batch_id).state == "paused"
