@@ -98,10 +98,9 @@ def open_library(page: Page) -> Page:
 
 
 def open_batch(page: Page) -> Page:
-    page.locator("#batch summary").click()
+    page.get_by_role("tab", name=translate("en", "batch")).click()
     page.get_by_label(translate("en", "batch_prompts")).fill(BATCH)
-    page.get_by_role("button", name=translate("en", "batch_table")).click()
-    expect(page.get_by_role("dialog").get_by_role("row").last).to_be_visible()
+    expect(page.locator("#batch .batch-start button")).to_be_enabled()
     return page
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from dreamina_ui.batches.dispatcher import Dispatcher
+from dreamina_ui.batches.layout import ALTERNATIVES, PROMPT, REPEAT, Label, Layout
 from dreamina_ui.batches.line_notices import find_notices
-from dreamina_ui.batches.store import Batch
+from dreamina_ui.batches.store import Batch, BatchGrid, GridCell
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.library.naming import prompt_of
 from dreamina_ui.models.schema import Model
@@ -63,6 +65,56 @@ class BatchPresenter:
                 for refusal in batch.refusals[:MAX_REFUSALS]
             ],
         }
+
+    def axes(self, model_id: str, axes: Sequence[str], columns: Sequence[str], language: str) -> list[dict[str, Any]]:
+        """What varies in a batch: `[{"key": str, "title": str, "is_column": bool}]`."""
+        model = self._models[model_id]
+        titles = field_titles(model, language) | {
+            ALTERNATIVES: translate(language, "batch_axis_alternatives"),
+            REPEAT: translate(language, "batch_repeats"),
+        }
+        return [{"key": axis, "title": titles[axis], "is_column": axis in columns} for axis in axes]
+
+    def labels(self, model_id: str, layout: Layout, language: str) -> dict[str, list[dict[str, str]]]:
+        """The labels of rows and columns: `{"rows": [{"title": str, "detail": str}], "columns": [...]}`."""
+        return {
+            "rows": [self._label(model_id, label, language) for label in layout.rows],
+            "columns": [self._label(model_id, label, language) for label in layout.columns],
+        }
+
+    def _label(self, model_id: str, label: Label, language: str) -> dict[str, str]:
+        values = dict(label)
+        repeat = values.pop(REPEAT, None)
+        title = str(values.pop(PROMPT, None) or values.pop(ALTERNATIVES, ""))
+        details = [self._jobs.settings_text(model_id, values, language)]
+        if repeat is not None:
+            details.append(translate(language, "batch_repeat", number=repeat))
+        detail = " · ".join(filter(None, details))
+        return {"title": title, "detail": detail} if title else {"title": detail, "detail": ""}
+
+    def grid(self, grid: BatchGrid, language: str, *, since: float, for_owner: bool) -> dict[str, Any]:
+        """A batch with its cells; jobs that did not change since a moment (seconds since 1970) are left out."""
+        changed = [cell.job for cell in grid.cells if cell.job and cell.job.updated_at >= since]
+        cards = {card["job_id"]: card for card in self._jobs.cards(changed, language, for_owner=for_owner)}
+        cells = zip(grid.cells, grid.layout.cells, strict=True)
+        return {
+            "batch": self.card(grid.batch, language),
+            "model_id": grid.batch.model_id,
+            **self.labels(grid.batch.model_id, grid.layout, language),
+            "cells": [self._cell(grid, cell, row, column, cards, language) for cell, (row, column) in cells],
+            "read_at": max((cell.job.updated_at for cell in grid.cells if cell.job), default=0.0),
+            "request": json.loads(grid.request) if grid.request else None,
+        }
+
+    def _cell(
+        self, grid: BatchGrid, cell: GridCell, row: int, column: int, cards: Mapping[str, Any], language: str
+    ) -> dict[str, Any]:
+        job_id = cell.job.job_id if cell.job else None
+        facts = {"job": cards[job_id]} if job_id is not None and job_id in cards else {}
+        reason = error_text(cell.problem, language, self._titles(grid.batch, language)) if cell.problem else ""
+        state = "waiting" if cell.state == "planned" else cell.state
+        known = {"position": cell.position, "row": row, "column": column}
+        return known | {"state": state, "job_id": job_id, "reason": reason} | facts
 
     def _message(self, batch: Batch, language: str) -> str:
         if batch.state == "paused" and batch.problem:

@@ -65,7 +65,7 @@ with skip_stub_files():  # otherwise Gradio writes a stub file next to this one
         tag = "dreamina-sheet"
 
     class Batch(CustomElement):
-        """The form of a batch, and the table before it is sent."""
+        """Many jobs from one text: the form, the jobs in rows and columns, and the batches so far."""
 
         tag = "dreamina-batch"
 
@@ -85,11 +85,6 @@ with skip_stub_files():  # otherwise Gradio writes a stub file next to this one
 
         tag = "dreamina-tools"
         element_id = "tool-box"
-
-    class BatchProgress(CustomElement):
-        """The progress of each batch."""
-
-        tag = "dreamina-batches"
 
     class Stage(CustomElement):
         """The newest job, large."""

@@ -109,14 +109,17 @@ def _build_tabs(models: Sequence[Model], texts: Any) -> Form:
             with gr.Column(elem_id="form", scale=1, min_width=300):
                 inputs, generate = _build_form_column(models, texts)
             with gr.Column(elem_id="jobs-column", scale=2, min_width=300):
-                for component in (ours.BatchProgress, ours.Stage, ours.Tools, ours.Feed):
+                for component in (ours.Stage, ours.Tools, ours.Feed):
                     component()
         with gr.Tab(texts("ui_tab_library"), id="library", render_children=True) as library:
             ours.Library()
+        with gr.Tab(texts("ui_batch"), id="batch", render_children=True) as batch:
+            ours.Batch()
         # Nothing of it is in the page of others: its name, texts and data come with responses to the owner alone.
         with gr.Tab("", id="admin", visible=False) as admin:
             ours.Admin()
-    return Form(bridge, inputs, generate, tabs, {"create": create, "library": library, "admin": admin})
+    by_id = {"create": create, "library": library, "batch": batch, "admin": admin}
+    return Form(bridge, inputs, generate, tabs, by_id)
 
 
 def _build_form_column(models: Sequence[Model], texts: Any) -> tuple[list[gr.components.Component], gr.Button]:
@@ -138,7 +141,7 @@ def _build_form_column(models: Sequence[Model], texts: Any) -> tuple[list[gr.com
         generate = gr.Button(texts("ui_generate"), variant="primary", elem_id="generate")
         ours.FormNotes()
         ours.Sheet()
-    for component in (ours.Batch, ours.Notices, ours.ApiKey):
+    for component in (ours.Notices, ours.ApiKey):
         component()
     return inputs, generate
 

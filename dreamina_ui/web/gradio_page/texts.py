@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dreamina_ui.models.schema import Model
 from dreamina_ui.web.i18n.translate import field_texts, languages
 
-COMPONENT_TEXTS = ("generate", "model", "tab_create", "tab_library")
+COMPONENT_TEXTS = ("generate", "model", "tab_create", "tab_library", "batch")
 """Keys of the texts of Gradio's components other than fields."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.batches.expansion import BatchRequest, expand, prompt_field
-from dreamina_ui.batches.store import Batch, BatchStore
+from dreamina_ui.batches.dispatcher import MAX_ACTIVE_JOBS
+from dreamina_ui.batches.expansion import BatchRequest, PlannedItem, expand_items, prompt_field
+from dreamina_ui.batches.layout import Layout, arrange, axes_of, default_columns
+from dreamina_ui.batches.store import Batch, BatchGrid, BatchStore
 from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError
 from dreamina_ui.jobs.services import JobServices
+from dreamina_ui.ledger.job import Job
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.batch_presenter import BatchPresenter, line_notices
+from dreamina_ui.web.batch_retry import Retry, plan_retry
 from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, message_response, read_json, refusal
 from dreamina_ui.web.i18n.error_texts import field_titles
@@ -34,6 +38,9 @@ from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.press_id import read_press_id
 
 ACTIONS = ("pause", "resume", "cancel")
+
+MAX_REQUEST_CHARACTERS = 20_000
+"""How long a request may be to be stored with its batch: its items have all prompts, too."""
 
 
 def build_batch_routes(
@@ -51,6 +58,8 @@ def build_batch_routes(
         Route(f"/{PREFIX}/batch/plan", handlers.plan, methods=["POST"]),
         Route(f"/{PREFIX}/batches", handlers.recent),
         Route(f"/{PREFIX}/batches", handlers.begin, methods=["POST"]),
+        Route(f"/{PREFIX}/batches/{{batch_id}}", handlers.grid),
+        Route(f"/{PREFIX}/batches/{{batch_id}}/retry", handlers.retry, methods=["POST"]),
         Route(f"/{PREFIX}/batches/{{batch_id}}/{{action}}", handlers.act, methods=["POST"]),
     ]
 
@@ -61,9 +70,14 @@ class _Plan:
 
     model: Model
     account: Account
-    inputs: list[dict[str, Any]]
+    items: list[PlannedItem]
+    layout: Layout
     file_usd: float | None
     prices_usd: list[float | None]
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        return [item.inputs for item in self.items]
 
     @property
     def expected_usd(self) -> float | None:
@@ -88,6 +102,7 @@ class _BatchRoutes:
         uses_sandbox: bool,
     ) -> None:
         self._models = services.models
+        self._reader = services.reader
         self._accounts = services.accounts
         self._guard = services.guard
         self._spending = services.spending
@@ -118,8 +133,10 @@ class _BatchRoutes:
         return JSONResponse({"prompt": prompt.key if prompt else None, "fields": varied})
 
     async def plan(self, request: Request) -> Response:
-        """The table: how many jobs, each with its inputs and price, and the digest that a start must carry.
+        """The matrix: how many jobs, each with its inputs and price, and the digest that a start must carry.
 
+        `rows` and `columns` are labels (`{"title": str, "detail": str}`), `cells` the row and column of each job,
+        `axes` what varies and whether it stands above the columns, `expected_s` about how long all of it takes.
         `notices` names the odd lines of the text: `[{"line": int, "kind": str, "excerpt": str, "message": str}]`.
         """
         language, body = language_of(request), await read_json(request)
@@ -137,6 +154,12 @@ class _BatchRoutes:
                 "jobs_today": self._spending.quota(visitor, has_own_key=has_own_key).jobs_today,
                 "digest": plan.digest,
                 "notices": line_notices(body.get("text"), language),
+                "expected_s": self._expected_s(plan),
+                **self._presenter.labels(plan.model.model_id, plan.layout, language),
+                "cells": plan.layout.cells,
+                "axes": self._presenter.axes(
+                    plan.model.model_id, axes_of(plan.items), _columns(body, plan.items), language
+                ),
                 "jobs": [
                     {
                         "inputs": inputs,
@@ -161,8 +184,10 @@ class _BatchRoutes:
         def begin() -> dict[str, Any]:
             self._permissions.ensure_same_requester(request)
             press_id = read_press_id(body, is_required=True)
-            model, inputs = self._expand(body)
-            begun = self._batches.begun(model.model_id, inputs, visitor_id=visitor, press_id=press_id)
+            model, items = self._expand(body)
+            begun = self._batches.begun(
+                model.model_id, [item.inputs for item in items], visitor_id=visitor, press_id=press_id
+            )
             if begun is not None:  # repeated: the price and the payer were agreed on then
                 return self._presenter.card(begun, language)
             plan = self._plan(body, key_session)
@@ -177,6 +202,8 @@ class _BatchRoutes:
                 client_hash=client_hash,
                 price_usd=plan.file_usd,
                 lifts_stop=is_owner,
+                layout=plan.layout,
+                request=_request_text(body),
             )
             return self._presenter.card(batch, language)
 
@@ -191,6 +218,44 @@ class _BatchRoutes:
             return [self._presenter.card(batch, language) for batch in batches]
 
         return await self._respond(read, request)
+
+    async def grid(self, request: Request) -> Response:
+        """One batch with its rows, columns, and cells; `since` leaves out jobs that did not change since then.
+
+        `{"batch": card, "rows", "columns", "cells": [{"position", "row", "column", "state", "job"?}], "read_at": float,
+        "request": {...} | null, "retry": {"count", "expected_usd", "digest", ...} | null}`.
+        """
+        language, scope = language_of(request), self._permissions.scope(request)
+        try:
+            since = float(request.query_params.get("since") or 0)
+        except ValueError:
+            since = 0.0
+
+        def read() -> dict[str, Any]:
+            self._own_batch(request.path_params["batch_id"], scope)
+            grid = self._batches.grid(request.path_params["batch_id"])
+            retry = self._retry(grid)
+            facts = {"retry": retry.facts(uses_sandbox=self._uses_sandbox) if retry else None}
+            return self._presenter.grid(grid, language, since=since, for_owner=scope is None) | facts
+
+        return await self._respond(read, request)
+
+    async def retry(self, request: Request) -> Response:
+        """Plan the failed jobs of a batch anew, if `digest` is that of what the person saw; responds with its card."""
+        language, body = language_of(request), await read_json(request)
+        batch_id, scope = request.path_params["batch_id"], self._permissions.scope(request)
+        is_owner = self._permissions.is_owner(request)
+
+        def retry() -> dict[str, Any]:
+            self._permissions.ensure_same_requester(request)
+            self._own_batch(batch_id, scope)
+            planned = self._retry(self._batches.grid(batch_id))
+            if planned is None or body.get("digest") != planned.digest:
+                raise BatchError("changed")
+            self._batches.retry(batch_id, planned.failed, price_usd=planned.file_usd, lifts_stop=is_owner)
+            return self._presenter.card(self._batches.batch(batch_id), language)
+
+        return await self._respond(retry, request)
 
     async def act(self, request: Request) -> Response:
         """Pause, resume or cancel what is not sent; responds with the batch, and `not_sent: int` for a cancel."""
@@ -233,14 +298,31 @@ class _BatchRoutes:
         return JSONResponse(response, headers=NO_STORE)
 
     def _plan(self, body: dict[str, Any], key_session: str | None) -> _Plan:
-        model, expanded = self._expand(body)
+        model, items = self._expand(body)
         account = self._accounts.account(key_session)
         file_usd = self._guard.file_usd(model.model_id, account.api_origin)
-        prices = [self._expected_usd(model, inputs, account, file_usd) for inputs in expanded]
-        return _Plan(model, account, expanded, file_usd, prices)
+        prices = [self._expected_usd(model.model_id, item.inputs, account.api_origin, file_usd) for item in items]
+        return _Plan(model, account, items, arrange(items, _columns(body, items)), file_usd, prices)
 
-    def _expand(self, body: dict[str, Any]) -> tuple[Model, list[dict[str, Any]]]:
-        """The model, and the inputs of each job."""
+    def _expected_s(self, plan: _Plan) -> float:
+        """About how long a batch takes, in seconds, if nothing else runs."""
+        size_keys = [field.key for field in plan.model.fields if field.kind.name == "size"]
+        total_s = 0.0
+        for item in plan.items:
+            size = next((str(item.inputs[key]) for key in size_keys if key in item.inputs), None)
+            job = Job("", plan.model.model_id, plan.account.api_origin, item.inputs, 0.0, 0.0, size=size)
+            total_s += self._reader.run_time_model(job).median_s
+        return total_s / min(MAX_ACTIVE_JOBS, len(plan.items))
+
+    def _retry(self, grid: BatchGrid) -> Retry | None:
+        batch = grid.batch
+        file_usd = self._guard.file_usd(batch.model_id, batch.api_origin)
+        return plan_retry(
+            grid, file_usd, lambda inputs: self._expected_usd(batch.model_id, inputs, batch.api_origin, file_usd)
+        )
+
+    def _expand(self, body: dict[str, Any]) -> tuple[Model, list[PlannedItem]]:
+        """The model, and each job."""
         model = self._model(body.get("model_id"))
         inputs, values, text = body.get("inputs"), body.get("values"), body.get("text")
         batch_request = BatchRequest(
@@ -249,14 +331,26 @@ class _BatchRoutes:
             values=values if isinstance(values, dict) else {},
             repeats=body.get("repeats", 1),
         )
-        return model, expand(model, batch_request)
+        return model, expand_items(model, batch_request)
 
     def _expected_usd(
-        self, model: Model, inputs: dict[str, Any], account: Account, file_usd: float | None
+        self, model_id: str, inputs: Mapping[str, Any], api_origin: str, file_usd: float | None
     ) -> float | None:
-        return None if file_usd is None else self._guard.expected_usd(model.model_id, inputs, account.api_origin)
+        return None if file_usd is None else self._guard.expected_usd(model_id, inputs, api_origin)
 
     def _model(self, model_id: Any) -> Model:
         if not isinstance(model_id, str) or model_id not in self._models:
             raise InputError("model_id", "enum", sorted(self._models), model_id)
         return self._models[model_id]
+
+
+def _columns(body: dict[str, Any], items: list[PlannedItem]) -> list[str]:
+    """The axes above the columns, as the person chose them."""
+    columns = body.get("columns")
+    return [str(axis) for axis in columns] if isinstance(columns, list) else default_columns(items)
+
+
+def _request_text(body: dict[str, Any]) -> str | None:
+    """What the person typed, to edit it and start again; None if it is too long to be stored."""
+    text = json.dumps({name: body.get(name) for name in ("text", "inputs", "values", "repeats", "columns")})
+    return text if len(text) <= MAX_REQUEST_CHARACTERS else None

@@ -1,8 +1,7 @@
 /* The page's modules come together here: elements, and what happens when one of them asks for something. */
 
 import { ApiKey } from "./api-key/api-key.js";
-import { Batch } from "./batch/batch.js";
-import { BatchProgress } from "./batch/progress.js";
+import { Batch, batchImages } from "./batch/batch.js";
 import { imageAction, jobAction } from "./core/actions.js";
 import { define } from "./core/dom.js";
 import { startGuard } from "./core/press-guard.js";
@@ -61,8 +60,13 @@ on("open-api-key", () => {
 
 /** @param {import("./core/types.js").Outcome} outcome */
 function batchStarted(outcome) {
-  const node = document.querySelector("dreamina-batches");
-  if (node instanceof BatchProgress) node.started(outcome);
+  batch()?.started(outcome);
+}
+
+/** @returns {Batch | null} */
+function batch() {
+  const node = document.querySelector("dreamina-batch");
+  return node instanceof Batch ? node : null;
 }
 
 /** @returns {Library | null} */
@@ -80,7 +84,6 @@ define("dreamina-form-problem", FormProblem);
 define("dreamina-form-notes", FormNotes);
 define("dreamina-sheet", Sheet);
 define("dreamina-batch", Batch);
-define("dreamina-batches", BatchProgress);
 define("dreamina-api-key", ApiKey);
 define("dreamina-notices", Notices);
 define("dreamina-tools", Tools);
@@ -110,7 +113,11 @@ refreshes.addEventListener("refresh", () => terms.refresh());
 form.ready.then(() => document.getElementById("form")?.toggleAttribute("data-ready", true));
 router.start();
 startAdminTab();
-connectRouter(viewer, (tab) => (tab === "library" ? libraryImages : createImages), (id) => library()?.focusImage(id));
+const imagesByTab = /** @type {Record<string, import("./core/types.js").ImageSource>} */ ({ library: libraryImages, batch: batchImages });
+connectRouter(viewer, (tab) => imagesByTab[tab] ?? createImages, (id) => {
+  if (router.state.tab === "batch") batch()?.focusImage(id);
+  else library()?.focusImage(id);
+});
 startShortcuts(() => library()?.focusSearch());
 startWatching();
 startFollowing();

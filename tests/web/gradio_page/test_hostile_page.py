@@ -101,19 +101,16 @@ def test_nothing_on_the_create_tab_becomes_markup(library_app: ScriptedApp, page
 
 def test_nothing_of_a_batch_becomes_markup(page: Page) -> None:
     """Its table and its refusals show prompts too."""
-    page.locator("#batch summary").click()
-    prompts, show = page.locator("#batch-prompts"), page.locator("#batch button.main")
+    page.get_by_role("tab", name=translate("en", "batch")).click()
+    prompts = page.locator("#batch-prompts")
     prompts.fill(payload("batch") + "{")
-    show.click()
     expect(page.locator("#batch .problem")).not_to_be_empty()
     prompts.fill(payload("batch"))
-    page.locator("#batch div > input").first.fill(payload("number"))
-    show.click()
+    page.locator("#batch .batch-fields div > input").first.fill(payload("number"))
     expect(page.locator("#batch .problem")).to_contain_text(translate("en", "rule_type", limit="number"))
-    page.locator("#batch div > input").first.fill("0.5")
-    show.click()
-    expect(page.get_by_role("dialog")).to_contain_text("onerror")
-    page.keyboard.press("Escape")
+    page.locator("#batch .batch-fields div > input").first.fill("0.5")
+    expect(page.locator("#batch").get_by_role("rowheader")).to_contain_text("onerror")
+    page.get_by_role("tab", name=translate("en", "tab_create")).click()
 
 
 def test_nothing_in_the_library_becomes_markup(library_app: ScriptedApp, rows: LibraryRows, page: Page) -> None:

@@ -58,23 +58,27 @@ def test_the_form_follows_the_model_and_words_go_along(held: HeldSandbox, open_p
     prompt_box(page).fill("a fox")
     expect(page.locator("#form[data-ready]")).to_be_visible()
     sheet = page.locator("#toggle-sheet")  # on a phone, all fields but the prompt are in a sheet
-    if screen == "phone":
-        sheet.click()
-    page.locator("#batch summary").click()
+    page.get_by_role("tab", name=translate("en", "batch")).click()
     several = page.locator("#batch fieldset")
     expect(several).to_have_count(1)
+    page.get_by_role("tab", name=translate("en", "tab_create")).click()
+    if screen == "phone":
+        sheet.click()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
     choose_model(page, "Dreamina 4.0 Edit")
     expect(page.locator("#field1-prompt textarea")).to_have_value("a fox")
     expect(page.locator("#field1-image_urls textarea")).to_be_visible()
     expect(page.locator("#field-size")).to_be_hidden()
-    expect(several).to_have_count(0)
     assert asked == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.locator("#field1-prompt textarea").fill("the fox at night")
     page.reload()
     expect(page.locator("#field1-prompt textarea")).to_have_value("the fox at night")
+    page.get_by_role("tab", name=translate("en", "batch")).click()
+    expect(page.locator("#batch-repeats")).to_be_visible()
+    expect(several).to_have_count(0)
+    page.get_by_role("tab", name=translate("en", "tab_create")).click()
     if screen == "phone":
         sheet.click()
     choose_model(page, "Dreamina 4.0")

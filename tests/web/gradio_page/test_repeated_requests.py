@@ -157,19 +157,18 @@ def test_two_requests_have_two_ids(proxy: BadProxy, open_page: OpenPage) -> None
 # --- held keys, double clicks, fingers
 
 
-def test_a_held_key_activates_nothing_in_a_dialog(held: HeldSandbox, open_page: OpenPage) -> None:
-    """A held Enter on the button for the table once started ten batches."""
+def test_a_held_key_starts_one_batch(held: HeldSandbox, open_page: OpenPage) -> None:
+    """A held Enter once started ten."""
     page = open_page(held.app)
-    before = len(held.requests())
-    page.locator("#batch summary").click()
+    page.get_by_role("tab", name=translate("en", "batch")).click()
     page.get_by_label(translate("en", "batch_prompts")).fill("a\nb\nc")
-    page.get_by_role("button", name=translate("en", "batch_table")).focus()
+    start = page.get_by_role("button", name=translate("en", "batch_start", count=3))
+    expect(start).to_be_enabled()
+    start.focus()
     hold(page, "Enter", repeats=40)
-    table = page.get_by_role("dialog")
-    expect(table.get_by_role("heading")).to_be_focused()
-    expect(table).to_be_visible()
-    expect(page.locator("#batches .batch")).to_have_count(0)
-    assert len(held.requests()) == before
+    expect(page.locator("#batch .batch-grid .batch")).to_be_visible()
+    page.get_by_role("button", name=translate("en", "batch_all")).click()
+    expect(page.locator("#batch .batch-history .batch")).to_have_count(1)
 
 
 @pytest.mark.parametrize("key", ["Enter", " "])
@@ -214,13 +213,12 @@ def test_a_double_tap_on_generate_is_one_job(held: HeldSandbox, open_page: OpenP
     assert len(jobs_of(held, "tapped twice")) == 1
 
 
-def test_a_double_tap_on_the_table_starts_no_batch(held: HeldSandbox, open_page: OpenPage) -> None:
-    """The start button appears under the finger that opened the table."""
+def test_a_tap_on_a_start_button_that_just_appeared_starts_no_batch(held: HeldSandbox, open_page: OpenPage) -> None:
+    """It appears by itself, perhaps under a finger that is on its way to something else."""
     page = open_page(held.app, has_touch=True)
     before = len(held.requests())
-    page.locator("#batch summary").click()
+    page.get_by_role("tab", name=translate("en", "batch")).click()
     page.get_by_label(translate("en", "batch_prompts")).fill("a\nb")
-    page.get_by_role("button", name=translate("en", "batch_table")).click()
     start = page.get_by_role("button", name=translate("en", "batch_start", count=2))
     box = start.bounding_box()
     assert box
@@ -244,13 +242,14 @@ def test_ctrl_enter_elsewhere_submits_nothing(held: HeldSandbox, open_page: Open
     """In the key field it once spent the owner's money, in a batch it sent the form's old prompt."""
     page = open_page(held.app)
     prompt_box(page).fill("not to be sent")
-    page.locator("#batch summary").click()
-    page.get_by_label(translate("en", "batch_prompts")).fill("a")
-    page.get_by_label(translate("en", "batch_prompts")).press("Control+Enter")
     page.locator("#own-key summary").click()
     page.locator("#own-key-input").press("Control+Enter")
-    page.get_by_role("button", name=translate("en", "batch_table")).click()
-    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("tab", name=translate("en", "batch")).click()
+    page.get_by_label(translate("en", "batch_prompts")).fill("a")
+    page.get_by_label(translate("en", "batch_prompts")).press("Control+Enter")
+    expect(page.get_by_role("button", name=translate("en", "batch_start", count=1))).to_be_enabled()
+    page.get_by_label(translate("en", "batch_prompts")).press("Control+Enter")
+    page.keyboard.press("?")
     page.keyboard.press("Control+Enter")
     page.keyboard.press("Escape")
     page.locator("#language select").press("Control+Enter")

@@ -133,6 +133,27 @@ def test_only_the_table_that_was_seen_can_be_started_and_only_once(held: HeldSan
     assert act(visitor, mine, "explode").status_code == 422
 
 
+def test_a_batch_keeps_its_rows_columns_and_request(held: HeldSandbox) -> None:
+    """The same grid is there after a reload, and can be edited and started again."""
+    visitor = Visitor(held.app)
+    asked: dict[str, Any] = {"values": {"scale": [0.2, 0.8]}, "columns": ["scale"]}
+    table = plan(visitor, "a {red|blue} fox", **asked)
+    assert [axis["key"] for axis in table["axes"] if axis["is_column"]] == ["scale"]
+    batch = start(visitor, "a {red|blue} fox", **asked)
+    url = f"{held.app.url}/dreamina/batches/{batch['batch_id']}"
+    grid = visitor.http.get(url, timeout=10).json()
+    assert [label["title"] for label in grid["rows"]] == ["a red fox", "a blue fox"]
+    assert (grid["rows"], grid["columns"]) == (table["rows"], table["columns"])
+    assert [[cell["row"], cell["column"]] for cell in grid["cells"]] == table["cells"]
+    assert (grid["request"]["text"], grid["request"]["columns"]) == ("a {red|blue} fox", ["scale"])
+    assert (grid["retry"], post(visitor, f"batches/{batch['batch_id']}/retry", {"digest": ""}).status_code) == (
+        None,
+        422,
+    )
+    assert Visitor(held.app).http.get(url, timeout=10).status_code in (200, 404), "the owner of a private page sees all"
+    act(visitor, batch, "cancel")
+
+
 def test_a_browser_without_an_identity_starts_nothing(held: HeldSandbox) -> None:
     """Nobody could pause or find it again."""
     body = wishes("one") | {"digest": plan(Visitor(held.app), "one")["digest"], "press_id": "id-of-one-start"}
@@ -145,8 +166,9 @@ def test_a_batch_is_its_visitors_alone(shared: AppProcess) -> None:
     mine, stranger = Visitor(shared), Visitor(shared)
     batch = start(mine, "\n".join(f"mine {number}" for number in range(5)))
     assert batches(stranger) == []
-    for action in ("pause", "resume", "cancel"):
+    for action in ("pause", "resume", "cancel", "retry"):
         assert act(stranger, batch, action).status_code == 404
+    assert stranger.http.get(f"{shared.url}/dreamina/batches/{batch['batch_id']}", timeout=10).status_code == 404
     assert batches(mine)[0]["state"] == "running"
     paused = act(mine, batch, "pause").json()
     assert (paused["state"], paused["message"]) == ("paused", languages()["en"]["batch_paused"])

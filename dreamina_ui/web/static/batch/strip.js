@@ -1,7 +1,7 @@
-/* One batch in <dreamina-batches>: how far it is, what it waits for, and its buttons. */
+/* One batch: how far it is, what it waits for, and its buttons. */
 
 import { button, element } from "../core/dom.js";
-import { say, timeOfDay, words } from "../core/words.js";
+import { moment, say, words } from "../core/words.js";
 
 /**
  * @typedef {object} BatchCard
@@ -29,22 +29,20 @@ export class BatchStrip {
   #pause = button(words.batch_pause, (node) => this.#act("pause", node));
   #resume = button(words.batch_continue, (node) => this.#act("resume", node));
   #cancel = button(words.batch_cancel, () => this.#askCancel());
-  #close;
 
   /**
    * @param {BatchCard} data
    * @param {(action: string, node: HTMLButtonElement) => Promise<void>} act
-   * @param {() => void} close
+   * @param {HTMLElement[]} more buttons
    */
-  constructor(data, act, close) {
+  constructor(data, act, more) {
     this.data = data;
     this.#act = act;
-    this.#close = button(words.close, close);
-    const title = say("batch_title", { time: timeOfDay(data.created_at) });
+    const title = say("batch_title", { time: moment(data.created_at) });
     this.#progress.setAttribute("aria-label", title);
     this.node = element("section", { class: "batch", "aria-label": title, "data-batch-id": data.batch_id, tabindex: -1 },
       element("p", {}, element("strong", {}, title), " ", this.#summary), this.#progress, this.#message, this.#refusals,
-      element("div", { class: "batch-actions" }, this.#pause, this.#resume, this.#cancel, this.#sure, this.#close));
+      element("div", { class: "batch-actions" }, this.#pause, this.#resume, this.#cancel, this.#sure, ...more));
   }
 
   /**
@@ -67,7 +65,6 @@ export class BatchStrip {
     this.#resume.hidden = data.state !== "paused";
     if (!counts.waiting) this.#sure.hidden = true;
     this.#cancel.hidden = !counts.waiting || !this.#sure.hidden;
-    this.#close.hidden = data.active;
     const sent = total - counts.waiting;
     const isNew = sent !== Math.max(this.#sent, 0);
     this.#sent = sent;
@@ -76,7 +73,7 @@ export class BatchStrip {
 
   // The button with the focus may be hidden now: focus the next one.
   focus() {
-    const next = [this.#pause, this.#resume, this.#close].find((node) => !node.hidden) ?? this.node;
+    const next = [this.#pause, this.#resume].find((node) => !node.hidden) ?? this.node;
     next.focus();
   }
 

@@ -123,6 +123,7 @@
  *   at(index: number): ImageItem | undefined,
  *   indexOf(id: string): number,
  *   more?: () => Promise<void>,
+ *   inColumn?: (index: number, direction: 1 | -1) => number | null,
  * }} ImageSource
  */
 

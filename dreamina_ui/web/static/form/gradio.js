@@ -35,7 +35,7 @@ export function generate(...values) {
 
 /** The tab to be shown, as Gradio's Tabs takes it. */
 export function shownTab() {
-  const open = ["library", ...(form.hasAdmin ? ["admin"] : [])];
+  const open = ["library", "batch", ...(form.hasAdmin ? ["admin"] : [])];
   return { __type__: "update", selected: open.includes(router.state.tab) ? router.state.tab : "create" };
 }
 
@@ -48,8 +48,7 @@ let isSettled = false; // before, Gradio selects the first tab by itself
 
 /** @param {string} tab that Gradio shows now */
 export function selectedTab(tab) {
-  const isShown = tab === router.state.tab || (tab === "create" && router.state.tab === "batch");
-  if (isShown) isSettled = true;
+  if (tab === router.state.tab) isSettled = true;
   else if (isSettled) router.go({ tab });
   return [];
 }

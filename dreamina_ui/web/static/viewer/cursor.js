@@ -38,6 +38,7 @@ export class Cursor {
   /** The position of another job's first image; null at the ends. @param {1 | -1} direction */
   nextJob(direction) {
     this.direction = 1;
+    if (this.source?.inColumn) return this.source.inColumn(this.index, direction);
     const jobIds = Array.from({ length: this.length }, (_, position) => this.source?.at(position)?.job_id ?? "");
     const index = otherJob(jobIds, this.index, direction);
     if (index === null) this.source?.more?.().catch(() => {});

@@ -41,6 +41,6 @@ export function connectRouter(viewer, listOf, onClosed) {
     if (id) onClosed(id);
   });
   router.addEventListener("change", open);
-  for (const tab of ["create", "library"]) listOf(tab).addEventListener("change", joinList);
+  for (const tab of ["create", "library", "batch"]) listOf(tab).addEventListener("change", joinList);
   open();
 }
