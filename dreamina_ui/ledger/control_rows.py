@@ -13,7 +13,7 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.tables import controls, secrets
 from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
 
-ControlKind = Literal["stop", "limit", "visitor", "address", "word"]
+ControlKind = Literal["stop", "limit", "visitor", "address", "word", "name"]
 
 # Built once: it is part of every admission, and benchmarks/README.md has the figures.
 _CONCERNING_JOB = Prepared(
@@ -31,10 +31,11 @@ _OF_KIND = Prepared(sa.select(controls.c.name, controls.c.value).where(controls.
 
 @dataclass(frozen=True)
 class Control:
-    """One row: a stop by API origin ("" for all), a limit by name, a blocked visitor or IP address, a blocked word.
+    """One row: a stop by API origin ("" for all), a limit by name, a blocked visitor or IP address, a blocked word,
+    or a visitor's name.
 
     Attributes:
-        value: a stop's reason, or a limit's number; None for the others.
+        value: a stop's reason, a limit's number or `none`, or what the owner calls a visitor; None for the others.
         set_at: seconds since 1970.
     """
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dreamina_ui.ledger.budget_rows import DAY_S, counts_since, owner_pays
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
-from dreamina_ui.ledger.tables import jobs
+from dreamina_ui.ledger.tables import jobs, outputs
 from dreamina_ui.ledger.transaction import Reader
 
 
@@ -63,6 +63,7 @@ class VisitorSummary:
         usd: what their jobs cost the owner or are expected to, of all times.
         last_at: when they created their last job, in seconds since 1970.
         client_hashes: hashes of the client IP addresses that they created jobs from, newest first.
+        images: their last ones.
     """
 
     visitor_id: str | None
@@ -71,6 +72,16 @@ class VisitorSummary:
     usd: float
     last_at: float
     client_hashes: tuple[str, ...]
+    images: tuple[RecentImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecentImage:
+    """One of a visitor's last images."""
+
+    job_id: str
+    index: int
+    file_key: str
 
 
 @dataclass(frozen=True)
@@ -114,30 +125,29 @@ def spending_since(reader: Reader, api_origin: str, since: float) -> Spending:
         sa.func.count(sa.case((is_open, 1))),
         _sum(sa.case((is_open, jobs.c.reserved_usd))),
         sa.func.count(sa.case((is_unknown, 1))),
-    ).where(owner_pays(api_origin), counts_since(since))
+    ).where(_of_origin(api_origin), jobs.c.key_fingerprint.is_(None), counts_since(since))
     return Spending(*reader.connection.execute(query.select_from(jobs)).one())
 
 
-def count_states(reader: Reader, api_origin: str | None = None) -> dict[str, int]:
-    """How many jobs there are by state: all, or those of an API's dashboard."""
+def count_states(reader: Reader) -> dict[str, int]:
+    """How many jobs there are by state."""
     query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
-    if api_origin is not None:
-        query = query.where(_on_dashboard(api_origin))
     return dict(reader.connection.execute(query).tuples().all())
 
 
-def count_visitors(reader: Reader, api_origin: str | None = None, since: float = 0.0) -> int:
-    """How many visitors created a job at `since` or later: any, or one of an API's dashboard."""
-    query = sa.select(sa.func.count(jobs.c.visitor_id.distinct())).where(jobs.c.created_at >= since)
-    if api_origin is not None:
-        query = query.where(_on_dashboard(api_origin))
+def count_visitors(reader: Reader, since: float | None = None) -> int:
+    """How many visitors created a job at `since` or later, or ever."""
+    query = sa.select(sa.func.count(jobs.c.visitor_id.distinct()))
+    if since is not None:
+        query = query.where(jobs.c.created_at >= since)
     return int(reader.connection.execute(query).scalar_one())
 
 
 def visitor_summaries(
-    reader: Reader, api_origin: str, today: float, *, max_visitors: int, max_client_hashes: int
+    reader: Reader, api_origin: str, today: float, *, max_visitors: int, max_client_hashes: int, max_images: int
 ) -> list[VisitorSummary]:
     """The latest visitors, and the programs; the newest first."""
+    latest = _latest_visitors(reader, max_visitors)
     amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
     last_at = sa.func.max(jobs.c.created_at)
     query = (
@@ -148,27 +158,69 @@ def visitor_summaries(
             _sum(sa.case((owner_pays(api_origin) & counts_since(0.0), amount))),
             last_at,
         )
-        .where(_on_dashboard(api_origin))
+        .where(_of_visitors(latest), _on_dashboard(api_origin))
         .group_by(jobs.c.visitor_id)
         .order_by(last_at.desc())
-        .limit(max_visitors)
     )
-    rows = reader.connection.execute(query).all()
-    client_hashes = _client_hashes(reader, api_origin, [row[0] for row in rows])
+    client_hashes, images = _client_hashes(reader, api_origin, latest), _last_images(reader, latest, max_images)
     return [
         VisitorSummary(
-            visitor_id, count, count_today, usd, last, tuple(client_hashes.get(visitor_id, [])[:max_client_hashes])
+            visitor_id,
+            count,
+            count_today,
+            usd,
+            last,
+            tuple(client_hashes.get(visitor_id, [])[:max_client_hashes]),
+            tuple(images.get(visitor_id, [])[:max_images]),
         )
-        for visitor_id, count, count_today, usd, last in rows
+        for visitor_id, count, count_today, usd, last in reader.connection.execute(query)
     ]
+
+
+def _latest_visitors(reader: Reader, limit: int) -> list[str | None]:
+    # Of an index alone: to filter by anything else, the row of every job would be read.
+    last_at = sa.func.max(jobs.c.created_at)
+    query = sa.select(jobs.c.visitor_id).group_by(jobs.c.visitor_id).order_by(last_at.desc()).limit(limit)
+    return list(reader.connection.execute(query).scalars())
+
+
+def _of_visitors(visitor_ids: Iterable[str | None]) -> sa.ColumnElement[bool]:
+    names = list(visitor_ids)
+    is_listed: sa.ColumnElement[bool] = jobs.c.visitor_id.in_([name for name in names if name])
+    return is_listed | jobs.c.visitor_id.is_(None) if None in names else is_listed
+
+
+def _last_images(
+    reader: Reader, visitor_ids: Iterable[str | None], max_images: int
+) -> dict[str | None, list[RecentImage]]:
+    """The stored images of the last few jobs of visitors, newest first."""
+    newest_first = sa.func.row_number().over(partition_by=jobs.c.visitor_id, order_by=jobs.c.created_at.desc())
+    is_named = jobs.c.visitor_id.in_([name for name in visitor_ids if name])
+    job_columns = (jobs.c.job_id, jobs.c.visitor_id, newest_first.label("rank"), jobs.c.created_at)
+    ranked = sa.select(*job_columns).where(is_named).subquery()
+    last = sa.select(ranked.c.job_id, ranked.c.visitor_id).where(ranked.c.rank <= max_images)
+    visitors = dict(reader.connection.execute(last.order_by(ranked.c.created_at.desc())).tuples().all())
+    # Only by job_id: in a join, or with a condition on deleted_at, SQLite would read the files of all jobs.
+    columns = (outputs.c.job_id, outputs.c.output_index, outputs.c.file_key)
+    query = sa.select(*columns, outputs.c.state, outputs.c.kind, outputs.c.deleted_at)
+    rows = reader.connection.execute(query.where(outputs.c.job_id.in_(list(visitors))))
+    order = {job_id: number for number, job_id in enumerate(visitors)}
+    stored = [
+        RecentImage(*image)
+        for *image, state, kind, deleted_at in rows
+        if (state, kind, deleted_at) == ("kept", "image", None)
+    ]
+    images: dict[str | None, list[RecentImage]] = {}
+    for image in sorted(stored, key=lambda image: (order[image.job_id], image.index)):
+        images.setdefault(visitors[image.job_id], []).append(image)
+    return images
 
 
 def _client_hashes(reader: Reader, api_origin: str, visitor_ids: Iterable[str | None]) -> dict[str | None, list[str]]:
     """Client hashes by visitor_id (None for programs), newest first."""
-    is_listed = jobs.c.visitor_id.in_([name for name in visitor_ids if name]) | jobs.c.visitor_id.is_(None)
     query = (
         sa.select(jobs.c.visitor_id, jobs.c.client_hash)
-        .where(_on_dashboard(api_origin) & is_listed, jobs.c.client_hash.is_not(None))
+        .where(_of_visitors(visitor_ids), _on_dashboard(api_origin), jobs.c.client_hash.is_not(None))
         .group_by(jobs.c.visitor_id, jobs.c.client_hash)
         .order_by(sa.func.max(jobs.c.created_at).desc())
     )
@@ -188,7 +240,12 @@ def recent_errors(reader: Reader, api_origin: str, limit: int) -> list[RecentErr
 
 def _on_dashboard(api_origin: str) -> sa.ColumnElement[bool]:
     """Jobs that the owner pays for, and those of visitors' own keys."""
-    return owner_pays(api_origin) | jobs.c.key_fingerprint.is_not(None)
+    return _of_origin(api_origin) | jobs.c.key_fingerprint.is_not(None)
+
+
+def _of_origin(api_origin: str) -> sa.ColumnElement[bool]:
+    # Not the bare column: SQLite would take an index that finds all jobs of the API, instead of that of their time.
+    return sa.func.coalesce(jobs.c.api_origin, "") == api_origin
 
 
 def _sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:

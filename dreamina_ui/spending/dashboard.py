@@ -6,6 +6,7 @@ and months are UTC.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,7 +20,12 @@ from dreamina_ui.spending.moderation import Rules
 
 MAX_VISITORS = 100
 MAX_CLIENT_HASHES = 4
-MAX_ERRORS = 20
+MAX_IMAGES = 4
+MAX_ERRORS = 500
+MAX_GROUPS = 20
+MAX_GROUP_JOBS = 5
+_VARYING = re.compile(r"\b[0-9a-f-]{8,}\b|\d+")
+"""What differs between errors of one kind: ids and numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,25 @@ class BudgetUsage:
     most: float | None
     at_start: float | None
     used: float
+
+
+@dataclass(frozen=True)
+class ErrorGroup:
+    """Recent errors of one kind.
+
+    Attributes:
+        detail: of the last one.
+        jobs: short names of the last jobs.
+        first_at, last_at: seconds since 1970.
+    """
+
+    state: str
+    problem: str
+    detail: str | None
+    count: int
+    jobs: tuple[str, ...]
+    first_at: float
+    last_at: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +82,7 @@ class Dashboard:
     states: Mapping[str, int]
     visitors: int
     visitor_summaries: tuple[VisitorSummary, ...]
-    recent_errors: tuple[RecentError, ...]
+    error_groups: tuple[ErrorGroup, ...]
     schema_differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +92,7 @@ class Dashboard:
             {"addresses" if name == "client_hashes" else name: value for name, value in summary.items()}
             for summary in fields.pop("visitor_summaries")
         ]
-        fields["troubles"] = fields.pop("recent_errors")
+        fields["troubles"] = fields.pop("error_groups")
         fields["rules"]["shut_out"] = fields["rules"].pop("blocks")
         return fields
 
@@ -103,12 +128,36 @@ def read_dashboard(
         price_is_missing=limits.in_usd and any(guard.expected_usd(model_id, {}) is None for model_id in model_ids),
         today=today,
         month=month,
-        states=report_queries.count_states(reader, origin),
-        visitors=report_queries.count_visitors(reader, origin),
+        states=report_queries.count_states(reader),
+        visitors=report_queries.count_visitors(reader),
         visitor_summaries=tuple(
             report_queries.visitor_summaries(
-                reader, origin, midnight, max_visitors=MAX_VISITORS, max_client_hashes=MAX_CLIENT_HASHES
+                reader,
+                origin,
+                midnight,
+                max_visitors=MAX_VISITORS,
+                max_client_hashes=MAX_CLIENT_HASHES,
+                max_images=MAX_IMAGES,
             )
         ),
-        recent_errors=tuple(report_queries.recent_errors(reader, origin, MAX_ERRORS)),
+        error_groups=group_errors(report_queries.recent_errors(reader, origin, MAX_ERRORS)),
+    )
+
+
+def group_errors(errors: Iterable[RecentError]) -> tuple[ErrorGroup, ...]:
+    """Put errors that differ only in ids and numbers together; newest first, as the errors are."""
+    groups: dict[tuple[str, str, str], list[RecentError]] = {}
+    for error in errors:
+        groups.setdefault((error.state, error.problem, _VARYING.sub("#", error.detail or "")), []).append(error)
+    return tuple(
+        ErrorGroup(
+            state=group[0].state,
+            problem=group[0].problem,
+            detail=group[0].detail,
+            count=len(group),
+            jobs=tuple(error.job for error in group[:MAX_GROUP_JOBS]),
+            first_at=group[-1].at,
+            last_at=group[0].at,
+        )
+        for group in list(groups.values())[:MAX_GROUPS]
     )

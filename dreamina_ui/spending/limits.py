@@ -27,6 +27,9 @@ from dreamina_ui.ledger.job import Job, networks_of
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
 IN_USD = ("usd_per_day", "usd_per_month")
+NO_LIMIT = "none"
+"""What the owner puts in the place of a limit of the environment, to have none."""
+
 MAX_FILES = 4
 """How many files a job is billed for at most unless it asks for a single one; the service reports no number."""
 
@@ -103,6 +106,23 @@ CAUTIOUS_IN_SANDBOX = Limits(
 """What holds by default when strangers can reach a page on the sandbox: it costs no money, but CPU time and disk."""
 
 
+PRESETS = {
+    "private": Limits(),
+    "friends": Limits(
+        visitor_at_once=4,
+        visitor_per_day=50,
+        address_at_once=8,
+        address_per_day=100,
+        at_once=20,
+        per_day=300,
+        usd_per_day=20.0,
+        usd_per_month=200.0,
+    ),
+    "public": CAUTIOUS,
+}
+"""What the owner can choose with one click: for a page of one's own, for people one knows, and for strangers."""
+
+
 @dataclass(frozen=True)
 class Quota:
     """What a visitor may still do today.
@@ -142,7 +162,7 @@ class SpendingGuard:
     def limits_now(self, reader: Reader) -> Limits:
         """What is allowed now: the limits of the start, and what the owner changed since."""
         changed: dict[str, Any] = {
-            name: float(value) if name in IN_USD else int(value)
+            name: None if value == NO_LIMIT else float(value) if name in IN_USD else int(value)
             for name, value in values_of_kind(reader, "limit").items()
         }
         return replace(self.limits, **changed)

@@ -11,8 +11,8 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dreamina_ui.errors import (
@@ -38,12 +38,13 @@ from dreamina_ui.ledger.control_rows import (
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import Reader, Transaction
-from dreamina_ui.spending.limits import IN_USD, Limits
+from dreamina_ui.spending.limits import IN_USD, NO_LIMIT, Limits
 
 log = logging.getLogger(__name__)
 
 MAX_WORDS = 500
 MAX_WORD_CHARACTERS = 100
+MAX_NAME_CHARACTERS = 60
 MAX_LIMIT = 1e9
 
 # Scripts that put no spaces between words, or attach endings to them: there a word matches anywhere.
@@ -85,11 +86,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Rules:
-    """All that the owner changed, and the stops that the program made."""
+    """All that the owner changed, and the stops that the program made; `names` are visitors' names by visitor_id."""
 
     stops: tuple[Stop, ...]
     blocks: tuple[Block, ...]
     words: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 class Moderation:
@@ -123,10 +125,9 @@ class Moderation:
             raise BlockedError
         if not controls:
             return
-        texts = [normalize(text) for text in _texts(job.inputs)]
-        for control in controls:
-            if any(contains_word(text, normalize(control.name)) for text in texts):
-                raise BlockedWordError(control.name)
+        for text in _texts(job.inputs):
+            if words := matching_words(text, (control.name for control in controls)):
+                raise BlockedWordError(words[0])
 
     def stop_reason(self, reader: Reader, api_origin: str | None) -> str | None:
         """Why no new job is accepted, as `Stop.reason`; None if jobs are accepted.
@@ -146,6 +147,7 @@ class Moderation:
                 Block(kind, row.name, row.set_at) for row in controls for kind in _BLOCK_KINDS if row.kind == kind
             ),
             words=tuple(row.name for row in controls if row.kind == "word"),
+            names={row.name: row.value or "" for row in controls if row.kind == "name"},
         )
 
     def stop(self) -> None:
@@ -198,7 +200,7 @@ class Moderation:
             delete_control(transaction, "stop", job.api_origin)
 
     def change_limits(self, changes: Mapping[str, Any]) -> None:
-        """Set limits by the names of `limits.Limits`; None restores the value of the environment.
+        """Set limits by the names of `limits.Limits`; None restores the value of the environment, `none` is no limit.
 
         Raises:
             InputError: no such limit, or an impossible number; nothing has changed.
@@ -209,7 +211,7 @@ class Moderation:
             for name, value in changes.items():
                 delete_control(transaction, "limit", name)
                 if value is not None:
-                    insert_control(transaction, "limit", name, f"{value:.12g}", set_at=self._clock())
+                    insert_control(transaction, "limit", name, _limit_text(value), set_at=self._clock())
         log.info("Limits changed by the owner: %s", dict(changes))
 
     def block(self, kind: str, name: str) -> None:
@@ -230,6 +232,22 @@ class Moderation:
         with self._ledger.writing() as transaction:
             delete_control(transaction, _validate_block(kind, name), name)
         log.info("%s %s is unblocked by the owner", kind.capitalize(), name[:-24])
+
+    def name_visitor(self, visitor_id: str, name: Any) -> None:
+        """Give a visitor a name, which only the owner sees; without visible characters, take it away.
+
+        Raises:
+            InputError: this is no visitor_id, or no name.
+        """
+        _validate_block("visitor", visitor_id)
+        if not isinstance(name, str) or not _is_unicode(name):
+            raise InputError("name", "type", "string", name)
+        if len(name) > MAX_NAME_CHARACTERS:
+            raise InputError("name", "maxLength", MAX_NAME_CHARACTERS, name)
+        with self._ledger.writing() as transaction:
+            delete_control(transaction, "name", visitor_id)
+            if normalize(name):
+                insert_control(transaction, "name", visitor_id, " ".join(name.split()), set_at=self._clock())
 
     def block_words(self, words: Sequence[Any]) -> None:
         """Refuse every job with one of these words in a text; they replace those before.
@@ -284,6 +302,16 @@ def contains_word(text: str, word: str) -> bool:
     return False
 
 
+def matching_words(text: str, words: Iterable[str]) -> list[str]:
+    """Those of some words for which a job with this text would be refused."""
+    normalized = normalize(text)
+    return [word for word in words if normalize(word) and contains_word(normalized, normalize(word))]
+
+
+def _limit_text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.12g}"
+
+
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
@@ -312,7 +340,7 @@ def _validate_block(name: str, value: str) -> BlockKind:
 def _validate_limit(name: str, value: Any) -> None:
     if name not in Limits.__dataclass_fields__:
         raise InputError(name, "unknown", None, value)
-    if value is None:
+    if value is None or value == NO_LIMIT:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(name, "type", "number", value)

@@ -91,9 +91,11 @@ def test_statements_of_limits_and_reports_are_portable(tmp_path: Path) -> None:
             budget_rows.active_jobs_of_key(transaction, "f")
             report_queries.cost_groups(transaction, "v", all_of_owner=True)
             report_queries.spending_since(transaction, ORIGIN, 0.0)
-            report_queries.count_states(transaction, ORIGIN)
-            report_queries.count_visitors(transaction, ORIGIN)
-            report_queries.visitor_summaries(transaction, ORIGIN, 0.0, max_visitors=9, max_client_hashes=2)
+            report_queries.count_states(transaction)
+            report_queries.count_visitors(transaction)
+            report_queries.visitor_summaries(
+                transaction, ORIGIN, 0.0, max_visitors=9, max_client_hashes=2, max_images=2
+            )
             report_queries.recent_errors(transaction, ORIGIN, 9)
     assert_portable(executed, 40)
 

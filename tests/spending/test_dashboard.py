@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from dreamina_ui.ledger.report_queries import Spending
-from dreamina_ui.spending.dashboard import MAX_CLIENT_HASHES, MAX_ERRORS, MAX_VISITORS, Dashboard, read_dashboard
+from dreamina_ui.spending.dashboard import (
+    MAX_CLIENT_HASHES,
+    MAX_GROUP_JOBS,
+    MAX_IMAGES,
+    MAX_VISITORS,
+    Dashboard,
+    read_dashboard,
+)
 from dreamina_ui.spending.limits import Limits, SpendingGuard
 from dreamina_ui.spending.moderation import Moderation
 from tests.support.databases import Engine
@@ -51,7 +58,7 @@ def test_an_empty_ledger_has_an_overview(books: Books) -> None:
     """The owner looks on the first day too."""
     result = books.read()
     assert result.today == result.month == Spending(0, 0, 0.0, 0.0, 0, 0.0, 0)
-    assert (result.visitor_summaries, result.recent_errors, result.visitors, result.states) == ((), (), 0, {})
+    assert (result.visitor_summaries, result.error_groups, result.visitors, result.states) == ((), (), 0, {})
     assert {limit.used for limit in result.limits} == {0}
 
 
@@ -110,20 +117,38 @@ def test_jobs_on_a_visitors_own_key_are_seen_and_cost_the_owner_nothing(books: B
     result = books.read()
     assert (result.today.jobs, books.used()["per_day"]) == (0, 0)
     assert (result.visitor_summaries[0].jobs, result.visitor_summaries[0].usd, result.states) == (2, 0.0, {"done": 2})
-    assert len(result.recent_errors) == 2
+    assert [group.count for group in result.error_groups] == [2]
 
 
-def test_errors_stand_newest_first_with_a_short_name_and_no_prompt(books: Books) -> None:
-    """The whole job_id is a key, and a prompt is its visitor's."""
-    failed = {"prompt": "a secret wish", "state": "failed", "problem": "refused"}
-    moments = range(MAX_ERRORS + 5)
-    add_rows(books.rows.ledger, [make_job(**failed, detail=f"no {at}", updated_at=NOON + at) for at in moments])
+def test_errors_of_one_kind_stand_together_newest_first_without_a_prompt(books: Books) -> None:
+    """Five hundred lines of one outage hide the other error; a whole job_id is a key, a prompt its visitor's."""
+    failed = {"prompt": "a secret wish", "state": "failed"}
+    outage = [
+        make_job(**failed, problem="transport", detail=f"no answer after {at} s", updated_at=NOON + at)
+        for at in range(8)
+    ]
+    add_rows(books.rows.ledger, [*outage, make_job(**failed, problem="refused", updated_at=NOON + 3)])
     books.add(1, prompt="a secret wish")
-    errors = books.read().recent_errors
-    assert [error.detail for error in errors][:2] == [f"no {MAX_ERRORS + 4}", f"no {MAX_ERRORS + 3}"]
-    assert len(errors) == MAX_ERRORS
-    assert {len(error.job) for error in errors} == {8}
+    first, second = books.read().error_groups
+    assert (first.problem, first.detail, first.count) == ("transport", "no answer after 7 s", 8)
+    assert (first.first_at, first.last_at, len(first.jobs)) == (NOON, NOON + 7, MAX_GROUP_JOBS)
+    assert (second.problem, second.count) == ("refused", 1)
+    assert {len(job) for job in first.jobs} == {8}
     assert "secret" not in repr(books.read())
+
+
+def test_a_visitor_stands_with_a_name_and_the_last_images(books: Books) -> None:
+    """Hashes tell nobody apart; images do, and a name that the owner gave."""
+    books.add(6, visitor_id=A, created_at=NOON - DAY_S)
+    books.add(1, visitor_id=A)
+    books.controls.name_visitor(A, "  Aunt   Ida ")
+    result = books.read()
+    (summary,) = result.visitor_summaries
+    assert len(summary.images) == MAX_IMAGES
+    assert len({image.file_key for image in summary.images}) == MAX_IMAGES
+    assert result.rules.names == {A: "Aunt Ida"}
+    books.controls.name_visitor(A, " ")
+    assert books.read().rules.names == {}
 
 
 def test_a_crowd_is_cut_to_the_latest(books: Books) -> None:

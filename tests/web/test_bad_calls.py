@@ -62,6 +62,7 @@ POSTS = (
     "/dreamina/jobs/{}/cancel", "/dreamina/jobs/{}/fetch-again", "/dreamina/jobs/{}/put-aside",
     "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/key", "/dreamina/jobs/{}/{}",
     "/dreamina/owner/switch", "/dreamina/owner/limits", "/dreamina/owner/shut-out", "/dreamina/owner/words",
+    "/dreamina/owner/name", "/dreamina/owner/try-words",
     "/dreamina/batch/plan", "/dreamina/batches", "/dreamina/batches/{}/{}",
     "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/{}",
 )  # fmt: skip

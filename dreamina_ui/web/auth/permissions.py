@@ -145,6 +145,11 @@ class Permissions:
         profile = self.hugging_face(request)
         return profile is not None and profile.name in self._owners
 
+    def own_ids(self, request: HTTPConnection) -> frozenset[str]:
+        """The visitor_ids of the sender, and of the owner's logins."""
+        names = {person_id("login", name) for name in self._owners}
+        return frozenset(names | {name for name in (self.visitor(request), visitor_id(_cookies(request))) if name})
+
     def scope(self, request: HTTPConnection) -> str | None:
         """The visitor_id whose jobs a request may see, None for everybody's; `NOBODY` without an identity."""
         return None if self.is_owner(request) else self.visitor(request) or NOBODY
@@ -185,6 +190,10 @@ def _is_local_url(url: str) -> bool:
         return is_loopback(urlsplit(url).hostname or "")
     except ValueError:
         return False
+
+
+def _cookies(request: HTTPConnection) -> str | None:
+    return request.headers.get("cookie")
 
 
 def read_session_cookie(request: HTTPConnection) -> str:

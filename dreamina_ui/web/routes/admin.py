@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -11,18 +12,20 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError, InputError
 from dreamina_ui.spending.dashboard import Dashboard
-from dreamina_ui.spending.limits import Limits
-from dreamina_ui.spending.moderation import Moderation
+from dreamina_ui.spending.limits import PRESETS, Limits
+from dreamina_ui.spending.moderation import MAX_WORDS, Moderation, matching_words
 from dreamina_ui.spending.service import SpendingService
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import NO_STORE, language_of, read_json, refusal
+from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import FALLBACK, languages, translate
 from dreamina_ui.web.paths import PREFIX
 
 TEXTS = ("owner_", "problem_")
 """Beginnings of the keys of the tab's texts."""
 
-CONTROLS = ("switch", "limits", "shut-out", "words")
+MAX_TEXT = 20_000
+
+CONTROLS = ("switch", "limits", "shut-out", "words", "name")
 
 
 def build_admin_routes(
@@ -39,6 +42,7 @@ def build_admin_routes(
         Route(prefix, handlers.page),
         Route(f"{prefix}/texts", handlers.texts),
         Route(f"{prefix}/overview", handlers.overview),
+        Route(f"{prefix}/try-words", handlers.try_words, methods=["POST"]),
         Route(f"{prefix}/{{control}}", handlers.change, methods=["POST"]),
     ]
 
@@ -81,14 +85,18 @@ class _AdminRoutes:
 
         The body depends on the control:
             switch: `{"stopped": bool}`.
-            limits: numbers by the names of `limits.Limits`, null for the value from the environment.
-            shut-out: `{"kind": "visitor" | "address", "name": hash, "out": bool}`.
+            limits: numbers by the names of `limits.Limits`, null for the value of the environment, "none" for none.
+            shut-out: `{"kind": "visitor" | "address", "name": hash, "out": bool}`; not of whoever sends it.
             words: `{"words": [str]}`.
+            name: `{"visitor": hash, "name": str}`.
         """
         if not self._permissions.is_owner(request):
             return _owner_only(request)
         try:
-            await run_in_threadpool(self._change, request.path_params["control"], await read_json(request))
+            control, body = request.path_params["control"], await read_json(request)
+            if control == "shut-out" and body.get("out") is True:
+                self._ensure_somebody_else(request, body.get("kind"), body.get("name"))
+            await run_in_threadpool(self._change, control, body)
             return await self._respond(request)
         except DreaminaError as exc:
             return _refuse(exc, request)
@@ -104,6 +112,8 @@ class _AdminRoutes:
         elif control == "shut-out":
             change = self._moderation.block if _flag(body, "out") else self._moderation.unblock
             change(str(body.get("kind")), str(body.get("name")))
+        elif control == "name":
+            self._moderation.name_visitor(str(body.get("visitor")), body.get("name"))
         elif control == "words":
             words = body.get("words")
             if not isinstance(words, list):
@@ -112,23 +122,40 @@ class _AdminRoutes:
         else:
             raise InputError("control", "enum", CONTROLS, control)
 
+    async def try_words(self, request: Request) -> Response:
+        """Which of `{"words": [str], "text": str}` would refuse the text: `{"found": [str]}`; changes nothing."""
+        if not self._permissions.is_owner(request):
+            return _owner_only(request)
+        body = await read_json(request)
+        words, text = body.get("words"), body.get("text")
+        if not isinstance(words, list) or not isinstance(text, str):
+            return _refuse(InputError("words", "type", "array", words), request)
+        wanted = [word for word in words[:MAX_WORDS] if isinstance(word, str)]
+        return JSONResponse({"found": matching_words(text[:MAX_TEXT], wanted)}, headers=NO_STORE)
+
+    def _ensure_somebody_else(self, request: Request, kind: Any, name: Any) -> None:
+        own = self._permissions.own_ids(request) if kind == "visitor" else {hashed_client_ip(request)}
+        if name in own:
+            raise InputError(str(kind), "self", None, name)
+
     async def _respond(self, request: Request) -> Response:
         overview = await run_in_threadpool(self._spending.dashboard)
-        is_signed_in = self._permissions.session(request) is not None
-        return JSONResponse(
-            overview_json(overview, language_of(request)) | {"signed_in": is_signed_in}, headers=NO_STORE
-        )
+        you = {
+            "signed_in": self._permissions.session(request) is not None,
+            "you": [*self._permissions.own_ids(request), hashed_client_ip(request)],
+        }
+        return JSONResponse(overview_json(overview, language_of(request)) | you, headers=NO_STORE)
 
 
 def overview_json(overview: Dashboard, language: str) -> dict[str, Any]:
     """A dashboard as the page's script gets it.
 
     Returns:
-        What `Dashboard.to_json` returns, with `"notices": [{"title": str, "text": str, "lines": [str]}]` in place of
-        `schema_differences`: one for each model's file that is out of date. Title and text are translated; the lines
-        are technical English.
+        What `Dashboard.to_json` returns, the `presets` of limits by name, and `"notices": [{"title": str, "text": str,
+        "lines": [str]}]` in place of `schema_differences`: one for each model's file that is out of date. Title and
+        text are translated; the lines are technical English.
     """
-    fields = overview.to_json()
+    fields = overview.to_json() | {"presets": {name: asdict(limits) for name, limits in PRESETS.items()}}
     fields["notices"] = [
         {
             "title": f"{translate(language, 'owner_model_file')}: {model_id}",
@@ -153,4 +180,5 @@ def _owner_only(request: Request) -> Response:
 def _refuse(exc: DreaminaError, request: Request) -> Response:
     language = language_of(request)
     titles = {name: translate(language, f"owner_limit_{name}") for name in Limits.__dataclass_fields__}
+    titles |= {kind: translate(language, f"owner_{kind}") for kind in ("visitor", "address")}
     return refusal(exc, language, titles)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from dreamina_ui.errors import BlockedError, BlockedWordError, LimitError, StoppedError
-from dreamina_ui.spending.limits import Limits
+from dreamina_ui.spending.limits import NO_LIMIT, Limits
 from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.visitor import visitor_id
+from dreamina_ui.web.http import client_ip_hash
 from dreamina_ui.web.i18n.translate import page_words, translate
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.routes.admin import build_admin_routes
@@ -76,12 +80,49 @@ def test_each_control_does_what_it_says(owner: TestClient, harness: Harness) -> 
     press()
 
 
+def test_nobody_blocks_themselves(owner: TestClient, harness: Harness) -> None:
+    """One press too many would lock the owner out of their own page."""
+    secret = "s" * 40
+    me, home = visitor_id(f"dreamina_visitor={secret}"), client_ip_hash("127.0.0.1")
+    overview = owner.get("/dreamina/owner/overview", headers={"Cookie": f"dreamina_visitor={secret}"}).json()
+    assert {me, home} <= set(overview["you"])
+    for kind, name in (("visitor", me), ("address", home)):
+        body = {"kind": kind, "name": name, "out": True}
+        refused = owner.post("/dreamina/owner/shut-out", json=body, headers={"Cookie": f"dreamina_visitor={secret}"})
+        assert (refused.status_code, translate("en", "rule_self") in refused.json()["message"]) == (422, True)
+    assert harness.spending.dashboard().rules.blocks == ()
+
+
+def test_a_list_of_words_can_be_tried_before_it_holds(owner: TestClient, harness: Harness) -> None:
+    """A word that matches too much is noticed before visitors notice it."""
+    body = {"words": ["fox", "red  Wine", ""], "text": "A FOX and some Red wine, no foxglove"}
+    assert owner.post("/dreamina/owner/try-words", json=body).json() == {"found": ["fox", "red  Wine"]}
+    assert owner.post("/dreamina/owner/try-words", json=body | {"text": "foxglove"}).json() == {"found": []}
+    assert owner.post("/dreamina/owner/try-words", json={"words": "fox"}).status_code == 422
+    assert harness.spending.dashboard().rules.words == ()
+
+
+def test_each_preset_can_be_chosen_and_left(owner: TestClient, harness: Harness) -> None:
+    """Also the one without limits, where the environment has some."""
+    harness.guard.limits = Limits(per_day=3)
+    presets = owner.get("/dreamina/owner/overview").json()["presets"]
+    assert set(presets) == {"private", "friends", "public"}
+    for values in presets.values():
+        chosen = {name: NO_LIMIT if value is None else value for name, value in values.items()}
+        assert owner.post("/dreamina/owner/limits", json=chosen).status_code == 200
+        assert asdict(harness.spending.limits()) == values
+    owner.post("/dreamina/owner/limits", json=dict.fromkeys(presets["public"]))
+    assert harness.spending.limits() == Limits(per_day=3)
+
+
 @pytest.mark.parametrize(
     ("control", "body", "field"),
     [
+        ("name", {"visitor": "x", "name": "Ida"}, "Visitor"), ("name", {"visitor": "a" * 32, "name": "x" * 99}, "name"),
+        ("limits", {"per_day": "many"}, "Daily jobs"),
         ("switch", {}, "stopped"), ("switch", {"stopped": "yes"}, "stopped"), ("limits", {"per_day": -1}, "Daily jobs"),
         ("limits", {"per_day": []}, "Daily jobs"), ("limits", {"x": 1}, "x"), ("words", {}, "words"),
-        ("words", {"words": [1]}, "words"), ("shut-out", {"kind": "visitor", "name": "x", "out": True}, "visitor"),
+        ("words", {"words": [1]}, "words"), ("shut-out", {"kind": "visitor", "name": "x", "out": True}, "Visitor"),
         ("shut-out", {"kind": "stop", "name": "a" * 32, "out": True}, "kind"),
         ("shut-out", {"kind": "visitor", "name": "a" * 32}, "out"), ("else", {}, "control"),
     ],
@@ -184,6 +225,17 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
         limit.press("Enter")
         expect(page.locator("#dreamina-note")).to_have_text(translate("en", "owner_saved"))
         assert visitor.press(prompt="within the limit")["success"]
+        page.get_by_role("button", name=re.compile(f"^{translate('en', 'owner_give_name')}")).first.click()
+        page.get_by_label(translate("en", "owner_visitor_name")).fill("Aunt Ida")
+        page.keyboard.press("Enter")
+        row = page.locator(".rows tr", has_text="Aunt Ida")
+        expect(row.locator(".last-images img").first).to_be_visible()
+        row.get_by_role("button", name=f"{translate('en', 'owner_put_out')}: Aunt Ida").click()
+        expect(row.get_by_role("button", name=f"{translate('en', 'owner_let_in')}: Aunt Ida")).to_be_visible()
+        assert not visitor.press(prompt="while blocked")["success"]
+        page.locator("#dreamina-note .undo").click()
+        expect(row.get_by_role("button", name=f"{translate('en', 'owner_put_out')}: Aunt Ida")).to_be_visible()
+        assert visitor.press(prompt="as the block is undone")["success"]
         page.get_by_role("tab", name=translate("en", "tab_create")).click()
         expect(page).to_have_url(f"{shared.url}/#/create")
         page.keyboard.press("g")

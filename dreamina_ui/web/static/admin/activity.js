@@ -1,6 +1,10 @@
 /* Who uses the page, who is blocked, and what went wrong. */
 
 import { button, element } from "../core/dom.js";
+import { facts } from "../core/facts.js";
+import { url } from "../core/http.js";
+import { router } from "../core/router.js";
+import { tell } from "../core/toast.js";
 import { number, moment, say, usd, words } from "../core/words.js";
 import { nothing, section, shortName, table } from "./parts.js";
 
@@ -19,19 +23,35 @@ export class States {
 }
 
 /**
- * A visitor or an IP address, with the button that blocks it, or lets it in again.
+ * A visitor or an IP address, with the button that blocks it, or lets it in again; none for the owner.
  * @param {Change} change
  * @param {string} kind
- * @param {string | null} name
- * @param {boolean} isBlocked
+ * @param {string} name
+ * @param {{isBlocked: boolean, isYou?: boolean, label?: string}} state
  */
-function entry(change, kind, name, isBlocked) {
-  if (!name) return element("span", {}, words.owner_programs);
+function entry(change, kind, name, { isBlocked, isYou = false, label = "" }) {
+  const known = element(label ? "b" : "code", {}, label || shortName(name));
+  if (isYou && !isBlocked) return element("span", { class: "place" }, known, " ", element("span", { class: "you" }, words.owner_you));
   const text = isBlocked ? words.owner_let_in : words.owner_put_out;
-  const toggle = button(text, (node) => change(node, "shut-out", { kind, name, out: !isBlocked }), {
-    class: "link", "aria-label": `${text}: ${shortName(name)}`,
-  });
-  return element("span", { class: "place" }, element("code", {}, shortName(name)), toggle);
+  const block = async (/** @type {HTMLButtonElement} */ node, /** @type {boolean} */ out) => {
+    if (!await change(node, "shut-out", { kind, name, out }, out ? "" : words.owner_unblocked) || !out) return;
+    tell(say("owner_blocked_now", { name: label || shortName(name) }), () => block(node, false));
+  };
+  const toggle = button(text, (node) => block(node, !isBlocked), { class: "link", "aria-label": `${text}: ${label || shortName(name)}` });
+  return element("span", { class: "place" }, known, toggle);
+}
+
+/**
+ * The visitor's last images, each opened in the viewer.
+ * @param {{job_id: string, index: number, file_key: string}[]} images
+ * @param {string} name
+ */
+function lastImages(images, name) {
+  return element("div", { class: "last-images" }, ...images.map(({ job_id: jobId, index, file_key: key }, at) => {
+    const node = button("", () => router.showImage(`${jobId}/${index}`), { "aria-label": say("owner_image_of", { number: at + 1, name }) });
+    node.append(element("img", { src: url(`files/${key}/thumbnail/thumbnail.webp`), alt: "", width: 56, height: 56, loading: "lazy" }));
+    return node;
+  }));
 }
 
 export class Visitors {
@@ -45,20 +65,46 @@ export class Visitors {
   }
 
   /** @param {Overview} overview */
-  show({ guests, visitors, rules }) {
+  show({ guests, visitors, rules, you }) {
     const blocked = new Set(rules.shut_out.map(({ kind, name }) => kind + name));
-    const rows = guests.map((guest) => [
-      entry(this.#change, "visitor", guest.visitor_id, blocked.has(`visitor${guest.visitor_id}`)),
-      number(guest.jobs_today),
-      number(guest.jobs),
-      usd(guest.usd),
-      moment(guest.last_at),
-      element("div", {}, ...guest.addresses.map((/** @type {string} */ name) => entry(this.#change, "address", name, blocked.has(`address${name}`)))),
-    ]);
-    const titles = ["owner_visitor", "owner_jobs_today", "owner_jobs_all", "owner_spent", "owner_last_job", "owner_addresses"];
+    const rows = guests.map((guest) => {
+      const { visitor_id: id } = guest;
+      const label = rules.names[id] ?? "";
+      const addresses = guest.addresses.map((/** @type {string} */ name) =>
+        entry(this.#change, "address", name, { isBlocked: blocked.has(`address${name}`), isYou: you.includes(name) }));
+      const state = { isBlocked: blocked.has(`visitor${id}`), isYou: you.includes(id), label };
+      return [
+        id ? element("div", {}, entry(this.#change, "visitor", id, state), this.#naming(id, label)) : element("span", {}, words.owner_programs),
+        lastImages(guest.images, label || (id ? shortName(id) : words.owner_programs)),
+        number(guest.jobs_today), number(guest.jobs), usd(guest.usd), moment(guest.last_at),
+        element("div", {}, ...addresses),
+      ];
+    });
+    const titles = ["owner_visitor", "owner_images", "owner_jobs_today", "owner_jobs_all", facts.uses_sandbox ? "owner_spent_demo" : "owner_spent", "owner_last_job", "owner_addresses"];
     this.#body.replaceChildren(table(titles, rows));
     const count = guests.filter((guest) => guest.visitor_id).length;
     if (count < visitors) this.#body.append(element("p", { class: "soft" }, say("owner_some_visitors", { count, total: visitors })));
+  }
+
+  /**
+   * The button that opens a field for the visitor's name.
+   * @param {string} id
+   * @param {string} label
+   */
+  #naming(id, label) {
+    const open = button(label ? words.owner_rename : words.owner_give_name, () => {
+      const input = element("input", { value: label, maxlength: 60, "aria-label": words.owner_visitor_name, dir: "auto" });
+      const save = element("button", { type: "submit" }, words.owner_save);
+      const form = element("form", { class: "naming" }, input, save);
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        this.#change(save, "name", { visitor: id, name: input.value });
+      });
+      form.addEventListener("keydown", (event) => { if (event.key === "Escape") form.replaceWith(open); });
+      open.replaceWith(form);
+      input.focus();
+    }, { class: "link", "aria-label": `${label ? words.owner_rename : words.owner_give_name}: ${label || shortName(id)}` });
+    return open;
   }
 }
 
@@ -76,11 +122,19 @@ export class Blocked {
   show({ rules }) {
     const rows = rules.shut_out.map(({ kind, name, since }) => [
       words[kind === "visitor" ? "owner_visitor" : "owner_address"],
-      entry(this.#change, kind, name, true),
+      entry(this.#change, kind, name, { isBlocked: true, label: rules.names[name] }),
       moment(since),
     ]);
     this.#body.replaceChildren(table(["owner_who", "owner_name", "owner_time"], rows));
   }
+}
+
+const PHASES = { failed: ["submit", "download", "poll"], saving: ["download"], submitting: ["submit"] };
+
+/** @param {{state: string, problem: string}} row */
+function problemText({ state, problem }) {
+  const phases = /** @type {Record<string, string[]>} */ (PHASES)[state] ?? ["poll", "download", "submit"];
+  return phases.map((phase) => words[`problem_${phase}_${problem}`]).find(Boolean) ?? words.problem_poll_api;
 }
 
 export class RecentErrors {
@@ -90,13 +144,14 @@ export class RecentErrors {
   /** @param {Overview} overview */
   show({ troubles }) {
     const rows = troubles.map((row) => [
-      moment(row.at),
-      element("code", {}, row.job),
+      row.first_at === row.last_at ? moment(row.last_at) : element("div", {}, moment(row.last_at), element("p", { class: "soft" }, say("owner_since", { time: moment(row.first_at) }))),
+      number(row.count),
       words[`state_${row.state}`],
       element("div", {},
-        element("p", {}, words[`problem_${row.problem}`] || words.problem_api),
+        element("p", {}, problemText(row)),
         element("p", { class: "soft", lang: "en" }, row.detail || "")),
+      element("div", {}, ...row.jobs.flatMap((job) => [element("code", {}, job), " "]), row.count > row.jobs.length ? "…" : ""),
     ]);
-    this.#body.replaceChildren(table(["owner_time", "owner_job", "owner_state", "owner_problem"], rows));
+    this.#body.replaceChildren(table(["owner_time", "owner_count", "owner_state", "owner_problem", "owner_job"], rows));
   }
 }

@@ -7,6 +7,8 @@ import { tell } from "../core/toast.js";
 import { words } from "../core/words.js";
 import { terms } from "../form/price.js";
 import { Blocked, RecentErrors, States, Visitors } from "./activity.js";
+import { costsSection } from "../costs/costs.js";
+import { section } from "./parts.js";
 import { BlockedWords, LimitsForm } from "./limits.js";
 import { Money, Notices, Switch } from "./status.js";
 
@@ -48,7 +50,7 @@ export class Admin extends HTMLElement {
     router.addEventListener("change", this.#look);
     this.#timer = window.setInterval(() => {
       // Not while a button inside has the focus: the keyboard focus would be lost.
-      if (!document.activeElement?.closest("#owner table")) this.#look();
+      if (!document.activeElement?.closest("#owner .rows")) this.#look();
     }, AGAIN_MS);
     await (texts ??= loadTexts());
     await styled;
@@ -73,7 +75,7 @@ export class Admin extends HTMLElement {
     const [today, month] = [new Money(words.owner_today, "today"), new Money(words.owner_month, "month")];
     const limits = [new LimitsForm(change), new BlockedWords(change)];
     const activity = [new States(), new Visitors(change), new Blocked(change), new RecentErrors()];
-    this.#parts = [new Switch(change), new Price(), new Notices(), today, month, ...limits, ...activity, new Account()];
+    this.#parts = [new Switch(change), new Price(), new Notices(), today, month, new Costs(), ...limits, ...activity, new Account()];
     this.append(element("div", { id: "owner" }, ...this.#parts.map(({ node }) => node)));
   }
 
@@ -105,6 +107,20 @@ export class Admin extends HTMLElement {
       tell(words.owner_offline);
     }
     return false;
+  }
+}
+
+/** What was spent by day, month and model; asked for again when more was spent. */
+class Costs {
+  #costs = costsSection();
+  #known = "";
+  node = section(words.costs, { class: "wide" }, this.#costs.node);
+
+  /** @param {Overview} overview */
+  show({ month }) {
+    const now = JSON.stringify(month);
+    if (now !== this.#known) this.#costs.load();
+    this.#known = now;
   }
 }
 

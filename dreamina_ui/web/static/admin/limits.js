@@ -1,13 +1,16 @@
 /* The owner's limits and blocked words. A refresh does not overwrite a field that is being edited. */
 
-import { element } from "../core/dom.js";
 import { language } from "../core/facts.js";
 import { say, words } from "../core/words.js";
-import { section } from "./parts.js";
+import { button, element } from "../core/dom.js";
+import { post } from "../core/http.js";
+import { meter, section } from "./parts.js";
 
 /** @typedef {import("./types.js").Change} Change */
 /** @typedef {import("./types.js").Limit} Limit */
 /** @typedef {import("./types.js").Overview} Overview */
+
+const NO_LIMIT = "none";
 
 /** @param {number} value */
 function plainNumber(value) {
@@ -16,6 +19,7 @@ function plainNumber(value) {
 
 /** @param {string} text */
 function asNumber(text) {
+  if (text.trim() === words.owner_no_limit) return NO_LIMIT;
   const value = Number(text.trim().replace(",", "."));
   return Number.isFinite(value) ? value : text; // the server reports what is wrong with it
 }
@@ -34,7 +38,9 @@ export class LimitsForm {
   #rows = new Map();
   #form = element("form", { novalidate: true, id: "limits" });
   #save = element("button", { type: "submit", class: "main", form: "limits" }, words.owner_save);
-  node = section(words.owner_limits, {}, element("p", { class: "soft" }, words.owner_limits_help), this.#form, this.#save);
+  #presets = element("div", { class: "presets", role: "group", "aria-label": words.owner_presets });
+  #about = element("p", { class: "soft", role: "status" });
+  node = section(words.owner_limits, {}, this.#presets, this.#about, element("p", { class: "soft" }, words.owner_limits_help), this.#form, this.#save);
 
   /** @param {Change} change */
   constructor(change) {
@@ -47,8 +53,25 @@ export class LimitsForm {
   }
 
   /** @param {Overview} overview */
-  show({ limits }) {
+  show({ limits, presets }) {
+    if (!this.#presets.childElementCount) {
+      this.#presets.append(...Object.entries(presets).map(([name, values]) => button(words[`owner_preset_${name}`], () => this.#fill(name, values))));
+    }
     limits.forEach((limit) => this.#showLimit(limit));
+  }
+
+  /**
+   * Fill in a preset; nothing changes before Save.
+   * @param {string} name
+   * @param {Record<string, number | null>} values
+   */
+  #fill(name, values) {
+    for (const [key, { input }] of this.#rows) {
+      const value = values[key];
+      input.value = value === null ? words.owner_no_limit : plainNumber(value);
+    }
+    this.#about.textContent = `${words[`owner_preset_${name}_about`]} ${words.owner_preset_save}`;
+    this.#save.focus();
   }
 
   /** @param {Limit} limit */
@@ -56,15 +79,15 @@ export class LimitsForm {
     const { input, used } = this.#rows.get(limit.name) ?? this.#newRow(limit);
     const isChanged = limit.most !== limit.at_start;
     input.placeholder = limit.at_start === null ? words.owner_no_limit : plainNumber(limit.at_start);
-    keep(input, isChanged && limit.most !== null ? plainNumber(limit.most) : "");
+    const text = limit.most === null ? words.owner_no_limit : plainNumber(limit.most);
+    keep(input, isChanged ? text : "");
     if (limit.most === null) {
       used.replaceChildren(say("owner_used_freely", { used: plainNumber(limit.used) }));
       return;
     }
-    const value = limit.most > 0 ? Math.min(1, limit.used / limit.most) : 1;
     used.replaceChildren(
       say("owner_used", { used: plainNumber(limit.used), most: plainNumber(limit.most) }),
-      element("progress", { value, max: 1, class: value >= 1 ? "full" : "", "aria-label": words[`owner_limit_${limit.name}`] }),
+      meter(words[`owner_limit_${limit.name}`], limit.most, limit.used),
     );
   }
 
@@ -84,14 +107,28 @@ export class BlockedWords {
   #input = element("textarea", { id: "words", spellcheck: "false", dir: "auto", "data-known": "" });
   #save = element("button", { type: "submit", class: "main" }, words.owner_save);
   #form = element("form", {}, element("label", { for: "words", class: "soft" }, words.owner_words_help), this.#input, this.#save);
-  node = section(words.owner_words, {}, this.#form);
+  #sample = element("input", { id: "words-test", autocomplete: "off", maxlength: 2000, dir: "auto" });
+  #found = element("p", { class: "soft", role: "status" });
+  #test = element("form", { class: "words-test" }, element("label", { for: "words-test", class: "soft" }, words.owner_words_test), this.#sample,
+    element("button", { type: "submit" }, words.owner_test), this.#found);
+  node = section(words.owner_words, {}, this.#form, this.#test);
 
   /** @param {Change} change */
   constructor(change) {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      change(this.#save, "words", { words: this.#input.value.split("\n").filter((line) => line.trim()) });
+      change(this.#save, "words", { words: this.#lines });
     });
+    this.#test.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const { answer, refusal } = await post("owner/try-words", { words: this.#lines, text: this.#sample.value });
+      this.#test.dataset.found = String(Boolean(answer?.found.length));
+      this.#found.textContent = refusal ?? (answer.found.length ? say("owner_words_found", { words: answer.found.join(", ") }) : words.owner_words_clear);
+    });
+  }
+
+  get #lines() {
+    return this.#input.value.split("\n").filter((line) => line.trim());
   }
 
   /** @param {Overview} overview */

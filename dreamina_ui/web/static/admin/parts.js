@@ -22,7 +22,26 @@ export function table(titles, rows) {
   const head = element("thead", {}, element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, words[title]))));
   const lines = rows.map((row) => element("tr", {}, ...row.map((cell, index) =>
     element("td", { "data-title": words[titles[index]], class: typeof cell === "string" ? "short" : null }, cell))));
-  return element("table", {}, head, element("tbody", {}, ...lines));
+  return element("table", { class: "rows" }, head, element("tbody", {}, ...lines));
+}
+
+/**
+ * A bar: what is certain, then what is expected, of the most there may be.
+ * @param {string} label
+ * @param {number} most
+ * @param {number} certain
+ * @param {number} [expected]
+ */
+export function meter(label, most, certain, expected = 0) {
+  const part = (/** @type {number} */ value) => (most > 0 ? Math.min(100, (100 * value) / most) : 100);
+  const bar = element("div", { class: "certain" });
+  const rest = element("div", { class: "expected" });
+  bar.style.width = `${part(certain)}%`;
+  rest.style.width = `${Math.min(100 - part(certain), part(expected))}%`;
+  const used = Math.round(part(certain + expected));
+  return element("div", {
+    class: used >= 100 ? "meter full" : "meter", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": used,
+  }, bar, rest);
 }
 
 export function nothing() {

@@ -14,11 +14,11 @@
 /** @typedef {{name: string, most: number | null, at_start: number | null, used: number}} Limit */
 /** @typedef {{kind: string, name: string, since: number}} BlockedEntry */
 /** @typedef {Record<string, any>} Guest a visitor, or the programs of an IP address */
-/** @typedef {{at: number, job: string, state: string, problem: string, detail: string | null}} RecentError */
+/** @typedef {{first_at: number, last_at: number, count: number, jobs: string[], state: string, problem: string, detail: string | null}} ErrorGroup */
 
 /**
  * @typedef {object} Overview
- * @property {{stops: {reason: string, since: number}[], shut_out: BlockedEntry[], words: string[]}} rules
+ * @property {{stops: {reason: string, since: number}[], shut_out: BlockedEntry[], words: string[], names: Record<string, string>}} rules
  * @property {boolean} price_is_missing
  * @property {boolean} signed_in
  * @property {Spent} today
@@ -27,7 +27,9 @@
  * @property {Record<string, number>} states
  * @property {Guest[]} guests
  * @property {number} visitors
- * @property {RecentError[]} troubles
+ * @property {ErrorGroup[]} troubles
+ * @property {string[]} you hashes that are the owner's own, and cannot be blocked
+ * @property {Record<string, Record<string, number | null>>} presets limits by name
  * @property {{title: string, text: string, lines: string[]}[]} notices
  */
 

@@ -18,6 +18,15 @@ const NOTHING = { usd: 0, told: 0, unknown: 0 };
 /** @type {Unit} */
 let unit = "days";
 
+/**
+ * The same without a fold, for the owner.
+ * @returns {{node: HTMLElement, load(): Promise<void>}}
+ */
+export function costsSection() {
+  const node = element("div", { class: "costs" });
+  return { node, load: () => load(node) };
+}
+
 /** A panel that loads its data each time it is opened. */
 export function costsPanel() {
   const body = element("div", { class: "costs-body" });
@@ -42,7 +51,7 @@ async function load(body) {
 function show(body, spending) {
   const budgets = ["money", "play"].filter((name) => spending[name].total.told + spending[name].total.unknown);
   body.replaceChildren(
-    element("p", { class: "hint" }, spending.is_owner ? words.costs_of_owner : words.costs_of_visitor),
+    ...(budgets.includes("money") ? [element("p", { class: "hint" }, spending.is_owner ? words.costs_of_owner : words.costs_of_visitor)] : []),
     ...(budgets.length ? [] : [element("p", {}, words.costs_none)]),
     ...budgets.map((name) => section(name, spending[name], spending.today)),
   );
