@@ -139,8 +139,9 @@ def test_errors_of_one_kind_stand_together_newest_first_without_a_prompt(books: 
 
 def test_a_visitor_stands_with_a_name_and_the_last_images(books: Books) -> None:
     """Hashes tell nobody apart; images do, and a name that the owner gave."""
-    books.add(6, visitor_id=A, created_at=NOON - DAY_S)
-    books.add(1, visitor_id=A)
+    files = [b"one", b"two"]
+    for at in range(4):
+        books.rows.add(files=files, visitor_id=A, created_at=NOON - at)
     books.controls.name_visitor(A, "  Aunt   Ida ")
     result = books.read()
     (summary,) = result.visitor_summaries

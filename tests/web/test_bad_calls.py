@@ -48,7 +48,8 @@ GETS = (
     "/dreamina/events?language={}", "/dreamina/assets/{}/{}", "/dreamina/library?text={}&state={}&since={}&after={}",
     "/dreamina/library?size={}&until={}&favourites={}", "/dreamina/library/usage",
     "/dreamina/library/zip?text={}&since={}", "/dreamina/sign-in", "/dreamina/sign-in?next={}",
-    "/dreamina/owner", "/dreamina/owner/overview", "/dreamina/owner/texts", "/dreamina/key", "/dreamina/batches",
+    "/dreamina/owner", "/dreamina/owner/overview", "/dreamina/owner/texts", "/dreamina/owner/invitation?url={}",
+    "/dreamina/key", "/dreamina/batches",
     "/dreamina/batch/fields?model_id={}",
 )  # fmt: skip
 POSTS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import segno
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -24,6 +25,7 @@ TEXTS = ("owner_", "problem_")
 """Beginnings of the keys of the tab's texts."""
 
 MAX_TEXT = 20_000
+MAX_URL = 500
 
 CONTROLS = ("switch", "limits", "shut-out", "words", "name")
 
@@ -42,6 +44,7 @@ def build_admin_routes(
         Route(prefix, handlers.page),
         Route(f"{prefix}/texts", handlers.texts),
         Route(f"{prefix}/overview", handlers.overview),
+        Route(f"{prefix}/invitation", handlers.invitation),
         Route(f"{prefix}/try-words", handlers.try_words, methods=["POST"]),
         Route(f"{prefix}/{{control}}", handlers.change, methods=["POST"]),
     ]
@@ -132,6 +135,16 @@ class _AdminRoutes:
             return _refuse(InputError("words", "type", "array", words), request)
         wanted = [word for word in words[:MAX_WORDS] if isinstance(word, str)]
         return JSONResponse({"found": matching_words(text[:MAX_TEXT], wanted)}, headers=NO_STORE)
+
+    async def invitation(self, request: Request) -> Response:
+        """The QR code of the URL in the query, which the owner's browser opened the page with: `{"svg": str}`."""
+        if not self._permissions.is_owner(request):
+            return _owner_only(request)
+        url = request.query_params.get("url", "")
+        if not url.startswith(("https://", "http://")) or len(url) > MAX_URL:
+            return _refuse(InputError("url", "format", "uri", url[:MAX_URL]), request)
+        svg = segno.make(url, error="m", micro=False).svg_inline(scale=4, light="#fff")
+        return JSONResponse({"svg": svg}, headers=NO_STORE)
 
     def _ensure_somebody_else(self, request: Request, kind: Any, name: Any) -> None:
         own = self._permissions.own_ids(request) if kind == "visitor" else {hashed_client_ip(request)}

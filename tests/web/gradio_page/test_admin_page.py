@@ -80,8 +80,20 @@ def test_each_control_does_what_it_says(owner: TestClient, harness: Harness) -> 
     press()
 
 
+def test_an_invitation_is_the_url_as_a_code(owner: TestClient) -> None:
+    """A friend points a phone at the screen; nobody reads a URL aloud."""
+    short, long = (
+        owner.get("/dreamina/owner/invitation", params={"url": url}).json()["svg"]
+        for url in ("https://pictures.example/", "https://pictures.example/" + "a" * 200)
+    )
+    assert short.startswith("<svg")
+    assert len(long) > len(short)
+    for url in ("", "javascript:alert(1)", "https://x/" + "a" * 600):
+        assert owner.get("/dreamina/owner/invitation", params={"url": url}).status_code == 422
+
+
 def test_nobody_blocks_themselves(owner: TestClient, harness: Harness) -> None:
-    """One press too many would lock the owner out of their own page."""
+    """One click too many would lock the owner out of their own page."""
     secret = "s" * 40
     me, home = visitor_id(f"dreamina_visitor={secret}"), client_ip_hash("127.0.0.1")
     overview = owner.get("/dreamina/owner/overview", headers={"Cookie": f"dreamina_visitor={secret}"}).json()
@@ -185,7 +197,7 @@ def test_no_url_and_no_key_leads_a_stranger_to_the_tab(shared: AppProcess, open_
     expect(page).to_have_url(f"{shared.url}/#/create")
     page.keyboard.press("g")
     page.keyboard.press("a")
-    expect(page.get_by_role("tab")).to_have_count(2)
+    expect(page.get_by_role("tab")).to_have_count(3)
     expect(page).to_have_url(f"{shared.url}/#/create")
     page.keyboard.press("?")
     expect(page.locator(".key-help")).to_contain_text(translate("en", "key_go_library"))
@@ -225,11 +237,12 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
         limit.press("Enter")
         expect(page.locator("#dreamina-note")).to_have_text(translate("en", "owner_saved"))
         assert visitor.press(prompt="within the limit")["success"]
+        expect(page.locator(".qr-code svg path").first).to_be_attached()
         page.get_by_role("button", name=re.compile(f"^{translate('en', 'owner_give_name')}")).first.click()
         page.get_by_label(translate("en", "owner_visitor_name")).fill("Aunt Ida")
         page.keyboard.press("Enter")
-        row = page.locator(".rows tr", has_text="Aunt Ida")
-        expect(row.locator(".last-images img").first).to_be_visible()
+        visitors = page.locator("section", has=page.get_by_role("heading", name=translate("en", "owner_visitors")))
+        row = visitors.locator("tr", has_text="Aunt Ida")
         row.get_by_role("button", name=f"{translate('en', 'owner_put_out')}: Aunt Ida").click()
         expect(row.get_by_role("button", name=f"{translate('en', 'owner_let_in')}: Aunt Ida")).to_be_visible()
         assert not visitor.press(prompt="while blocked")["success"]

@@ -70,14 +70,14 @@ export class Visitors {
     const rows = guests.map((guest) => {
       const { visitor_id: id } = guest;
       const label = rules.names[id] ?? "";
-      const addresses = guest.addresses.map((/** @type {string} */ name) =>
+      const clients = guest.addresses.map((/** @type {string} */ name) =>
         entry(this.#change, "address", name, { isBlocked: blocked.has(`address${name}`), isYou: you.includes(name) }));
       const state = { isBlocked: blocked.has(`visitor${id}`), isYou: you.includes(id), label };
       return [
         id ? element("div", {}, entry(this.#change, "visitor", id, state), this.#naming(id, label)) : element("span", {}, words.owner_programs),
         lastImages(guest.images, label || (id ? shortName(id) : words.owner_programs)),
         number(guest.jobs_today), number(guest.jobs), usd(guest.usd), moment(guest.last_at),
-        element("div", {}, ...addresses),
+        element("div", {}, ...clients),
       ];
     });
     const titles = ["owner_visitor", "owner_images", "owner_jobs_today", "owner_jobs_all", facts.uses_sandbox ? "owner_spent_demo" : "owner_spent", "owner_last_job", "owner_addresses"];

@@ -121,9 +121,10 @@ export class BlockedWords {
     });
     this.#test.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const { answer, refusal } = await post("owner/try-words", { words: this.#lines, text: this.#sample.value });
-      this.#test.dataset.found = String(Boolean(answer?.found.length));
-      this.#found.textContent = refusal ?? (answer.found.length ? say("owner_words_found", { words: answer.found.join(", ") }) : words.owner_words_clear);
+      const outcome = await post("owner/try-words", { words: this.#lines, text: this.#sample.value });
+      this.#test.dataset.found = String(Boolean(outcome.answer?.found.length));
+      const matches = outcome.answer?.found ?? [];
+      this.#found.textContent = outcome.refusal ?? (matches.length ? say("owner_words_found", { words: matches.join(", ") }) : words.owner_words_clear);
     });
   }
 
