@@ -48,7 +48,7 @@ class SlowDisk(SqliteDatabase):
     """A database whose durable commits take as long as on a slow disk."""
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
         with super().write(durable=durable) as transaction:
             yield transaction
             if durable:

@@ -84,6 +84,7 @@ class Services:
 
     def stop(self, timeout_s: float) -> None:
         """Start nothing new; give what is being sent `timeout_s` seconds to be answered."""
+        self.health.drain()
         self.retention.stop()
         self.dispatcher.stop()
         self.job_services.stop(timeout_s)
@@ -108,9 +109,10 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     calls = ApiCalls()
     owner = _owner_api(settings, folder, models, calls)
     media, thumbnails = _media_stores(settings, folder)
-    ledger = Ledger(folder.ledger)
+    ledger = _open_ledger(settings, folder)
+    secret = _links_secret(settings, folder, ledger)
     library = Library(ledger, media)
-    links = SignedUrls(settings.public_url, read_secret(folder.links_secret), time.time)
+    links = SignedUrls(settings.public_url, secret, time.time)
     decoder = DecodeWorkers()
     job_services = JobServices(
         accounts=accounts(settings, owner.client, ledger, calls),
@@ -119,8 +121,9 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         media=media,
         fetcher=_fetcher(settings, network, media, owner.trusted_origins, decoder),
         guard=SpendingGuard(limits(settings), api_origin(settings), settings.price_usd),
-        input_files=_input_files(settings, folder, network, owner.trusted_origins, links, library, decoder, thumbnails),
+        input_files=_input_files(settings, network, owner.trusted_origins, links, library, decoder, thumbnails, secret),
         reachability=network.reachability,
+        is_replica=settings.database_url is not None,
         is_shared=settings.is_shared,
     )
     log.info("Limits: %s", job_services.spending.limits().described())
@@ -135,7 +138,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         links=links,
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
-        retention=_retention(settings, library, ledger, media, thumbnails),
+        retention=_retention(settings, library, ledger, media, thumbnails, job_services),
         health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
         sandbox=owner.sandbox,
@@ -157,7 +160,20 @@ def _refuse_unshared(settings: Settings) -> None:
         raise SettingsError(
             "DREAMINA_DATABASE_URL: servers that share a database must share the images, too. Set DREAMINA_MEDIA_URL."
         )
-    raise SettingsError("DREAMINA_DATABASE_URL: this version cannot share jobs between servers yet.")
+
+
+def _open_ledger(settings: Settings, folder: DataDir) -> Ledger:
+    """The ledger of the settings: a database that servers share, or the file in the data folder."""
+    if settings.database_url is None:
+        return Ledger(folder.ledger)
+    from dreamina_ui.ledger.engines.postgresql import PostgresqlDatabase  # its package is optional
+
+    return Ledger(PostgresqlDatabase(settings.database_url.get_secret_value()))
+
+
+def _links_secret(settings: Settings, folder: DataDir, ledger: Ledger) -> bytes:
+    """What signed URLs are made with: every server that shares the database must know it."""
+    return read_secret(folder.links_secret) if settings.database_url is None else ledger.secret("links")
 
 
 def _media_stores(settings: Settings, folder: DataDir) -> tuple[MediaStore, ThumbnailStore]:
@@ -183,13 +199,19 @@ def _media_stores(settings: Settings, folder: DataDir) -> tuple[MediaStore, Thum
 
 
 def _retention(
-    settings: Settings, library: Library, ledger: Ledger, media: MediaStore, thumbnails: ThumbnailStore
+    settings: Settings,
+    library: Library,
+    ledger: Ledger,
+    media: MediaStore,
+    thumbnails: ThumbnailStore,
+    job_services: JobServices,
 ) -> Retention:
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     sweep: Callable[[], object] | None = None
     if isinstance(media, ObjectStore) and isinstance(thumbnails, BucketThumbnails):
         sweep = SupersededFiles(ledger, media, thumbnails).remove
-    return Retention(library, max_bytes=max_bytes, keep_days=settings.keep_days, sweep=sweep)
+    days, has_duty = settings.keep_days, job_services.has_duty
+    return Retention(library, max_bytes=max_bytes, keep_days=days, sweep=sweep, has_duty=has_duty)
 
 
 @dataclass(frozen=True)
@@ -226,13 +248,13 @@ def _owner_api(settings: Settings, folder: DataDir, models: Mapping[str, Model],
 
 def _input_files(
     settings: Settings,
-    folder: DataDir,
     network: _Network,
     trusted_origins: Sequence[str],
     links: SignedUrls,
     library: Library,
     decoder: DecodeWorkers,
     thumbnails: ThumbnailStore,
+    secret: bytes,
 ) -> InputFiles:
     """The allowed hosts are for results: what people give may lie anywhere that is public."""
     local = [origin for origin in trusted_origins if origin.startswith("http:")]
@@ -243,7 +265,7 @@ def _input_files(
         library.picture,
         certificates=network.certificates,
         proxy=network.proxy,
-        secret=read_secret(folder.links_secret),
+        secret=secret,
         decoder=decoder,
     )
 

@@ -46,6 +46,12 @@ PRICE_TIMEOUT_S = 15.0
 RETRY_INTERVAL_S = 30.0
 """How long to wait when no event will come, such as after the disk was full."""
 
+DUTY_INTERVAL_S = 2.0
+"""How long to wait where other servers' changes of the ledger may give work."""
+
+DUTY_TTL_S = 10.0
+"""How long a server that sends for all may be silent, before another one does."""
+
 CLEANUP_INTERVAL_S = 3600.0
 """How often batches that are paused for too long are canceled."""
 
@@ -93,11 +99,13 @@ class Dispatcher:
     def _run(self) -> None:
         self._services.prices.were_read.wait(PRICE_TIMEOUT_S)
         while not self._stopping.is_set():
-            self._batches.work_available.wait(RETRY_INTERVAL_S)
+            self._batches.work_available.wait(DUTY_INTERVAL_S if self._services.replica else RETRY_INTERVAL_S)
             self._batches.work_available.clear()
             try:
-                self._end_old_pauses()
-                self._take_turns()
+                # One server sends for all, so that visitors take turns; a job is written once whoever sends it.
+                if self._services.has_duty("batches", DUTY_TTL_S):
+                    self._end_old_pauses()
+                    self._take_turns()
             except Exception as exc:
                 is_expected = isinstance(exc, DreaminaError)
                 log.warning("Dispatching batches failed and will be retried: %s", exc, exc_info=not is_expected)

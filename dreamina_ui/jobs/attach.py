@@ -99,6 +99,7 @@ class RequestAttacher:
             api_origin=account.api_origin,
             key_fingerprint=account.key_fingerprint,
             inputs={},
+            replica_id=self._ledger.replica_id,
             state="queued",
             created_at=accepted["accepted_at"],
             updated_at=accepted["accepted_at"],

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypedDict
 
 from dreamina_ui.api.pacing import Pace
+from dreamina_ui.errors import DiskError, KeyNeededError, StateError
 from dreamina_ui.jobs.api_keys import ApiKeyService
 from dreamina_ui.jobs.attach import RequestAttacher
 from dreamina_ui.jobs.reader import JobReader
+from dreamina_ui.jobs.replica import Replica
 from dreamina_ui.jobs.service import JobService
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
-from dreamina_ui.ledger.job import iso
+from dreamina_ui.ledger.job import Job, iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.media.fetching.reachability import Reachability
@@ -33,6 +36,15 @@ CALL_THREADS = 8
 """How many cancels and checks of keys wait for the API at the same time; each is one person who waits."""
 
 
+class _Parts(TypedDict):
+    """What the worker and the submitter have in common."""
+
+    ledger: Ledger
+    pace: Pace
+    clock: Callable[[], float]
+    replica: Replica | None
+
+
 class JobServices:
     """Everything that runs jobs, in the accounts it knows.
 
@@ -42,6 +54,7 @@ class JobServices:
         guard: what may be spent; None for no limits.
         input_files: validates files that are given by URL; None to look at none.
         reachability: is asked before a job that costs money; None to submit without.
+        is_replica: whether other servers share the ledger; else this is the only one.
         is_shared: whether strangers reach the page, as for `Moderation`.
         pace: bounds of all pauses between polls.
         clock: gives the time, in seconds since 1970.
@@ -58,6 +71,7 @@ class JobServices:
         guard: SpendingGuard | None = None,
         input_files: InputFiles | None = None,
         reachability: Reachability | None = None,
+        is_replica: bool = False,
         is_shared: bool = False,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
@@ -69,29 +83,30 @@ class JobServices:
         self.moderation = moderation = Moderation(ledger, clock, is_shared=is_shared)
         self.prices = Prices(models, guard, pace)
         self._ledger, self._media = ledger, media
-        self._worker = worker = Worker(
-            accounts=accounts, ledger=ledger, fetcher=fetcher, controls=moderation, pace=pace, clock=clock
-        )
+        self.replica = replica = Replica(ledger, self._claimable) if is_replica else None
+        parts = _Parts(ledger=ledger, pace=pace, clock=clock, replica=replica)
+        self._worker = worker = Worker(accounts=accounts, fetcher=fetcher, controls=moderation, **parts)
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
-        self._submitter = submitter = Submitter(
-            ledger=ledger, media=media, guard=guard, moderation=moderation, worker=worker, pace=pace, clock=clock
-        )
+        self._submitter = submitter = Submitter(media=media, guard=guard, moderation=moderation, worker=worker, **parts)
         self.reader = JobReader(ledger, media, accounts, worker, submitter)
-        self.jobs = JobService(
-            accounts=accounts,
-            models=models,
-            ledger=ledger,
-            media=media,
-            guard=guard,
-            submitter=submitter,
-            worker=worker,
-            call_pool=self._call_pool,
-            clock=clock,
-            input_files=input_files,
-            reachability=reachability,
-        )
+        self.jobs = self._job_service(reachability)
         self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=worker, clock=clock)
         self.api_keys, self.spending = self._api_key_service(), self._spending_service()
+
+    def _job_service(self, reachability: Reachability | None) -> JobService:
+        return JobService(
+            accounts=self.accounts,
+            models=self.models,
+            ledger=self._ledger,
+            media=self._media,
+            guard=self.guard,
+            submitter=self._submitter,
+            worker=self._worker,
+            call_pool=self._call_pool,
+            clock=self.clock,
+            input_files=self.input_files,
+            reachability=reachability,
+        )
 
     def _api_key_service(self) -> ApiKeyService:
         return ApiKeyService(
@@ -123,24 +138,62 @@ class JobServices:
         self._media.clean_up()
         if self.input_files:
             self.input_files.clean_up()
-        for job in self.reader.unfinished():
-            if job.state == "submitting":
-                detail = "The program ended while this was being sent."
-                self._ledger.change(job.job_id, "submit_unclear", problem="submit_unclear", detail=detail)
+        if self.replica is None:
+            for job in self.reader.unfinished():
+                if job.state == "submitting":
+                    self._call_unclear(job)
         self.moderation.lift_outdated_stop(self.accounts.api_origin)
         with self._ledger.reading() as reader:
             for stop in self.moderation.rules(reader).stops:
                 log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
         self._worker.start()
+        if self.replica:
+            self.replica.start(self.take_over)
         self.spending.refresh_prices()
         self.prices.start(self.accounts.owner)
 
     def stop(self, timeout_s: float = 3.0) -> None:
-        """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest."""
+        """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest.
+
+        Of several servers, the others follow the jobs from now on, and send what was not sent.
+        """
         self._submitter.stop_sending()
         self.prices.stop()
         self._worker.stop()
+        if self.replica:
+            self.replica.drain()
         self.reader.changes.close()
         self.jobs.stop()
         self._call_pool.shutdown(wait=False, cancel_futures=True)
         self._submitter.stop(timeout_s)
+        if self.replica:
+            self.replica.stop()
+
+    def has_duty(self, name: str, ttl_s: float) -> bool:
+        """Whether this server is the one that does something for all: the only one always is."""
+        return self.replica is None or self.replica.has_duty(name, ttl_s)
+
+    def _claimable(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (self.accounts.api_origin, self.accounts.key_origin), self.accounts.key_fingerprints()
+
+    def take_over(self, jobs: Sequence[Job]) -> None:
+        """Go on with jobs where another server, or this one, left them."""
+        for job in jobs:
+            try:
+                if job.state != "submitting":
+                    self._worker.follow(job)
+                elif job.armed_at is None:
+                    self._submitter.send_later(job, self.accounts.client(job))
+                elif not self._submitter.is_sending(job.job_id):
+                    self._call_unclear(job)
+            except StateError as exc:  # it moved on since it was read
+                log.info("Job %s is not taken over: %s", job.job_id[:8], exc)
+            except (KeyNeededError, DiskError) as exc:
+                log.warning("Job %s cannot be sent now: %s", job.job_id[:8], exc)
+
+    def _call_unclear(self, job: Job) -> None:
+        """Nobody knows whether a job was sent whose server ended meanwhile."""
+        detail = "The program ended while this was being sent."
+        self._ledger.change(
+            job.job_id, "submit_unclear", only_in=("submitting",), problem="submit_unclear", detail=detail
+        )

@@ -10,13 +10,15 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from random import random
 from typing import Any
 
 from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
-from dreamina_ui.errors import ApiError, InputError, LedgerError, RateLimitError, SubmitUnclearError
+from dreamina_ui.errors import ApiError, InputError, LedgerError, RateLimitError, StateError, SubmitUnclearError
+from dreamina_ui.jobs.replica import Replica
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import Job, State
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
@@ -44,6 +46,7 @@ class Submitter:
     Args:
         guard, moderation: are asked in the transaction that writes a job's row.
         worker: follows what was accepted.
+        replica: this server as one of several; None if it is the only one.
         pace: bounds of the pauses between attempts to write an outcome.
         clock: gives the time, in seconds since 1970.
     """
@@ -58,7 +61,9 @@ class Submitter:
         worker: Worker,
         pace: Pace,
         clock: Callable[[], float],
+        replica: Replica | None = None,
     ) -> None:
+        self._replica = replica
         self._ledger = ledger
         self._media = media
         self._guard = guard
@@ -125,10 +130,9 @@ class Submitter:
             StateError: the job to replace has changed since it was read; there is no row.
             LedgerError: the row could not be written; nothing was sent.
         """
+        job = replace(job, replica_id=self._ledger.replica_id)
         # Registered before the row is written: whoever reads the job may cancel it at once, and waits for this.
-        sending: Future[None] = Future()
-        self._submits[job.job_id] = sending
-        sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
+        sending = self._register(job)
         try:
             hooks = self._hooks(hook, lifts_stop)
             added = self._ledger.add(job, hooks, duplicate_since=duplicate_since, replaces=replaces)
@@ -140,12 +144,36 @@ class Submitter:
             sending.set_result(None)
             self._media.discard(job.job_id)
             return added
+        self._send_in_background(job, account.client, sending)
+        return job
+
+    def send_later(self, job: Job, client: ModelApi) -> None:
+        """Send a job whose row another server wrote, and that was not sent yet; nothing if it is being sent here.
+
+        Raises:
+            DiskError: nothing was sent.
+        """
+        if not self.is_sending(job.job_id):
+            self._media.prepare(job.job_id)
+            self._send_in_background(job, client, self._register(job))
+
+    def is_sending(self, job_id: str) -> bool:
+        """Whether a job is being sent, or will be."""
+        return job_id in self._submits
+
+    def _register(self, job: Job) -> Future[None]:
+        sending: Future[None] = Future()
+        self._submits[job.job_id] = sending
+        sending.add_done_callback(lambda _: self._submits.pop(job.job_id, None))
+        return sending
+
+    def _send_in_background(self, job: Job, client: ModelApi, sending: Future[None]) -> None:
         once = threading.Lock()
 
         def send() -> None:
             if once.acquire(blocking=False):  # a pool that can start no thread raises, and still keeps the work
                 try:
-                    self._submit(job, account.client)
+                    self._submit(job, client)
                 finally:
                     sending.set_result(None)
 
@@ -153,7 +181,6 @@ class Submitter:
             self._pool.submit(send)
         except RuntimeError:  # no thread, or the program stops: then this writes down that nothing was sent
             send()
-        return job
 
     def _hooks(self, hook: AddHook | None, lifts_stop: bool) -> list[AddHook]:
         """What happens in the transaction that writes a job's row: moderation, limits, and the caller's hook."""
@@ -165,9 +192,14 @@ class Submitter:
         fields: dict[str, Any]
         state: State
         try:
+            if self._replica:  # another server sends it if this one does not
+                armed = None if self.is_stopping else self._replica.arm(job.job_id)
+                if armed is None:
+                    return
+                job = armed
             if self.is_stopping:
                 state, fields = "failed", {"problem": "not_sent", "detail": "The program stopped before sending it."}
-            elif (job := self._ledger.job(job.job_id)).cancel_requested_at:
+            elif (job := job if self._replica else self._ledger.job(job.job_id)).cancel_requested_at:
                 state, fields = "cancelled", {"cancel_outcome": "cancelled"}
             else:
                 request_id = client.submit(job.model_id, job.inputs)
@@ -200,6 +232,9 @@ class Submitter:
         while True:
             try:
                 self._ledger.change(job, state, **fields)
+                return
+            except StateError as exc:  # it took so long that another server decided what became of it
+                log.warning("Job %s: the submit's outcome, %s, came too late: %s", job.job_id[:8], state, exc)
                 return
             except LedgerError as exc:
                 if is_request_taken(exc):

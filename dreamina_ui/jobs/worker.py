@@ -29,6 +29,7 @@ from dreamina_ui.errors import (
 )
 from dreamina_ui.jobs.canceling import CancelAttempt, CancelSender
 from dreamina_ui.jobs.poll_state import RESULT_TIMEOUT_S, STATUS_TIMEOUT_S, PollState, read_status
+from dreamina_ui.jobs.replica import Replica
 from dreamina_ui.jobs.saving import ResultSaver
 from dreamina_ui.jobs.scheduler import Schedule
 from dreamina_ui.ledger.events import EVERY_JOB
@@ -60,6 +61,7 @@ class Worker:
         controls: is called when the service refuses the owner's token.
         pace: bounds of all pauses between polls.
         clock: gives the time, in seconds since 1970.
+        replica: this server as one of several, which follows its own jobs only; None if it is the only one.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Worker:
         controls: Moderation,
         pace: Pace,
         clock: Callable[[], float],
+        replica: Replica | None = None,
     ) -> None:
         self.pace = pace
+        self._replica = replica
         self._accounts = accounts
         self._ledger = ledger
         self._controls = controls
@@ -147,14 +151,18 @@ class Worker:
             self._schedule.put(job.job_id, self.pace.min_s)
         return CancelAttempt(job, is_accepted=state.cancel_accepted, is_confirmed=status is not None)
 
+    def follow(self, job: Job) -> None:
+        """Poll an accepted job that is not settled, unless it is polled already, or waits for its key."""
+        self._note(job)
+        self._fit_run_times(job)  # a page that is opened before the first poll wants to know how long it takes
+        waits = job.problem == KeyNeededError.kind and not self._accounts.can_ask_about(job)
+        if job.request_id and job.job_id not in self._states and self._accounts.is_ours(job) and not waits:
+            self._schedule.put(job.job_id, 0.0)
+
     def _pick_up(self) -> None:
-        accounts = self._accounts
-        for job in self._ledger.unfinished(accounts.api_origin, accounts.key_origin):
-            self._note(job)
-            self._fit_run_times(job)  # a page that is opened before the first poll wants to know how long it takes
-            waits = job.problem == KeyNeededError.kind and not accounts.can_ask_about(job)
-            if job.request_id and job.job_id not in self._states and accounts.is_ours(job) and not waits:
-                self._schedule.put(job.job_id, 0.0)
+        if self._replica is None:  # else that gives us what we are to follow
+            for job in self._ledger.unfinished(self._accounts.api_origin, self._accounts.key_origin):
+                self.follow(job)
 
     def _pick_up_periodically(self) -> None:
         """Pick up what another process wrote into the ledger, such as the command line's `attach`."""
@@ -198,7 +206,8 @@ class Worker:
             if state.job is None:
                 self._note(self._ledger.job(job_id))
             job = state.job or self._ledger.job(job_id)
-            if not job.is_settled and self._accounts.is_ours(job) and job.request_id:
+            is_here = self._replica is None or self._replica.follows(job)
+            if is_here and not job.is_settled and self._accounts.is_ours(job) and job.request_id:
                 pause_s = self._try_step(job, state, step)
         except StateError:  # it moved on meanwhile, by a cancel for instance: poll again
             state.job, pause_s = None, self.pace.min_s

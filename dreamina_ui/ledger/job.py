@@ -108,7 +108,11 @@ class Job:
         key_fingerprint: identifies the visitor's own key that pays for the job; None if the owner pays.
         cancel_outcome: the last outcome of Cancel, or None.
         archived_at: when a person archived the job; it stays in the ledger.
-        version: grows with each change.
+        replica_id: of several servers that share the ledger, the one that follows the job; None if none does, or if
+            there is one server only.
+        armed_at: when that server took the right to send it; None if it may not have been sent, or if there is one
+            server only.
+        version: grows with each change of the others.
     """
 
     job_id: str
@@ -137,6 +141,8 @@ class Job:
     completed_at: float | None = None
     finished_at: float | None = None
     archived_at: float | None = None
+    replica_id: str | None = None
+    armed_at: float | None = None
     version: int = 1
     outputs: tuple[Output, ...] = field(default=())
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
@@ -24,11 +24,21 @@ from dreamina_ui.ledger.budget_rows import BudgetDifference
 from dreamina_ui.ledger.engines.sqlite import SqliteDatabase
 from dreamina_ui.ledger.engines.write_queue import MAX_GROUP, WriteQueue
 from dreamina_ui.ledger.events import JobEvents
-from dreamina_ui.ledger.job import MAX_DETAIL_CHARACTERS, TERMINAL, TRANSITIONS, Job, Output, State, limit_input_length
+from dreamina_ui.ledger.job import (
+    MAX_DETAIL_CHARACTERS,
+    SETTLED,
+    TERMINAL,
+    TRANSITIONS,
+    Job,
+    Output,
+    State,
+    limit_input_length,
+)
 from dreamina_ui.ledger.migrations import migrate
 from dreamina_ui.ledger.transaction import AddHook, Database, Reader, Transaction
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -55,9 +65,14 @@ class Ledger:
         busy_timeout_s: of an SQLite file: how long a write waits for another process's lock.
         max_group: how many writes that wait share a transaction at most.
 
+    Attributes:
+        replica_id: of several servers that share the ledger, which one this is; None if there is one only.
+
     Raises:
         LedgerError: the file cannot be opened, is damaged, or was made by a newer version of this program.
     """
+
+    replica_id: str | None = None
 
     def __init__(
         self,
@@ -68,7 +83,7 @@ class Ledger:
         max_group: int = MAX_GROUP,
     ) -> None:
         self.changes = JobEvents()
-        self._clock = clock
+        self.clock = clock
         self._database = SqliteDatabase(database, busy_timeout_s) if isinstance(database, Path) else database
         self._writes = WriteQueue(self._database, max_group)
         try:
@@ -112,7 +127,7 @@ class Ledger:
             LedgerError: the row could not be written.
         """
         limit_input_length(job.inputs)
-        now = self._clock()
+        now = self.clock()
         archived = replaces and replace(replaces, archived_at=now, updated_at=now, version=replaces.version + 1)
 
         def write(transaction: Transaction) -> Job:
@@ -168,7 +183,9 @@ class Ledger:
             """Change the job if it is still as it was read; else None."""
             if only_in is not None and job.state not in only_in:
                 raise StateError(f"Job {job.job_id[:8]} is {job.state}.")
-            planned = _plan_change(job, moves, outputs, fields, self._clock())
+            is_resumed = self.replica_id and job.is_settled and to not in (None, *SETTLED)
+            follower = {"replica_id": self.replica_id} if is_resumed else {}
+            planned = _plan_change(job, moves, outputs, fields | follower, self.clock())
             if planned is None:
                 return job
             return planned.stages[-1] if self._write_change(job, planned, durable=durable) else None
@@ -193,10 +210,10 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.read_job(reader, job_id)
 
-    def unfinished(self, *api_origins: str) -> list[Job]:
-        """All jobs of these APIs that are not settled, oldest first."""
+    def unfinished(self, *api_origins: str, replica_id: str | None = None) -> list[Job]:
+        """All jobs of these APIs that are not settled, oldest first; with a `replica_id`, those that it follows."""
         with self.reading() as reader:
-            return job_rows.unfinished_jobs(reader, api_origins)
+            return job_rows.unfinished_jobs(reader, api_origins, replica_id)
 
     def recent(self, visitor_id: str, limit: int) -> list[Job]:
         """A visitor's newest jobs, and all of theirs that are not settled; newest first."""
@@ -293,10 +310,23 @@ class Ledger:
         with self.writing(durable=False):
             pass
 
+    def time(self, reader: Reader) -> float:
+        """The time that all programs with this ledger share, in seconds since 1970."""
+        shared = self._database.time(reader)
+        return self.clock() if shared is None else shared
+
+    def write(self, work: Callable[[Transaction], _T]) -> _T:
+        """Run `work` in a transaction that it shares with others that wait; its result, once that is committed.
+
+        Raises:
+            LedgerError: nothing was written.
+        """
+        return self._writes.run(work)
+
     @contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[Transaction]:
-        """One transaction, all or nothing; database errors become LedgerError."""
-        with self._database.write(durable=durable) as transaction:
+    def writing(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
+        """One transaction, all or nothing; database errors become LedgerError. The arguments are the database's."""
+        with self._database.write(durable=durable, serialized=serialized) as transaction:
             yield transaction
 
     @contextmanager

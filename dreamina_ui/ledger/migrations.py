@@ -217,6 +217,19 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "ALTER TABLE batch_items ADD COLUMN row_index INTEGER",
         "ALTER TABLE batch_items ADD COLUMN column_index INTEGER",
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN replica_id VARCHAR(32)",
+        "ALTER TABLE jobs ADD COLUMN armed_at DOUBLE PRECISION",
+        "CREATE INDEX jobs_active ON jobs (replica_id) WHERE state IN ('queued', 'running', 'saving', 'submitting')",
+        "CREATE TABLE replicas (replica_id VARCHAR(32) PRIMARY KEY, seen_at DOUBLE PRECISION NOT NULL)",
+        """
+        CREATE TABLE duties (
+            name VARCHAR(40) PRIMARY KEY,
+            replica_id VARCHAR(32) NOT NULL,
+            held_until DOUBLE PRECISION NOT NULL
+        )
+        """,
+    ),
 )
 
 

@@ -29,10 +29,10 @@ jobs = sa.Table(
         _column(name, kind)
         for kind, names in {
             sa.String: "visitor_id model_id api_origin inputs size state status request_id problem detail "
-            "cancel_outcome search_text address key_mark requester press_id",
+            "cancel_outcome search_text address key_mark requester press_id replica_id",
             sa.Integer: "queue_position version",
             sa.Float: "cost_usd cancel_requested_at created_at updated_at accepted_at started_at completed_at "
-            "finished_at put_aside_at reserved_usd",
+            "finished_at put_aside_at reserved_usd armed_at",
         }.items()
         for name in names.split()
     ),
@@ -106,6 +106,19 @@ budgets = sa.Table(
     sa.Column("day", sa.Integer, primary_key=True),
     *(sa.Column(name, sa.Integer) for name in ("active", "made", "requested")),
     sa.Column("micro_usd", sa.BigInteger),
+)
+replicas = sa.Table(
+    "replicas",
+    metadata,
+    sa.Column("replica_id", sa.String, primary_key=True),
+    sa.Column("seen_at", sa.Float),
+)
+duties = sa.Table(
+    "duties",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("replica_id", sa.String),
+    sa.Column("held_until", sa.Float),
 )
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))

@@ -128,12 +128,16 @@ class Database(Protocol):
     @property
     def label(self) -> str: ...
 
-    def write(self, *, durable: bool = True) -> AbstractContextManager[Transaction]:
+    def write(self, *, durable: bool = True, serialized: bool = True) -> AbstractContextManager[Transaction]:
         """One transaction at a time; database errors become LedgerError.
 
         Args:
             durable: whether a power loss after the commit may not undo it.
+            serialized: False for a change of one row that depends on no other: it need not wait for its turn.
         """
+
+    def time(self, reader: Reader) -> float | None:
+        """The database's own time, in seconds since 1970; None if it has no clock but this machine's."""
 
     def migrating(self) -> AbstractContextManager[Transaction]:
         """As `write`, to change the tables: it may take long, and waits for another program that does so."""

@@ -13,6 +13,9 @@ from dreamina_ui.library.library import UNDO_S, Library
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
+DUTY_TTL_S = 600.0
+"""How long one of several servers is the one that removes files; two at once would remove too many."""
+
 _DAY_S = 86_400.0
 SWEEP_INTERVAL_S = _DAY_S
 """How often the list of a bucket is read: it costs a request for each 1000 files."""
@@ -26,6 +29,7 @@ class Retention:
         keep_days: how many days a picture stays that is no favorite; None for no limit.
         sweep: removes what no row names from a bucket, once a day; None if there is no bucket.
         clock: the time in seconds since 1970.
+        has_duty: whether this server is the one to tidy, by name and for how many seconds.
     """
 
     def __init__(
@@ -36,7 +40,9 @@ class Retention:
         keep_days: float | None = None,
         sweep: Callable[[], object] | None = None,
         clock: Callable[[], float] = time.time,
+        has_duty: Callable[[str, float], bool] = lambda _name, _ttl_s: True,
     ) -> None:
+        self._has_duty = has_duty
         self._library = library
         self._max_bytes = max_bytes
         self._keep_days = keep_days
@@ -96,7 +102,8 @@ class Retention:
     def _run(self) -> None:
         while True:
             try:
-                self.tidy()
+                if self._has_duty("retention", DUTY_TTL_S):
+                    self.tidy()
             except DreaminaError as exc:
                 log.warning("The library could not be tidied: %s", exc)
             if self._stopping.wait(INTERVAL_S):

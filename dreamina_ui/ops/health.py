@@ -69,12 +69,19 @@ class Health:
         self._checked_at: float | None = None
         self._last_result: tuple[str, ...] = ()
         self._probed_at: float | None = None
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """The program stops: a load balancer is to send nothing more."""
+        self._is_draining = True
 
     def not_ready(self) -> tuple[str, ...]:
-        """Which of `ledger`, `disk`, `media`, `api` and `files` is not ready; none if all are.
+        """Which of `ledger`, `disk`, `media`, `api` and `files` is not ready; none if all are; `draining` at a stop.
 
         It may wait for the disk, and for the bucket.
         """
+        if self._is_draining:
+            return ("draining",)
         with self._check_lock:
             now = self._clock()
             if self._checked_at is None or now - self._checked_at >= CACHE_TTL_S:

@@ -163,6 +163,11 @@ class Accounts:
         """Whether a key is stored, for whomever."""
         return self._fingerprint(token) in self._keys
 
+    def key_fingerprints(self) -> list[str]:
+        """The fingerprints of all keys that are stored."""
+        with self._lock:
+            return list(self._keys)
+
     def store_key(self, token: str, session: str | None) -> tuple[Account, str | None]:
         """Store a key for a browser session, in place of an older one, or without a session for a program's jobs.
 

@@ -20,6 +20,11 @@ from dreamina_ui.wiring import build_services
 
 log = logging.getLogger("dreamina_ui")
 
+STOP_TIMEOUT_S = 2.0
+DRAIN_TIMEOUT_S = 100.0
+"""How long a stop waits for the responses to requests that were sent: longer than the API takes, where other servers
+go on with all else meanwhile."""
+
 
 def serve() -> None:
     """Run until SIGTERM or Ctrl+C, then end the process."""
@@ -59,7 +64,7 @@ def serve() -> None:
     stop.get()
 
     log.info("Stopping")
-    services.stop(timeout_s=2.0)
+    services.stop(timeout_s=DRAIN_TIMEOUT_S if settings.database_url else STOP_TIMEOUT_S)
     page.server.config.timeout_graceful_shutdown = 1  # otherwise open streams keep the server forever
     page.close(verbose=False)
     data_dir.release()

@@ -58,7 +58,9 @@ class Clock:
 class Harness:
     """The job services in a folder, against a base URL; they can be stopped and opened again as after a crash."""
 
-    def __init__(self, folder: Path, base_url: str, *, token: str = TOKEN, origin: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, base_url: str, *, token: str = TOKEN, origin: str | None = None, is_replica: bool = False
+    ) -> None:
         self.folder = folder
         self.base_url = base_url
         self.token = token
@@ -71,6 +73,7 @@ class Harness:
         self.input_files: InputFiles | None = None
         self.reachability: Reachability | None = None
         self.is_shared = True
+        self.is_replica = is_replica
         self.make_store: Callable[[Path], MediaStore] = FolderStore
         self._open()
 
@@ -95,6 +98,7 @@ class Harness:
             fetcher=self.fetcher,
             input_files=self.input_files,
             reachability=self.reachability,
+            is_replica=self.is_replica,
             is_shared=self.is_shared,
             pace=self.pace,
             clock=self.clock,

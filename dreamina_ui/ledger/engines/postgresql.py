@@ -53,6 +53,7 @@ _CONNECTION_OPTIONS = {
 """How soon a server that vanished is noticed; what the URL says instead counts."""
 
 # The schema is part of the key: installations in two schemas of one database do not wait for each other.
+_CLOCK = "SELECT EXTRACT(EPOCH FROM clock_timestamp())::double precision"
 _LOCK = "SELECT pg_advisory_xact_lock(1685218661, hashtext(current_schema()))"
 
 
@@ -105,9 +106,13 @@ class PostgresqlDatabase:
         return "database" if self._is_ready else self._label
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
         flush = "" if durable else "SET LOCAL synchronous_commit = off; "
         stalled = f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED_S}s'; "
+        if not serialized:
+            with self._transaction(flush + stalled, self._lock_timeout_s, lock="") as transaction:
+                yield transaction
+            return
         with self._write_lock, self._transaction(flush + stalled, self._lock_timeout_s) as transaction:
             yield transaction
 
@@ -126,6 +131,9 @@ class PostgresqlDatabase:
         except _DATABASE_ERRORS as exc:
             raise self._ledger_error("read", exc) from exc
 
+    def time(self, reader: Reader) -> float | None:
+        return float(reader.connection.exec_driver_sql(_CLOCK).scalar_one())
+
     def mark_ready(self) -> None:
         self._is_ready = True
 
@@ -133,12 +141,12 @@ class PostgresqlDatabase:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, settings: str, lock_timeout_s: float) -> Iterator[Transaction]:
+    def _transaction(self, settings: str, lock_timeout_s: float, lock: str = _LOCK) -> Iterator[Transaction]:
         timeout = f"SET LOCAL lock_timeout = {round(lock_timeout_s * 1000)}; "
         try:
             with self._engine.begin() as connection:
                 # One round trip. READ WRITE, so that a standby refuses it.
-                connection.exec_driver_sql(f"BEGIN READ WRITE; {timeout}{settings}{_LOCK}")
+                connection.exec_driver_sql(f"BEGIN READ WRITE; {timeout}{settings}{lock}")
                 yield Transaction(connection)
         except _DATABASE_ERRORS as exc:
             raise self._ledger_error("written", exc) from exc

@@ -47,7 +47,7 @@ class SqliteDatabase:
         return str(self._shown_path)
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
         engine = self._durable if durable else self._relaxed
         try:
             with self._write_lock, engine.begin() as connection:
@@ -75,6 +75,9 @@ class SqliteDatabase:
                 yield Reader(connection)
         except _DATABASE_ERRORS as exc:
             raise _ledger_error("read", self._shown_path, exc) from exc
+
+    def time(self, reader: Reader) -> float | None:
+        return None
 
     def mark_ready(self) -> None:
         self._identity = _identity(self._path)

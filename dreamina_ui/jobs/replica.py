@@ -1,0 +1,201 @@
+"""This program as one of several that share a ledger: its lease, its jobs, the right to send one, and its duties.
+
+Its promises: a job is sent by one replica only, whoever dies, freezes or wakes; and what a dead one followed, another
+one follows within `LEASE_S` and one interval.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from dreamina_ui.errors import DreaminaError, LedgerError
+from dreamina_ui.ledger import replica_rows
+from dreamina_ui.ledger.job import Job, new_id
+from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.replica_rows import Claimable
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 10.0
+"""A replica that was not seen for so long is dead: its jobs are taken."""
+
+INTERVAL_S = 2.0
+"""How often a replica renews its lease, and looks for jobs to take."""
+
+SUSPECT_S = 8.0
+"""After so long without a renewal a replica begins nothing: soon it is dead for the others."""
+
+ARM_TTL_S = 5.0
+"""How old the right to send a job may be when it is sent; it is confirmed anew after a longer pause."""
+
+_OWN_JOBS_ROUNDS = 5
+"""Every how many intervals a replica looks for jobs of its own that nothing follows."""
+
+TakeOver = Callable[[Sequence[Job]], object]
+
+
+class Replica:
+    """A member of the group of programs that share a ledger.
+
+    Args:
+        claimable: the origins of the APIs that it uses, and the fingerprints of the visitors' own keys that it has.
+    """
+
+    def __init__(self, ledger: Ledger, claimable: Callable[[], tuple[Sequence[str], Sequence[str]]]) -> None:
+        self._ledger = ledger
+        self._claimable = claimable
+        self._id = new_id()
+        self._is_registered = False
+        self._renewed_at = -SUSPECT_S
+        self._is_draining = False
+        self._look_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it may begin something: its lease is far from its end."""
+        return time.monotonic() - self._renewed_at < SUSPECT_S
+
+    def follows(self, job: Job) -> bool:
+        """Whether a job is this replica's, now."""
+        return job.replica_id == self._id and self.is_alive
+
+    def start(self, take_over: TakeOver) -> None:
+        """Join the group, and give `take_over` every job that is to be followed, now and from now on.
+
+        Raises:
+            LedgerError: the ledger could not be written.
+        """
+        self.look(take_over)
+        self._thread = threading.Thread(target=self._run, args=(take_over,), name="lease", daemon=True)
+        self._thread.start()
+
+    def drain(self) -> None:
+        """Take nothing more, and leave to the others what is not being sent."""
+        self._is_draining = True
+        self._leave(end=False)
+
+    def stop(self) -> None:
+        """Leave the group, with all that is left."""
+        self._is_draining = True
+        self._stopping.set()
+        if self._thread:
+            self._thread.join(INTERVAL_S)
+            self._leave(end=True)
+
+    def look(self, take_over: TakeOver, *, own_jobs: bool = True) -> None:
+        """One interval: renew the lease, and hand over the jobs that are free now, and with `own_jobs` all of its own.
+
+        Raises:
+            LedgerError: the lease or the jobs could not be written.
+        """
+        with self._look_lock:
+            self.renew()
+            if self._is_draining:
+                return
+            jobs = self.claim()
+            if own_jobs:
+                jobs += self._ledger.unfinished(*self._claimable()[0], replica_id=self._id)
+            take_over(jobs)
+
+    def renew(self) -> None:
+        """Renew the lease; a replica whose lease has ended is a new one from now on, without any job.
+
+        Raises:
+            LedgerError: not renewed.
+        """
+        began = time.monotonic()
+        with self._ledger.writing(durable=False, serialized=False) as transaction:
+            now = self._ledger.time(transaction)
+            if not (self._is_registered and replica_rows.renew(transaction, self._id, now, LEASE_S)):
+                if self._is_registered:
+                    log.warning("This server was away for too long: others follow its jobs now")
+                    self._id = new_id()
+                replica_rows.register(transaction, self._id, now)
+        self._is_registered = True
+        self._ledger.replica_id = self._id
+        self._renewed_at = began
+
+    def claim(self) -> list[Job]:
+        """Take jobs that nobody follows, or whose replica is dead; returns them.
+
+        Raises:
+            LedgerError: the ledger could not be read or written.
+        """
+        with self._ledger.reading() as reader:
+            dead = replica_rows.dead_replicas(reader, self._ledger.time(reader) - LEASE_S)
+            claimable = Claimable(dead, *self._claimable())
+            if not (dead or replica_rows.has_claimable(reader, claimable)):
+                return []
+        with self._ledger.writing() as transaction:
+            job_ids = replica_rows.claim(transaction, self._id, claimable)
+            replica_rows.forget_dead(transaction, dead)
+        if job_ids:
+            log.info("%d jobs of other servers are followed here from now on", len(job_ids))
+        return [self._ledger.job(job_id) for job_id in job_ids]
+
+    def arm(self, job_id: str) -> Job | None:
+        """Take the right to send a job.
+
+        Returns:
+            The job as it is now; None if it is not this replica's to send: another one sends it, or decides about it.
+
+        Raises:
+            LedgerError: the job could not be read; nobody else sends it.
+        """
+        armed_at = self._ledger.clock()
+        while not self._is_draining and self.is_alive:
+            began = time.monotonic()
+            try:
+                if not self._ledger.write(lambda now: replica_rows.arm(now, job_id, self._id, armed_at)):
+                    return None
+            except LedgerError as exc:  # it may be armed, and this asks again
+                log.warning("Job %s waits for the ledger before it is sent: %s", job_id[:8], exc)
+                self._stopping.wait(1.0)
+                continue
+            job = self._ledger.job(job_id)
+            if time.monotonic() - began < ARM_TTL_S:
+                return job
+        return None
+
+    def has_duty(self, name: str, ttl_s: float) -> bool:
+        """Whether this replica does for all what `name` says, for the next `ttl_s` seconds."""
+        if self._is_draining or not self.is_alive:
+            return False
+        try:
+            with self._ledger.reading() as reader:
+                now = self._ledger.time(reader)
+                holder, held_until = replica_rows.duty(reader, name) or (self._id, now)
+            if held_until > now + ttl_s / 2 or (held_until > now and holder != self._id):
+                return holder == self._id
+            with self._ledger.writing(durable=False) as transaction:
+                now = self._ledger.time(transaction)
+                return replica_rows.take_duty(transaction, name, self._id, now, now + ttl_s)
+        except LedgerError as exc:
+            log.warning("It is unknown whose duty %s is: %s", name, exc)
+            return False
+
+    def _run(self, take_over: TakeOver) -> None:
+        rounds = 0
+        while not self._stopping.wait(INTERVAL_S):
+            rounds += 1
+            try:
+                self.look(take_over, own_jobs=rounds % _OWN_JOBS_ROUNDS == 0)
+            except DreaminaError as exc:
+                log.warning("The lease could not be renewed: %s", exc)
+            except Exception:
+                log.exception("Taking over jobs failed and will be tried again")
+
+    def _leave(self, *, end: bool) -> None:
+        try:
+            with self._ledger.writing() as transaction:
+                replica_rows.release(transaction, self._id)
+                replica_rows.leave_duties(transaction, self._id)
+                if end:
+                    replica_rows.end_lease(transaction, self._id)
+        except LedgerError as exc:  # then the others wait for the end of the lease
+            log.warning("The jobs of this server could not be released: %s", exc)

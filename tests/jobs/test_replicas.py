@@ -1,0 +1,177 @@
+"""Several servers on one ledger: a job is sent once and followed by one of them, whoever dies, freezes or wakes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dreamina_ui.errors import LimitError
+from dreamina_ui.jobs import replica
+from dreamina_ui.jobs.replica import Replica
+from dreamina_ui.ledger.job import Job
+from dreamina_ui.spending.limits import Limits
+from tests.support.bad_server import BadServer, ScriptedResponse, json_response
+from tests.support.browser import wait_for
+from tests.support.databases import Engine
+from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
+from tests.support.ledger_jobs import new_job
+
+Start = Callable[[], Harness]
+
+
+@pytest.fixture
+def start(tmp_path: Path, engine: Engine, server: BadServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts one more server on the same ledger; after that it looks only when the test lets it."""
+    monkeypatch.setattr(replica, "INTERVAL_S", 60.0)
+    monkeypatch.setattr(replica, "SUSPECT_S", 60.0)
+    servers: list[Harness] = []
+
+    def start_one() -> Harness:
+        made = Harness(tmp_path / "data", server.url, is_replica=True)
+        servers.append(made)
+        made.start()
+        return made
+
+    yield start_one
+    for made in servers:
+        made.close()
+
+
+def replica_of(harness: Harness) -> Replica:
+    assert harness.services.replica is not None
+    return harness.services.replica
+
+
+def let_all_leases_end(harness: Harness, engine: Engine) -> None:
+    """As if nobody had been seen for a minute."""
+    engine.rows(harness.folder / "ledger.sqlite3", "UPDATE replicas SET seen_at = seen_at - 60")
+
+
+def look(harness: Harness) -> None:
+    """What a server does every two seconds."""
+    replica_of(harness).look(harness.services.take_over)
+
+
+def write_unsent(harness: Harness, **fields: object) -> Job:
+    """A row of a server that has not sent it yet."""
+    job = new_job(api_origin=harness.origin, model_id=MODEL_ID, prompt="a red fox", **fields)
+    return harness.ledger.add(replace(job, replica_id=harness.ledger.replica_id))
+
+
+def test_what_a_dead_server_was_sending_is_unclear_and_sent_by_nobody_else(
+    start: Start, engine: Engine, service: ScriptedApi
+) -> None:
+    """It may have been accepted and billed: a second request could be paid twice."""
+    service.accept(ScriptedResponse(silent=True))
+    first, second = start(), start()
+    job = first.generate()
+    wait_for(lambda: service.posts == 1)
+    let_all_leases_end(first, engine)
+    look(second)
+    assert second.wait(job.job_id).state == "submit_unclear"
+    assert service.posts == 1
+
+
+def test_what_a_dead_server_had_not_sent_is_sent_once(start: Start, engine: Engine, service: ScriptedApi) -> None:
+    """A person who pressed Generate gets the images, whichever server dies."""
+    first, second = start(), start()
+    job = write_unsent(first)
+    service.completes()
+    let_all_leases_end(first, engine)
+    look(second)
+    assert second.wait(job.job_id).state == "done"
+    assert replica_of(first).arm(job.job_id) is None, "the server that was away may not send it, too"
+    assert service.posts == 1
+
+
+def test_what_a_dead_server_followed_is_followed(start: Start, engine: Engine, service: ScriptedApi) -> None:
+    """A paid job ends with its images, not with its server."""
+    service.status("in_queue")
+    first, second = start(), start()
+    job = first.wait(first.generate().job_id, "queued")
+    let_all_leases_end(first, engine)
+    look(second)
+    assert second.ledger.job(job.job_id).replica_id == second.ledger.replica_id
+    service.completes()
+    assert second.wait(job.job_id).state == "done"
+
+
+def test_a_server_that_was_frozen_is_a_new_one(start: Start, engine: Engine, service: ScriptedApi) -> None:
+    """When it wakes, others may have sent and finished what it remembers as its own."""
+    frozen = start()
+    before, job = frozen.ledger.replica_id, write_unsent(frozen)
+    let_all_leases_end(frozen, engine)
+    replica_of(frozen).renew()
+    assert frozen.ledger.replica_id != before
+    assert not replica_of(frozen).follows(job)
+    assert replica_of(frozen).arm(job.job_id) is None
+    assert service.posts == 0
+    look(frozen)
+    assert frozen.wait(job.job_id, lambda job: job.request_id is not None).replica_id == frozen.ledger.replica_id
+
+
+def test_the_right_to_send_exists_once(start: Start, service: ScriptedApi) -> None:
+    """Whatever two servers believe, one request goes out."""
+    first, second = start(), start()
+    job = write_unsent(first)
+    assert replica_of(second).arm(job.job_id) is None
+    armed = [replica_of(first).arm(job.job_id), replica_of(first).arm(job.job_id)]
+    assert [item.job_id if item else None for item in armed] == [job.job_id, None]
+
+
+def test_a_server_that_stops_leaves_its_jobs_and_makes_none_unclear(start: Start, service: ScriptedApi) -> None:
+    """An update of the program must cost nobody an image."""
+    service.status("in_queue")
+    first, second = start(), start()
+    accepted = first.wait(first.generate().job_id, "queued")
+    unsent = write_unsent(first)
+    first.services.stop(timeout_s=0.0)
+    assert [second.ledger.job(job.job_id).replica_id for job in (accepted, unsent)] == [None, None]
+    service.accept(json_response({"request_id": "r-2"}))
+    look(second)
+    assert second.wait(unsent.job_id, "queued").request_id == "r-2"
+    assert second.ledger.job(accepted.job_id).replica_id == second.ledger.replica_id
+
+
+def test_free_jobs_are_divided(start: Start, service: ScriptedApi) -> None:
+    """The first server that looks must not take all jobs of a dead one."""
+    first, second = start(), start()
+    for number in range(10):
+        job = new_job(api_origin=first.origin, model_id=MODEL_ID, prompt=f"fox {number}", state="queued")
+        first.ledger.add(job)
+    assert len(replica_of(first).claim()) == 5
+    assert len(replica_of(second).claim()) == 5
+
+
+def test_a_duty_has_one_server_until_it_is_gone(start: Start, engine: Engine) -> None:
+    """Two that remove surplus files at once remove too many."""
+    first, second = start(), start()
+    assert first.services.has_duty("retention", 600.0)
+    assert not second.services.has_duty("retention", 600.0)
+    assert first.services.has_duty("retention", 600.0)
+    first.services.stop(timeout_s=0.0)
+    assert second.services.has_duty("retention", 600.0)
+
+
+def test_a_limit_holds_over_all_servers(start: Start, service: ScriptedApi) -> None:
+    """What the owner allows is for the installation, however many servers it has."""
+    service.accept(ScriptedResponse(silent=True))
+    servers = [start(), start()]
+    for harness in servers:
+        harness.guard.limits = Limits(per_day=7)
+    gate = threading.Barrier(20)
+
+    def press(number: int) -> None:
+        gate.wait()
+        with suppress(LimitError):
+            servers[number % 2].jobs.generate(MODEL_ID, INPUTS | {"prompt": f"fox {number}"})
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(press, range(20)))
+    assert len(servers[0].ledger.unfinished(servers[0].origin)) == 7
