@@ -51,7 +51,7 @@ class Replica:
         self._is_registered = False
         self._renewed_at = -SUSPECT_S
         self._is_draining = False
-        self._look_lock = threading.Lock()
+        self._tick_lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -70,7 +70,7 @@ class Replica:
         Raises:
             LedgerError: the ledger could not be written.
         """
-        self.look(take_over)
+        self.tick(take_over)
         self._thread = threading.Thread(target=self._run, args=(take_over,), name="lease", daemon=True)
         self._thread.start()
 
@@ -87,13 +87,13 @@ class Replica:
             self._thread.join(INTERVAL_S)
             self._leave(end=True)
 
-    def look(self, take_over: TakeOver, *, own_jobs: bool = True) -> None:
+    def tick(self, take_over: TakeOver, *, own_jobs: bool = True) -> None:
         """One interval: renew the lease, and hand over the jobs that are free now, and with `own_jobs` all of its own.
 
         Raises:
             LedgerError: the lease or the jobs could not be written.
         """
-        with self._look_lock:
+        with self._tick_lock:
             self.renew()
             if self._is_draining:
                 return
@@ -184,7 +184,7 @@ class Replica:
         while not self._stopping.wait(INTERVAL_S):
             rounds += 1
             try:
-                self.look(take_over, own_jobs=rounds % _OWN_JOBS_ROUNDS == 0)
+                self.tick(take_over, own_jobs=rounds % _OWN_JOBS_ROUNDS == 0)
             except DreaminaError as exc:
                 log.warning("The lease could not be renewed: %s", exc)
             except Exception:

@@ -177,7 +177,7 @@ class JobServices:
         return (self.accounts.api_origin, self.accounts.key_origin), self.accounts.key_fingerprints()
 
     def take_over(self, jobs: Sequence[Job]) -> None:
-        """Go on with jobs where another server, or this one, left them."""
+        """Continue jobs where another server, or this one, left them."""
         for job in jobs:
             try:
                 if job.state != "submitting":

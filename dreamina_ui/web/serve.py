@@ -23,7 +23,7 @@ log = logging.getLogger("dreamina_ui")
 STOP_TIMEOUT_S = 2.0
 DRAIN_TIMEOUT_S = 100.0
 """How long a stop waits for the responses to requests that were sent: longer than the API takes, where other servers
-go on with all else meanwhile."""
+continue all else meanwhile."""
 
 
 def serve() -> None:

@@ -53,9 +53,9 @@ def let_all_leases_end(harness: Harness, engine: Engine) -> None:
     engine.rows(harness.folder / "ledger.sqlite3", "UPDATE replicas SET seen_at = seen_at - 60")
 
 
-def look(harness: Harness) -> None:
+def tick(harness: Harness) -> None:
     """What a server does every two seconds."""
-    replica_of(harness).look(harness.services.take_over)
+    replica_of(harness).tick(harness.services.take_over)
 
 
 def write_unsent(harness: Harness, **fields: object) -> Job:
@@ -73,7 +73,7 @@ def test_what_a_dead_server_was_sending_is_unclear_and_sent_by_nobody_else(
     job = first.generate()
     wait_for(lambda: service.posts == 1)
     let_all_leases_end(first, engine)
-    look(second)
+    tick(second)
     assert second.wait(job.job_id).state == "submit_unclear"
     assert service.posts == 1
 
@@ -84,7 +84,7 @@ def test_what_a_dead_server_had_not_sent_is_sent_once(start: Start, engine: Engi
     job = write_unsent(first)
     service.completes()
     let_all_leases_end(first, engine)
-    look(second)
+    tick(second)
     assert second.wait(job.job_id).state == "done"
     assert replica_of(first).arm(job.job_id) is None, "the server that was away may not send it, too"
     assert service.posts == 1
@@ -96,7 +96,7 @@ def test_what_a_dead_server_followed_is_followed(start: Start, engine: Engine, s
     first, second = start(), start()
     job = first.wait(first.generate().job_id, "queued")
     let_all_leases_end(first, engine)
-    look(second)
+    tick(second)
     assert second.ledger.job(job.job_id).replica_id == second.ledger.replica_id
     service.completes()
     assert second.wait(job.job_id).state == "done"
@@ -112,7 +112,7 @@ def test_a_server_that_was_frozen_is_a_new_one(start: Start, engine: Engine, ser
     assert not replica_of(frozen).follows(job)
     assert replica_of(frozen).arm(job.job_id) is None
     assert service.posts == 0
-    look(frozen)
+    tick(frozen)
     assert frozen.wait(job.job_id, lambda job: job.request_id is not None).replica_id == frozen.ledger.replica_id
 
 
@@ -134,7 +134,7 @@ def test_a_server_that_stops_leaves_its_jobs_and_makes_none_unclear(start: Start
     first.services.stop(timeout_s=0.0)
     assert [second.ledger.job(job.job_id).replica_id for job in (accepted, unsent)] == [None, None]
     service.accept(json_response({"request_id": "r-2"}))
-    look(second)
+    tick(second)
     assert second.wait(unsent.job_id, "queued").request_id == "r-2"
     assert second.ledger.job(accepted.job_id).replica_id == second.ledger.replica_id
 
