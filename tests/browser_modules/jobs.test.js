@@ -26,7 +26,7 @@ test("time and progress advance between two messages", () => {
   assert.equal(store.progress(store.get("a")), 0.5);
 });
 
-test("a refusal stays with a job until the server describes it anew, and takes nothing from its time", () => {
+test("a refusal stays with a job until the job changes, and takes nothing from its time", () => {
   let now = 0;
   const store = new JobStore(() => now);
   store.update([job({})]);
@@ -34,6 +34,8 @@ test("a refusal stays with a job until the server describes it anew, and takes n
   store.refuse("a", "signed out");
   assert.equal(store.get("a").refusal, "signed out");
   assert.equal(store.elapsed(store.get("a")), 10);
+  store.update([job({})]);
+  assert.equal(store.get("a").refusal, "signed out");
   store.update([job({ version: 2 })]);
   assert.equal(store.get("a").refusal, undefined);
   store.refuse("unknown", "gone");

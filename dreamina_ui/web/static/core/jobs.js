@@ -45,7 +45,8 @@ export class JobStore extends EventTarget {
     for (const job of jobs) {
       const before = this.#entries.get(job.job_id)?.job ?? null;
       if (before && before.version > job.version) continue;
-      this.#put(job, this.#now());
+      const isKnown = before?.version === job.version;
+      this.#put(isKnown ? { ...job, refusal: before.refusal } : job, this.#now());
     }
     this.isLoaded = true;
     this.dispatchEvent(new Event("settled"));
@@ -62,7 +63,7 @@ export class JobStore extends EventTarget {
   }
 
   /**
-   * Show with a job why the server did not do what was asked for, until it describes the job anew.
+   * Show with a job why the server did not do what was asked for, until the job changes.
    * @param {string} jobId
    * @param {string} refusal
    */
