@@ -178,7 +178,8 @@ def test_a_damaged_backup_restores_the_rest_and_says_so(run: Run, rows: LibraryR
     assert ended.code == 1
     assert ended.out.splitlines()[:-1] == [f"missing: {name}" for name in names[:2]]
     assert "1 files" in ended.out
-    assert FolderStore(tmp_path / "home" / "media").find(names[2].split("/")[2], 0, "original")
+    job_id, index = names[2].split("/")[2:4]
+    assert FolderStore(tmp_path / "home" / "media").find(job_id, int(index), "original")
     for name in ("not a zip", "nothing"):
         (tmp_path / name).write_bytes(b"no backup")
         assert "is no backup" in run("restore", tmp_path / name, data="other").err

@@ -99,7 +99,7 @@ def test_what_a_dead_server_followed_is_followed(start: Start, engine: Engine, s
     tick(second)
     assert second.ledger.job(job.job_id).replica_id == second.ledger.replica_id
     service.completes()
-    assert second.wait(job.job_id).state == "done"
+    wait_for(lambda: second.ledger.job(job.job_id).state == "done")
 
 
 def test_a_server_that_was_frozen_is_a_new_one(start: Start, engine: Engine, service: ScriptedApi) -> None:

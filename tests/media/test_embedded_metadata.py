@@ -28,7 +28,7 @@ from dreamina_ui.media.store import StoredFile
 from tests.support.fuzzing import fuzz
 from tests.support.png_chunks import png_chunk, png_chunks
 
-SCRIPT = Path(__file__).resolve().parents[2] / "dreamina_ui" / "web" / "static" / "metadata.js"
+SCRIPT = Path(__file__).resolve().parents[2] / "dreamina_ui" / "web" / "static" / "form" / "metadata.js"
 XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
@@ -637,19 +637,22 @@ def test_memory_stays_flat_for_a_file_of_200_mb(name: str, tmp_path: Path) -> No
 def page(browser: Browser) -> Iterator[Page]:
     """A Chromium page that has the script and nothing else, served without any network."""
     page = browser.new_page()
-    content = f"<!doctype html><script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+    content = (
+        "<!doctype html><script type=module>import * as read from './metadata.js'; window.metadata = read</script>"
+    )
     page.route("**", lambda route: route.fulfill(body=content, content_type="text/html; charset=utf-8"))
+    page.route("**/metadata.js", lambda route: route.fulfill(path=SCRIPT, content_type="text/javascript"))
     page.goto("https://page.test/")
     yield page
     page.close()
 
 
-def in_browser(page: Page, files: list[bytes], call: str = "read") -> list[Any]:
+def in_browser(page: Page, files: list[bytes], call: str = "readSettings") -> list[Any]:
     """Call the script for each file."""
     results: list[Any] = page.evaluate(
         """([files, call]) => Promise.all(files.map((text) => {
             const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-            return dreaminaMetadata[call](new Blob([bytes]));
+            return metadata[call](new Blob([bytes]));
         }))""",
         [[base64.b64encode(data).decode() for data in files], call],
     )
@@ -708,7 +711,7 @@ def counted_in_browser(page: Page, data: bytes, extra_bytes: int = 0) -> tuple[A
                 readBytes += stop - start;
                 return blob.slice(start, stop);
             } };
-            return [await dreaminaMetadata.read(counted), slices, readBytes];
+            return [await metadata.readSettings(counted), slices, readBytes];
         }""",
         [base64.b64encode(data).decode(), extra_bytes],
     )

@@ -67,7 +67,7 @@ def test_a_frozen_stream_is_replaced_within_45_seconds(held: HeldSandbox, proxy:
     proxy.freeze()
     held.begin()
     held.finish()
-    wait_for(lambda: held.app.count_jobs("done") > 0)
+    wait_for(lambda: held.app.count_jobs("done") > 0, 60)
     page.clock.fast_forward(40_000)
     expect_state(job, "done")
 
