@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +33,6 @@ JOB_TIMEOUT_S = 150.0
 WIDE = {"width": 1440, "height": 820}
 PHONE = {"width": 390, "height": 844}
 QUICK = {"DREAMINA_SANDBOX_QUEUE_S": "1", "DREAMINA_SANDBOX_RUN_S": "2"}
-SLOW = {"DREAMINA_SANDBOX_QUEUE_S": "0", "DREAMINA_SANDBOX_RUN_S": "300"}
 
 # Oldest first; one image each, unless `force_single` is False.
 JOBS: tuple[dict[str, Any], ...] = (
@@ -42,8 +45,8 @@ JOBS: tuple[dict[str, Any], ...] = (
     {"prompt": "A neon city street at night in the rain, people with umbrellas", "size": "2304x1728(4:3)"},
     {"prompt": "Cherry blossoms beside a mountain lake at sunrise", "size": "2304x1728(4:3)"},
 )
-RUNNING = {"prompt": "A small village by the sea on a starry night", "size": "2304x1728(4:3)"}
-BATCH = "A {red|blue|golden} sailboat on a calm sea\nA {spring|winter} morning in the mountains"
+PROMPT = "A small village by the sea on a starry night"
+BATCH = "A {spring|summer|winter} morning in the mountains\nA {spring|summer|winter} evening by the sea"
 
 ALL_SEEN = """[...document.images].every(
     image => image.complete || !image.checkVisibility() || image.getBoundingClientRect().top > innerHeight)"""
@@ -53,29 +56,31 @@ def main() -> None:
     """Take all screenshots, write them as small WebP files, and print their sizes."""
     expect.set_options(timeout=30_000)
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        with AppProcess(Path(folder), **QUICK) as app:
-            visitor = Visitor(app)
-            for number, inputs in enumerate(JOBS, start=1):
-                visitor.press(**inputs)
-                wait_for(partial(_are_done, visitor, number), JOB_TIMEOUT_S)
-        with AppProcess(Path(folder), **SLOW) as app, sync_playwright() as tool:
-            visitor = Visitor(app, visitor.http)
-            visitor.press(**RUNNING)
-            wait_for(lambda: visitor.jobs()[0]["elapsed_s"] > 5)
-            path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-            browser = tool.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-            take(open_page(browser, app, visitor, WIDE), "create")
-            take(open_page(browser, app, visitor, WIDE, color_scheme="dark"), "dark")
-            phone = open_page(browser, app, visitor, PHONE, device_scale_factor=2)
-            phone.locator("#jobs .job").nth(1).evaluate("card => card.scrollIntoView()")
-            take(phone, "phone", quality=60)
-            take(open_library(open_page(browser, app, visitor, WIDE)), "library")
-            take(open_batch(open_page(browser, app, visitor, WIDE)), "batch")
-            browser.close()
+    with tempfile.TemporaryDirectory() as folder, AppProcess(Path(folder), **QUICK) as app, _browser() as browser:
+        visitor = Visitor(app)
+        for number, inputs in enumerate(JOBS, start=1):
+            visitor.press(**inputs)
+            wait_for(partial(_are_done, visitor, number), JOB_TIMEOUT_S)
+        take(open_page(browser, app, visitor, WIDE), "create")
+        take(open_page(browser, app, visitor, WIDE, color_scheme="dark"), "dark")
+        phone = open_page(browser, app, visitor, PHONE, device_scale_factor=2, is_mobile=True, has_touch=True)
+        take(phone, "phone", quality=60)
+        take(open_viewer(open_page(browser, app, visitor, WIDE)), "viewer")
+        take(open_library(open_page(browser, app, visitor, WIDE)), "library")
+        take(open_batch(open_page(browser, app, visitor, WIDE)), "batch")
+
+
+@contextmanager
+def _browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 def _are_done(visitor: Visitor, count: int) -> bool:
+    time.sleep(0.5)  # the program limits how often a visitor may ask
     return [job["state"] for job in visitor.jobs()] == ["done"] * count
 
 
@@ -86,8 +91,16 @@ def open_page(browser: Browser, app: AppProcess, visitor: Visitor, viewport: Any
     page = window.new_page()
     page.goto(app.url)
     expect(page.locator("#form[data-ready]")).to_be_visible()
-    page.locator("#field-prompt textarea").fill(RUNNING["prompt"])
-    expect(page.locator("#jobs .job")).to_have_count(len(JOBS) + 1)
+    page.locator("#field-prompt textarea").fill(PROMPT)
+    page.locator("#field-prompt textarea").blur()
+    expect(page.locator(".job")).to_have_count(len(JOBS))
+    return page
+
+
+def open_viewer(page: Page) -> Page:
+    page.locator("dreamina-feed .tile > .open").first.click()
+    expect(page.locator("dialog.viewer .pane.current:not([data-copy=thumbnail])")).to_be_visible()
+    page.keyboard.press("i")
     return page
 
 
@@ -98,9 +111,13 @@ def open_library(page: Page) -> Page:
 
 
 def open_batch(page: Page) -> Page:
+    page.get_by_label(translate("en", "field_force_single_title"), exact=True).check()
     page.get_by_role("tab", name=translate("en", "batch")).click()
     page.get_by_label(translate("en", "batch_prompts")).fill(BATCH)
-    expect(page.locator("#batch .batch-start button")).to_be_enabled()
+    page.locator("#batch fieldset").get_by_label("2048 × 2048").check()
+    matrix = page.get_by_role("region", name=translate("en", "batch_matrix"))
+    page.get_by_role("button", name=re.compile(re.escape(translate("en", "batch_start", count=6)))).click()
+    expect(matrix.locator("img")).to_have_count(6, timeout=JOB_TIMEOUT_S * 1000)
     return page
 
 
