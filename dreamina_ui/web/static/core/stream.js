@@ -27,6 +27,7 @@ export const refreshes = new EventTarget();
 
 /** Show the jobs as they are, and each change of them. Call it after anything that starts or changes a job. */
 export function watch() {
+  clearTimeout(hiddenTimer); // else it would close the stream of a tab that is visible again
   if (document.hidden) {
     pollHidden();
     return;
