@@ -188,6 +188,7 @@ def test_again_starts_nothing_however_often_it_is_pressed(held: HeldSandbox, ope
     """The focus must not land on a button that costs money."""
     page = open_page(held.app)
     job = press_generate(page, "to be reused")
+    expect_state(job, "queued")
     held.begin()
     held.finish()
     expect_state(job, "done")
