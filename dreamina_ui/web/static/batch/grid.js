@@ -57,7 +57,7 @@ export class BatchGrid {
   #back = button(words.batch_all, () => emit(this.node, "open-batch", ""));
   #tools = element("div", { class: "batch-tools" }, this.#best,
     button("PNG", (node) => this.#save(node, savePng)), button("HTML", (node) => this.#save(node, saveHtml)),
-    button("ZIP", () => saveZip(batchImages.all)));
+    button("ZIP", () => saveZip(batchImages.items)));
   #body = element("div");
   node = element("section", { class: "batch-grid", hidden: true }, this.#body);
   refresher = new Refresher(() => get(`batches/${this.batchId}`, { since: this.#readAt }), (data) => this.#show(data));
@@ -95,7 +95,7 @@ export class BatchGrid {
     this.#cells.clear();
     this.#matrix = this.#strip = null;
     this.#body.replaceChildren();
-    batchImages.set([]);
+    batchImages.show([]);
     if (batchId) this.refresher.start();
   }
 
@@ -125,7 +125,7 @@ export class BatchGrid {
   }
 
   #collect() {
-    batchImages.set([...this.#cells.values()].flatMap(({ images }) => images));
+    batchImages.show([...this.#cells.values()].flatMap(({ images }) => images));
     if (batchImages.indexOf(this.#current) < 0) this.#setCurrent(batchImages.at(0)?.id ?? "");
     else this.#setCurrent(this.#current);
     this.#tools.hidden = !batchImages.length;
@@ -186,7 +186,7 @@ export class BatchGrid {
     if (!this.data) return;
     node.disabled = true;
     const name = `dreamina-batch-${new Date(this.data.batch.created_at * 1000).toISOString().slice(0, 10)}-${this.batchId.slice(0, 6)}`;
-    await make(name, this.data, batchImages.all).catch(() => tell(words.batch_export_failed));
+    await make(name, this.data, batchImages.items).catch(() => tell(words.batch_export_failed));
     node.disabled = false;
   }
 

@@ -11,8 +11,8 @@ import { BatchStrip } from "./strip.js";
 
 /** @typedef {import("./strip.js").BatchCard} BatchCard */
 
-export const REFRESH_MS = 4000;
-export const REFRESH_SOON_MS = 1000;
+const REFRESH_MS = 4000;
+const REFRESH_SOON_MS = 1000;
 
 /**
  * After how many ms to ask for a batch again: a job that was just submitted has no card yet, and no stream reports it.

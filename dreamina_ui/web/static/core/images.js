@@ -1,6 +1,7 @@
 /* Stored outputs as items that the feed, the stage and the viewer show. */
 
 import { url } from "./http.js";
+import { ImageList } from "./image-list.js";
 
 /** @typedef {import("./types.js").ImageItem} ImageItem */
 /** @typedef {import("./types.js").Job} Job */
@@ -38,31 +39,13 @@ function absolute(path) {
   return url(path ?? "").href;
 }
 
-/** All images on Create, in the order in which they are shown. */
-export class JobImages extends EventTarget {
-  /** @type {ImageItem[]} */
-  #items = [];
-
-  /** @param {JobStore} jobs */
-  constructor(jobs) {
-    super();
-    jobs.addEventListener("settled", () => {
-      this.#items = jobs.list().flatMap(imagesOf);
-      this.dispatchEvent(new Event("change"));
-    });
-  }
-
-  get length() {
-    return this.#items.length;
-  }
-
-  /** @param {number} index */
-  at(index) {
-    return this.#items[index];
-  }
-
-  /** @param {string} id */
-  indexOf(id) {
-    return this.#items.findIndex((item) => item.id === id);
-  }
+/**
+ * The images of all jobs, in the order in which Create shows them.
+ * @param {JobStore} jobs
+ * @returns {ImageList<ImageItem>}
+ */
+export function imagesOfAll(jobs) {
+  const list = new ImageList();
+  jobs.addEventListener("settled", () => list.show(jobs.list().flatMap(imagesOf)));
+  return list;
 }

@@ -44,7 +44,7 @@ function isForTarget(target, key) {
 }
 
 /** @param {KeyboardEvent} event */
-export function handleKey(event) {
+function handleKey(event) {
   if (event.defaultPrevented || event.isComposing || event.keyCode === 229) return;
   const target = event.target instanceof Element ? event.target : null;
   const active = registrations.filter(({ isActive }) => isActive(event));

@@ -7,7 +7,7 @@
  * @property {Record<string, string>} query everything else, such as the library's filters
  */
 
-export const TABS = ["create", "library", "batch", "admin"];
+const TABS = ["create", "library", "batch", "admin"];
 
 /**
  * @param {string} hash such as "#/library?q=fox&image=0123/2"

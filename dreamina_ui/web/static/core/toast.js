@@ -35,7 +35,7 @@ export function tell(text, undo = null, undoMs = UNDO_MS) {
   spokenTimer = window.setTimeout(clearNote, SHORT_MS);
 }
 
-export function clearNote() {
+function clearNote() {
   spoken.textContent = "";
 }
 

@@ -61,7 +61,7 @@ async function commit() {
  * @param {Field} field
  * @param {string} typed
  */
-export function choiceFor(field, typed) {
+function choiceFor(field, typed) {
   const plain = (/** @type {any} */ text) => String(text).toLowerCase().replace(/×/g, "x").replace(/\s+/g, "");
   const texts = field.choices.map((choice, index) => [plain(choice), plain(field.labels[index])]);
   const wanted = plain(typed);

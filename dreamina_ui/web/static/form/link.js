@@ -19,7 +19,7 @@ const GRADIO_MS = 100; // Gradio passes on what was typed last after a moment
  * @param {Model} model
  * @param {Record<string, any>} parameters
  */
-export function linkOf(model, parameters) {
+function linkOf(model, parameters) {
   return `${location.origin}${location.pathname}#${linkQuery(model, parameters)}`;
 }
 

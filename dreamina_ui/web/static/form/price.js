@@ -1,6 +1,5 @@
 /* What the next job is expected to cost, and what the visitor may still do today. */
 
-import { facts } from "../core/facts.js";
 import { get, quota } from "../core/http.js";
 import { say, timeOfDay, usd, words } from "../core/words.js";
 import { form } from "./state.js";
@@ -75,6 +74,3 @@ function priceText(prices, price) {
   else if (field) text = say("price_most", { price: usd(price.most_usd ?? 0), count: price.most_files });
   return prices.play_money ? say("price_play", { price: text }) : text;
 }
-
-/** Whether what this page makes is never billed. */
-export const isDemo = () => facts.uses_sandbox && (terms.prices?.play_money ?? true);

@@ -17,11 +17,6 @@ import { form } from "./state.js";
  *   null for the form itself
  */
 
-/** The values of the form that is shown, by schema key. */
-export function currentSettings() {
-  return form.current();
-}
-
 /** @param {Settings} settings */
 export async function useSettings({ model_id: modelId, parameters, message = words.settings_taken, focus = null }) {
   if (!form.find(modelId)) {

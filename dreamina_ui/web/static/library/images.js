@@ -1,6 +1,7 @@
 /* The library's entries, page by page, as the grid and the viewer show them. */
 
 import { get, url } from "../core/http.js";
+import { ImageList } from "../core/image-list.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
 
@@ -62,10 +63,8 @@ export function itemOf(entry) {
   };
 }
 
-/** Event: `change`, when there are other images than before. */
-export class LibraryImages extends EventTarget {
-  /** @type {LibraryItem[]} */
-  #items = [];
+/** Those that are loaded. @extends {ImageList<LibraryItem>} */
+export class LibraryImages extends ImageList {
   /** @type {string | null} */
   #next = null; // the next page's cursor
   #number = 0; // of the newest request; older responses are dropped
@@ -75,25 +74,6 @@ export class LibraryImages extends EventTarget {
   isLoaded = false;
   count = 0; // how many entries match, on all pages
   seesOthers = false; // whether there may be images of other visitors
-
-  /** Those that are loaded, in order. */
-  get items() {
-    return this.#items;
-  }
-
-  get length() {
-    return this.#items.length;
-  }
-
-  /** @param {number} index @returns {LibraryItem | undefined} */
-  at(index) {
-    return this.#items[index];
-  }
-
-  /** @param {string} id */
-  indexOf(id) {
-    return this.#items.findIndex((item) => item.id === id);
-  }
 
   get hasMore() {
     return this.#next !== null;
@@ -105,11 +85,11 @@ export class LibraryImages extends EventTarget {
     this.#query = query;
     const page = await this.#fetch({});
     if (!page) return;
-    this.#items = page.entries.map(itemOf);
     this.count = page.count;
     this.seesOthers = page.sees_others;
     this.isLoaded = true;
-    this.#took(page.next);
+    this.#next = page.next;
+    this.show(page.entries.map(itemOf));
   }
 
   /** Load the next page, if there is one. Rejects without a connection. */
@@ -117,9 +97,10 @@ export class LibraryImages extends EventTarget {
     if (!this.hasMore || this.#isLoading) return;
     const page = await this.#fetch({ after: this.#next, limit: MORE });
     if (!page) return;
-    const known = new Set(this.#items.map(({ id }) => id));
-    this.#items.push(...page.entries.map(itemOf).filter((/** @type {LibraryItem} */ item) => !known.has(item.id)));
-    this.#took(page.next);
+    const known = new Set(this.items.map(({ id }) => id));
+    const others = page.entries.map(itemOf).filter((/** @type {LibraryItem} */ item) => !known.has(item.id));
+    this.#next = page.next;
+    this.show([...this.items, ...others]);
   }
 
   /** Load the beginning anew; what stands behind it stays. Rejects without a connection.
@@ -129,17 +110,11 @@ export class LibraryImages extends EventTarget {
     if (!page) return; // a newer request was sent meanwhile
     const head = page.entries.map(itemOf);
     const known = new Set(head.map((/** @type {LibraryItem} */ item) => item.id));
-    const last = page.next ? this.#items.findLastIndex(({ id }) => known.has(id)) : this.length;
-    const tail = last < 0 ? [] : this.#items.slice(last + 1).filter(({ id }) => !known.has(id));
-    this.#items = [...head, ...tail];
+    const last = page.next ? this.items.findLastIndex(({ id }) => known.has(id)) : this.length;
+    const tail = last < 0 ? [] : this.items.slice(last + 1).filter(({ id }) => !known.has(id));
     this.count = page.count;
-    this.#took(tail.length ? this.#next : page.next);
-  }
-
-  /** @param {string | null} next */
-  #took(next) {
-    this.#next = next;
-    this.dispatchEvent(new Event("change"));
+    if (!tail.length) this.#next = page.next;
+    this.show([...head, ...tail]);
   }
 
   /** @param {Record<string, any>} more @returns {Promise<any>} null if a newer request was sent meanwhile */
@@ -158,8 +133,7 @@ export class LibraryImages extends EventTarget {
   /** @param {string[]} files @param {boolean} isFavorite */
   markFavorites(files, isFavorite) {
     const keys = new Set(files);
-    this.#items = this.#items.map((item) => (keys.has(item.file_key) ? { ...item, is_favorite: isFavorite } : item));
-    this.dispatchEvent(new Event("change"));
+    this.show(this.items.map((item) => (keys.has(item.file_key) ? { ...item, is_favorite: isFavorite } : item)));
   }
 
   /** @param {string[]} files */
@@ -175,9 +149,8 @@ export class LibraryImages extends EventTarget {
 
   /** @param {(item: LibraryItem) => boolean} isOut */
   #leaveOut(isOut) {
-    const before = this.#items.length;
-    this.#items = this.#items.filter((item) => !isOut(item));
-    this.count -= before - this.#items.length;
-    this.dispatchEvent(new Event("change"));
+    const rest = this.items.filter((item) => !isOut(item));
+    this.count -= this.length - rest.length;
+    this.show(rest);
   }
 }

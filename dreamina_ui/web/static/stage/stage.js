@@ -1,7 +1,7 @@
 /* <dreamina-stage>: the newest job fills the column; above it, what has failed since. */
 
 import { element, emit } from "../core/dom.js";
-import { JobImages } from "../core/images.js";
+import { imagesOfAll } from "../core/images.js";
 import { jobs } from "../core/jobs.js";
 import { words } from "../core/words.js";
 import { JobView, ON_STAGE } from "../feed/job-view.js";
@@ -14,7 +14,7 @@ const GAP = 4;
 const MAX_HEIGHT = 0.72; // of the window's
 
 /** All images on Create, for the viewer. */
-export const images = new JobImages(jobs);
+export const images = imagesOfAll(jobs);
 
 export class Stage extends HTMLElement {
   #newer = new JobList();

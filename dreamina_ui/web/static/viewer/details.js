@@ -31,8 +31,3 @@ export async function fetchJob(jobId) {
     return null;
   }
 }
-
-/** Forget what may have changed. @param {string} jobId */
-export function forgetJob(jobId) {
-  known.delete(jobId);
-}

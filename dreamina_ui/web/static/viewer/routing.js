@@ -1,8 +1,9 @@
 /* The viewer and the page's URL: the open image survives a reload, and Back closes it. */
 
+import { ImageList } from "../core/image-list.js";
+import { imagesOf } from "../core/images.js";
 import { router } from "../core/router.js";
 import { fetchJob } from "./details.js";
-import { sourceOfJob } from "./job-source.js";
 
 /** @typedef {import("../core/types.js").ImageSource} ImageSource */
 /** @typedef {import("./viewer.js").Viewer} Viewer */
@@ -23,7 +24,7 @@ export function connectRouter(viewer, listOf, onClosed) {
     if (viewer.open(list, image)) return;
     const job = await fetchJob(image.split("/")[0]);
     if (!job || router.state.image !== image || (viewer.dialog.open && viewer.shownId === image)) return;
-    alone = sourceOfJob(job);
+    alone = new ImageList(imagesOf(job));
     viewer.open(alone, image);
   };
 

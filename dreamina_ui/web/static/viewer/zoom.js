@@ -18,7 +18,7 @@ const STEP = 1.25;
 
 /** CSS pixels per pixel of the image where all of it is shown.
  * @param {Scene} scene */
-export function fitScale({ image, area }) {
+function fitScale({ image, area }) {
   return Math.min(area.width / image.width, area.height / image.height);
 }
 
