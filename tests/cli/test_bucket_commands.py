@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dreamina_ui.cli.commands import app
 from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.object_store import ObjectStore
-from tests.support.browser import OUR_VARIABLES
+from tests.support.commands import Ended, Run, forget_settings, run_command
 from tests.support.harness import TOKEN, ScriptedApi
 from tests.support.library_rows import LibraryRows
 from tests.support.s3_server import KEY_ID, SECRET, S3Server
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if OUR_VARIABLES.search(name):
-            monkeypatch.delenv(name)
+    forget_settings(monkeypatch)
 
 
 @pytest.fixture
@@ -49,10 +31,7 @@ def run(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys:
         monkeypatch.setenv("DREAMINA_S3_ENDPOINT", bucket.access.endpoint)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            app([*map(str, words), "--data-dir", str(tmp_path / data)])
-        return Ended(int(end.value.code or 0), *capsys.readouterr())
+        return run_command(capsys, tmp_path / data, *words)
 
     return run
 

@@ -16,7 +16,8 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.passwords import read_logins
 from tests.support.bad_server import json_response
 from tests.support.browser import OUR_VARIABLES, ROOT, wait_for
+from tests.support.commands import Ended, Run, forget_settings, run_command
 from tests.support.harness import TOKEN, Harness, ScriptedApi, no_pause, png
 from tests.support.library_rows import NOON, LibraryRows, add_rows, make_job
 
@@ -52,36 +54,16 @@ sys.stdin.read()
 """
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if OUR_VARIABLES.search(name):
-            monkeypatch.delenv(name)
+    forget_settings(monkeypatch)
 
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run one command on the data folder `data`, in this process."""
 
-    def run(*words: object) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            app([*map(str, words), "--data-dir", str(tmp_path / "data")])
-        return Ended(int(end.value.code or 0), *capsys.readouterr())
-
-    return run
+    return partial(run_command, capsys, tmp_path / "data")
 
 
 @pytest.fixture
