@@ -5,8 +5,8 @@ from __future__ import annotations
 import requests
 from playwright.sync_api import Browser, Page
 
-from benchmarks.page_processes import AppPage
-from benchmarks.page_viewer import LARGE, Actions, Figures, generate, photo_page, visitor
+from benchmarks.page_processes import AppPage, photo_app
+from benchmarks.page_viewer import LARGE, Actions, Figures, generate, visitor
 from benchmarks.process_stats import chromium
 from benchmarks.synthetic_photos import SQUARE
 
@@ -24,7 +24,7 @@ SHARE = """([selector, width, height]) => {
 def measure_create() -> tuple[Figures, Figures]:
     """Shares of the window that the newest job does not cover, and actions per task."""
     results: Figures = {}
-    with photo_page() as program, chromium() as browser:
+    with photo_app() as (_, program), chromium() as browser:
         http = visitor(program)
         for name, size, count in (("wide image", LARGE, 1), ("1", SQUARE, 1), ("2", SQUARE, 2), ("4", SQUARE, 4)):
             generate(program, http, size, count)

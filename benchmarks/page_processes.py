@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +69,15 @@ class PhotoServiceProcess(PageProcess):
         """When `completed` was first returned for each request_id, in seconds since 1970."""
         results: dict[str, Any] = _http.get(f"{self.url}/completed", timeout=30).json()
         return results
+
+
+@contextmanager
+def photo_app() -> Iterator[tuple[PhotoServiceProcess, AppPage]]:
+    """The photo service and an app that uses it, both running."""
+    with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
+        service.start()
+        service.wait_ready()
+        with AppPage(Path(name), service.url) as app:
+            app.start()
+            app.wait_ready()
+            yield service, app

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import requests
 from playwright.sync_api import Browser, Page
 
-from benchmarks.page_processes import AppPage, PhotoServiceProcess
+from benchmarks.page_processes import AppPage, photo_app
 from benchmarks.process_stats import chromium
 from benchmarks.synthetic_photos import SQUARE, synthetic_photos
 from dreamina_ui.models.schema import load_models
@@ -47,7 +44,7 @@ NEXT_MS = f"""() => new Promise((done) => {{
 
 def measure_viewer() -> tuple[Figures, Figures]:
     """Shares of the largest possible fit, milliseconds to the next image, and actions per task."""
-    with photo_page() as program, chromium() as browser:
+    with photo_app() as (_, program), chromium() as browser:
         for size, count in ((SQUARE, 3), (SQUARE, 4), (LARGE, 2)):
             generate(program, visitor(program), size, count)
         results = _sizes(browser, program) | _times(browser, program) | _actions(browser, program)
@@ -63,18 +60,6 @@ def measure_viewer() -> tuple[Figures, Figures]:
         # The share that is missing, so that less is better.
         limits[f"part of the fit not used, {width} x {height}"] = 0.15
     return results, limits
-
-
-@contextmanager
-def photo_page() -> Iterator[AppPage]:
-    """A running app whose API makes photos."""
-    with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
-        service.start()
-        service.wait_ready()
-        with AppPage(Path(name), service.url) as program:
-            program.start()
-            program.wait_ready()
-            yield program
 
 
 def visitor(program: AppPage) -> requests.Session:

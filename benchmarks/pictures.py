@@ -14,7 +14,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ import requests
 from playwright.sync_api import Browser, Page
 
 from benchmarks.app_processes import ROOT
-from benchmarks.page_processes import AppPage, PhotoServiceProcess
+from benchmarks.page_processes import AppPage, PhotoServiceProcess, photo_app
 from benchmarks.process_stats import NetworkCounter, chromium
 from benchmarks.synthetic_photos import LARGE, SQUARE, synthetic_photos
 
@@ -42,10 +41,10 @@ NOTE_PAINTED = """
 window.painted = {};
 const seen = new Set();
 new MutationObserver(() => {
-  for (const image of document.querySelectorAll("#jobs img")) {
+  for (const image of document.querySelectorAll(".job .tile img")) {
     if (seen.has(image)) continue;
     seen.add(image);
-    const key = image.closest("figure").dataset.index + image.closest("li").dataset.jobId;
+    const key = image.closest("figure").dataset.index + image.closest(".job").dataset.jobId;
     const note = () => image.complete && image.naturalWidth && (window.painted[key] ??=
       (performance.timeOrigin + performance.now()) / 1000);
     image.decode().then(() => requestAnimationFrame(() => {
@@ -95,7 +94,7 @@ def _run(
     page.wait_for_function(
         f"Object.keys(window.painted).length >= {(number + 1) * case.count}", timeout=TIMEOUT_S * 1000, polling=100
     )
-    page.locator("#jobs li[data-state=done]").nth(number).wait_for()
+    page.locator(".job[data-state=done]").nth(number).wait_for()
     busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - submitted_s)
     page.wait_for_timeout(200)
     painted = sorted(page.evaluate("Object.values(window.painted)"))[-case.count :]
@@ -113,25 +112,18 @@ def measure_case(case: Case, browser: Browser, repeat: int) -> dict[str, float]:
     """Run `repeat` jobs in sequence on one server and one page; medians, but the maximum of the memory."""
     files = synthetic_photos(case.size, case.extension, case.count)
     runs: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
-        service.start()
-        service.wait_ready()
-        with AppPage(Path(name), service.url) as app:
-            app.start()
-            app.wait_ready()
-            context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
-            context.add_init_script(NOTE_PAINTED)
-            page = context.new_page()
-            network = NetworkCounter(page)
-            page.goto(app.url)
-            page.locator("#generate").wait_for()
-            page.wait_for_timeout(SETTLE_S * 1000)
-            idle_mb, idle_cores = app.tree.memory_mb(), _idle_cores(app)
-            for number in range(repeat):
-                runs.append(
-                    _floor(files[0]) | _run(case, files, number, service, app, page, network, idle_mb, idle_cores)
-                )
-            context.close()
+    with photo_app() as (service, app):
+        context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
+        context.add_init_script(NOTE_PAINTED)
+        page = context.new_page()
+        network = NetworkCounter(page)
+        page.goto(app.url)
+        page.locator("#generate").wait_for()
+        page.wait_for_timeout(SETTLE_S * 1000)
+        idle_mb, idle_cores = app.tree.memory_mb(), _idle_cores(app)
+        for number in range(repeat):
+            runs.append(_floor(files[0]) | _run(case, files, number, service, app, page, network, idle_mb, idle_cores))
+        context.close()
     medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     # On a busy machine the best run says more about the app than the median.
     best = {f"{key}, best": min(run[f"{key}, s"] for run in runs) for key in ("first painted", "last painted")}
@@ -161,26 +153,21 @@ def measure_many(repeat: int) -> dict[str, float]:
     runs = []
     for _ in range(repeat):
         floor = _floor(files[0])
-        with tempfile.TemporaryDirectory() as name, PhotoServiceProcess(Path(name)) as service:
-            service.start()
-            service.wait_ready()
-            with AppPage(Path(name), service.url) as app:
-                app.start()
-                app.wait_ready()
-                time.sleep(SETTLE_S)
-                idle_mb, idle_cores = app.tree.memory_mb(), _idle_cores(app)
-                cpu_s, submitted_s = app.tree.cpu_s(), time.monotonic()
-                ended = _submit_all(app.url, json.dumps([str(file) for file in files]))
-                completed_at = min(service.completed_at().values())
-                busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - submitted_s)
-                runs.append(
-                    {
-                        **floor,
-                        "all done, s": max(ended) - completed_at,
-                        "cpu, s": busy_s,
-                        "peak over idle, MB": app.tree.peak_mb() - idle_mb,
-                    }
-                )
+        with photo_app() as (service, app):
+            time.sleep(SETTLE_S)
+            idle_mb, idle_cores = app.tree.memory_mb(), _idle_cores(app)
+            cpu_s, submitted_s = app.tree.cpu_s(), time.monotonic()
+            ended = _submit_all(app.url, json.dumps([str(file) for file in files]))
+            completed_at = min(service.completed_at().values())
+            busy_s = app.tree.cpu_s() - cpu_s - idle_cores * (time.monotonic() - submitted_s)
+            runs.append(
+                {
+                    **floor,
+                    "all done, s": max(ended) - completed_at,
+                    "cpu, s": busy_s,
+                    "peak over idle, MB": app.tree.peak_mb() - idle_mb,
+                }
+            )
     results = {key: statistics.median(run[key] for run in runs) for key in runs[0]} | _worst(runs)
     results["cpu, decodes"] = results["cpu, s"] / (results["floor of one decode, cpu s"] * 4 * JOBS_AT_ONCE)
     return results | {"cpu, decodes at most": MAX_CPU, "peak over idle, MB at most": MAX_MEMORY_MB}
