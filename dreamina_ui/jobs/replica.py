@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from dreamina_ui.errors import DreaminaError, LedgerError
-from dreamina_ui.ledger import replica_rows
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.ledger.replica_rows import Claimable
+from dreamina_ui.ledger.sharing import replica_rows
+from dreamina_ui.ledger.sharing.replica_rows import Claimable
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,18 @@ class Replica:
 
     Args:
         claimable: the origins of the APIs that it uses, and the fingerprints of the visitors' own keys that it has.
+        on_lost: is called after another replica has ended, with a time before which all of its news had arrived.
     """
 
-    def __init__(self, ledger: Ledger, claimable: Callable[[], tuple[Sequence[str], Sequence[str]]]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        claimable: Callable[[], tuple[Sequence[str], Sequence[str]]],
+        on_lost: Callable[[float], object] = lambda _since: None,
+    ) -> None:
         self._ledger = ledger
+        self._on_lost = on_lost
+        self._others: set[str] = set()
         self._claimable = claimable
         self._id = new_id()
         self._is_registered = False
@@ -95,6 +103,7 @@ class Replica:
         """
         with self._tick_lock:
             self.renew()
+            self._notice_lost()
             if self._is_draining:
                 return
             jobs = self.claim()
@@ -119,6 +128,15 @@ class Replica:
         self._is_registered = True
         self._ledger.replica_id = self._id
         self._renewed_at = began
+
+    def _notice_lost(self) -> None:
+        """A replica that ends right after a commit tells nobody of it: whoever waits for news reads the rows."""
+        with self._ledger.reading() as reader:
+            now = self._ledger.time(reader)
+            others = replica_rows.alive_replicas(reader, now - LEASE_S) - {self._id}
+        if self._others - others:
+            self._on_lost(now - LEASE_S - 2 * INTERVAL_S)
+        self._others = others
 
     def claim(self) -> list[Job]:
         """Take jobs that nobody follows, or whose replica is dead; returns them.

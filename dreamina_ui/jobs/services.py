@@ -19,6 +19,7 @@ from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import Job, iso
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.sharing.news import News
 from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.input_files import InputFiles
@@ -83,7 +84,10 @@ class JobServices:
         self.moderation = moderation = Moderation(ledger, clock, is_shared=is_shared)
         self.prices = Prices(models, guard, pace)
         self._ledger, self._media = ledger, media
-        self.replica = replica = Replica(ledger, self._claimable) if is_replica else None
+        channel = ledger.open_channel() if is_replica else None
+        self._news = news = News(ledger, channel) if channel else None
+        on_lost: Callable[[float], object] = news.catch_up if news else lambda _since: None
+        self.replica = replica = Replica(ledger, self._claimable, on_lost) if is_replica else None
         parts = _Parts(ledger=ledger, pace=pace, clock=clock, replica=replica)
         self._worker = worker = Worker(accounts=accounts, fetcher=fetcher, controls=moderation, **parts)
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
@@ -146,6 +150,8 @@ class JobServices:
         with self._ledger.reading() as reader:
             for stop in self.moderation.rules(reader).stops:
                 log.warning("New jobs are stopped since %s (%s)", iso(stop.since), stop.reason)
+        if self._news:
+            self._news.start()
         self._worker.start()
         if self.replica:
             self.replica.start(self.take_over)
@@ -168,6 +174,8 @@ class JobServices:
         self._submitter.stop(timeout_s)
         if self.replica:
             self.replica.stop()
+        if self._news:
+            self._news.stop()
 
     def has_duty(self, name: str, ttl_s: float) -> bool:
         """Whether this server is the one that does something for all: the only one always is."""

@@ -11,7 +11,7 @@ from dreamina_ui.ledger.job import Job
 
 log = logging.getLogger(__name__)
 EVERY_JOB = "every job"
-"""The topic of all changes, whosever job it is."""
+"""The topic of all changes that this program writes, whosever job it is."""
 
 Listener = Callable[[Job | None], object]
 
@@ -40,12 +40,26 @@ class JobEvents:
 
         return unsubscribe
 
-    def publish(self, job: Job) -> None:
-        """Tell everyone who listens to this job, to its visitor or to all."""
+    def has_listener(self, *topics: str) -> bool:
+        """Whether anybody listens to one of these topics."""
+        with self._lock:
+            return any(topic in self._listeners for topic in topics)
+
+    def topics(self) -> list[str]:
+        """The jobs and visitors that somebody listens to."""
+        with self._lock:
+            return [topic for topic in self._listeners if topic != EVERY_JOB]
+
+    def publish(self, job: Job, *, is_ours: bool = True) -> None:
+        """Tell everyone who listens to this job, to its visitor or to all.
+
+        Args:
+            is_ours: False for what another program wrote, which is no news for those who listen to all.
+        """
         with self._lock:
             listeners = [
                 listener
-                for topic in {job.job_id, job.visitor_id, EVERY_JOB}
+                for topic in {job.job_id, job.visitor_id, EVERY_JOB if is_ours else None}
                 if topic
                 for listener in self._listeners.get(topic, {}).values()
             ]

@@ -59,6 +59,12 @@ _OF_PRESS_ID = Prepared(
 _OF_VISITOR = sa.select(jobs).where(jobs.c.visitor_id == sa.bindparam("visitor_id")).order_by(*_NEWEST_FIRST)
 _NEWEST_OF_VISITOR = _OF_VISITOR.limit(sa.bindparam("limit"))
 _UNSETTLED_OF_VISITOR = _OF_VISITOR.where(jobs.c.state.in_(ACTIVE))
+_WITH_IDS = sa.select(jobs).where(jobs.c.job_id.in_(sa.bindparam("job_ids", expanding=True)))
+_CHANGED = sa.select(jobs).where(
+    jobs.c.job_id.in_(sa.bindparam("topics", expanding=True))
+    | jobs.c.visitor_id.in_(sa.bindparam("topics", expanding=True)),
+    jobs.c.updated_at >= sa.bindparam("since"),
+)
 
 
 def insert_job(transaction: Transaction, job: Job) -> None:
@@ -116,6 +122,20 @@ def find_duplicate(reader: Reader, job: Job, since: float) -> Job | None:
         "since": since,
     }
     return next(iter(jobs_of_rows(reader, _FIND_DUPLICATE.mappings(reader, same))), None)
+
+
+def jobs_with_ids(reader: Reader, job_ids: Sequence[str]) -> list[Job]:
+    """Those of these jobs that there are."""
+    return select_jobs(reader, _WITH_IDS, {"job_ids": job_ids})
+
+
+def changed_jobs(reader: Reader, topics: Sequence[str], since: float) -> list[Job]:
+    """The jobs that changed at `since` or later, and are among the topics: their own ids, or those of visitors."""
+    changed: list[Job] = []
+    for start in range(0, len(topics), _KEYS_PER_QUERY):
+        values = {"topics": topics[start : start + _KEYS_PER_QUERY], "since": since}
+        changed += select_jobs(reader, _CHANGED, values)
+    return changed
 
 
 def unfinished_jobs(reader: Reader, api_origins: Sequence[str], replica_id: str | None = None) -> list[Job]:

@@ -35,7 +35,7 @@ from dreamina_ui.ledger.job import (
     limit_input_length,
 )
 from dreamina_ui.ledger.migrations import migrate
-from dreamina_ui.ledger.transaction import AddHook, Database, Reader, Transaction
+from dreamina_ui.ledger.transaction import AddHook, Channel, Database, Reader, Transaction
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -309,6 +309,10 @@ class Ledger:
         """
         with self.writing(durable=False):
             pass
+
+    def open_channel(self) -> Channel | None:
+        """Messages between the programs that share this ledger; None if there can be only one."""
+        return self._database.open_channel()
 
     def time(self, reader: Reader) -> float:
         """The time that all programs with this ledger share, in seconds since 1970."""

@@ -118,6 +118,25 @@ class AddHook(Protocol):
     def __call__(self, transaction: Transaction, job: Job, /) -> None: ...
 
 
+class Channel(Protocol):
+    """Short messages between programs with the same ledger; each method raises LedgerError when the database is away.
+
+    Nothing is repeated: what was sent while a program did not listen never reaches it. A program gets its own, too.
+    """
+
+    def send(self, messages: Sequence[str]) -> None:
+        """Send to all, in this order."""
+
+    def listen(self) -> None:
+        """Get what is sent from now on; also to begin anew after an error."""
+
+    def receive(self, timeout_s: float) -> list[str]:
+        """What arrived; waits for it, and returns [] after `timeout_s` seconds."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
 class Database(Protocol):
     """One database engine: the SQLite file of `sqlite.SqliteDatabase`, or a server's `postgresql.PostgresqlDatabase`.
 
@@ -148,6 +167,9 @@ class Database(Protocol):
         Args:
             snapshot: whether all reads see the rows of one moment.
         """
+
+    def open_channel(self) -> Channel | None:
+        """Messages to and from other programs with this ledger; None where there is only this one."""
 
     def mark_ready(self) -> None:
         """The schema is up to date: visitors see error messages from now on, so they name no folder."""

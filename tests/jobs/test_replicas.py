@@ -175,3 +175,16 @@ def test_a_limit_holds_over_all_servers(start: Start, service: ScriptedApi) -> N
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(press, range(20)))
     assert len(servers[0].ledger.unfinished(servers[0].origin)) == 7
+
+
+def test_what_a_server_that_ends_told_nobody_is_noticed(start: Start, engine: Engine, service: ScriptedApi) -> None:
+    """It may die between writing a change and telling the others, whose pages would never show it."""
+    first, second = start(), start()
+    lost: list[float] = []
+    watching = Replica(second.ledger, lambda: ((), ()), lost.append)
+    watching.tick(lambda _jobs: None)
+    watching.tick(lambda _jobs: None)
+    assert lost == []
+    first.services.stop(timeout_s=0.0)
+    watching.tick(lambda _jobs: None)
+    assert len(lost) == 1

@@ -16,12 +16,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from dreamina_ui.errors import LedgerError, SettingsError
-from dreamina_ui.ledger.transaction import Reader, Transaction
+from dreamina_ui.ledger.transaction import Channel, Reader, Transaction
 
 try:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
     from psycopg.types.string import StrDumperUnknown
+
+    from dreamina_ui.ledger.engines.channel import PostgresqlChannel
 except ImportError as exc:
     raise SettingsError('DREAMINA_DATABASE_URL needs one more package: pip install "psycopg[binary]>=3.2,<4"') from exc
 
@@ -78,7 +80,7 @@ class PostgresqlDatabase:
     """
 
     def __init__(self, url: str, lock_timeout_s: float = 10.0, max_connections: int = MAX_CONNECTIONS) -> None:
-        options = _connection_options(url)
+        self._options = options = _connection_options(url)
         self._label = _label(options)
         self._is_ready = False
         self._lock_timeout_s = lock_timeout_s
@@ -133,6 +135,9 @@ class PostgresqlDatabase:
 
     def time(self, reader: Reader) -> float | None:
         return float(reader.connection.exec_driver_sql(_CLOCK).scalar_one())
+
+    def open_channel(self) -> Channel:
+        return PostgresqlChannel(lambda: _connect(self._options))
 
     def mark_ready(self) -> None:
         self._is_ready = True

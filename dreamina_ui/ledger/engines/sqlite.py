@@ -79,6 +79,9 @@ class SqliteDatabase:
     def time(self, reader: Reader) -> float | None:
         return None
 
+    def open_channel(self) -> None:
+        return None
+
     def mark_ready(self) -> None:
         self._identity = _identity(self._path)
         self._shown_path = Path(self._path.name)

@@ -65,6 +65,12 @@ def dead_replicas(reader: Reader, before: float) -> list[str]:
     return list(reader.connection.execute(query).scalars())
 
 
+def alive_replicas(reader: Reader, since: float) -> set[str]:
+    """The replicas that were last seen at a moment or later."""
+    query = sa.select(replicas.c.replica_id).where(replicas.c.seen_at >= since)
+    return set(reader.connection.execute(query).scalars())
+
+
 def has_claimable(reader: Reader, claimable: Claimable) -> bool:
     """Whether there is a job to take."""
     query = sa.select(jobs.c.job_id).where(claimable.condition()).limit(1)
