@@ -249,6 +249,11 @@ class Moderation:
             if normalize(name):
                 insert_control(transaction, "name", visitor_id, " ".join(name.split()), set_at=self._clock())
 
+    def visitor_names(self) -> Mapping[str, str]:
+        """What the owner calls visitors, by visitor_id."""
+        with self._ledger.reading() as reader:
+            return values_of_kind(reader, "name")
+
     def block_words(self, words: Sequence[Any]) -> None:
         """Refuse every job with one of these words in a text; they replace those before.
 

@@ -101,7 +101,9 @@ def _build_routes(
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     routes = [
         *build_job_routes(core, presenter, permissions),
-        *build_library_routes(core.reader, presenter, services.library, permissions, core.clock),
+        *build_library_routes(
+            core.reader, presenter, services.library, permissions, core.clock, core.moderation.visitor_names
+        ),
         *build_cost_routes(services.costs, permissions, core.clock),
         *build_key_routes(core.api_keys, core.accounts, permissions),
         *build_login_routes(authenticator, core.api_keys.take_back),

@@ -246,6 +246,7 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
             **_library_urls(job, output),
             "alt": translate(language, _ALT_KEYS[kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
             "favourite": output.favorite_at is not None,
+            "deleted": output.deleted_at is not None,
             "width": output.width,
             "height": output.height,
         }

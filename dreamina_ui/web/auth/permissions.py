@@ -163,13 +163,6 @@ class Permissions:
         scope = self.scope(request)
         return scope is None or job.visitor_id == scope
 
-    def may_fetch(self, request: HTTPConnection, job: Job) -> bool:
-        """Whether a request that knows the unguessable URL of a job's file may have the file.
-
-        A browser without an identity, and a program, have nothing but that URL.
-        """
-        return job.visitor_id is None or self.visitor(request) is None or self.may_see(request, job)
-
 
 def is_direct(request: HTTPConnection) -> bool:
     """Whether a request comes straight from this machine.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dreamina_ui.library.library import UNDO_S
 from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 from dreamina_ui.web.gradio_page.texts import form_prefix
@@ -100,6 +101,7 @@ def page_facts(
     """What the page's modules need: the models' fields in order, and the URLs of the texts of each language."""
     return {
         "installation": installation_id,
+        "undo_s": UNDO_S,
         "uses_sandbox": uses_sandbox,
         "keeps_data": keeps_data,
         "can_edit": can_edit,

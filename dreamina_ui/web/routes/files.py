@@ -53,7 +53,11 @@ class _FileRoutes:
 
     @refuses_unreadable
     async def output(self, request: Request) -> Response:
-        """One tier of one output, with ranges and an ETag; the content behind a URL never changes."""
+        """One tier of one output, with ranges and an ETag; the content behind a URL never changes.
+
+        Its file key is unguessable and all that counts: whoever has the URL gets the same file, with or without a
+        cookie. Only the maker sees what is in the trash, and a copy with the settings.
+        """
         tier, file_key = request.path_params["tier"], request.path_params["file_key"]
         stored_tier = "original" if tier == WITH_SETTINGS else tier
         from_trash = "deleted" in request.query_params
@@ -61,7 +65,7 @@ class _FileRoutes:
         match = await run_in_threadpool(find) if stored_tier in TIERS else None
         if match is None and tier == "large":
             return await self._large(request, file_key)
-        if match is None or not self._permissions.may_fetch(request, match[0]):
+        if match is None:
             return Response("No such file.", 404, NO_STORE)
         job, output, stored = match
         if from_trash and not self._permissions.may_see(request, job):
@@ -76,7 +80,7 @@ class _FileRoutes:
     async def _large(self, request: Request, file_key: str) -> Response:
         """The large copy of an image that has none yet; its preview if there will be none, or not now."""
         match = await run_in_threadpool(self._reader.file, file_key, "preview")
-        if match is None or not self._permissions.may_fetch(request, match[0]):
+        if match is None:
             return Response("No such file.", 404, NO_STORE)
         job, output, _ = match
         has_large = "large" in tiers_of(output.width or 0, output.height or 0)

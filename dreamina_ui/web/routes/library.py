@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from itertools import chain
 
@@ -33,10 +33,20 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def build_library_routes(
-    reader: JobReader, presenter: JobPresenter, library: Library, permissions: Permissions, clock: Callable[[], float]
+    reader: JobReader,
+    presenter: JobPresenter,
+    library: Library,
+    permissions: Permissions,
+    clock: Callable[[], float],
+    visitor_names: Callable[[], Mapping[str, str]] = dict,
 ) -> list[BaseRoute]:
-    """The routes of one library; `clock` gives the time, in seconds since 1970."""
-    handlers = _LibraryRoutes(reader, presenter, library, permissions, clock)
+    """The routes of one library.
+
+    Args:
+        clock: gives the time, in seconds since 1970.
+        visitor_names: reads what the owner calls visitors, by visitor_id.
+    """
+    handlers = _LibraryRoutes(reader, presenter, library, permissions, clock, visitor_names)
     prefix = f"/{PREFIX}/library"
     return [
         Route(prefix, handlers.page),
@@ -55,10 +65,12 @@ class _LibraryRoutes:
         library: Library,
         permissions: Permissions,
         clock: Callable[[], float],
+        visitor_names: Callable[[], Mapping[str, str]],
     ) -> None:
         self._reader = reader
         self._presenter = presenter
         self._clock = clock
+        self._visitor_names = visitor_names
         self._library = library
         self._permissions = permissions
 
@@ -66,7 +78,8 @@ class _LibraryRoutes:
         """One page of entries: `{"entries": [...], "next": str | null, "count": int | null, "sees_others": bool}`.
 
         `next` is the cursor of the next page. The first page says how many entries all pages have. An owner who sees
-        what others made gets the beginning of its `visitor` with each entry that is somebody else's.
+        what others made gets the beginning of its `visitor` with each entry that is somebody else's, and the
+        `visitor_name` that they gave them in the Admin tab.
         """
         language = language_of(request)
         sees_others = self._permissions.sees_others(request)
@@ -76,12 +89,14 @@ class _LibraryRoutes:
             limit = _page_length(request.query_params.get("limit"))
             entries = await run_in_threadpool(self._library.page, query, after, limit)
             count = None if after else await run_in_threadpool(self._library.count, query)
+            names = await run_in_threadpool(self._visitor_names) if sees_others else {}
         except DreaminaError as exc:
             return refusal(exc, language)
         next_cursor = entries[-1].cursor if len(entries) == limit else None
         sender = self._permissions.visitor(request)
         shown = [
-            library_entry(entry, language) | (_visitor_of(entry, sender) if sees_others else {}) for entry in entries
+            library_entry(entry, language) | (_visitor_of(entry, sender, names) if sees_others else {})
+            for entry in entries
         ]
         page = {"entries": shown, "next": next_cursor, "count": count, "sees_others": sees_others}
         return JSONResponse(page, headers={"Cache-Control": "no-store"})
@@ -183,9 +198,11 @@ class _LibraryRoutes:
         return self._permissions.scope(request)
 
 
-def _visitor_of(entry: Entry, sender: str | None) -> dict[str, str]:
-    visitor = entry.job.visitor_id
-    return {} if visitor == sender else {"visitor": (visitor or "")[:VISITOR_LENGTH]}
+def _visitor_of(entry: Entry, sender: str | None, names: Mapping[str, str]) -> dict[str, str]:
+    visitor = entry.job.visitor_id or ""
+    if visitor == sender:
+        return {}
+    return {"visitor": visitor[:VISITOR_LENGTH]} | ({"visitor_name": names[visitor]} if visitor in names else {})
 
 
 def _page_length(text: str | None) -> int:

@@ -25,10 +25,13 @@ class Site:
 
     def __init__(self, rows: LibraryRows, harness: Harness) -> None:
         permissions = Permissions(is_shared=True)
+        self.names: dict[str, str] = {}
         self._session = permissions.sessions.create(None)
         self.app = Starlette(
             routes=[
-                *build_library_routes(harness.reader, harness.presenter, rows.library, permissions, rows.clock),
+                *build_library_routes(
+                    harness.reader, harness.presenter, rows.library, permissions, rows.clock, lambda: self.names
+                ),
                 *build_file_routes(harness.reader, permissions, LateCopies(rows.media, decoder())),
             ]
         )
@@ -64,6 +67,9 @@ def test_an_owner_chooses_between_mine_and_everyones(site: Site, rows: LibraryRo
         "the owner's": None,
         "the guest's": guest_id[:8],
     }
+    site.names[guest_id] = "Aunt Ida"
+    names = {entry["prompt"]: entry.get("visitor_name") for entry in owner.get("/dreamina/library").json()["entries"]}
+    assert names == {"the owner's": None, "the guest's": "Aunt Ida"}
     mine = owner.get("/dreamina/library?whose=mine").json()
     assert [entry["prompt"] for entry in mine["entries"]] == ["the owner's"]
     assert owner.get("/dreamina/library/usage?whose=mine").json()["files"] == 1
@@ -72,6 +78,19 @@ def test_an_owner_chooses_between_mine_and_everyones(site: Site, rows: LibraryRo
         assert [entry["prompt"] for entry in own["entries"]] == ["the guest's"]
         assert own["sees_others"] is False
         assert "visitor" not in own["entries"][0]
+
+
+def test_a_files_url_answers_the_same_to_everybody_who_has_it(site: Site, rows: LibraryRows) -> None:
+    """A URL that works for strangers, and not for the friend who once opened the page, is a riddle to both."""
+    (maker, maker_id), (friend, _) = site.client(), site.client()
+    output = rows.add("shown", visitor_id=maker_id).outputs[0]
+    [shown] = maker.get("/dreamina/library").json()["entries"]
+    for tier in ("thumbnail", "preview", "original"):
+        responses = [client.get(f"/dreamina/{shown[tier]}") for client in (maker, friend, TestClient(site.app))]
+        assert [response.status_code for response in responses] == [200, 200, 200]
+        assert len({response.content for response in responses}) == 1
+    with_settings = f"/dreamina/files/{output.file_key}/with-settings/x.png"
+    assert [client.get(with_settings).status_code for client in (friend, TestClient(site.app))] == [404, 404]
 
 
 def test_the_trash_shows_deleted_files_to_their_maker_only(site: Site, rows: LibraryRows) -> None:

@@ -4,6 +4,7 @@ import { emit } from "./dom.js";
 import { facts } from "./facts.js";
 import { get, post, url } from "./http.js";
 import { jobs } from "./jobs.js";
+import { isOffered } from "./offers.js";
 import { send } from "./requests.js";
 import { watch } from "./stream.js";
 import { tell } from "./toast.js";
@@ -12,8 +13,6 @@ import { say, words } from "./words.js";
 /** @typedef {import("./types.js").ImageItem} ImageItem */
 /** @typedef {import("./types.js").Job} Job */
 /** @typedef {import("./types.js").Outcome} Outcome */
-
-const DELETED_MS = 600000; // how long the server keeps deleted files
 
 /** Event: `change`, with `{files, favourite?, deleted?}`, when the visitor marked files. */
 export const marks = new EventTarget();
@@ -88,7 +87,7 @@ export async function remove(files) {
     if (!(await mark(files, "deleted", false))) return;
     jobs.update(before);
     tell(words.undone);
-  }, DELETED_MS);
+  }, 1000 * facts.undo_s);
   return true;
 }
 
@@ -115,6 +114,7 @@ const IMAGE_ACTIONS = {
  * @param {ImageItem} item
  */
 export async function imageAction(action, item) {
+  if (!isOffered(action, item)) return false;
   return (await IMAGE_ACTIONS[action]?.(item)) !== false;
 }
 

@@ -27,6 +27,7 @@
 /**
  * @typedef {object} Facts
  * @property {string} installation
+ * @property {number} undo_s how long deleted files can be restored
  * @property {boolean} uses_sandbox
  * @property {boolean} keeps_data
  * @property {boolean} can_edit whether the service can fetch images from here
@@ -114,6 +115,7 @@
  * @property {string} alt
  * @property {string} facts
  * @property {boolean} is_favorite
+ * @property {boolean} [is_deleted] whether it is in the trash
  * @property {Job | null} job null until somebody has loaded it
  */
 

@@ -2,6 +2,7 @@
 
 import { get, url } from "../core/http.js";
 import { ImageList } from "../core/image-list.js";
+import { say } from "../core/words.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
 
@@ -22,12 +23,14 @@ import { ImageList } from "../core/image-list.js";
  * @property {string} [alt]
  * @property {string} [facts]
  * @property {boolean} [favourite]
+ * @property {boolean} [deleted] whether it is in the trash
  * @property {number} [width]
  * @property {number} [height]
  * @property {number} created_at s since 1970
  * @property {string} [visitor] the beginning of a visitor's ID, if the image is another one's
+ * @property {string} [visitor_name] what the owner calls them
  */
-/** @typedef {ImageItem & {state: string, prompt: string, state_text: string, created_at: number, visitor: string | null}} LibraryItem */
+/** @typedef {ImageItem & {state: string, prompt: string, state_text: string, created_at: number, visitor: string | null}} LibraryItem `visitor`: whose image it is, for people */
 
 const FIRST = 24; // images in the first page, which is small to be there at once
 const MORE = 120; // images in each other page
@@ -54,12 +57,13 @@ export function itemOf(entry) {
     alt: entry.alt ?? `${entry.state_text}: ${entry.prompt}`,
     facts: entry.facts ?? "",
     is_favorite: Boolean(entry.favourite),
+    is_deleted: Boolean(entry.deleted),
     job: null,
     state: entry.state,
     prompt: entry.prompt,
     state_text: entry.state_text ?? "",
     created_at: entry.created_at,
-    visitor: entry.visitor ?? null,
+    visitor: entry.visitor === undefined ? null : entry.visitor_name || say("library_visitor", { name: entry.visitor || "–" }),
   };
 }
 

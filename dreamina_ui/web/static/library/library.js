@@ -3,6 +3,7 @@
 import { costsPanel } from "../costs/costs.js";
 import { marks } from "../core/actions.js";
 import { button, element, emit } from "../core/dom.js";
+import { facts } from "../core/facts.js";
 import { get, identity, url } from "../core/http.js";
 import { jobs } from "../core/jobs.js";
 import { router } from "../core/router.js";
@@ -17,8 +18,6 @@ import { News } from "./news.js";
 import { Selection } from "./selection.js";
 import { sizeSlider } from "./size-slider.js";
 
-const TRASH_MINUTES = 10;
-
 /** What the library shows, for the viewer. */
 export const libraryImages = new LibraryImages();
 
@@ -30,7 +29,7 @@ export class Library extends HTMLElement {
   #usage = element("p", { class: "usage", role: "status" });
   #usageText = "";
   #empty = element("p", { class: "empty", hidden: true }, words.library_empty);
-  #trash = element("p", { class: "trash-note", hidden: true }, say("library_trash_about", { count: TRASH_MINUTES }));
+  #trash = element("p", { class: "trash-note", hidden: true }, say("library_trash_about", { count: Math.round(facts.undo_s / 60) }));
   #more = button(words.library_more, () => this.#loadMore(), { class: "more", hidden: true });
   #select = button(words.library_select, () => this.#grid.chosen.setActive(!this.#grid.chosen.isActive), { class: "select" });
   #toggle = button(words.library_filters, () => this.#showFilters(this.#toggle.getAttribute("aria-expanded") !== "true"), { class: "filter-toggle", "aria-expanded": "false" });

@@ -1,7 +1,6 @@
 /* One image of the library. */
 
 import { button, element } from "../core/dom.js";
-import { say } from "../core/words.js";
 
 /** @typedef {import("./images.js").LibraryItem} LibraryItem */
 
@@ -22,7 +21,7 @@ export function tileOf(item) {
   }
   const node = element("li", { "data-file-key": item.file_key || null, "data-state": item.state }, face,
     element("span", { class: "star", "aria-hidden": "true", hidden: !item.is_favorite }, "★"));
-  if (item.visitor !== null) node.append(element("span", { class: "whose" }, say("library_visitor", { name: item.visitor || "–" })));
+  if (item.visitor !== null) node.append(element("span", { class: "whose" }, item.visitor));
   return { node, face };
 }
 

@@ -2,10 +2,11 @@
 
 import { button, element, icon } from "../core/dom.js";
 import { language } from "../core/facts.js";
+import { isOffered } from "../core/offers.js";
 import { number, say, words } from "../core/words.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
-/** @typedef {"star" | "compare" | "beside" | "download" | "share" | "info" | "close"} Tool */
+/** @typedef {"star" | "restore" | "compare" | "beside" | "download" | "share" | "info" | "close"} Tool */
 
 export class Bar {
   /** @type {string | undefined} what was shown last */
@@ -20,6 +21,7 @@ export class Bar {
     this.live = element("p", { class: "sr-only", role: "status" });
     this.tools = {
       star: this._tool("star", "star", words.favourite),
+      restore: this._tool("restore", "reuse", words.bring_back),
       compare: this._tool("compare", "compare", words.compare),
       beside: this._tool("beside", "beside", words.compare_beside),
       download: this._tool("download", "download", words.download),
@@ -61,15 +63,15 @@ export class Bar {
   showTools(item, { canCompare, isBeside, hasPair, hasInfo }) {
     const { tools } = this;
     const isStored = Boolean(item?.original);
-    tools.star.hidden = !isStored;
+    for (const tool of /** @type {Tool[]} */ (["star", "restore", "download", "share"])) {
+      tools[tool].hidden = !item || !isStored || !isOffered(tool, item);
+    }
     tools.star.setAttribute("aria-pressed", String(Boolean(item?.is_favorite)));
     tools.star.setAttribute("aria-label", item?.is_favorite ? words.unfavourite : words.favourite);
     tools.compare.hidden = item !== null && !(canCompare && item.kind === "image");
     tools.compare.setAttribute("aria-pressed", String(item === null));
     tools.beside.hidden = !hasPair;
     tools.beside.setAttribute("aria-pressed", String(isBeside));
-    tools.download.hidden = !isStored;
-    tools.share.hidden = !isStored;
     tools.info.hidden = item === null;
     tools.info.setAttribute("aria-expanded", String(hasInfo));
   }

@@ -2,6 +2,7 @@
 
 import { button, element, icon } from "../core/dom.js";
 import { canEdit, canReuse } from "../core/actions.js";
+import { isOffered } from "../core/offers.js";
 import { costOf, duration, moment, words } from "../core/words.js";
 import { tell } from "../core/toast.js";
 import { restActions } from "../feed/details-actions.js";
@@ -61,9 +62,10 @@ export class Info {
       ["copy-link", words.copy_link, isReusable],
       ["download-with-settings", words.download_with_settings, output?.with_settings],
       ["retry-download", words.fetch_again, job.can_fetch_again],
+      ["restore", words.bring_back, isStored],
       ["delete", words.delete, isStored],
     ];
-    const buttons = actions.filter(([, , isOffered]) => isOffered).map(([action, text]) =>
+    const buttons = actions.filter(([action, , isPossible]) => isPossible && isOffered(action, item)).map(([action, text]) =>
       button(text, () => this.onAction(action), { class: action === "delete" ? "danger" : "", "data-action": action }));
     return element("div", { class: "info-actions" }, ...buttons);
   }
