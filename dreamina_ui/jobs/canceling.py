@@ -41,23 +41,27 @@ class CancelSender:
         self._pace = pace
         self._clock = clock
 
-    def send(self, client: ModelApi, job: Job, state: PollState, *, is_new_wish: bool) -> CancelResponse | None:
+    def send(
+        self, client: ModelApi, job: Job, state: PollState, *, attempts_before: int | None = None
+    ) -> CancelResponse | None:
         """Send a wish unless it is too early for it; None if nothing was sent, or it was not answered.
 
         Args:
-            is_new_wish: a person asks now, who need not wait for the pause of a wish that the service did not take. A
-                wish that is being sent at this moment is this person's, too.
+            attempts_before: a person asks now, who need not wait for the pause of a wish that the service did not
+                take: how many times it had been sent before they asked. What was sent since is this person's wish.
         """
-        if not state.cancel_lock.acquire(blocking=is_new_wish):
+        if not state.cancel_lock.acquire(blocking=attempts_before is not None):
             return None
         try:
-            return self._send(client, job, state, is_new_wish=is_new_wish)
+            return self._send(client, job, state, attempts_before)
         finally:
             state.cancel_lock.release()
 
-    def _send(self, client: ModelApi, job: Job, state: PollState, *, is_new_wish: bool) -> CancelResponse | None:
+    def _send(self, client: ModelApi, job: Job, state: PollState, attempts_before: int | None) -> CancelResponse | None:
         now = self._clock()
-        if now < state.cancel_not_before and (state.cancel_accepted or not is_new_wish):
+        if attempts_before is not None and state.cancel_attempts > attempts_before:
+            return None
+        if now < state.cancel_not_before and (state.cancel_accepted or attempts_before is None):
             return None
         state.cancel_attempts += 1
         try:

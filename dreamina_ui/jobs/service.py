@@ -250,7 +250,7 @@ class JobService:
             JobNotFoundError: no such job.
             LedgerError: the wish could not be written.
         """
-        job = self._ledger.job(job_id)
+        job, attempts_before = self._ledger.job(job_id), self._worker.cancel_attempts(job_id)
         if not job.is_settled:
             job = self._ledger.change(job_id, cancel_requested_at=job.cancel_requested_at or self._clock())
         self._submitter.wait_for(job_id)
@@ -259,7 +259,7 @@ class JobService:
         is_accepted = False
         if not confirmed:
             try:
-                attempt = self._worker.request_cancel(job)
+                attempt = self._worker.request_cancel(job, attempts_before)
                 job, confirmed, is_accepted = attempt.job, attempt.is_confirmed, attempt.is_accepted
             except KeyNeededError as exc:
                 log.info("Job %s: the cancel was not asked: %s", job_id[:8], exc)

@@ -123,8 +123,13 @@ class Worker:
         model, _ = self._run_times.get((job.model_id, job.size), (PRIOR, 0.0))
         return model
 
-    def request_cancel(self, job: Job) -> CancelAttempt:
-        """Send a person's wish to cancel, then believe only a status.
+    def cancel_attempts(self, job_id: str) -> int:
+        """How many times the wish to cancel a job was sent; `request_cancel` gets what it was before the wish."""
+        state = self._states.get(job_id)
+        return state.cancel_attempts if state else 0
+
+    def request_cancel(self, job: Job, attempts_before: int) -> CancelAttempt:
+        """Send a person's wish to cancel, unless a poll has sent it meanwhile; then believe only a status.
 
         Raises:
             KeyNeededError: the job's key is not here; nothing was asked.
@@ -132,7 +137,7 @@ class Worker:
         request_id = job.request_id or ""
         client = self._accounts.client(job)
         state = self._states.setdefault(job.job_id, PollState())
-        self._cancels.send(client, job, state, is_new_wish=True)
+        self._cancels.send(client, job, state, attempts_before=attempts_before)
         status: StatusResponse | None = None
         try:
             status = client.status(request_id, attempts=2)
@@ -253,7 +258,7 @@ class Worker:
                 state.note_progress()
             job = self._apply_status(job, response)
         if job.state == "queued" and job.cancel_requested_at:  # an unfulfilled wish stays a wish
-            self._cancels.send(self._accounts.client(job), job, state, is_new_wish=False)
+            self._cancels.send(self._accounts.client(job), job, state)
         return self._next_pause_s(job, state)
 
     def _next_pause_s(self, job: Job, state: PollState) -> float | None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import StateError
-from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S, STATUS_TIMEOUT_S
+from dreamina_ui.jobs.canceling import CancelSender
+from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S, STATUS_TIMEOUT_S, PollState
 from dreamina_ui.jobs.saving import EMPTY_RESULT_S
 from dreamina_ui.jobs.worker import MISSING_GRACE_S
 from dreamina_ui.ledger.job import LOST_AFTER_S, Job
@@ -76,6 +78,7 @@ def test_a_slow_cancel_is_sent_once(harness: Harness, service: ScriptedApi, outc
     service.cancel(json_response({"outcome": outcome, "status": "completed"}, 202))
     harness.start()
     job = harness.wait(harness.generate().job_id, "queued")
+    harness.clock.freeze()
     verdict = harness.jobs.cancel(job.job_id)
     assert (verdict.outcome, verdict.job.state, verdict.job.cancel_outcome) == ("unconfirmed", "queued", None)
     harness.jobs.cancel(job.job_id)  # an impatient person is no second wish
@@ -98,6 +101,7 @@ def test_a_cancel_that_got_no_response_is_repeated_only_after_growing_pauses(
     service.cancel(response)
     harness.start()
     job = harness.wait(harness.generate().job_id, "queued")
+    harness.clock.freeze()
     harness.jobs.cancel(job.job_id)
     wait_for_calls(service, "status", service.count_calls("status") + 10)
     assert service.count_calls("cancel") == 1
@@ -108,12 +112,28 @@ def test_a_cancel_that_got_no_response_is_repeated_only_after_growing_pauses(
     assert harness.wait(job.job_id).cancel_outcome == "cancelled"
 
 
+def test_a_wish_that_a_poll_has_sent_already_is_not_sent_again(harness: Harness, service: ScriptedApi) -> None:
+    """A poll may find the wish in the ledger before the thread that wrote it has sent it: that is one wish."""
+    service.status("in_queue")
+    service.cancel(ScriptedResponse(504))
+    harness.start()
+    job = harness.wait(harness.generate().job_id, "queued")
+    sender, state, client = CancelSender(Pace(), harness.clock), PollState(), harness.accounts.client(job)
+    attempts_before = state.cancel_attempts
+    sender.send(client, job, state)  # the poll
+    sender.send(client, job, state, attempts_before=attempts_before)
+    assert service.count_calls("cancel") == 1
+    sender.send(client, job, state, attempts_before=state.cancel_attempts)  # the person asks once more
+    assert service.count_calls("cancel") == 2
+
+
 def test_an_accepted_cancel_is_repeated_only_after_growing_pauses(harness: Harness, service: ScriptedApi) -> None:
     """A wish that the service forgot is sent again, and never more often than a patient person would."""
     service.status("in_queue")
     service.cancel(json_response({"outcome": "cancellation_requested"}, 202))
     harness.start()
     job = harness.wait(harness.generate().job_id, "queued")
+    harness.clock.freeze()
     harness.jobs.cancel(job.job_id)
     for pause_s in (30, 60, 120):
         cancels = service.count_calls("cancel")
@@ -130,6 +150,7 @@ def test_a_canceled_job_that_began_to_run_is_reported_as_too_late(harness: Harne
     service.cancel(json_response({"outcome": "cancelled"}, 202))
     harness.start()
     job = harness.wait(harness.generate().job_id, "queued")
+    harness.clock.freeze()
     harness.jobs.cancel(job.job_id)
     service.completes()
     job = harness.wait(job.job_id)

@@ -47,9 +47,14 @@ class Clock:
 
     def __init__(self) -> None:
         self._offset_s = 0.0
+        self._frozen_at: float | None = None
 
     def __call__(self) -> float:
-        return time.time() + self._offset_s
+        return (time.time() if self._frozen_at is None else self._frozen_at) + self._offset_s
+
+    def freeze(self) -> None:
+        """Let no time pass from now on but what the test adds: no pause can end because the machine is slow."""
+        self._frozen_at = time.time()
 
     def advance(self, seconds: float) -> None:
         self._offset_s += seconds
