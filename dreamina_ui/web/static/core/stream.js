@@ -126,6 +126,7 @@ async function pollHidden() {
   clearTimeout(hiddenTimer);
   close();
   await fetchJobs();
+  clearTimeout(hiddenTimer); // of another call meanwhile
   if (document.hidden && jobs.anyActive()) hiddenTimer = window.setTimeout(pollHidden, HIDDEN_PAUSE_MS);
 }
 
