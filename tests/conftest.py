@@ -33,7 +33,10 @@ TOGETHER = (
     ),
     ("page", "batch_page", "reuse_page", "models_page"),
     ("library_page", "viewer", "costs", "hostile_page", "admin_page", "login_page"),
-    ("create_page", "repeated_requests", "connection", "keyboard_day", "field_kinds", "gradio_internals"),
+    (
+        "create_page", "other_browsers", "repeated_requests", "connection", "keyboard_day", "field_kinds",
+        "gradio_internals",
+    ),
     ("app",), ("shared_page",), ("sandbox",), ("login_wall",), ("kill",), ("embedded_metadata",), ("api_key_page",),
     ("nginx",),
     (
