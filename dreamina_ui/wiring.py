@@ -19,6 +19,7 @@ from dreamina_ui.errors import SettingsError, StorageError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.sharing.sign_ins import SignInStore
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
 from dreamina_ui.library.superseded import SupersededFiles
@@ -54,6 +55,7 @@ class Services:
 
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
     `installation_id` tells installations on one host apart, `requester_secret` hashes who sends a request.
+    `sign_in_store` is what several servers share of sign-ins; None for one.
     """
 
     job_services: JobServices
@@ -71,6 +73,7 @@ class Services:
     sandbox: Sandbox | None
     installation_id: str
     requester_secret: bytes
+    sign_in_store: SignInStore | None
 
     def start(self) -> None:
         """Pick up unfinished jobs and tidy the library.
@@ -102,9 +105,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         OSError: the data folder refuses.
     """
     _refuse_unshared(settings)
-    models = load_models(MODELS_FOLDER, *([settings.models_dir] if settings.models_dir else []))
-    if settings.model_id not in models:
-        raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
+    models = _models(settings)
     network = _network(settings)  # before the client of the API reads the environment
     calls = ApiCalls()
     owner = _owner_api(settings, folder, models, calls)
@@ -144,7 +145,15 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         sandbox=owner.sandbox,
         installation_id=ledger.secret("installation").hex()[:8],
         requester_secret=ledger.secret("requesters"),
+        sign_in_store=SignInStore(ledger) if settings.database_url else None,
     )
+
+
+def _models(settings: Settings) -> dict[str, Model]:
+    models = load_models(MODELS_FOLDER, *([settings.models_dir] if settings.models_dir else []))
+    if settings.model_id not in models:
+        raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
+    return models
 
 
 def _refuse_unshared(settings: Settings) -> None:

@@ -103,9 +103,12 @@ class Dispatcher:
             self._batches.work_available.clear()
             try:
                 # One server sends for all, so that visitors take turns; a job is written once whoever sends it.
-                if self._services.has_duty("batches", DUTY_TTL_S):
+                # Only what own keys pay is sent by those that have the keys.
+                is_on_duty = self._services.has_duty("batches", DUTY_TTL_S)
+                if is_on_duty:
                     self._end_old_pauses()
-                    self._take_turns()
+                if is_on_duty or self._services.accounts.key_fingerprints():
+                    self._take_turns(is_on_duty=is_on_duty)
             except Exception as exc:
                 is_expected = isinstance(exc, DreaminaError)
                 log.warning("Dispatching batches failed and will be retried: %s", exc, exc_info=not is_expected)
@@ -118,7 +121,7 @@ class Dispatcher:
         if count := self._batches.end_old_pauses():
             log.info("%d batches were paused for too long and are canceled", count)
 
-    def _take_turns(self) -> None:
+    def _take_turns(self, *, is_on_duty: bool) -> None:
         """Start sending one item for each visitor with a free slot; whoever had a turn last comes last."""
         self._has_items = True  # a slot that becomes free during the read must not be missed
         items = self._batches.next_items(self._since)
@@ -128,6 +131,8 @@ class Dispatcher:
         for item in items:
             visitor = item.batch.visitor_id
             active_jobs[visitor] = active_jobs.get(visitor, 0) + item.active_jobs
+            if not self._is_ours(item.batch.key_fingerprint, is_on_duty=is_on_duty):
+                continue
             if item.has_errors:
                 self._batches.pause(item.batch.batch_id, DispatchError("Jobs of this batch could not be sent."))
             elif self.can_run(item.batch):
@@ -143,6 +148,15 @@ class Dispatcher:
                 turn = self._sending[visitor] = self._pool.submit(self._send, turns[visitor])
             wait([turn], TURN_TIMEOUT_S)
             is_full |= turn.done() and not turn.cancelled() and turn.result()
+
+    def _is_ours(self, key_fingerprint: str | None, *, is_on_duty: bool) -> bool:
+        """Whether this server sends a batch's items, by the key that pays: the one on duty, or one that has the key."""
+        shared_keys = self._services.shared_keys
+        if key_fingerprint is None or shared_keys is None:
+            return is_on_duty
+        if key_fingerprint in self._services.accounts.key_fingerprints():
+            return True
+        return is_on_duty and not shared_keys.is_somewhere(key_fingerprint)
 
     def can_run(self, batch: Batch | BatchRow) -> bool:
         """Whether this program, as it is configured now, can make the batch's jobs."""

@@ -1,4 +1,4 @@
-"""Visitors' own RunComfy keys: checked, kept in memory, forgotten, and what that means for jobs that wait for one."""
+"""Visitors' own RunComfy keys: checked, stored, forgotten, and what that means for jobs that wait for one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from dreamina_ui.errors import KeyNeededError
 from dreamina_ui.jobs.reader import JobReader
+from dreamina_ui.jobs.shared_keys import SharedKeys
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.spending.accounts import Account, Accounts
@@ -20,6 +21,7 @@ class ApiKeyService:
         prices: are asked with a key where the owner's token does not know what it pays.
         worker: polls the jobs of a key as soon as it is here.
         call_pool: threads for checks of keys.
+        shared: where several servers have the keys; None for a single one.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class ApiKeyService:
         prices: Prices,
         worker: Worker,
         call_pool: ThreadPoolExecutor,
+        shared: SharedKeys | None = None,
     ) -> None:
+        self._shared = shared
         self._accounts = accounts
         self._ledger = ledger
         self._reader = reader
@@ -43,17 +47,20 @@ class ApiKeyService:
         """`Accounts.verify_key` on another thread."""
         return self._pool.submit(self._accounts.verify_key, token)
 
-    def give(self, token: str, session: str | None) -> Account:
+    def give(self, token: str, session: str | None, cookie: str | None = None) -> Account:
         """Keep a visitor's own key for a session, in place of an older one; jobs that wait for it resume.
 
         Args:
             session: None for a program's key: it serves that program's jobs and no browser.
+            cookie: the browser's secret, with which the key is sealed for other servers; None to tell none.
 
         Raises:
             SettingsError: this can be no key.
-            LedgerError: the jobs that wait for it could not be read.
+            LedgerError: the key could not be stored, or the jobs that wait for it not be read.
         """
         account, older = self._accounts.store_key(token, session)
+        if self._shared and session and cookie and account.key_fingerprint:
+            self._shared.save(token, cookie, session, account.key_fingerprint)
         for fingerprint in filter(None, (account.key_fingerprint, older)):
             self._wake_jobs(fingerprint)
         if self._accounts.owner is None or account.api_origin != self._accounts.api_origin:
@@ -63,6 +70,30 @@ class ApiKeyService:
 
     def take_back(self, session: str) -> None:
         """Forget a session's key; jobs that were made with it wait. Raises LedgerError."""
+        self._forget(session)
+        if self._shared:
+            self._shared.forget(session)
+
+    def is_here(self, session: str) -> bool:
+        """Whether this server has a session's key, or could get it from no other."""
+        return self._shared is None or self._accounts.has_session(session)
+
+    def bring(self, cookie: str, session: str) -> None:
+        """Use a key here that its browser gave at another server.
+
+        Raises:
+            LedgerError: the key, or the jobs that wait for it, could not be read.
+            SettingsError: it can be no key.
+        """
+        if self._shared and (token := self._shared.open(cookie, session)):
+            self.give(token, session)
+
+    def forget_outdated(self) -> None:
+        """Forget the keys that were taken back at another server. Raises LedgerError."""
+        for session in self._shared.outdated_sessions() if self._shared else ():
+            self._forget(session)
+
+    def _forget(self, session: str) -> None:
         if fingerprint := self._accounts.forget_key(session):
             self._wake_jobs(fingerprint)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dreamina_ui.api.pacing import RunTimeModel
+from dreamina_ui.errors import KeyNeededError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.events import JobEvents
@@ -21,11 +22,20 @@ class JobReader:
         accounts: know which jobs this program can ask about.
         worker: knows how long runs take.
         submitter: knows how long the service asked to wait.
+        is_replica: whether another server may follow a job.
     """
 
     def __init__(
-        self, ledger: Ledger, media: MediaStore, accounts: Accounts, worker: Worker, submitter: Submitter
+        self,
+        ledger: Ledger,
+        media: MediaStore,
+        accounts: Accounts,
+        worker: Worker,
+        submitter: Submitter,
+        *,
+        is_replica: bool = False,
     ) -> None:
+        self._is_replica = is_replica
         self._ledger = ledger
         self._media = media
         self._accounts = accounts
@@ -57,7 +67,8 @@ class JobReader:
     def is_active(self, job: Job) -> bool:
         """Whether anything will happen to the job without a person: it is not settled, of our API, and has its key."""
         is_open = not job.is_settled and self._accounts.is_ours(job)
-        return is_open and (job.state == "submitting" or self._accounts.can_ask_about(job))
+        has_key = self._accounts.can_ask_about(job) or (self._is_replica and job.problem != KeyNeededError.kind)
+        return is_open and (job.state == "submitting" or has_key)
 
     def can_archive(self, job: Job, now: float) -> bool:
         """Whether a person may archive the job: it ended without success, or it waits for what may never come."""

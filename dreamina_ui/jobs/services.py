@@ -15,6 +15,7 @@ from dreamina_ui.jobs.attach import RequestAttacher
 from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.jobs.replica import Replica
 from dreamina_ui.jobs.service import JobService
+from dreamina_ui.jobs.shared_keys import SharedKeys
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import Job, iso
@@ -92,7 +93,8 @@ class JobServices:
         self._worker = worker = Worker(accounts=accounts, fetcher=fetcher, controls=moderation, **parts)
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
         self._submitter = submitter = Submitter(media=media, guard=guard, moderation=moderation, worker=worker, **parts)
-        self.reader = JobReader(ledger, media, accounts, worker, submitter)
+        self.reader = JobReader(ledger, media, accounts, worker, submitter, is_replica=is_replica)
+        self.shared_keys = SharedKeys(ledger, accounts) if is_replica else None
         self.jobs = self._job_service(reachability)
         self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=worker, clock=clock)
         self.api_keys, self.spending = self._api_key_service(), self._spending_service()
@@ -120,6 +122,7 @@ class JobServices:
             prices=self.prices,
             worker=self._worker,
             call_pool=self._call_pool,
+            shared=self.shared_keys,
         )
 
     def _spending_service(self) -> SpendingService:
@@ -189,7 +192,7 @@ class JobServices:
         for job in jobs:
             try:
                 if job.state != "submitting":
-                    self._worker.follow(job)
+                    self._worker.follow(self._without_key_problem(job))
                 elif job.armed_at is None:
                     self._submitter.send_later(job, self.accounts.client(job))
                 elif not self._submitter.is_sending(job.job_id):
@@ -198,6 +201,14 @@ class JobServices:
                 log.info("Job %s is not taken over: %s", job.job_id[:8], exc)
             except (KeyNeededError, DiskError) as exc:
                 log.warning("Job %s cannot be sent now: %s", job.job_id[:8], exc)
+
+        self.api_keys.forget_outdated()
+
+    def _without_key_problem(self, job: Job) -> Job:
+        """The job, which no longer waits for its key if that is here now."""
+        if job.problem == KeyNeededError.kind and self.accounts.can_ask_about(job):
+            return self._ledger.change(job, durable=False, problem=None)
+        return job
 
     def _call_unclear(self, job: Job) -> None:
         """Nobody knows whether a job was sent whose server ended meanwhile."""

@@ -234,7 +234,9 @@ class Worker:
         try:
             return step(job, state)
         except KeyNeededError as exc:
-            self._ledger.change(job, only_in=_POLLED, problem=exc.kind, detail=None)
+            # Another server may get the key: then that one follows the job.
+            follower = None if self._replica else job.replica_id
+            self._ledger.change(job, only_in=_POLLED, problem=exc.kind, detail=None, replica_id=follower)
             return None
 
     def _poll(self, job: Job, state: PollState) -> float | None:

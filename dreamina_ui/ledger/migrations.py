@@ -230,6 +230,34 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE sessions (
+            token_hash VARCHAR(128) PRIMARY KEY,
+            name TEXT,
+            expires_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX sessions_end ON sessions (expires_at)",
+        """
+        CREATE TABLE login_attempts (
+            client VARCHAR(200) PRIMARY KEY,
+            failures INTEGER NOT NULL,
+            last_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX login_attempts_age ON login_attempts (last_at)",
+        "CREATE TABLE known_browsers (browser VARCHAR(200) PRIMARY KEY, seen_at DOUBLE PRECISION NOT NULL)",
+        """
+        CREATE TABLE own_keys (
+            session_hash VARCHAR(64) PRIMARY KEY,
+            key_mark VARCHAR(64) NOT NULL,
+            sealed TEXT NOT NULL,
+            used_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX own_keys_key ON own_keys (key_mark)",
+    ),
 )
 
 

@@ -120,5 +120,32 @@ duties = sa.Table(
     sa.Column("replica_id", sa.String),
     sa.Column("held_until", sa.Float),
 )
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("token_hash", sa.String, primary_key=True),
+    sa.Column("name", sa.String),
+    sa.Column("expires_at", sa.Float),
+)
+login_attempts = sa.Table(
+    "login_attempts",
+    metadata,
+    sa.Column("client", sa.String, primary_key=True),
+    sa.Column("failures", sa.Integer),
+    sa.Column("last_at", sa.Float),
+)
+known_browsers = sa.Table(
+    "known_browsers",
+    metadata,
+    sa.Column("browser", sa.String, primary_key=True),
+    sa.Column("seen_at", sa.Float),
+)
+own_keys = sa.Table(
+    "own_keys",
+    metadata,
+    sa.Column("session_hash", sa.String, primary_key=True),
+    *(_column(name, sa.String) for name in ("key_mark", "sealed")),
+    sa.Column("used_at", sa.Float),
+)
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))

@@ -1,7 +1,8 @@
 """In whose name the API is asked: the owner's, or that of a visitor who gave a RunComfy key of their own.
 
-A visitor's key is in this process's memory and nowhere else. The ledger stores its fingerprint, a hash that only this
-installation can compute: it identifies the right key, and no other one is used to ask about a job.
+A visitor's key is in this process's memory; several servers also store it sealed, see `jobs.shared_keys`. The ledger
+stores its fingerprint, a hash that only this installation can compute: it identifies the right key, and no other one
+is used to ask about a job.
 """
 
 from __future__ import annotations
@@ -167,6 +168,15 @@ class Accounts:
         """The fingerprints of all keys that are stored."""
         with self._lock:
             return list(self._keys)
+
+    def has_session(self, session: str) -> bool:
+        """Whether a session's key is here."""
+        return session in self._fingerprints
+
+    def key_sessions(self) -> list[str]:
+        """The sessions whose key is here."""
+        with self._lock:
+            return list(self._fingerprints)
 
     def store_key(self, token: str, session: str | None) -> tuple[Account, str | None]:
         """Store a key for a browser session, in place of an older one, or without a session for a program's jobs.

@@ -11,8 +11,10 @@ from starlette.routing import BaseRoute
 
 from dreamina_ui.ops.passwords import read_logins
 from dreamina_ui.settings import Settings
+from dreamina_ui.web.auth.login_throttle import LoginThrottle
 from dreamina_ui.web.auth.login_wall import Authenticator, LoginWall
 from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.auth.sessions import Sessions
 from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
@@ -27,6 +29,7 @@ from dreamina_ui.web.middleware.page_head import PageHeadWriter
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import RequestLimits
 from dreamina_ui.web.middleware.security_headers import SecurityHeaders
+from dreamina_ui.web.middleware.shared_sign_ins import SharedSignIns
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.routes.admin import build_admin_routes
 from dreamina_ui.web.routes.api_key import build_key_routes
@@ -60,12 +63,14 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         is_shared=settings.is_shared,
         owners=settings.owners,
         uses_hugging_face=settings.offers_hugging_face and not logins,  # names of two kinds might clash
+        sessions=Sessions(store=services.sign_in_store),
         tag_secret=services.requester_secret,
     )
-    authenticator = Authenticator(permissions, logins, settings.owner_password)
+    authenticator = Authenticator(permissions, logins, settings.owner_password, store=services.sign_in_store)
     core = services.job_services
     presenter = JobPresenter(core.reader, core.accounts, core.models, core.input_files, core.clock)
-    endpoints = Endpoints(core, presenter, permissions)
+    key_throttle = LoginThrottle(store=services.sign_in_store, purpose="key")
+    endpoints = Endpoints(core, presenter, permissions, key_throttle)
     if not settings.is_shared:
         log.info("Only this machine may use the page. To let others in, set DREAMINA_SHARED=1, behind a proxy, too")
     page, launch, head = build_page(
@@ -81,8 +86,8 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     )
     add_script_nonces()
     launch["app_kwargs"] = {
-        "routes": _build_routes(settings, services, authenticator, presenter, endpoints),
-        "middleware": _build_middleware(settings, authenticator, services.installation_id, head),
+        "routes": _build_routes(settings, services, authenticator, presenter, endpoints, key_throttle),
+        "middleware": _build_middleware(settings, authenticator, services, head),
         "lifespan": remove_cors,
     }
     launch["share"] = settings.wants_share_link  # by default Gradio shares a hosted notebook's page by itself
@@ -95,6 +100,7 @@ def _build_routes(
     authenticator: Authenticator,
     presenter: JobPresenter,
     endpoints: Endpoints,
+    key_throttle: LoginThrottle,
 ) -> list[BaseRoute]:
     core, permissions, uses_sandbox = services.job_services, authenticator.permissions, settings.uses_sandbox
     batch_presenter = BatchPresenter(presenter, core.models, services.dispatcher)
@@ -105,7 +111,7 @@ def _build_routes(
             core.reader, presenter, services.library, permissions, core.clock, core.moderation.visitor_names
         ),
         *build_cost_routes(services.costs, permissions, core.clock),
-        *build_key_routes(core.api_keys, core.accounts, permissions),
+        *build_key_routes(core.api_keys, core.accounts, permissions, key_throttle),
         *build_login_routes(authenticator, core.api_keys.take_back),
         *build_batch_routes(core, batch_presenter, services.batches, permissions, uses_sandbox=uses_sandbox),
         *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
@@ -124,18 +130,21 @@ def _build_routes(
 
 
 def _build_middleware(
-    settings: Settings, authenticator: Authenticator, installation_id: str, head: PageHead
+    settings: Settings, authenticator: Authenticator, services: Services, head: PageHead
 ) -> list[Middleware]:
     """The middleware, outermost first."""
+    api_keys = services.job_services.api_keys
+    shares = services.sign_in_store is not None
     return [
         Middleware(PageCompression),  # outside of what reads the page as it passes
         Middleware(ProxyHeaders, settings.believed_proxies),
-        Middleware(CookieNames, installation_id),
+        Middleware(CookieNames, services.installation_id),
         Middleware(SecurityHeaders, settings.frame_sites, settings.image_origin),
         Middleware(DisabledRoutes),
         Middleware(OriginGuard, is_private=not settings.is_shared and not settings.uses_sandbox),
         Middleware(RequestLimits),
         Middleware(JsonBounds),
+        *([Middleware(SharedSignIns, authenticator.permissions, api_keys)] if shares else []),
         *([Middleware(LoginWall, authenticator)] if authenticator.is_closed else []),
         Middleware(VisitorCookie),
         Middleware(PageHeadWriter, head.to_html),

@@ -177,7 +177,7 @@ def test_a_limit_holds_over_all_servers(start: Start, service: ScriptedApi) -> N
     assert len(servers[0].ledger.unfinished(servers[0].origin)) == 7
 
 
-def test_what_a_server_that_ends_told_nobody_is_noticed(start: Start, engine: Engine, service: ScriptedApi) -> None:
+def test_what_a_server_that_ends_did_not_report_is_noticed(start: Start, engine: Engine, service: ScriptedApi) -> None:
     """It may die between writing a change and telling the others, whose pages would never show it."""
     first, second = start(), start()
     lost: list[float] = []

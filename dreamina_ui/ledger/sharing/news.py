@@ -23,7 +23,7 @@ from dreamina_ui.ledger.transaction import Channel
 log = logging.getLogger(__name__)
 
 MAX_UNSENT = 10_000
-"""How many changed jobs are remembered while they cannot be told; the others read the rows instead."""
+"""How many changed jobs are remembered while they cannot be sent; the others read the rows instead."""
 
 JOBS_PER_MESSAGE = 70
 """With their visitors they fit into one message."""
@@ -123,16 +123,16 @@ class News:
             yield f"{self._me}\n{_MISSED}"
 
     def _receive_news(self) -> None:
-        heard_at = self._ledger.clock()
+        received_at = self._ledger.clock()
         is_connected = True
         while not self._stopping.is_set():
             try:
                 if not is_connected:
                     self._channel.listen()
-                    self.catch_up(heard_at)
+                    self.catch_up(received_at)
                     is_connected = True
                 messages = self._channel.receive(RECEIVE_TIMEOUT_S)
-                heard_at = self._ledger.clock()
+                received_at = self._ledger.clock()
                 self._read(messages)
             except LedgerError as exc:
                 if self._stopping.is_set():
@@ -153,7 +153,7 @@ class News:
         return False
 
     def _read(self, messages: Iterable[str]) -> None:
-        """Publish what other programs told, if somebody here waits for it."""
+        """Publish what other programs sent, if somebody here waits for it."""
         job_ids: dict[str, None] = {}
         has_missed = False
         for message in messages:

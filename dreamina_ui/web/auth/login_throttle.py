@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
 from itertools import islice
+from typing import TypeVar
 
+import anyio.to_thread
+
+from dreamina_ui.errors import LedgerError
 from dreamina_ui.ledger.job import networks_of
+from dreamina_ui.ledger.sharing.sign_ins import SignInStore
 
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 FREE_ATTEMPTS = 5
 FIRST_DELAY_S = 5.0
 MAX_DELAY_S = 300.0
@@ -36,11 +45,46 @@ class LoginThrottle:
 
     Args:
         clock: seconds.
+        store: where several servers count together; None for a single one.
+        purpose: what is guessed: attempts at something else are counted apart.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, store: SignInStore | None = None, purpose: str = ""
+    ) -> None:
         self._clock = clock
+        self._store = store
+        self._purpose = purpose
         self._failures: dict[str, tuple[int, float]] = {}  # by client: number of attempts, start of the last one
+
+    async def begin_attempt(self, client: str) -> float:
+        """As `record_attempt`, counted by all servers together; by this one alone while the ledger is away."""
+        return await self._at_all_servers(client, lambda throttle: throttle.record_attempt(client))
+
+    async def forgive_attempt(self, client: str) -> None:
+        """As `record_success`, at all servers."""
+        await self._at_all_servers(client, lambda throttle: throttle.record_success(client))
+
+    async def _at_all_servers(self, client: str, record: Callable[[LoginThrottle], _T]) -> _T:
+        """Let a throttle that knows what all servers know of this client, and nothing else, record something."""
+        if self._store is None:
+            return record(self)
+        store, mark = self._store, f"{self._purpose} "
+
+        def change(failures: dict[str, tuple[int, float]], now: float) -> _T:
+            throttle = LoginThrottle(lambda: now)
+            throttle._failures = {name.removeprefix(mark): failure for name, failure in failures.items()}
+            result = record(throttle)
+            failures.clear()
+            failures.update({mark + name: failure for name, failure in throttle._failures.items()})
+            return result
+
+        clients = [mark + network for network, _ in networks_of(client)]
+        try:
+            return await anyio.to_thread.run_sync(store.change_failures, clients, ATTEMPT_TTL_S, change)
+        except LedgerError as exc:
+            log.warning("Attempts to sign in are counted by this server alone now: %s", exc)
+            return record(self)
 
     def record_attempt(self, client: str) -> float:
         """Count an attempt as failed until `record_success`, so that many at once are no way around.

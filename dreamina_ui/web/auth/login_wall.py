@@ -6,6 +6,7 @@ import base64
 import hmac
 import logging
 import math
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
@@ -15,6 +16,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dreamina_ui.errors import LedgerError
+from dreamina_ui.ledger.sharing.sign_ins import SignInStore
 from dreamina_ui.media.signed_urls import FOLDER
 from dreamina_ui.ops.passwords import Logins
 from dreamina_ui.web.auth.login_throttle import LoginThrottle
@@ -56,6 +59,7 @@ class Authenticator:
         permissions: holds the sessions of those who sign in.
         logins: who may sign in by name; if there are any, nobody else sees the page.
         owner_password: what the owner signs in with, without a name.
+        store: what several servers share; None for a single one.
     """
 
     def __init__(
@@ -64,13 +68,15 @@ class Authenticator:
         logins: Logins | None = None,
         owner_password: SecretStr | None = None,
         throttle: LoginThrottle | None = None,
+        store: SignInStore | None = None,
     ) -> None:
         self.permissions = permissions
         self.is_closed = bool(logins)
         self.has_owner_password = owner_password is not None
         self._logins = logins or Logins({})
         self._owner_password = owner_password
-        self._throttle = throttle or LoginThrottle()
+        self._throttle = throttle or LoginThrottle(store=store, purpose="sign-in")
+        self._store = store
         self._known_browsers: dict[str, None] = {}
         # Slow hashes, by whether there is such a name: what computes them, and how many are computed or wait.
         self._queues: dict[bool, CapacityLimiter] = {}
@@ -95,24 +101,36 @@ class Authenticator:
         ip_hash = client_ip_hash(request.client.host if request.client else None)
         # A browser that signed in with this login before is counted by itself: others behind its IP address cannot lock
         # it out.
-        is_known = visitor is not None and browser in self._known_browsers
+        is_known = visitor is not None and await self._is_known(browser)
         client = "local" if is_direct(request) else browser if is_known else ip_hash
-        wait_s = self._throttle.record_attempt(client)
+        wait_s = await self._throttle.begin_attempt(client)
         if wait_s:
             return wait_s
         is_right = await self._is_right(name, password)
         if is_right is None:
-            self._throttle.record_success(client)  # nothing was learned from it
+            await self._throttle.forgive_attempt(client)  # nothing was learned from it
             return BUSY_WAIT_S
         if not is_right:
             log.warning("Wrong name or password, from client %s", ip_hash[:8])
             return math.inf
-        self._throttle.record_success(client)
+        await self._throttle.forgive_attempt(client)
         if visitor:
-            self._known_browsers[browser] = None
-            if len(self._known_browsers) > MAX_KNOWN_BROWSERS:
-                del self._known_browsers[next(iter(self._known_browsers))]
+            await self._remember(browser)
         return 0.0
+
+    async def _is_known(self, browser: str) -> bool:
+        if self._store and browser not in self._known_browsers:
+            with suppress(LedgerError):
+                return await anyio.to_thread.run_sync(self._store.is_known, browser)
+        return browser in self._known_browsers
+
+    async def _remember(self, browser: str) -> None:
+        self._known_browsers[browser] = None
+        if len(self._known_browsers) > MAX_KNOWN_BROWSERS:
+            del self._known_browsers[next(iter(self._known_browsers))]
+        if self._store:
+            with suppress(LedgerError):
+                await anyio.to_thread.run_sync(self._store.remember, browser)
 
     async def _is_right(self, name: str, password: str) -> bool | None:
         """Whether a password is right; None while too many others are being verified.
@@ -169,13 +187,14 @@ class LoginWall:
 
     async def _stream_until_signed_out(self, request: HTTPConnection, receive: Receive, send: Send) -> None:
         is_open = False
+        sessions = self._authenticator.permissions.sessions
 
         async def receive_until_signed_out() -> Message:
             message: Message = {"type": "http.disconnect"}
             async with anyio.create_task_group() as tasks:
 
                 async def disconnect_when_signed_out() -> None:
-                    await signed_out.wait()
+                    await sessions.wait_until_deleted(token, signed_out)
                     tasks.cancel_scope.cancel()
 
                 tasks.start_soon(disconnect_when_signed_out)
@@ -189,7 +208,7 @@ class LoginWall:
             await send(message)
 
         token = read_session_cookie(request) or read_basic_credentials(request)
-        with self._authenticator.permissions.sessions.watch(token) as signed_out:
+        with sessions.watch(token) as signed_out:
             await self.app(request.scope, receive_until_signed_out, send_and_note)
             if is_open and signed_out.is_set():
                 await send({"type": "http.response.body", "body": b""})

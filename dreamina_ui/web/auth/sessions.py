@@ -1,21 +1,35 @@
-"""The sessions of those who signed in. In memory: a restart signs everybody out."""
+"""The sessions of those who signed in. In memory: a restart signs everybody out.
+
+Several servers have them in the ledger, too: whoever signs in or out at one does so at all.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
+import anyio.to_thread
+
+from dreamina_ui.errors import LedgerError
+from dreamina_ui.ledger.sharing.sign_ins import SignInStore
+
+log = logging.getLogger(__name__)
 
 SESSION_COOKIE = "dreamina_sign_in"
 SESSION_TTL_S = 30 * 86_400.0
 MAX_SESSIONS = 10_000
 MAX_SESSIONS_PER_PERSON = 100
+REFRESH_INTERVAL_S = 2.0
+"""How old what this server knows of a session may be, where others may end it."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +52,15 @@ class Sessions:
 
     Args:
         clock: seconds since 1970.
+        store: what several servers share; None for a single one.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, *, store: SignInStore | None = None) -> None:
         self._clock = clock
+        self._store = store
         self._sessions: dict[bytes, Session] = {}
-        self._key = secrets.token_bytes(32)
+        self._refreshed_at: dict[bytes, float] = {}
+        self._key = store.secret if store else secrets.token_bytes(32)
         self._watchers: dict[bytes, set[anyio.Event]] = defaultdict(set)
 
     def create(self, name: str | None, token: str | None = None) -> str:
@@ -60,9 +77,66 @@ class Sessions:
             self._delete(key)
         while len(self._sessions) >= MAX_SESSIONS:
             self._delete(next(iter(self._sessions)))
-        token = token or secrets.token_urlsafe(32)
-        self._sessions[self._hash(token)] = Session(name, expires_at=now + SESSION_TTL_S)
+        key = self._hash(token or (new_token := secrets.token_urlsafe(32)))
+        self._sessions[key] = Session(name, expires_at=now + SESSION_TTL_S)
+        if token:  # every server verifies it by itself: in the ledger, its hash would be one of a password
+            self._refreshed_at[key] = math.inf
+            return token
+        return new_token
+
+    async def sign_in(self, name: str | None) -> str:
+        """As `create` with a new token, at all servers.
+
+        Raises:
+            LedgerError: not written; there is no session.
+        """
+        token = self.create(name)
+        if self._store:
+            key, bounds = self._hash(token), {"per_person": MAX_SESSIONS_PER_PERSON, "most": MAX_SESSIONS}
+            write = partial(self._store.add_session, key.hex(), name, self._sessions[key].expires_at, **bounds)
+            try:
+                await anyio.to_thread.run_sync(write)
+            except LedgerError:
+                self._delete(key)
+                raise
+            self._refreshed_at[key] = time.monotonic()
         return token
+
+    async def sign_out(self, token: str) -> None:
+        """As `delete`, at all servers.
+
+        Raises:
+            LedgerError: not written; the session may continue at other servers.
+        """
+        self.delete(token)
+        if self._store and token:
+            await anyio.to_thread.run_sync(self._store.delete_session, self._hash(token).hex())
+
+    async def refresh(self, token: str) -> None:
+        """Read what other servers know of a session, unless that was done a moment ago."""
+        key = self._hash(token)
+        is_fresh = time.monotonic() - self._refreshed_at.get(key, -REFRESH_INTERVAL_S) < REFRESH_INTERVAL_S
+        if self._store is None or not token or is_fresh:
+            return
+        try:
+            row = await anyio.to_thread.run_sync(self._store.session, key.hex())
+        except LedgerError as exc:  # then what is known here holds
+            log.warning("A session could not be read: %s", exc)
+            return
+        if row is None:
+            self._delete(key)
+            return
+        while key not in self._sessions and len(self._sessions) >= MAX_SESSIONS:
+            self._delete(next(iter(self._sessions)))
+        self._sessions[key] = Session(*row)
+        self._refreshed_at[key] = time.monotonic()
+
+    async def wait_until_deleted(self, token: str, deleted: anyio.Event) -> None:
+        """Wait for the event that `watch` gave, also for a session that ends at another server."""
+        while not deleted.is_set():
+            with anyio.move_on_after(REFRESH_INTERVAL_S if self._store else None):
+                await deleted.wait()
+            await self.refresh(token)
 
     def find(self, token: str) -> Session | None:
         """The session of a token; None if it expired or never was."""
@@ -88,6 +162,7 @@ class Sessions:
 
     def _delete(self, key: bytes) -> None:
         self._sessions.pop(key, None)
+        self._refreshed_at.pop(key, None)
         for event in self._watchers.pop(key, ()):
             event.set()
 

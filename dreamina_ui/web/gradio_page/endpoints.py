@@ -63,14 +63,20 @@ class Endpoints:
     Every error that a caller should read is a `gr.Error`.
     """
 
-    def __init__(self, services: JobServices, presenter: JobPresenter, permissions: Permissions) -> None:
+    def __init__(
+        self,
+        services: JobServices,
+        presenter: JobPresenter,
+        permissions: Permissions,
+        throttle: LoginThrottle | None = None,
+    ) -> None:
         self._jobs = services.jobs
         self._reader = services.reader
         self._accounts = services.accounts
         self._api_keys = services.api_keys
         self._presenter = presenter
         self._permissions = permissions
-        self._throttle = LoginThrottle()
+        self._throttle = throttle or LoginThrottle()
 
     def generate(self, model: Model) -> Callable[..., AsyncIterator[dict[str, Any]]]:
         """`/generate` with the parameters of a model's schema, in its order."""
@@ -147,10 +153,10 @@ class Endpoints:
         client = hashed_client_ip(_http(request)) or "local"
         try:
             if not self._accounts.has_key(key):
-                if wait_s := self._throttle.record_attempt(client):
+                if wait_s := await self._throttle.begin_attempt(client):
                     raise gr.Error(f"Too many new keys. Try again in {wait_s:.0f} s.", print_exception=False)
                 if await asyncio.wrap_future(self._api_keys.check_soon(key)):
-                    self._throttle.record_success(client)
+                    await self._throttle.forgive_attempt(client)
             return await run_in_threadpool(self._api_keys.give, key, None)
         except DreaminaError as exc:
             raise gr.Error(program_error_text(exc), print_exception=False) from exc

@@ -1,7 +1,8 @@
 """A visitor's own RunComfy key: given over a route of ours, so that no Gradio component ever holds it.
 
 The browser keeps a cookie that no script can read and that ends with the browser's session; the key itself goes to the
-server's memory, and comes back to nobody.
+server's memory, and comes back to nobody. Where several servers share a ledger, it is stored there, sealed with that
+cookie.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ from dreamina_ui.web.paths import PREFIX
 MAX_KEY_CHARACTERS = 500
 
 
-def build_key_routes(api_keys: ApiKeyService, accounts: Accounts, permissions: Permissions) -> list[BaseRoute]:
+def build_key_routes(
+    api_keys: ApiKeyService, accounts: Accounts, permissions: Permissions, throttle: LoginThrottle | None = None
+) -> list[BaseRoute]:
     """The one route to give a key, to see which one is given, and to take it back."""
-    handlers = _KeyRoutes(api_keys, accounts, permissions, LoginThrottle())
+    handlers = _KeyRoutes(api_keys, accounts, permissions, throttle or LoginThrottle())
     return [
         Route(f"/{PREFIX}/key", handlers.show),
         Route(f"/{PREFIX}/key", handlers.give, methods=["POST"]),
@@ -65,7 +68,7 @@ class _KeyRoutes:
         key = (await read_json(request)).get("key")
         key = key.strip() if isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS else ""
         client = hashed_client_ip(request) or "local"
-        if wait_s := self._throttle.record_attempt(client):
+        if wait_s := await self._throttle.begin_attempt(client):
             text = translate(language, "sign_in_wait", seconds=math.ceil(wait_s))
             return JSONResponse({"message": text}, 429, {"Retry-After": str(math.ceil(wait_s))})
         session = secrets.token_urlsafe(32)  # a new one each time: nobody can have planted it
@@ -73,7 +76,7 @@ class _KeyRoutes:
         hashed = self._permissions.key_session(request, session)
         try:
             is_checked = await asyncio.wrap_future(self._api_keys.check_soon(key))
-            await run_in_threadpool(self._api_keys.give, key, hashed)
+            await run_in_threadpool(self._api_keys.give, key, hashed, session)
             if older := self._permissions.key_session(request):
                 await run_in_threadpool(self._api_keys.take_back, older)
         except (SettingsError, AuthError) as exc:
@@ -82,7 +85,7 @@ class _KeyRoutes:
         except DreaminaError as exc:
             return refusal(exc, language)
         if is_checked:
-            self._throttle.record_success(client)
+            await self._throttle.forgive_attempt(client)
         return self._status(hashed, cookie, is_checked=is_checked)
 
     async def take_back(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from dreamina_ui.errors import LedgerError
 from dreamina_ui.web.auth.login_wall import Authenticator
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, read_session_cookie
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE, SESSION_TTL_S
-from dreamina_ui.web.http import language_of, read_json, set_cookie
+from dreamina_ui.web.http import language_of, read_json, refusal, set_cookie
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
@@ -72,7 +72,7 @@ class _LoginRoutes:
             return self._refusal(request, wait_s, next_page, as_json=is_json)
         target = NEXT_PAGES.get(next_page, NEXT_PAGES[""])
         response = JSONResponse({"next": target}) if is_json else RedirectResponse(target, 303)
-        return self._start_session(request, response, name)
+        return await self._start_session(request, response, name)
 
     async def login(self, request: Request) -> Response:
         """Sign in as `gradio_client.Client(url, auth=(name, password))` does: the response is only a cookie."""
@@ -81,7 +81,7 @@ class _LoginRoutes:
         wait_s = await self._authenticator.verify(request, name, _text(fields, "password"))
         if wait_s:
             return self._refusal(request, wait_s, as_json=True)
-        return self._start_session(request, JSONResponse({"success": True}), name)
+        return await self._start_session(request, JSONResponse({"success": True}), name)
 
     async def sign_out(self, request: Request) -> Response:
         """Delete the session, and the RunComfy key that was entered in it."""
@@ -92,13 +92,19 @@ class _LoginRoutes:
             with suppress(LedgerError):  # the key is forgotten anyway
                 await run_in_threadpool(self._forget_key, key)
             response.headers.append("Set-Cookie", set_cookie(request, KEY_COOKIE, "", 0))
-        self._sessions.delete(read_session_cookie(request))
+        try:
+            await self._sessions.sign_out(read_session_cookie(request))
+        except LedgerError as exc:
+            return refusal(exc, language_of(request))
         response.headers.append("Set-Cookie", set_cookie(request, SESSION_COOKIE, "", 0))
         return response
 
-    def _start_session(self, request: Request, response: Response, name: str) -> Response:
-        self._sessions.delete(read_session_cookie(request))
-        token = self._sessions.create(name or None)
+    async def _start_session(self, request: Request, response: Response, name: str) -> Response:
+        try:
+            await self._sessions.sign_out(read_session_cookie(request))
+            token = await self._sessions.sign_in(name or None)
+        except LedgerError as exc:
+            return refusal(exc, language_of(request))
         response.headers["Set-Cookie"] = set_cookie(request, SESSION_COOKIE, token, int(SESSION_TTL_S))
         response.headers["Cache-Control"] = "no-store"
         return response

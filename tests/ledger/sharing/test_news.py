@@ -63,11 +63,11 @@ def start(tmp_path: Path, pg: PostgresqlEngine) -> Iterator[Callable[[], Server]
 
 def test_a_change_at_one_server_reaches_a_page_of_another(start: Callable[[], Server]) -> None:
     """Whichever server a load balancer chooses, the page shows what happens."""
-    here, there = start(), start()
-    changes, all_changes = there.listen("v1"), there.listen(EVERY_JOB)
-    job = here.ledger.add(new_job(visitor_id="v1"))
-    here.ledger.add(new_job(visitor_id="v2"))
-    here.ledger.change(job, "queued", request_id="r-1")
+    first, second = start(), start()
+    changes, all_changes = second.listen("v1"), second.listen(EVERY_JOB)
+    job = first.ledger.add(new_job(visitor_id="v1"))
+    first.ledger.add(new_job(visitor_id="v2"))
+    first.ledger.change(job, "queued", request_id="r-1")
     seen = changes.get(timeout=WAIT_S)
     while seen and seen.state != "queued":
         seen = changes.get(timeout=WAIT_S)
@@ -76,15 +76,15 @@ def test_a_change_at_one_server_reaches_a_page_of_another(start: Callable[[], Se
     assert all_changes.empty(), "what counts and sends for all must not act twice"
 
 
-def test_other_installations_in_the_database_hear_nothing(
+def test_other_installations_in_the_database_get_nothing(
     tmp_path: Path, pg: PostgresqlEngine, start: Callable[[], Server]
 ) -> None:
     """Two installations may share a database, and their visitors have nothing to do with each other."""
-    here, there, stranger = start(), start(), Server(pg, tmp_path / "another")
+    first, second, stranger = start(), start(), Server(pg, tmp_path / "another")
     try:
-        changes, unwanted = there.listen("v1"), stranger.listen("v1")
-        first, last = new_job(visitor_id="v1"), new_job(visitor_id="v1")
-        here.ledger.add(first)
+        changes, unwanted = second.listen("v1"), stranger.listen("v1")
+        ours, last = new_job(visitor_id="v1"), new_job(visitor_id="v1")
+        first.ledger.add(ours)
         assert changes.get(timeout=WAIT_S)
         stranger.ledger.add(last)
         assert unwanted.get(timeout=WAIT_S) == last, "its own, and only that"
@@ -97,12 +97,12 @@ def test_what_happened_while_the_connection_was_cut_is_caught_up_on(
 ) -> None:
     """PostgreSQL repeats nothing: without the rows, a page would show `running` until it is loaded again."""
     monkeypatch.setattr(news, "RETRY_INTERVAL_S", 0.01)
-    here, there = start(), start()
-    changes = there.listen("v1")
-    job = here.ledger.add(new_job(visitor_id="v1"))
+    first, second = start(), start()
+    changes = second.listen("v1")
+    job = first.ledger.add(new_job(visitor_id="v1"))
     assert changes.get(timeout=WAIT_S)
-    here.news.stop()  # nobody is told of what follows, as between a cut and the next connection
-    here.ledger.change(job, "queued", request_id="r-1")
+    first.news.stop()  # nobody gets what follows, as between a cut and the next connection
+    first.ledger.change(job, "queued", request_id="r-1")
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"
     )
@@ -119,9 +119,9 @@ def test_more_than_is_remembered_is_read_from_the_rows(
 ) -> None:
     """A database that is away for an hour must neither fill the memory nor hide what happened."""
     monkeypatch.setattr(news, "MAX_UNSENT", 0)
-    here, there = start(), start()
-    changes = there.listen("v1")
-    job = here.ledger.add(new_job(visitor_id="v1", updated_at=here.ledger.clock()))
+    first, second = start(), start()
+    changes = second.listen("v1")
+    job = first.ledger.add(new_job(visitor_id="v1", updated_at=first.ledger.clock()))
     seen = changes.get(timeout=WAIT_S)
     assert seen
     assert seen.job_id == job.job_id
@@ -129,20 +129,20 @@ def test_more_than_is_remembered_is_read_from_the_rows(
 
 def test_long_names_fit_into_messages(start: Callable[[], Server]) -> None:
     """PostgreSQL refuses a message of 8000 bytes: all news in it would be lost."""
-    here = start()
+    first = start()
     unsent = {f"{number:032x}": "person-" + "f" * 57 for number in range(1000)}
-    messages = list(here.news._messages(unsent, has_missed=True))
+    messages = list(first.news._messages(unsent, has_missed=True))
     assert max(len(message.encode()) for message in messages) < 7_900
     assert sum(message.count("person-") for message in messages) == 1000
 
 
-def test_a_server_that_ends_has_told_everything(start: Callable[[], Server]) -> None:
+def test_a_server_that_ends_has_reported_everything(start: Callable[[], Server]) -> None:
     """An update of the program must not freeze the pages of the others."""
-    here, there = start(), start()
-    changes = there.listen("v1")
-    job = here.ledger.add(new_job(visitor_id="v1"))
-    here.ledger.change(job, "failed", problem="rejected")
-    here.news.stop()
+    first, second = start(), start()
+    changes = second.listen("v1")
+    job = first.ledger.add(new_job(visitor_id="v1"))
+    first.ledger.change(job, "failed", problem="rejected")
+    first.news.stop()
     while (seen := changes.get(timeout=WAIT_S)) and seen.state != "failed":
         pass
     assert seen
