@@ -7,10 +7,12 @@ Proschan 1963; Keller 1974). Run times are taken as log-normal, fitted to finish
 
 from __future__ import annotations
 
+import json
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 _STEP = 0.1
 _MAX_RETRY_AFTER_S = 300.0
@@ -149,6 +151,19 @@ class Pace:
         return max(grown, min(retry_after_s or 0.0, _MAX_RETRY_AFTER_S))
 
 
+class CallPace(Protocol):
+    """When the next call to the service may be made; `now` is in seconds, by one clock."""
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next call is allowed; 0 if it is now."""
+
+    def take(self, now: float) -> None:
+        """Count one call, made now."""
+
+    def refuse(self, now: float, retry_after_s: float | None = None) -> None:
+        """The service refused a call because there are too many."""
+
+
 class Throttle:
     """How fast the service lets us poll, judged by its refusals: faster quickly at first, and slowly after one.
 
@@ -193,3 +208,28 @@ class Throttle:
         taken = sum(moment > now - 1.0 for moment in self._taken)
         self.per_s = max(0.2, 0.8 * min(self.per_s, max(taken - 1, 1)))
         self._calm_until = self._next + 2.0
+
+    def take_slots(self, now: float, seconds: float) -> list[float]:
+        """Take all calls of the next `seconds`, one at least; returns when each may be made."""
+        slots = [max(self._next, now)]
+        self.take(slots[0])
+        while self._next < slots[0] + seconds:
+            slots.append(self._next)
+            self.take(self._next)
+        return slots
+
+    def to_text(self) -> str:
+        """All that it knows, for `from_text`."""
+        buckets = Counter(round(moment, 1) for moment in self._taken)
+        known = [self.per_s, self._next, self._grown_at, self._calm_until, self._was_refused, sorted(buckets.items())]
+        return json.dumps(known)
+
+    @classmethod
+    def from_text(cls, text: str) -> Throttle:
+        """A throttle as another one was, but for the tenths of seconds; a new one for ""."""
+        throttle = cls()
+        if text:
+            throttle.per_s, throttle._next, throttle._grown_at, *more = json.loads(text)
+            throttle._calm_until, throttle._was_refused, buckets = more
+            throttle._taken = deque(moment for moment, count in buckets for _ in range(count))
+        return throttle

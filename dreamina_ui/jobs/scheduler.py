@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dreamina_ui.api.pacing import Throttle
+from dreamina_ui.api.pacing import CallPace, Throttle
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Schedule:
         throttle: how fast polls may follow each other.
     """
 
-    def __init__(self, poll: Callable[[str], None], throttle: Throttle | None = None) -> None:
+    def __init__(self, poll: Callable[[str], None], throttle: CallPace | None = None) -> None:
         self._poll = poll
         self._throttle = throttle or Throttle()
         self._wake = threading.Condition()

@@ -32,6 +32,7 @@ from dreamina_ui.jobs.poll_state import RESULT_TIMEOUT_S, STATUS_TIMEOUT_S, Poll
 from dreamina_ui.jobs.replica import Replica
 from dreamina_ui.jobs.saving import ResultSaver
 from dreamina_ui.jobs.scheduler import Schedule
+from dreamina_ui.jobs.shared_throttle import SharedThrottle
 from dreamina_ui.ledger.events import EVERY_JOB
 from dreamina_ui.ledger.job import TERMINAL, Job
 from dreamina_ui.ledger.ledger import Ledger
@@ -86,7 +87,8 @@ class Worker:
         self._stopping = threading.Event()
         self._noting = threading.Lock()
         ledger.changes.subscribe(EVERY_JOB, self._note)
-        self._schedule = Schedule(self._begin_step)
+        self._throttle = SharedThrottle(ledger, accounts.api_origin) if replica else None
+        self._schedule = Schedule(self._begin_step, self._throttle)
         self._cancels = CancelSender(pace, clock)
         self._saver = ResultSaver(
             accounts=accounts,
@@ -103,6 +105,8 @@ class Worker:
     def start(self) -> None:
         """Pick up every accepted job that is not settled, and begin to poll those and the ones to come."""
         self._pick_up()
+        if self._throttle:
+            self._throttle.start()
         self._schedule.start()
         threading.Thread(target=self._pick_up_periodically, name="pick-up", daemon=True).start()
 
@@ -110,6 +114,8 @@ class Worker:
         """Start no further step; what is running ends by itself or with the program."""
         self._stopping.set()
         self._schedule.stop()
+        if self._throttle:
+            self._throttle.stop()
         self._saver.stop()
         for pool in (self._pollers, self._savers):
             pool.shutdown(wait=False, cancel_futures=True)

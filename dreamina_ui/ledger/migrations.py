@@ -258,6 +258,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         """,
         "CREATE INDEX own_keys_key ON own_keys (key_mark)",
     ),
+    ("CREATE TABLE pace (api_origin VARCHAR(200) PRIMARY KEY, state TEXT NOT NULL)",),
 )
 
 

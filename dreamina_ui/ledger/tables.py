@@ -147,5 +147,11 @@ own_keys = sa.Table(
     *(_column(name, sa.String) for name in ("key_mark", "sealed")),
     sa.Column("used_at", sa.Float),
 )
+pace = sa.Table(
+    "pace",
+    metadata,
+    sa.Column("api_origin", sa.String, primary_key=True),
+    sa.Column("state", sa.String),
+)
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))
