@@ -20,7 +20,7 @@ from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import BadServer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
 from tests.support.chromium import chromium
-from tests.support.contexts import Contexts
+from tests.support.contexts import SMALL_DRAFT, Contexts
 from tests.support.databases import Engine, PostgresqlEngine, PostgresqlServer, SqliteEngine, find_postgresql
 from tests.support.harness import Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
@@ -92,7 +92,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def contexts(browser: Browser) -> Contexts:
-    return Contexts(browser)
+    return Contexts(browser, SMALL_DRAFT)
 
 
 @pytest.fixture(scope="session")

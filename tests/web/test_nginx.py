@@ -21,7 +21,8 @@ from playwright.sync_api import Browser, expect
 from dreamina_ui.web.http import client_ip_hash
 from tests.support.bad_server import closed_port
 from tests.support.browser import ROOT, SMALL, AppProcess, wait_for
-from tests.web.gradio_page.test_page import SMALL_DRAFT, await_form, press_generate
+from tests.support.contexts import SMALL_DRAFT
+from tests.web.gradio_page.test_page import await_form, press_generate
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 OPENSSL = shutil.which("openssl")

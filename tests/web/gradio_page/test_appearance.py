@@ -55,7 +55,7 @@ def expect_no_findings(page: Page) -> None:
 
 def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenPage) -> None:
     """Who sees little, hears the page or uses no mouse makes pictures here, too."""
-    page = open_page(app, reduced_motion="reduce")
+    page = open_page(app)
     dialog = page.get_by_role("dialog")
     expect(page.locator("#examples button")).to_have_count(6)
     expect_no_findings(page)
@@ -175,7 +175,7 @@ def test_on_a_phone_generate_is_always_at_hand_and_covers_nothing(held: HeldSand
 
 def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: OpenPage) -> None:
     """A screen reader announces what happened, and not each step in the queue or of a bar."""
-    page = open_page(held.app, reduced_motion="reduce")
+    page = open_page(held.app)
     older = press_generate(page, "the one before")
     expect_state(older, "queued")
     page.evaluate(COLLECT)

@@ -19,6 +19,7 @@ from dreamina_ui.media.folder_store import stored_file
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import json_response
 from tests.support.browser import ScriptedApp
+from tests.support.contexts import SMALL_DRAFT
 from tests.support.harness import png
 from tests.support.library_rows import NOON, LibraryRows
 from tests.web.gradio_page.test_library_page import (
@@ -30,7 +31,7 @@ from tests.web.gradio_page.test_library_page import (
     show_info,
     tiles,
 )
-from tests.web.gradio_page.test_page import SMALL_DRAFT, await_form, card, expect_state, press_generate, prompt_box
+from tests.web.gradio_page.test_page import await_form, card, expect_state, press_generate, prompt_box
 
 
 def payload(name: str) -> str:

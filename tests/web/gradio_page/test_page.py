@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Route, expect
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Request, Route, expect
 
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.models.sizes import choice_label
@@ -21,14 +21,11 @@ from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
 from dreamina_ui.web.i18n.translate import field_texts, languages, translate
 from dreamina_ui.web.paths import asset_path
 from tests.support.bad_server import ScriptedResponse, json_response
-from tests.support.browser import SMALL, AppProcess, HeldSandbox, ScriptedApp, wait_for
+from tests.support.browser import AppProcess, HeldSandbox, ScriptedApp, wait_for
 from tests.support.contexts import Contexts
 from tests.support.harness import MODEL_ID
 
 TITLES = {field.parameter: field_texts(field, "en")[0] for field in load_models()[MODEL_ID].fields}
-# One small picture a job: as if the visitor had chosen it the last time.
-SMALL_DRAFT = f"""localStorage.getItem("dreamina.draft") || localStorage.setItem("dreamina.draft",
-    JSON.stringify({{prompt: "", size: "{SMALL}", scale: 0.5, force_single: true}}))"""
 CONTRAST = """node => {
     const light = colour => {
         const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(Number)
@@ -63,22 +60,21 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, contexts: Contexts) -> Iterator[OpenPage]:
+def open_page(contexts: Contexts) -> Iterator[OpenPage]:
     """Opens a page as a new visitor; at the end no script has broken, none was refused, and nobody's has run."""
     pages: list[Page] = []
     errors: list[str] = []
 
-    def open_own(**context: Any) -> BrowserContext:
-        visitor = browser.new_context(**{"locale": "en-US", **context})
-        visitor.set_default_timeout(20_000)
-        visitor.add_init_script(SMALL_DRAFT)
-        return visitor
+    def note_error(exc: Error) -> None:
+        errors.append(str(exc))
+
+    def note_refusal(said: ConsoleMessage) -> None:
+        errors.extend([said.text] if "Security Policy" in said.text else [])
 
     def open_one(app: AppProcess, prepare: Callable[[Page], None] | None = None, **context: Any) -> Page:
-        visitor = open_own(**context) if context or prepare else contexts.lend(app.url, SMALL_DRAFT)
-        page = visitor.new_page()
-        page.on("pageerror", lambda exc: errors.append(str(exc)))
-        page.on("console", lambda said: errors.append(said.text) if "Security Policy" in said.text else None)
+        page = (contexts.open if prepare else contexts.lend)(app.url, **context)
+        page.on("pageerror", note_error)
+        page.on("console", note_refusal)
         pages.append(page)
         if prepare:
             prepare(page)
@@ -89,7 +85,9 @@ def open_page(browser: Browser, contexts: Contexts) -> Iterator[OpenPage]:
     yield open_one
     injected = [page.evaluate("window.__pwned") for page in pages if not page.is_closed()]
     for page in pages:
-        contexts.take_back(page.context)
+        page.remove_listener("pageerror", note_error)
+        page.remove_listener("console", note_refusal)
+        contexts.take_back(page)
     assert errors == []
     assert set(injected) <= {None}
 
@@ -153,7 +151,7 @@ def test_a_prompt_becomes_pictures_that_can_be_saved(app: AppProcess, open_page:
 
 def test_the_states_are_shown_in_words(held: HeldSandbox, open_page: OpenPage) -> None:
     """Who waits wants to know for what: the place in the queue, then the run, then the pictures."""
-    page = open_page(held.app)
+    page = open_page(held.app, reduced_motion="no-preference")
     held.begin()
     held.finish()  # what other tests left in the queue is out of the way
     job = press_generate(page, "a slow river")
@@ -435,7 +433,7 @@ window.requestAnimationFrame = (call) => { window.asked += 1; return ask(call); 
 
 def test_an_idle_page_comes_to_rest(held: HeldSandbox, open_page: OpenPage) -> None:
     """A tab that is left open must not drain a phone: Gradio's loading clock would ask for every frame, forever."""
-    page = open_page(held.app, lambda page: page.add_init_script(COUNT_FRAMES))
+    page = open_page(held.app, lambda page: page.add_init_script(COUNT_FRAMES), reduced_motion="no-preference")
     a_second = """async () => {
         const before = window.asked;
         await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -446,7 +444,7 @@ def test_an_idle_page_comes_to_rest(held: HeldSandbox, open_page: OpenPage) -> N
 
 def test_what_moves_for_a_moment_gets_every_frame_and_can_be_cancelled(held: HeldSandbox, open_page: OpenPage) -> None:
     """Bringing loops to rest must cost nothing that a person sees."""
-    page = open_page(held.app)
+    page = open_page(held.app, reduced_motion="no-preference")
     turns = """async () => {
         let cancelled = 0, frames = 0, put_off = 0;
         cancelAnimationFrame(requestAnimationFrame(() => { cancelled += 1; }));
