@@ -5,7 +5,9 @@ Also: how accurate the estimate of the total run time is that the page shows at 
 Run times are log-normal and known, as after some jobs. Everything is computed without waiting: the optimal schedule by
 dynamic programming over a fine grid, the schedule of the app and the fixed one by sums over the same model.
 
-    python -m benchmarks.polling [--json]
+    python -m benchmarks.polling [--cold] [--json]
+
+`--cold` measures instead what happens where little is known yet (`cold_polling.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from statistics import NormalDist
@@ -20,6 +23,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.cold_polling import cold_rows, drift_rows, other_size_rows
 from dreamina_ui.api.pacing import Pace, RunTimeModel
 
 STEP_S = 0.02
@@ -134,17 +138,31 @@ def well_estimated() -> dict[float, tuple[float, float]]:
     return shares
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    as_json = parser.parse_args().json
-    rows = measure()
-    if as_json:
-        print(json.dumps(rows))
-        return
+def _print(rows: Sequence[dict[str, float]]) -> None:
     print(" ".join(f"{name:>11}" for name in rows[0]))
     for row in rows:
         print(" ".join(f"{value:11.3f}" for value in row.values()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--cold", action="store_true", help="first runs, and a service that changes its pace")
+    options = parser.parse_args()
+    if options.cold:
+        tables = {"cold": cold_rows(), "after three runs of another size": other_size_rows(), "drift": drift_rows()}
+        if options.json:
+            print(json.dumps(tables))
+            return
+        for name, table in tables.items():
+            print(name)
+            _print(table)
+        return
+    rows = measure()
+    if options.json:
+        print(json.dumps(rows))
+        return
+    _print(rows)
     for sigma, (our_share, best_share) in well_estimated().items():
         print(f"sigma {sigma:4.2f}: at half time {our_share:.0%} within 25 %, with the best constant {best_share:.0%}")
     print(f"worst ratio to the best possible: {max(row['to_best'] for row in rows):.3f}")

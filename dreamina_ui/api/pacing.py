@@ -2,7 +2,10 @@
 
 A poll costs a call, polling late costs waiting. For a cost of `c` seconds of lateness per call, the best density of
 calls at time t is sqrt(h(t) / 2c), where h is the hazard of finishing at t (optimum checking: Barlow, Hunter and
-Proschan 1963; Keller 1974). Run times are taken as log-normal, fitted to finished jobs of the same model and size.
+Proschan 1963; Keller 1974). Run times are taken as log-normal; `run_time_fit` fits them to finished jobs.
+
+Where next to nothing is known of them, no density of calls is right for all: one that falls makes polls worse than a
+fixed pause. So pauses then stay as long as the ones before.
 """
 
 from __future__ import annotations
@@ -10,11 +13,20 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 _STEP = 0.1
+_WIDE_SIGMA = 0.75
+"""From here on a run-time model knows the magnitude at best."""
+
+_WIDE_UNTIL_S = 180.0
+"""How long a run whose magnitude is unknown is polled densely."""
+
+_CROWD_GROWTH, _MAX_GROWTH = 0.03, 1.6
+_FIRST_SPREAD = 0.618034
+"""The golden ratio spreads any number of first polls evenly."""
+
 _MAX_RETRY_AFTER_S = 300.0
 _CATCH_UP_S = 0.05
 """How many seconds of a pace that a busy machine missed it may catch up on at once."""
@@ -65,38 +77,13 @@ class RunTimeModel:
         return high
 
 
-PRIOR = RunTimeModel(median_s=20.0, sigma=0.8)
-PRIOR_WEIGHT = 3.0
-_MIN_RUNS_WITHOUT_PRIOR = 8
-_SIGMA_BOUNDS = 0.08, 1.5
-
-
-def fit_run_times(
-    durations_s: Sequence[float], prior: RunTimeModel = PRIOR, weight: float = PRIOR_WEIGHT
-) -> RunTimeModel:
-    """The model that finished runs suggest; the prior counts as `weight` runs.
-
-    Args:
-        durations_s: run times in seconds, any order; values that are not positive are left out.
-    """
-    logs = [math.log(duration) for duration in durations_s if duration > 0]
-    total = len(logs) + weight
-    mean = (sum(logs) + weight * math.log(prior.median_s)) / total if logs else math.log(prior.median_s)
-    if len(logs) >= _MIN_RUNS_WITHOUT_PRIOR:  # a wrong prior would only make the spread too large
-        mean = sum(logs) / len(logs)
-        weight = 1.0
-        total = len(logs) + weight
-    squares = sum((value - mean) ** 2 for value in logs) + weight * prior.sigma**2
-    low, high = _SIGMA_BOUNDS
-    return RunTimeModel(math.exp(mean), min(max(math.sqrt(squares / total), low), high))
-
-
 @dataclass(frozen=True)
 class Pace:
     """Bounds and costs of polling.
 
     Attributes:
         min_s, max_s: bounds of every pause, in seconds.
+        first_s: the longest pause from the acceptance of a request to its first poll.
         queue_max_s: the longest pause for a request in the queue.
         poll_cost_s: how many seconds of lateness one status call is worth.
         retry_max_s: the longest pause after an attempt that brought nothing.
@@ -107,6 +94,7 @@ class Pace:
 
     min_s: float = 0.4
     max_s: float = 30.0
+    first_s: float = 0.95
     queue_max_s: float = 8.0
     poll_cost_s: float = 0.06
     retry_max_s: float = 30.0
@@ -120,18 +108,43 @@ class Pace:
         grown = max(0.5 * (1 + (2 if position is None else position)), self.min_s)
         return min(grown, self.queue_max_s, self.max_s)
 
-    def run_pause_s(self, model: RunTimeModel, elapsed_s: float) -> float:
-        """Seconds to the next poll of a request that has run for `elapsed_s` seconds."""
+    def first_pause_s(self, model: RunTimeModel, rank: int = 0) -> float:
+        """Seconds from the acceptance of a request to its first poll.
+
+        Args:
+            rank: how many of its kind were accepted and have not ended. Their polls are spread, so that one of them
+                soon sees how long such runs take.
+        """
+        spread = 0.5 + (rank * _FIRST_SPREAD) % 1.0 if rank and model.sigma > _WIDE_SIGMA else 1.0
+        return max(min(self._until_due_s(model, 0.0), self.first_s * spread, self.max_s), self.min_s)
+
+    def run_pause_s(
+        self, model: RunTimeModel, elapsed_s: float, *, polls: int = 0, runs: int = 1, since_poll_s: float = 0.0
+    ) -> float:
+        """Seconds to the next poll of a request that has run for `elapsed_s` seconds.
+
+        Args:
+            polls: how many there were; 0 if that is not known.
+            runs: how many requests of this kind run. Each end teaches about the others, so they need fewer polls.
+            since_poll_s: how long ago the last poll was.
+        """
+        pause_s = self._until_due_s(model, elapsed_s)
+        if polls and model.sigma > _WIDE_SIGMA and elapsed_s < _WIDE_UNTIL_S:
+            growth = min(1.0 + _CROWD_GROWTH * (runs - 1), _MAX_GROWTH)
+            pause_s = min(pause_s, growth * elapsed_s / polls)
+        return min(max(pause_s, self.min_s - since_poll_s, 0.0), self.max_s)
+
+    def _until_due_s(self, model: RunTimeModel, elapsed_s: float) -> float:
+        """Seconds until the best density of calls adds up to one."""
         polls, pause = 0.0, 0.0
         while pause < self.max_s:
             step = max(_STEP, 0.08 * pause)
             more = step * math.sqrt(model.hazard(elapsed_s + pause + step / 2) / (2 * self.poll_cost_s))
             if polls + more >= 1:
-                pause += step * (1 - polls) / more
-                break
+                return pause + step * (1 - polls) / more
             polls += more
             pause += step
-        return min(max(pause, self.min_s), self.max_s)
+        return pause
 
     def retry_pause_s(self, attempts: int, jitter: float, retry_after_s: float | None = None) -> float:
         """Seconds to wait after the `attempts`-th attempt in a row that brought nothing; `jitter` is random in [0, 1).

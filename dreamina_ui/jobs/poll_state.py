@@ -18,6 +18,9 @@ RESULT_TIMEOUT_S = 1800.0
 FILES_TIMEOUT_S = 900.0
 """The same for files that cannot be downloaded."""
 
+JUST_ACCEPTED_S = 2.0
+"""How long after its acceptance a job that runs may have done so from the beginning."""
+
 MIN_FRUITLESS_POLLS = 8
 """So many polls must have brought nothing, too: a machine that slept for a day has not polled for a day."""
 
@@ -78,7 +81,7 @@ def read_status(job: Job, response: StatusResponse, now: float) -> tuple[State |
     fields: dict[str, Any] = {"status": response.status, "problem": None, "detail": None}
     fields["queue_position"] = response.queue_position if state == "queued" else None
     if state in ("running", "saving"):
-        fields["started_at"] = job.started_at or (now if state == "running" else job.accepted_at)
+        fields["started_at"] = job.started_at or _started_at(job, state, now)
         if job.cancel_requested_at and not job.cancel_outcome:
             fields["cancel_outcome"] = "too_late"
     if state == "saving":
@@ -86,3 +89,9 @@ def read_status(job: Job, response: StatusResponse, now: float) -> tuple[State |
     if state == "cancelled":
         fields["cancel_outcome"] = "cancelled" if job.cancel_requested_at else None
     return state, fields
+
+
+def _started_at(job: Job, state: State, now: float) -> float | None:
+    """When the service began with a job that is not in the queue: at once, if nobody has seen it in there."""
+    was_just_accepted = job.accepted_at is not None and now - job.accepted_at <= JUST_ACCEPTED_S
+    return now if state == "running" and not (was_just_accepted and job.status is None) else job.accepted_at

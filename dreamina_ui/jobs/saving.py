@@ -17,6 +17,7 @@ from dreamina_ui.api.model_api import OutputFile, ResultResponse
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import ApiError, DiskError, MediaError
 from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S, PollState, read_status
+from dreamina_ui.jobs.run_times import RunTimes
 from dreamina_ui.ledger.job import Job, Output, State, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.fetching.fetch import OutputFetcher
@@ -44,6 +45,7 @@ class ResultSaver:
     Args:
         on_api_error: what to do with a job whose result could not be read; returns seconds to the next step.
         clock: gives the time, in seconds since 1970.
+        run_times: learns what the service says of its own times.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class ResultSaver:
         pace: Pace,
         clock: Callable[[], float],
         on_api_error: OnApiError,
+        run_times: RunTimes,
     ) -> None:
         self._accounts = accounts
         self._ledger = ledger
@@ -62,6 +65,7 @@ class ResultSaver:
         self._pace = pace
         self._clock = clock
         self._on_api_error = on_api_error
+        self._run_times = run_times
         self._downloaders = ThreadPoolExecutor(32, "download")
 
     def stop(self) -> None:
@@ -76,6 +80,7 @@ class ResultSaver:
         except ApiError as exc:
             return self._on_api_error(update.write("saving"), state, exc)
         state.missing_since = None
+        self._run_times.note_service_times(job.job_id, (job.model_id, job.size), result.created_at, result.finished_at)
         update.add({} if result.cost_usd is None else {"cost_usd": result.cost_usd})
         if not any(file.url for file in result.files):
             return self._after_no_files(update.write("saving"), state, result)

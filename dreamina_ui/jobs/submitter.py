@@ -219,7 +219,7 @@ class Submitter:
             state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(exc).__name__}
         self._write_outcome(job, state, fields)
         if state == "queued":
-            self._worker.poll_in(job.job_id, self._pace.min_s)
+            self._worker.accept(job)
 
     def _remember_wait(self, job_id: str, retry_after_s: float | None) -> None:
         if len(self._retry_at) >= MAX_RETRY_TIMES:

@@ -14,7 +14,7 @@ from random import random
 from typing import Any, TypeAlias
 
 from dreamina_ui.api.model_api import StatusResponse
-from dreamina_ui.api.pacing import PRIOR, Pace, RunTimeModel, fit_run_times
+from dreamina_ui.api.pacing import Pace, RunTimeModel
 from dreamina_ui.errors import (
     ApiError,
     AuthError,
@@ -30,6 +30,7 @@ from dreamina_ui.errors import (
 from dreamina_ui.jobs.canceling import CancelAttempt, CancelSender
 from dreamina_ui.jobs.poll_state import RESULT_TIMEOUT_S, STATUS_TIMEOUT_S, PollState, read_status
 from dreamina_ui.jobs.replica import Replica
+from dreamina_ui.jobs.run_times import RunTimes
 from dreamina_ui.jobs.saving import ResultSaver
 from dreamina_ui.jobs.scheduler import Schedule
 from dreamina_ui.jobs.shared_throttle import SharedThrottle
@@ -44,9 +45,6 @@ log = logging.getLogger(__name__)
 
 MISSING_GRACE_S = 15.0
 """How long the service may not know a request before we believe it: a fresh one may not be everywhere yet."""
-
-RUN_TIMES_TTL_S = 5.0
-"""How long a fitted run-time model is good enough: else each end of a job would have it fitted anew."""
 
 _POLLED = ("queued", "running", "saving")
 """A person may give a job up while it is polled: what comes then changes nothing."""
@@ -83,7 +81,7 @@ class Worker:
         self._controls = controls
         self._clock = clock
         self._states: dict[str, PollState] = {}
-        self._run_times: dict[tuple[str, str | None], tuple[RunTimeModel, float]] = {}
+        self._run_times = RunTimes(ledger, pace, clock)
         self._stopping = threading.Event()
         self._noting = threading.Lock()
         ledger.changes.subscribe(EVERY_JOB, self._note)
@@ -97,6 +95,7 @@ class Worker:
             pace=pace,
             clock=clock,
             on_api_error=self._after_error,
+            run_times=self._run_times,
         )
         # One pool for each kind of waiting, so that a slow download never holds up a status.
         self._pollers = ThreadPoolExecutor(24, "poll")
@@ -126,8 +125,11 @@ class Worker:
 
     def run_time_model(self, job: Job) -> RunTimeModel:
         """How long runs of this model and size take, as last fitted; nothing is read."""
-        model, _ = self._run_times.get((job.model_id, job.size), (PRIOR, 0.0))
-        return model
+        return self._run_times.model((job.model_id, job.size))
+
+    def accept(self, job: Job) -> None:
+        """Begin to poll a job that the service has just accepted."""
+        self._schedule.put(job.job_id, self._run_times.accept(job.job_id, (job.model_id, job.size)))
 
     def cancel_attempts(self, job_id: str) -> int:
         """How many times the wish to cancel a job was sent; `request_cancel` gets what it was before the wish."""
@@ -165,7 +167,8 @@ class Worker:
     def follow(self, job: Job) -> None:
         """Poll an accepted job that is not settled, unless it is polled already, or waits for its key."""
         self._note(job)
-        self._fit_run_times(job)  # a page that is opened before the first poll wants to know how long it takes
+        # A page that is opened before the first poll wants to know how long it takes.
+        self._run_times.read((job.model_id, job.size))
         waits = job.problem == KeyNeededError.kind and not self._accounts.can_ask_about(job)
         if job.request_id and job.job_id not in self._states and self._accounts.is_ours(job) and not waits:
             self._schedule.put(job.job_id, 0.0)
@@ -183,14 +186,6 @@ class Worker:
                 self._pick_up()
             except LedgerError as exc:
                 log.warning("The ledger could not be read for new jobs: %s", exc)
-
-    def _fit_run_times(self, job: Job) -> RunTimeModel:
-        """How long runs of this model and size take, fitted to what the ledger held a moment ago."""
-        model, fitted_at = self._run_times.get((job.model_id, job.size), (None, 0.0))
-        if model is None or self._clock() - fitted_at > RUN_TIMES_TTL_S:
-            model = fit_run_times(self._ledger.run_times(job.model_id, job.size))
-            self._run_times[job.model_id, job.size] = model, self._clock()
-        return model
 
     def _note(self, job: Job | None) -> None:
         """Remember what was read or written of a job that is polled, so that it need not be read for every step."""
@@ -233,6 +228,8 @@ class Worker:
             log.warning("Job %s: will be polled again: %s", job_id[:8], exc, exc_info=not foreseen)
         if pause_s is None:
             self._states.pop(job_id, None)
+            if state.job:
+                self._run_times.forget(job_id, (state.job.model_id, state.job.size))
         self._schedule.finish(job_id, pause_s)
 
     def _try_step(self, job: Job, state: PollState, step: _Step) -> float | None:
@@ -255,8 +252,9 @@ class Worker:
             state.errors, state.missing_since = 0, None
             if response.phase == "completed":  # written together with what is to be saved
                 state.completed, state.completed_at, state.is_saving = response, self._clock(), True
+                self._plan_others(job)
                 return 0.0
-            self._fit_run_times(job)  # whoever reads that it runs reads for how long, too
+            self._run_times.read((job.model_id, job.size))  # whoever reads that it runs reads for how long, too
             if response.phase == "failed":
                 return self._after_failure(job, state, response)
             if response.phase is None and state.note_fruitless(self._clock(), STATUS_TIMEOUT_S):
@@ -275,9 +273,17 @@ class Worker:
             return 0.0
         if job.is_settled:
             return None
+        kind = job.model_id, job.size
         if job.state == "queued":
+            self._run_times.forget(job.job_id, kind)
             return self.pace.queue_pause_s(job.queue_position)
-        return self.pace.run_pause_s(self._fit_run_times(job), self._clock() - (job.started_at or job.created_at))
+        return self._run_times.note_running(job.job_id, kind, job.started_at or job.created_at)
+
+    def _plan_others(self, ended: Job) -> None:
+        """Poll the other runs of a kind sooner, if the end of one says so."""
+        pauses_s = self._run_times.note_end(ended.job_id, (ended.model_id, ended.size), ended.started_at)
+        for job_id, pause_s in pauses_s.items():
+            self._schedule.put(job_id, pause_s)
 
     def _apply_status(self, job: Job, response: StatusResponse) -> Job:
         """Write what the service said; an unheard-of status is stored and shown, and the state stays."""

@@ -177,6 +177,16 @@ class Job:
         return max(0.0, (self.finished_at or now) - self.created_at)
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """How long the service ran one job."""
+
+    job_id: str
+    model_id: str
+    size: str | None
+    seconds: float
+
+
 def validate_press_id(text: str) -> str:
     """Return what a caller names a request, if it can be a `press_id`: 1 to 200 visible ASCII characters.
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dreamina_ui.errors import JobNotFoundError
-from dreamina_ui.ledger.job import ACTIVE, Job, Output
+from dreamina_ui.ledger.job import ACTIVE, FinishedRun, Job, Output
 from dreamina_ui.ledger.search import search_text, search_words
 from dreamina_ui.ledger.tables import jobs, outputs, state_changes
 from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
@@ -177,15 +177,22 @@ def known_file_keys(reader: Reader, file_keys: Sequence[str]) -> list[str]:
     return [file_key for file_key in dict.fromkeys(file_keys) if file_key in known]
 
 
-def run_times(reader: Reader, model_id: str, size: str | None, limit: int) -> list[float]:
-    """Seconds that the newest finished runs of a model and size took, newest first."""
-    query = (
-        sa.select(jobs.c.completed_at - jobs.c.started_at)
-        .where(jobs.c.model_id == model_id, jobs.c.size == size, jobs.c.completed_at.is_not(None))
-        .order_by(jobs.c.completed_at.desc())
-        .limit(limit)
-    )
-    return [float(seconds) for seconds in reader.connection.execute(query).scalars() if seconds is not None]
+_FINISHED_RUNS = sa.select(jobs.c.job_id, jobs.c.model_id, jobs.c.size, jobs.c.completed_at - jobs.c.started_at).where(
+    jobs.c.completed_at.is_not(None), jobs.c.started_at.is_not(None)
+)
+
+
+def run_times(reader: Reader, model_id: str, size: str | None, limit: int) -> list[FinishedRun]:
+    """The newest finished runs of a model and size, newest first."""
+    query = _FINISHED_RUNS.where(jobs.c.model_id == model_id, jobs.c.size == size).order_by(jobs.c.completed_at.desc())
+    return [FinishedRun(*row) for row in reader.connection.execute(query.limit(limit))]
+
+
+def newest_runs(reader: Reader, limit: int) -> list[FinishedRun]:
+    """The finished runs among the `limit` newest jobs, newest first."""
+    newest = sa.select(jobs.c.job_id).order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc()).limit(limit)
+    query = _FINISHED_RUNS.where(jobs.c.job_id.in_(newest)).order_by(jobs.c.completed_at.desc())
+    return [FinishedRun(*row) for row in reader.connection.execute(query)]
 
 
 def states_of_job(reader: Reader, job_id: str) -> list[tuple[str, float]]:

@@ -29,6 +29,7 @@ from dreamina_ui.ledger.job import (
     SETTLED,
     TERMINAL,
     TRANSITIONS,
+    FinishedRun,
     Job,
     Output,
     State,
@@ -257,10 +258,15 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.known_file_keys(reader, file_keys)
 
-    def run_times(self, model_id: str, size: str | None, limit: int = 60) -> list[float]:
-        """Seconds that the newest finished runs of this model and size took, newest first."""
+    def run_times(self, model_id: str, size: str | None, limit: int = 60) -> list[FinishedRun]:
+        """The newest finished runs of this model and size, newest first."""
         with self.reading() as reader:
             return job_rows.run_times(reader, model_id, size, limit)
+
+    def newest_runs(self, limit: int = 200) -> list[FinishedRun]:
+        """The finished runs among the `limit` newest jobs of any model, newest first."""
+        with self.reading() as reader:
+            return job_rows.newest_runs(reader, limit)
 
     def state_changes(self, job_id: str) -> list[tuple[str, float]]:
         """Every state that a job went through, with its time, oldest first."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 from statistics import fmean
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamina_ui.api.pacing import PRIOR, Pace, RunTimeModel, fit_run_times
+from dreamina_ui.api.pacing import Pace, RunTimeModel
+from dreamina_ui.api.run_time_fit import fit_run_times
 
 RELAXED = settings(deadline=None, derandomize=True)
 MODELS = st.builds(RunTimeModel, st.floats(0.01, 5000), st.floats(0.08, 1.5))
@@ -70,53 +72,8 @@ def test_at_the_start_the_median_is_expected(model: RunTimeModel) -> None:
 
 def test_a_longer_run_is_expected_to_take_longer() -> None:
     """The estimate goes with what is known."""
-    totals = [PRIOR.expected_total_s(elapsed) for elapsed in (0, 10, 20, 40, 80, 160)]
+    totals = [fit_run_times([]).expected_total_s(elapsed) for elapsed in (0, 10, 20, 40, 80, 160)]
     assert totals == sorted(totals)
-
-
-# --- learning
-
-
-def test_without_runs_the_prior_is_the_model() -> None:
-    """The first job of a size has an estimate too."""
-    model = fit_run_times([])
-    assert model.median_s == pytest.approx(PRIOR.median_s)
-    assert model.sigma == pytest.approx(PRIOR.sigma)
-
-
-@pytest.mark.parametrize(("median_s", "sigma"), [(6.0, 0.15), (45.0, 0.5), (300.0, 1.0)])
-def test_the_fit_recovers_the_model_of_the_runs(median_s: float, sigma: float) -> None:
-    """After sixty pictures the page knows how long one takes."""
-    source = random.Random(7)
-    model = fit_run_times([source.lognormvariate(math.log(median_s), sigma) for _ in range(60)])
-    assert abs(math.log(model.median_s / median_s)) < 3 * sigma / math.sqrt(60)
-    assert model.sigma == pytest.approx(sigma, rel=0.3)
-
-
-def test_each_run_moves_the_estimate_its_way() -> None:
-    """A few runs are believed a little, many are believed."""
-    medians = [fit_run_times([60.0] * count).median_s for count in range(9)]
-    assert medians == sorted(medians)
-    assert medians[1] < 30
-    assert medians[8] == pytest.approx(60)
-
-
-def test_at_half_time_four_of_five_estimates_are_within_a_quarter() -> None:
-    """Runs of 10 to 20 s, learned from forty of them: who looks at the bar can plan a coffee."""
-    source = random.Random(3)
-    runs_s = [source.lognormvariate(math.log(14.0), 0.17) for _ in range(1040)]
-    model = fit_run_times(runs_s[:40])
-    good = [abs(model.expected_total_s(run_s / 2) - run_s) <= run_s / 4 for run_s in runs_s[40:]]
-    assert sum(good) >= 0.8 * len(good)
-
-
-@RELAXED
-@given(st.lists(st.floats(-1e6, 1e9), max_size=80))
-def test_any_run_times_give_a_usable_model(durations_s: list[float]) -> None:
-    """A clock that was set back writes nonsense into the ledger; it must not stop the worker."""
-    model = fit_run_times(durations_s)
-    assert 0 < model.median_s < math.inf
-    assert 0.08 <= model.sigma <= 1.5
 
 
 # --- pauses
@@ -205,6 +162,29 @@ def test_a_pause_ends_where_one_poll_is_due(model: RunTimeModel, share: float) -
         assert polls_due < 1.08
     else:
         assert polls_due == pytest.approx(1.0, abs=0.08)
+
+
+@RELAXED
+@given(st.builds(RunTimeModel, st.floats(1, 100), st.floats(0.8, 1.5)), st.integers(1, 40))
+def test_without_knowledge_pauses_do_not_grow(model: RunTimeModel, polls: int) -> None:
+    """A density of calls that falls is worse than a fixed pause, whatever the run takes."""
+    elapsed_s = PACE.first_pause_s(model) * polls
+    assert PACE.run_pause_s(model, elapsed_s, polls=polls) <= PACE.first_pause_s(model) * 1.0001
+
+
+def test_polls_of_many_unknown_runs_are_sparser_and_spread() -> None:
+    """One of twenty runs that end together is enough to see it; polled together, they see no more than one."""
+    unknown = fit_run_times([])
+    assert PACE.run_pause_s(unknown, 10.0, polls=10, runs=20) > PACE.run_pause_s(unknown, 10.0, polls=10)
+    first = sorted(PACE.first_pause_s(unknown, rank) for rank in range(20))
+    assert max(late - early for early, late in pairwise(first)) < PACE.first_s / 5
+
+
+def test_a_poll_that_is_overdue_is_made_at_once() -> None:
+    """What was just learned may say that a run has ended long ago; only the shortest pause of a job is kept."""
+    model = RunTimeModel(10.0, 0.08)
+    assert PACE.run_pause_s(model, 30.0, since_poll_s=5.0) < PACE.min_s / 2
+    assert PACE.run_pause_s(model, 30.0) == PACE.min_s
 
 
 # --- what it is worth

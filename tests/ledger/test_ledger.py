@@ -462,10 +462,15 @@ def test_run_times_are_the_newest_of_one_model_and_size(ledger: Ledger) -> None:
         )
     ledger.add(make_job(size="s", started_at=5.0))
     ledger.add(make_job(size="s", completed_at=5.0))
-    assert ledger.run_times("m", "s") == [9.0, 7.0, 5.0]
-    assert ledger.run_times("m", "s", limit=2) == [9.0, 7.0]
-    assert ledger.run_times("m", None) == [3.0]
+    assert [run.seconds for run in ledger.run_times("m", "s")] == [9.0, 7.0, 5.0]
+    assert [run.seconds for run in ledger.run_times("m", "s", limit=2)] == [9.0, 7.0]
+    assert [run.seconds for run in ledger.run_times("m", None)] == [3.0]
     assert ledger.run_times("x", "s") == []
+    newest = {(run.model_id, run.size, run.seconds) for run in ledger.newest_runs()}
+    assert newest >= {
+        ("m", "s", 9.0),
+        ("m", None, 3.0),
+    }
 
 
 # --- many at once

@@ -65,6 +65,7 @@ def test_statements_of_jobs_are_portable(tmp_path: Path) -> None:
         ledger.by_request(ORIGIN, "r")
         ledger.output_by_key("k")
         ledger.run_times("m", None)
+        ledger.newest_runs()
         ledger.state_changes(job.job_id)
         ledger.by_name("r", job.job_id[:6], 9)
         list(ledger.every_job(state="queued", text="red fox"))
