@@ -21,7 +21,7 @@ from tenacity.wait import wait_random_exponential
 from dreamina_ui import errors
 from dreamina_ui.api.http_session import Call, HttpSession, Payload
 from dreamina_ui.api.model_api import CancelResponse, Price, ResultResponse, StatusResponse
-from dreamina_ui.api.output_files import files_of
+from dreamina_ui.api.output_files import copies_of, files_of, has_place_for_files
 from dreamina_ui.api.redaction import Redactor
 from dreamina_ui.api.refusals import NOT_READY, refusal_of
 from dreamina_ui.api.responses import ApiResponse, parse_count, parse_usd
@@ -151,10 +151,15 @@ class RunComfy:
         is_its_own = "output" in body or body.get("request_id") == request_id or bool(body.get("error_code"))
         if status is None and (output is None and not (reason and is_its_own)):  # else it comes from a gateway
             raise self._undocumented(call, "neither status nor output")
+        files = files_of(output, self._http.origin)
+        copies = () if any(file.url for file in files) else copies_of(output, self._http.origin)
+        if not files and not has_place_for_files(output):  # so nothing else will come
+            files = copies
         return ResultResponse(
             phase=phase,
             status=status,
-            files=files_of(output, self._http.origin),
+            files=files,
+            copies=copies,
             cost_usd=parse_usd(body.get("cost", body.get("cost_usd"))),
             reason=reason,
             created_at=self._redactor.line(body.get("created_at"), 60),

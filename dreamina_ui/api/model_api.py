@@ -59,6 +59,7 @@ class ResultResponse:
     Attributes:
         phase, status: as for `StatusResponse`; None if the result does not say.
         files: images first, in a stable order: a file's index stays its index.
+        copies: what stands beside the files as their previews, if none of the files is there.
         reason: why the request, or a part of it, failed, as text.
         is_ready: False if the service says that there is no result yet.
         created_at, finished_at: times as the service writes them.
@@ -67,6 +68,7 @@ class ResultResponse:
     phase: Phase | None
     status: str | None
     files: tuple[OutputFile, ...] = ()
+    copies: tuple[OutputFile, ...] = ()
     cost_usd: float | None = None
     reason: str | None = None
     is_ready: bool = True

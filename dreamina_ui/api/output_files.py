@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from dreamina_ui.api.model_api import FileKind, OutputFile
 from dreamina_ui.api.responses import reason_text
@@ -22,25 +22,37 @@ MAX_FILES = 200
 
 _FIRST_KEYS = ("image", "images", "video", "videos")
 _FILE_KEYS = frozenset(
-    (*_FIRST_KEYS, "url", "urls", "image_url", "image_urls", "video_url", "video_urls", "file", "files", "file_url",
-     "file_urls", "output", "outputs", "output_url", "output_urls", "result", "results", "artifact", "artifacts",
-     "asset", "assets", "data", "uri", "src", "href", "download_url", "content", "media")
+    (*_FIRST_KEYS, "url", "urls", "imageurl", "imageurls", "videourl", "videourls", "file", "files", "fileurl",
+     "fileurls", "output", "outputs", "outputurl", "outputurls", "result", "results", "artifact", "artifacts",
+     "asset", "assets", "data", "uri", "src", "href", "downloadurl", "content", "media")
 )  # fmt: skip
-_ITEM_KEYS = ("url", "file_url", "download_url", "uri", "src", "href")
+_ITEM_KEYS = ("url", "file_url", "fileUrl", "download_url", "downloadUrl", "uri", "src", "href")
 """Where an object that stands for one file has its URL, the first that it has; others are of smaller copies."""
-_BASE64_KEYS = ("b64_json", "base64", "b64", "image_base64", "base64_image")
-_FOREIGN_KEYS = frozenset(
-    ("input", "inputs", "request", "arguments", "parameters", "params", "logs", "metrics", "status_url", "result_url",
-     "cancel_url", "response_url", "model_url", "webhook_url", "thumbnail", "thumbnails", "thumbnail_url",
-     "thumb", "thumbs", "thumb_url", "preview", "previews", "preview_url", "cover", "cover_url", "poster",
-     "error", "errors", "metadata", "prompt")
+_BASE64_KEYS = frozenset(
+    ("b64json", "base64", "b64", "imagebase64", "base64image", "imageb64", "bytes", "imagebytes", "base64data")
+)
+_COPY_KEYS = frozenset(
+    ("thumbnail", "thumbnails", "thumbnailurl", "thumbnailurls", "thumb", "thumbs", "thumburl", "preview", "previews",
+     "previewurl", "previewurls", "previewimage", "cover", "coverurl", "poster", "posterurl", "metadata")
 )  # fmt: skip
+"""Keys of what stands beside the files; of a file only if nothing else is one. All these keys are as `_plain` gives."""
+_FOREIGN_KEYS = frozenset(
+    ("input", "inputs", "request", "arguments", "parameters", "params", "logs", "metrics", "statusurl", "resulturl",
+     "cancelurl", "responseurl", "modelurl", "webhookurl", "error", "errors", "prompt")
+)  # fmt: skip
+Search: TypeAlias = Literal["named", "anywhere", "copies"]
+"""What is taken: values of keys for files; also whatever looks like a URL; also smaller copies."""
 _VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".m4v")
-_BASE64_STARTS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "UklGR": "image/webp", "R0lGOD": "image/gif"}
-
+_BASE64_STARTS = {
+    r"iVBORw0KGgo": "image/png", r"/9j/": "image/jpeg", r"UklGR": "image/webp", r"R0lGOD": "image/gif",
+    r"SUkqA|TU0AK": "image/tiff", r"AAAA..Z0eXBhdmlm": "image/avif", r"AAAA..Z0eXBo": "image/heic",
+    r"AAAA..Z0eX": "video/mp4",
+}  # fmt: skip
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]{16,}")
 
 _LARGEST = re.compile(r"original|full|large|max|raw|high|hd", re.IGNORECASE)
 """What keys of the largest one of several sizes are called."""
+_SMALLER = re.compile(r"small|medium|low|tiny|mini|icon|thumb|preview|compressed", re.IGNORECASE)
 
 _WRAPPING = "\"'<>()[]`"
 _URL_IN_TEXT = re.compile(r"https?://[^\s<>\"'()\[\]`]*[^\s<>\"'()\[\]`.,;:!?]", re.IGNORECASE)
@@ -52,69 +64,96 @@ def files_of(output: Any, origin: str = "") -> tuple[OutputFile, ...]:
     Args:
         origin: of the API, for URLs that begin with a slash; without a slash at the end.
     """
-    result = list(islice(_walk(output, None, is_file=True, is_strict=True), MAX_FILES))
-    if not result:
-        result = list(islice(_walk(output, None, is_file=True, is_strict=False), MAX_FILES))
+    return _first_result(output, origin, "named", "anywhere")
+
+
+def copies_of(output: Any, origin: str = "") -> tuple[OutputFile, ...]:
+    """What an `output` calls previews or thumbnails: all that was delivered if it names no file; else as `files_of`."""
+    return _first_result(output, origin, "copies")
+
+
+def has_place_for_files(output: Any) -> bool:
+    """Whether an `output` without files has a key for them, so that they may still come."""
+    return isinstance(output, Mapping) and any(_plain(key) in _FILE_KEYS for key in output)
+
+
+def _first_result(output: Any, origin: str, *searches: Search) -> tuple[OutputFile, ...]:
+    """The result of the first search that finds something."""
     files: dict[str, OutputFile] = {}
-    for number, file in enumerate(result):
-        url = file.url and _absolute(file.url, origin)
-        files.setdefault(url or f"missing {number}", replace(file, url=url))
+    for search in searches:
+        for number, file in enumerate(islice(_walk(output, None, is_file=True, search=search), MAX_FILES)):
+            url = file.url and _absolute(file.url, origin)
+            files.setdefault(url or f"missing {number}", replace(file, url=url))
+        if files:
+            break
     return tuple(sorted(files.values(), key=lambda file: file.kind != "image"))
 
 
-def _walk(value: Any, kind: FileKind | None, *, is_file: bool, is_strict: bool) -> Iterator[OutputFile]:
+def _walk(value: Any, kind: FileKind | None, *, is_file: bool, search: Search) -> Iterator[OutputFile]:
     """The files in a value.
 
     Args:
         kind: what the keys on the way say that it is.
         is_file: whether the key of this value is one for files.
-        is_strict: whether only values of such keys are taken, and not everything that looks like a URL.
     """
     if isinstance(value, str):
-        yield from _files_of_text(value, kind, is_file=is_file, is_strict=is_strict)
+        yield from _files_of_text(value, kind, is_file=is_file, search=search)
     elif isinstance(value, list):
         for entry in value:
-            files = list(_walk(entry, kind, is_file=is_file, is_strict=is_strict))
+            files = list(_walk(entry, kind, is_file=is_file, search=search))
             if not files and is_file and isinstance(entry, Mapping):  # under a key that nobody has heard of
-                largest_first = dict(sorted(entry.items(), key=lambda item: not _LARGEST.search(item[0])))
-                files = list(_walk(largest_first, kind, is_file=True, is_strict=False))
-                if not any(isinstance(part, list) for part in entry.values()):
-                    files = files[:1]  # the others are other sizes of it
+                files = _files_of_entry(entry, kind)
             is_gap = entry in (None, "") or (isinstance(entry, Mapping) and kind is not None)
             if not files and is_file and is_gap:
                 reason = reason_text(entry.get("error") or entry.get("reason")) if isinstance(entry, Mapping) else None
                 files = [OutputFile(kind or "image", None, reason)]
             yield from files
     elif isinstance(value, Mapping):
-        yield from _files_of_object(value, kind, is_file=is_file, is_strict=is_strict)
+        yield from _files_of_object(value, kind, is_file=is_file, search=search)
 
 
-def _files_of_text(text: str, kind: FileKind | None, *, is_file: bool, is_strict: bool) -> Iterator[OutputFile]:
+def _files_of_entry(entry: Mapping[str, Any], kind: FileKind | None) -> list[OutputFile]:
+    """The files of an object in a list of files whose keys are none for files; one, where the others are its sizes."""
+    largest_first = dict(sorted(entry.items(), key=lambda item: not _LARGEST.search(item[0])))
+    searches: tuple[Search, ...] = ("anywhere", "copies")
+    results = (list(_walk(largest_first, kind, is_file=True, search=search)) for search in searches)
+    files = next(filter(None, results), [])
+    return files if any(isinstance(part, list) for part in entry.values()) else files[:1]
+
+
+def _files_of_text(text: str, kind: FileKind | None, *, is_file: bool, search: Search) -> Iterator[OutputFile]:
     stripped = text.strip()
-    parts = re.split(r"\s*,\s*(?=https?://)|\s+", stripped)
+    parts = re.split(r"\s*[,;|]\s*(?=https?://)|\s+", stripped)
     if stripped[:1] in ("{", "["):
-        try:
-            yield from _walk(json.loads(stripped), kind, is_file=is_file, is_strict=is_strict)
-        except (ValueError, RecursionError):
-            return
-    elif not is_file and (is_strict or len(parts) != 1):
+        yield from _walk(_parsed(stripped), kind, is_file=is_file, search=search)
+    elif not is_file and (search == "named" or len(parts) != 1):
         return
     elif is_file and (media_type := _base64_type(stripped)):
-        yield OutputFile("image", f"data:{media_type};base64,{stripped}")
+        yield _file_of_base64(stripped, media_type)
     elif len(parts) > 1 and all(map(_is_url, parts)):
         for url in parts:
             yield OutputFile(kind or _kind_of_url(url), url)
     elif _is_url(stripped) or (is_file and _is_relative(stripped)):
         yield OutputFile(kind or _kind_of_url(stripped), text)
     elif is_file and stripped:
-        yield from _files_in_words(text, kind, is_strict=is_strict)
+        yield from _files_in_words(text, kind, search=search)
 
 
-def _files_in_words(text: str, kind: FileKind | None, *, is_strict: bool) -> Iterator[OutputFile]:
+def _parsed(text: str) -> Any:
+    """The value of a JSON text, or a list of those of its lines; None if it is no JSON."""
+    for make in (lambda: json.loads(text), lambda: [json.loads(line) for line in text.splitlines() if line.strip()]):
+        try:
+            return make()
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _files_in_words(text: str, kind: FileKind | None, *, search: Search) -> Iterator[OutputFile]:
     """The files of a text that is no URL: one in quotes or brackets, or, where nothing else names a file, in prose."""
     unwrapped = text.strip().strip(_WRAPPING)
     urls = [unwrapped] if _is_url(unwrapped) and len(unwrapped.split()) == 1 else []
-    if not urls and not is_strict:
+    if not urls and search != "named":
         urls = _URL_IN_TEXT.findall(text)
     for url in urls:
         yield OutputFile(kind or _kind_of_url(url), url)
@@ -124,24 +163,48 @@ def _files_in_words(text: str, kind: FileKind | None, *, is_strict: bool) -> Ite
 
 
 def _files_of_object(
-    value: Mapping[str, Any], kind: FileKind | None, *, is_file: bool, is_strict: bool
+    value: Mapping[str, Any], kind: FileKind | None, *, is_file: bool, search: Search
 ) -> Iterator[OutputFile]:
-    media_type = value.get("content_type") or value.get("mime_type") or value.get("type")
+    media_type = value.get("content_type") or value.get("mime_type") or value.get("mimeType") or value.get("type")
     if isinstance(media_type, str):
         kind = "video" if media_type.startswith("video") else "image" if media_type.startswith("image") else kind
-    encoded = next((value[key] for key in _BASE64_KEYS if value.get(key)), None)
-    if is_file and isinstance(encoded, str):
-        yield OutputFile(kind or "image", f"data:{_base64_type(encoded) or 'image/png'};base64,{encoded.strip()}")
+    encoded = next((text for key, text in value.items() if _plain(key) in _BASE64_KEYS and _is_encoded(text)), None)
+    if is_file and encoded:
+        yield _file_of_base64(encoded, _base64_type(encoded) or f"{kind or 'image'}/png")
         return
     item_key = next((key for key in _ITEM_KEYS if isinstance(value.get(key), str) and value[key].strip()), None)
     if is_file and item_key:
-        yield from _walk(value[item_key], kind, is_file=True, is_strict=is_strict)
+        yield from _walk(value[item_key], kind, is_file=True, search=search)
         return
-    keys = [key for key in _FIRST_KEYS if key in value] + [key for key in value if key not in _FIRST_KEYS]
-    for key in keys:
-        if key.lower() not in _FOREIGN_KEYS:
-            is_known = key.lower() in _FILE_KEYS
-            yield from _walk(value[key], _kind_of_key(key) or kind, is_file=is_known, is_strict=is_strict)
+    for key in _keys_of_files(value, search):
+        is_known = _plain(key) in _FILE_KEYS
+        yield from _walk(value[key], _kind_of_key(key) or kind, is_file=is_known, search=search)
+
+
+def _keys_of_files(value: Mapping[str, Any], search: Search) -> list[str]:
+    """The keys of an object below which there may be files, known ones first; of several sizes the largest ones."""
+    foreign = _FOREIGN_KEYS if search == "copies" else _FOREIGN_KEYS | _COPY_KEYS
+    keys = sorted((key for key in value if _plain(key) not in foreign), key=lambda key: key not in _FIRST_KEYS)
+    texts = [key for key in keys if isinstance(value[key], str) and _is_url(value[key])]
+    if any(_LARGEST.search(key) for key in texts):
+        keys = [key for key in keys if key not in texts or not _SMALLER.search(key)]
+    return keys
+
+
+def _plain(key: str) -> str:
+    """A key in lower case without separators: `image_urls` and `imageUrls` are one."""
+    return re.sub(r"[^a-z0-9]", "", key.lower())
+
+
+def _is_encoded(value: Any) -> bool:
+    """Whether this is a file as base64, or a `data:` URL."""
+    return isinstance(value, str) and (value.strip().lower().startswith("data:") or bool(_BASE64.fullmatch(value)))
+
+
+def _file_of_base64(text: str, media_type: str) -> OutputFile:
+    stripped = text.strip()
+    url = stripped if _is_url(stripped) else f"data:{media_type};base64,{stripped}"
+    return OutputFile(_kind_of_url(url), url)
 
 
 def _is_url(text: str) -> bool:
@@ -161,8 +224,8 @@ def _absolute(url: str, origin: str) -> str:
 
 
 def _base64_type(text: str) -> str | None:
-    """The media type of a picture that was put into the response itself."""
-    return next((name for start, name in _BASE64_STARTS.items() if text.startswith(start)), None)
+    """The media type of a file that was put into the response itself."""
+    return next((name for start, name in _BASE64_STARTS.items() if re.match(start, text.strip())), None)
 
 
 def _kind_of_key(key: str) -> FileKind | None:

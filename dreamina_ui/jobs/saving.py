@@ -82,8 +82,11 @@ class ResultSaver:
         state.missing_since = None
         self._run_times.note_service_times(job.job_id, (job.model_id, job.size), result.created_at, result.finished_at)
         update.add({} if result.cost_usd is None else {"cost_usd": result.cost_usd})
+        stays_empty = self._stays_empty(state)
+        if stays_empty and result.copies:  # better than nothing
+            result = replace(result, files=result.copies)
         if not any(file.url for file in result.files):
-            return self._after_no_files(update.write("saving"), state, result)
+            return self._after_no_files(update.write("saving"), state, result, stays_empty=stays_empty)
         known = {output.index for output in job.outputs}
         new = [Output(index, file.kind, new_id()) for index, file in enumerate(result.files) if index not in known]
         outputs = {output.index: output for output in (*job.outputs, *new)}
@@ -94,7 +97,7 @@ class ResultSaver:
             wait(fetches)  # if that broke, no other step may fetch them at the same time
         return self._after_fetches(update, state, result, outputs, errors)
 
-    def _after_no_files(self, job: Job, state: PollState, result: ResultResponse) -> float | None:
+    def _after_no_files(self, job: Job, state: PollState, result: ResultResponse, *, stays_empty: bool) -> float | None:
         """A result without files: not finished after all, failed, or late; never an empty gallery."""
         change = partial(self._ledger.change, job, only_in=("saving",), status=result.status or job.status)
         if result.phase == "cancelled":
@@ -114,7 +117,7 @@ class ResultSaver:
             change("queued" if result.phase == "queued" else "running", completed_at=None)
             return pause_s
         if result.phase == "completed" or (result.status is None and result.is_ready):
-            if self._stays_empty(state):
+            if stays_empty:
                 detail = f"Request {job.request_id} is completed, but its result names no image and no video."
                 change("failed", problem="no_files", detail=detail)
                 return None

@@ -267,6 +267,8 @@ SHAPES: dict[str, Callable[[str], Any]] = {
     "a data: URL": lambda _: {"image": DATA_URL},
     "base64": lambda _: {"images": [{"b64_json": base64.b64encode(png()).decode()}]},
     "nested": lambda url: {"result": {"items": {"first": {"image": {"url": url}}}}},
+    "only a preview": lambda url: {"preview_url": url, "seed": 7},
+    "previews in a list": lambda url: {"images": [{"preview": url}]},
     "JSON in a text": lambda url: '{"images": ["' + url + '"]}',
 }
 
@@ -309,6 +311,19 @@ def test_an_output_that_comes_late_is_waited_for(harness: Harness, service: Scri
     harness.clock.advance(EMPTY_RESULT_S / 2)
     service.completes()
     assert harness.wait(job.job_id).state == "done"
+
+
+def test_a_preview_is_stored_only_if_the_file_does_not_come(harness: Harness, service: ScriptedApi) -> None:
+    """The preview is often there first; it is all that was paid for only if nothing follows."""
+    service.status("completed")
+    service.result({"status": "completed", "output": {"images": [], "preview": service.picture("preview.png")}})
+    harness.start()
+    job = harness.generate()
+    wait_for_calls(service, "result", 6)
+    assert service.server.requests_for("GET", "/files/preview.png") == []
+    harness.clock.advance(EMPTY_RESULT_S)
+    job = harness.wait(job.job_id)
+    assert (job.state, [output.state for output in job.outputs]) == ("done", ["kept"])
 
 
 # --- late files
