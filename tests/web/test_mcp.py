@@ -240,12 +240,12 @@ def test_a_long_job_is_given_before_the_client_gives_up_and_found_again(
 
 def test_a_repeated_call_with_its_name_is_the_same_job(assistants: Assistants, service: ScriptedApi) -> None:
     """An assistant repeats what got no response; named, the call pays once."""
-    named = GENERATE | {"idempotency_key": "one-picture"}
+    named = GENERATE | {"idempotency_key": "one-picture-of-a-fox"}
     first, again = (assistants.call("generate", named)["structuredContent"] for _ in range(2))
     assert first["job_id"] == again["job_id"]
     other = assistants.call("generate", named | {"prompt": "another"})
     assert other["isError"]
-    assert "one-picture" in other["content"][0]["text"]
+    assert "one-picture-of-a-fox" in other["content"][0]["text"]
     bad = assistants.call("generate", GENERATE | {"idempotency_key": 7})
     assert bad["isError"]
     assert service.posts == 1

@@ -22,7 +22,7 @@ import requests
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import ScriptedResponse, json_response
-from tests.support.browser import ScriptedApp, Visitor, read_events, wait_for
+from tests.support.browser import SMALL, ScriptedApp, Visitor, last_event, read_events, wait_for
 from tests.support.harness import SUBMIT, png
 
 TOKEN, PASSWORD, METRICS_TOKEN = "marked-token-4711", "marked-password-4711", "marked-metrics-4711"
@@ -258,6 +258,16 @@ def test_a_crowd_at_the_page_passes_no_limit_by_one(shared: ScriptedApp) -> None
     for name in names:
         server.script(f"/v1/requests/{name}/status", json_response({"status": "cancelled"}))
     wait_for(lambda: _metric(shared, 'dreamina_jobs{state="queued"}') == 0)
+
+
+def test_programs_of_one_network_cannot_name_each_others_requests(shared: ScriptedApp) -> None:
+    """A counter as a name would give one program's job, and its image, to another one behind the same IP address."""
+    before = len(shared.server.requests)
+    for name in ("1", "request-12345"):
+        kind, error = last_event(shared.app, "generate", json.dumps({"data": ["a fox", SMALL, 0.5, True, name]}))
+        assert kind == "error"
+        assert "at least 16 characters" in error["error"]
+    assert [seen.method for seen in shared.server.requests[before:]].count("POST") == 0
 
 
 def _metric(shared: ScriptedApp, name: str) -> float:

@@ -116,15 +116,17 @@ class Endpoints:
             idempotency_key: None for that of the header, if there is one.
         """
         http, account = _http(request), await self._account(request)
+        person = self._permissions.person(http)
+        is_alone = account is not None or person is not None or self._permissions.is_owner(http)
 
         async def begin() -> Job:
             generated = self._jobs.generate_soon(
                 model.model_id,
                 inputs,
-                visitor_id=self._permissions.person(http),
+                visitor_id=person,
                 client_hash=hashed_client_ip(http),
                 account=account,
-                press_id=read_idempotency_key(http, idempotency_key),
+                press_id=read_idempotency_key(http, idempotency_key, is_alone=is_alone),
                 is_click=False,
             )
             return await asyncio.wrap_future(generated)
