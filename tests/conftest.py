@@ -41,7 +41,7 @@ TOGETHER = (
     ("nginx",),
     (
         "store", "object_store", "bucket", "bucket_outage", "bucket_files", "bucket_commands", "bucket_nginx",
-        "superseded",
+        "superseded", "database_commands",
     ),
 )  # fmt: skip
 """What runs first, as it takes longest; files in one pair of brackets run in one process, as they share its apps."""

@@ -24,7 +24,14 @@ from typer.core import TyperGroup
 from dreamina_ui import __version__
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.cli import export as copies
-from dreamina_ui.cli.data_dir_reader import Records, find_job, open_bucket, open_records
+from dreamina_ui.cli.data_dir_reader import (
+    Records,
+    find_job,
+    open_bucket,
+    open_database,
+    open_records,
+    open_shared_records,
+)
 from dreamina_ui.cli.restore import restore as restore_backup
 from dreamina_ui.cli.verify import verify as verify_records
 from dreamina_ui.cli.verify_bucket import verify_bucket
@@ -89,7 +96,11 @@ def _check_state(state: str) -> str:
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 DataDirOption = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="The data folder. Without it: DREAMINA_DATA_DIR, or else data.")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="The data folder. Without it: the database of DREAMINA_DATABASE_URL, or DREAMINA_DATA_DIR, or else data.",
+    ),
 ]
 State = Annotated[str, typer.Option(callback=_check_state, help="Only jobs in this state, such as done.")]
 Text = Annotated[str, typer.Option(help="Only jobs with all these words in the prompt.")]
@@ -156,6 +167,10 @@ def attach(
             "other process knows: a request of that one is attached on the page only."
         )
     token = settings.api_token.get_secret_value()
+    if settings.database_url:
+        with _opened(settings) as records:
+            _attach_beside(_job_services(settings, token, records), request_id)
+        return
     try:
         folder = DataDir(settings.data_dir)
     except SettingsError as exc:
@@ -257,27 +272,34 @@ def restore(
 ) -> None:
     """Read a backup into a new data folder, and its images into the bucket of DREAMINA_MEDIA_URL, if that is set.
 
+    With DREAMINA_DATABASE_URL, and without --data-dir, the ledger goes into that database, which must have no jobs.
     Verifies the SHA-256 of each original. The ledger comes last; after an interruption, the same command resumes.
     """
     settings = _settings(data_dir)
-    folder = DataDir(settings.data_dir)
-    try:
-        restored = restore_backup(source, folder, open_bucket(folder.path, settings.bucket))
-    finally:
-        folder.release()
-    _tell_copied(restored, folder.path)
+    with contextlib.ExitStack() as stack:
+        folder = DataDir(settings.data_dir)
+        stack.callback(folder.release)
+        database = None
+        if settings.database_url:
+            database = stack.enter_context(closing(open_database(settings.database_url.get_secret_value())))
+        restored = restore_backup(source, folder, open_bucket(folder.path, settings.bucket), database)
+    _tell_copied(restored, settings.media_url if database else folder.path)
 
 
 def _records(data_dir: Path | None) -> AbstractContextManager[Records]:
-    settings = _settings(data_dir)
+    return _opened(_settings(data_dir))
+
+
+def _opened(settings: Settings) -> AbstractContextManager[Records]:
+    if settings.database_url:
+        return open_shared_records(settings.database_url.get_secret_value(), settings.data_dir, settings.bucket)
     return open_records(settings.data_dir, settings.bucket)
 
 
 def _settings(data_dir: Path | None) -> Settings:
+    """The settings; a data folder that is named is read, whatever database there is."""
     settings = read_settings()
-    if settings.database_url:
-        raise SettingsError("DREAMINA_DATABASE_URL: this command reads data folders only. Unset it to read one.")
-    return settings.model_copy(update={"chosen_data_dir": data_dir}) if data_dir else settings
+    return settings.model_copy(update={"chosen_data_dir": data_dir, "database_url": None}) if data_dir else settings
 
 
 def _job_services(settings: Settings, token: str, records: Records) -> JobServices:
@@ -323,7 +345,7 @@ def _attach_alone(services: JobServices, request_id: str) -> Job:
         services.stop(timeout_s=0.0)
 
 
-def _tell_copied(copied: copies.Copied, target: Path) -> None:
+def _tell_copied(copied: copies.Copied, target: Path | str) -> None:
     for path in copied.missing:
         _say(f"missing: {path}")
     _say(f"{target}: {copied.files} files, {_megabytes(copied.size_bytes)}.")

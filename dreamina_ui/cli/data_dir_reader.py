@@ -1,18 +1,18 @@
 """A data folder as its operator reads it: beside a running server, without the server's lock, and every job in it.
 
-The images may be in a bucket instead.
+The images may be in a bucket instead, and the ledger in a database.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dreamina_ui.errors import JobNotFoundError, LedgerError
+from dreamina_ui.errors import JobNotFoundError, LedgerError, SettingsError
 from dreamina_ui.ledger.job import Job, Output, iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.media.bucket import Bucket, BucketAccess
@@ -44,11 +44,16 @@ class RecordFile:
 
 @dataclass(frozen=True)
 class Records:
-    """An open data folder; `bucket` has its images, if it is not None."""
+    """An open data folder; `bucket` has its images, if it is not None.
+
+    Attributes:
+        ledger_name: where the ledger is, for people.
+    """
 
     folder: Path
     ledger: Ledger
     bucket: ObjectStore | None = None
+    ledger_name: str = LEDGER_NAME
 
     @property
     def media(self) -> MediaStore:
@@ -122,6 +127,32 @@ def open_records(folder: Path, bucket: BucketAccess | None = None) -> Iterator[R
         yield Records(path.parent, ledger, open_bucket(path.parent, bucket))
     finally:
         ledger.close()
+
+
+@contextmanager
+def open_shared_records(database_url: str, folder: Path, bucket: BucketAccess | None) -> Iterator[Records]:
+    """Open the ledger in a database that servers share, and the bucket with its images.
+
+    Args:
+        folder: where files are on their way.
+
+    Raises:
+        SettingsError: the URL is none, there is no bucket, or it cannot be opened.
+        LedgerError: the database cannot be reached, or the ledger not be read.
+    """
+    if bucket is None:
+        raise SettingsError(
+            "DREAMINA_DATABASE_URL: the images of such a ledger are in a bucket. Set DREAMINA_MEDIA_URL."
+        )
+    with closing(open_database(database_url)) as ledger:
+        yield Records(folder.absolute(), ledger, open_bucket(folder.absolute(), bucket), "the database")
+
+
+def open_database(url: str) -> Ledger:
+    """The ledger in a database; raises SettingsError or LedgerError."""
+    from dreamina_ui.ledger.engines.postgresql import PostgresqlDatabase  # its package is optional
+
+    return Ledger(PostgresqlDatabase(url))
 
 
 def open_bucket(folder: Path, bucket: BucketAccess | None) -> ObjectStore | None:

@@ -25,6 +25,7 @@ from dreamina_ui.errors import DiskError
 from dreamina_ui.ledger.engines.sqlite import copy_sqlite
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.sharing.transfer import copy_ledger
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, shorten_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
@@ -128,7 +129,11 @@ def backup(
     _refuse_existing(target, force)
     with _whole(target, force=force) as whole:
         copy = whole.with_name(LEDGER_NAME)
-        copy_sqlite(records.folder / LEDGER_NAME, copy)
+        if records.ledger_name == LEDGER_NAME:
+            copy_sqlite(records.folder / LEDGER_NAME, copy)
+        else:
+            with closing(Ledger(copy)) as ledger:
+                copy_ledger(records.ledger, ledger)
         whole.touch(mode=0o600)  # it holds everybody's prompts
         with zipfile.ZipFile(whole, "w", strict_timestamps=False) as archive:
             with closing(Ledger(copy)) as ledger:

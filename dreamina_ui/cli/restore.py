@@ -1,4 +1,4 @@
-"""A backup becomes a data folder again, or a data folder and a bucket: files first, each verified, the ledger last."""
+"""A backup becomes a data folder again, or a bucket and a database: files first, each verified, the ledger last."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dreamina_ui.cli.export import Copied
 from dreamina_ui.errors import DiskError
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.sharing.transfer import copy_ledger
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.object_store import ObjectStore
 from dreamina_ui.media.store import CHUNK_BYTES, COPY_PX, Draft, MediaStore
@@ -26,17 +27,22 @@ _MAX_COPY_BYTES = 20_000_000
 """A larger preview is none of ours: a backup may come from anybody."""
 
 
-def restore(source: Path, folder: DataDir, bucket: ObjectStore | None) -> Copied:
+def restore(source: Path, folder: DataDir, bucket: ObjectStore | None, database: Ledger | None = None) -> Copied:
     """Read a backup into a data folder without a ledger, and its images into a bucket, if there is one.
+
+    Args:
+        database: an empty ledger that gets the rows, instead of a file in the folder.
 
     Returns:
         What is there now, and the files that the backup does not have, or that are not what its rows say.
 
     Raises:
         DiskError: there is a ledger already, `source` is no backup, or the disk or the bucket refuses.
-        LedgerError: the ledger of the backup cannot be read.
+        LedgerError: the ledger of the backup cannot be read, or the database has jobs or refuses.
     """
-    if folder.ledger.exists():
+    if database and next(database.every_job(), None):
+        raise DiskError("There are jobs in the database already, and they were not overwritten. Choose an empty one.")
+    if database is None and folder.ledger.exists():
         raise DiskError(f"{folder.path} has a ledger already, and it was not overwritten. Choose another folder.")
     store: MediaStore = bucket or FolderStore(folder.media)
     copied = Copied()
@@ -50,6 +56,9 @@ def restore(source: Path, folder: DataDir, bucket: ObjectStore | None) -> Copied
                     for output in job.outputs:
                         if output.state == "kept":
                             _restore_output(archive, store, job, output, copied)
+                if database:
+                    copy_ledger(ledger, database)
+                    return copied
             with ledger_copy.open("rb+") as file:
                 os.fsync(file.fileno())
             ledger_copy.replace(folder.ledger)

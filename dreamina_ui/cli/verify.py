@@ -90,7 +90,7 @@ def miscounted_budgets(records: Records) -> list[Finding]:
     return [
         Finding(
             "miscounted",
-            records.folder / LEDGER_NAME,
+            records.folder / LEDGER_NAME if records.ledger_name == LEDGER_NAME else records.ledger_name,
             f"{' '.join(filter(None, difference.budget))}, {_day_text(difference.day)}: "
             f"{difference.stored} instead of {difference.counted}",
         )

@@ -299,7 +299,7 @@ class Ledger:
 
     def find_budget_differences(self) -> list[BudgetDifference]:
         """The budgets' counters that are not what the jobs' rows say; [] is as it must be."""
-        with self._database.read(snapshot=True) as reader:
+        with self.snapshot() as reader:
             return budget_rows.find_differences(reader)
 
     def recount_budgets(self) -> None:
@@ -338,6 +338,12 @@ class Ledger:
         """One transaction, all or nothing; database errors become LedgerError. The arguments are the database's."""
         with self._database.write(durable=durable, serialized=serialized) as transaction:
             yield transaction
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """As `reading`, but all reads see the rows of one moment."""
+        with self._database.read(snapshot=True) as reader:
+            yield reader
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:

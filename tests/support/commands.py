@@ -32,9 +32,9 @@ def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def run_command(capsys: pytest.CaptureFixture[str], data_dir: Path, *words: object) -> Ended:
-    """Run one command on a data folder."""
+def run_command(capsys: pytest.CaptureFixture[str], data_dir: Path | None, *words: object) -> Ended:
+    """Run one command on a data folder, or on what the environment says."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
-        app([*map(str, words), "--data-dir", str(data_dir)])
+        app([*map(str, words), *(["--data-dir", str(data_dir)] if data_dir else [])])
     return Ended(int(end.value.code or 0), *capsys.readouterr())

@@ -1,1 +1,1 @@
-"""What several programs with one ledger share besides the jobs: who is alive, who does what, and the news."""
+"""What several programs with one ledger share besides the jobs: who is alive, who does what, the news."""
