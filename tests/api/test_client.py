@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamina_ui import errors
 from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.model_api import CancelResponse, OutputFile, Price, ResultResponse, StatusResponse
 from tests.support.bad_server import BadServer, ScriptedResponse, closed_port, json_response
+from tests.support.fuzzing import fuzz
 
 TOKEN = "tok-3f9c2a7be1d84c55"  # not a real one
 MODEL = "bytedance/dreamina-4-0/text-to-image"
@@ -974,7 +975,7 @@ def steady() -> Iterator[BadServer]:
         yield running
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzz(80)
 @given(code=st.integers(200, 599) | st.sampled_from([200, 201]), body=BODIES)
 def test_whatever_comes_it_is_a_response_or_one_of_our_errors(steady: BadServer, code: int, body: bytes) -> None:
     """A foreign exception would leave a job without a state, and a submit in doubt counted as refused."""

@@ -186,5 +186,5 @@ class RepeatedRequests(RuleBasedStateMachine):
 
 def test_one_admitted_id_is_one_submit_whatever_happens() -> None:
     """Money is spent by intentions, not by retries, reloads, proxies or crashes."""
-    limits = settings(max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
+    limits = settings(max_examples=6, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(RepeatedRequests, settings=limits)

@@ -242,7 +242,7 @@ at_random = settings(
 )
 
 
-@settings(at_random, max_examples=25)
+@settings(at_random, max_examples=10)
 @given(
     story=st.lists(steps(), max_size=8), end=st.sampled_from(["completed", "completed", "failed", "cancelled", "gone"])
 )
@@ -293,7 +293,7 @@ RESPONSES: dict[str, ScriptedResponse] = {
 REFUSED = ("no balance", "revoked", "bad inputs", "slow down")
 
 
-@settings(at_random, max_examples=25)
+@settings(at_random, max_examples=10)
 @given(
     requests=st.lists(
         st.builds(

@@ -1,4 +1,4 @@
-"""How many examples a fuzz test draws: few in the suite, a hundred times as many in the long form.
+"""How many examples a fuzz test draws: few in the suite, always the same; a hundred times as many in the long form.
 
 HYPOTHESIS_PROFILE=long python tests/run.py -m fuzz
 """
@@ -22,7 +22,10 @@ def fuzz(examples: int) -> Callable[[_Test], _Test]:
     is_long = os.environ.get("HYPOTHESIS_PROFILE") == "long"
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
     drawn = settings(
-        max_examples=examples * (LONG_FACTOR if is_long else 1), deadline=None, suppress_health_check=checks
+        max_examples=examples * (LONG_FACTOR if is_long else 1),
+        derandomize=not is_long,
+        deadline=None,
+        suppress_health_check=checks,
     )
 
     def decorate(test: _Test) -> _Test:
