@@ -245,6 +245,7 @@ def _owner_api(settings: Settings, folder: DataDir, models: Mapping[str, Model],
             queue_s=settings.sandbox_queue_s,
             run_s=settings.sandbox_run_s,
             parallel=settings.sandbox_parallel,
+            paints_apart=True,
         )
         base_url = sandbox.start()
         client = RunComfy(base_url, token, on_call=calls.record)

@@ -56,6 +56,7 @@ def main() -> None:
             parallel=options.parallel,
             port=options.port,
             scenarios=options.scenario,
+            paints_apart=True,
         )
         base_url = sandbox.start()
     except DreaminaError as exc:

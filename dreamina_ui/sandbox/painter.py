@@ -6,6 +6,7 @@ size. Every picture carries a band that says it comes from the sandbox.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -59,6 +60,13 @@ def write_png(picture: Image.Image, file: IO[bytes]) -> None:
     note = PngInfo()
     note.add_text("Software", "Dreamina UI sandbox")
     picture.save(file, "PNG", compress_level=1, pnginfo=note)
+
+
+def paint_file(path: Path, prompt: str, width: int, height: int, *, seed: int, index: int, count: int) -> None:
+    """Paint one picture into a PNG file; arguments as for `paint`."""
+    picture = paint(prompt, width, height, seed=seed, index=index, count=count)
+    with path.open("wb") as file:
+        write_png(picture, file)
 
 
 def _add_grain(picture: Image.Image, random: np.random.Generator) -> None:

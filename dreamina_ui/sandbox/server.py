@@ -15,7 +15,6 @@ import hmac
 import json
 import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -34,6 +33,7 @@ from starlette.routing import Route
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.models.schema import Model
 from dreamina_ui.sandbox.catalog import list_categories, list_models, model_entry
+from dreamina_ui.sandbox.paint_process import PaintProcess
 from dreamina_ui.sandbox.scenarios import with_bad_checksum
 from dreamina_ui.sandbox.service import Refusal, Request, Service
 
@@ -62,6 +62,7 @@ class Sandbox:
         port: 0 for any free port.
         scenarios: what goes wrong with every request; names of `scenarios.SCENARIOS`.
         clock: the present time in epoch seconds; tests bring their own.
+        paints_apart: whether a process of its own paints, which takes its memory along when it ends.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Sandbox:
         port: int = 0,
         scenarios: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
+        paints_apart: bool = False,
     ) -> None:
+        self._paints_apart = paints_apart
         self._folder = folder
         self._models = models
         self._token = token
@@ -100,7 +103,7 @@ class Sandbox:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(("127.0.0.1", self._port))
-            pictures = Pictures(self._folder / "pictures")
+            pictures = Pictures(self._folder / "pictures", PaintProcess() if self._paints_apart else None)
             self._service = Service(
                 self._folder,
                 self._models,
@@ -147,9 +150,14 @@ class Sandbox:
 
 
 class Pictures:
-    """The painted files in one folder; painted by one thread of their own, away from the event loop."""
+    """The painted files in one folder; painted by one thread of their own, away from the event loop.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        process: paints them; None to paint in this process.
+    """
+
+    def __init__(self, folder: Path, process: PaintProcess | None = None) -> None:
+        self._process = process
         self._folder = folder
         self._unfinished = folder / "unfinished"
         shutil.rmtree(self._unfinished, ignore_errors=True)
@@ -173,6 +181,8 @@ class Pictures:
     def close(self) -> None:
         """Paint no more; a picture half done is dropped or finished whole."""
         self._painter.shutdown(wait=False, cancel_futures=True)
+        if self._process:
+            self._process.close()
 
     async def _paint_missing(self, request: Request, done: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -182,12 +192,19 @@ class Pictures:
         done(request.request_id)
 
     def _paint_one(self, request: Request, index: int) -> None:
-        from dreamina_ui.sandbox.painter import paint, write_png  # numpy is loaded when there is something to paint
+        width, height = request.size
+        arguments: dict[str, Any] = {
+            "prompt": request.prompt, "width": width, "height": height,
+            "seed": request.seed, "index": index, "count": request.count,
+        }  # fmt: skip
+        path = self._unfinished / f"{request.request_id}-{index}.png"
+        if self._process:
+            self._process.paint(arguments, path)
+        else:
+            from dreamina_ui.sandbox.painter import paint_file  # numpy is loaded when there is something to paint
 
-        picture = paint(request.prompt, *request.size, seed=request.seed, index=index, count=request.count)
-        with tempfile.NamedTemporaryFile(dir=self._unfinished, suffix=".png", delete=False) as file:
-            write_png(picture, file)
-        Path(file.name).replace(self.path(request, index))
+            paint_file(path, **arguments)
+        path.replace(self.path(request, index))
         by_age = sorted(self._folder.glob("*.png"), key=lambda path: path.stat().st_mtime)
         for path in by_age[:-KEEP_PICTURES]:
             path.unlink(missing_ok=True)
