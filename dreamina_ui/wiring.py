@@ -20,8 +20,11 @@ from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing.sign_ins import SignInStore
+from dreamina_ui.library.boards import Boards
+from dreamina_ui.library.late_colors import LateColors
 from dreamina_ui.library.library import Library
 from dreamina_ui.library.retention import Retention
+from dreamina_ui.library.shares import Shares
 from dreamina_ui.library.superseded import SupersededFiles
 from dreamina_ui.media.bucket import Bucket, BucketError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
@@ -61,6 +64,8 @@ class Services:
     job_services: JobServices
     model: Model
     library: Library
+    boards: Boards
+    shares: Shares
     costs: Costs
     batches: BatchStore
     dispatcher: Dispatcher
@@ -139,7 +144,9 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         links=links,
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
-        retention=_retention(settings, library, ledger, media, thumbnails, job_services),
+        boards=Boards(ledger, job_services.clock),
+        shares=Shares(ledger, job_services.clock),
+        retention=_retention(settings, library, ledger, media, thumbnails, job_services, decoder),
         health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
         sandbox=owner.sandbox,
@@ -214,13 +221,20 @@ def _retention(
     media: MediaStore,
     thumbnails: ThumbnailStore,
     job_services: JobServices,
+    decoder: DecodeWorkers,
 ) -> Retention:
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     sweep: Callable[[], object] | None = None
     if isinstance(media, ObjectStore) and isinstance(thumbnails, BucketThumbnails):
         sweep = SupersededFiles(ledger, media, thumbnails).remove
-    days, has_duty = settings.keep_days, job_services.has_duty
-    return Retention(library, max_bytes=max_bytes, keep_days=days, sweep=sweep, has_duty=has_duty)
+    return Retention(
+        library,
+        max_bytes=max_bytes,
+        keep_days=settings.keep_days,
+        sweep=sweep,
+        each_round=[LateColors(library, media, decoder).fill],
+        has_duty=job_services.has_duty,
+    )
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ _MAX_EMPTY_RESULTS = 3
 EMPTY_RESULT_S = 60.0
 """A completed request without a file, or without all of them, must have been so for as long, too: some are late."""
 
-_FACTS = ("kind", "file_name", "media_type", "format", "width", "height", "size_bytes", "sha256")
+_FACTS = ("kind", "file_name", "media_type", "format", "width", "height", "size_bytes", "sha256", "colors")
 _NOT_DELIVERED = "The service did not deliver this file."
 _Fetch: TypeAlias = "Future[tuple[Output, MediaError | None]]"
 OnApiError: TypeAlias = Callable[[Job, PollState, ApiError], "float | None"]

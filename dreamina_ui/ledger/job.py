@@ -73,6 +73,8 @@ class Output:
         sha256: of the original, lower-case hex.
         note: what is wrong with a damaged file, or why a deleted one was deleted.
         deleted_at: when a person deleted it; until its files are gone, that can be undone.
+        rating: 1 to 5; None without one.
+        colors: which colors an image has, as bits (`media.decoding.colors`); None if nobody has looked yet.
     """
 
     index: int
@@ -89,6 +91,8 @@ class Output:
     note: str | None = None
     favorite_at: float | None = None
     deleted_at: float | None = None
+    rating: int | None = None
+    colors: int | None = None
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import SETTLED, Job, Output
 from dreamina_ui.ledger.job_rows import jobs_of_rows, select_jobs
+from dreamina_ui.ledger.personal.board_rows import is_on_board
 from dreamina_ui.ledger.search import search_words
-from dreamina_ui.ledger.tables import batch_items, jobs, outputs
-from dreamina_ui.ledger.transaction import Reader
+from dreamina_ui.ledger.tables import batch_items, jobs, outputs, shares
+from dreamina_ui.ledger.transaction import Reader, Transaction
 
 _IS_STORED = outputs.c.state == "kept"
 _IS_SHOWN = _IS_STORED & outputs.c.deleted_at.is_(None)
@@ -38,6 +39,10 @@ class LibraryFilter:
         archive: only what is archived, instead of the rest.
         model_id: a model, or "" for all.
         batches: only what batches made.
+        board_id: only what is on this board, or "" for all.
+        min_rating: only files with this rating or a better one; 0 for all.
+        color: only images with one of these colors, as bits; 0 for all.
+        shared: only files that somebody shared.
         trash: only files that somebody deleted and that can still be restored, instead of the rest.
         oldest_first: the order.
     """
@@ -52,6 +57,10 @@ class LibraryFilter:
     archive: bool = False
     model_id: str = ""
     batches: bool = False
+    board_id: str = ""
+    min_rating: int = 0
+    color: int = 0
+    shared: bool = False
     trash: bool = False
     oldest_first: bool = False
 
@@ -126,6 +135,17 @@ def files_deleted_before(reader: Reader, moment: float, limit: int) -> list[tupl
     return _read_files(reader, query.limit(limit))
 
 
+def files_without_colors(reader: Reader, limit: int) -> list[tuple[Job, Output]]:
+    """Stored images whose colors nobody has looked at."""
+    query = _files().where(_IS_STORED, outputs.c.kind == "image", outputs.c.colors.is_(None))
+    return _read_files(reader, query.limit(limit))
+
+
+def set_colors(transaction: Transaction, file_key: str, colors: int) -> None:
+    """Store which colors an image has."""
+    transaction.connection.execute(outputs.update().where(outputs.c.file_key == file_key).values(colors=colors))
+
+
 def oldest_files(reader: Reader, limit: int, *, before: float | None = None) -> list[tuple[Job, Output]]:
     """Stored files of settled jobs in the order in which a limit removes them: oldest first, favorites last.
 
@@ -165,6 +185,14 @@ def _narrowed(query: sa.Select[Any], shown: LibraryFilter) -> sa.Select[Any]:
         query = query.where(jobs.c.search_text.contains(word, autoescape=True))
     if shown.favorites:
         query = query.where(outputs.c.favorite_at.is_not(None))
+    if shown.board_id:
+        query = query.where(is_on_board(shown.board_id))
+    if shown.min_rating:
+        query = query.where(outputs.c.rating >= shown.min_rating)
+    if shown.color:
+        query = query.where(outputs.c.colors.bitwise_and(shown.color) != 0)
+    if shown.shared:
+        query = query.where(outputs.c.file_key.in_(sa.select(shares.c.file_key)))
     if shown.batches:
         query = query.where(jobs.c.job_id.in_(sa.select(batch_items.c.job_id)))
     if shown.since is not None:

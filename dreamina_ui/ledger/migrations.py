@@ -259,6 +259,44 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE INDEX own_keys_key ON own_keys (key_mark)",
     ),
     ("CREATE TABLE pace (api_origin VARCHAR(200) PRIMARY KEY, state TEXT NOT NULL)",),
+    (
+        "ALTER TABLE outputs ADD COLUMN rating INTEGER",
+        "ALTER TABLE outputs ADD COLUMN colors INTEGER",
+        "CREATE INDEX outputs_without_colors ON outputs (job_id) "
+        "WHERE colors IS NULL AND kind = 'image' AND state = 'kept'",
+        """
+        CREATE TABLE boards (
+            board_id VARCHAR(32) PRIMARY KEY,
+            visitor_id VARCHAR(64) NOT NULL,
+            name VARCHAR(200) NOT NULL,
+            position INTEGER NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX boards_visitor ON boards (visitor_id, position)",
+        """
+        CREATE TABLE board_files (
+            board_id VARCHAR(32) NOT NULL REFERENCES boards (board_id) ON DELETE CASCADE,
+            file_key VARCHAR(32) NOT NULL,
+            added_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (board_id, file_key)
+        )
+        """,
+        "CREATE INDEX board_files_file ON board_files (file_key)",
+        """
+        CREATE TABLE shares (
+            share_id VARCHAR(32) PRIMARY KEY,
+            visitor_id VARCHAR(64) NOT NULL,
+            file_key VARCHAR(32),
+            board_id VARCHAR(32),
+            shows_prompt INTEGER NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX shares_visitor ON shares (visitor_id, created_at)",
+        "CREATE INDEX shares_file ON shares (file_key)",
+        "CREATE INDEX shares_board ON shares (board_id)",
+    ),
 )
 
 

@@ -46,7 +46,7 @@ outputs = sa.Table(
         _column(name, kind)
         for kind, names in {
             sa.String: "kind file_key state file_name media_type format sha256 note",
-            sa.Integer: "width height",
+            sa.Integer: "width height rating colors",
             sa.BigInteger: "size_bytes",
             sa.Float: "favourite_at deleted_at",
         }.items()
@@ -98,6 +98,30 @@ batch_values = sa.Table(
     sa.Column("batch_id", sa.String, primary_key=True),
     sa.Column("value_index", sa.Integer, primary_key=True),
     sa.Column("value", sa.String),
+)
+boards = sa.Table(
+    "boards",
+    metadata,
+    sa.Column("board_id", sa.String, primary_key=True),
+    sa.Column("visitor_id", sa.String),
+    sa.Column("name", sa.String),
+    sa.Column("position", sa.Integer),
+    sa.Column("created_at", sa.Float),
+)
+board_files = sa.Table(
+    "board_files",
+    metadata,
+    sa.Column("board_id", sa.String, primary_key=True),
+    sa.Column("file_key", sa.String, primary_key=True),
+    sa.Column("added_at", sa.Float),
+)
+shares = sa.Table(
+    "shares",
+    metadata,
+    sa.Column("share_id", sa.String, primary_key=True),
+    *(sa.Column(name, sa.String) for name in ("visitor_id", "file_key", "board_id")),
+    sa.Column("shows_prompt", sa.Integer),
+    sa.Column("created_at", sa.Float),
 )
 budgets = sa.Table(
     "budgets",

@@ -9,6 +9,7 @@ from dreamina_ui.ledger import library_queries
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.library_queries import Entry, LibraryFilter, Usage
+from dreamina_ui.ledger.personal import share_rows
 from dreamina_ui.media.store import MediaStore, StoredFile
 
 __all__ = ["PAGE_ENTRIES", "UNDO_S", "Entry", "Library", "LibraryFilter", "Usage"]
@@ -76,7 +77,7 @@ class Library:
         return (job, output, original) if original else None
 
     def mark(self, file_keys: Sequence[str], visitor_id: str | None = None, **marks: float | None) -> int:
-        """Set `favorite_at` or `deleted_at` of files, or clear it with None; returns how many files there were."""
+        """Set `favorite_at`, `deleted_at` or `rating` of files, or clear it with None; returns how many there were."""
         count = 0
         for file_key in self._ledger.known_file_keys(file_keys):
             match = self._ledger.output_by_key(file_key)
@@ -94,6 +95,18 @@ class Library:
         """
         self._media.remove(job.job_id, output.index)
         self._ledger.change(job.job_id, outputs=[replace(output, state="deleted", note=note)])
+        with self._ledger.writing() as transaction:
+            share_rows.delete_shares_of(transaction, file_key=output.file_key)
+
+    def without_colors(self, limit: int) -> list[tuple[Job, Output]]:
+        """Stored images whose colors nobody has looked at."""
+        with self._ledger.reading() as reader:
+            return library_queries.files_without_colors(reader, limit)
+
+    def set_colors(self, output: Output, colors: int) -> None:
+        """Store which colors an image has; nobody is told, as nothing that is shown changes."""
+        with self._ledger.writing(durable=False) as transaction:
+            library_queries.set_colors(transaction, output.file_key, colors)
 
     def deleted_before(self, moment: float, limit: int = 500) -> list[tuple[Job, Output]]:
         """Files that a person deleted before `moment` and that are still on disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.library.library import UNDO_S, Library
@@ -28,6 +28,7 @@ class Retention:
         max_bytes: how many bytes of originals may stay; None for no limit.
         keep_days: how many days a picture stays that is no favorite; None for no limit.
         sweep: removes what no row names from a bucket, once a day; None if there is no bucket.
+        each_round: what else is done in each round.
         clock: the time in seconds since 1970.
         has_duty: whether this server is the one to tidy, by name and for how many seconds.
     """
@@ -39,6 +40,7 @@ class Retention:
         max_bytes: float | None = None,
         keep_days: float | None = None,
         sweep: Callable[[], object] | None = None,
+        each_round: Sequence[Callable[[], object]] = (),
         clock: Callable[[], float] = time.time,
         has_duty: Callable[[str, float], bool] = lambda _name, _ttl_s: True,
     ) -> None:
@@ -47,6 +49,7 @@ class Retention:
         self._max_bytes = max_bytes
         self._keep_days = keep_days
         self._sweep = sweep
+        self._each_round = each_round
         self._swept_at = 0.0
         self._clock = clock
         self._stopping = threading.Event()
@@ -75,6 +78,8 @@ class Retention:
         if self._sweep and self._clock() - self._swept_at >= SWEEP_INTERVAL_S:
             self._sweep()
             self._swept_at = self._clock()
+        for work in self._each_round:
+            work()
         return len(by_person) + by_limit
 
     def _remove_old(self) -> int:
@@ -104,7 +109,7 @@ class Retention:
             try:
                 if self._has_duty("retention", DUTY_TTL_S):
                     self.tidy()
-            except DreaminaError as exc:
+            except (DreaminaError, OSError) as exc:
                 log.warning("The library could not be tidied: %s", exc)
             if self._stopping.wait(INTERVAL_S):
                 return

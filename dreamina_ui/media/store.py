@@ -31,6 +31,7 @@ class FileFacts:
         format: such as `PNG`.
         width, height: of the stored image in pixels, before any EXIF orientation; None if unknown.
         size_bytes, sha256: of the file, byte for byte.
+        colors: of an image, as `decoding.colors.color_bits`; None if it was not decoded.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class FileFacts:
     height: int | None
     size_bytes: int
     sha256: str
+    colors: int | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ from dreamina_ui.web.routes.input_files import build_input_file_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
+from dreamina_ui.web.routes.personal.boards import build_board_routes
+from dreamina_ui.web.routes.personal.shares import build_share_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
 from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
 from dreamina_ui.web.routes.security_txt import build_security_txt_routes
@@ -110,6 +112,8 @@ def _build_routes(
         *build_library_routes(
             core.reader, presenter, services.library, permissions, core.clock, core.moderation.visitor_names
         ),
+        *build_board_routes(services.boards, services.shares, permissions),
+        *build_share_routes(services.shares, core.reader, core.models, permissions, services.links.public_url),
         *build_cost_routes(services.costs, permissions, core.clock),
         *build_key_routes(core.api_keys, core.accounts, permissions, key_throttle),
         *build_login_routes(authenticator, core.api_keys.take_back),

@@ -12,7 +12,9 @@ PREFIX = "dreamina"
 FILES = "files"
 WITH_SETTINGS = "with-settings"
 THUMBNAILS = "given"
-"""Our own routes begin with `/dreamina/`; those of output files with `/dreamina/files/`, of inputs with `given/`."""
+SHARED = "shared"
+"""Our own routes begin with `/dreamina/`; those of output files with `/dreamina/files/`, of inputs with `given/`, and
+pages that somebody shared, with `shared/`."""
 
 SECURITY_TXT = "/.well-known/security.txt"
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"

@@ -172,7 +172,7 @@ class JobPresenter:
         shown = self._input_files.shown(url, visitor_id) if self._input_files else None
         if isinstance(shown, str):
             return f"{THUMBNAILS}/{shown}.webp"
-        return _file_url(*shown, "thumbnail") if shown and shown[1].kind == "image" else None
+        return file_url(*shown, "thumbnail") if shown and shown[1].kind == "image" else None
 
     def _given_thumbnails(self, job: Job) -> list[str]:
         thumbnails = (self.given_thumbnail(url, job.visitor_id) for url in self._given_urls(job))
@@ -247,6 +247,7 @@ def library_entry(entry: Entry, language: str) -> dict[str, Any]:
             "alt": translate(language, _ALT_KEYS[kind], number=output.index + 1, prompt=prompt_of(job)[:120]),
             "favourite": output.favorite_at is not None,
             "deleted": output.deleted_at is not None,
+            "rating": output.rating or 0,
             "width": output.width,
             "height": output.height,
         }
@@ -274,19 +275,20 @@ def _shown_kind(output: Output) -> str:
     return output.kind if is_shown else "file"
 
 
-def _file_url(job: Job, output: Output, tier: str) -> str:
+def file_url(job: Job, output: Output, tier: str) -> str:
+    """The URL of a tier of an output, relative to `/dreamina/`."""
     return f"{FILES}/{output.file_key}/{tier}/{quote(file_name(job, output, tier))}"
 
 
 def _copy_urls(job: Job, output: Output, tiers: Iterable[str]) -> dict[str, str]:
     """URLs of an image by tier; a small image has no large copy, and its preview is as good."""
     existing = ("original", *tiers_of(output.width or 0, output.height or 0))
-    return {tier: _file_url(job, output, tier if tier in existing else "preview") for tier in tiers}
+    return {tier: file_url(job, output, tier if tier in existing else "preview") for tier in tiers}
 
 
 def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
     copies = _copy_urls(job, output, ("large", "preview")) if output.kind == "image" else {}
-    original = _file_url(job, output, "original")
+    original = file_url(job, output, "original")
     return {
         "index": output.index,
         "original_url": f"{root}/{PREFIX}/{original}",
@@ -316,6 +318,7 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
         "state": output.state,
         "file_key": output.file_key,
         "favourite": output.favorite_at is not None,
+        "rating": output.rating or 0,
         "sha256": output.sha256,
     }
     if output.state == "kept":
@@ -328,7 +331,7 @@ def _stored_output_card(job: Job, output: Output, prompt: str, language: str) ->
     alt = translate(language, _ALT_KEYS[_shown_kind(output)], number=output.index + 1, prompt=prompt)
     urls = _copy_urls(job, output, TIERS if output.kind == "image" else ("original",))
     if job.inputs and output.format in ("PNG", "JPEG", "WEBP"):
-        urls["with_settings"] = _file_url(job, output, WITH_SETTINGS)
+        urls["with_settings"] = file_url(job, output, WITH_SETTINGS)
     sizes = {"width": output.width, "height": output.height}
     return {**urls, **sizes, "alt": alt, "facts": _facts(output, language)}
 

@@ -23,11 +23,15 @@ class ImageError(Exception):
 
 
 class Copies(NamedTuple):
-    """Size of the original in pixels, before any EXIF orientation, and its copies as WebP files, by tier."""
+    """Size of the original in pixels, before any EXIF orientation, and its copies as WebP files, by tier.
+
+    `colors` are those of the image, as `colors.color_bits`; None if it was not decoded.
+    """
 
     width: int
     height: int
     files: Mapping[str, bytes]
+    colors: int | None = None
 
 
 class Bounds(NamedTuple):

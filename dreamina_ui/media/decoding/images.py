@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.WebPImagePlugin import WebPImageFile
 
 from dreamina_ui.media.decoding.bounds import enforce_size, enforce_structure, too_much
+from dreamina_ui.media.decoding.colors import SAMPLE_PX, color_bits
 from dreamina_ui.media.decoding.copies import Copies, ImageError, tiers_of
 from dreamina_ui.media.decoding.png import PngError, essential_png
 from dreamina_ui.media.formats import Format
@@ -96,7 +97,7 @@ def make_copies(
             image = _reduced(image, COPY_PX[tier])
             image = _resized(image, (max(round(width * scale), 1), max(round(height * scale), 1)))
             files[tier] = _webp(image if turn is None else image.transpose(turn), tier)
-        return Copies(width, height, files)
+        return Copies(width, height, files, _colors(image))
 
 
 class _LeanWebp(WebPImageFile):
@@ -181,6 +182,14 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         strip = image.resize((size[0], bottom - top), Image.Resampling.HAMMING, box)
         result.paste(strip, (0, top))
     return result
+
+
+def _colors(image: Image.Image) -> int:
+    """The colors of what is not transparent."""
+    shown = image.convert("RGBA") if image.mode == "RGBa" else image
+    small = shown.resize((SAMPLE_PX, SAMPLE_PX), Image.Resampling.BOX).convert("RGBA").tobytes()
+    pixels = (small[start : start + 4] for start in range(0, len(small), 4))
+    return color_bits((red, green, blue) for red, green, blue, alpha in pixels if alpha >= 128)
 
 
 def _webp(image: Image.Image, tier: str) -> bytes:

@@ -4,9 +4,9 @@ It gets paths of files and gives copies; it has no secrets, writes no file and r
 time are limited by the system where it can do that, so that an image may end the process and nothing else.
 
 A request is one line of JSON: `{"path": str, "format": str, "tiers": [str], "max_pixels": int, "cpu_s": int}`. The
-response is one line of JSON too: `{"width": int, "height": int, "sizes": {tier: bytes}}` followed by the copies in this
-order, `{"error": str, "is_damage": bool, "size": [int, int] | null}`, `{"errno": int, "error": str}` for a file that
-cannot be read, or `{"no_memory": true}`.
+response is one line of JSON too: `{"width": int, "height": int, "sizes": {tier: bytes}, "colors": int | null}`, with the
+copies behind it in this order, `{"error": str, "is_damage": bool, "size": [int, int] | null}`,
+`{"errno": int, "error": str}` for a file that cannot be read, or `{"no_memory": true}`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def _respond(request: dict[str, Any], memory_bytes: int) -> tuple[dict[str, Any]
     except OSError as exc:
         return {"errno": exc.errno, "error": exc.strerror or type(exc).__name__}, []
     sizes = {tier: len(data) for tier, data in copies.files.items()}
-    return {"width": copies.width, "height": copies.height, "sizes": sizes}, list(copies.files.values())
+    head = {"width": copies.width, "height": copies.height, "sizes": sizes, "colors": copies.colors}
+    return head, list(copies.files.values())
 
 
 def _limit_memory(memory_bytes: int) -> None:

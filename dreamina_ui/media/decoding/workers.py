@@ -232,7 +232,8 @@ class _Worker:
             head = json.loads(self._pipe("stdout").readline(_MAX_HEAD_BYTES))
             if "sizes" in head:
                 self._is_new = False
-                return Copies(head["width"], head["height"], self._read_files(head["sizes"]))
+                files = self._read_files(head["sizes"])
+                return Copies(head["width"], head["height"], files, head["colors"])
         except (OSError, ValueError, TypeError, KeyError, EOFError) as exc:
             raise _WorkerError(self._reason()) from exc
         finally:

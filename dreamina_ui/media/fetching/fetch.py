@@ -198,7 +198,7 @@ class OutputFetcher:
                 raise
             log.info("No preview was made: %s", exc)
             return replace(_facts(form, exc.size), kind="file"), {}
-        return _facts(form, (copies.width, copies.height)), copies.files
+        return replace(_facts(form, (copies.width, copies.height)), colors=copies.colors), copies.files
 
     def _read_facts(self, original: StoredFile, has_previews: bool) -> FileFacts:
         digest, size_bytes = hashlib.sha256(), 0

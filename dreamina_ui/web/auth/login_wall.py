@@ -25,7 +25,7 @@ from dreamina_ui.web.auth.permissions import Permissions, is_direct, read_basic_
 from dreamina_ui.web.auth.visitor import person_id, visitor_id
 from dreamina_ui.web.http import client_ip_hash, language_of, path_below_root
 from dreamina_ui.web.i18n.translate import translate
-from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ, SECURITY_TXT, is_stream
+from dreamina_ui.web.paths import HEALTHZ, METRICS, PREFIX, READYZ, SECURITY_TXT, SHARED, is_stream
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ MAX_VERIFYING = 8
 BUSY_WAIT_S = 2.0
 MAX_KNOWN_BROWSERS = 10_000
 
-SIGN_IN_ASSETS = ("/sign-in.css", "/colors.css", "/logo.svg")
-"""Ends of the paths of the files that the sign-in page loads."""
+SIGN_IN_ASSETS = ("/sign-in.css", "/shared.css", "/colors.css", "/logo.svg")
+"""Ends of the paths of the files that the sign-in page and shared pages load."""
 
 PUBLIC_PATHS = (
     f"/{PREFIX}/sign-in",
@@ -216,6 +216,7 @@ class LoginWall:
     async def _refusal(self, request: HTTPConnection) -> Response | None:
         path, permissions = path_below_root(request.scope), self._authenticator.permissions
         is_signed = path.startswith(f"/{FOLDER}/")  # RunComfy fetches pictures there; the signature is the permission
+        is_signed |= path.startswith(f"/{PREFIX}/{SHARED}/")  # somebody who signed in shared it with everybody
         is_asset = path.startswith(f"/{PREFIX}/assets/") and path.endswith(SIGN_IN_ASSETS)
         if path in PUBLIC_PATHS or is_asset or is_signed or permissions.session(request):
             return None

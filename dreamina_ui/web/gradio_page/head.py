@@ -18,8 +18,9 @@ from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 
 TITLE = "Dreamina UI"
 MAIN = "main.js"
-ELSEWHERE = ("admin/", "sign-in")
-"""Beginnings of the names of files that other pages use, or only the owner's."""
+ELSEWHERE = ("admin/", "sign-in", "shared.css", "boards/", "share/", "takeaway/")
+"""Beginnings of the names of files that other pages use, or only the owner's, or that are loaded when
+somebody first needs them."""
 
 
 @dataclass(frozen=True)

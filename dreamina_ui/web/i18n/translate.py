@@ -16,7 +16,7 @@ FALLBACK = "en"
 
 SERVER_KEY_PREFIXES = (
     "message_", "problem_", "error_", "rule_", "field_", "owner_", "batch_count_", "batch_paused_",
-    "batch_notice_",
+    "batch_notice_", "shared_",
 )  # fmt: skip
 """Prefixes of texts that only the server or the Admin tab uses; the page's scripts get all others."""
 

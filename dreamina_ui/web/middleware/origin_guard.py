@@ -10,13 +10,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dreamina_ui.web.auth.permissions import is_direct
 from dreamina_ui.web.http import path_below_root, send_refusal
-from dreamina_ui.web.paths import FILES, PREFIX
+from dreamina_ui.web.paths import FILES, PREFIX, SHARED
 
 _FORMS = (f"/{PREFIX}/sign-in", f"/{PREFIX}/sign-out", f"/{PREFIX}/library/zip")
 """Our routes that accept a form; all others that change something accept JSON only, which no form can send."""
 
 _LINKED_PAGES = (f"/{PREFIX}/sign-in", f"/{PREFIX}/owner")
-"""Our pages below `/dreamina/` that another site may link to; nothing else there is a page."""
+"""Our pages below `/dreamina/` that another site may link to; besides them, only shared pages are pages."""
 
 
 _PORTS = {"http": 80, "https": 443}
@@ -58,7 +58,12 @@ def _is_foreign(scope: Scope) -> bool:
     if not _is_from_another_site(headers) or path.startswith(f"/{PREFIX}/{FILES}/"):
         return False
     is_link = scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
-    return not is_link or (path.startswith(f"/{PREFIX}/") and path not in _LINKED_PAGES)
+    return not is_link or (path.startswith(f"/{PREFIX}/") and path not in _LINKED_PAGES and not _is_shared(path))
+
+
+def _is_shared(path: str) -> bool:
+    """Whether this is a page that somebody shared, to be opened from anywhere."""
+    return path.startswith(f"/{PREFIX}/{SHARED}/")
 
 
 def _has_accepted_type(scope: Scope) -> bool:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 65_536
 """The largest body of any request, whatever way it comes in."""
 
-_FILE_LISTS = (f"/{PREFIX}/library/mark", f"/{PREFIX}/library/zip")
+_FILE_LISTS = (f"/{PREFIX}/library/mark", f"/{PREFIX}/library/zip", f"/{PREFIX}/boards")
 MAX_FILE_LIST_BYTES = 250_000
 """The largest body of a request that names up to 5000 files of the library."""
 
@@ -281,4 +281,6 @@ def _rates_of(scope: Scope) -> dict[str, float]:
 
 
 def _max_bytes(scope: Scope) -> int:
-    return MAX_FILE_LIST_BYTES if scope["path"].endswith(_FILE_LISTS) else MAX_BODY_BYTES
+    path = scope["path"]
+    has_list = path.endswith(_FILE_LISTS) or f"/{PREFIX}/boards/" in path
+    return MAX_FILE_LIST_BYTES if has_list else MAX_BODY_BYTES

@@ -19,6 +19,7 @@ from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.library import PAGE_ENTRIES, UNDO_S, Entry, Library, LibraryFilter
 from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
+from dreamina_ui.media.decoding.colors import bit_of
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
 from dreamina_ui.web.http import language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import file_size
@@ -29,6 +30,7 @@ from dreamina_ui.web.stored_files import refuses_unreadable
 MAX_FILES_PER_REQUEST = 5000
 MAX_PAGE_ENTRIES = 240
 VISITOR_LENGTH = 8
+_RATINGS = ("1", "2", "3", "4", "5")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -108,18 +110,20 @@ class _LibraryRoutes:
         return JSONResponse(totals, headers={"Cache-Control": "no-store"})
 
     async def mark(self, request: Request) -> Response:
-        """Mark files: `{"files": [file_key], "favourite": bool}` or `{"files": [...], "deleted": bool}`."""
+        """Mark files, `{"files": [file_key]}` with `"favourite": bool`, `"deleted": bool` or `"rating": 0 to 5`."""
         body = await read_json(request)
         keys = body.get("files")
         files = [key for key in keys if isinstance(key, str) and key.isascii()] if isinstance(keys, list) else []
         now = self._clock()
-        marks = {
+        marks: dict[str, float | None] = {
             column: now if body[name] else None
             for name, column in (("favourite", "favorite_at"), ("deleted", "deleted_at"))
             if name in body
         }
+        if "rating" in body and type(body["rating"]) is int and 0 <= body["rating"] <= len(_RATINGS):
+            marks["rating"] = body["rating"] or None
         if not files or len(marks) != 1:
-            return JSONResponse({"message": "files, and either favourite or deleted"}, 400)
+            return JSONResponse({"message": "files, and one of favourite, deleted, and rating"}, 400)
         scope = self._permissions.scope(request)
         try:
             count = await run_in_threadpool(lambda: self._library.mark(files[:MAX_FILES_PER_REQUEST], scope, **marks))
@@ -187,6 +191,10 @@ class _LibraryRoutes:
             archive=query.get("put_aside") == "1",
             model_id=query.get("model", "")[:200],
             batches=query.get("batches") == "1",
+            board_id=query.get("board", "")[:40],
+            min_rating=int(rating) if (rating := query.get("rating", "")) in _RATINGS else 0,
+            color=bit_of(query.get("color", "")),
+            shared=query.get("shared") == "1",
             trash=query.get("trash") == "1",
             oldest_first=query.get("sort") == "oldest",
         )
