@@ -32,7 +32,7 @@ TOGETHER = (
         "language_choice", "program_examples", "mcp",
     ),
     ("page", "batch_page", "reuse_page", "models_page"),
-    ("library_page", "viewer", "costs", "hostile_page", "admin_page", "login_page"),
+    ("library_page", "boards_page", "viewer", "costs", "hostile_page", "admin_page", "login_page"),
     (
         "create_page", "other_browsers", "repeated_requests", "connection", "keyboard_day", "field_kinds",
         "gradio_internals",
@@ -186,7 +186,7 @@ def rows(library_app: ScriptedApp) -> Iterator[LibraryRows]:
     """The library of `library_app`, empty at first."""
     made = LibraryRows(library_app.app.data)
     with closing(sqlite3.connect(made.path, timeout=10)) as connection, connection:
-        for table in ("outputs", "state_changes", "jobs", "budgets"):
+        for table in ("outputs", "state_changes", "jobs", "budgets", "board_files", "boards", "shares"):
             connection.execute(f"DELETE FROM {table}")
     yield made
     made.ledger.close()

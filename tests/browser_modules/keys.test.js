@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { KEYS, KeyReader, nameOf, rowsByScope } from "../../dreamina_ui/web/static/core/keys.js";
+import { KEYS, KeyReader, nameOf, ratingOf, rowsByScope } from "../../dreamina_ui/web/static/core/keys.js";
 
 const NONE = { code: "", shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, repeat: false };
 const stroke = (key, more = {}) => ({ ...NONE, key, ...more });
@@ -15,6 +15,16 @@ test("a keystroke has the table's name on every layout", () => {
   assert.equal(nameOf(stroke("ㄴ", { code: "KeyS" })), "s");
   assert.equal(nameOf(stroke(" ")), "Space");
   assert.equal(nameOf(stroke("r", { code: "KeyO" })), "r");
+});
+
+test("Shift and a digit is a rating, whatever the layout prints on that key, unless it zooms", () => {
+  const read = (key, code) => nameOf(stroke(key, { code, shiftKey: true }));
+  assert.equal(read("!", "Digit1"), "Shift+1");
+  assert.equal(read("§", "Digit3"), "Shift+3");
+  assert.equal(nameOf(stroke("&", { code: "Digit1" })), "Shift+1", "where digits need Shift, their other character");
+  assert.equal(read("1", "Digit1"), "1");
+  assert.equal(read("+", "Digit1"), "+", "in Switzerland");
+  assert.equal(ratingOf(stroke("$", { code: "Digit4" })), 4);
 });
 
 test("no two rows of a scope share a key", () => {

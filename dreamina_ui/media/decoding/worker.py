@@ -4,7 +4,7 @@ It gets paths of files and gives copies; it has no secrets, writes no file and r
 time are limited by the system where it can do that, so that an image may end the process and nothing else.
 
 A request is one line of JSON: `{"path": str, "format": str, "tiers": [str], "max_pixels": int, "cpu_s": int}`. The
-response is one line of JSON too: `{"width": int, "height": int, "sizes": {tier: bytes}, "colors": int | null}`, with the
+response is one line of JSON too: `{"width": int, "height": int, "sizes": {tier: bytes}, "colors": int | null}` with the
 copies behind it in this order, `{"error": str, "is_damage": bool, "size": [int, int] | null}`,
 `{"errno": int, "error": str}` for a file that cannot be read, or `{"no_memory": true}`.
 """

@@ -52,6 +52,10 @@ on("compare-images", ({ source, items }) => viewer.compare(source, items));
 on("use-settings", useSettings);
 on("edit-image", ({ url }) => editImage(url));
 on("copy-settings-link", ({ job }) => copyLink(job));
+on("choose-boards", async ({ files }) => (await import("./boards/choose.js")).chooseBoards(files));
+on("share-image", async ({ item }) => (await import("./share/share.js")).shareImage(item));
+on("share-board", async ({ board }) => (await import("./share/share.js")).shareBoard(board));
+on("list-shares", async () => (await import("./share/share.js")).listShares());
 on("batch-started", batchStarted);
 on("open-api-key", () => {
   const node = document.querySelector("dreamina-api-key");

@@ -19,7 +19,7 @@ const STYLE = "body{font:16px system-ui,sans-serif;margin:1rem}table{border-coll
   + "small{display:block;font-weight:400;color:#555}img{width:200px;height:200px;object-fit:contain;margin:2px}";
 
 /** @param {Blob} blob @param {string} name */
-function save(blob, name) {
+export function save(blob, name) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
@@ -28,8 +28,8 @@ function save(blob, name) {
 /** @param {BatchImage[]} images */
 const onlyImages = (images) => images.filter(({ kind }) => kind === "image");
 
-/** @param {BatchImage} item @returns {Promise<Blob>} rejects if it cannot be loaded */
-async function load(item) {
+/** @param {{thumbnail: string}} item @returns {Promise<Blob>} rejects if it cannot be loaded */
+export async function load(item) {
   const response = await fetch(item.thumbnail);
   if (!response.ok) throw new Error(String(response.status));
   return response.blob();

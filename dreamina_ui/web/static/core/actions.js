@@ -14,7 +14,7 @@ import { say, words } from "./words.js";
 /** @typedef {import("./types.js").Job} Job */
 /** @typedef {import("./types.js").Outcome} Outcome */
 
-/** Event: `change`, with `{files, favourite?, deleted?}`, when the visitor marked files. */
+/** Event: `change`, with `{files, favourite?, deleted?, rating?}`, when the visitor marked files. */
 export const marks = new EventTarget();
 
 /** @type {Record<string, {path: string, body?: object, isPaid?: boolean}>} */
@@ -56,10 +56,10 @@ function refuse(jobId, refusal) {
 }
 
 /**
- * Mark files: `favourite` or `deleted`.
+ * Mark files: `favourite`, `deleted`, or `rating`, from 1 to 5, or 0 for none.
  * @param {string[]} files
- * @param {"favourite" | "deleted"} name
- * @param {boolean} value
+ * @param {"favourite" | "deleted" | "rating"} name
+ * @param {boolean | number} value
  * @returns {Promise<boolean>} whether it was done; a refusal is shown as a note
  */
 export async function mark(files, name, value) {
@@ -69,7 +69,7 @@ export async function mark(files, name, value) {
     tell(refusal);
     return false;
   }
-  if (name === "favourite") jobs.changeOutputs(files, (output) => ({ ...output, favourite: value }));
+  if (name !== "deleted") jobs.changeOutputs(files, (output) => ({ ...output, [name]: value }));
   marks.dispatchEvent(new CustomEvent("change", { detail: { files, [name]: value } }));
   return true;
 }
@@ -100,7 +100,9 @@ const IMAGE_ACTIONS = {
   "download": (item) => download(item.download),
   "download-with-settings": (item) => download(item.download_with_settings ?? item.download),
   "open": (item) => window.open(item.original, "_blank", "noopener"),
-  "share": share,
+  "share": (item) => emit(document.body, "share-image", { item }),
+  "board": (item) => emit(document.body, "choose-boards", { files: [item.file_key] }),
+  ...Object.fromEntries([1, 2, 3, 4, 5].map((rating) => [`rate-${rating}`, (/** @type {ImageItem} */ item) => rate(item, rating)])),
   "edit": editImage,
   "reuse": (item) => withJob(item, (job) => useSettingsOf(job, null)),
   "change-size": (item) => withJob(item, (job) => useSettingsOf(job, "choice")),
@@ -126,15 +128,9 @@ function download(href) {
   link.click();
 }
 
-/** @param {ImageItem} item */
-async function share(item) {
-  const response = await fetch(item.original).catch(() => null);
-  if (!response?.ok || !navigator.canShare) return download(item.download);
-  const blob = await response.blob();
-  const name = decodeURIComponent(new URL(item.original).pathname.split("/").pop() ?? "image");
-  const files = [new File([blob], name, { type: blob.type })];
-  if (!navigator.canShare({ files })) return download(item.download);
-  return navigator.share({ files }).catch(() => {}); // the visitor changed their mind
+/** The same rating again takes it away. @param {ImageItem} item @param {number} rating */
+function rate(item, rating) {
+  return mark([item.file_key], "rating", rating === item.rating ? 0 : rating);
 }
 
 /**

@@ -60,6 +60,8 @@ const ICONS = {
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   previous: "m15 5-7 7 7 7",
   next: "m9 5 7 7-7 7",
+  plus: "M12 5v14M5 12h14",
+  board: "M4 5h7v9H4zM13 5h7v5h-7zM4 16h7v3H4zM13 12h7v7h-7z",
   full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
 };
 

@@ -30,6 +30,7 @@ export function imagesOf(job) {
     alt: output.alt,
     facts: output.facts,
     is_favorite: output.favourite,
+    rating: output.rating,
     job,
   }));
 }

@@ -43,6 +43,8 @@ export const KEYS = Object.freeze([
   { keys: ["0"], scope: "viewer", action: "fit", text: "key_fit", single: true },
   { keys: ["1"], scope: "viewer", action: "actual-size", text: "key_actual_size", single: true },
   { keys: ["s"], scope: "viewer", action: "star", text: "key_star", single: true },
+  { keys: ["Shift+1", "Shift+2", "Shift+3", "Shift+4", "Shift+5"], scope: "viewer", action: "rate", text: "key_rate", single: true },
+  { keys: ["b"], scope: "viewer", action: "board", text: "key_board", single: true },
   { keys: ["d"], scope: "viewer", action: "download", text: "key_download", single: true },
   { keys: ["i"], scope: "viewer", action: "info", text: "key_info", single: true },
   { keys: ["c"], scope: "viewer", action: "compare", text: "key_compare", single: true },
@@ -59,6 +61,8 @@ export const KEYS = Object.freeze([
   { keys: ["Enter"], scope: "grid", action: "open", text: "key_grid_open" },
   { keys: ["x"], scope: "grid", action: "select", text: "key_grid_select", single: true },
   { keys: ["s"], scope: "grid", action: "star", text: "key_star", single: true },
+  { keys: ["Shift+1", "Shift+2", "Shift+3", "Shift+4", "Shift+5"], scope: "grid", action: "rate", text: "key_rate", single: true },
+  { keys: ["b"], scope: "grid", action: "board", text: "key_board", single: true },
   { keys: ["d"], scope: "grid", action: "download", text: "key_download", single: true },
   { keys: ["e"], scope: "grid", action: "edit", text: "key_edit", single: true },
   { keys: ["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"], scope: "grid", action: "select-range", text: "key_grid_range", repeats: true },
@@ -72,6 +76,8 @@ export function nameOf(event) {
   // A layout without Latin letters: the letter that is printed on the key as well.
   if (/^Key[A-Z]$/.test(event.code) && !/^[\x20-\x7e]$/.test(key) && key.length === 1) key = event.code.slice(3).toLowerCase();
   if (key === " ") key = "Space";
+  // A digit's other character depends on the layout; what zooms on one of them still does.
+  if (/^Digit[1-5]$/.test(event.code) && /^[^\d+=\-/?]$/.test(key)) return `Shift+${event.code.slice(5)}`;
   const isLetter = /^[a-z]$/i.test(key);
   const isSymbol = key.length === 1 && !isLetter; // which symbols need Shift depends on the layout
   if (isLetter) key = event.shiftKey ? key.toUpperCase() : key.toLowerCase();
@@ -79,6 +85,12 @@ export function nameOf(event) {
     (event.ctrlKey || event.metaKey) && "Mod", event.altKey && "Alt", event.shiftKey && !isSymbol && "Shift",
   ];
   return [...modifiers.filter(Boolean), key].join("+");
+}
+
+/** The rating that a keystroke asks for.
+ * @param {Keystroke} event */
+export function ratingOf(event) {
+  return Number(event.code.slice("Digit".length));
 }
 
 /** Reads keystrokes; remembers the first key of two. */

@@ -45,6 +45,7 @@
  * @property {string} state
  * @property {string} file_key
  * @property {boolean} favourite
+ * @property {number} rating 1 to 5, or 0
  * @property {string | null} sha256
  * @property {string} alt
  * @property {string} facts
@@ -115,6 +116,7 @@
  * @property {string} alt
  * @property {string} facts
  * @property {boolean} is_favorite
+ * @property {number} rating 1 to 5, or 0
  * @property {boolean} [is_deleted] whether it is in the trash
  * @property {Job | null} job null until somebody has loaded it
  */

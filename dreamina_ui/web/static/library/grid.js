@@ -3,9 +3,11 @@
 import { emit } from "../core/dom.js";
 import { nextCell } from "../core/grid-keys.js";
 import { onKeys } from "../core/keyboard.js";
+import { ratingOf } from "../core/keys.js";
 import { tell } from "../core/toast.js";
 import { words } from "../core/words.js";
 import { Chosen } from "./chosen.js";
+import { startDragging } from "./dragging.js";
 import { Tiles } from "./tiles.js";
 
 /** @typedef {import("./images.js").LibraryItem} LibraryItem */
@@ -33,6 +35,7 @@ export class Grid extends EventTarget {
     this.node.addEventListener("click", (event) => this.#click(event));
     this.node.addEventListener("focusin", (event) => this.#setCurrent(this.#tileAt(event)?.item.id ?? this.#current));
     this.#listenToFingers();
+    startDragging(this.node, (event) => this.#tileAt(event)?.item, this.chosen);
     onKeys("grid", {
       "move": (event) => this.#move(event.key, false),
       "select-range": (event) => this.#move(event.key, true),
@@ -41,6 +44,8 @@ export class Grid extends EventTarget {
       "star": (event) => this.#act("star", event),
       "download": (event) => this.#act("download", event),
       "edit": (event) => this.#act("edit", event),
+      "rate": (event) => this.#act(`rate-${ratingOf(event)}`, event),
+      "board": (event) => this.#act("board", event),
     }, (event) => this.#tileAt(event) !== undefined);
     onKeys("grid", {
       "select-all": () => { this.chosen.addAll().catch(() => tell(words.library_failed)); },
@@ -124,7 +129,10 @@ export class Grid extends EventTarget {
   #act(action, event) {
     const item = this.#tileAt(event)?.item;
     if (!item?.file_key || (action === "edit" && item.kind !== "image")) return;
-    emit(this.node, "image-action", { action: action === "star" && item.is_favorite ? "unstar" : action, item });
+    // What is chosen goes along with the image that has the focus.
+    const { items } = this.chosen;
+    if (action === "board" && items.has(item.file_key)) emit(this.node, "choose-boards", { files: [...items.keys()] });
+    else emit(this.node, "image-action", { action: action === "star" && item.is_favorite ? "unstar" : action, item });
   }
 
   /** @param {MouseEvent} event */

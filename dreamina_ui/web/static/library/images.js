@@ -23,6 +23,7 @@ import { say } from "../core/words.js";
  * @property {string} [alt]
  * @property {string} [facts]
  * @property {boolean} [favourite]
+ * @property {number} [rating]
  * @property {boolean} [deleted] whether it is in the trash
  * @property {number} [width]
  * @property {number} [height]
@@ -57,6 +58,7 @@ export function itemOf(entry) {
     alt: entry.alt ?? `${entry.state_text}: ${entry.prompt}`,
     facts: entry.facts ?? "",
     is_favorite: Boolean(entry.favourite),
+    rating: entry.rating ?? 0,
     is_deleted: Boolean(entry.deleted),
     job: null,
     state: entry.state,
@@ -138,6 +140,12 @@ export class LibraryImages extends ImageList {
   markFavorites(files, isFavorite) {
     const keys = new Set(files);
     this.show(this.items.map((item) => (keys.has(item.file_key) ? { ...item, is_favorite: isFavorite } : item)));
+  }
+
+  /** @param {string[]} files @param {number} rating */
+  rate(files, rating) {
+    const keys = new Set(files);
+    this.show(this.items.map((item) => (keys.has(item.file_key) ? { ...item, rating } : item)));
   }
 
   /** @param {string[]} files */

@@ -2,6 +2,7 @@
 
 import { costsPanel } from "../costs/costs.js";
 import { marks } from "../core/actions.js";
+import { boards } from "../core/boards.js";
 import { button, element, emit } from "../core/dom.js";
 import { facts } from "../core/facts.js";
 import { get, identity, url } from "../core/http.js";
@@ -58,8 +59,10 @@ export class Library extends HTMLElement {
     const { sort, whose } = this.#filters.choices;
     this.append(
       this.#filters.rail.node, this.#toggle, this.#select, this.#filters.node,
-      element("div", { class: "tools" }, this.#usage, whose.label, sort.label, sizeSlider((pixels) => this.#grid.setRowHeight(pixels)), this.#all),
-      element("div", { class: "folds" }, costsPanel(), addRequest(() => this.reload())),
+      element("div", { class: "tools" }, this.#usage, whose.label, sort.label, sizeSlider((pixels) => this.#grid.setRowHeight(pixels)), this.#all,
+        button(words.library_sheet, () => this.#saveSheet())),
+      element("div", { class: "folds" }, costsPanel(), addRequest(() => this.reload()),
+        button(words.shares, () => emit(this, "list-shares"), { class: "quiet" })),
       element("div", { class: "content" }, this.#selection.node, this.#trash, this.#empty, this.#grid.node, this.#more,
         element("p", { class: "hint" }, imageButton(), " ", words.drop_here)),
     );
@@ -77,6 +80,7 @@ export class Library extends HTMLElement {
       this.toggleAttribute("data-selecting", isActive);
     });
     jobs.addEventListener("change", (event) => this.#news.takeJob(/** @type {CustomEvent} */ (event).detail));
+    boards.addEventListener("change", () => this.#filters.rail.board && this.isShown && this.images.refresh().catch(() => {}));
     marks.addEventListener("change", (event) => this.#takeMarks(/** @type {CustomEvent} */ (event).detail));
   }
 
@@ -111,9 +115,10 @@ export class Library extends HTMLElement {
     const { query } = this.#filters;
     const { view } = this.#filters.rail;
     const isTrash = view === "trash";
+    if (!boards.isLoaded) boards.load();
     if (isTrash !== (this.#shownView === "trash")) this.#grid.chosen.setActive(false); // deleted images and others do not mix
     this.#shownView = view;
-    this.#selection.setTrash(isTrash);
+    this.#selection.setPart(isTrash, this.#filters.rail.board);
     this.#trash.hidden = !isTrash;
     this.#all.hidden = isTrash;
     this.#all.href = url("library/zip", { ...query, visitor: identity() }).href;
@@ -121,6 +126,11 @@ export class Library extends HTMLElement {
     const isLoaded = this.images.isLoaded && this.#loadedQuery === this.#shownQuery;
     this.#loadedQuery = this.#shownQuery;
     await (isLoaded ? this.images.refresh() : this.images.load(query)).catch(() => tell(words.library_failed));
+  }
+
+  async #saveSheet() {
+    const { saveContactSheet } = await import("./contact-sheet.js");
+    saveContactSheet(this.images.items);
   }
 
   async #loadMore() {
@@ -155,11 +165,12 @@ export class Library extends HTMLElement {
     this.#usage.textContent = this.#filters.showAll ? this.#usageText : say("library_count", { count: this.images.count });
   }
 
-  /** @param {{files: string[], favourite?: boolean, deleted?: boolean}} change */
-  #takeMarks({ files, favourite, deleted }) {
+  /** @param {{files: string[], favourite?: boolean, deleted?: boolean, rating?: number}} change */
+  #takeMarks({ files, favourite, deleted, rating }) {
     if (!this.images.isLoaded) return;
     const isTrash = this.#shownView === "trash";
-    if (favourite !== undefined) this.images.markFavorites(files, favourite);
+    if (rating !== undefined) this.images.rate(files, rating);
+    else if (favourite !== undefined) this.images.markFavorites(files, favourite);
     else if (deleted !== isTrash) this.images.leaveOut(files);
     else this.images.refresh().catch(() => tell(words.library_failed));
     if (deleted !== undefined) this.#loadUsage();

@@ -20,7 +20,8 @@ export function tileOf(item) {
     );
   }
   const node = element("li", { "data-file-key": item.file_key || null, "data-state": item.state }, face,
-    element("span", { class: "star", "aria-hidden": "true", hidden: !item.is_favorite }, "★"));
+    element("span", { class: "star", "aria-hidden": "true", hidden: !item.is_favorite }, "★"),
+    element("span", { class: "rated", "aria-hidden": "true", hidden: true }));
   if (item.visitor !== null) node.append(element("span", { class: "whose" }, item.visitor));
   return { node, face };
 }
@@ -33,6 +34,11 @@ export function tileOf(item) {
 export function faceOf({ node, face, item }, size) {
   const star = node.querySelector(".star");
   if (star instanceof HTMLElement) star.hidden = !item.is_favorite;
+  const rated = node.querySelector(".rated");
+  if (rated instanceof HTMLElement) {
+    rated.hidden = !item.rating;
+    rated.textContent = `${item.rating} / 5`;
+  }
   const image = face.querySelector("img");
   const source = size * window.devicePixelRatio > THUMBNAIL_PX ? item.preview : item.thumbnail;
   if (image && image.src !== source) image.src = source;

@@ -6,7 +6,7 @@ import { isOffered } from "../core/offers.js";
 import { number, say, words } from "../core/words.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
-/** @typedef {"star" | "restore" | "compare" | "beside" | "download" | "share" | "info" | "close"} Tool */
+/** @typedef {"star" | "restore" | "compare" | "beside" | "download" | "board" | "share" | "info" | "close"} Tool */
 
 export class Bar {
   /** @type {string | undefined} what was shown last */
@@ -25,6 +25,7 @@ export class Bar {
       compare: this._tool("compare", "compare", words.compare),
       beside: this._tool("beside", "beside", words.compare_beside),
       download: this._tool("download", "download", words.download),
+      board: this._tool("board", "board", words.board_put),
       share: this._tool("share", "share", words.key_share),
       info: this._tool("info", "info", words.viewer_info),
       close: this._tool("close", "close", words.close),
@@ -63,7 +64,7 @@ export class Bar {
   showTools(item, { canCompare, isBeside, hasPair, hasInfo }) {
     const { tools } = this;
     const isStored = Boolean(item?.original);
-    for (const tool of /** @type {Tool[]} */ (["star", "restore", "download", "share"])) {
+    for (const tool of /** @type {Tool[]} */ (["star", "restore", "board", "download", "share"])) {
       tools[tool].hidden = !item || !isStored || !isOffered(tool, item);
     }
     tools.star.setAttribute("aria-pressed", String(Boolean(item?.is_favorite)));

@@ -6,6 +6,7 @@ import { isOffered } from "../core/offers.js";
 import { costOf, duration, moment, words } from "../core/words.js";
 import { tell } from "../core/toast.js";
 import { restActions } from "../feed/details-actions.js";
+import { ratingPart } from "./rating.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
 /** @typedef {import("../core/types.js").Job} Job */
@@ -20,7 +21,7 @@ export class Info {
 
   /** @param {ImageItem} item @param {Job | null} job null while it is not known */
   show(item, job) {
-    const key = JSON.stringify([item.id, job?.version, item.is_favorite]);
+    const key = JSON.stringify([item.id, job?.version, item.is_favorite, item.rating]);
     if (key === this.key) return;
     this.key = key;
     if (!job) return this.node.replaceChildren(element("p", { class: "info-prompt", dir: "auto" }, item.alt));
@@ -30,6 +31,7 @@ export class Info {
       element("p", { class: "info-settings" }, [job.model, job.settings].filter(Boolean).join(" · ")),
       ...(job.message ? [element("p", { class: "info-message" }, job.message)] : []),
       ...(job.detail ? [element("p", { class: "info-detail", lang: "en" }, job.detail)] : []),
+      ...(item.original && isOffered("rate-1", item) ? [ratingPart(item, this.onAction)] : []),
       this._actions(item, job),
       ...(job.can_archive ? [restActions(job)] : []),
       list([

@@ -7,7 +7,7 @@
 
 import { emit, element, openDialog } from "../core/dom.js";
 import { onKeys } from "../core/keyboard.js";
-import { KEYS } from "../core/keys.js";
+import { KEYS, ratingOf } from "../core/keys.js";
 import { local } from "../core/storage.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
@@ -67,7 +67,7 @@ export class Viewer extends HTMLElement {
     this.append(this.dialog);
     this.dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.act("close"); });
     this.dialog.addEventListener("close", () => this._closed());
-    onKeys("viewer", Object.fromEntries(ACTIONS.map((action) => [action, () => this.act(action)])), ({ target }) =>
+    onKeys("viewer", Object.fromEntries(ACTIONS.map((action) => [action, (event) => this.act(action === "rate" ? `rate-${ratingOf(event)}` : action)])), ({ target }) =>
       this.dialog.open && target instanceof Node && (target === document.body || this.contains(target)));
   }
 
