@@ -53,6 +53,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Personal:
+    """What visitors make of their images."""
+
+    boards: Boards
+    shares: Shares
+
+
+@dataclass(frozen=True)
 class Services:
     """Everything below the page.
 
@@ -64,8 +72,7 @@ class Services:
     job_services: JobServices
     model: Model
     library: Library
-    boards: Boards
-    shares: Shares
+    personal: Personal
     costs: Costs
     batches: BatchStore
     dispatcher: Dispatcher
@@ -144,8 +151,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         links=links,
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
-        boards=Boards(ledger, job_services.clock),
-        shares=Shares(ledger, job_services.clock),
+        personal=Personal(Boards(ledger, job_services.clock), Shares(ledger, job_services.clock)),
         retention=_retention(settings, library, ledger, media, thumbnails, job_services, decoder),
         health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,

@@ -105,6 +105,7 @@ def _build_routes(
     key_throttle: LoginThrottle,
 ) -> list[BaseRoute]:
     core, permissions, uses_sandbox = services.job_services, authenticator.permissions, settings.uses_sandbox
+    personal = services.personal
     batch_presenter = BatchPresenter(presenter, core.models, services.dispatcher)
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     routes = [
@@ -112,8 +113,8 @@ def _build_routes(
         *build_library_routes(
             core.reader, presenter, services.library, permissions, core.clock, core.moderation.visitor_names
         ),
-        *build_board_routes(services.boards, services.shares, permissions),
-        *build_share_routes(services.shares, core.reader, core.models, permissions, services.links.public_url),
+        *build_board_routes(personal.boards, personal.shares, permissions),
+        *build_share_routes(personal.shares, core.reader, core.models, permissions, services.links.public_url),
         *build_cost_routes(services.costs, permissions, core.clock),
         *build_key_routes(core.api_keys, core.accounts, permissions, key_throttle),
         *build_login_routes(authenticator, core.api_keys.take_back),
