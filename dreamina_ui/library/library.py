@@ -104,7 +104,7 @@ class Library:
             return library_queries.files_without_colors(reader, limit)
 
     def set_colors(self, output: Output, colors: int) -> None:
-        """Store which colors an image has; nobody is told, as nothing that is shown changes."""
+        """Store which colors an image has; nobody gets news of it, as nothing that is shown changes."""
         with self._ledger.writing(durable=False) as transaction:
             library_queries.set_colors(transaction, output.file_key, colors)
 

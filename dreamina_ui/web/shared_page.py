@@ -104,8 +104,8 @@ def _try_link(job: Job, models: Mapping[str, Model]) -> str:
         if field.key not in job.inputs or not field.kind.in_link:
             continue
         value = job.inputs[field.key]
-        for one in value if isinstance(value, list) else [value]:
-            pairs.append((field.parameter, str(one).lower() if isinstance(one, bool) else str(one)))
+        for item in value if isinstance(value, list) else [value]:
+            pairs.append((field.parameter, str(item).lower() if isinstance(item, bool) else str(item)))
     query = urlencode(pairs)
     return html.escape(f"../../#{query}") if len(query) <= MAX_LINK_CHARACTERS else ""
 

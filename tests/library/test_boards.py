@@ -128,7 +128,7 @@ def test_a_share_ends_with_its_image_its_board_or_by_a_word(rows: LibraryRows, b
     assert shares.file(of_board.share_id, read[2][1].alias) == read[2][1]
     assert rows.prompts(shared=True) == ["a red fox"]
     rows.library.mark(keys, "v", deleted_at=rows.clock())
-    assert [shares.read(one.share_id) for one in (share, of_board)] == [None, None]
+    assert [shares.read(made.share_id) for made in (share, of_board)] == [None, None]
     assert shares.file(of_board.share_id, read[2][1].alias) is None
     rows.library.mark(keys, "v", deleted_at=None)
     assert shares.read(share.share_id), "an undo brings it back"

@@ -20,7 +20,7 @@ def text(key: str, **values: object) -> str:
     return translate("en", key, **values)
 
 
-def test_a_board_is_made_by_one_drag_and_is_a_filter_of_the_address(rows: LibraryRows, open_library: OpenPage) -> None:
+def test_a_board_is_made_by_one_drag_and_is_part_of_the_url(rows: LibraryRows, open_library: OpenPage) -> None:
     """A project begins with the image in hand, and a reload or a link leads back to it."""
     rows.add("a red fox", created_at=NOON)
     rows.add("a whale", created_at=NOON + 1)

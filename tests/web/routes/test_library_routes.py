@@ -80,7 +80,7 @@ def test_an_owner_chooses_between_mine_and_everyones(site: Site, rows: LibraryRo
         assert "visitor" not in own["entries"][0]
 
 
-def test_a_files_url_answers_the_same_to_everybody_who_has_it(site: Site, rows: LibraryRows) -> None:
+def test_a_files_url_leads_everybody_who_has_it_to_the_same(site: Site, rows: LibraryRows) -> None:
     """A URL that works for strangers, and not for the friend who once opened the page, is a riddle to both."""
     (maker, maker_id), (friend, _) = site.client(), site.client()
     output = rows.add("shown", visitor_id=maker_id).outputs[0]

@@ -112,8 +112,8 @@ class _BoardRoutes:
         )
         shared = {share.board_id for share in shares}
         shown = [
-            {"board_id": one.board_id, "name": one.name, "count": one.files, "is_shared": one.board_id in shared}
-            for one in boards
+            {"board_id": row.board_id, "name": row.name, "count": row.files, "is_shared": row.board_id in shared}
+            for row in boards
         ]
         content: dict[str, Any] = {"boards": shown} | ({"board_id": board.board_id} if board else {})
         return JSONResponse(content, headers=NO_STORE)

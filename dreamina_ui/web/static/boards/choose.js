@@ -13,9 +13,9 @@ useStyle(new URL("./boards.css", import.meta.url));
 
 /** @param {string[]} files */
 export async function chooseBoards(files) {
-  const [{ answer }] = await Promise.all([post("boards/of-files", { files }), boards.load()]);
+  const [{ answer: known }] = await Promise.all([post("boards/of-files", { files }), boards.load()]);
   /** @type {Record<string, string[]>} */
-  const byFile = answer?.files ?? {};
+  const byFile = known?.files ?? {};
   const list = element("ul");
   const add = (/** @type {Board} */ board) => list.append(element("li", {}, boxOf(board, files, byFile)));
   boards.list.forEach(add);

@@ -17,14 +17,14 @@ class BoardStore extends EventTarget {
   }
 
   async load() {
-    const answer = await get("boards").catch(() => null);
-    if (answer) this.#take(answer);
+    const content = await get("boards").catch(() => null);
+    if (content) this.#take(content);
   }
 
   /** @param {string} name @param {string[]} [files] @returns {Promise<Board | undefined>} undefined if it was refused, which a note says */
   async create(name, files = []) {
-    const answer = await this.#post("boards", { name, files });
-    return answer && this.find(answer.board_id);
+    const content = await this.#post("boards", { name, files });
+    return content && this.find(content.board_id);
   }
 
   /** Put files on a board, or take them off. @param {string} boardId @param {string[]} files @param {boolean} on */
@@ -54,16 +54,16 @@ class BoardStore extends EventTarget {
 
   /** @param {string} path @param {object} body */
   async #post(path, body) {
-    const { answer, refusal } = await post(path, body);
-    if (answer) this.#take(answer);
+    const { answer: content, refusal } = await post(path, body);
+    if (content) this.#take(content);
     else tell(refusal ?? "");
-    return answer;
+    return content;
   }
 
-  /** @param {{boards: Board[]}} answer */
-  #take(answer) {
+  /** @param {{boards: Board[]}} content */
+  #take(content) {
     this.isLoaded = true;
-    this.list = answer.boards;
+    this.list = content.boards;
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -64,13 +64,13 @@ export class BoardRail extends EventTarget {
 
 /** @param {Board} board */
 function menuOf(board) {
-  const place = boards.list.indexOf(board);
+  const index = boards.list.indexOf(board);
   const items = [
     { text: words.board_rename, act: () => edit(board) },
     { text: words.share, act: () => emit(document.body, "share-board", { board }) },
     { text: words.library_zip, act: () => { location.href = url("library/zip", { board: board.board_id, visitor: identity() }).href; } },
-    ...(place > 0 ? [{ text: words.board_up, act: () => boards.move(board.board_id, -1) }] : []),
-    ...(place < boards.list.length - 1 ? [{ text: words.board_down, act: () => boards.move(board.board_id, 1) }] : []),
+    ...(index > 0 ? [{ text: words.board_up, act: () => boards.move(board.board_id, -1) }] : []),
+    ...(index < boards.list.length - 1 ? [{ text: words.board_down, act: () => boards.move(board.board_id, 1) }] : []),
     { text: words.board_delete, act: () => remove(board), isGrave: true },
   ];
   return board.count ? items : items.filter(({ text }) => text !== words.library_zip);

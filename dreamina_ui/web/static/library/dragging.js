@@ -10,7 +10,7 @@ const TYPE = "application/x-dreamina-files";
  * @param {import("./chosen.js").Chosen} chosen all of them go along when one of them is dragged
  */
 export function startDragging(node, itemAt, chosen) {
-  // Not always: a long press of a finger, which chooses, would drag.
+  // Not always: a finger that stays, which chooses, would drag.
   node.addEventListener("pointerdown", (event) => {
     const tile = event.target instanceof Element ? event.target.closest("li") : null;
     if (tile) tile.draggable = event.pointerType === "mouse" && Boolean(itemAt(event)?.file_key);

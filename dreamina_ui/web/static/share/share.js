@@ -26,10 +26,10 @@ export function shareBoard(board) {
 
 /** @param {string} title @param {Target} target @param {ImageItem | null} item */
 async function open(title, target, item) {
-  const { answer, refusal } = await post("shares", { ...target, prompt: null });
+  const { answer: known, refusal } = await post("shares", { ...target, prompt: null });
   if (refusal) return tell(refusal);
   const content = element("div");
-  const box = element("input", { type: "checkbox", checked: Boolean(answer.shows_prompt) });
+  const box = element("input", { type: "checkbox", checked: Boolean(known.shows_prompt) });
   const show = (/** @type {Share | null} */ share) => {
     content.replaceChildren(...(share ? linkParts(share, () => show(null)) : [create]));
     const [first] = content.querySelectorAll("button");
@@ -47,7 +47,7 @@ async function open(title, target, item) {
   const dialog = showDialog(title, "share",
     element("p", {}, words.share_about), ...(isLocal ? [element("p", { class: "share-local" }, words.share_local)] : []),
     element("label", {}, box, element("span", {}, words.share_prompt)), content, ...(item ? fileParts(item) : []));
-  show(answer.share_id ? answer : null);
+  show(known.share_id ? known : null);
   return dialog;
 }
 
@@ -81,9 +81,9 @@ async function copy(link, input) {
 
 /** @param {Share[]} shares */
 async function revoke(shares) {
-  const { answer, refusal } = await post("shares/revoke", { shares: shares.map(({ share_id: id }) => id) });
+  const { answer: count, refusal } = await post("shares/revoke", { shares: shares.map(({ share_id: id }) => id) });
   tell(refusal ?? words.share_revoked);
-  return Boolean(answer);
+  return Boolean(count);
 }
 
 /** @param {ImageItem} item */
@@ -104,12 +104,12 @@ async function sendFile(item) {
 
 /** All links, to be revoked. */
 export async function listShares() {
-  const answer = await get("shares").catch(() => null);
-  if (!answer) return tell(words.library_failed);
+  const content = await get("shares").catch(() => null);
+  if (!content) return tell(words.library_failed);
   const list = element("ul");
   const none = element("p", {}, words.share_none);
   /** @type {Share[]} */
-  let shares = answer.shares;
+  let shares = content.shares;
   const end = async (/** @type {Share[]} */ some) => {
     if (!(await revoke(some))) return;
     shares = shares.filter((share) => !some.includes(share));

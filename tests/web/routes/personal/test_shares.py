@@ -100,7 +100,7 @@ def test_a_friend_sees_a_shared_image_with_and_without_a_cookie_until_it_is_revo
         assert [friend.get(url).status_code for url in (path, *files)] == [404] * 4
 
 
-def test_the_prompt_is_told_only_if_it_was_wished_and_can_be_tried(site: Site, rows: LibraryRows) -> None:
+def test_the_prompt_is_shown_only_if_it_was_wished_and_can_be_tried(site: Site, rows: LibraryRows) -> None:
     """Some prompts are the secret, others the point; either way they are text and no markup."""
     maker, maker_id = site.client()
     key = rows.add(PROMPT, visitor_id=maker_id).outputs[0].file_key
@@ -119,11 +119,11 @@ def test_a_deleted_image_is_shared_no_longer(site: Site, rows: LibraryRows) -> N
     """Delete means delete, also for those who had the link."""
     maker, maker_id = site.client()
     key = rows.add(visitor_id=maker_id).outputs[0].file_key
-    url = maker.post("/dreamina/shares", json={"file": key, "prompt": False}).json()["url"]
-    path = url.removeprefix("https://studio.example")
+    link = maker.post("/dreamina/shares", json={"file": key, "prompt": False}).json()["url"]
+    path = link.removeprefix("https://studio.example")
     files = files_of(TestClient(site.app).get(path).text)
     maker.post("/dreamina/library/mark", json={"files": [key], "deleted": True})
-    assert [TestClient(site.app).get(one).status_code for one in (path, *files)] == [404] * 4
+    assert [TestClient(site.app).get(url).status_code for url in (path, *files)] == [404] * 4
     assert maker.get("/dreamina/shares").json()["shares"] == []
 
 
@@ -159,7 +159,7 @@ def test_an_owner_lists_and_revokes_what_everybody_shares(site: Site, rows: Libr
     (owner, _), (guest, guest_id), (stranger, _) = site.client(is_owner=True), site.client(), site.client()
     key = rows.add(visitor_id=guest_id).outputs[0].file_key
     share = guest.post("/dreamina/shares", json={"file": key, "prompt": False}).json()["share_id"]
-    assert [one["share_id"] for one in owner.get("/dreamina/shares").json()["shares"]] == [share]
+    assert [row["share_id"] for row in owner.get("/dreamina/shares").json()["shares"]] == [share]
     assert stranger.get("/dreamina/shares").json()["shares"] == []
     assert owner.get("/dreamina/shares?whose=mine").json()["shares"] == []
     assert owner.post("/dreamina/shares/revoke", json={"shares": [share]}).json() == {"count": 1}
