@@ -318,6 +318,11 @@ class Settings(BaseSettings):
         return is_offered or elsewhere or bool(self.trusted_proxies or self.root_path or self.space_id)
 
     @property
+    def has_path_only(self) -> bool:
+        """Whether the page lies below a path of its site, where others may lie, too."""
+        return bool(urlsplit(self.root_path).path.strip("/"))
+
+    @property
     def uses_sandbox(self) -> bool:
         """Whether the embedded sandbox stands in for RunComfy."""
         return self.api_token is None and not self.require_own_key

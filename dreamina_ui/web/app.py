@@ -117,7 +117,11 @@ def _build_routes(
         *build_share_routes(personal.shares, core.reader, core.models, permissions, services.links.public_url),
         *build_cost_routes(services.costs, permissions, core.clock),
         *build_key_routes(core.api_keys, core.accounts, permissions, key_throttle),
-        *build_login_routes(authenticator, core.api_keys.take_back),
+        *build_login_routes(
+            authenticator,
+            core.api_keys.take_back,
+            shared_site_id=services.installation_id if settings.has_path_only else "",
+        ),
         *build_batch_routes(core, batch_presenter, services.batches, permissions, uses_sandbox=uses_sandbox),
         *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, permissions, token),

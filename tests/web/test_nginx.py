@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, expect
 
 from dreamina_ui.web.http import client_ip_hash
 from tests.support.bad_server import closed_port
-from tests.support.browser import ROOT, SMALL, AppProcess, wait_for
+from tests.support.browser import OWNER_PASSWORD, ROOT, SMALL, AppProcess, wait_for
 from tests.support.contexts import SMALL_DRAFT
 from tests.web.gradio_page.test_page import await_form, press_generate
 
@@ -33,19 +33,21 @@ pytestmark = pytest.mark.skipif(
 
 
 class Site:
-    """nginx on a free port, and the program behind it."""
+    """nginx on a free port, and two installations behind it, under two paths of one site."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = closed_port()
         self.url = f"https://localhost:{self.port}/studio/"
-        self.app = AppProcess(
-            folder / "app",
-            GRADIO_ROOT_PATH="/studio",
-            DREAMINA_TRUSTED_PROXIES="127.0.0.1",
-            DREAMINA_SANDBOX_QUEUE_S="0.2",
-            DREAMINA_SANDBOX_RUN_S="0.4",
-        )
+        settings = {
+            "DREAMINA_TRUSTED_PROXIES": "127.0.0.1",
+            "DREAMINA_OWNER_PASSWORD": OWNER_PASSWORD,
+            "DREAMINA_SANDBOX_QUEUE_S": "0.2",
+            "DREAMINA_SANDBOX_RUN_S": "0.4",
+        }
+        self.app = AppProcess(folder / "app", GRADIO_ROOT_PATH="/studio", **settings)
+        self.other_url = f"https://localhost:{self.port}/other/"
+        self.other_app = AppProcess(folder / "other", GRADIO_ROOT_PATH="/other", **settings)
 
     def start(self) -> None:
         key, certificate = self.folder / "studio.key", self.folder / "studio.pem"
@@ -63,6 +65,9 @@ class Site:
         }.items():
             assert given.count(old) == 1, old
             given = given.replace(old, new)
+        locations = given[given.index("    location = /studio") : given.rindex("}")]
+        other = locations.replace("/studio", "/other").replace(f":{self.app.port}/", f":{self.other_app.port}/")
+        given = given[: given.rindex("}")] + other + "}\n"
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         positions = "".join(f"{kind}_temp_path {self.folder}/{kind};\n" for kind in kinds)
         user = "user root;\n" if os.geteuid() == 0 else ""  # the folder of the tests is nobody else's
@@ -75,14 +80,18 @@ class Site:
             self.nginx = subprocess.Popen(
                 [str(NGINX), "-p", str(self.folder), "-e", "stderr", "-c", str(config)], stderr=log
             )
-        self.app.start()
+        for app in (self.app, self.other_app):
+            app.launch()
+        for app in (self.app, self.other_app):
+            app.wait_until_up()
         wait_for(lambda: self.nginx.poll() is not None or (self.folder / "nginx.pid").exists())
         assert self.nginx.poll() is None, (self.folder / "nginx.log").read_text()
 
     def stop(self) -> None:
         self.nginx.send_signal(signal.SIGTERM)
         self.nginx.wait(10)
-        self.app.__exit__(None, None, None)
+        for app in (self.app, self.other_app):
+            app.__exit__(None, None, None)
 
     def connect(self, *, directly: bool = False) -> http.client.HTTPConnection:
         """A connection from `CLIENT`, through nginx or past it."""
@@ -152,6 +161,31 @@ def test_the_page_makes_a_picture_behind_nginx(site: Site, browser: Browser) -> 
     assert identity["secure"]
     assert identity["httpOnly"]
     assert complaints == []
+
+
+def test_two_installations_on_one_site_leave_each_other_alone(site: Site, browser: Browser) -> None:
+    """Signing in or out at one of them must not sign out at the other one, nor take what was typed there."""
+    owner = browser.new_context(ignore_https_errors=True, locale="en-US")
+    page = owner.new_page()
+    drafts: dict[str, str] = {}
+    for url in (site.url, site.other_url):
+        page.goto(f"{url}dreamina/sign-in")
+        page.get_by_label("Owner password").fill(OWNER_PASSWORD)
+        page.keyboard.press("Enter")
+        await_form(page)
+        drafts[url] = f"a draft of {url}"
+        page.get_by_label("Prompt").first.fill(drafts[url])
+        page.wait_for_function("text => JSON.stringify(localStorage).includes(text)", arg=drafts[url])
+    assert page.evaluate("text => JSON.stringify(localStorage).includes(text)", drafts[site.url])
+    page.goto(f"{site.other_url}dreamina/sign-in")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/other/dreamina/sign-in?signed_out")
+    stored = page.evaluate("JSON.stringify(localStorage)")
+    assert drafts[site.url] in stored
+    assert drafts[site.other_url] not in stored
+    assert page.evaluate("fetch('/studio/dreamina/owner/overview').then(response => response.status)") == 200
+    assert page.evaluate("fetch('/other/dreamina/owner/overview').then(response => response.status)") == 403
+    owner.close()
 
 
 def test_the_response_says_that_it_is_https(site: Site) -> None:

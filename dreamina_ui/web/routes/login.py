@@ -16,28 +16,36 @@ from dreamina_ui.errors import LedgerError
 from dreamina_ui.web.auth.login_wall import Authenticator
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, read_session_cookie
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE, SESSION_TTL_S
-from dreamina_ui.web.http import language_of, read_json, refusal, set_cookie
+from dreamina_ui.web.http import json_in_html, language_of, read_json, refusal, set_cookie
 from dreamina_ui.web.i18n.translate import translate
+from dreamina_ui.web.middleware.script_nonce import nonce_of
 from dreamina_ui.web.paths import PREFIX, asset_path, head_links
 
 CLEARED_DATA = '"cache", "storage"'
 """What a browser forgets at a sign-out. Not all cookies: those of sibling hosts would go, too; ours go one by one."""
+
+_SIGNED_OUT = "signed_out"
+"""In the query of the sign-in page: it forgets what this installation stored, where the site is not ours alone."""
 
 NEXT_PAGES = {"": "../", "owner": "owner"}
 """Where `next` may lead after signing in, as URLs relative to the sign-in page: nothing else, so no other site."""
 
 
 def build_login_routes(
-    authenticator: Authenticator, forget_key: Callable[[str], None] = lambda session: None
+    authenticator: Authenticator,
+    forget_key: Callable[[str], None] = lambda session: None,
+    *,
+    shared_site_id: str = "",
 ) -> list[BaseRoute]:
     """The routes to sign in and out; none where nobody can sign in.
 
     Args:
         forget_key: forgets the RunComfy key of a session; may raise LedgerError.
+        shared_site_id: the id of this installation if it has only a path of its site; others have theirs beside it.
     """
     if not authenticator.has_sign_in:
         return []
-    handlers = _LoginRoutes(authenticator, forget_key)
+    handlers = _LoginRoutes(authenticator, forget_key, shared_site_id)
     return [
         Route(f"/{PREFIX}/sign-in", handlers.page),
         Route(f"/{PREFIX}/sign-in", handlers.sign_in, methods=["POST"]),
@@ -49,9 +57,10 @@ def build_login_routes(
 
 
 class _LoginRoutes:
-    def __init__(self, authenticator: Authenticator, forget_key: Callable[[str], None]) -> None:
+    def __init__(self, authenticator: Authenticator, forget_key: Callable[[str], None], shared_site_id: str) -> None:
         self._authenticator = authenticator
         self._forget_key = forget_key
+        self._shared_site_id = shared_site_id
         self._sessions = authenticator.permissions.sessions
 
     async def page(self, request: Request) -> Response:
@@ -86,8 +95,11 @@ class _LoginRoutes:
     async def sign_out(self, request: Request) -> Response:
         """Delete the session, and the RunComfy key that was entered in it."""
         permissions = self._authenticator.permissions
-        headers = {"Cache-Control": "no-store", "Clear-Site-Data": CLEARED_DATA}
-        response = RedirectResponse("sign-in", 303, headers=headers)
+        response = RedirectResponse("sign-in", 303, headers={"Cache-Control": "no-store"})
+        if self._shared_site_id:  # the header would clear what other installations stored
+            response.headers["Location"] = f"sign-in?{_SIGNED_OUT}"
+        else:
+            response.headers["Clear-Site-Data"] = CLEARED_DATA
         if permissions.person(request) and (key := permissions.key_session(request)):
             with suppress(LedgerError):  # the key is forgotten anyway
                 await run_in_threadpool(self._forget_key, key)
@@ -159,9 +171,19 @@ autocomplete="current-password" maxlength="1000"></label>
         page = f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{text("sign_in")} · Dreamina UI</title>
 <meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
-{head_links("sign-in.css")}</head>
+{head_links("sign-in.css")}{self._forgetting_script(request)}</head>
 <body><main><h1><img src="{logo}" alt="" width="32" height="32">Dreamina UI</h1>{body}{back}</main></body></html>"""
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+    def _forgetting_script(self, request: Request) -> str:
+        """What removes this installation's entries from the browser's storage, right after signing out; else `""`."""
+        if not self._shared_site_id or _SIGNED_OUT not in request.query_params:
+            return ""
+        prefix = json_in_html(f"dreamina.{self._shared_site_id}.")
+        return f"""<script nonce="{nonce_of(request.scope)}">
+for (const store of [localStorage, sessionStorage])
+  for (const key of Object.keys(store)) if (key.startsWith({prefix})) store.removeItem(key);
+</script>"""
 
 
 async def _read_form(request: Request) -> dict[str, object]:

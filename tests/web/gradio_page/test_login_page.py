@@ -73,7 +73,9 @@ def test_the_owners_password_makes_a_browser_the_owners(browse: Browse) -> None:
     assert (response.status_code, response.headers["location"]) == (303, "../")
     assert is_owner(owner)
     assert not is_owner(stranger)
-    assert owner.post("/dreamina/sign-out").headers["location"] == "sign-in"
+    signed_out = owner.post("/dreamina/sign-out")
+    assert signed_out.headers["location"] == "sign-in"
+    assert signed_out.headers["clear-site-data"] == '"cache", "storage"'
     assert not is_owner(owner)
 
 
