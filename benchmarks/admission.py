@@ -69,9 +69,8 @@ class Admission:
     def admit(self) -> None:
         """Add one job of a random visitor."""
         number = self._random.randrange(500)
-        job = replace(
-            _job(time.time()), visitor_id=f"{number:032x}", client_hash=f"{number // 3:032x}", press_id=new_id()
-        )
+        job = replace(new_admitted_job(time.time()), visitor_id=f"{number:032x}", client_hash=f"{number // 3:032x}")
+        job = replace(job, press_id=new_id())
         self.ledger.add(job, self._hooks)
 
     def rate(self, seconds: float, threads: int) -> tuple[float, float]:
@@ -114,7 +113,7 @@ def make_ledger(path: Path, job_count: int) -> Admission:
     admission = Admission(path)
     now = time.time()
     earliest = max(month_start(now), now - 5 * 86400)
-    admission.ledger.add(replace(_job(earliest), state="done", cost_usd=0.03))
+    admission.ledger.add(replace(new_admitted_job(earliest), state="done", cost_usd=0.03))
     engine = open_sqlite(path, busy_timeout_s=10.0, durable=False)
     with engine.begin() as connection:
         indexes = connection.exec_driver_sql(
@@ -148,7 +147,8 @@ def _multiply(connection: sa.Connection, count: int, earliest: float, now: float
     )
 
 
-def _job(created_at: float) -> Job:
+def new_admitted_job(created_at: float) -> Job:
+    """A job as the form makes it."""
     inputs = {"prompt": "a red fox", "width×height": "1024x1024(1:1)", "scale": 0.5, "force_single": True}
     return Job(new_id(), "m", ORIGIN, inputs, created_at, created_at, size="1024x1024(1:1)", reserved_usd=0.03)
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "token-of-the-benchmarks"
-READY_S = 60.0
+READY_S = 240.0
 """Timeout for a process to be ready; a busy machine needs a fraction of it."""
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,21 @@ class ManagedProcess(ABC):
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+    def freeze(self) -> None:
+        """Stop it where it is, as a machine does that swaps or moves."""
+        if self._process:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End a freeze."""
+        if self._process:
+            self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is ready now."""
+        return self._is_ready()
 
     def stop(self) -> None:
         """Request a clean stop and wait for it."""
@@ -144,10 +160,10 @@ class AppUnderTest(ManagedProcess):
 class GradioApp(AppUnderTest):
     """`app.py`, used through its public endpoint; on the same port after every start."""
 
-    def __init__(self, folder: Path, api_url: str) -> None:
+    def __init__(self, folder: Path, api_url: str, **environment: str) -> None:
         self.port = _free_port()
         self._url = f"http://127.0.0.1:{self.port}"
-        super().__init__(folder, api_url, "app", "-m", "app", GRADIO_SERVER_PORT=str(self.port))
+        super().__init__(folder, api_url, "app", "-m", "app", GRADIO_SERVER_PORT=str(self.port), **environment)
 
     def submit(self, inputs: Mapping[str, Any]) -> None:
         threading.Thread(target=self._submit, args=(inputs,), daemon=True).start()
@@ -174,9 +190,9 @@ class GradioApp(AppUnderTest):
 class HeadlessApp(AppUnderTest):
     """`python -m benchmarks.headless_app`: everything except the page."""
 
-    def __init__(self, folder: Path, api_url: str) -> None:
+    def __init__(self, folder: Path, api_url: str, **environment: str) -> None:
         self._ready = threading.Event()
-        super().__init__(folder, api_url, "bare", "-m", "benchmarks.headless_app")
+        super().__init__(folder, api_url, "bare", "-m", "benchmarks.headless_app", **environment)
 
     def start(self) -> None:
         self._ready.clear()

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 
+from dreamina_ui.errors import DreaminaError
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.settings import read_settings
 from dreamina_ui.wiring import build_services
@@ -22,8 +23,12 @@ def main() -> None:
     services.start()
     print("ready", flush=True)
     for line in sys.stdin:
-        job = services.jobs.generate(parts.model.model_id, json.loads(line))
-        print(job.job_id, flush=True)
+        try:
+            job = services.jobs.generate(parts.model.model_id, json.loads(line))
+        except DreaminaError as exc:
+            print(f"A request was refused: {exc}", file=sys.stderr, flush=True)
+        else:
+            print(job.job_id, flush=True)
     services.stop()
     os._exit(0)
 

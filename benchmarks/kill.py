@@ -4,6 +4,10 @@
 
 Jobs are created all the time while the app is killed with SIGKILL and restarted on the same data folder. At the end
 the ledger, the files and the requests that the sandbox counted are compared.
+
+    python -m benchmarks.kill --replicas 4 --kills 20 --freezes 6
+
+does so with several servers that share PostgreSQL and a bucket, and freezes some of them, too.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any
 
 from benchmarks.app_processes import AppUnderTest, GradioApp, HeadlessApp, SandboxProcess
 from benchmarks.audit import Audit, read_rows
+from benchmarks.kill_replicas import Plan, ReplicaRun
 from dreamina_ui.ledger.job import SETTLED
 
 SLOWER_START_S = 2.0
@@ -204,16 +209,25 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200, help="number of kills (default: 200)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments (default: 1)")
     parser.add_argument("--headless", action="store_true", help="run the app without its page (faster)")
+    parser.add_argument("--replicas", type=int, default=0, help="servers that share PostgreSQL and a bucket (Linux)")
+    parser.add_argument("--pages", type=int, default=1, help="how many of these have their page (default: 1)")
+    parser.add_argument("--freezes", type=int, default=50, help="freezes among the kills of replicas (default: 50)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     if options.kills < 1:
         parser.error("--kills must be at least 1")
     folder = Path(tempfile.mkdtemp(prefix="dreamina-kill-"))
 
-    def progress(kills: int) -> None:
-        print(f"\r{kills} of {options.kills} kills", end="", file=sys.stderr, flush=True)
+    planned = options.kills + (options.freezes if options.replicas else 0)
 
-    report = run(folder, kills=options.kills, seed=options.seed, headless=options.headless, progress=progress)
+    def progress(kills: int) -> None:
+        print(f"\r{kills} of {planned}", end="", file=sys.stderr, flush=True)
+
+    if options.replicas:
+        plan = Plan(options.replicas, options.pages, options.kills, options.freezes)
+        report = Report(*ReplicaRun(folder, plan, options.seed).run(progress))
+    else:
+        report = run(folder, kills=options.kills, seed=options.seed, headless=options.headless, progress=progress)
     print(file=sys.stderr)
     print(json.dumps({"figures": report.figures, "broken": report.broken}, indent=2) if options.json else report)
     if report.broken:

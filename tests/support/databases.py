@@ -123,9 +123,10 @@ class PostgresqlServer:
 
     Args:
         binaries: the folder of `initdb` and `postgres`.
+        flushes: flush at each commit all the same, for measurements.
     """
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, *, flushes: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="dreamina-postgresql-"))
         self._user = _unprivileged_user()
         if self._user:
@@ -137,6 +138,8 @@ class PostgresqlServer:
             "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB",
             "autovacuum": "off", "logging_collector": "off",
         }  # fmt: skip
+        if flushes:
+            options |= {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "256MB"}
         command = [str(binaries / "postgres"), "-D", str(data)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("wb") as log:
