@@ -66,8 +66,12 @@ def _stat(pid: int) -> list[str]:
 
 
 def _memory_mb(pid: int, key: str) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{key}:"))
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    sizes = (int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{key}:"))
+    return next(sizes, 0.0)  # a process that has just ended has none
 
 
 class NetworkCounter:

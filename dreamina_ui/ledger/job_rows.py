@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from dreamina_ui.errors import JobNotFoundError
 from dreamina_ui.ledger.job import ACTIVE, FinishedRun, Job, Output
-from dreamina_ui.ledger.search import search_text, search_words
+from dreamina_ui.ledger.search import search_text, text_conditions
 from dreamina_ui.ledger.tables import jobs, outputs, state_changes
 from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
 
@@ -216,8 +216,7 @@ def page_of_jobs(reader: Reader, *, state: str = "", text: str = "", after: Job 
     query = sa.select(jobs).order_by(*_NEWEST_FIRST).limit(PAGE_JOBS)
     if state:
         query = query.where(jobs.c.state == state)
-    for word in search_words(text):
-        query = query.where(jobs.c.search_text.contains(word, autoescape=True))
+    query = query.where(*text_conditions(reader, text))
     if after is not None:
         query = query.where(sa.tuple_(jobs.c.created_at, jobs.c.job_id) < (after.created_at, after.job_id))
     return select_jobs(reader, query)

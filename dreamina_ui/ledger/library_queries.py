@@ -16,7 +16,7 @@ from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import SETTLED, Job, Output
 from dreamina_ui.ledger.job_rows import jobs_of_rows, select_jobs
 from dreamina_ui.ledger.personal.board_rows import is_on_board
-from dreamina_ui.ledger.search import search_words
+from dreamina_ui.ledger.search import text_conditions
 from dreamina_ui.ledger.tables import batch_items, jobs, outputs, shares
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
@@ -96,7 +96,7 @@ def page_of_entries(reader: Reader, shown: LibraryFilter, after: str, limit: int
     Raises:
         InputError: `after` is no cursor.
     """
-    query = _entries(shown)
+    query = _entries(reader, shown)
     if after:
         query = query.where(_is_behind(after, oldest_first=shown.oldest_first))
     return _read_entries(reader, query.limit(limit))
@@ -104,7 +104,7 @@ def page_of_entries(reader: Reader, shown: LibraryFilter, after: str, limit: int
 
 def count_entries(reader: Reader, shown: LibraryFilter) -> int:
     """How many entries all pages together have."""
-    entries = _entries(shown).with_only_columns(sa.literal(1)).order_by(None).subquery()
+    entries = _entries(reader, shown).with_only_columns(sa.literal(1)).order_by(None).subquery()
     return int(reader.connection.execute(sa.select(sa.func.count()).select_from(entries)).scalar_one())
 
 
@@ -159,7 +159,7 @@ def oldest_files(reader: Reader, limit: int, *, before: float | None = None) -> 
     return _read_files(reader, query.limit(limit))
 
 
-def _entries(shown: LibraryFilter) -> sa.Select[Any]:
+def _entries(reader: Reader, shown: LibraryFilter) -> sa.Select[Any]:
     query = sa.select(*jobs.columns, outputs.c.output_index.label("shown_index")).select_from(
         jobs.outerjoin(outputs, (outputs.c.job_id == jobs.c.job_id) & (_IS_IN_TRASH if shown.trash else _IS_SHOWN))
     )
@@ -169,10 +169,10 @@ def _entries(shown: LibraryFilter) -> sa.Select[Any]:
         # A job that is done and shows no file had them deleted: nothing of it is left to show.
         query = query.where(outputs.c.job_id.is_not(None) | (jobs.c.state != "done"))
         query = query.where(jobs.c.archived_at.is_not(None) if shown.archive else jobs.c.archived_at.is_(None))
-    return _in_order(_narrowed(query, shown), oldest_first=shown.oldest_first)
+    return _in_order(_narrowed(reader, query, shown), oldest_first=shown.oldest_first)
 
 
-def _narrowed(query: sa.Select[Any], shown: LibraryFilter) -> sa.Select[Any]:
+def _narrowed(reader: Reader, query: sa.Select[Any], shown: LibraryFilter) -> sa.Select[Any]:
     for column, value in (
         (jobs.c.visitor_id, shown.visitor_id),
         (jobs.c.state, shown.state),
@@ -181,8 +181,7 @@ def _narrowed(query: sa.Select[Any], shown: LibraryFilter) -> sa.Select[Any]:
     ):
         if value:
             query = query.where(column == value)
-    for word in search_words(shown.text):
-        query = query.where(jobs.c.search_text.contains(word, autoescape=True))
+    query = query.where(*text_conditions(reader, shown.text))
     if shown.favorites:
         query = query.where(outputs.c.favorite_at.is_not(None))
     if shown.board_id:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from dreamina_ui.errors import LedgerError
-from dreamina_ui.ledger.search import search_text
+from dreamina_ui.ledger.search import create_search_index, search_text
 from dreamina_ui.ledger.tables import ledger_version
 from dreamina_ui.ledger.transaction import Transaction
 
@@ -297,6 +297,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE INDEX shares_file ON shares (file_key)",
         "CREATE INDEX shares_board ON shares (board_id)",
     ),
+    (create_search_index,),
 )
 
 

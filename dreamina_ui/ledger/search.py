@@ -1,12 +1,32 @@
-"""How the library compares texts: without case, width, accents and invisible characters."""
+"""How the library compares texts: without case, width, accents and invisible characters; and the index for it.
+
+The index gives candidates, and the caller compares their texts. SQLite's is an FTS5 table of all trigrams, which
+triggers keep up to date; PostgreSQL's belongs to pg_trgm and is used by the comparison itself. Where the engine has
+none, texts are found all the same, by reading every row.
+"""
 
 from __future__ import annotations
 
+import logging
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import regex
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from dreamina_ui.ledger.tables import jobs
+from dreamina_ui.ledger.transaction import Reader
+
+log = logging.getLogger(__name__)
+
+MAX_CANDIDATES = 2000
+"""Where more texts match, the first page of them is found sooner by reading rows in the library's order."""
+
+_GRAM = 3
+_PAD = "char(10) || char(10)"
+"""Behind each text, so that its last one and two letters begin a trigram, too."""
 
 _ACCENTS = regex.compile(r"([\p{Latin}\p{Greek}])\p{Nonspacing_Mark}+")
 _IGNORABLE = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{Cf}]")
@@ -33,3 +53,69 @@ def search_text(inputs: Mapping[str, Any]) -> str:
     prompt = inputs.get("prompt")
     texts = [prompt] if isinstance(prompt, str) else [value for value in inputs.values() if isinstance(value, str)]
     return search_form("\n".join(texts))
+
+
+def create_search_index(connection: sa.Connection) -> None:
+    """Create the engine's index over `jobs.search_text`, if it has one, for all rows there are and will be."""
+    statements = _SQLITE_INDEX if connection.dialect.name == "sqlite" else _POSTGRESQL_INDEX
+    try:
+        with connection.begin_nested():
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+    except DBAPIError:  # built without FTS5, or not allowed to create the extension
+        log.warning("This database has no index for texts: a search reads every row")
+
+
+def text_conditions(reader: Reader, text: str) -> list[sa.ColumnElement[bool]]:
+    """Conditions on the table `jobs` that hold for rows whose text contains all words of `text`."""
+    words = search_words(text)
+    conditions = [jobs.c.search_text.contains(word, autoescape=True) for word in words]
+    job_ids = _job_ids_that_may_match(reader, words)
+    return conditions if job_ids is None else [jobs.c.job_id.in_(job_ids), *conditions]
+
+
+def _job_ids_that_may_match(reader: Reader, words: Sequence[str]) -> list[str] | None:
+    """Ids of all jobs whose text can contain all these words, as `search_words` gives them; some do not.
+
+    Returns:
+        None if there is no index for them, or if there are more than `MAX_CANDIDATES`.
+    """
+    if not words or reader.connection.dialect.name != "sqlite" or not _has_index(reader):
+        return None
+    grams = {word[at : at + _GRAM] for word in words for at in range(len(word) - _GRAM + 1)}
+    if grams:
+        condition = "SELECT rowid FROM jobs_search WHERE jobs_search MATCH :words"
+        values = {"words": " AND ".join('"' + gram.replace('"', '""') + '"' for gram in sorted(grams))}
+    else:  # short words begin trigrams
+        longest = max(words, key=len)
+        condition = "SELECT DISTINCT doc FROM jobs_search_terms WHERE term >= :low AND term < :high"
+        values = {"low": longest, "high": longest + "\U0010ffff"}
+    query = sa.text(f"SELECT job_id FROM jobs WHERE rowid IN ({condition} LIMIT {MAX_CANDIDATES + 1})")  # noqa: S608
+    job_ids = list(reader.connection.execute(query, values).scalars())
+    return job_ids if len(job_ids) <= MAX_CANDIDATES else None
+
+
+def _has_index(reader: Reader) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'jobs_search_terms'"
+    return reader.connection.exec_driver_sql(query).first() is not None
+
+
+_POSTGRESQL_INDEX = (
+    # Installations in several schemas of one database share the extension.
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public",
+    "CREATE INDEX jobs_search ON jobs USING gin (search_text public.gin_trgm_ops)",
+)
+_ADD = f"INSERT INTO jobs_search (rowid, text) VALUES (new.rowid, COALESCE(new.search_text, '') || {_PAD})"  # noqa: S608
+_REMOVE = f"""
+    INSERT INTO jobs_search (jobs_search, rowid, text)
+    VALUES ('delete', old.rowid, COALESCE(old.search_text, '') || {_PAD})
+"""  # noqa: S608
+_SQLITE_INDEX = (
+    "CREATE VIRTUAL TABLE jobs_search USING fts5 "
+    "(text, content = '', detail = 'none', tokenize = 'trigram case_sensitive 1')",
+    "CREATE VIRTUAL TABLE jobs_search_terms USING fts5vocab (jobs_search, instance)",
+    f"INSERT INTO jobs_search (rowid, text) SELECT rowid, COALESCE(search_text, '') || {_PAD} FROM jobs",  # noqa: S608
+    f"CREATE TRIGGER jobs_search_add AFTER INSERT ON jobs BEGIN {_ADD}; END",
+    f"CREATE TRIGGER jobs_search_change AFTER UPDATE OF search_text ON jobs BEGIN {_REMOVE}; {_ADD}; END",
+    f"CREATE TRIGGER jobs_search_remove AFTER DELETE ON jobs BEGIN {_REMOVE}; END",
+)
