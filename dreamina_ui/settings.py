@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
         auth, auth_file: names and passwords, see `passwords.read_logins`; any close the page to everybody else.
         owners: the names of the owner.
         share_link, mcp_server, server_name, root_path: Gradio's own variables, as text.
-        space_id, system, oauth_client_id: Hugging Face's own variables, as text.
+        space_id, space_host, system, oauth_client_id: Hugging Face's own variables, as text.
 
     Source of the variables' names: RunComfy Model API documentation, and its own clients.
     """
@@ -132,6 +133,7 @@ class Settings(BaseSettings):
     server_name: str = Field("", validation_alias="GRADIO_SERVER_NAME")
     root_path: str = Field("", validation_alias="GRADIO_ROOT_PATH")
     space_id: str = Field("", validation_alias="SPACE_ID")
+    space_host: str = Field("", validation_alias="SPACE_HOST")
     system: str = Field("", validation_alias="SYSTEM")
     oauth_client_id: str = Field("", validation_alias="OAUTH_CLIENT_ID")
     ca_bundle: Path | None = Field(
@@ -250,6 +252,15 @@ class Settings(BaseSettings):
         if self.trusted_proxies is not None:
             return self.trusted_proxies
         return PRIVATE if self.space_id else LOOPBACK if self.wants_share_link else frozenset()
+
+    @property
+    def reachable_url(self) -> str:
+        """The page's URL as the service reaches it, without a slash at the end; "" if none is known before the start.
+
+        A Space tells its host; a share link is known only later.
+        """
+        is_space = bool(self.space_id) and re.fullmatch(r"[a-z0-9.-]+\.hf\.space", self.space_host)
+        return self.public_url or (f"https://{self.space_host}" if is_space else "")
 
     @property
     def frame_sites(self) -> tuple[str, ...]:

@@ -21,9 +21,12 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing.sign_ins import SignInStore
 from dreamina_ui.library.boards import Boards
+from dreamina_ui.library.input_images import InputImages
 from dreamina_ui.library.late_colors import LateColors
 from dreamina_ui.library.library import Library
+from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.library.retention import Retention
+from dreamina_ui.library.sent_inputs import SentInputs
 from dreamina_ui.library.shares import Shares
 from dreamina_ui.library.superseded import SupersededFiles
 from dreamina_ui.media.bucket import Bucket, BucketError
@@ -34,6 +37,7 @@ from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.input_store import BucketInputs, FolderInputs, InputStore
 from dreamina_ui.media.input_thumbnails import BucketThumbnails, FolderThumbnails, ThumbnailStore
 from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.object_store import ObjectStore
@@ -54,10 +58,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Personal:
-    """What visitors make of their images."""
+    """What visitors make of their images and prompts."""
 
     boards: Boards
     shares: Shares
+    prompts: PromptTools
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Services:
     batches: BatchStore
     dispatcher: Dispatcher
     links: SignedUrls
+    input_images: InputImages
     decoder: DecodeWorkers
     late_copies: LateCopies
     retention: Retention
@@ -93,6 +99,7 @@ class Services:
         Raises:
             LedgerError, DiskError: the ledger or the disk refuses.
         """
+        self.input_images.clean_up()
         self.job_services.start()
         self.dispatcher.start()
         self.retention.start()
@@ -123,10 +130,8 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     owner = _owner_api(settings, folder, models, calls)
     media, thumbnails = _media_stores(settings, folder)
     ledger = _open_ledger(settings, folder)
-    secret = _links_secret(settings, folder, ledger)
-    library = Library(ledger, media)
-    links = SignedUrls(settings.public_url, secret, time.time)
-    decoder = DecodeWorkers()
+    library, decoder = Library(ledger, media), DecodeWorkers()
+    given = _given_inputs(settings, folder, network, owner.trusted_origins, ledger, thumbnails, decoder)
     job_services = JobServices(
         accounts=accounts(settings, owner.client, ledger, calls),
         models=models,
@@ -134,7 +139,8 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         media=media,
         fetcher=_fetcher(settings, network, media, owner.trusted_origins, decoder),
         guard=SpendingGuard(limits(settings), api_origin(settings), settings.price_usd),
-        input_files=_input_files(settings, network, owner.trusted_origins, links, library, decoder, thumbnails, secret),
+        input_files=given.files,
+        sent_inputs=SentInputs(given.images, given.links),
         reachability=network.reachability,
         is_replica=settings.database_url is not None,
         is_shared=settings.is_shared,
@@ -148,11 +154,12 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         costs=Costs(ledger),
         batches=batches,
         dispatcher=Dispatcher(job_services, batches),
-        links=links,
+        links=given.links,
+        input_images=given.images,
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
-        personal=Personal(Boards(ledger, job_services.clock), Shares(ledger, job_services.clock)),
-        retention=_retention(settings, library, ledger, media, thumbnails, job_services, decoder),
+        personal=_personal(ledger, job_services.clock),
+        retention=_retention(settings, library, ledger, media, thumbnails, job_services, decoder, given.images),
         health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
         sandbox=owner.sandbox,
@@ -160,6 +167,10 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         requester_secret=ledger.secret("requesters"),
         sign_in_store=SignInStore(ledger) if settings.database_url else None,
     )
+
+
+def _personal(ledger: Ledger, clock: Callable[[], float]) -> Personal:
+    return Personal(Boards(ledger, clock), Shares(ledger, clock), PromptTools(ledger, clock))
 
 
 def _models(settings: Settings) -> dict[str, Model]:
@@ -220,6 +231,13 @@ def _media_stores(settings: Settings, folder: DataDir) -> tuple[MediaStore, Thum
     return media, BucketThumbnails(bucket, folder.scratch)
 
 
+def _input_store(settings: Settings, folder: DataDir, thumbnails: ThumbnailStore) -> InputStore:
+    """Where given images are stored: beside the outputs."""
+    if isinstance(thumbnails, BucketThumbnails):
+        return BucketInputs(thumbnails.bucket, folder.scratch)
+    return FolderInputs(folder.inputs, min_free_bytes=round(settings.min_free_gb * 1e9))
+
+
 def _retention(
     settings: Settings,
     library: Library,
@@ -228,6 +246,7 @@ def _retention(
     thumbnails: ThumbnailStore,
     job_services: JobServices,
     decoder: DecodeWorkers,
+    input_images: InputImages,
 ) -> Retention:
     max_bytes = settings.max_library_gb * 1e9 if settings.max_library_gb else None
     sweep: Callable[[], object] | None = None
@@ -238,7 +257,7 @@ def _retention(
         max_bytes=max_bytes,
         keep_days=settings.keep_days,
         sweep=sweep,
-        each_round=[LateColors(library, media, decoder).fill],
+        each_round=[LateColors(library, media, decoder).fill, input_images.remove_old],
         has_duty=job_services.has_duty,
     )
 
@@ -276,28 +295,40 @@ def _owner_api(settings: Settings, folder: DataDir, models: Mapping[str, Model],
     return _OwnerApi(client, None, (settings.api_base_url,))
 
 
-def _input_files(
+@dataclass(frozen=True)
+class _GivenInputs:
+    """The images that visitors give, the URLs by which the service gets them, and the check of files by URL."""
+
+    links: SignedUrls
+    images: InputImages
+    files: InputFiles
+
+
+def _given_inputs(
     settings: Settings,
+    folder: DataDir,
     network: _Network,
     trusted_origins: Sequence[str],
-    links: SignedUrls,
-    library: Library,
-    decoder: DecodeWorkers,
+    ledger: Ledger,
     thumbnails: ThumbnailStore,
-    secret: bytes,
-) -> InputFiles:
+    decoder: DecodeWorkers,
+) -> _GivenInputs:
     """The allowed hosts are for results: what people give may lie anywhere that is public."""
+    secret = _links_secret(settings, folder, ledger)
+    links = SignedUrls(settings.reachable_url, secret, time.time)
+    images = InputImages(ledger, _input_store(settings, folder, thumbnails), decoder, time.time)
     local = [origin for origin in trusted_origins if origin.startswith("http:")]
-    return InputFiles(
+    files = InputFiles(
         thumbnails,
         UrlGuard(exempt_origin=local, named_hosts=settings.media_hosts),
         links,
-        library.picture,
+        find_given=images.facts,
         certificates=network.certificates,
         proxy=network.proxy,
         secret=secret,
         decoder=decoder,
     )
+    return _GivenInputs(links, images, files)
 
 
 def _health(

@@ -31,7 +31,7 @@ TOGETHER = (
         "endpoints", "bad_calls", "batch_routes", "container", "request_limits", "appearance", "health",
         "language_choice", "program_examples", "mcp",
     ),
-    ("page", "batch_page", "reuse_page", "models_page"),
+    ("page", "batch_page", "reuse_page", "models_page", "prompt_tools_page"),
     ("library_page", "boards_page", "viewer", "costs", "hostile_page", "admin_page", "login_page"),
     (
         "create_page", "other_browsers", "repeated_requests", "connection", "keyboard_day", "field_kinds",

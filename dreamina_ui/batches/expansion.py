@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any
 
 from dreamina_ui.batches.line_notices import split_lines
+from dreamina_ui.batches.wildcards import MAX_SEED, Lists, draw, has_wildcards
 from dreamina_ui.errors import BatchError, InputError
 from dreamina_ui.ledger.job import limit_input_length
 from dreamina_ui.models.fields import Field
@@ -38,12 +39,16 @@ class BatchRequest:
         inputs: the inputs that all jobs share, by schema key.
         values: several values of a field, by schema key; they replace the shared one.
         repeats: how many times each job is made.
+        seed: decides what wildcards in the text stand for, see `wildcards.draw`; from 0 to `MAX_SEED`.
+        wildcards: the visitor's lists by name.
     """
 
     text: str
     inputs: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     repeats: int = 1
+    seed: int = 0
+    wildcards: Lists = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class PlannedItem:
         occurrences: of each of `texts`, how many of the alternatives before it have the same text.
         values: of the fields that have several values, by schema key.
         repeat: from 1.
+        drawn: what wildcards stand for in this job, in order; `texts` have the wildcards themselves.
     """
 
     inputs: dict[str, Any]
@@ -67,6 +73,7 @@ class PlannedItem:
     occurrences: tuple[int, ...]
     values: Mapping[str, Any]
     repeat: int
+    drawn: tuple[str, ...] = ()
 
 
 def prompt_field(model: Model) -> Field | None:
@@ -94,6 +101,10 @@ def expand_items(model: Model, request: BatchRequest) -> list[PlannedItem]:
         raise InputError("repeats", "type", "integer", request.repeats)
     if request.repeats < 1:
         raise InputError("repeats", "minimum", 1, request.repeats)
+    if isinstance(request.seed, bool) or not isinstance(request.seed, int):
+        raise InputError("seed", "type", "integer", request.seed)
+    if not 0 <= request.seed <= MAX_SEED:
+        raise InputError("seed", "maximum", MAX_SEED, request.seed)
     axes = _axes(model, request.values)
     lines = _lines(request.text, _count(request.repeats, axes.values()))
     items: list[PlannedItem] = []
@@ -103,15 +114,34 @@ def expand_items(model: Model, request: BatchRequest) -> list[PlannedItem]:
             texts = tuple(text for _, text in picked)
             choices = tuple(index if len(part) > 1 else None for (index, _), part in zip(picked, parts, strict=True))
             same = tuple(part[:index].count(text) for (index, text), part in zip(picked, parts, strict=True))
+            prompts = _prompts(request, "".join(texts).strip(), number, choices)
             for several in product(*axes.values()):
                 values = dict(zip(axes, several, strict=True))
-                inputs = _validated(model, {**request.inputs, **values, prompt.key: "".join(texts).strip()}, number)
-                characters += sum(len(str(value)) for value in inputs.values()) * request.repeats
-                if characters > MAX_CHARACTERS:
-                    raise BatchError("size")
-                for repeat in range(1, request.repeats + 1):
-                    items.append(PlannedItem(dict(inputs), number, texts, choices, same, values, repeat))
+                inputs: dict[str, Any] = {}
+                for repeat, (text, drawn) in enumerate(prompts, 1):
+                    if inputs.get(prompt.key) != text:
+                        inputs = _validated(model, {**request.inputs, **values, prompt.key: text}, number)
+                    characters += sum(len(str(value)) for value in inputs.values())
+                    if characters > MAX_CHARACTERS:
+                        raise BatchError("size")
+                    items.append(PlannedItem(dict(inputs), number, texts, choices, same, values, repeat, drawn))
     return items
+
+
+def _prompts(
+    request: BatchRequest, text: str, line: int, choices: tuple[int | None, ...]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """The prompt of each repeat, and what its wildcards stand for."""
+    if not has_wildcards(text):
+        return [(text, ())] * request.repeats
+    salt = f"{line}/{'-'.join(map(str, choices))}"
+    try:
+        return [
+            draw(text, request.wildcards, seed=request.seed, salt=salt, number=number)
+            for number in range(request.repeats)
+        ]
+    except InputError as exc:
+        raise BatchError("input", line=line, exc=exc) from exc
 
 
 def _lines(text: str, jobs_per_prompt: int) -> list[tuple[int, list[Sequence[str]]]]:

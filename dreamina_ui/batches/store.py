@@ -27,8 +27,10 @@ from dreamina_ui.errors import (
 )
 from dreamina_ui.ledger import batch_grid_rows, batch_rows
 from dreamina_ui.ledger.batch_rows import BatchRow, ItemCount, Owner, QueuedItem
-from dreamina_ui.ledger.job import Job, networks_of
+from dreamina_ui.ledger.job import Job, input_keys, networks_of
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.personal import input_image_rows
+from dreamina_ui.ledger.personal.input_image_rows import USED_TTL_S
 from dreamina_ui.ledger.transaction import Reader, Transaction
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.moderation import Moderation
@@ -190,6 +192,7 @@ class BatchStore:
                 texts = {"layout": layout.to_json(), "request": request}
                 _limit_waiting_bytes(transaction, row, planned, sum(len(text or "") for text in texts.values()))
                 batch_rows.insert_batch(transaction, row, planned, cells=layout.cells, **texts)
+                input_image_rows.keep_images(transaction, input_keys(list(planned)), now + USED_TTL_S)
         self.work_available.set()
         return self.batch(batch_id)
 
@@ -266,6 +269,8 @@ class BatchStore:
             if lifts_stop:
                 self._moderation.lift_refusal_stop(transaction, _first_job(row, {}))
             count = batch_grid_rows.plan_again(transaction, batch_id, failed)
+            planned = batch_rows.planned_inputs(transaction, batch_id)
+            input_image_rows.keep_images(transaction, input_keys(planned), self._clock() + USED_TTL_S)
             if count:
                 running = {"state": "running", "problem": None, "price_usd": price_usd}
                 batch_rows.move_batch(transaction, batch_id, only_in="ended", now=self._clock(), **running)

@@ -21,6 +21,7 @@ from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import Job, iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing.news import News
+from dreamina_ui.library.sent_inputs import SentInputs
 from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.input_files import InputFiles
@@ -55,6 +56,7 @@ class JobServices:
         models: by model_id.
         guard: what may be spent; None for no limits.
         input_files: validates files that are given by URL; None to look at none.
+        sent_inputs: as for `Submitter`.
         reachability: is asked before a job that costs money; None to submit without.
         is_replica: whether other servers share the ledger; else this is the only one.
         is_shared: whether strangers reach the page, as for `Moderation`.
@@ -72,6 +74,7 @@ class JobServices:
         fetcher: OutputFetcher,
         guard: SpendingGuard | None = None,
         input_files: InputFiles | None = None,
+        sent_inputs: SentInputs | None = None,
         reachability: Reachability | None = None,
         is_replica: bool = False,
         is_shared: bool = False,
@@ -92,7 +95,9 @@ class JobServices:
         parts = _Parts(ledger=ledger, pace=pace, clock=clock, replica=replica)
         self._worker = worker = Worker(accounts=accounts, fetcher=fetcher, controls=moderation, **parts)
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
-        self._submitter = submitter = Submitter(media=media, guard=guard, moderation=moderation, worker=worker, **parts)
+        self._submitter = submitter = Submitter(
+            media=media, guard=guard, moderation=moderation, worker=worker, sent_inputs=sent_inputs, **parts
+        )
         self.reader = JobReader(ledger, media, accounts, worker, submitter, is_replica=is_replica)
         self.shared_keys = SharedKeys(ledger, accounts) if is_replica else None
         self.jobs = self._job_service(reachability)

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from random import random
@@ -17,12 +18,21 @@ from typing import Any
 
 from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
-from dreamina_ui.errors import ApiError, InputError, LedgerError, RateLimitError, StateError, SubmitUnclearError
+from dreamina_ui.errors import (
+    ApiError,
+    DiskError,
+    InputError,
+    LedgerError,
+    RateLimitError,
+    StateError,
+    SubmitUnclearError,
+)
 from dreamina_ui.jobs.replica import Replica
 from dreamina_ui.jobs.worker import Worker
 from dreamina_ui.ledger.job import Job, State
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
 from dreamina_ui.ledger.transaction import AddHook
+from dreamina_ui.library.sent_inputs import SentInputs
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.limits import SpendingGuard
@@ -47,6 +57,7 @@ class Submitter:
         guard, moderation: are asked in the transaction that writes a job's row.
         worker: follows what was accepted.
         replica: this server as one of several; None if it is the only one.
+        sent_inputs: puts what the service gets in the place of given images; None to send all inputs as they are.
         pace: bounds of the pauses between attempts to write an outcome.
         clock: gives the time, in seconds since 1970.
     """
@@ -62,8 +73,10 @@ class Submitter:
         pace: Pace,
         clock: Callable[[], float],
         replica: Replica | None = None,
+        sent_inputs: SentInputs | None = None,
     ) -> None:
         self._replica = replica
+        self._sent_inputs = sent_inputs
         self._ledger = ledger
         self._media = media
         self._guard = guard
@@ -202,7 +215,8 @@ class Submitter:
             elif (job := job if self._replica else self._ledger.job(job.job_id)).cancel_requested_at:
                 state, fields = "cancelled", {"cancel_outcome": "cancelled"}
             else:
-                request_id = client.submit(job.model_id, job.inputs)
+                with self._sent_inputs.opened(job) if self._sent_inputs else nullcontext(job.inputs) as inputs:
+                    request_id = client.submit(job.model_id, inputs)
                 state, fields = "queued", {"request_id": request_id, "accepted_at": self._clock()}
         except SubmitUnclearError as exc:
             state, fields = "submit_unclear", {"problem": exc.kind, "detail": str(exc)}
@@ -212,7 +226,7 @@ class Submitter:
                 self._moderation.on_refusal(job, exc)
             if isinstance(exc, RateLimitError):
                 self._remember_wait(job.job_id, exc.retry_after_s)
-        except LedgerError as exc:  # raised by the read before the POST: nothing was sent
+        except (LedgerError, DiskError) as exc:  # raised by the reads before the POST: nothing was sent
             state, fields = "failed", {"problem": "not_sent", "detail": str(exc)}
         except Exception as exc:
             log.exception("Job %s: the submit broke", job.job_id[:8])

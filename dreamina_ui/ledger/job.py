@@ -57,7 +57,11 @@ MAX_INPUT_CHARACTERS = 20_000
 MAX_DETAIL_CHARACTERS = 2000
 """How much of an error's text a row stores."""
 
+INPUT_SCHEME = "dreamina-input:"
+"""The beginning of what stands in a job's inputs for an image that a visitor gave; its key follows."""
+
 _PRESS_ID = re.compile(r"[!-~]{1,200}")
+_INPUT_KEY = re.compile(rf"{INPUT_SCHEME}([0-9a-f]{{32}})")
 
 
 @dataclass(frozen=True)
@@ -236,6 +240,22 @@ def limit_input_length(inputs: Mapping[str, Any]) -> None:
     if sum(lengths.values()) > MAX_INPUT_CHARACTERS:
         longest = max(lengths, key=lambda key: lengths[key])
         raise InputError(longest, "maxLength", MAX_INPUT_CHARACTERS, inputs[longest])
+
+
+def input_key(value: Any) -> str | None:
+    """The key of the given image that a value stands for; None if it stands for itself."""
+    match = _INPUT_KEY.fullmatch(value) if isinstance(value, str) else None
+    return match[1] if match else None
+
+
+def input_keys(inputs: Any) -> list[str]:
+    """The keys of all given images in some inputs, at any depth, each once."""
+    if isinstance(inputs, Mapping):
+        inputs = list(inputs.values())
+    if isinstance(inputs, list | tuple):
+        return list(dict.fromkeys(key for value in inputs for key in input_keys(value)))
+    key = input_key(inputs)
+    return [key] if key else []
 
 
 def new_id() -> str:

@@ -36,6 +36,7 @@ from dreamina_ui.ledger.job import (
     limit_input_length,
 )
 from dreamina_ui.ledger.migrations import migrate
+from dreamina_ui.ledger.personal import input_image_rows
 from dreamina_ui.ledger.transaction import AddHook, Channel, Database, Reader, Transaction
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class Ledger:
             The new job, or the one that is there already: then no hook was called.
 
         Raises:
-            InputError: the inputs are too long for a row.
+            InputError: the inputs are too long for a row, or have a given image that the visitor does not have.
             StateError: the job to replace has changed since it was read; nothing is written.
             LedgerError: the row could not be written.
         """
@@ -142,6 +143,7 @@ class Ledger:
                 if not job_rows.update_job(transaction, replaces, values):
                     raise StateError(f"Job {replaces.job_id[:8]} has changed meanwhile. Nothing was submitted.")
             job_rows.insert_job(transaction, job)
+            input_image_rows.use_in_job(transaction, job)
             budget_rows.update_budgets(transaction, None, job)
             return job
 

@@ -298,6 +298,45 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE INDEX shares_board ON shares (board_id)",
     ),
     (create_search_index,),
+    (
+        """
+        CREATE TABLE input_images (
+            input_key VARCHAR(32) PRIMARY KEY,
+            visitor_id VARCHAR(64) NOT NULL,
+            client_hash VARCHAR(64),
+            source_sha256 VARCHAR(64) NOT NULL,
+            extension VARCHAR(4) NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            size_bytes BIGINT NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL,
+            keep_until DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX input_images_visitor ON input_images (visitor_id, source_sha256)",
+        "CREATE INDEX input_images_client ON input_images (client_hash)",
+        "CREATE INDEX input_images_keep ON input_images (keep_until)",
+        """
+        CREATE TABLE job_inputs (
+            job_id VARCHAR(32) NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+            input_key VARCHAR(32) NOT NULL,
+            PRIMARY KEY (job_id, input_key)
+        )
+        """,
+        "CREATE INDEX job_inputs_input ON job_inputs (input_key)",
+        """
+        CREATE TABLE prompt_tools (
+            visitor_id VARCHAR(64) NOT NULL,
+            kind VARCHAR(10) NOT NULL,
+            name VARCHAR(64) NOT NULL,
+            client_hash VARCHAR(64),
+            content TEXT NOT NULL,
+            set_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (visitor_id, kind, name)
+        )
+        """,
+        "CREATE INDEX prompt_tools_client ON prompt_tools (client_hash)",
+    ),
 )
 
 

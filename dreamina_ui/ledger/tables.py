@@ -131,6 +131,28 @@ budgets = sa.Table(
     *(sa.Column(name, sa.Integer) for name in ("active", "made", "requested")),
     sa.Column("micro_usd", sa.BigInteger),
 )
+input_images = sa.Table(
+    "input_images",
+    metadata,
+    sa.Column("input_key", sa.String, primary_key=True),
+    *(sa.Column(name, sa.String) for name in ("visitor_id", "client_hash", "source_sha256", "extension")),
+    *(sa.Column(name, sa.Integer) for name in ("width", "height")),
+    sa.Column("size_bytes", sa.BigInteger),
+    *(sa.Column(name, sa.Float) for name in ("created_at", "keep_until")),
+)
+job_inputs = sa.Table(
+    "job_inputs",
+    metadata,
+    sa.Column("job_id", sa.String, primary_key=True),
+    sa.Column("input_key", sa.String, primary_key=True),
+)
+prompt_tools = sa.Table(
+    "prompt_tools",
+    metadata,
+    *(sa.Column(name, sa.String, primary_key=True) for name in ("visitor_id", "kind", "name")),
+    *(sa.Column(name, sa.String) for name in ("client_hash", "content")),
+    sa.Column("set_at", sa.Float),
+)
 replicas = sa.Table(
     "replicas",
     metadata,

@@ -19,10 +19,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from dreamina_ui.errors import DiskError, InputError, UrlError
-from dreamina_ui.ledger.job import Job, Output, networks_of
+from dreamina_ui.ledger.job import input_key, networks_of
 from dreamina_ui.media.decoding.copies import Bounds, ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.fetching.connection import Proxy
@@ -50,12 +50,20 @@ visitors, and there are 64 threads for all."""
 BOUNDS = Bounds(max_pixels=25_000_000, cpu_s=4, wall_s=10.0)
 """A larger picture is shown by its URL only: strangers choose what is decoded here."""
 
-MIN_LINK_S = 900.0
-"""A signed URL of ours must be good for so long still: the job may wait in the queue."""
+MAX_INLINE_MB = 60
+"""How large the images may be together where the request itself carries them: the service's bound is 64 MiB."""
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 log = logging.getLogger(__name__)
+
+
+class InputFacts(NamedTuple):
+    """An image that a visitor gave: pixels, and bytes."""
+
+    width: int
+    height: int
+    size_bytes: int
 
 
 class InputFiles:
@@ -64,8 +72,8 @@ class InputFiles:
     Args:
         thumbnails: where thumbnails are stored.
         guard: says which URLs may be reached.
-        links: knows the signed URLs of our own pictures, which need no request.
-        find: gives the job, output and original behind a file_key of ours, or None.
+        links: says whether the service can fetch images from here.
+        find_given: gives the facts of a visitor's uploaded image by its key; None if it is not theirs.
         secret: of this installation, for the names of thumbnails.
         decoder: makes the thumbnails; None for one of its own.
     """
@@ -75,9 +83,9 @@ class InputFiles:
         thumbnails: ThumbnailStore,
         guard: UrlGuard,
         links: SignedUrls,
-        find: Callable[[str], tuple[Job, Output, StoredFile] | None],
         *,
         secret: bytes,
+        find_given: Callable[[str, str | None], InputFacts | None] = lambda _key, _visitor_id: None,
         decoder: DecodeWorkers | None = None,
         check_s: float = CHECK_S,
         copy_s: float = COPY_S,
@@ -87,7 +95,7 @@ class InputFiles:
         self._thumbnails = thumbnails
         self._guard = guard
         self._links = links
-        self._find = find
+        self._find_given = find_given
         self._secret = secret
         self._check_s = check_s
         self._copy_s = copy_s
@@ -125,6 +133,8 @@ class InputFiles:
             InputError: the first rule that is broken, as `address_` and its name.
         """
         given = list(given_urls(model, inputs))
+        self._inspect_given([(path, key) for _, path, url in given if (key := input_key(url))], visitor_id)
+        given = [row for row in given if not input_key(row[2])]
         fields = {url: field for field, _, url in given}
         deadline_s = time.monotonic() + self._check_s
         under_way = {
@@ -143,6 +153,17 @@ class InputFiles:
                 raise InputError(input_path, f"address_{exc.rule}", exc.limit, url)
             if exc:
                 raise exc
+
+    def _inspect_given(self, given: list[tuple[str, str]], visitor_id: str | None) -> None:
+        """Validate images that visitors gave, by the paths and keys of each."""
+        inline_bytes = 0
+        for path, key in given:
+            facts = self._find_given(key, visitor_id)
+            if facts is None:
+                raise InputError(path, "address_missing", None, None)
+            inline_bytes += facts.size_bytes * 4 // 3
+            if not self._links.public_url and inline_bytes > MAX_INLINE_MB * 10**6:
+                raise InputError(path, "address_total", MAX_INLINE_MB, None)
 
     def prepare_thumbnail(
         self, field: Field, url: str, visitor_id: str | None, client_hash: str | None = None
@@ -165,16 +186,8 @@ class InputFiles:
             started.set_exception(InputError(field.key, "address_busy", None, url))
         return started
 
-    def shown(self, url: str, visitor_id: str | None) -> tuple[Job, Output] | str | None:
-        """What stands for a visitor's file on the page: a picture of ours, the name of a thumbnail, or nothing."""
-        signed_path = self._links.place_of(url)
-        if signed_path is not None:
-            signed = self._links.file(signed_path)
-            try:
-                result = self._find(signed.file_key) if signed else None
-            except DiskError:
-                return None  # a page is drawn without it while the storage is away
-            return result[:2] if result else None
+    def shown(self, url: str, visitor_id: str | None) -> str | None:
+        """The name of the thumbnail of a file that a visitor gave by URL; None if there is none."""
         name = self._name(url, visitor_id)
         return name if self._thumbnails.has(name) else None
 
@@ -208,9 +221,6 @@ class InputFiles:
 
     def _inspect(self, field: Field, url: str, deadline_s: float) -> None:
         """Validate one file; raises _Broken."""
-        signed_path = self._links.place_of(url)
-        if signed_path is not None:
-            return self._inspect_ours(field, signed_path)
         try:
             self._guard.parse(url)  # the service gets it as it is, so nothing may need to be encoded in it
             head, _ = self._downloaders[field.file_kind].probe(url, deadline_s)
@@ -225,23 +235,12 @@ class InputFiles:
         if field.file_kind and recognise(head) not in allowed:
             raise _Broken("kind", ", ".join(form.name for form in allowed))
 
-    def _inspect_ours(self, field: Field, signed_path: str) -> None:
-        signed = self._links.file(signed_path)
-        result = self._find(signed.file_key) if signed else None
-        if signed is None or result is None or signed.left_s < MIN_LINK_S:
-            raise _Broken("expired")
-        _, output, original = result
-        if field.file_kind not in (None, output.kind):
-            raise _Broken("kind", field.file_kind)
-        if original.size_bytes > MAX_MB[field.file_kind] * 10**6:
-            raise _Broken("size", MAX_MB[field.file_kind])
-
     def _thumbnail(self, field: Field, url: str, visitor_id: str | None) -> str | None:
         name = self._name(url, visitor_id)
         if self._thumbnails.has(name):
             return name
         self._inspect(field, url, time.monotonic() + self._check_s)
-        if field.file_kind != "image" or self._links.place_of(url) is not None:
+        if field.file_kind != "image":
             return None
         deadline_s = time.monotonic() + self._copy_s
         try:

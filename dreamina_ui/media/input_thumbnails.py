@@ -102,7 +102,7 @@ class BucketThumbnails:
     """
 
     def __init__(self, bucket: Bucket, scratch: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
         self._scratch = scratch
         self._clock = clock
         self._lock = threading.Lock()
@@ -122,7 +122,7 @@ class BucketThumbnails:
         key = self._key(name)
         with storage_errors("find a thumbnail"):
             try:
-                content = self._bucket.head(key)
+                content = self.bucket.head(key)
             except FileNotFoundError:
                 self._remember(name, self._clock())
                 return None
@@ -131,11 +131,11 @@ class BucketThumbnails:
             f"{name}.webp",
             content.size_bytes,
             content.modified_at,
-            lambda start: self._bucket.open(key, content.size_bytes, start),
+            lambda start: self.bucket.open(key, content.size_bytes, start),
         )
 
     def put(self, name: str, data: bytes) -> None:
-        self._bucket.put(self._key(name), data, "image/webp")
+        self.bucket.put(self._key(name), data, "image/webp")
         self._remember(name, None)
 
     @contextlib.contextmanager
@@ -150,9 +150,9 @@ class BucketThumbnails:
     def remove_old(self) -> int:
         """Delete all but the newest; returns how many. Raises StorageError."""
         with storage_errors("delete old thumbnails"):
-            by_age = sorted(self._bucket.list(_FOLDER), key=lambda item: item.modified_at)
+            by_age = sorted(self.bucket.list(_FOLDER), key=lambda item: item.modified_at)
             old = by_age[:-KEEP_THUMBNAILS]
-            self._bucket.delete(item.key for item in old)
+            self.bucket.delete(item.key for item in old)
         with self._lock:
             self._known.clear()
         return len(old)

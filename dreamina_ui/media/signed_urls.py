@@ -1,6 +1,6 @@
-"""Signed URLs of images made here, for a service that must fetch one without a login.
+"""Signed URLs of images that visitors gave, for a service that must fetch one without a login.
 
-A URL is for one original and for a day. What it names is encrypted: it holds no permanent key of the file, and nothing
+A URL is for one image and for a day. What it names is encrypted: it holds no permanent key of the file, and nothing
 that could be made up or changed. Nothing has to be remembered. Without a public URL of the page there are none.
 """
 
@@ -25,7 +25,6 @@ FOLDER = "dreamina/inputs"
 
 SECRET_BYTES = 32
 _PATH = re.compile(r"([0-9A-Za-z_-]{40,400})/[^/?#]{1,200}")
-_WITH_SETTINGS = "+settings"
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,20 @@ class SignedFile:
     """What a signed URL is for.
 
     Attributes:
+        key: of the image.
         left_s: for how many seconds it is still valid; below 0 when it has expired.
-        with_settings: whether whoever made it wants the prompt and the other settings in the file.
     """
 
-    file_key: str
+    key: str
     left_s: float
-    with_settings: bool = False
 
 
 class SignedUrls:
     """Makes and reads signed URLs.
 
     Args:
-        public_url: the page's URL as the service reaches it, without a slash at the end; "" for none.
+        public_url: the page's URL as the service reaches it, without a slash at the end; "" for none. A share link
+            is known only after the start, and is set then.
         secret: what only we know.
         clock: gives the time, in seconds since 1970.
     """
@@ -56,10 +55,9 @@ class SignedUrls:
         self._cipher = Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"signed URLs" + secret).digest()))
         self._clock = clock
 
-    def url_of(self, file_key: str, name: str, *, with_settings: bool = False) -> str:
-        """The URL of one original for `LINK_S` seconds; `name` is for people, and anybody may change it."""
-        content = file_key + (_WITH_SETTINGS if with_settings else "")
-        token = self._cipher.encrypt_at_time(content.encode(), int(self._clock())).decode().rstrip("=")
+    def url_of(self, key: str, name: str) -> str:
+        """The URL of one image for `LINK_S` seconds; `name` is for people, and anybody may change it."""
+        token = self._cipher.encrypt_at_time(key.encode(), int(self._clock())).decode().rstrip("=")
         return f"{self.public_url}/{FOLDER}/{token}/{name}"
 
     def file(self, path: str) -> SignedFile | None:
@@ -77,12 +75,7 @@ class SignedUrls:
             left_s = self._cipher.extract_timestamp(token) + LINK_S - self._clock()
         except (InvalidToken, ValueError):
             return None
-        return SignedFile(content.removesuffix(_WITH_SETTINGS), left_s, content.endswith(_WITH_SETTINGS))
-
-    def place_of(self, url: str) -> str | None:
-        """The part of a URL behind `FOLDER`; None if it does not lie there on our public URL."""
-        beginning = f"{self.public_url}/{FOLDER}/"
-        return url.removeprefix(beginning) if self.public_url and url.startswith(beginning) else None
+        return SignedFile(content, left_s)
 
 
 def read_secret(path: Path) -> bytes:

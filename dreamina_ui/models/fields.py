@@ -49,7 +49,9 @@ class Field:
         max_length: the maximum number of code points of a text, or None.
         pattern: a regular expression that a text must match, or None.
         label: the name of a translated title and help text; None to show the schema's own.
-        file_kind: `image` or `video`, what the field's URLs lead to; None if the key does not say, or there are none.
+        file_kind: `image`, `video` or `audio`, what the field's URLs lead to; None if neither the format nor the key
+            says it, or there are none.
+        max_items: the maximum number of entries of a list, or None; 1 for one URL.
     """
 
     key: str
@@ -66,6 +68,7 @@ class Field:
     pattern: str | None = None
     label: str | None = None
     file_kind: str | None = None
+    max_items: int | None = None
 
 
 class FieldKind(ABC):
@@ -214,8 +217,16 @@ class IntegerKind(NumberKind):
         return _number_component(field, step=1)
 
 
+URL_FORMATS = {"image_uri": "image", "video_uri": "video", "audio_uri": "audio"}
+URL_LIST_FORMATS = {f"{name}s": kind for name, kind in URL_FORMATS.items()}
+"""The service's own formats, of one URL and of a list of URLs, and what those lead to."""
+
+
 class UrlsKind(FieldKind):
-    """A list of URLs, one per line in the form."""
+    """A list of URLs, one per line in the form; of images, also those that a visitor uploaded.
+
+    Where the schema says that they are images, the page shows them as a strip (`web/static/inputs/strip.js`).
+    """
 
     name = "urls"
     annotation = list[str]
@@ -225,7 +236,8 @@ class UrlsKind(FieldKind):
 
     def matches(self, prop: Mapping[str, Any]) -> bool:
         items = prop.get("items", {})
-        return prop.get("type") == "array" and isinstance(items, Mapping) and items.get("type") == "string"
+        is_list = prop.get("type") == "array" and isinstance(items, Mapping)
+        return str(prop.get("format")) in URL_LIST_FORMATS or (is_list and items.get("type") == "string")
 
     def component(self, field: Field) -> ComponentSpec:
         return _textbox("\n".join(field.default or ()), lines=3)
@@ -237,7 +249,7 @@ class UrlsKind(FieldKind):
 
 
 class UrlKind(FieldKind):
-    """One URL."""
+    """One URL; see `UrlsKind` about images."""
 
     name = "url"
     annotation = str
@@ -245,7 +257,7 @@ class UrlKind(FieldKind):
     holds_urls = True
 
     def matches(self, prop: Mapping[str, Any]) -> bool:
-        return prop.get("type") == "string" and prop.get("format") == "uri"
+        return str(prop.get("format")) in ("uri", *URL_FORMATS) and prop.get("type", "string") == "string"
 
     def component(self, field: Field) -> ComponentSpec:
         return _textbox(field.default, lines=1)

@@ -2,6 +2,7 @@
 
 Inputs are validated by JSON Schema (draft 2020-12), with these additions:
 - `"type": "float"` means `number`: the service's own pages write it so;
+- the service's own formats, such as `image_uri` and `image_uris`, mean a URL and a list of URLs;
 - inputs that are too large for any model are refused first, see `json_values`;
 - so are values that JSON cannot express: NaN passes `minimum` and `maximum`, and a list can contain itself;
 - the format `uri` is checked here: the validator's own check needs one more package;
@@ -23,7 +24,7 @@ from typing import Any, cast
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from dreamina_ui.errors import InputError, SettingsError
-from dreamina_ui.models.fields import FIELD_KINDS, Field, FieldKind
+from dreamina_ui.models.fields import FIELD_KINDS, URL_FORMATS, URL_LIST_FORMATS, Field, FieldKind
 from dreamina_ui.models.json_values import copy_inputs, copy_value
 
 MODELS_FOLDER = Path(__file__).parent
@@ -187,7 +188,7 @@ def _field(
     kinds: Sequence[FieldKind],
 ) -> Field:
     kind = next(kind for kind in kinds if kind.matches(prop))
-    file_kinds = [name for name in ("image", "video") if name in key.lower()]
+    is_list = kind.value_type == "array"
     return Field(
         key=key,
         parameter=parameter or re.sub(r"\W", "_", key, flags=re.ASCII),
@@ -202,8 +203,16 @@ def _field(
         max_length=prop.get("maxLength"),
         pattern=prop.get("pattern"),
         label=label,
-        file_kind=file_kinds[0] if kind.holds_urls and len(file_kinds) == 1 else None,
+        file_kind=_file_kind(key, prop) if kind.holds_urls else None,
+        max_items=prop.get("maxItems") if is_list else 1 if kind.holds_urls else None,
     )
+
+
+def _file_kind(key: str, prop: Mapping[str, Any]) -> str | None:
+    """What the URLs of a property lead to: its format says it, or else its key."""
+    known = (URL_FORMATS | URL_LIST_FORMATS).get(str(prop.get("format")))
+    named = [name for name in ("image", "video") if name in key.lower()]
+    return known or (named[0] if len(named) == 1 else None)
 
 
 def _strict(schema: Any) -> Any:
@@ -220,6 +229,10 @@ def _strict(schema: Any) -> Any:
     copy.update({key: schema[key] for key in ("default", "enum", "const") if key in schema})
     if copy.get("type") == "float":
         copy["type"] = "number"
+    if str(copy.get("format")) in URL_LIST_FORMATS:
+        copy = {"type": "array", "items": {"type": "string", "format": "uri"}} | copy
+    if str(copy.get("format")) in URL_FORMATS:
+        copy |= {"type": "string", "format": "uri"}
     if "properties" in copy:
         copy.setdefault("additionalProperties", False)
     return copy

@@ -67,6 +67,10 @@ class DataDir:
         return self.path / "given"
 
     @property
+    def inputs(self) -> Path:
+        return self.path / "inputs"
+
+    @property
     def scratch(self) -> Path:
         return self.path / "scratch"
 

@@ -42,7 +42,9 @@ from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
 from dreamina_ui.web.routes.personal.boards import build_board_routes
+from dreamina_ui.web.routes.personal.prompts import build_prompt_routes
 from dreamina_ui.web.routes.personal.shares import build_share_routes
+from dreamina_ui.web.routes.personal.uploads import build_upload_routes
 from dreamina_ui.web.routes.probes import build_probe_routes
 from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
 from dreamina_ui.web.routes.security_txt import build_security_txt_routes
@@ -83,7 +85,6 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
         installation_id=services.installation_id,
         uses_sandbox=settings.uses_sandbox,
         keeps_data=settings.keeps_data,
-        can_edit=bool(services.links.public_url),
         is_closed=authenticator.is_closed,
     )
     add_script_nonces()
@@ -122,12 +123,16 @@ def _build_routes(
             core.api_keys.take_back,
             shared_site_id=services.installation_id if settings.has_path_only else "",
         ),
-        *build_batch_routes(core, batch_presenter, services.batches, permissions, uses_sandbox=uses_sandbox),
+        *build_batch_routes(
+            core, batch_presenter, services.batches, personal.prompts, permissions, uses_sandbox=uses_sandbox
+        ),
+        *build_prompt_routes(personal.prompts, permissions),
         *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, permissions, token),
         *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),
-        *build_input_file_routes(core, presenter, services.library, services.links, permissions),
+        *build_input_file_routes(core, presenter, services.input_images, services.links, permissions),
+        *build_upload_routes(services.input_images, services.library, services.links, permissions),
         *build_file_routes(core.reader, permissions, services.late_copies, settings.media_serve),
         *build_security_txt_routes(settings.security_contact, core.clock),
     ]

@@ -12,9 +12,10 @@ PREFIX = "dreamina"
 FILES = "files"
 WITH_SETTINGS = "with-settings"
 THUMBNAILS = "given"
+UPLOADS = f"{THUMBNAILS}/images"
 SHARED = "shared"
-"""Our own routes begin with `/dreamina/`; those of output files with `/dreamina/files/`, of inputs with `given/`, and
-pages that somebody shared, with `shared/`."""
+"""Our own routes begin with `/dreamina/`; those of output files with `/dreamina/files/`, of inputs with `given/`, of
+uploaded ones with `given/images`, and pages that somebody shared, with `shared/`."""
 
 SECURITY_TXT = "/.well-known/security.txt"
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"

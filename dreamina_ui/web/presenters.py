@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dreamina_ui.jobs.reader import JobReader
-from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
+from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, input_key, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
 from dreamina_ui.media.decoding.copies import tiers_of
@@ -23,7 +23,7 @@ from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
 from dreamina_ui.web.i18n.job_texts import action_of, message, state_text
 from dreamina_ui.web.i18n.translate import field_texts, file_size, number, translate
-from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, WITH_SETTINGS
+from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, UPLOADS, WITH_SETTINGS
 
 _ALT_KEYS = {"image": "picture_alt", "video": "video_label", "file": "file_label"}
 MAX_CARDS_CHARACTERS = 100_000
@@ -169,10 +169,10 @@ class JobPresenter:
 
     def given_thumbnail(self, url: str, visitor_id: str | None) -> str | None:
         """The URL of a thumbnail of a visitor's file, relative to `/dreamina/`; None if there is none."""
+        if key := input_key(url):
+            return f"{UPLOADS}/{key}.webp"
         shown = self._input_files.shown(url, visitor_id) if self._input_files else None
-        if isinstance(shown, str):
-            return f"{THUMBNAILS}/{shown}.webp"
-        return file_url(*shown, "thumbnail") if shown and shown[1].kind == "image" else None
+        return f"{THUMBNAILS}/{shown}.webp" if shown else None
 
     def _given_thumbnails(self, job: Job) -> list[str]:
         thumbnails = (self.given_thumbnail(url, job.visitor_id) for url in self._given_urls(job))

@@ -49,6 +49,7 @@ def serve() -> None:
         page, launch = build_app(settings, services)
         services.start()
         page.launch(quiet=logs_json, prevent_thread_lock=True, **launch)
+        services.links.public_url = settings.reachable_url or (page.share_url or "").rstrip("/")
         take_over_uvicorn()
         capture_output()  # what Gradio prints until here is for the person who starts it
         page.server.config.encoded_headers = []  # no Server header

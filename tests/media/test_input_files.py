@@ -15,13 +15,11 @@ from typing import Any
 import pytest
 
 from dreamina_ui.errors import InputError
-from dreamina_ui.ledger.job import Job, Output
+from dreamina_ui.ledger.job import INPUT_SCHEME
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
-from dreamina_ui.media.folder_store import stored_file
-from dreamina_ui.media.input_files import MAX_AT_ONCE, InputFiles
+from dreamina_ui.media.input_files import MAX_AT_ONCE, InputFacts, InputFiles
 from dreamina_ui.media.input_thumbnails import FolderThumbnails
 from dreamina_ui.media.signed_urls import LINK_S, SignedUrls, read_secret
-from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.schema import load_models
 from dreamina_ui.web.i18n.error_texts import rule_text
 from dreamina_ui.web.i18n.translate import languages, translate
@@ -50,15 +48,11 @@ def host() -> Iterator[FileServer]:
 def make(tmp_path: Path, host: FileServer) -> Make:
     """Makes what is tested; the host of the test is the only one that may be private."""
 
-    def make_one(
-        *, resolve: Any = socket.getaddrinfo, result: tuple[Job, Output, StoredFile] | None = None, **more: Any
-    ) -> InputFiles:
+    def make_one(*, resolve: Any = socket.getaddrinfo, **more: Any) -> InputFiles:
         guard = UrlGuard(exempt_origin=host.origin, resolve=resolve)
         links = SignedUrls("https://studio.example/page", b"s" * 32, Clock())
         options: dict[str, Any] = {"check_s": 4.0, "decoder": decoder()} | more
-        return InputFiles(
-            FolderThumbnails(tmp_path / "given"), guard, links, lambda key: result, secret=b"s" * 32, **options
-        )
+        return InputFiles(FolderThumbnails(tmp_path / "given"), guard, links, secret=b"s" * 32, **options)
 
     return make_one
 
@@ -177,7 +171,7 @@ def test_a_slow_host_delays_a_request_no_longer_than_configured(tmp_path: Path, 
             threading.Thread(target=_drip, args=(dripping,), daemon=True).start()
         links = SignedUrls("", b"s" * 32, Clock())
         guard = UrlGuard(exempt_origin=url)
-        files = InputFiles(FolderThumbnails(tmp_path), guard, links, lambda key: None, secret=b"s" * 32, check_s=0.4)
+        files = InputFiles(FolderThumbnails(tmp_path), guard, links, secret=b"s" * 32, check_s=0.4)
         started = time.monotonic()
         exc = refusal(files, url)
         assert (exc.rule, exc.limit) == ("address_slow", 0.4)
@@ -338,17 +332,7 @@ def test_what_a_kill_left_of_given_files_is_gone_at_the_next_start(
     assert [item.name for item in folder.iterdir()] == [f"{'a' * 32}.webp"]
 
 
-# --- signed URLs of our own pictures
-
-
-@pytest.fixture
-def stored_picture(tmp_path: Path) -> tuple[Job, Output, StoredFile]:
-    path = tmp_path / "original.png"
-    path.write_bytes(png())
-    job = Job(job_id="0" * 32, model_id="m", api_origin="a", inputs={}, created_at=1.0, updated_at=1.0)
-    original = stored_file(path)
-    assert original
-    return job, Output(0, "image", "k" * 32, "kept"), original
+# --- images that were uploaded, and their signed URLs
 
 
 def test_a_signed_url_is_for_one_file_and_runs_out() -> None:
@@ -356,11 +340,10 @@ def test_a_signed_url_is_for_one_file_and_runs_out() -> None:
     clock = Clock()
     links = SignedUrls("https://studio.example/page", b"s" * 32, clock)
     url = links.url_of("f" * 32, "fox.png")
-    index = links.place_of(url)
-    assert index
+    index = url.removeprefix("https://studio.example/page/dreamina/inputs/")
     signed = links.file(index)
     assert signed is not None
-    assert (signed.file_key, signed.with_settings) == ("f" * 32, False)
+    assert signed.key == "f" * 32
     assert LINK_S - 5 < signed.left_s <= LINK_S
     token = index.split("/")[0]
     changed_tokens = [
@@ -372,9 +355,6 @@ def test_a_signed_url_is_for_one_file_and_runs_out() -> None:
     for changed in (*(f"{text}/fox.png" for text in changed_tokens), "x" + index, index + "?", token):
         assert links.file(changed) is None
     assert SignedUrls("https://studio.example/page", b"t" * 32, clock).file(index) is None
-    with_settings = links.file(str(links.place_of(links.url_of("f" * 32, "fox.png", with_settings=True))))
-    assert with_settings is not None
-    assert (with_settings.file_key, with_settings.with_settings) == ("f" * 32, True)
     clock.advance(LINK_S + 1)
     expired = links.file(index)
     assert expired is not None
@@ -387,7 +367,7 @@ def test_a_signed_url_holds_no_permanent_key() -> None:
     urls = {links.url_of("f" * 32, "image.png") for _ in range(3)}
     assert len(urls) == 3
     for url in urls:
-        token = str(links.place_of(url)).split("/")[0]
+        token = url.split("/")[-2]
         content = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         assert "f" * 8 not in url
         assert b"f" * 8 not in content
@@ -405,13 +385,29 @@ def test_the_secret_is_stored_for_its_owner_only(tmp_path: Path) -> None:
     assert len(read_secret(path)) == 32
 
 
-def test_our_own_pictures_are_checked_without_a_request(
-    make: Make, stored_picture: tuple[Job, Output, StoredFile]
-) -> None:
-    """The page's public name may not be reachable from behind its own router."""
-    files = make(result=stored_picture)
-    url = files._links.url_of("k" * 32, "fox.png")
-    files.validate_files(MODEL, {"image_urls": [url]}, "someone")
-    assert files.shown(url, "someone") == stored_picture[:2]
-    assert refusal(files, url.replace("/inputs/", "/inputs/x")).rule == "address_expired"
-    assert refusal(make(result=None), url).rule == "address_expired"
+def test_uploaded_images_are_checked_without_a_request_and_by_owner(make: Make) -> None:
+    """The page's public name may not be reachable from behind its own router; and nobody uses another's image."""
+    key = "a" * 32
+    mine = {(key, "someone"): InputFacts(9, 9, 10)}
+    files = make(find_given=lambda *asked: mine.get(asked))
+    files.validate_files(MODEL, {"image_urls": [f"{INPUT_SCHEME}{key}"]}, "someone")
+    assert refusal(files, "https://10.0.0.1/a.png", f"{INPUT_SCHEME}{'b' * 32}").rule == "address_missing"
+    with pytest.raises(InputError, match="address_missing"):
+        files.validate_files(MODEL, {"image_urls": [f"{INPUT_SCHEME}{key}"]}, "somebody else")
+
+
+@pytest.mark.parametrize(("public_url", "is_refused"), [("", True), ("https://studio.example", False)])
+def test_images_within_a_request_have_a_bound_together(tmp_path: Path, public_url: str, is_refused: bool) -> None:
+    """The service refuses a body of more than 64 MiB, after all of it was sent; of links it fetches each by itself."""
+    files = InputFiles(
+        FolderThumbnails(tmp_path),
+        UrlGuard(),
+        SignedUrls(public_url, b"s" * 32, Clock()),
+        secret=b"s" * 32,
+        find_given=lambda _key, _visitor: InputFacts(9, 9, 6_000_000),
+    )
+    given = [f"{INPUT_SCHEME}{index:032x}" for index in range(9)]
+    if is_refused:
+        assert refusal(files, *given).rule == "address_total"
+    else:
+        files.validate_files(MODEL, {"image_urls": given}, "someone")

@@ -19,6 +19,7 @@ from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.library.sent_inputs import SentInputs
 from dreamina_ui.media.fetching.fetch import OutputFetcher
 from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
@@ -76,6 +77,7 @@ class Harness:
         self.connect: Callable[[str], ModelApi] = lambda key: RunComfy(self.base_url, key, **self.client_options)
         self.pace = FAST
         self.input_files: InputFiles | None = None
+        self.sent_inputs: SentInputs | None = None
         self.reachability: Reachability | None = None
         self.is_shared = True
         self.is_replica = is_replica
@@ -102,6 +104,7 @@ class Harness:
             media=self.store,
             fetcher=self.fetcher,
             input_files=self.input_files,
+            sent_inputs=self.sent_inputs,
             reachability=self.reachability,
             is_replica=self.is_replica,
             is_shared=self.is_shared,

@@ -49,7 +49,8 @@ GETS = (
     "/dreamina/library?size={}&until={}&favourites={}", "/dreamina/library/usage",
     "/dreamina/library/zip?text={}&since={}", "/dreamina/sign-in", "/dreamina/sign-in?next={}",
     "/dreamina/owner", "/dreamina/owner/overview", "/dreamina/owner/texts", "/dreamina/owner/invitation?url={}",
-    "/dreamina/key", "/dreamina/batches",
+    "/dreamina/key", "/dreamina/batches", "/dreamina/prompts?text={}", "/dreamina/presets", "/dreamina/wildcards/{}",
+    "/dreamina/given/images", "/dreamina/given/images/{}.webp",
     "/dreamina/batch/fields?model_id={}",
 )  # fmt: skip
 POSTS = (
@@ -58,7 +59,8 @@ POSTS = (
     "/gradio_api/run/generate", "/gradio_api/run/predict", "/gradio_api/api/{}", "/gradio_api/cancel",
     "/gradio_api/reset", "/gradio_api/upload", "/gradio_api/component_server", "/gradio_api/process_recording",
     "/gradio_api/stream/{}", "/gradio_api/vibe-edit", "/login", "/dreamina/sign-in", "/dreamina/sign-out",
-    "/dreamina/generate", "/dreamina/given/look", "/dreamina/given/link",
+    "/dreamina/generate", "/dreamina/given/look", "/dreamina/given/images/from-library",
+    "/dreamina/prompts/pin", "/dreamina/presets", "/dreamina/wildcards",
     "/dreamina/attach", "/dreamina/library/mark", "/dreamina/library/find", "/dreamina/library/zip",
     "/dreamina/jobs/{}/cancel", "/dreamina/jobs/{}/fetch-again", "/dreamina/jobs/{}/put-aside",
     "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/key", "/dreamina/jobs/{}/{}",
@@ -71,7 +73,7 @@ KEYS = (
     "fn_index", "session_hash", "event_id", "event_data", "trigger_id", "simple_format", "batched", "request_id",
     "files", "favourite", "deleted", "sha256", "may_charge_twice", "back", "job_id", "size", "scale", "force_single",
     "password", "key", "stopped", "kind", "name", "out", "words", "model_id", "inputs", "text", "values", "repeats",
-    "digest", "token",
+    "digest", "token", "seed", "prompt", "template", "parameters", "is_pinned", "remove", "file",
 )  # fmt: skip
 HEADERS = {
     "Content-Type": st.sampled_from(

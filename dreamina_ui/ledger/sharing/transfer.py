@@ -25,6 +25,9 @@ _COPIED = (
     tables.batch_values,
     tables.budgets,
     tables.secrets,
+    tables.input_images,
+    tables.job_inputs,
+    tables.prompt_tools,
 )
 """In an order in which rows that others refer to come first."""
 

@@ -34,6 +34,25 @@ class Copies(NamedTuple):
     colors: int | None = None
 
 
+class InputCopy(NamedTuple):
+    """An image as the service gets it, and a thumbnail (WebP); neither has metadata of the original.
+
+    Attributes:
+        width, height: of the copy, in pixels.
+        source_width, source_height: of the original, upright.
+        extension: `png` or `jpg`.
+        data: the copy.
+    """
+
+    width: int
+    height: int
+    source_width: int
+    source_height: int
+    extension: str
+    data: bytes
+    thumbnail: bytes
+
+
 class Bounds(NamedTuple):
     """How much one image may take.
 
@@ -49,6 +68,12 @@ class Bounds(NamedTuple):
 
 
 RESULT_BOUNDS = Bounds()
+
+INPUT_PX = 4096
+"""The longer side of an input at most; the service's page says "about 4K"."""
+
+MAX_INPUT_BYTES = 6 * 1024**2
+"""The size of an input at most, as the service's own clients have it."""
 
 
 def tiers_of(width: int, height: int) -> tuple[str, ...]:

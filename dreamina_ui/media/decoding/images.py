@@ -10,14 +10,14 @@ import errno
 import io
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 from PIL.WebPImagePlugin import WebPImageFile
 
 from dreamina_ui.media.decoding.bounds import enforce_size, enforce_structure, too_much
 from dreamina_ui.media.decoding.colors import SAMPLE_PX, color_bits
-from dreamina_ui.media.decoding.copies import Copies, ImageError, tiers_of
+from dreamina_ui.media.decoding.copies import INPUT_PX, MAX_INPUT_BYTES, Copies, ImageError, InputCopy, tiers_of
 from dreamina_ui.media.decoding.png import PngError, essential_png
 from dreamina_ui.media.formats import Format
 from dreamina_ui.media.store import COPY_PX
@@ -42,6 +42,11 @@ _PLUGINS = {"AVIF": "Avif", "TIFF": "Tiff", "PSD": "Psd"}
 _GAP = 1.1
 """How much of a reduction is left to the good filter; the rest is done by a quick one."""
 
+_INPUT_QUALITIES = (95, 90)
+_SMALL_PIXELS = 4_500_000
+"""Up to this size, an input that becomes a PNG is packed well; above it, quickly."""
+
+_MAX_PROFILE_BYTES = 100_000
 _STRIP_PX = 256
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -53,6 +58,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (
+    Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270,
+)  # fmt: skip
 
 
 def make_copies(
@@ -70,34 +78,101 @@ def make_copies(
         MemoryError: there is not enough.
         OSError: the file cannot be read.
     """
-    max_pixels = min(max_pixels, max_bytes // _DECODER_BYTES.get(form.name, 1))
-    max_pixels *= _JPEG_PIXELS if form.name == "JPEG" else 1
     with _image_errors():
-        enforce_structure(file, form.name, max_pixels)
-        image = _opened(essential_png(file) if form.name == "PNG" else file, form)
+        image = _header(file, form, max_pixels, max_bytes)
         width, height = image.size
-        enforce_size(image.size, max_pixels)
         tiers = [tier for tier in tiers_of(width, height) if tier in tiers]
         if not tiers:
             return Copies(width, height, {})
-        image.draft("RGB", (COPY_PX[tiers[0]],) * 2)
-        if _needed_bytes(image, width * height) > max_bytes:
-            raise too_much(f"the image has {width} x {height} pixels, which need too much memory", (width, height))
-        image.decodermaxblock = _BLOCK_BYTES  # type: ignore[attr-defined]
-        image.load()
-        turn = _turn_of(image)
-        if image.mode not in ("RGB", "RGBA", "P"):
-            image.info.pop("icc_profile", None)  # It describes inks or grays, and the copies are RGB.
-        # Each step replaces the image in this one name, so that the larger one is let go.
-        for mode in _modes_to(_work_mode(image), image.mode):
-            image = _gray(image) if mode == "L" else image.convert(mode)
+        image, turn = _pixels(image, COPY_PX[tiers[0]], max_bytes)
         files: dict[str, bytes] = {}
         for tier in tiers:
-            scale = min(COPY_PX[tier] / max(width, height), 1.0)
-            image = _reduced(image, COPY_PX[tier])
-            image = _resized(image, (max(round(width * scale), 1), max(round(height * scale), 1)))
+            image = _fitted(image, COPY_PX[tier], (width, height))
             files[tier] = _webp(image if turn is None else image.transpose(turn), tier)
         return Copies(width, height, files, _colors(image))
+
+
+def make_input(file: BinaryIO, form: Format, *, max_pixels: int, max_bytes: int = 1 << 40) -> InputCopy:
+    """Read an image to its very end and make of it what the service gets: PNG or JPEG, within bounds, without metadata.
+
+    What had losses stays a JPEG. Anything else becomes a PNG, or where that is too large, and nothing is transparent,
+    a JPEG. It is scaled down only where that does not suffice.
+
+    Args and errors as for `make_copies`.
+    """
+    with _image_errors():
+        image = _header(file, form, max_pixels, max_bytes)
+        source = image.size
+        image, turn = _pixels(image, INPUT_PX, max_bytes)
+        image = _fitted(image, INPUT_PX, source)
+        image = image if turn is None else image.transpose(turn)
+        profile = image.info.get("icc_profile") or b""
+        image.info = {"icc_profile": profile} if 0 < len(profile) <= _MAX_PROFILE_BYTES else {}
+        image = image.convert("RGBA") if image.mode == "RGBa" else image
+        extension, data, size = _input_file(image, is_lossy=form.name == "JPEG")
+        thumbnail = _webp(_fitted(image, COPY_PX["thumbnail"], image.size), "thumbnail")
+        upright = (source[1], source[0]) if turn in _SIDEWAYS else source
+        return InputCopy(*size, *upright, extension, data, thumbnail)
+
+
+def _header(file: BinaryIO, form: Format, max_pixels: int, max_bytes: int) -> Image.Image:
+    """An image of which only the header is read, and that is not too large."""
+    max_pixels = min(max_pixels, max_bytes // _DECODER_BYTES.get(form.name, 1))
+    max_pixels *= _JPEG_PIXELS if form.name == "JPEG" else 1
+    enforce_structure(file, form.name, max_pixels)
+    image = _opened(essential_png(file) if form.name == "PNG" else file, form)
+    enforce_size(image.size, max_pixels)
+    return image
+
+
+def _pixels(image: Image.Image, side_px: int, max_bytes: int) -> tuple[Image.Image, Image.Transpose | None]:
+    """The whole image in a mode for work, scaled down to about `side_px` where that is quick; and how to turn it."""
+    width, height = image.size
+    image.draft("RGB", (side_px, side_px))
+    if _needed_bytes(image, width * height) > max_bytes:
+        raise too_much(f"the image has {width} x {height} pixels, which need too much memory", (width, height))
+    image.decodermaxblock = _BLOCK_BYTES  # type: ignore[attr-defined]
+    image.load()
+    turn = _turn_of(image)
+    if image.mode not in ("RGB", "RGBA", "P"):
+        image.info.pop("icc_profile", None)  # It describes inks or grays, and the copies are RGB.
+    # Each step replaces the image in this one name, so that the larger one is let go.
+    for mode in _modes_to(_work_mode(image), image.mode):
+        image = _gray(image) if mode == "L" else image.convert(mode)
+    return image, turn
+
+
+def _fitted(image: Image.Image, side_px: int, source: tuple[int, int]) -> Image.Image:
+    """An image that was of the size `source`, with a longer side of `side_px` at most."""
+    width, height = source
+    scale = min(side_px / max(width, height), 1.0)
+    image = _reduced(image, side_px)
+    return _resized(image, (max(round(width * scale), 1), max(round(height * scale), 1)))
+
+
+def _input_file(image: Image.Image, *, is_lossy: bool) -> tuple[str, bytes, tuple[int, int]]:
+    """The extension, the content and the size of an input, in a form that is small enough."""
+    is_transparent = image.mode == "RGBA"
+    shown = image
+    while True:
+        if is_transparent or not is_lossy:
+            quick = shown.width * shown.height > _SMALL_PIXELS
+            data = _encoded(shown, "PNG", compress_level=3 if quick else 6)
+            if len(data) <= MAX_INPUT_BYTES:
+                return "png", data, shown.size
+        for quality in () if is_transparent else _INPUT_QUALITIES:
+            data = _encoded(shown.convert("RGB"), "JPEG", quality=quality, subsampling=0)
+            if len(data) <= MAX_INPUT_BYTES:
+                return "jpg", data, shown.size
+        info, size = shown.info, (round(shown.width * 0.8), round(shown.height * 0.8))
+        shown = shown.resize(size, Image.Resampling.HAMMING)
+        shown.info = info
+
+
+def _encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, icc_profile=image.info.get("icc_profile"), **options)
+    return file.getvalue()
 
 
 class _LeanWebp(WebPImageFile):

@@ -5,8 +5,9 @@ time are limited by the system where it can do that, so that an image may end th
 
 A request is one line of JSON: `{"path": str, "format": str, "tiers": [str], "max_pixels": int, "cpu_s": int}`. The
 response is one line of JSON too: `{"width": int, "height": int, "sizes": {tier: bytes}, "colors": int | null}` with the
-copies behind it in this order, `{"error": str, "is_damage": bool, "size": [int, int] | null}`,
-`{"errno": int, "error": str}` for a file that cannot be read, or `{"no_memory": true}`.
+copies behind it in this order, or with `"is_input": true` in the request the facts of an `InputCopy` and its two files,
+`{"error": str, "is_damage": bool, "size": [int, int] | null}`, `{"errno": int, "error": str}` for a file that cannot be
+read, or `{"no_memory": true}`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 from typing import Any, BinaryIO
 
 from dreamina_ui.media.decoding.copies import Copies, ImageError
-from dreamina_ui.media.decoding.images import make_copies
+from dreamina_ui.media.decoding.images import make_copies, make_input
 from dreamina_ui.media.formats import FORMATS
 
 if sys.platform != "win32":
@@ -61,6 +62,11 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 def _respond(request: dict[str, Any], memory_bytes: int) -> tuple[dict[str, Any], list[bytes]]:
     try:
         with open(request["path"], "rb") as file:
+            if request["is_input"]:
+                form, bounds = _FORMATS[request["format"]], {"max_pixels": request["max_pixels"]}
+                made = make_input(file, form, max_bytes=memory_bytes, **bounds)._asdict()
+                files = [made.pop("data"), made.pop("thumbnail")]
+                return made | {"sizes": {"data": len(files[0]), "thumbnail": len(files[1])}}, files
             copies: Copies = make_copies(
                 file,
                 _FORMATS[request["format"]],

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO
 
-from dreamina_ui.media.decoding.copies import RESULT_BOUNDS, Bounds, Copies, ImageError
+from dreamina_ui.media.decoding.copies import RESULT_BOUNDS, Bounds, Copies, ImageError, InputCopy
 from dreamina_ui.media.formats import Format
 
 COUNT = 2
@@ -85,8 +85,22 @@ class DecodeWorkers:
             OSError: the file cannot be read.
             RuntimeError: `stop` was called.
         """
+        request = {"format": form.name, "tiers": list(tiers), "is_input": False}
+        head, files = self._decode(file, request, bounds, is_background=is_background)
+        return Copies(head["width"], head["height"], files, head["colors"])
+
+    def make_input(self, file: BinaryIO, form: Format, bounds: Bounds) -> InputCopy:
+        """Make of an image what the service gets; a background call. Arguments and errors as for `make_copies`."""
+        request = {"format": form.name, "tiers": [], "is_input": True}
+        head, files = self._decode(file, request, bounds, is_background=True)
+        head.pop("sizes")
+        return InputCopy(**head, data=files["data"], thumbnail=files["thumbnail"])
+
+    def _decode(
+        self, file: BinaryIO, request: dict[str, Any], bounds: Bounds, *, is_background: bool
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
         with self._background if is_background else contextlib.nullcontext(), self._slots, _path_of(file) as path:
-            request = {"path": path, "format": form.name, "tiers": list(tiers), **bounds._asdict()}
+            request = {"path": path, **request, **bounds._asdict()}
             try:
                 return self._ask(request, bounds.wall_s, is_new=False)
             except _WorkerError as exc:
@@ -97,7 +111,7 @@ class DecodeWorkers:
                     return self._ask(request, bounds.wall_s, is_new=True)
                 except _WorkerError as exc:
                     failure = exc
-            log.warning("No copies of an image (%s, %d bytes): %s", form.name, os.path.getsize(path), failure)
+            log.warning("No copies of an image (%s, %d bytes): %s", request["format"], os.path.getsize(path), failure)
             raise ImageError(str(failure), is_damage=False)
 
     @contextlib.contextmanager
@@ -125,10 +139,10 @@ class DecodeWorkers:
         for worker in workers:
             worker.end()
 
-    def _ask(self, request: dict[str, Any], wall_s: float, *, is_new: bool) -> Copies:
+    def _ask(self, request: dict[str, Any], wall_s: float, *, is_new: bool) -> tuple[dict[str, Any], dict[str, bytes]]:
         worker = self._take(is_new=is_new)
         try:
-            copies = worker.make_copies(request, wall_s)
+            response = worker.ask(request, wall_s)
         except (ImageError, OSError):
             self._give_back(worker)
             raise
@@ -138,7 +152,7 @@ class DecodeWorkers:
                 raise RuntimeError("decoding has stopped") from None
             raise
         self._give_back(worker)
-        return copies
+        return response
 
     def _take(self, *, is_new: bool) -> _Worker:
         with self._lock:
@@ -216,8 +230,8 @@ class _Worker:
         self._is_late = False
         self._is_new = True
 
-    def make_copies(self, request: dict[str, Any], wall_s: float) -> Copies:
-        """Send a request and wait for its response.
+    def ask(self, request: dict[str, Any], wall_s: float) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Send a request and wait for its response: the facts, and the files.
 
         Raises:
             ImageError, OSError: what the process found.
@@ -232,8 +246,7 @@ class _Worker:
             head = json.loads(self._pipe("stdout").readline(_MAX_HEAD_BYTES))
             if "sizes" in head:
                 self._is_new = False
-                files = self._read_files(head["sizes"])
-                return Copies(head["width"], head["height"], files, head["colors"])
+                return head, self._read_files(head["sizes"])
         except (OSError, ValueError, TypeError, KeyError, EOFError) as exc:
             raise _WorkerError(self._reason()) from exc
         finally:

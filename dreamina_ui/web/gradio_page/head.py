@@ -18,9 +18,14 @@ from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 
 TITLE = "Dreamina UI"
 MAIN = "main.js"
-ELSEWHERE = ("admin/", "sign-in", "shared.css", "boards/", "share/", "takeaway/")
-"""Beginnings of the names of files that other pages use, or only the owner's, or that are loaded when
-somebody first needs them."""
+ELSEWHERE = (
+    *("admin/", "boards/", "share/", "shared.css", "takeaway/"),
+    *("inputs/inputs.css", "inputs/picker.js", "inputs/strip.js", "inputs/uploads.js"),
+    *("prompts/dialog.js", "prompts/history.js", "prompts/presets.js", "prompts/prompts.css", "prompts/wildcards.js"),
+    "sign-in",
+)
+"""Beginnings of the names of files that other pages use, or only the owner's, or that are loaded when somebody first
+needs them."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,6 @@ def page_facts(
     *,
     uses_sandbox: bool = False,
     keeps_data: bool = True,
-    can_edit: bool = False,
     has_account: bool = False,
 ) -> dict[str, Any]:
     """What the page's modules need: the models' fields in order, and the URLs of the texts of each language."""
@@ -105,7 +109,6 @@ def page_facts(
         "undo_s": UNDO_S,
         "uses_sandbox": uses_sandbox,
         "keeps_data": keeps_data,
-        "can_edit": can_edit,
         "has_account": has_account,
         "models": [
             {
@@ -140,6 +143,7 @@ def _field_facts(field: Field, prefix: str) -> dict[str, Any]:
         "minimum": field.minimum,
         "maximum": field.maximum,
         "file_kind": field.file_kind,
+        "max_items": field.max_items,
     }
 
 

@@ -59,7 +59,6 @@ def build_page(
     uses_sandbox: bool,
     installation_id: str = "",
     keeps_data: bool = True,
-    can_edit: bool = False,
     is_closed: bool = False,
 ) -> tuple[gr.Blocks, dict[str, Any], PageHead]:
     """Build the page of all models.
@@ -70,7 +69,6 @@ def build_page(
         endpoints: what programs call.
         uses_sandbox: whether a note says that the images come from the sandbox.
         installation_id: part of the names under which the browser stores anything.
-        can_edit: whether the service can fetch images from this page, to edit them.
         keeps_data: whether images survive a restart; a note says so if they do not.
         is_closed: whether people must sign in to see the page; it then has a link to sign out.
 
@@ -96,7 +94,6 @@ def build_page(
         installation_id,
         uses_sandbox=uses_sandbox,
         keeps_data=keeps_data,
-        can_edit=can_edit,
         has_account=has_account,
     )
     return page, _launch_arguments(texts), PageHead(facts)

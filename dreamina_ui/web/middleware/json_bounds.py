@@ -11,8 +11,8 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dreamina_ui.web.http import send_refusal
-from dreamina_ui.web.paths import PREFIX
+from dreamina_ui.web.http import path_below_root, send_refusal
+from dreamina_ui.web.paths import PREFIX, UPLOADS
 
 MAX_DEPTH = 32
 MAX_VALUES = 2000
@@ -29,13 +29,14 @@ _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{\]},]|[-+.0-9eE]{%d,}' % (MAX_DIG
 
 
 class JsonBounds:
-    """ASGI middleware that reads a body which is no form, and refuses one of a shape that no client of ours sends."""
+    """ASGI middleware that reads a body, of no form or upload, and refuses a shape that no client of ours sends."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS") or _is_form(scope):
+        is_upload = scope["type"] == "http" and path_below_root(scope) == f"/{PREFIX}/{UPLOADS}"
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS") or is_upload or _is_form(scope):
             await self.app(scope, receive, send)
             return
         body = b""

@@ -10,10 +10,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dreamina_ui.web.auth.permissions import is_direct
 from dreamina_ui.web.http import path_below_root, send_refusal
-from dreamina_ui.web.paths import FILES, PREFIX, SHARED
+from dreamina_ui.web.paths import FILES, PREFIX, SHARED, UPLOADS
 
 _FORMS = (f"/{PREFIX}/sign-in", f"/{PREFIX}/sign-out", f"/{PREFIX}/library/zip")
-"""Our routes that accept a form; all others that change something accept JSON only, which no form can send."""
+"""Our routes that accept a form; all others that change something accept JSON, or an image, which no form can send."""
 
 _LINKED_PAGES = (f"/{PREFIX}/sign-in", f"/{PREFIX}/owner")
 """Our pages below `/dreamina/` that another site may link to; besides them, only shared pages are pages."""
@@ -25,8 +25,9 @@ _PORTS = {"http": 80, "https": 443}
 class OriginGuard:
     """ASGI middleware around the whole site. Another site's page may link to our pages, and nothing else.
 
-    What changes something is sent as JSON: a page of another port of this host, for which browsers send no more than
-    an Origin header over plain http, could send a form, but cannot send JSON without being allowed to.
+    What changes something is sent as JSON, or as an image for an upload: a page of another port of this host, for which
+    browsers send no more than an Origin header over plain http, could send a form, but neither of these without being
+    allowed to.
 
     Args:
         is_private: whether only this machine itself may change anything. No limits hold where nobody declared that
@@ -70,8 +71,9 @@ def _has_accepted_type(scope: Scope) -> bool:
     path = path_below_root(scope)
     if not path.startswith(f"/{PREFIX}/") or path in _FORMS:
         return True
-    content_type = Headers(scope=scope).get("content-type", "")
-    return content_type.partition(";")[0].strip().lower() == "application/json"
+    content_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    is_image = content_type.startswith("image/") or content_type == "application/octet-stream"
+    return content_type == "application/json" or (is_image and path == f"/{PREFIX}/{UPLOADS}")
 
 
 def _is_from_another_site(headers: Headers) -> bool:

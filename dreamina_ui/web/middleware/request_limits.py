@@ -19,16 +19,21 @@ from dreamina_ui.web.auth.visitor import visitor_id
 from dreamina_ui.web.http import client_ip_hash, path_below_root, send_refusal
 from dreamina_ui.web.middleware.gradio_patches import CALL_ADVICE
 from dreamina_ui.web.middleware.request_pace import RequestPace
-from dreamina_ui.web.paths import FILES, HEALTHZ, PREFIX, READYZ, THUMBNAILS, WITH_SETTINGS, is_stream
+from dreamina_ui.web.paths import FILES, HEALTHZ, PREFIX, READYZ, THUMBNAILS, UPLOADS, WITH_SETTINGS, is_stream
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 65_536
-"""The largest body of any request, whatever way it comes in."""
+"""The largest body of any request but an upload, whatever way it comes in."""
 
 _FILE_LISTS = (f"/{PREFIX}/library/mark", f"/{PREFIX}/library/zip", f"/{PREFIX}/boards")
 MAX_FILE_LIST_BYTES = 250_000
 """The largest body of a request that names up to 5000 files of the library."""
+
+_UPLOAD = f"/{PREFIX}/{UPLOADS}"
+MAX_UPLOAD_BYTES = 30_000_000
+UPLOAD_TIMEOUT_S = 300.0
+"""The largest image that is uploaded, and how long that may take: a phone far from its antenna sends 1 Mbit/s."""
 
 MAX_OPEN_PER_VISITOR = 40
 MAX_OPEN_PER_CLIENT = 100
@@ -90,7 +95,8 @@ class RequestLimits:
         if not length.isdecimal() or int(length) > _max_bytes(scope):
             await send_refusal(send, 413, "This is too large.")
             return
-        exchange = _Exchange(scope, receive, send, self._body_timeout_s, self._read_timeout_s)
+        body_timeout_s = UPLOAD_TIMEOUT_S if path_below_root(scope) == _UPLOAD else self._body_timeout_s
+        exchange = _Exchange(scope, receive, send, body_timeout_s, self._read_timeout_s)
         kind = _kind_of(scope)
         if kind is None:
             await self._handle(exchange, scope)
@@ -281,6 +287,8 @@ def _rates_of(scope: Scope) -> dict[str, float]:
 
 
 def _max_bytes(scope: Scope) -> int:
+    if path_below_root(scope) == _UPLOAD:
+        return MAX_UPLOAD_BYTES
     path = scope["path"]
     has_list = path.endswith(_FILE_LISTS) or f"/{PREFIX}/boards/" in path
     return MAX_FILE_LIST_BYTES if has_list else MAX_BODY_BYTES

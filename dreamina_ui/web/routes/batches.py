@@ -24,6 +24,7 @@ from dreamina_ui.batches.store import Batch, BatchGrid, BatchStore
 from dreamina_ui.errors import BatchError, DreaminaError, InputError, JobNotFoundError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
+from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.spending.accounts import Account
@@ -47,12 +48,13 @@ def build_batch_routes(
     services: JobServices,
     presenter: BatchPresenter,
     batches: BatchStore,
+    prompt_tools: PromptTools,
     permissions: Permissions,
     *,
     uses_sandbox: bool = False,
 ) -> list[BaseRoute]:
     """The routes of batches; `uses_sandbox` if the owner's jobs cost nothing."""
-    handlers = _BatchRoutes(services, presenter, batches, permissions, uses_sandbox=uses_sandbox)
+    handlers = _BatchRoutes(services, presenter, batches, prompt_tools, permissions, uses_sandbox=uses_sandbox)
     return [
         Route(f"/{PREFIX}/batch/fields", handlers.fields),
         Route(f"/{PREFIX}/batch/plan", handlers.plan, methods=["POST"]),
@@ -97,6 +99,7 @@ class _BatchRoutes:
         services: JobServices,
         presenter: BatchPresenter,
         batches: BatchStore,
+        prompt_tools: PromptTools,
         permissions: Permissions,
         *,
         uses_sandbox: bool,
@@ -108,6 +111,7 @@ class _BatchRoutes:
         self._spending = services.spending
         self._presenter = presenter
         self._batches = batches
+        self._prompt_tools = prompt_tools
         self._permissions = permissions
         self._uses_sandbox = uses_sandbox
 
@@ -144,7 +148,7 @@ class _BatchRoutes:
         key_session = self._permissions.key_session(request)
 
         def make() -> dict[str, Any]:
-            plan = self._plan(body, key_session)
+            plan = self._plan(body, visitor, key_session)
             has_own_key = plan.account.key_fingerprint is not None
             return {
                 "count": len(plan.inputs),
@@ -162,11 +166,12 @@ class _BatchRoutes:
                 ),
                 "jobs": [
                     {
-                        "inputs": inputs,
+                        "inputs": item.inputs,
                         "expected_usd": price,
-                        **self._presenter.item(plan.model.model_id, inputs, language),
+                        "drawn": item.drawn,
+                        **self._presenter.item(plan.model.model_id, item.inputs, language),
                     }
-                    for inputs, price in zip(plan.inputs, plan.prices_usd, strict=True)
+                    for item, price in zip(plan.items, plan.prices_usd, strict=True)
                 ],
             }
 
@@ -184,13 +189,13 @@ class _BatchRoutes:
         def begin() -> dict[str, Any]:
             self._permissions.ensure_same_requester(request)
             press_id = read_press_id(body, is_required=True)
-            model, items = self._expand(body)
+            model, items = self._expand(body, visitor)
             begun = self._batches.begun(
                 model.model_id, [item.inputs for item in items], visitor_id=visitor, press_id=press_id
             )
             if begun is not None:  # repeated: the price and the payer were agreed on then
                 return self._presenter.card(begun, language)
-            plan = self._plan(body, key_session)
+            plan = self._plan(body, visitor, key_session)
             if body.get("digest") != plan.digest:
                 raise BatchError("changed")
             batch = self._batches.begin(
@@ -297,8 +302,8 @@ class _BatchRoutes:
             return refusal(exc, language, titles, for_owner=self._permissions.is_owner(request))
         return JSONResponse(response, headers=NO_STORE)
 
-    def _plan(self, body: dict[str, Any], key_session: str | None) -> _Plan:
-        model, items = self._expand(body)
+    def _plan(self, body: dict[str, Any], visitor: str, key_session: str | None) -> _Plan:
+        model, items = self._expand(body, visitor)
         account = self._accounts.account(key_session)
         file_usd = self._guard.file_usd(model.model_id, account.api_origin)
         prices = [self._expected_usd(model.model_id, item.inputs, account.api_origin, file_usd) for item in items]
@@ -321,7 +326,7 @@ class _BatchRoutes:
             grid, file_usd, lambda inputs: self._expected_usd(batch.model_id, inputs, batch.api_origin, file_usd)
         )
 
-    def _expand(self, body: dict[str, Any]) -> tuple[Model, list[PlannedItem]]:
+    def _expand(self, body: dict[str, Any], visitor: str) -> tuple[Model, list[PlannedItem]]:
         """The model, and each job."""
         model = self._model(body.get("model_id"))
         inputs, values, text = body.get("inputs"), body.get("values"), body.get("text")
@@ -330,6 +335,8 @@ class _BatchRoutes:
             inputs=read_form(model, inputs) if isinstance(inputs, dict) else {},
             values=values if isinstance(values, dict) else {},
             repeats=body.get("repeats", 1),
+            seed=body.get("seed", 0),
+            wildcards=self._prompt_tools.wildcards(visitor) if "__" in str(text) else {},
         )
         return model, expand_items(model, batch_request)
 
@@ -352,5 +359,5 @@ def _columns(body: dict[str, Any], items: list[PlannedItem]) -> list[str]:
 
 def _request_text(body: dict[str, Any]) -> str | None:
     """What the person typed, to edit it and start again; None if it is too long to be stored."""
-    text = json.dumps({name: body.get(name) for name in ("text", "inputs", "values", "repeats", "columns")})
+    text = json.dumps({name: body.get(name) for name in ("text", "inputs", "values", "repeats", "columns", "seed")})
     return text if len(text) <= MAX_REQUEST_CHARACTERS else None

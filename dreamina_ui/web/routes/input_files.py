@@ -1,4 +1,4 @@
-"""HTTP routes of files that people give by URL: validated, shown small, and signed URLs of our own pictures."""
+"""HTTP routes of files that people give by URL, validated and shown small; and what the service fetches from here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import InputError
 from dreamina_ui.jobs.services import JobServices
-from dreamina_ui.library.library import Library
-from dreamina_ui.library.naming import plain_file_name
-from dreamina_ui.media.input_files import MAX_MB
+from dreamina_ui.library.input_images import InputImages
+from dreamina_ui.media.input_store import MEDIA_TYPES
 from dreamina_ui.media.signed_urls import FOLDER, SignedUrls
 from dreamina_ui.models.fields import Field
 from dreamina_ui.web.auth.permissions import Permissions
@@ -23,21 +22,19 @@ from dreamina_ui.web.i18n.error_texts import rule_text
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS
 from dreamina_ui.web.presenters import JobPresenter
-from dreamina_ui.web.settings_copy import copy_with_settings
 from dreamina_ui.web.stored_files import file_response, refuses_unreadable
 
 
 def build_input_file_routes(
-    services: JobServices, presenter: JobPresenter, library: Library, links: SignedUrls, permissions: Permissions
+    services: JobServices, presenter: JobPresenter, images: InputImages, links: SignedUrls, permissions: Permissions
 ) -> list[BaseRoute]:
     """The routes of given files.
 
     Those below `/dreamina/inputs/` are for the service: they need no login and no cookie, only a signature.
     """
-    handlers = _InputFileRoutes(services, presenter, library, links, permissions)
+    handlers = _InputFileRoutes(services, presenter, images, links, permissions)
     return [
         Route(f"/{PREFIX}/{THUMBNAILS}/look", handlers.validate, methods=["POST"]),
-        Route(f"/{PREFIX}/{THUMBNAILS}/link", handlers.sign, methods=["POST"]),
         Route(f"/{PREFIX}/{THUMBNAILS}/{{name}}.webp", handlers.thumbnail),
         Route(f"/{FOLDER}/{{place:path}}", handlers.signed_file),
     ]
@@ -48,14 +45,14 @@ class _InputFileRoutes:
         self,
         services: JobServices,
         presenter: JobPresenter,
-        library: Library,
+        images: InputImages,
         links: SignedUrls,
         permissions: Permissions,
     ) -> None:
         self._models = services.models
         self._input_files = services.input_files
         self._presenter = presenter
-        self._library = library
+        self._images = images
         self._links = links
         self._permissions = permissions
 
@@ -93,38 +90,13 @@ class _InputFileRoutes:
         return await file_response(request, thumbnail, {"Cache-Control": IMMUTABLE}, "image/webp")
 
     @refuses_unreadable
-    async def sign(self, request: Request) -> Response:
-        """A signed URL of one of the visitor's own images, for the service: `{"file": file_key}`.
-
-        With `"with_settings": true` the file carries the prompt and the other settings; by default it does not.
-        """
-        language, body = language_of(request), await read_json(request)
-        file_key = body.get("file")
-        match = await run_in_threadpool(self._library.picture, file_key) if isinstance(file_key, str) else None
-        if match is None or self._permissions.scope(request) not in (None, match[0].visitor_id):
-            return message_response(translate(language, "error_job_not_found"), 404)
-        _, output, original = match
-        if not self._links.public_url:
-            return message_response(translate(language, "error_no_public_url"), 409)
-        max_mb = MAX_MB.get(output.kind, MAX_MB[None])
-        if original.size_bytes > max_mb * 10**6:
-            return message_response(translate(language, "rule_address_size", limit=max_mb), 409)
-        url = self._links.url_of(
-            output.file_key, plain_file_name(output), with_settings=body.get("with_settings") is True
-        )
-        return JSONResponse({"address": url}, headers=NO_STORE)
-
-    @refuses_unreadable
     async def signed_file(self, request: Request) -> Response:
-        """One original, for whoever has its signed URL, until that expires or the image is deleted."""
+        """One given image, for whoever has its signed URL, until that expires or the image is gone."""
         signed = self._links.file(request.scope["path"].partition(f"/{FOLDER}/")[2])
         is_valid = signed is not None and signed.left_s > 0
-        match = await run_in_threadpool(self._library.picture, signed.file_key) if signed and is_valid else None
-        if signed is None or match is None:
+        match = await run_in_threadpool(self._images.file, signed.key) if signed and is_valid else None
+        if match is None:
             return Response("No such file, or its URL has expired.", 404, NO_STORE)
-        job, output, original = match
+        image, stored = match
         headers = NO_STORE | {"X-Robots-Tag": "noindex", "X-Content-Type-Options": "nosniff"}
-        if signed.with_settings:
-            name = plain_file_name(output)
-            return await run_in_threadpool(copy_with_settings, job, output, original, name, headers)
-        return await file_response(request, original, headers, output.media_type or "application/octet-stream")
+        return await file_response(request, stored, headers, MEDIA_TYPES[image.extension])

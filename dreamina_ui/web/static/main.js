@@ -20,7 +20,8 @@ import { submission, submitted, tellUnknown } from "./form/generate.js";
 import { copyLink, startFollowing } from "./form/link.js";
 import { FormNotes, FormProblem } from "./form/notes.js";
 import { terms } from "./form/price.js";
-import { editImage, useSettings } from "./form/settings.js";
+import { showPromptTools } from "./form/prompt-tools.js";
+import { editImages, useSettings } from "./form/settings.js";
 import { startTaking } from "./form/settings-from-image.js";
 import { Sheet } from "./form/sheet.js";
 import { form } from "./form/state.js";
@@ -50,13 +51,18 @@ on("image-action", ({ action, item }) => imageAction(action, item));
 on("open-image", ({ source, id }) => viewer.open(source, id));
 on("compare-images", ({ source, items }) => viewer.compare(source, items));
 on("use-settings", useSettings);
-on("edit-image", ({ url }) => editImage(url));
+on("edit-image", async ({ file }) => {
+  const { uploads } = await import("./inputs/uploads.js");
+  editImages(uploads.library([file]));
+});
 on("copy-settings-link", ({ job }) => copyLink(job));
 on("choose-boards", async ({ files }) => (await import("./boards/choose.js")).chooseBoards(files));
 on("share-image", async ({ item }) => (await import("./share/share.js")).shareImage(item));
 on("share-board", async ({ board }) => (await import("./share/share.js")).shareBoard(board));
 on("list-shares", async () => (await import("./share/share.js")).listShares());
 on("batch-started", batchStarted);
+on("insert-in-batch", async ({ text }) => (await openBatch())?.insert(text));
+on("vary-in-batch", async ({ job }) => (await openBatch())?.vary(job));
 on("open-api-key", () => {
   const node = document.querySelector("dreamina-api-key");
   if (node instanceof ApiKey) node.open();
@@ -71,6 +77,13 @@ function batchStarted(outcome) {
 function batch() {
   const node = document.querySelector("dreamina-batch");
   return node instanceof Batch ? node : null;
+}
+
+/** Show the form of batches, which Gradio makes when its tab is first opened. */
+async function openBatch() {
+  router.go({ tab: "batch", image: null, query: {} });
+  for (let attempt = 0; attempt < 200 && !batch(); attempt += 1) await new Promise((wait) => setTimeout(wait, 25));
+  return batch();
 }
 
 /** @returns {Library | null} */
@@ -112,6 +125,7 @@ startNotices();
 startAnnouncing();
 startFollowingFocus();
 form.addEventListener("change", showFields);
+form.addEventListener("change", showPromptTools);
 form.addEventListener("change", showInputFiles);
 refreshes.addEventListener("refresh", () => terms.refresh());
 form.ready.then(() => document.getElementById("form")?.toggleAttribute("data-ready", true));

@@ -28,7 +28,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
+from dreamina_ui.library.input_images import InputImages
+from dreamina_ui.library.prompt_tools import PromptTools
+from dreamina_ui.media.input_store import FolderInputs
 from dreamina_ui.media.late_copies import LateCopies
+from dreamina_ui.media.signed_urls import SignedUrls
 from dreamina_ui.ops import passwords
 from dreamina_ui.ops.passwords import QUICK, Logins, hash_password, read_logins
 from dreamina_ui.web.auth.login_throttle import FREE_ATTEMPTS, LoginThrottle
@@ -49,6 +53,8 @@ from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
+from dreamina_ui.web.routes.personal.prompts import build_prompt_routes
+from dreamina_ui.web.routes.personal.uploads import build_upload_routes
 from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
 from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
 from tests.support.decoding import decoder
@@ -260,7 +266,11 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     ours += build_library_routes(harness.reader, harness.presenter, rows.library, access, harness.clock)
     batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
     batch_presenter = BatchPresenter(harness.presenter, harness.models, Dispatcher(harness.services, batches))
-    ours += build_batch_routes(harness.services, batch_presenter, batches, access)
+    prompt_tools = PromptTools(harness.ledger, harness.clock)
+    ours += build_batch_routes(harness.services, batch_presenter, batches, prompt_tools, access)
+    ours += build_prompt_routes(prompt_tools, access)
+    images = InputImages(harness.ledger, FolderInputs(harness.folder / "inputs"), decoder(), harness.clock)
+    ours += build_upload_routes(images, rows.library, SignedUrls("", b"s" * 32, harness.clock), access)
     ours += build_request_lookup_routes(harness.reader, harness.presenter, batches, batch_presenter, access)
     ours += build_key_routes(harness.api_keys, harness.accounts, access)
     ours += build_admin_routes(harness.spending, harness.moderation, access, can_sign_in=True)
@@ -287,7 +297,7 @@ def test_only_a_signature_opens_a_picture_on_a_closed_page(closed: AppProcess) -
     """The service has no name and no password; a wrong signature gets nothing."""
     response = requests.get(f"{closed.url}/dreamina/inputs/1/{'0' * 64}/x/x.png", timeout=10)
     assert response.status_code == 404
-    for path in ("prices", "given/look", "given/link", "given/x.webp", "inputs"):
+    for path in ("prices", "given/look", "given/images", "given/images/x.webp", "given/x.webp", "inputs"):
         assert requests.get(f"{closed.url}/dreamina/{path}", timeout=10).status_code == 401, path
 
 

@@ -91,6 +91,7 @@ def test_nothing_on_the_create_tab_becomes_markup(library_app: ScriptedApp, page
     assert stored
     dropped = b"".join(with_settings(stored, settings))
     page.evaluate(DROP, [b64encode(dropped).decode(), payload("name") + ".png"])
+    page.get_by_role("dialog").get_by_role("button", name=translate("en", "drop_reuse")).click()
     expect(note(page)).not_to_be_empty()
     prompt_box(page).fill(payload("too long") * 9)
     page.locator("#generate").click()

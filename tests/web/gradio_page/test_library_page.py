@@ -434,11 +434,17 @@ def test_a_dropped_picture_brings_its_settings_back(rows: LibraryRows, open_libr
     sent: list[tuple[str, int]] = []
     page.on("request", lambda request: sent.append((request.url, size_of(request))))
     page.evaluate(DROP, [b64encode(content).decode(), "renamed by me.png"])
+    reuse_settings(page)
     expect(note(page)).to_contain_text(translate("en", "settings_taken"))
     expect_settings(page, "from a file", "21:9")
     assert [url for url, _ in sent if "/library/find" in url]
     assert max(size for _, size in sent) < 2000
     assert hashlib.sha256(content).hexdigest() == rows.entries()[0].job.outputs[0].sha256
+
+
+def reuse_settings(page: Page) -> None:
+    """An image that was made here can also be edited, so a drop asks."""
+    page.get_by_role("dialog").get_by_role("button", name=translate("en", "drop_reuse")).click()
 
 
 def carrying(inputs: dict[str, Any]) -> bytes:
@@ -454,6 +460,7 @@ def test_settings_of_wrong_types_are_left_out_and_named(rows: LibraryRows, open_
     before = prompt_box(page).input_value()
     wrong = {"prompt": ["a", {"b": 1}], "width\u00d7height": "3024x1296(21:9)", "scale": 7, "force_single": "false"}
     page.evaluate(DROP, [b64encode(carrying(wrong)).decode(), "odd.png"])
+    reuse_settings(page)
     expect(note(page)).to_contain_text("prompt, scale, force_single")
     assert prompt_box(page).input_value() == before
 
@@ -476,6 +483,7 @@ def test_a_picture_can_be_chosen_or_pasted(rows: LibraryRows, open_library: Open
         }""",
         b64encode(carrying({"prompt": "pasted"})).decode(),
     )
+    reuse_settings(page)
     expect(prompt_box(page)).to_have_value("pasted")
 
 
@@ -492,6 +500,7 @@ def test_a_card_s_own_picture_is_known(rows: LibraryRows, open_library: OpenPage
         }""",
         f"{page.url.rstrip('/')}/dreamina/files/{key}/preview/fox.webp",
     )
+    reuse_settings(page)
     expect_settings(page, "from the wall", "21:9")
 
 
@@ -500,11 +509,13 @@ def size_of(request: Request) -> int:
     return len(request.post_data_buffer or b"")
 
 
-def test_a_foreign_picture_is_said_to_be_one(rows: LibraryRows, open_library: OpenPage) -> None:
+def test_a_picture_without_settings_is_said_to_be_one(rows: LibraryRows, open_library: OpenPage) -> None:
     """Nothing happens to the form, and the person knows why."""
     page = open_library()
     before = prompt_box(page).input_value()
-    page.evaluate(DROP, [b64encode(png((3, 3))).decode(), "holiday.png"])
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=translate("en", "settings_from_picture")).click()
+    chooser.value.set_files({"name": "holiday.png", "mimeType": "image/png", "buffer": png((3, 3))})
     expect(note(page)).to_contain_text(translate("en", "settings_unknown"))
     assert prompt_box(page).input_value() == before
 

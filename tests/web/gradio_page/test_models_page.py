@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from dreamina_ui.library.input_images import InputImages
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.input_files import InputFiles
+from dreamina_ui.media.input_store import FolderInputs
 from dreamina_ui.media.input_thumbnails import FolderThumbnails
 from dreamina_ui.media.late_copies import LateCopies
-from dreamina_ui.media.signed_urls import LINK_S, SignedUrls
+from dreamina_ui.media.signed_urls import SignedUrls
 from dreamina_ui.models.schema import MODELS_FOLDER, load_models
 from dreamina_ui.sandbox.service import Service as SandboxService
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
@@ -68,7 +69,8 @@ def test_the_form_follows_the_model_and_words_go_along(held: HeldSandbox, open_p
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
     choose_model(page, "Dreamina 4.0 Edit")
     expect(page.locator("#field1-prompt textarea")).to_have_value("a fox")
-    expect(page.locator("#field1-image_urls textarea")).to_be_visible()
+    expect(page.locator("#field1-image_urls .strip-choose")).to_be_visible()
+    expect(page.locator("#field1-image_urls textarea")).to_be_hidden()
     expect(page.locator("#field-size")).to_be_hidden()
     assert asked == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -95,26 +97,23 @@ def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: Open
     held.finish()
     expect_state(job, "done")
     job.get_by_role("button", name=f"{translate('en', 'use_as_input')}: 1").click()
-    box = page.locator("#field1-image_urls textarea")
-    expect(box).to_have_value(re.compile(re.escape(f"{PUBLIC_URL}/dreamina/inputs/")))
-    expect(page.locator("#field1-image_urls .given img")).to_be_visible()
+    strip = page.locator("#field1-image_urls dreamina-images")
+    expect(strip.locator("li img")).to_have_count(1)
+    expect(strip).to_contain_text(translate("en", "input_way_link"))
     expect(page.locator("#field1-prompt textarea")).to_be_focused()
-    url = box.input_value()
-    response = requests.get(url.replace(PUBLIC_URL, held.app.url), timeout=10)
-    assert (response.status_code, response.headers["content-type"], response.content[:4]) == (
-        200,
-        "image/png",
-        b"\x89PNG",
-    )
-    assert "set-cookie" not in response.headers
     page.locator("#field1-prompt textarea").fill("at night")
     page.locator("#generate").click()
     expect_state(card(page, "at night"), "queued")
     expect(card(page, "at night").locator(".given img")).to_have_count(1)
     sent = held.requests()[-1]
-    assert (sent["model_id"], sent["inputs"]) == (EDIT, {"prompt": "at night", "image_urls": [url]})
+    assert (sent["model_id"], sent["inputs"]["prompt"]) == (EDIT, "at night")
+    [url] = sent["inputs"]["image_urls"]
+    response = requests.get(url.replace(PUBLIC_URL, held.app.url), timeout=10)
+    assert (response.headers["content-type"], response.content[:4]) == ("image/png", b"\x89PNG")
+    assert "set-cookie" not in response.headers
     page.reload()
     await_form(page, "#field1-prompt")
+    expect(strip.locator("li img")).to_have_count(1)
     cancel_button = card(page, "at night").get_by_role("button", name=translate("en", "cancel"), exact=True)
     cancel_button.click()
     expect_state(card(page, "at night"), "cancelled")
@@ -125,25 +124,74 @@ def test_a_bad_url_is_reported_beside_its_field_and_by_generate(held: HeldSandbo
     page = open_page(held.app)
     choose_model(page, "Dreamina 4.0 Edit")
     page.locator("#field1-prompt textarea").fill("x")
-    page.locator("#field1-image_urls textarea").fill("http://example.com/a.png")
-    expect(page.locator("#field1-image_urls .refused")).to_contain_text(translate("en", "rule_address_https"))
+    strip = page.locator("#field1-image_urls dreamina-images")
+    strip.get_by_role("button", name=translate("en", "input_by_url")).click()
+    strip.get_by_label(translate("en", "input_url")).fill("http://example.com/a.png")
+    page.keyboard.press("Enter")
+    expect(strip.locator(".refused")).to_contain_text(translate("en", "rule_address_https"))
     before = held.app.count_jobs()
     page.locator("#generate").click()
     expect(page.locator("#press-problem")).to_contain_text(translate("en", "rule_address_https"))
     assert held.app.count_jobs() == before
 
 
-def test_without_a_public_url_no_image_offers_an_edit(app: AppProcess, open_page: OpenPage) -> None:
-    """A button that does nothing is worse than none: the service could not fetch the image from here."""
+DROP = """(target, [count, size]) => {
+  const data = new DataTransfer();
+  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+  const context = canvas.getContext("2d");
+  for (let index = 0; index < count; index += 1) {
+    context.fillStyle = `hsl(${index * 80} 80% 50%)`;
+    context.fillRect(0, 0, size, size);
+    const bytes = Uint8Array.from(atob(canvas.toDataURL("image/png").split(",")[1]), (letter) => letter.charCodeAt(0));
+    data.items.add(new File([bytes], `${index}.png`, { type: "image/png" }));
+  }
+  target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+"""Drops images of our own making on an element."""
+
+
+def test_own_files_are_inputs_in_one_drop_and_stay_with_their_job(app: AppProcess, open_page: OpenPage) -> None:
+    """At a machine that nobody can fetch from: dropped anywhere, put in order by keys, sent, and reused later."""
     page = open_page(app)
-    job = press_generate(page, "never an input")
-    expect_state(job, "done")
-    expect(job.get_by_role("button", name=f"{translate('en', 'favourite')}: 1")).to_be_attached()
-    expect(job.get_by_role("button", name=f"{translate('en', 'use_as_input')}: 1")).to_have_count(0)
     expect(page.locator("#price")).to_contain_text("$0.03")
     expect(page.locator("#price")).to_contain_text(translate("en", "price_play", price=""))
     page.get_by_label(translate("en", "field_force_single_title")).uncheck()
     expect(page.locator("#price")).to_contain_text(translate("en", "price_most", price="$0.12", count=4))
+    page.locator("dreamina-stage, dreamina-tools").first.evaluate(DROP, [3, 40])
+    strip = page.locator("#field1-image_urls dreamina-images")
+    tiles = strip.locator("li[data-index]")
+    expect(tiles).to_have_count(3)
+    expect(strip).to_contain_text(translate("en", "input_way_data"))
+    expect(strip).to_contain_text(translate("en", "input_count", count=3, limit=10))
+    expect(page.locator("#field1-prompt textarea")).to_be_focused()
+
+    def shown() -> list[str]:
+        return [str(tile.get_attribute("src")) for tile in strip.locator("img").all()]
+
+    first, second, *_ = shown()
+    tiles.first.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    expect(strip.locator("img").first).to_have_attribute("src", second)
+    expect(tiles.nth(1)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Delete")
+    expect(tiles).to_have_count(2)
+    assert shown() == [second, first]
+    strip.evaluate(DROP, [1, 41])
+    expect(tiles).to_have_count(3)
+    page.locator("#field1-prompt textarea").fill("three of mine")
+    page.locator("#generate").click()
+    job = card(page, "three of mine")
+    expect_state(job, "done")
+    expect(job.locator(".given img")).to_have_count(3)
+    for _ in range(3):
+        tiles.first.focus()
+        page.keyboard.press("Delete")
+    expect(tiles).to_have_count(0)
+    expect(strip.locator(".strip-choose")).to_be_focused()
+    job.get_by_role("button", name=translate("en", "again")).click()
+    expect(tiles).to_have_count(3)
+    assert shown()[:2] == [second, first]
 
 
 # --- model files
@@ -256,61 +304,19 @@ def rows(harness: Harness) -> Iterator[LibraryRows]:
 def client(harness: Harness, rows: LibraryRows) -> TestClient:
     """The routes on a public URL, asked by a visitor from elsewhere."""
     links = SignedUrls("https://studio.example", b"s" * 32, harness.clock)
-    harness.input_files = InputFiles(
-        FolderThumbnails(harness.folder / "given"), UrlGuard(), links, rows.library.picture, secret=b"s" * 32
-    )
+    harness.input_files = InputFiles(FolderThumbnails(harness.folder / "given"), UrlGuard(), links, secret=b"s" * 32)
     harness.rebuild()
+    images = InputImages(harness.ledger, FolderInputs(harness.folder / "inputs"), decoder(), harness.clock)
     permissions = Permissions(is_shared=True)
     routes = build_form_routes(harness.services, harness.presenter, permissions, uses_sandbox=False)
-    routes += build_input_file_routes(harness.services, harness.presenter, rows.library, links, permissions)
+    routes += build_input_file_routes(harness.services, harness.presenter, images, links, permissions)
     return TestClient(Starlette(routes=routes), "https://studio.example", cookies={VISITOR_COOKIE: ME})
-
-
-def link(client: TestClient, file_key: str, **more: Any) -> str:
-    response = client.post("/dreamina/given/link", json={"file": file_key, **more})
-    assert response.status_code == 200, response.text
-    return str(response.json()["address"])
 
 
 @pytest.fixture
 def mine(rows: LibraryRows) -> str:
     """The file key of an image of the visitor's."""
     return rows.add("my secret prompt", visitor_id=visitor_id(f"{VISITOR_COOKIE}={ME}")).outputs[0].file_key
-
-
-def test_a_signed_url_gives_one_original_for_a_day(harness: Harness, client: TestClient, mine: str) -> None:
-    """The service needs no login there; and nobody gets more than was signed."""
-    url = link(client, mine)
-    stranger = TestClient(client.app, "https://studio.example")
-    response = stranger.get(url)
-    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
-    for changed in (url.replace("/inputs/", "/inputs/1"), url + "/x", url.replace("/image.png", "")):
-        assert stranger.get(changed).status_code == 404
-    harness.clock.advance(LINK_S + 1)
-    assert stranger.get(url).status_code == 404
-
-
-def test_a_signed_url_tells_what_its_maker_chose(client: TestClient, mine: str) -> None:
-    """Whoever sends an image to a service does not thereby publish the prompt, nor the image's permanent key."""
-    plain, full = link(client, mine), link(client, mine, with_settings=True)
-    stranger = TestClient(client.app, "https://studio.example")
-    for url in (plain, full):
-        assert mine not in url
-        assert "secret" not in url
-        assert "secret" not in str(stranger.get(url).headers)
-    assert b"my secret prompt" not in stranger.get(plain).content
-    assert b"my secret prompt" in stranger.get(full).content
-
-
-def test_a_deleted_picture_has_no_signed_url_any_more(client: TestClient, rows: LibraryRows, mine: str) -> None:
-    """Deleted means that nobody can fetch it, not even from a cache in between; an undo brings it back."""
-    url = link(client, mine)
-    assert "no-store" in client.get(url).headers["cache-control"]
-    rows.library.mark([mine], deleted_at=1.0)
-    response = client.get(url)
-    assert (response.status_code, "no-store" in response.headers["cache-control"]) == (404, True)
-    rows.library.mark([mine], deleted_at=None)
-    assert client.get(url).status_code == 200
 
 
 @pytest.mark.parametrize("tier", ["original", "large", "preview", "thumbnail", "with-settings"])
@@ -337,13 +343,6 @@ def test_a_permanent_url_shows_the_image_and_no_more(
         assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
 
 
-def test_nobody_signs_another_visitors_picture(client: TestClient, rows: LibraryRows) -> None:
-    """Who knows a file's URL must not make a public one of it."""
-    theirs = rows.add("theirs", visitor_id="somebody else").outputs[0]
-    for file_key in (theirs.file_key, "x", None, 5):
-        assert client.post("/dreamina/given/link", json={"file": file_key}).status_code == 404
-
-
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -359,10 +358,3 @@ def test_the_file_check_takes_any_body_and_needs_a_visitor(client: TestClient, b
     assert client.post("/dreamina/given/look", json=body).status_code == status
     stranger = TestClient(client.app, "https://studio.example")
     assert stranger.post("/dreamina/given/look", json=body).status_code == 403
-
-
-def test_the_thumbnail_of_our_own_picture_is_its_own(client: TestClient, mine: str) -> None:
-    """No copy is made of what is here already."""
-    body = {"model_id": EDIT, "field": "image_urls", "address": link(client, mine)}
-    thumbnail = client.post("/dreamina/given/look", json=body).json()["thumbnail"]
-    assert re.fullmatch(r"files/[0-9a-f]+/thumbnail/.*\.webp", thumbnail)

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
+from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, REQUESTER_HEADER, Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
@@ -48,7 +49,13 @@ class SharedSite:
             routes=[
                 *build_form_routes(harness.services, harness.presenter, permissions, uses_sandbox=False),
                 *build_job_routes(harness.services, harness.presenter, permissions),
-                *build_batch_routes(harness.services, batch_presenter, self.batches, permissions),
+                *build_batch_routes(
+                    harness.services,
+                    batch_presenter,
+                    self.batches,
+                    PromptTools(harness.ledger, harness.clock),
+                    permissions,
+                ),
                 *build_request_lookup_routes(
                     harness.reader, harness.presenter, self.batches, batch_presenter, permissions
                 ),

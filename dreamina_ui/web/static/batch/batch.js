@@ -7,11 +7,14 @@ import { say, words } from "../core/words.js";
 import { form } from "../form/state.js";
 import { BatchGrid } from "./grid.js";
 import { History } from "./history.js";
+import { protect } from "./parse.js";
 import { Planner } from "./planner.js";
 
 export { batchImages } from "./grid.js";
 
 /** @typedef {import("../core/types.js").Outcome} Outcome */
+
+const VARIED = 4; // how many more of a job are proposed
 
 export class Batch extends HTMLElement {
   #planner = new Planner();
@@ -86,6 +89,20 @@ export class Batch extends HTMLElement {
   /** @param {string} id */
   focusImage(id) {
     this.#grid.focusImage(id);
+  }
+
+  /** Put a wildcard into the prompts. @param {string} text */
+  insert(text) {
+    this.#planner.insert(text);
+  }
+
+  /** Plan more of a job: the same prompt and settings, several times. @param {import("../core/types.js").Job} job */
+  async vary(job) {
+    if (!form.find(job.model_id)) return tell(say("settings_other_model", { model: job.model_id }));
+    await form.fillIn(job.model_id, job.parameters);
+    this.#planner.fill({ text: protect(job.prompt), values: {}, repeats: VARIED, columns: null });
+    tell(words.batch_edited);
+    this.#planner.refresh();
   }
 
   /** @param {import("./grid.js").GridData} data */

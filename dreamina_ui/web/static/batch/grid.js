@@ -119,7 +119,8 @@ export class BatchGrid {
     for (const { position, row, column } of data.cells) this.#cells.set(position, new Cell(this.#matrix.cell(row, column)));
     this.#strip = new BatchStrip(data.batch, (action, node) => this.#actOn(action, node), [this.#retry, this.#again]);
     this.#retryShown = "";
-    this.#body.replaceChildren(this.#back, this.#strip.node, this.#tools, this.#matrix.node);
+    const seed = data.request?.seed ? [element("p", { class: "hint batch-seed-used" }, `${words.batch_seed}: ${data.request.seed}`)] : [];
+    this.#body.replaceChildren(this.#back, this.#strip.node, ...seed, this.#tools, this.#matrix.node);
     if (this.takesFocus) this.#strip.node.focus();
     this.takesFocus = false;
   }

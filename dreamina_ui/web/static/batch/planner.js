@@ -5,14 +5,16 @@ import { button, element, emit } from "../core/dom.js";
 import { get, post } from "../core/http.js";
 import { local, parse, session } from "../core/storage.js";
 import { say, usd, words } from "../core/words.js";
+import { openTools } from "../form/prompt-tools.js";
 import { form } from "../form/state.js";
+import { hasWildcards, newSeed } from "../prompts/fill.js";
 import { axisInput, columnChoice } from "./axes.js";
 import { Matrix } from "./matrix.js";
 import { protect } from "./parse.js";
 import { notices, startButton, summaryOf } from "./start.js";
 
 /** @typedef {import("./start.js").Plan} Plan */
-/** @typedef {{text: string, repeats: string, values: Record<string, any>, columns: string[] | null}} BatchDraft */
+/** @typedef {{text: string, repeats: string, values: Record<string, any>, columns: string[] | null, seed: string}} BatchDraft */
 
 const STORED = "batch-draft";
 const EXAMPLE = { example: "{red|blue} fox", escape: "\\{" };
@@ -27,7 +29,7 @@ export class Planner {
   /** @type {string | null} */
   #promptKey = null;
   /** @type {BatchDraft} */
-  #draft = { text: "", repeats: "1", values: {}, columns: null, ...parse(session.get(STORED) ?? local.get(STORED)) };
+  #draft = { text: "", repeats: "1", values: {}, columns: null, seed: String(newSeed()), ...parse(session.get(STORED) ?? local.get(STORED)) };
   #planned = ""; // the request whose plan is shown
   #shown = ""; // that request, and its plan
   #number = 0; // of the newest request
@@ -35,6 +37,10 @@ export class Planner {
   #prompts = element("textarea", { id: "batch-prompts", rows: 7, spellcheck: "true", dir: "auto", "aria-describedby": "batch-hint" });
   #fields = element("div", { class: "batch-fields" });
   #repeats = element("input", { id: "batch-repeats", type: "number", min: 1, step: 1, inputmode: "numeric" });
+  #seed = element("input", { id: "batch-seed", type: "number", min: 0, max: 4294967295, step: 1, inputmode: "numeric", "aria-describedby": "batch-seed-help" });
+  #seedBox = element("div", { class: "batch-seed", hidden: true },
+    element("label", { for: "batch-seed" }, words.batch_seed, " ", this.#seed),
+    button(words.batch_seed_new, () => this.#drawAnew()), element("p", { id: "batch-seed-help", class: "hint" }, words.batch_seed_help));
   #problem = element("p", { class: "problem", role: "alert" });
   #empty = element("p", { class: "hint" }, words.batch_empty);
   #summary = element("p", { class: "batch-total", role: "status" });
@@ -44,14 +50,17 @@ export class Planner {
     element("div", { class: "batch-form" },
       element("label", { for: "batch-prompts" }, words.batch_prompts), this.#prompts,
       element("p", { id: "batch-hint", class: "hint" }, say("batch_hint", EXAMPLE)),
-      button(words.batch_from_form, () => this.#addPrompt()),
+      element("div", { class: "batch-buttons" }, button(words.batch_from_form, () => this.#addPrompt()),
+        button(words.prompt_wildcards, () => openTools("wildcards"), { "aria-haspopup": "dialog" })),
       this.#fields,
-      element("label", { class: "batch-repeats", for: "batch-repeats" }, words.batch_repeats, " ", this.#repeats)),
+      element("label", { class: "batch-repeats", for: "batch-repeats" }, words.batch_repeats, " ", this.#repeats), this.#seedBox),
     element("div", { class: "batch-preview" }, this.#summary, this.#problem, this.#empty, this.#plan, this.#startBox));
 
   constructor() {
     this.#prompts.value = this.#draft.text;
     this.#repeats.value = this.#draft.repeats;
+    this.#seed.value = this.#draft.seed;
+    this.#showSeed();
     this.node.addEventListener("input", () => this.#changed(TYPED_MS));
     this.node.addEventListener("change", () => this.#changed(TYPED_MS));
   }
@@ -65,12 +74,14 @@ export class Planner {
 
   /**
    * Take over what another batch was made from; nothing is sent.
-   * @param {{text: string, values: Record<string, any>, repeats: number, columns: string[] | null}} request
+   * @param {{text: string, values: Record<string, any>, repeats: number, columns: string[] | null, seed?: number}} request
    */
-  fill({ text, values, repeats, columns }) {
+  fill({ text, values, repeats, columns, seed }) {
     this.#prompts.value = text ?? "";
     this.#repeats.value = String(repeats ?? 1);
-    this.#draft = { text, repeats: String(repeats ?? 1), values: values ?? {}, columns: columns ?? null };
+    this.#seed.value = String(seed || this.#seed.value);
+    this.#draft = { text, repeats: String(repeats ?? 1), values: values ?? {}, columns: columns ?? null, seed: this.#seed.value };
+    this.#showSeed();
     this.#inputs.clear();
     this.#modelId = null;
     this.#outdate();
@@ -78,7 +89,30 @@ export class Planner {
     this.#prompts.focus();
   }
 
+  /** Put a text where the cursor is. @param {string} text */
+  insert(text) {
+    const field = this.#prompts;
+    const { selectionStart: start, selectionEnd: end, value } = field;
+    const before = value.slice(0, start);
+    const space = before && !/\s$/.test(before) ? " " : "";
+    field.value = `${before}${space}${text}${value.slice(end)}`;
+    field.focus();
+    field.selectionStart = field.selectionEnd = start + space.length + text.length;
+    this.#changed();
+  }
+
+  #drawAnew() {
+    this.#seed.value = String(newSeed());
+    this.#changed();
+  }
+
+  #showSeed() {
+    this.#seedBox.hidden = !hasWildcards(this.#prompts.value);
+  }
+
   #changed(ms = 0) {
+    this.#showSeed();
+    this.#draft.seed = this.#seed.value;
     this.#draft.text = this.#prompts.value;
     this.#draft.repeats = this.#repeats.value;
     for (const [key, { draft }] of this.#inputs) this.#draft.values[key] = draft();
@@ -136,7 +170,7 @@ export class Planner {
     const { model_id: modelId, values: inputs } = form.current();
     const several = [...this.#inputs].map(([key, { read }]) => /** @type {const} */ ([key, read()])).filter(([, chosen]) => chosen.length);
     const repeats = this.#repeats.value === "" ? 1 : Number(this.#repeats.value);
-    return { model_id: modelId, inputs, text: this.#prompts.value, values: Object.fromEntries(several), repeats, columns: this.#draft.columns };
+    return { model_id: modelId, inputs, text: this.#prompts.value, values: Object.fromEntries(several), repeats, columns: this.#draft.columns, seed: this.#seedBox.hidden ? 0 : Number(this.#seed.value || 0) };
   }
 
   async #showPlan() {
@@ -176,7 +210,9 @@ export class Planner {
     plan.cells.forEach(([row, column], index) => {
       const price = plan.jobs[index].expected_usd;
       const text = price === null ? words.unknown : usd(price);
-      matrix.cell(row, column).append(element("span", { class: "price", title: plan.jobs[index].settings }, text));
+      const { drawn, prompt, settings } = plan.jobs[index];
+      if (drawn.length) matrix.cell(row, column).append(element("span", { class: "drawn", title: prompt, dir: "auto" }, drawn.join(", ")));
+      matrix.cell(row, column).append(element("span", { class: "price", title: settings }, text));
     });
     return [...parts, matrix.node];
   }

@@ -9,7 +9,7 @@ import { duration, say, usd, words } from "../core/words.js";
 /**
  * What `batch/plan` responds.
  * @typedef {object} Plan
- * @property {{prompt: string, settings: string, expected_usd: number | null}[]} jobs
+ * @property {{prompt: string, settings: string, expected_usd: number | null, drawn: string[]}[]} jobs drawn: what its wildcards stand for
  * @property {{title: string, detail: string}[]} rows
  * @property {{title: string, detail: string}[]} columns
  * @property {[number, number][]} cells the row and the column of each job

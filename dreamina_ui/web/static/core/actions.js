@@ -167,12 +167,13 @@ export function canReuse(job) {
 /**
  * Make another job with the same settings; it costs money.
  * @param {Job} job
+ * @param {Record<string, any>} [changed] settings that are not the same, by parameter
  */
-export async function rerun(job) {
+export async function rerun(job, changed = {}) {
   const model = facts.models.find((known) => known.model_id === job.model_id);
   if (!model) return { refusal: say("settings_other_model", { model: job.model_id }) };
   const fields = model.fields.filter((field) => field.parameter in job.parameters);
-  const inputs = Object.fromEntries(fields.map((field) => [field.key, job.parameters[field.parameter]]));
+  const inputs = Object.fromEntries(fields.map((field) => [field.key, changed[field.parameter] ?? job.parameters[field.parameter]]));
   const outcome = await send("generate", { model_id: job.model_id, inputs }, () => tell(words.press_unknown));
   if (outcome.answer) jobs.update([outcome.answer]);
   else tell(outcome.refusal ?? "");
@@ -182,20 +183,15 @@ export async function rerun(job) {
 
 /**
  * Use a generated image as an input.
- * @param {ImageItem} item
+ * @param {{file_key: string}} item
  */
-async function editImage(item) {
-  const { answer: link, refusal } = await post("given/link", { file: item.file_key });
-  if (refusal) {
-    tell(refusal);
-    return false;
-  }
-  emit(document.body, "edit-image", { url: link.address });
+function editImage(item) {
+  emit(document.body, "edit-image", { file: item.file_key });
   return true;
 }
 
-/** Whether a generated image can be an input: a model takes images, and the service can fetch them from here. */
-export const canEdit = () => facts.can_edit && facts.models.some((model) => model.fields.some((field) => field.file_kind === "image"));
+/** Whether a generated image can be an input: a model takes images. */
+export const canEdit = () => facts.models.some((model) => model.fields.some((field) => field.file_kind === "image"));
 
 /**
  * The whole URL of a file.

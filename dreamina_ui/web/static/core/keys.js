@@ -31,6 +31,7 @@ export const KEYS = Object.freeze([
   { keys: ["Mod+Enter"], scope: "everywhere", action: "generate", text: "key_generate", inFields: true },
   { keys: ["Alt+ArrowUp"], scope: "everywhere", action: "older-prompt", text: "key_older_prompt", inFields: true, repeats: true },
   { keys: ["Alt+ArrowDown"], scope: "everywhere", action: "newer-prompt", text: "key_newer_prompt", inFields: true, repeats: true },
+  { keys: ["h"], scope: "everywhere", action: "history", text: "key_history", single: true },
   { keys: ["?"], scope: "everywhere", action: "help", text: "key_help", single: true },
 
   { keys: ["ArrowLeft"], scope: "viewer", action: "previous", text: "key_previous", repeats: true },

@@ -19,6 +19,7 @@
  * @property {number | null} minimum
  * @property {number | null} maximum
  * @property {string | null} file_kind
+ * @property {number | null} max_items of a list of URLs
  */
 
 /** @typedef {{model_id: string, title: string, fields: Field[]}} Model */
@@ -30,7 +31,6 @@
  * @property {number} undo_s how long deleted files can be restored
  * @property {boolean} uses_sandbox
  * @property {boolean} keeps_data
- * @property {boolean} can_edit whether the service can fetch images from here
  * @property {boolean} has_account whether there is a page to sign in and out
  * @property {Model[]} models
  * @property {Example[]} examples

@@ -3,8 +3,9 @@
 import { canReuse, rerun, useSettingsOf } from "../core/actions.js";
 import { button, emit, iconAnd } from "../core/dom.js";
 import { tell } from "../core/toast.js";
-import { words } from "../core/words.js";
+import { say, words } from "../core/words.js";
 import { facts } from "../core/facts.js";
+import { nextChoice } from "../prompts/fill.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
 /** @typedef {import("../core/types.js").Job} Job */
@@ -25,6 +26,7 @@ export function jobItems(node, job, image) {
     ...(canReuse(job) ? settingsItems(node, job) : []),
     ...(image && image.kind !== "file" ? [share] : []),
     ...(canReuse(job) ? [linkItem(node, job)] : []),
+    ...(canReuse(job) ? varyItems(node, job) : []),
     ...(job.prompt ? [copy] : []),
     ...(job.can_archive ? [archive] : []),
   ];
@@ -42,6 +44,22 @@ function settingsItems(node, job) {
   const size = { name: "change-size", icon: "size", text: words.another_size, help: words.settings_only, act: () => useSettingsOf(job, "choice") };
   const isDone = job.state === "done";
   return [...(isDone ? [again] : []), reuse, ...(hasChoice ? [size] : [])];
+}
+
+/**
+ * The same prompt in the next size, or several times.
+ * @param {HTMLElement} node
+ * @param {Job} job
+ * @returns {JobItem[]}
+ */
+function varyItems(node, job) {
+  const field = facts.models.find((model) => model.model_id === job.model_id)?.fields.find(({ choices }) => choices.length > 1);
+  const next = field && nextChoice(field.choices, job.parameters[field.parameter]);
+  const more = { name: "vary-repeat", icon: "copy", text: words.vary_repeat, help: words.vary_help, act: () => emit(node, "vary-in-batch", { job }) };
+  if (!field || next === undefined) return [more];
+  const size = field.labels[field.choices.indexOf(next)];
+  const inNextSize = { name: "vary-size", icon: "size", text: say("vary_size", { size }), help: words.vary_help, isPaid: true, act: () => rerun(job, { [field.parameter]: next }) };
+  return [inNextSize, more];
 }
 
 /**

@@ -1,7 +1,7 @@
 /* A job as the stage, the feed and a slim row show it: its images, its prompt, how far it is, and what can be done. */
 
 import { button, element, emit, icon } from "../core/dom.js";
-import { url } from "../core/http.js";
+import { identity, url } from "../core/http.js";
 import { imagesOf } from "../core/images.js";
 import { jobs } from "../core/jobs.js";
 import { costOf, duration, say, shorten, words } from "../core/words.js";
@@ -79,7 +79,7 @@ export class JobView {
     given.dataset.now = now;
     given.hidden = !this.job.given.length;
     given.replaceChildren(...this.job.given.map((path, index) =>
-      element("li", {}, element("img", { src: url(path).href, alt: say("input_alt", { number: index + 1 }), loading: "lazy" }))));
+      element("li", {}, element("img", { src: url(path, { visitor: identity() }).href, alt: say("input_alt", { number: index + 1 }), loading: "lazy" }))));
   }
 
   #fillOutputs() {

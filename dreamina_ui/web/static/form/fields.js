@@ -1,8 +1,9 @@
 /* What stands beside Gradio's fields: how long a text is, and what a URL leads to. */
 
 import { element } from "../core/dom.js";
-import { post, url } from "../core/http.js";
+import { post } from "../core/http.js";
 import { say, words } from "../core/words.js";
+import { keyOf } from "../inputs/list.js";
 import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Field} Field */
@@ -38,7 +39,7 @@ export function showFields() {
   form.model.fields.forEach(showCount);
 }
 
-/* --- input files by URL: the server checks them while the visitor types */
+/* --- input files: the server checks public URLs while the visitor types; images stand in a strip */
 
 const CHECK_MS = 500;
 const AGAIN_MS = 30000; // a refused URL may be fixed meanwhile
@@ -65,42 +66,60 @@ function urlFields() {
   return form.model.fields.filter((field) => field.holds_urls);
 }
 
-/** Show what the URLs of the form lead to. */
+/** @param {Field} field */
+function publicUrls(field) {
+  return urlsIn(form.valueOf(field)).filter((typed) => !keyOf(typed)).slice(0, MAX_URLS);
+}
+
+/** Show what the fields lead to. */
 export function showInputFiles() {
   clearTimeout(checkTimer);
   checkTimer = window.setTimeout(checkNext, CHECK_MS);
   for (const field of urlFields()) {
     const node = document.getElementById(field.id);
     if (!node) continue;
-    let list = /** @type {HTMLElement | null} */ (node.querySelector(".given"));
-    if (!list) {
-      list = element("ul", { class: "given", "aria-label": words.given, "aria-live": "polite" });
-      node.append(list);
-    }
-    const rows = urlsIn(form.valueOf(field)).slice(0, MAX_URLS)
-      .map((fileUrl, index) => ({ fileUrl, index, check: checks.get(checkKey(field, fileUrl)) })).filter(({ check }) => check);
-    const now = JSON.stringify(rows);
-    if (list.dataset.now === now) continue;
-    list.dataset.now = now;
-    list.replaceChildren(...rows.map(({ fileUrl, index, check }) => {
-      if (check?.thumbnail) return element("li", {}, thumbnail(check.thumbnail, index + 1));
-      return element("li", { class: "refused" }, `${fileUrl}: ${check?.refusal}`);
-    }));
+    if (field.file_kind === "image") showStrip(field, node);
+    else showRefusals(field, node);
   }
 }
 
-/**
- * @param {string} path
- * @param {number} number
- */
-export function thumbnail(path, number) {
-  return element("img", { src: url(path), alt: say("input_alt", { number }), loading: "lazy" });
+/** @param {Field} field @param {HTMLElement} node */
+function showRefusals(field, node) {
+  const known = node.querySelector(".given");
+  const list = known ?? element("ul", { class: "given", "aria-label": words.given, "aria-live": "polite" });
+  if (!known) node.append(list);
+  const refused = publicUrls(field).filter((typed) => checks.get(checkKey(field, typed))?.refusal);
+  list.replaceChildren(...refused.map((typed) => element("li", { class: "refused" }, `${typed}: ${checks.get(checkKey(field, typed))?.refusal}`)));
+}
+
+/** @param {Field} field @param {HTMLElement} node */
+async function showStrip(field, node) {
+  const { ImageStrip } = await import("../inputs/strip.js");
+  const known = node.querySelector("dreamina-images");
+  const strip = known instanceof ImageStrip ? known : new ImageStrip();
+  if (!known) {
+    strip.addEventListener("change-images", (event) => setImages(field, /** @type {CustomEvent} */ (event).detail));
+    node.classList.add("has-strip"); // it shows what is in Gradio's text field
+    node.append(strip);
+  }
+  const model = form.models.find(({ fields }) => fields.includes(field));
+  if (model !== form.model) return;
+  const checked = publicUrls(field).flatMap((typed) => {
+    const check = checks.get(checkKey(field, typed));
+    return check ? [/** @type {const} */ ([typed, check])] : [];
+  });
+  strip.show(urlsIn(form.valueOf(field)), { label: node.querySelector("[data-testid=block-info]")?.textContent?.trim() || words.given, max: field.max_items, checks: new Map(checked) });
+}
+
+/** @param {Field} field @param {string[]} urls */
+function setImages(field, urls) {
+  form.fillIn(form.model.model_id, { [field.parameter]: field.value_type === "array" ? urls : urls[0] ?? "" });
 }
 
 // One at a time: submitting checks all of them at once.
 async function checkNext() {
   for (const field of urlFields()) {
-    const fileUrl = urlsIn(form.valueOf(field)).slice(0, MAX_URLS).find((typed) => !checks.has(checkKey(field, typed)));
+    const fileUrl = publicUrls(field).find((typed) => !checks.has(checkKey(field, typed)));
     if (!fileUrl) continue;
     const key = checkKey(field, fileUrl);
     checks.set(key, null);

@@ -1,6 +1,6 @@
-/* Settings out of an image that somebody gives by button, paste or drop; it is read in the browser and never sent. */
+/* Images that somebody gives by button, paste or drop anywhere: settings out of one, which are read in the browser, or
+ * inputs, which are uploaded. */
 
-import { canEdit } from "../core/actions.js";
 import { button, element, emit } from "../core/dom.js";
 import { facts } from "../core/facts.js";
 import { post } from "../core/http.js";
@@ -8,36 +8,68 @@ import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
 import { readSettings, sha256 } from "./metadata.js";
 import { chooseUse } from "./drop-choice.js";
-import { useSettings } from "./settings.js";
+import { editImages, takesImages, useSettings } from "./settings.js";
 
 /** @typedef {import("../core/types.js").Field} Field */
+/** @typedef {import("../core/types.js").Output} Output */
 
 const OWN_FILE = /\/dreamina\/files\/([0-9a-f]{32})\//;
 
+/**
+ * Take images: settings out of one that was made here, or all of them as inputs.
+ * @param {File[]} files
+ */
+async function take(files) {
+  if (files.length > 1) return edit(files);
+  return choose(await settingsIn(files[0]), () => edit(files));
+}
+
 /** @param {File} file */
-async function take(file) {
-  const settings = await readSettings(file);
-  const inputs = settings?.inputs;
-  const reuse = settings && inputs && typeof inputs === "object" && !Array.isArray(inputs) ? () => fill(settings.model_id, inputs) : null;
-  const digest = await sha256(file);
-  return takeKnown(digest && { sha256: digest }, reuse);
+async function takeSettings(file) {
+  return choose(await settingsIn(file), null);
 }
 
 /**
- * Use an image that may be one of ours: then it can be edited, too, where the service can fetch it.
- * @param {{file?: string, sha256?: string} | null | ""} query
- * @param {(() => unknown) | null} reuse for settings that were in the file itself
+ * What fills in the form with the settings of an image; null if it has none and is not known here.
+ * @param {File} file
  */
-async function takeKnown(query, reuse = null) {
-  const isNeeded = query && (!reuse || canEdit());
-  const { answer: job } = isNeeded ? await post("library/find", query) : {};
-  const fillIn = reuse ?? (job && (() => useSettings({ model_id: job.model_id, parameters: job.parameters })));
-  if (!fillIn) return tell(canEdit() ? words.drop_foreign : words.settings_unknown);
-  /** @type {import("../core/types.js").Output[]} */
-  const outputs = job?.outputs ?? [];
-  const output = query && outputs.find((item) => item.file_key === query.file || item.sha256 === query.sha256);
-  if (!canEdit() || !output || output.kind !== "image") return fillIn();
-  return chooseUse(fillIn, () => emit(document.body, "image-action", { action: "edit", item: output }));
+async function settingsIn(file) {
+  const settings = await readSettings(file);
+  const inputs = settings?.inputs;
+  const reuse = settings && inputs && typeof inputs === "object" && !Array.isArray(inputs) ? () => fill(settings.model_id, inputs) : null;
+  const digest = reuse ? null : await sha256(file);
+  const { answer: job } = digest ? await post("library/find", { sha256: digest }) : {};
+  return reuse ?? reuseOf(job);
+}
+
+/** @param {string} key of a file of the library */
+async function takeOwn(key) {
+  const { answer: job } = await post("library/find", { file: key });
+  const output = job?.outputs.find((/** @type {Output} */ item) => item.file_key === key);
+  return choose(reuseOf(job), output?.kind === "image" ? () => emit(document.body, "image-action", { action: "edit", item: output }) : null);
+}
+
+/** @param {import("../core/types.js").Job | undefined} job */
+function reuseOf(job) {
+  return job ? () => useSettings({ model_id: job.model_id, parameters: job.parameters }) : null;
+}
+
+/**
+ * @param {(() => unknown) | null} reuse
+ * @param {(() => unknown) | null} use as an input
+ */
+function choose(reuse, use) {
+  const canUse = use && takesImages();
+  if (reuse && canUse) return chooseUse(reuse, use);
+  if (reuse) return reuse();
+  return canUse ? use() : tell(words.settings_unknown);
+}
+
+/** @param {File[]} files */
+async function edit(files) {
+  if (!takesImages()) return tell(words.settings_unknown);
+  const { uploads } = await import("../inputs/uploads.js");
+  return editImages(uploads.files(files));
 }
 
 /**
@@ -78,18 +110,23 @@ export function imageButton() {
   input.addEventListener("change", () => {
     const file = input.files?.[0];
     input.value = "";
-    if (file) take(file);
+    if (file) takeSettings(file);
   });
   return element("span", {}, button(words.settings_from_picture, () => input.click(), { class: "from-picture" }), input);
+}
+
+/** @param {Iterable<File> | null | undefined} files */
+function imagesAmong(files) {
+  return [...(files ?? [])].filter((file) => file.type.startsWith("image/"));
 }
 
 /** Take images that are pasted or dropped anywhere. */
 export function startTaking() {
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((item) => item.type.startsWith("image/"));
-    if (!file || document.querySelector("dialog[open]")) return;
+    const files = imagesAmong(event.clipboardData?.files);
+    if (!files.length || document.querySelector("dialog[open]")) return;
     event.preventDefault();
-    take(file);
+    take(files);
   });
   document.addEventListener("dragover", (event) => {
     const types = event.dataTransfer?.types ?? [];
@@ -97,10 +134,11 @@ export function startTaking() {
   });
   document.addEventListener("drop", (event) => {
     const own = OWN_FILE.exec(event.dataTransfer?.getData("text/uri-list") ?? "");
-    const file = event.dataTransfer?.files[0];
-    if (!own && !file) return;
+    const files = imagesAmong(event.dataTransfer?.files);
+    if (!own && !event.dataTransfer?.files.length) return;
     event.preventDefault();
-    if (own) takeKnown({ file: own[1] });
-    else if (file) take(file);
+    if (own) takeOwn(own[1]);
+    else if (files.length) take(files);
+    else tell(words.settings_unknown);
   });
 }

@@ -4,6 +4,7 @@ import { router } from "../core/router.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
 import { urlsIn } from "./fields.js";
+import { added } from "../inputs/list.js";
 import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Model} Model */
@@ -58,21 +59,25 @@ function imageField(model) {
   return model.fields.find((field) => field.file_kind === "image");
 }
 
+/** Whether a model takes images. */
+export const takesImages = () => form.models.some(imageField);
+
 /**
- * Use a file as an input of the first model that takes images; next, the visitor describes what to do with it.
- * @param {string} url of the file, for the service
+ * Use images as inputs of the model that is shown, or else of the first one that takes any; next, the visitor describes
+ * what to do with them.
+ * @param {Promise<string[]>} coming what stands for each in the inputs
  */
-export function editImage(url) {
+export async function editImages(coming) {
   const model = imageField(form.model) ? form.model : form.models.find(imageField);
   const field = model && imageField(model);
   if (!model || !field) return;
-  const isList = field.value_type === "array";
-  const before = model === form.model ? urlsIn(form.valueOf(field)) : [];
   const text = model.fields.find((known) => known.is_text) ?? field;
-  useSettings({
-    model_id: model.model_id,
-    parameters: { [field.parameter]: isList ? [...before, url] : url },
-    message: words.input_taken,
-    focus: text.id,
-  });
+  const settings = { model_id: model.model_id, focus: text.id };
+  if (model !== form.model || router.state.tab !== "create") await useSettings({ ...settings, parameters: {}, message: "" });
+  const more = await coming;
+  if (!more.length) return;
+  const { urls, leftOut } = added(urlsIn(form.valueOf(field)), more, field.max_items);
+  const isList = field.value_type === "array";
+  await useSettings({ ...settings, parameters: { [field.parameter]: isList ? urls : urls[0] }, message: words.input_taken });
+  if (leftOut) tell(say("input_full", { limit: field.max_items }));
 }

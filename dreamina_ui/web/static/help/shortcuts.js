@@ -4,6 +4,7 @@ import { jobs } from "../core/jobs.js";
 import { onKeys } from "../core/keyboard.js";
 import { PromptHistory } from "../core/prompt-history.js";
 import { router } from "../core/router.js";
+import { openTools } from "../form/prompt-tools.js";
 import { form } from "../form/state.js";
 import { showKeyHelp } from "./key-help.js";
 
@@ -47,6 +48,7 @@ export function startShortcuts(focusSearch) {
     "go-admin": () => form.hasAdmin && goTo("admin"),
     "older-prompt": (event) => movePrompt(1, event),
     "newer-prompt": (event) => movePrompt(-1, event),
+    "history": () => openTools("history"),
     "help": showKeyHelp,
   }, () => !document.querySelector("dialog[open]:not(.viewer)"));
 }
