@@ -12,6 +12,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.personal import board_rows, share_rows
 from dreamina_ui.ledger.personal.board_rows import Board
 from dreamina_ui.ledger.transaction import Transaction
+from dreamina_ui.models.text import is_blank
 
 __all__ = ["Board", "Boards"]
 
@@ -121,6 +122,6 @@ def _validated(name: Any) -> str:
         raise InputError("name", "type", "string", name if isinstance(name, str) else None)
     if len(name) > MAX_NAME_CHARACTERS:
         raise InputError("name", "maxLength", MAX_NAME_CHARACTERS, name[:MAX_NAME_CHARACTERS])
-    if not name.split():
+    if is_blank(name):
         raise InputError("name", "minLength", 1, name)
     return " ".join(name.split())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dreamina_ui.errors import InputError
@@ -81,19 +81,23 @@ class Shares:
         with self._ledger.reading() as reader:
             return share_rows.share_of(reader, visitor_id, file_key, board_id)
 
-    def revoke(self, share_id: str, visitor_id: str | None) -> bool:
-        """End a page and all URLs of its images at once; returns whether it was there. None for everybody's."""
+    def revoke(self, share_ids: Sequence[str], visitor_id: str | None) -> int:
+        """End pages and all URLs of their images at once; returns how many there were. None for everybody's."""
         with self._ledger.writing() as transaction:
-            return share_rows.delete_share(transaction, share_id, visitor_id)
+            return share_rows.delete_shares(transaction, share_ids, visitor_id)
 
-    def read(self, share_id: str) -> tuple[Share, str, list[SharedFile]] | None:
-        """A page: its share, the board's name or "", and its images; None if there is none, or nothing to show."""
+    def read(self, share_id: str, limit: int = MAX_SHOWN) -> tuple[Share, str, list[SharedFile]] | None:
+        """A page: its share, the board's name or "", and its images; None if there is none, or nothing to show.
+
+        Args:
+            limit: how many images of a board.
+        """
         with self._ledger.reading() as reader:
             share = share_rows.read_share(reader, share_id)
             if share is None:
                 return None
             board = board_rows.read_board(reader, share.board_id) if share.board_id else None
-            keys = board_rows.files_of_board(reader, board.board_id, MAX_SHOWN) if board else [share.file_key or ""]
+            keys = board_rows.files_of_board(reader, board.board_id, limit) if board else [share.file_key or ""]
         matches = [match for key in keys if (match := self._ledger.output_by_key(key)) and _is_shown(match[1])]
         files = [SharedFile(_alias(share_id, output.file_key), job, output) for job, output in matches]
         return (share, board.name if board else "", files) if files else None
@@ -109,7 +113,7 @@ class Shares:
                 if share.board_id
                 else [share.file_key or ""]
             )
-        key = next((key for key in keys if hmac.compare_digest(_alias(share_id, key), alias)), None)
+        key = next((key for key in keys if hmac.compare_digest(_alias(share_id, key).encode(), alias.encode())), None)
         match = self._ledger.output_by_key(key) if key else None
         return SharedFile(alias, *match) if match and _is_shown(match[1]) else None
 

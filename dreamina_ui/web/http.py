@@ -97,6 +97,12 @@ async def read_json(request: Request) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def read_id(body: Mapping[str, Any], name: str) -> str | None:
+    """One of our ids in a body, such as a file key; None for what cannot be one, which no database should look for."""
+    value = body.get(name)
+    return value if isinstance(value, str) and value.isascii() else None
+
+
 def hashed_client_ip(request: Request) -> str | None:
     """A hash of the client's IP address, for limits; None if it has none."""
     return client_ip_hash(request.client.host if request.client else None)

@@ -60,6 +60,12 @@ def assets_version() -> str:
     return digest.hexdigest()[:16]
 
 
+def names_files(path: str) -> bool:
+    """Whether a request to this path may name thousands of files of the library."""
+    _, _, inner = path.partition(f"/{PREFIX}/")
+    return inner in ("library/mark", "library/zip", "boards") or inner.startswith("boards/")
+
+
 @cache
 def words_digest(language: str) -> str:
     """The beginning of the SHA-256 of the texts that the page's scripts show in a language."""

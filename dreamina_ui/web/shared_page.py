@@ -17,6 +17,8 @@ TITLE = "Dreamina UI"
 MAX_TITLE_CHARACTERS = 90
 MAX_DESCRIPTION_CHARACTERS = 300
 MAX_LINK_CHARACTERS = 8000
+MAX_PAGE_CHARACTERS = 400_000
+"""How much of prompts and of links with them a page has, over all of its images."""
 
 
 def shared_page_html(
@@ -42,7 +44,7 @@ def shared_page_html(
     preview = _preview(title, about, url, first) if first else ""
     kind = "" if name else ' class="sr-only"'
     heading = f'<h1 dir="auto"{kind}>{html.escape(_cut(title, MAX_TITLE_CHARACTERS))}</h1>'
-    figures = "".join(_figure(language, share_id, item, models, is_alone=len(files) == 1) for item in files)
+    figures = "".join(_figure(language, share_id, item, models, count=len(files)) for item in files)
     icon = asset_path("logo.svg").removeprefix(f"{PREFIX}/")
     links = head_links("shared.css").replace('href="', 'href="../')
     return f"""<!doctype html>
@@ -71,30 +73,29 @@ def _preview(title: str, about: str, url: str, first: SharedFile) -> str:
     return f'{tags}<meta name="twitter:card" content="summary_large_image">'
 
 
-def _figure(
-    language: str, share_id: str, item: SharedFile, models: Mapping[str, Model] | None, *, is_alone: bool
-) -> str:
+def _figure(language: str, share_id: str, item: SharedFile, models: Mapping[str, Model] | None, *, count: int) -> str:
+    most = MAX_PAGE_CHARACTERS // count
     output, path = item.output, f"{share_id}/{item.alias}"
     original = f"{path}/original/{plain_file_name(output)}"
-    prompt = _prompt_of(item.job) if models is not None else ""
+    prompt = _cut(_prompt_of(item.job), most) if models is not None else ""
     alt = html.escape(_cut(prompt, MAX_DESCRIPTION_CHARACTERS) or translate(language, "shared_title"))
     size = f' width="{output.width}" height="{output.height}"' if output.width else ""
     if output.kind == "image":
-        tier, loading = ("large", "") if is_alone else ("preview", ' loading="lazy"')
+        tier, loading = ("large", "") if count == 1 else ("preview", ' loading="lazy"')
         shown = f'<img src="{path}/{tier}/image.webp" alt="{alt}"{size}{loading}>'
     elif output.kind == "video":
         shown = f'<video src="{original}" controls playsinline aria-label="{alt}"></video>'
     else:
         shown = f'<span class="file">{html.escape(output.format or "")}</span>'
     caption = f'<p class="prompt" dir="auto">{html.escape(prompt)}</p>' if prompt else ""
-    link = _try_link(item.job, models) if models is not None else ""
+    link = _try_link(item.job, models, min(most, MAX_LINK_CHARACTERS)) if models is not None else ""
     tries = f'<a class="button" href="{link}">{html.escape(translate(language, "shared_try"))}</a>' if link else ""
     save = f'<a href="{original}?download=1" download>{html.escape(translate(language, "shared_download"))}</a>'
     return f"""<figure><a class="picture" href="{original}">{shown}</a>
 <figcaption>{caption}<p class="actions">{tries}{save}</p></figcaption></figure>"""
 
 
-def _try_link(job: Job, models: Mapping[str, Model]) -> str:
+def _try_link(job: Job, models: Mapping[str, Model], most: int) -> str:
     """A link that fills in the form of the page with a job's settings, as the page itself makes it; "" for none."""
     model = models.get(job.model_id)
     if model is None:
@@ -107,7 +108,7 @@ def _try_link(job: Job, models: Mapping[str, Model]) -> str:
         for item in value if isinstance(value, list) else [value]:
             pairs.append((field.parameter, str(item).lower() if isinstance(item, bool) else str(item)))
     query = urlencode(pairs)
-    return html.escape(f"../../#{query}") if len(query) <= MAX_LINK_CHARACTERS else ""
+    return html.escape(f"../../#{query}") if len(query) <= most else ""
 
 
 def _prompt_of(job: Job) -> str:

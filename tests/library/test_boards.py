@@ -117,7 +117,7 @@ def test_a_share_ends_with_its_image_its_board_or_by_a_word(rows: LibraryRows, b
     assert again
     assert (again.share_id, again.shows_prompt) == (share.share_id, True)
     assert shares.share_file("w", keys[0], "w", shows_prompt=True) is None
-    assert shares.revoke(share.share_id, "w") is False
+    assert shares.revoke([share.share_id], "w") == 0
     board = boards.create("v", "Foxes", keys, "v")
     of_board = shares.share_board("v", board.board_id, shows_prompt=False)
     assert of_board

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +73,12 @@ def show_prompt(transaction: Transaction, share_id: str, *, shows_prompt: bool) 
     transaction.connection.execute(update)
 
 
-def delete_share(transaction: Transaction, share_id: str, visitor_id: str | None) -> bool:
-    """End a share; returns whether it was there. None for everybody's."""
-    query = shares.delete().where(shares.c.share_id == share_id)
+def delete_shares(transaction: Transaction, share_ids: Sequence[str], visitor_id: str | None) -> int:
+    """End shares, 1000 at most; returns how many there were. None for everybody's."""
+    query = shares.delete().where(shares.c.share_id.in_(share_ids))
     if visitor_id is not None:
         query = query.where(shares.c.visitor_id == visitor_id)
-    return bool(transaction.connection.execute(query).rowcount)
+    return transaction.connection.execute(query).rowcount
 
 
 def delete_shares_of(transaction: Transaction, *, file_key: str | None = None, board_id: str | None = None) -> None:

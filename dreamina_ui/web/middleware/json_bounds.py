@@ -12,14 +12,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.web.http import path_below_root, send_refusal
-from dreamina_ui.web.paths import PREFIX, UPLOADS
+from dreamina_ui.web.paths import PREFIX, UPLOADS, names_files
 
 MAX_DEPTH = 32
 MAX_VALUES = 2000
 MAX_DIGITS = 100
 """The longest number. Larger ones are no numbers of a person's, and some conversions of them take quadratic time."""
 
-_FILE_LIST = f"/{PREFIX}/library/mark"
 MAX_LISTED_FILES = 5100
 """The largest number of values in a body that names up to 5000 files of the library."""
 
@@ -47,7 +46,7 @@ class JsonBounds:
             body += message.get("body", b"")
             if not message.get("more_body", False):
                 break
-        max_values = MAX_LISTED_FILES if scope["path"].endswith(_FILE_LIST) else MAX_VALUES
+        max_values = MAX_LISTED_FILES if names_files(scope["path"]) else MAX_VALUES
         if flaw := shape_flaw(body, max_values=max_values):
             await send_refusal(send, 400, flaw)
             return

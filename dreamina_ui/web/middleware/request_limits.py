@@ -19,14 +19,23 @@ from dreamina_ui.web.auth.visitor import visitor_id
 from dreamina_ui.web.http import client_ip_hash, path_below_root, send_refusal
 from dreamina_ui.web.middleware.gradio_patches import CALL_ADVICE
 from dreamina_ui.web.middleware.request_pace import RequestPace
-from dreamina_ui.web.paths import FILES, HEALTHZ, PREFIX, READYZ, THUMBNAILS, UPLOADS, WITH_SETTINGS, is_stream
+from dreamina_ui.web.paths import (
+    FILES,
+    HEALTHZ,
+    PREFIX,
+    READYZ,
+    THUMBNAILS,
+    UPLOADS,
+    WITH_SETTINGS,
+    is_stream,
+    names_files,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 65_536
 """The largest body of any request but an upload, whatever way it comes in."""
 
-_FILE_LISTS = (f"/{PREFIX}/library/mark", f"/{PREFIX}/library/zip", f"/{PREFIX}/boards")
 MAX_FILE_LIST_BYTES = 250_000
 """The largest body of a request that names up to 5000 files of the library."""
 
@@ -289,6 +298,4 @@ def _rates_of(scope: Scope) -> dict[str, float]:
 def _max_bytes(scope: Scope) -> int:
     if path_below_root(scope) == _UPLOAD:
         return MAX_UPLOAD_BYTES
-    path = scope["path"]
-    has_list = path.endswith(_FILE_LISTS) or f"/{PREFIX}/boards/" in path
-    return MAX_FILE_LIST_BYTES if has_list else MAX_BODY_BYTES
+    return MAX_FILE_LIST_BYTES if names_files(scope["path"]) else MAX_BODY_BYTES

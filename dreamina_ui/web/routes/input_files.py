@@ -17,7 +17,14 @@ from dreamina_ui.media.input_store import MEDIA_TYPES
 from dreamina_ui.media.signed_urls import FOLDER, SignedUrls
 from dreamina_ui.models.fields import Field
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import IMMUTABLE, NO_STORE, hashed_client_ip, language_of, message_response, read_json
+from dreamina_ui.web.http import (
+    IMMUTABLE,
+    NO_STORE,
+    hashed_client_ip,
+    language_of,
+    message_response,
+    read_json,
+)
 from dreamina_ui.web.i18n.error_texts import rule_text
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, THUMBNAILS

@@ -21,7 +21,7 @@ from dreamina_ui.library.naming import file_name
 from dreamina_ui.library.zip_stream import stream_zip
 from dreamina_ui.media.decoding.colors import bit_of
 from dreamina_ui.web.auth.permissions import NOBODY, Permissions
-from dreamina_ui.web.http import language_of, read_json, refusal
+from dreamina_ui.web.http import language_of, read_id, read_json, refusal
 from dreamina_ui.web.i18n.translate import file_size
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter, library_entry
@@ -156,9 +156,9 @@ class _LibraryRoutes:
     async def find(self, request: Request) -> Response:
         """The settings of an image made here: `{"sha256": str}` of its original, or `{"file": file_key}`."""
         body, scope = await read_json(request), self._permissions.scope(request)
-        sha256, file_key = body.get("sha256"), body.get("file")
+        sha256, file_key = body.get("sha256"), read_id(body, "file")
         job: Job | None = None
-        if isinstance(file_key, str):
+        if file_key is not None:
             match = await run_in_threadpool(self._reader.output, file_key)
             job = match[0] if match and scope in (None, match[0].visitor_id) else None
         elif isinstance(sha256, str) and _SHA256.fullmatch(sha256):

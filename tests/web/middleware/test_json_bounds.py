@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from dreamina_ui.web.middleware.json_bounds import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, shape_flaw
+from dreamina_ui.web.paths import names_files
 from tests.support.browser import AppProcess, wait_for
 
 PATHS = (
@@ -53,6 +54,21 @@ def test_no_parser_gets_json_of_an_excessive_shape(app: AppProcess, path: str) -
 def test_what_clients_send_passes(body: bytes) -> None:
     """Brackets and commas within a text are no structure."""
     assert shape_flaw(body) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "has_many"),
+    [
+        ("/dreamina/library/mark", True),
+        ("/studio/dreamina/boards", True),
+        ("/dreamina/boards/of-files", True),
+        ("/dreamina/generate", False),
+        ("/gradio_api/mcp/", False),
+    ],
+)
+def test_only_lists_of_files_may_be_long(path: str, has_many: bool) -> None:
+    """A selection of thousands of images can be put on a board; nothing else needs as much."""
+    assert names_files(path) is has_many
 
 
 @pytest.mark.parametrize("body", [b'"' * 64_000, b'"\\' * 32_000, b'"' + b'\\"' * 32_000, b"\\" * 64_000])

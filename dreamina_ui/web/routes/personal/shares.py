@@ -18,7 +18,7 @@ from dreamina_ui.media.formats import SHOWN_MEDIA_TYPES
 from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.schema import Model
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import NO_STORE, language_of, message_response, read_json, refusal
+from dreamina_ui.web.http import NO_STORE, language_of, message_response, read_id, read_json, refusal
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX, SHARED
 from dreamina_ui.web.presenters import file_url
@@ -85,7 +85,7 @@ class _ShareRoutes:
         visitor, scope = self._permissions.visitor(request), self._permissions.scope(request)
         if visitor is None:
             return message_response(translate(language, "error_no_cookie"), 403)
-        target = {name: value for name in ("file", "board") if isinstance(value := body.get(name), str)}
+        target = {name: value for name in ("file", "board") if (value := read_id(body, name)) is not None}
         if len(target) != 1 or "prompt" not in body:
             return message_response("file or board, and prompt", 400)
         try:
@@ -113,7 +113,7 @@ class _ShareRoutes:
         if not isinstance(ids, list):
             return message_response("shares", 400)
         wanted = [share_id for share_id in ids[:1000] if isinstance(share_id, str) and share_id.isascii()]
-        count = await run_in_threadpool(lambda: sum(self._shares.revoke(share_id, scope) for share_id in wanted))
+        count = await run_in_threadpool(self._shares.revoke, wanted, scope)
         return JSONResponse({"count": count}, headers=NO_STORE)
 
     async def page(self, request: Request) -> Response:
@@ -157,7 +157,7 @@ class _ShareRoutes:
         return self._public_url or str(request.base_url).rstrip("/")
 
     def _to_json(self, request: Request, share: Share) -> dict[str, Any]:
-        shown = self._shares.read(share.share_id)
+        shown = self._shares.read(share.share_id, limit=1)
         _, name, files = shown or (share, "", [])
         first = files[0] if files else None
         return {

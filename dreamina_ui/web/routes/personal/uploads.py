@@ -25,6 +25,7 @@ from dreamina_ui.web.http import (
     hashed_client_ip,
     language_of,
     message_response,
+    read_id,
     read_json,
     refusal,
 )
@@ -96,10 +97,10 @@ class _UploadRoutes:
     async def from_library(self, request: Request) -> Response:
         """Take one of the visitor's own images: `{"file": file_key}`; responds as `upload` does."""
         language, visitor = language_of(request), self._permissions.visitor(request)
-        file_key = (await read_json(request)).get("file")
+        file_key = read_id(await read_json(request), "file")
         if visitor is None:
             return message_response(translate(language, "error_no_cookie"), 403)
-        match = await run_in_threadpool(self._library.picture, file_key) if isinstance(file_key, str) else None
+        match = await run_in_threadpool(self._library.picture, file_key) if file_key else None
         if match is None or self._permissions.scope(request) not in (None, match[0].visitor_id):
             return message_response(translate(language, "error_job_not_found"), 404)
         client_hash = hashed_client_ip(request)

@@ -9,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.shares import Shares
 from dreamina_ui.models.schema import load_models
@@ -113,6 +114,44 @@ def test_the_prompt_is_shown_only_if_it_was_wished_and_can_be_tried(site: Site, 
     assert (again["url"], again["shows_prompt"]) == (url, True)
     maker.post("/dreamina/shares", json={"file": key, "prompt": False})
     assert "fox" not in TestClient(site.app).get(url.removeprefix("https://studio.example")).text
+
+
+def test_nonsense_in_the_place_of_ids_is_unknown(site: Site, rows: LibraryRows) -> None:
+    """Strangers reach these pages: what no id can be costs neither an error nor a traceback."""
+    maker, maker_id = site.client()
+    key = rows.add(visitor_id=maker_id).outputs[0].file_key
+    path = maker.post("/dreamina/shares", json={"file": key, "prompt": True}).json()["url"].partition("example")[2]
+    for alias in ("狐", "%00", key):
+        assert TestClient(site.app).get(f"{path}/{alias}/large/x.webp").status_code == 404
+    headers = {"Content-Type": "application/json"}
+    for body in (r'{"file": "\ud800", "prompt": true}', r'{"board": "\ud800", "prompt": true}'):
+        assert maker.post("/dreamina/shares", content=body, headers=headers).status_code == 400
+    assert maker.post("/dreamina/library/find", content=r'{"file": "\ud800"}', headers=headers).status_code == 400
+    for name in ("\u3164\u2800", "\u200b", r"\ud800", "a\nb"):
+        body = f'{{"name": "{name}"}}'
+        assert maker.post("/dreamina/boards", content=body.encode(), headers=headers).status_code in (400, 422), name
+
+
+def test_a_long_list_of_shares_reads_one_image_of_each(
+    site: Site, rows: LibraryRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visitor with many boards of the same images could otherwise keep the server busy with one request."""
+    maker, maker_id = site.client()
+    keys = [output.file_key for output in rows.add(visitor_id=maker_id, files=8).outputs]
+    for number in range(3):
+        board = maker.post("/dreamina/boards", json={"name": f"Board {number}", "files": keys}).json()["board_id"]
+        maker.post("/dreamina/shares", json={"board": board, "prompt": True})
+    reads: list[str] = []
+    read_output = rows.ledger.output_by_key
+
+    def output_by_key(key: str) -> tuple[Job, Output] | None:
+        reads.append(key)
+        return read_output(key)
+
+    monkeypatch.setattr(rows.ledger, "output_by_key", output_by_key)
+    shares = maker.get("/dreamina/shares").json()["shares"]
+    assert [bool(share["thumbnail"]) for share in shares] == [True] * 3
+    assert len(reads) == 3
 
 
 def test_a_deleted_image_is_shared_no_longer(site: Site, rows: LibraryRows) -> None:
