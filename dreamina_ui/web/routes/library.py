@@ -52,6 +52,7 @@ def build_library_routes(
     prefix = f"/{PREFIX}/library"
     return [
         Route(prefix, handlers.page),
+        Route(f"{prefix}/count", handlers.count),
         Route(f"{prefix}/usage", handlers.usage),
         Route(f"{prefix}/mark", handlers.mark, methods=["POST"]),
         Route(f"{prefix}/zip", handlers.zip, methods=["GET", "POST"]),
@@ -77,11 +78,10 @@ class _LibraryRoutes:
         self._permissions = permissions
 
     async def page(self, request: Request) -> Response:
-        """One page of entries: `{"entries": [...], "next": str | null, "count": int | null, "sees_others": bool}`.
+        """One page of entries: `{"entries": [...], "next": str | null, "sees_others": bool}`.
 
-        `next` is the cursor of the next page. The first page says how many entries all pages have. An owner who sees
-        what others made gets the beginning of its `visitor` with each entry that is somebody else's, and the
-        `visitor_name` that they gave them in the Admin tab.
+        `next` is the cursor of the next page. An owner who sees what others made gets the beginning of its `visitor`
+        with each entry that is somebody else's, and the `visitor_name` that they gave them in the Admin tab.
         """
         language = language_of(request)
         sees_others = self._permissions.sees_others(request)
@@ -90,7 +90,6 @@ class _LibraryRoutes:
             after = request.query_params.get("after", "")
             limit = _page_length(request.query_params.get("limit"))
             entries = await run_in_threadpool(self._library.page, query, after, limit)
-            count = None if after else await run_in_threadpool(self._library.count, query)
             names = await run_in_threadpool(self._visitor_names) if sees_others else {}
         except DreaminaError as exc:
             return refusal(exc, language)
@@ -100,8 +99,13 @@ class _LibraryRoutes:
             library_entry(entry, language) | (_visitor_of(entry, sender, names) if sees_others else {})
             for entry in entries
         ]
-        page = {"entries": shown, "next": next_cursor, "count": count, "sees_others": sees_others}
+        page = {"entries": shown, "next": next_cursor, "sees_others": sees_others}
         return JSONResponse(page, headers={"Cache-Control": "no-store"})
+
+    async def count(self, request: Request) -> Response:
+        """How many entries all pages of a filter have: `{"count": int}`. It reads all of them, unlike a page."""
+        count = await run_in_threadpool(self._library.count, self._filter(request, request.query_params))
+        return JSONResponse({"count": count}, headers={"Cache-Control": "no-store"})
 
     async def usage(self, request: Request) -> Response:
         """The library's counts, and its `size` in the visitor's language."""

@@ -19,9 +19,11 @@ const HOLD_PX = 10;
 
 /** Event: `open` with the id of an image. */
 export class Grid extends EventTarget {
-  wall = new Tiles();
+  wall = new Tiles((tile) => this.#dress(tile));
   node = this.wall.node;
   #current = ""; // the id of the image that Tab leads to
+  /** @type {Tile | undefined} */
+  #stop; // where Tab leads to
   #pressedFrom = ""; // what it was before the mouse button went down
 
   /** @param {LibraryImages} images */
@@ -30,7 +32,8 @@ export class Grid extends EventTarget {
     this.images = images;
     this.chosen = new Chosen(images);
     images.addEventListener("change", () => this.#show());
-    this.wall.addEventListener("filled", () => this.#showState());
+    images.addEventListener("count", () => this.wall.setTotal(images.count));
+    this.wall.addEventListener("filled", () => this.#showTabStop());
     this.chosen.addEventListener("change", () => this.#showState());
     this.node.addEventListener("click", (event) => this.#click(event));
     this.node.addEventListener("focusin", (event) => this.#setCurrent(this.#tileAt(event)?.item.id ?? this.#current));
@@ -61,7 +64,7 @@ export class Grid extends EventTarget {
   /** How high a row is. @param {number} pixels */
   setRowHeight(pixels) {
     this.wall.rowHeight = pixels;
-    this.wall.show(this.images.items);
+    this.wall.show(this.images.items, this.images.count);
   }
 
   #position = 0; // of the current image; kept for when it is gone
@@ -69,7 +72,7 @@ export class Grid extends EventTarget {
   #show() {
     const { items } = this.images;
     const hadFocus = this.node.contains(document.activeElement);
-    this.wall.show(items);
+    this.wall.show(items, this.images.count);
     const position = this.images.indexOf(this.#current);
     if (position >= 0) this.#position = position;
     else this.#setCurrent(items[Math.min(this.#position, items.length - 1)]?.id ?? "");
@@ -87,17 +90,22 @@ export class Grid extends EventTarget {
   #showTabStop() {
     const { tiles } = this.wall;
     const stop = tiles.get(this.#current) ?? tiles.values().next().value;
-    for (const tile of tiles.values()) tile.face.tabIndex = tile === stop ? 0 : -1;
+    if (stop === this.#stop) return;
+    if (this.#stop) this.#stop.face.tabIndex = -1;
+    if (stop) stop.face.tabIndex = 0;
+    this.#stop = stop;
   }
 
   #showState() {
-    this.#showTabStop();
+    this.node.classList.toggle("selecting", this.chosen.isActive);
+    for (const tile of this.wall.tiles.values()) this.#dress(tile);
+  }
+
+  /** @param {Tile} tile */
+  #dress({ item, face }) {
     const { isActive, items } = this.chosen;
-    this.node.classList.toggle("selecting", isActive);
-    for (const { item, face } of this.wall.tiles.values()) {
-      if (isActive && item.file_key) face.setAttribute("aria-pressed", String(items.has(item.file_key)));
-      else face.removeAttribute("aria-pressed");
-    }
+    if (isActive && item.file_key) face.setAttribute("aria-pressed", String(items.has(item.file_key)));
+    else face.removeAttribute("aria-pressed");
   }
 
   /** @param {string} id @returns {boolean} whether it is shown */

@@ -6,7 +6,7 @@
 /** @typedef {{day: string, at: number, blocks: Block[]}} Day  `at` in s since 1970 */
 /** @typedef {{width: number, rowHeight: number, gap: number}} Measures */
 
-const BLOCK_IMAGES = 20;
+const BLOCK_IMAGES = 6;
 const [NARROWEST, WIDEST] = [0.3, 4]; // an extreme shape is cut, so that it leaves room for others
 
 /**

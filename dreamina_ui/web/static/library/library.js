@@ -71,6 +71,7 @@ export class Library extends HTMLElement {
       if (this.#shownQuery !== this.#queryText) this.reload();
     });
     this.images.addEventListener("change", () => this.#show());
+    this.images.addEventListener("count", () => this.#showUsage());
     this.#grid.addEventListener("open", (event) => {
       emit(this, "open-image", { source: this.images, id: /** @type {CustomEvent} */ (event).detail });
     });
@@ -122,10 +123,10 @@ export class Library extends HTMLElement {
     this.#trash.hidden = !isTrash;
     this.#all.hidden = isTrash;
     this.#all.href = url("library/zip", { ...query, visitor: identity() }).href;
-    this.#loadUsage();
     const isLoaded = this.images.isLoaded && this.#loadedQuery === this.#shownQuery;
     this.#loadedQuery = this.#shownQuery;
     await (isLoaded ? this.images.refresh() : this.images.load(query)).catch(() => tell(words.library_failed));
+    this.#loadUsage(); // later, as images are what people wait for
   }
 
   async #saveSheet() {

@@ -4,15 +4,17 @@ import { element, emit } from "../core/dom.js";
 import { language } from "../core/facts.js";
 import { dayLabel, dayOf } from "../feed/order.js";
 import { boxesOf, layOut } from "./layout.js";
-import { faceOf, tileOf } from "./tile.js";
+import { place, tileOf } from "./tile.js";
 
 /** @typedef {import("./images.js").LibraryItem} LibraryItem */
-/** @typedef {{node: HTMLLIElement, face: HTMLButtonElement, item: LibraryItem}} Tile */
-/** @typedef {{node: HTMLUListElement, start: number, boxes: import("./layout.js").Box[], isFilled: boolean}} Block */
+/** @typedef {import("./layout.js").Box} Box */
+/** @typedef {import("./tile.js").Tile} Tile */
+/** @typedef {{node: HTMLUListElement, start: number, boxes: Box[], height: number, isFilled: boolean}} Block */
 /** @typedef {{node: HTMLElement, heading: HTMLElement, blocks: Block[]}} Section */
 
 const GAP_PX = 6;
 const NEAR = 1; // windows above and below
+const FRAME_MS = 16;
 
 /** Event: `filled` when there are other tiles than before. */
 export class Tiles extends EventTarget {
@@ -20,10 +22,11 @@ export class Tiles extends EventTarget {
   rowHeight = 190;
   /** @type {Map<string, Tile>} by id, those that have elements */
   tiles = new Map();
-  /** @type {import("./layout.js").Box[]} of all images, in common coordinates */
+  /** @type {Box[]} of all images, in common coordinates */
   boxes = [];
   /** @type {LibraryItem[]} */
   #items = [];
+  #total = 0; // how many there are, also those that are not loaded
   /** @type {Map<string, Section>} by day */
   #sections = new Map();
   /** @type {WeakMap<Element, Block>} */
@@ -32,21 +35,48 @@ export class Tiles extends EventTarget {
   #waiting = new Set();
   #timer = 0;
   #width = 0;
+  #shape = ""; // the width and height for which everything is laid out
   #near = new IntersectionObserver((entries) => this.#follow(entries), { rootMargin: `${NEAR * 100}% 0px` });
 
-  constructor() {
+  /** @param {(tile: Tile) => void} onTile is called with each new tile */
+  constructor(onTile) {
     super();
-    new ResizeObserver(() => {
-      if (this.node.clientWidth && this.node.clientWidth !== this.#width) this.show(this.#items);
+    this.onTile = onTile;
+    new ResizeObserver(([{ contentRect }]) => {
+      const width = Math.round(contentRect.width);
+      if (!width || width === this.#width) return;
+      this.#width = width;
+      this.show(this.#items, this.#total);
     }).observe(this.node);
   }
 
-  /** @param {LibraryItem[]} items in order */
-  show(items) {
+  /** @param {LibraryItem[]} items in order @param {number} total how many there are, also those that are not loaded */
+  show(items, total) {
+    const old = this.#items;
     this.#items = items;
-    this.#width = this.node.clientWidth;
+    this.setTotal(total);
+    this.#width ||= this.node.clientWidth;
     if (!this.#width) return; // another tab is shown; the size that the node gets calls again
-    const images = items.map((item) => ({ ratio: item.width && item.height ? item.width / item.height : 1, at: item.created_at }));
+    const shape = `${this.#width} ${this.rowHeight}`;
+    const isSameShape = shape === this.#shape && old.length > 0;
+    this.#shape = shape;
+    if (isSameShape && items === old) return;
+    const hasMoreOnly = isSameShape && old.length <= items.length && old.every((item, index) => item === items[index]);
+    this.#layOut(hasMoreOnly);
+    if (!hasMoreOnly) this.#fillNear();
+  }
+
+  /** @param {number} total how many images there are, also those that are not loaded */
+  setTotal(total) {
+    const known = Math.max(total, this.#items.length);
+    if (known === this.#total) return;
+    this.#total = known;
+    for (const { node } of this.tiles.values()) node.setAttribute("aria-setsize", String(known));
+  }
+
+  /** @param {boolean} hasMoreOnly whether the images before are the same */
+  #layOut(hasMoreOnly) {
+    const images = this.#items.map((item) => ({ ratio: item.width && item.height ? item.width / item.height : 1, at: item.created_at }));
     const days = layOut(images, { width: this.#width, rowHeight: this.rowHeight, gap: GAP_PX }, dayOf);
     this.boxes = boxesOf(days);
     const before = this.#sections;
@@ -54,27 +84,29 @@ export class Tiles extends EventTarget {
     for (const [day, section] of before) if (!this.#sections.has(day)) section.blocks.forEach((block) => this.#drop(block));
     for (const { day, at, blocks } of days) {
       const section = /** @type {Section} */ (this.#sections.get(day));
-      section.heading.textContent = dayLabel(at, Date.now() / 1000, language);
-      this.#showBlocks(section, blocks);
+      const text = dayLabel(at, Date.now() / 1000, language);
+      if (section.heading.textContent !== text) section.heading.textContent = text;
+      this.#showBlocks(section, blocks, hasMoreOnly);
     }
     putInOrder(this.node, [...this.#sections.values()].map(({ node }) => node));
-    this.#fillNear();
   }
 
-  /** @param {Section} section @param {import("./layout.js").Block[]} blocks */
-  #showBlocks(section, blocks) {
+  /** @param {Section} section @param {import("./layout.js").Block[]} blocks @param {boolean} hasMoreOnly */
+  #showBlocks(section, blocks, hasMoreOnly) {
     section.blocks.splice(blocks.length).forEach((block) => this.#drop(block));
     blocks.forEach(({ start, boxes, height }, index) => {
       const block = section.blocks[index] ?? this.#createBlock(section);
-      Object.assign(block, { start, boxes });
-      block.node.style.height = `${height}px`;
+      const isSame = hasMoreOnly && block.start === start && block.height === height && block.boxes.length === boxes.length;
+      if (isSame) return;
+      if (block.height !== height) block.node.style.height = `${height}px`;
+      Object.assign(block, { start, boxes, height });
       if (block.isFilled) this.#fill(block);
     });
   }
 
   /** @param {Section} section */
   #createBlock(section) {
-    const block = { node: element("ul", { class: "block" }), start: 0, boxes: [], isFilled: false };
+    const block = { node: element("ul", { class: "block" }), start: 0, boxes: [], height: 0, isFilled: false };
     section.blocks.push(block);
     section.node.append(block.node);
     this.#byNode.set(block.node, block);
@@ -113,10 +145,14 @@ export class Tiles extends EventTarget {
       if (isIntersecting && !block.isFilled) this.#waiting.add(block);
       else if (!isIntersecting) this.#empty(block);
     }
-    if (this.#waiting.size && !this.#timer) this.#timer = window.setTimeout(() => this.#fillNext(), 0);
+    if (this.#waiting.size) this.#fillSoon();
   }
 
-  // One after the other, so that no frame waits for all of them; what is in the middle of the window first.
+  #fillSoon() {
+    this.#timer ||= window.setTimeout(() => this.#fillNext(), FRAME_MS);
+  }
+
+  // One in each frame, so that none waits for all of them; what is in the middle of the window first.
   #fillNext() {
     this.#timer = 0;
     const middle = window.innerHeight / 2;
@@ -129,7 +165,7 @@ export class Tiles extends EventTarget {
     this.#waiting.delete(next.block);
     this.#fill(next.block);
     emit(this, "filled");
-    if (this.#waiting.size) this.#timer = window.setTimeout(() => this.#fillNext(), 0);
+    if (this.#waiting.size) this.#fillSoon();
   }
 
   /** @param {Block} block */
@@ -149,27 +185,23 @@ export class Tiles extends EventTarget {
   /** @param {Block} block */
   #fill(block) {
     block.isFilled = true;
-    const nodes = block.boxes.map((box, offset) => {
-      const { node } = this.#tileOf(block.start + offset, box);
-      Object.assign(node.style, { left: `${box.left}px`, top: `${box.top}px`, width: `${box.width}px`, height: `${box.height}px` });
-      return node;
-    });
-    putInOrder(block.node, nodes);
+    const nodes = block.boxes.map((box, offset) => this.#tileOf(block.start + offset, box).node);
+    if (block.node.firstChild) putInOrder(block.node, nodes);
+    else block.node.append(...nodes);
   }
 
-  /** @param {number} index @param {import("./layout.js").Box} box @returns {Tile} */
+  /** @param {number} index @param {Box} box @returns {Tile} */
   #tileOf(index, box) {
     const item = this.#items[index];
     let tile = this.tiles.get(item.id);
     if (!tile || tile.item.file_key !== item.file_key || tile.item.state !== item.state) {
       tile?.node.remove();
-      tile = { ...tileOf(item), item };
+      tile = tileOf(item, this.#total);
       this.tiles.set(item.id, tile);
+      this.onTile(tile);
     }
     tile.item = item;
-    faceOf(tile, Math.max(box.width, box.height));
-    tile.node.setAttribute("aria-setsize", String(this.#items.length));
-    tile.node.setAttribute("aria-posinset", String(index + 1));
+    place(tile, index, box);
     return tile;
   }
 
