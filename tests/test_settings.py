@@ -376,3 +376,28 @@ def test_programs_that_we_start_inherit_no_secret(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("dreamina_auth", "MARKED-secret")
     forget_secrets()
     assert "MARKED" not in subprocess.check_output(["env"], text=True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, ""),
+        ({"DREAMINA_PUBLIC_URL": "https://studio.example/"}, "https://studio.example"),
+        ({"SPACE_ID": "me/studio", "SPACE_HOST": "me-studio.hf.space"}, "https://me-studio.hf.space"),
+        ({"SPACE_HOST": "me-studio.hf.space"}, ""),
+        ({"SPACE_ID": "me/studio", "SPACE_HOST": "evil.example"}, ""),
+        (
+            {"SPACE_ID": "me/studio", "SPACE_HOST": "me-studio.hf.space", "DREAMINA_PUBLIC_URL": "https://a.example"},
+            "https://a.example",
+        ),
+    ],
+)
+def test_the_service_reaches_the_page_where_the_owner_or_the_space_says(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
+) -> None:
+    """Input images go there by a link; a wrong one would make every edit fail after it was paid for."""
+    for name in ("SPACE_ID", "SPACE_HOST", "DREAMINA_PUBLIC_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().reachable_url == url

@@ -78,8 +78,11 @@ export class JobView {
     if (given.dataset.now === now) return;
     given.dataset.now = now;
     given.hidden = !this.job.given.length;
-    given.replaceChildren(...this.job.given.map((path, index) =>
-      element("li", {}, element("img", { src: url(path, { visitor: identity() }).href, alt: say("input_alt", { number: index + 1 }), loading: "lazy" }))));
+    given.replaceChildren(...this.job.given.map((path, index) => {
+      const image = element("img", { src: url(path, { visitor: identity() }).href, alt: say("input_alt", { number: index + 1 }), loading: "lazy" });
+      image.addEventListener("error", () => image.parentElement?.remove()); // it is gone, or another visitor's
+      return element("li", {}, image);
+    }));
   }
 
   #fillOutputs() {

@@ -13,7 +13,7 @@ export class Sheet extends HTMLElement {
   #mark = () => markMainFields();
   /** @param {Event} event */
   #close = (event) => {
-    const isOutside = event.target instanceof Element && !event.target.closest("#form, [role=listbox]");
+    const isOutside = event.target instanceof Element && !event.target.closest("#form, [role=listbox], dialog");
     if (this.#isOpen && isOutside) this.#set(false);
   };
   /** @param {KeyboardEvent} event */
