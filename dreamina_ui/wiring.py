@@ -315,7 +315,7 @@ def _given_inputs(
 ) -> _GivenInputs:
     """The allowed hosts are for results: what people give may lie anywhere that is public."""
     secret = _links_secret(settings, folder, ledger)
-    links = SignedUrls(settings.reachable_url, secret, time.time)
+    links = SignedUrls(settings.public_url, secret, time.time)
     images = InputImages(ledger, _input_store(settings, folder, thumbnails), decoder, time.time)
     local = [origin for origin in trusted_origins if origin.startswith("http:")]
     files = InputFiles(

@@ -16,6 +16,7 @@ from dreamina_ui.ops.log_capture import capture_failures, capture_output, log_ca
 from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
 from dreamina_ui.settings import forget_secrets, read_settings
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
+from dreamina_ui.web.public_url import set_public_url
 from dreamina_ui.wiring import build_services
 
 log = logging.getLogger("dreamina_ui")
@@ -49,7 +50,7 @@ def serve() -> None:
         page, launch = build_app(settings, services)
         services.start()
         page.launch(quiet=logs_json, prevent_thread_lock=True, **launch)
-        services.links.public_url = settings.reachable_url or (page.share_url or "").rstrip("/")
+        set_public_url(services.links, settings, page.share_url)
         take_over_uvicorn()
         capture_output()  # what Gradio prints until here is for the person who starts it
         page.server.config.encoded_headers = []  # no Server header
