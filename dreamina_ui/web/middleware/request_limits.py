@@ -41,8 +41,9 @@ MAX_FILE_LIST_BYTES = 250_000
 
 _UPLOAD = f"/{PREFIX}/{UPLOADS}"
 MAX_UPLOAD_BYTES = 30_000_000
-UPLOAD_TIMEOUT_S = 300.0
-"""The largest image that is uploaded, and how long that may take: a phone far from its antenna sends 1 Mbit/s."""
+MIN_UPLOAD_BYTES_PER_S = 100_000
+"""The largest image that is uploaded, and how quickly it must come beyond the time that any body has: a phone far from
+its antenna sends 1 Mbit/s. Whoever sends nothing, or less, holds a place no longer than with another body."""
 
 MAX_OPEN_PER_VISITOR = 40
 MAX_OPEN_PER_CLIENT = 100
@@ -104,13 +105,12 @@ class RequestLimits:
         if not length.isdecimal() or int(length) > _max_bytes(scope):
             await send_refusal(send, 413, "This is too large.")
             return
-        body_timeout_s = UPLOAD_TIMEOUT_S if path_below_root(scope) == _UPLOAD else self._body_timeout_s
-        exchange = _Exchange(scope, receive, send, body_timeout_s, self._read_timeout_s)
+        exchange = _Exchange(scope, receive, send, self._body_timeout_s, self._read_timeout_s)
         kind = _kind_of(scope)
         if kind is None:
             await self._handle(exchange, scope)
             return
-        if wait_s := self._pace.wait_s(_rates_of(scope)):
+        if wait_s := self._pace.wait_s(_rates_of(scope, self._pace)):
             text = "Too many requests. Try again in a moment."
             await send_refusal(send, 429, text, retry_after_s=math.ceil(wait_s))
             return
@@ -146,6 +146,7 @@ class _Exchange:
         self._send_to_client = send
         self._read_timeout_s = read_timeout_s
         self._body_deadline = anyio.current_time() + body_timeout_s
+        self._earned_s_per_byte = 1 / MIN_UPLOAD_BYTES_PER_S if path_below_root(scope) == _UPLOAD else 0.0
         self._max_bytes = _max_bytes(scope)
         self._size_bytes = 0
         self._body_is_complete = False
@@ -177,7 +178,7 @@ class _Exchange:
             return {"type": "http.disconnect"}
         if self._body_is_complete:
             return await self._receive_from_client()  # the disconnect
-        with anyio.CancelScope(deadline=self._body_deadline):
+        with anyio.CancelScope(deadline=self._body_deadline + self._size_bytes * self._earned_s_per_byte):
             message = await self._receive_from_client()
             self._size_bytes += len(message.get("body", b""))
             self._body_is_complete = not message.get("more_body", False)
@@ -284,15 +285,19 @@ def _limits_of(scope: Scope) -> dict[str, int]:
     return limits
 
 
-def _rates_of(scope: Scope) -> dict[str, float]:
-    """The names that a request counts for, each with its requests per second."""
+def _rates_of(scope: Scope, pace: RequestPace) -> dict[str, float]:
+    """The names that a request counts for, each with its requests per second.
+
+    From this machine, a visitor counts as unknown at first: a new cookie with each request is no way around.
+    """
     visitor = visitor_id(Headers(scope=scope).get("cookie"))
     rates = {visitor: MAX_PER_SECOND_OF_VISITOR} if visitor else {}
     host = scope["client"][0] if scope.get("client") else ""
     if not is_loopback(host):
         networks = networks_of(client_ip_hash(host))
         return rates | {f"client {network}": factor * MAX_PER_SECOND_OF_CLIENT for network, factor in networks}
-    return rates or {"unknown": MAX_PER_SECOND_OF_UNKNOWN}
+    is_known = visitor is not None and pace.knows(visitor)
+    return rates if is_known else rates | {"unknown": MAX_PER_SECOND_OF_UNKNOWN}
 
 
 def _max_bytes(scope: Scope) -> int:

@@ -41,6 +41,10 @@ class RequestPace:
             self._debts.popitem(last=False)
         return 0.0
 
+    def knows(self, name: str) -> bool:
+        """Whether a name was counted before and is not forgotten."""
+        return name in self._debts
+
     def _debt(self, name: str, now: float) -> float:
         debt, since = self._debts.get(name, (0.0, now))
         return max(0.0, debt - (now - since))

@@ -486,6 +486,21 @@ async def _lasts(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.Event().wait()
 
 
+def test_an_upload_has_the_time_that_it_earns_by_sending() -> None:
+    """Large images come slowly from a phone; a few silent clients must not hold all the places for uploads."""
+    path = "/dreamina/given/images"
+    parts = [{"type": "http.request", "body": b"x" * 20_000_000, "more_body": True}]
+
+    async def pauses() -> Any:
+        if parts:
+            return parts.pop()
+        await asyncio.sleep(0.1)
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    assert ask(RequestLimits(_reads, body_timeout_s=0.05), method="POST", path=path, receive=pauses).status == 200
+    assert ask(RequestLimits(_reads, body_timeout_s=0.05), method="POST", path=path, receive=never).status == 408
+
+
 def test_a_body_that_never_ends_is_given_up() -> None:
     """A client that sends a byte now and then would hold its slot forever."""
 

@@ -10,6 +10,7 @@ import pytest
 from dreamina_ui.web.middleware import request_pace
 from dreamina_ui.web.middleware.request_limits import (
     MAX_PER_SECOND_OF_CLIENT,
+    MAX_PER_SECOND_OF_UNKNOWN,
     MAX_PER_SECOND_OF_VISITOR,
     RequestLimits,
     _kind_of,
@@ -69,6 +70,28 @@ def test_a_flood_of_one_client_is_refused_early(host: str, cookie: str, rate: fl
 
     codes = asyncio.run(flood())
     assert codes == [200] * int(rate * BURST_S) + [429] * (1000 - int(rate * BURST_S))
+
+
+def test_a_new_cookie_with_each_request_is_no_way_around() -> None:
+    """Behind a proxy that nobody declared, all strangers come from this machine; who was there before gets through."""
+
+    async def respond(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    limits = RequestLimits(respond)
+    limits._pace = RequestPace(_Clock())
+
+    async def ask(number: int) -> int | None:
+        cookie = f"dreamina_visitor={number:040}"
+        return (await response_of(limits, path="/dreamina/library", client="127.0.0.1", cookie=cookie)).status
+
+    async def flood() -> list[int | None]:
+        return [await ask(number) for number in (*range(3000), 0)]
+
+    codes = asyncio.run(flood())
+    allowed = int(MAX_PER_SECOND_OF_UNKNOWN * BURST_S)
+    assert codes == [200] * allowed + [429] * (3000 - allowed) + [200]
 
 
 @pytest.mark.parametrize(
