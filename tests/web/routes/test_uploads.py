@@ -7,10 +7,12 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import from_thread, to_thread
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,7 +21,7 @@ from starlette.testclient import TestClient
 from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.personal import input_image_rows
 from dreamina_ui.library import input_images
-from dreamina_ui.library.input_images import UNUSED_TTL_S, InputImages
+from dreamina_ui.library.input_images import UNUSED_TTL_S, GivenImage, InputImages
 from dreamina_ui.library.sent_inputs import SentInputs
 from dreamina_ui.media.decoding.copies import INPUT_PX, MAX_INPUT_BYTES
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
@@ -319,3 +321,28 @@ def test_a_kill_leaves_no_half_upload(tmp_path: Path) -> None:
     (tmp_path / "partial-1").write_bytes(b"x")
     store.clean_up()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_few_clients_cannot_take_all_places() -> None:
+    """Whoever lets uploads hang from two IP addresses would otherwise keep everybody from adding an image."""
+    under_way = uploads._UnderWay()
+    with ExitStack() as hanging:
+        for client in ("a" * 32, "b" * 32, "c" * 32):
+            taken = [hanging.enter_context(under_way.count(f"{client} {visitor}", client)) for visitor in range(100)]
+            assert 0 < sum(taken) < uploads.MAX_OF_ALL / 5
+        with under_way.count("somebody else", "d" * 32) as is_allowed:
+            assert is_allowed
+
+
+def test_images_are_not_read_on_the_threads_of_the_whole_site(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images that wait for a decoder would otherwise make every other request wait with them."""
+    borrowed: list[int] = []
+    add = site.images.add
+
+    def note_threads(*args: Any) -> GivenImage:
+        borrowed.append(from_thread.run_sync(lambda: to_thread.current_default_thread_limiter().borrowed_tokens))
+        return add(*args)
+
+    monkeypatch.setattr(site.images, "add", note_threads)
+    site.upload(png())
+    assert borrowed == [0]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -34,10 +36,15 @@ from dreamina_ui.web.paths import PREFIX, UPLOADS
 from dreamina_ui.web.stored_files import file_response, refuses_unreadable
 
 MAX_AT_ONCE = 3
-"""How many images of one visitor are taken at the same time; four times as many of one client IP."""
+"""How many images of one visitor are taken at the same time; twice as many of one client IP."""
 
-MAX_OF_ALL = 24
-_CLIENT_FACTOR = 4
+MAX_OF_ALL = 60
+"""The same for everybody: so many that a few clients cannot take all places."""
+
+MAX_READ = 8
+"""How many that have arrived are read at the same time, each on a thread: the others wait without one."""
+
+_CLIENT_FACTOR = 2
 _WRITE_BYTES = 1 << 20
 
 
@@ -61,6 +68,7 @@ class _UploadRoutes:
         self._links = links
         self._permissions = permissions
         self._under_way = _UnderWay()
+        self._reading: CapacityLimiter | None = None
 
     async def way(self, _request: Request) -> Response:
         """How the service gets given images now: `{"by_link": bool}`, by a signed URL or within the request."""
@@ -84,7 +92,7 @@ class _UploadRoutes:
             file = await run_in_threadpool(scratch.__enter__)
             try:
                 await _receive(request, file)
-                given = await run_in_threadpool(self._images.add, file, visitor, client_hash)
+                given = await self._read(self._images.add, file, visitor, client_hash)
             except ClientDisconnect:
                 return Response(status_code=400)
             except DreaminaError as exc:
@@ -108,10 +116,15 @@ class _UploadRoutes:
             if not is_allowed:
                 return message_response(translate(language, "error_upload_busy"), 429)
             try:
-                given = await run_in_threadpool(self._images.add_file, match[2], visitor, client_hash)
+                given = await self._read(self._images.add_file, match[2], visitor, client_hash)
             except DreaminaError as exc:
                 return _refused(exc, language)
         return _response(given, language)
+
+    async def _read(self, add: Callable[..., GivenImage], *args: Any) -> GivenImage:
+        """Read an image on a thread of our own: those that the whole site shares must not wait for a decoder."""
+        self._reading = self._reading or CapacityLimiter(MAX_READ)  # made where the event loop runs
+        return await to_thread.run_sync(partial(add, *args), limiter=self._reading)
 
     @refuses_unreadable
     async def thumbnail(self, request: Request) -> Response:
