@@ -21,6 +21,9 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing.sign_ins import SignInStore
 from dreamina_ui.library.boards import Boards
+from dreamina_ui.library.erasure import Erasure
+from dreamina_ui.library.history_export import HistoryExport
+from dreamina_ui.library.history_import import HistoryImport, ImportTasks
 from dreamina_ui.library.input_images import InputImages
 from dreamina_ui.library.late_colors import LateColors
 from dreamina_ui.library.library import Library
@@ -63,6 +66,9 @@ class Personal:
     boards: Boards
     shares: Shares
     prompts: PromptTools
+    history_export: HistoryExport
+    imports: ImportTasks
+    erasure: Erasure
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         input_images=given.images,
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
-        personal=_personal(ledger, job_services.clock),
+        personal=_personal(ledger, library, media, decoder, job_services.clock),
         retention=_retention(settings, library, ledger, media, thumbnails, job_services, decoder, given.images),
         health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
@@ -169,15 +175,25 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     )
 
 
-def _personal(ledger: Ledger, clock: Callable[[], float]) -> Personal:
-    return Personal(Boards(ledger, clock), Shares(ledger, clock), PromptTools(ledger, clock))
-
-
 def _models(settings: Settings) -> dict[str, Model]:
     models = load_models(MODELS_FOLDER, *([settings.models_dir] if settings.models_dir else []))
     if settings.model_id not in models:
         raise SettingsError(f"DREAMINA_MODEL: there is no model {settings.model_id!r}; there are {', '.join(models)}.")
     return models
+
+
+def _personal(
+    ledger: Ledger, library: Library, media: MediaStore, decoder: DecodeWorkers, clock: Callable[[], float]
+) -> Personal:
+    boards, prompts = Boards(ledger, clock), PromptTools(ledger, clock)
+    return Personal(
+        boards=boards,
+        shares=Shares(ledger, clock),
+        prompts=prompts,
+        history_export=HistoryExport(ledger, media, boards, prompts),
+        imports=ImportTasks(HistoryImport(ledger, media, boards, prompts, decoder, clock)),
+        erasure=Erasure(ledger, library, clock),
+    )
 
 
 def _refuse_unshared(settings: Settings) -> None:
@@ -257,7 +273,11 @@ def _retention(
         max_bytes=max_bytes,
         keep_days=settings.keep_days,
         sweep=sweep,
-        each_round=[LateColors(library, media, decoder).fill, input_images.remove_old],
+        each_round=[
+            Erasure(ledger, library, job_services.clock).finish,
+            LateColors(library, media, decoder).fill,
+            input_images.remove_old,
+        ],
         has_duty=job_services.has_duty,
     )
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.job import ACTIVE, Job
+from dreamina_ui.ledger.job import ACTIVE, IMPORT_ORIGIN, Job
 from dreamina_ui.ledger.tables import budgets, jobs
 from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
 
@@ -25,7 +25,8 @@ DAY_S = 86400
 ALL_DAYS = -1
 """The `day` of the row that counts active jobs, whenever they were created."""
 
-Scope = Literal["visitor", "address", "installation", "own_key"]
+Scope = Literal["visitor", "address", "installation", "own_key", "erased"]
+"""What was used today by a visitor whose data was erased has a row of its own, which no job's row explains."""
 
 
 class Budget(NamedTuple):
@@ -80,6 +81,7 @@ _ADD_USAGE = Prepared(
 )
 _OF_OWNERS = (budgets.c.api_origin == sa.bindparam("api_origin")) & sa.or_(
     (budgets.c.scope == "visitor") & (budgets.c.owner == sa.bindparam("visitor_id")),
+    (budgets.c.scope == "erased") & (budgets.c.owner == sa.bindparam("visitor_id")),
     (budgets.c.scope == "address") & (budgets.c.owner == sa.bindparam("client_hash")),
     (budgets.c.scope == "installation") & (budgets.c.owner == ""),
 )
@@ -131,7 +133,8 @@ def read_usages(
     values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "client_hash": client_hash}
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
     for scope, *counts in _READ_USAGES.rows(reader, values):
-        usages[scope] = Usage(*(int(count) for count in counts))
+        name: Scope = "visitor" if scope == "erased" else scope
+        usages[name] = Usage(*(before + int(count) for before, count in zip(usages[name], counts, strict=True)))
     return usages
 
 
@@ -151,7 +154,7 @@ def read_usage_of_network(reader: Reader, api_origin: str, day: int, beginning: 
 def highest_usages(reader: Reader, api_origin: str, day: int) -> dict[Scope, Usage]:
     """As `read_usages`, but for visitors and IP addresses each number of whoever has most."""
     query = sa.select(budgets.c.scope, *(sa.func.max(column) for column in _COLUMNS)).where(
-        budgets.c.api_origin == api_origin, budgets.c.day.in_([ALL_DAYS, day])
+        budgets.c.api_origin == api_origin, budgets.c.day.in_([ALL_DAYS, day]), budgets.c.scope != "erased"
     )
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
     for scope, *counts in reader.connection.execute(query.group_by(budgets.c.scope)):
@@ -203,7 +206,7 @@ def count_budgets(reader: Reader) -> dict[_Key, Usage]:
 def find_differences(reader: Reader) -> list[BudgetDifference]:
     """The counters that are not what the jobs' rows say; read them in one snapshot."""
     stored: dict[_Key, Usage] = {}
-    for row in reader.connection.execute(sa.select(budgets)).mappings():
+    for row in reader.connection.execute(sa.select(budgets).where(budgets.c.scope != "erased")).mappings():
         key = Budget(row["scope"], row["api_origin"], row["owner"]), row["day"]
         stored[key] = Usage(*(row[name] for name in Usage._fields))
     counted = count_budgets(reader)
@@ -216,7 +219,7 @@ def find_differences(reader: Reader) -> list[BudgetDifference]:
 
 def rebuild_budgets(transaction: Transaction) -> None:
     """Put what the jobs' rows say in the place of all counters."""
-    transaction.connection.execute(budgets.delete())
+    transaction.connection.execute(budgets.delete().where(budgets.c.scope != "erased"))
     _add(transaction, count_budgets(transaction).items())
 
 
@@ -232,6 +235,8 @@ def owner_pays(api_origin: str) -> sa.ColumnElement[bool]:
 
 def _usage(job: Job) -> dict[_Key, Usage]:
     """What a job adds to each counter row."""
+    if job.api_origin == IMPORT_ORIGIN:
+        return {}
     is_active = int(not job.is_settled)
     if job.key_fingerprint is not None:
         return {(Budget("own_key", "", job.key_fingerprint), ALL_DAYS): Usage(active=is_active)}
@@ -262,7 +267,8 @@ def _counting_queries() -> Iterable[sa.Select[Any]]:
     for scope, column in owners.items():
         owner = sa.literal_column("''") if column is None else column
         groups = [jobs.c.api_origin, *([] if column is None else [column])]
-        where = jobs.c.key_fingerprint.is_(None) & (sa.true() if column is None else column.is_not(None))
+        where = jobs.c.key_fingerprint.is_(None) & (jobs.c.api_origin != IMPORT_ORIGIN)
+        where &= sa.true() if column is None else column.is_not(None)
         named = (sa.literal(scope).label("scope"), jobs.c.api_origin.label("api_origin"), owner.label("owner"))
         yield (
             sa.select(*named, *_labeled(sa.literal(ALL_DAYS), sa.func.count(), zero, zero, zero))

@@ -19,6 +19,9 @@ from dreamina_ui.errors import InputError
 SANDBOX_ORIGIN = "sandbox"
 """The `api_origin` of the embedded sandbox, whose port changes at every start; its prices are play money."""
 
+IMPORT_ORIGIN = "import"
+"""The `api_origin` of jobs that were made elsewhere: nobody asks about them, and they cost nothing here."""
+
 State = Literal["submitting", "submit_unclear", "queued", "running", "saving", "done", "failed", "cancelled"]
 Outcome = Literal["cancelled", "too_late", "unconfirmed"]
 

@@ -205,15 +205,20 @@ def states_of_job(reader: Reader, job_id: str) -> list[tuple[str, float]]:
     return [(state, changed_at) for state, changed_at in reader.connection.execute(query)]
 
 
-def page_of_jobs(reader: Reader, *, state: str = "", text: str = "", after: Job | None = None) -> list[Job]:
+def page_of_jobs(
+    reader: Reader, *, state: str = "", text: str = "", visitor_id: str | None = None, after: Job | None = None
+) -> list[Job]:
     """Up to `PAGE_JOBS` jobs, newest first, also archived ones.
 
     Args:
         state: only jobs in this state; "" for all.
         text: words that must all be in the prompt; case, width and accents do not matter.
+        visitor_id: only a visitor's jobs; None for everybody's.
         after: the last job of the page before.
     """
     query = sa.select(jobs).order_by(*_NEWEST_FIRST).limit(PAGE_JOBS)
+    if visitor_id is not None:
+        query = query.where(jobs.c.visitor_id == visitor_id)
     if state:
         query = query.where(jobs.c.state == state)
     query = query.where(*text_conditions(reader, text))

@@ -275,12 +275,13 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.states_of_job(reader, job_id)
 
-    def every_job(self, *, state: str = "", text: str = "") -> Iterator[Job]:
+    def every_job(self, *, state: str = "", text: str = "", visitor_id: str | None = None) -> Iterator[Job]:
         """Every job, newest first, also archived ones; read by pages, so that memory stays flat.
 
         Args:
             state: only jobs in this state; "" for all.
             text: words that must all be in the prompt; case, width and accents do not matter.
+            visitor_id: only a visitor's jobs; None for everybody's.
 
         Raises:
             LedgerError: the ledger could not be read.
@@ -288,7 +289,7 @@ class Ledger:
         last: Job | None = None
         while True:
             with self.reading() as reader:
-                page = job_rows.page_of_jobs(reader, state=state, text=text, after=last)
+                page = job_rows.page_of_jobs(reader, state=state, text=text, visitor_id=visitor_id, after=last)
             yield from page
             if len(page) < job_rows.PAGE_JOBS:
                 return

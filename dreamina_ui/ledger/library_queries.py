@@ -16,6 +16,7 @@ from dreamina_ui.errors import InputError
 from dreamina_ui.ledger.job import SETTLED, Job, Output
 from dreamina_ui.ledger.job_rows import jobs_of_rows, select_jobs
 from dreamina_ui.ledger.personal.board_rows import is_on_board
+from dreamina_ui.ledger.personal.erasure import ERASED
 from dreamina_ui.ledger.search import text_conditions
 from dreamina_ui.ledger.tables import batch_items, jobs, outputs, shares
 from dreamina_ui.ledger.transaction import Reader, Transaction
@@ -132,6 +133,13 @@ def newest_job_of_file(reader: Reader, sha256: str, visitor_id: str | None = Non
 def files_deleted_before(reader: Reader, moment: float, limit: int) -> list[tuple[Job, Output]]:
     """Files that a person deleted before `moment` and that are still on disk."""
     query = _files().where(_IS_STORED, outputs.c.deleted_at < moment).order_by(outputs.c.deleted_at)
+    return _read_files(reader, query.limit(limit))
+
+
+def files_of_erased(reader: Reader, limit: int) -> list[tuple[Job, Output]]:
+    """Stored files of jobs whose visitor's data was erased."""
+    is_erased = (jobs.c.visitor_id >= ERASED) & (jobs.c.visitor_id < ERASED[:-1] + ".")
+    query = _files().where(_IS_STORED, outputs.c.deleted_at.is_not(None), is_erased)
     return _read_files(reader, query.limit(limit))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from dreamina_ui.ledger.budget_rows import DAY_S, counts_since, owner_pays
-from dreamina_ui.ledger.job import SANDBOX_ORIGIN
+from dreamina_ui.ledger.job import IMPORT_ORIGIN, SANDBOX_ORIGIN
+from dreamina_ui.ledger.personal.erasure import ERASED
 from dreamina_ui.ledger.tables import jobs, outputs
 from dreamina_ui.ledger.transaction import Reader
 
@@ -108,7 +109,9 @@ def cost_groups(reader: Reader, visitor_id: str | None, *, all_of_owner: bool) -
     )
     reported = sa.func.count(jobs.c.cost_usd)
     query = sa.select(*groups, _sum(jobs.c.cost_usd), reported, sa.func.count() - reported).select_from(jobs)
-    query = query.where(whose, counts_since(0.0)).group_by(*groups).order_by(groups[0])
+    query = (
+        query.where(whose, counts_since(0.0), jobs.c.api_origin != IMPORT_ORIGIN).group_by(*groups).order_by(groups[0])
+    )
     return [CostGroup(int(day), *rest) for day, *rest in reader.connection.execute(query)]
 
 
@@ -180,7 +183,9 @@ def visitor_summaries(
 def _latest_visitors(reader: Reader, limit: int) -> list[str | None]:
     # Of an index alone: to filter by anything else, the row of every job would be read.
     last_at = sa.func.max(jobs.c.created_at)
-    query = sa.select(jobs.c.visitor_id).group_by(jobs.c.visitor_id).order_by(last_at.desc()).limit(limit)
+    is_erased = (jobs.c.visitor_id >= ERASED) & (jobs.c.visitor_id < ERASED[:-1] + ".")
+    query = sa.select(jobs.c.visitor_id).where(jobs.c.visitor_id.is_(None) | ~is_erased)
+    query = query.group_by(jobs.c.visitor_id).order_by(last_at.desc()).limit(limit)
     return list(reader.connection.execute(query).scalars())
 
 

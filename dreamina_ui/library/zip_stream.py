@@ -22,7 +22,7 @@ CHUNK_BYTES = 1 << 20
 SHORT_ID_LENGTH = 8
 
 
-class _Sink:
+class Sink:
     """A file that only grows: what is written is taken away piece by piece."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def stream_zip(files: Iterable[tuple[Job, Output, StoredFile | None, str]]) -> I
         OSError: a file cannot be read.
         MediaError: a file changed meanwhile.
     """
-    sink = _Sink()
+    sink = Sink()
     names: set[str] = set()
     with (
         # As objects in memory, the manifest of 30,000 files would take 150 MB.
@@ -68,13 +68,13 @@ def stream_zip(files: Iterable[tuple[Job, Output, StoredFile | None, str]]) -> I
     ):
         manifest.write(b"[")
         for number, (job, output, original, wish) in enumerate(files):
-            name = _free_name(wish, names)
+            name = free_name(wish, names)
             problem = None
             try:
                 if original is None:
                     raise FileNotFoundError
                 with held(original) as file:
-                    yield from _add(archive, sink, _zip_info(name, job), file)
+                    yield from add_file(archive, sink, entry_info(name, job), file)
                 names.add(name)
             except FileNotFoundError:
                 problem = "the file is missing on disk"
@@ -83,11 +83,11 @@ def stream_zip(files: Iterable[tuple[Job, Output, StoredFile | None, str]]) -> I
             yield sink.take()
         manifest.write(b"]\n")
         now = datetime.now(timezone.utc).timetuple()[:6]
-        yield from _add(archive, sink, zipfile.ZipInfo("manifest.json", now), manifest)
+        yield from add_file(archive, sink, zipfile.ZipInfo("manifest.json", now), manifest)
     yield sink.take()
 
 
-def _add(archive: zipfile.ZipFile, sink: _Sink, entry: zipfile.ZipInfo, file: IO[bytes]) -> Iterator[bytes]:
+def add_file(archive: zipfile.ZipFile, sink: Sink, entry: zipfile.ZipInfo, file: IO[bytes]) -> Iterator[bytes]:
     """Add a file, uncompressed, behind a complete header; ZipFile itself would write size and checksum later."""
     entry.CRC, entry.file_size = _measure(file)
     entry.compress_size = entry.file_size
@@ -116,14 +116,15 @@ def _measure(file: IO[bytes]) -> tuple[int, int]:
     return checksum, size
 
 
-def _zip_info(name: str, job: Job) -> zipfile.ZipInfo:
+def entry_info(name: str, job: Job) -> zipfile.ZipInfo:
+    """The head of a job's file in a ZIP."""
     made = datetime.fromtimestamp(job.created_at, timezone.utc)
     entry = zipfile.ZipInfo(name, max(made, datetime(1980, 1, 1, tzinfo=timezone.utc)).timetuple()[:6])
     entry.external_attr = 0o644 << 16
     return entry
 
 
-def _free_name(wish: str, names: Container[str]) -> str:
+def free_name(wish: str, names: Container[str]) -> str:
     """The wished name, with a number if another file has it."""
     numbered = (f"{number}-{wish}" for number in count(2))
     return next(name for name in chain([wish], numbered) if name not in names)

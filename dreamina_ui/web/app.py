@@ -42,6 +42,7 @@ from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
 from dreamina_ui.web.routes.personal.boards import build_board_routes
+from dreamina_ui.web.routes.personal.history import build_history_routes
 from dreamina_ui.web.routes.personal.prompts import build_prompt_routes
 from dreamina_ui.web.routes.personal.shares import build_share_routes
 from dreamina_ui.web.routes.personal.uploads import build_upload_routes
@@ -116,6 +117,7 @@ def _build_routes(
         ),
         *build_board_routes(personal.boards, personal.shares, permissions),
         *build_share_routes(personal.shares, core.reader, core.models, permissions, services.links.public_url),
+        *build_history_routes(core, personal, permissions, is_shared=settings.is_shared),
         *build_cost_routes(services.costs, permissions, core.clock),
         *build_key_routes(core.api_keys, core.accounts, permissions, key_throttle),
         *build_login_routes(

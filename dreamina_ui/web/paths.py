@@ -21,7 +21,10 @@ SECURITY_TXT = "/.well-known/security.txt"
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
 """What monitoring requests; at the root, and without a login."""
 
-STREAMS = (f"/{PREFIX}/events", f"/{PREFIX}/library/zip")
+STREAMS = (f"/{PREFIX}/events", f"/{PREFIX}/library/zip", f"/{PREFIX}/history/export")
+IMPORT = f"/{PREFIX}/history/import"
+"""Where a ZIP is sent, the only large body."""
+
 GRADIO_STREAMS = ("queue/data", "call/", "heartbeat/")
 """Responses that last: our own by the end of their path, Gradio's by the beginning below `/gradio_api/`."""
 

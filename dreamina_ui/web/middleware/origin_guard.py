@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dreamina_ui.web.auth.permissions import is_direct
 from dreamina_ui.web.http import path_below_root, send_refusal
-from dreamina_ui.web.paths import FILES, PREFIX, SHARED, UPLOADS
+from dreamina_ui.web.paths import FILES, IMPORT, PREFIX, SHARED, UPLOADS
 
 _FORMS = (f"/{PREFIX}/sign-in", f"/{PREFIX}/sign-out", f"/{PREFIX}/library/zip")
 """Our routes that accept a form; all others that change something accept JSON, or an image, which no form can send."""
@@ -72,6 +72,8 @@ def _has_accepted_type(scope: Scope) -> bool:
     if not path.startswith(f"/{PREFIX}/") or path in _FORMS:
         return True
     content_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    if path == IMPORT:
+        return content_type == "application/zip"
     is_image = content_type.startswith("image/") or content_type == "application/octet-stream"
     return content_type == "application/json" or (is_image and path == f"/{PREFIX}/{UPLOADS}")
 

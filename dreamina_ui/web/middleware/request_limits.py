@@ -22,6 +22,7 @@ from dreamina_ui.web.middleware.request_pace import RequestPace
 from dreamina_ui.web.paths import (
     FILES,
     HEALTHZ,
+    IMPORT,
     PREFIX,
     READYZ,
     THUMBNAILS,
@@ -44,6 +45,11 @@ MAX_UPLOAD_BYTES = 30_000_000
 MIN_UPLOAD_BYTES_PER_S = 100_000
 """The largest image that is uploaded, and how quickly it must come beyond the time that any body has: a phone far from
 its antenna sends 1 Mbit/s. Whoever sends nothing, or less, holds a place no longer than with another body."""
+
+MAX_IMPORT_BYTES = 20 * 10**9
+"""The largest exported history, which its route bounds further; it must come as quickly as an image."""
+
+_LARGE_BODIES = {_UPLOAD: MAX_UPLOAD_BYTES, IMPORT: MAX_IMPORT_BYTES}
 
 MAX_OPEN_PER_VISITOR = 40
 MAX_OPEN_PER_CLIENT = 100
@@ -146,7 +152,7 @@ class _Exchange:
         self._send_to_client = send
         self._read_timeout_s = read_timeout_s
         self._body_deadline = anyio.current_time() + body_timeout_s
-        self._earned_s_per_byte = 1 / MIN_UPLOAD_BYTES_PER_S if path_below_root(scope) == _UPLOAD else 0.0
+        self._earned_s_per_byte = 1 / MIN_UPLOAD_BYTES_PER_S if path_below_root(scope) in _LARGE_BODIES else 0.0
         self._max_bytes = _max_bytes(scope)
         self._size_bytes = 0
         self._body_is_complete = False
@@ -301,6 +307,7 @@ def _rates_of(scope: Scope, pace: RequestPace) -> dict[str, float]:
 
 
 def _max_bytes(scope: Scope) -> int:
-    if path_below_root(scope) == _UPLOAD:
-        return MAX_UPLOAD_BYTES
+    path = path_below_root(scope)
+    if path in _LARGE_BODIES:
+        return _LARGE_BODIES[path]
     return MAX_FILE_LIST_BYTES if names_files(scope["path"]) else MAX_BODY_BYTES

@@ -60,6 +60,7 @@ on("choose-boards", async ({ files }) => (await import("./boards/choose.js")).ch
 on("share-image", async ({ item }) => (await import("./share/share.js")).shareImage(item));
 on("share-board", async ({ board }) => (await import("./share/share.js")).shareBoard(board));
 on("list-shares", async () => (await import("./share/share.js")).listShares());
+on("show-history", async () => (await import("./takeaway/takeaway.js")).showHistory(() => library()?.reload()));
 on("batch-started", batchStarted);
 on("insert-in-batch", async ({ text }) => (await openBatch())?.insert(text));
 on("vary-in-batch", async ({ job }) => (await openBatch())?.vary(job));

@@ -1,8 +1,9 @@
 /* Who uses the page, who is blocked, and what went wrong. */
 
+import { showDialog, useStyle } from "../core/dialogs.js";
 import { button, element } from "../core/dom.js";
 import { facts } from "../core/facts.js";
-import { url } from "../core/http.js";
+import { post, url } from "../core/http.js";
 import { router } from "../core/router.js";
 import { tell } from "../core/toast.js";
 import { number, moment, say, usd, words } from "../core/words.js";
@@ -10,6 +11,8 @@ import { nothing, section, shortName, table } from "./parts.js";
 
 /** @typedef {import("./types.js").Change} Change */
 /** @typedef {import("./types.js").Overview} Overview */
+
+useStyle(new URL("../boards/boards.css", import.meta.url));
 
 export class States {
   #body = element("div");
@@ -54,6 +57,25 @@ function lastImages(images, name) {
   }));
 }
 
+/**
+ * The button that deletes all of a visitor's data, after a question.
+ * @param {string} id
+ * @param {string} name
+ * @param {Change} change
+ */
+function erasing(id, name, change) {
+  return button(words.owner_erase, () => {
+    const erase = button(words.owner_erase, async (node) => {
+      dialog.close();
+      const { refusal } = await post("owner/erase", { visitor: id, confirm: true });
+      if (refusal) return tell(refusal);
+      await change(node, "name", { visitor: id, name: "" }, words.owner_erased); // brings the tab up to date
+    }, { class: "danger" });
+    const dialog = showDialog(words.owner_erase, "erase", element("p", {}, say("owner_erase_sure", { name })),
+      element("div", { class: "row" }, erase, button(words.cancel, () => dialog.close())));
+  }, { class: "link", "aria-label": `${words.owner_erase}: ${name}` });
+}
+
 export class Visitors {
   #change;
   #body = element("div");
@@ -74,7 +96,7 @@ export class Visitors {
         entry(this.#change, "address", name, { isBlocked: blocked.has(`address${name}`), isYou: you.includes(name) }));
       const state = { isBlocked: blocked.has(`visitor${id}`), isYou: you.includes(id), label };
       return [
-        id ? element("div", {}, entry(this.#change, "visitor", id, state), this.#naming(id, label)) : element("span", {}, words.owner_programs),
+        id ? element("div", {}, entry(this.#change, "visitor", id, state), this.#naming(id, label), " ", erasing(id, label || shortName(id), this.#change)) : element("span", {}, words.owner_programs),
         lastImages(guest.images, label || (id ? shortName(id) : words.owner_programs)),
         number(guest.jobs_today), number(guest.jobs), usd(guest.usd), moment(guest.last_at),
         element("div", {}, ...clients),

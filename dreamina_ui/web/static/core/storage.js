@@ -3,6 +3,16 @@
 
 import { facts } from "./facts.js";
 
+/** Forget everything that is stored for this page. */
+export function forgetAll() {
+  for (const open of [() => localStorage, () => sessionStorage]) {
+    try {
+      const storage = open();
+      Object.keys(storage).filter((key) => key.startsWith(`dreamina.${facts.installation}.`)).forEach((key) => storage.removeItem(key));
+    } catch { /* a browser without storage */ }
+  }
+}
+
 /** @param {() => Storage} open */
 function storageOf(open) {
   const name = (/** @type {string} */ key) => `dreamina.${facts.installation}.${key}`;

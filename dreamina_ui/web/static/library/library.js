@@ -62,7 +62,8 @@ export class Library extends HTMLElement {
       element("div", { class: "tools" }, this.#usage, whose.label, sort.label, sizeSlider((pixels) => this.#grid.setRowHeight(pixels)), this.#all,
         button(words.library_sheet, () => this.#saveSheet())),
       element("div", { class: "folds" }, costsPanel(), addRequest(() => this.reload()),
-        button(words.shares, () => emit(this, "list-shares"), { class: "quiet" })),
+        button(words.shares, () => emit(this, "list-shares"), { class: "quiet" }),
+        button(words.history, () => emit(this, "show-history"), { class: "quiet" })),
       element("div", { class: "content" }, this.#selection.node, this.#trash, this.#empty, this.#grid.node, this.#more,
         element("p", { class: "hint" }, imageButton(), " ", words.drop_here)),
     );

@@ -1,0 +1,79 @@
+/* Everything a visitor made: to take along, to bring from elsewhere, or to delete. */
+
+import { showDialog, useStyle } from "../core/dialogs.js";
+import { button, element } from "../core/dom.js";
+import { get, identity, outcomeOf, post, request, url } from "../core/http.js";
+import { forgetAll } from "../core/storage.js";
+import { tell } from "../core/toast.js";
+import { say, words } from "../core/words.js";
+
+/** @typedef {{total: number, jobs: number, images: number, known: number, skipped: number, problems: string[], is_done: boolean, error: string}} Progress */
+
+useStyle(new URL("../boards/boards.css", import.meta.url));
+const POLL_MS = 700;
+
+/** @param {() => unknown} onImported */
+export function showHistory(onImported) {
+  const save = element("a", { class: "button", href: url("history/export", { visitor: identity() }).href, download: true }, words.history_export);
+  return showDialog(words.history, "history",
+    element("p", {}, words.history_about), element("div", { class: "row" }, save),
+    element("hr"), ...importParts(onImported),
+    element("hr"), ...eraseParts());
+}
+
+/** @param {() => unknown} onImported */
+function importParts(onImported) {
+  const input = element("input", { type: "file", accept: ".zip,application/zip", "aria-label": words.history_file });
+  const bar = element("progress", { max: 1, hidden: true });
+  const status = element("p", { role: "status" });
+  const show = (/** @type {Progress} */ progress) => {
+    bar.hidden = progress.is_done;
+    if (progress.total) bar.value = progress.jobs / progress.total;
+    else bar.removeAttribute("value");
+    status.textContent = progress.error || say(progress.is_done ? "history_done" : "history_progress", progress);
+  };
+  const follow = async () => {
+    for (;;) {
+      const progress = await get("history/import").catch(() => null);
+      if (progress?.total !== undefined) show(progress);
+      if (progress?.is_done) return;
+      await new Promise((wait) => setTimeout(wait, POLL_MS));
+    }
+  };
+  const start = button(words.history_import, async () => {
+    const [file] = input.files ?? [];
+    if (!file) return input.click();
+    start.disabled = true;
+    bar.hidden = false;
+    status.textContent = "";
+    try {
+      const response = await request("history/import", { method: "POST", headers: { "Content-Type": "application/zip" }, body: file });
+      const { refusal } = outcomeOf(response, await response.json());
+      if (refusal) throw new Error(refusal);
+      await follow();
+      onImported();
+    } catch (error) {
+      bar.hidden = true;
+      status.textContent = error instanceof Error && !(error instanceof TypeError) ? error.message : words.request_failed;
+    }
+    start.disabled = false;
+  }, { class: "main" });
+  return [element("p", {}, words.history_import_about), element("div", { class: "row" }, input, start), bar, status];
+}
+
+function eraseParts() {
+  const sure = element("input", { type: "checkbox" });
+  const erase = button(words.history_erase, async () => {
+    const { refusal } = await post("history/erase", { confirm: true });
+    if (refusal) return tell(refusal);
+    forgetAll();
+    tell(words.history_erased);
+    setTimeout(() => location.reload(), 800);
+  }, { class: "danger", disabled: true });
+  sure.addEventListener("change", () => { erase.disabled = !sure.checked; });
+  return [
+    element("p", {}, words.history_erase_about),
+    element("label", {}, sure, element("span", {}, words.history_erase_confirm)),
+    element("div", { class: "row" }, erase),
+  ];
+}
