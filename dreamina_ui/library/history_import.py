@@ -35,6 +35,9 @@ MAX_DIRECTORY_BYTES = 16 * 10**6
 """How long a ZIP's list of contents may be: it is read as a whole."""
 
 MAX_MANIFEST_BYTES = 24 * 10**6
+MAX_MANIFEST_VALUES = 1_500_000
+"""About how many values a manifest has: a packed list of millions of empty ones would take the server's memory."""
+
 MAX_JOBS = 20_000
 MAX_FILES_OF_JOB = 32
 MAX_FILES = 20_000
@@ -52,13 +55,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ImportProgress:
-    """How far an import has come; `problems` are technical English."""
+    """How far an import has come; `size_bytes` is what it stored, and `problems` are technical English."""
 
     total: int = 0
     jobs: int = 0
     images: int = 0
     known: int = 0
     skipped: int = 0
+    size_bytes: int = 0
     problems: list[str] = field(default_factory=list)
     is_done: bool = False
     error: str = ""
@@ -113,7 +117,8 @@ class HistoryImport:
                 progress.total = len(jobs)
                 boards: dict[str, list[str]] = {}
                 for facts in jobs:
-                    max_bytes -= self._import_job(archive, facts, visitor_id, max_bytes, progress, boards)
+                    left_bytes = max_bytes - progress.size_bytes
+                    progress.size_bytes += self._import_job(archive, facts, visitor_id, left_bytes, progress, boards)
                     progress.jobs += 1
         except (
             zipfile.BadZipFile,
@@ -334,6 +339,9 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
             text = file.read(MAX_MANIFEST_BYTES + 1)
         if len(text) > MAX_MANIFEST_BYTES:
             raise InputError("file", "maxItems", MAX_MANIFEST_BYTES, len(text))
+        values = sum(map(text.count, (b",", b"[", b"{")))  # those within texts, too
+        if values > MAX_MANIFEST_VALUES:
+            raise InputError("file", "maxItems", MAX_MANIFEST_VALUES, values)
         manifest = json.loads(text)
         jobs = manifest["jobs"]
         if manifest["format"] != FORMAT or manifest["version"] > VERSION or not isinstance(jobs, list):

@@ -18,7 +18,13 @@ from dreamina_ui.ledger.job import IMPORT_ORIGIN, Job
 from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.erasure import Erasure
 from dreamina_ui.library.history_export import FORMAT, HistoryExport
-from dreamina_ui.library.history_import import MAX_DIRECTORY_BYTES, HistoryImport, ImportProgress, ImportTasks
+from dreamina_ui.library.history_import import (
+    MAX_DIRECTORY_BYTES,
+    MAX_MANIFEST_VALUES,
+    HistoryImport,
+    ImportProgress,
+    ImportTasks,
+)
 from dreamina_ui.library.library import LibraryFilter
 from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.library.retention import Retention
@@ -173,6 +179,13 @@ def test_what_is_no_export_imports_nothing(rows: LibraryRows, importer: HistoryI
     with pytest.raises(InputError):
         import_zip(importer, data)
     assert jobs_of(rows, "w") == []
+
+
+def test_a_manifest_of_millions_of_values_is_not_parsed(importer: HistoryImport) -> None:
+    """A few kilobytes of packed empty lists would take hundreds of megabytes of memory."""
+    with pytest.raises(InputError) as caught:
+        import_zip(importer, zip_of({"manifest.json": b'{"jobs": [' + b"[]," * 1_000_000 + b"[]]}"}))
+    assert caught.value.limit == MAX_MANIFEST_VALUES
 
 
 def test_a_visitor_imports_one_thing_at_a_time(importer: HistoryImport) -> None:

@@ -131,6 +131,8 @@ class _HistoryRoutes:
         def work() -> None:
             with file:
                 self._personal.imports.run(file, visitor, max_bytes)
+            if self._is_stranger(request):  # what was packed well takes its real room
+                self._quota.use(client, max(0, progress.size_bytes - size_bytes))
 
         return JSONResponse(_to_json(request, progress), 202, NO_STORE, background=BackgroundTask(work))
 

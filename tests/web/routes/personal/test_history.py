@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.erasure import Erasure
-from dreamina_ui.library.history_export import HistoryExport
+from dreamina_ui.library.history_export import FORMAT, HistoryExport
 from dreamina_ui.library.history_import import HistoryImport, ImportTasks
 from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.library.shares import Shares
@@ -95,6 +97,26 @@ def test_strangers_import_little_and_nothing_that_is_no_export(site: Site, monke
     large = b"x" * (history.MAX_BYTES_OF_STRANGERS // 1000)
     monkeypatch.setattr(history._Quota, "left", lambda _quota, _client: len(large) - 1)
     assert stranger.post("/dreamina/history/import", content=large, headers=ZIP).status_code == 413
+
+
+def test_what_strangers_import_counts_with_its_unpacked_size(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small ZIP of well packed images could otherwise fill the disk again and again."""
+    stranger, _ = site.client()
+    image = io.BytesIO()
+    Image.new("RGB", (400, 400)).save(image, "BMP")
+    manifest = {"format": FORMAT, "version": 1, "jobs": [
+        {"job": "j", "model_id": "m", "inputs": {"prompt": "p"}, "state": "done", "files": [{"file": "a.bmp"}]}
+    ]}  # fmt: skip
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bmp", image.getvalue())
+        archive.writestr("manifest.json", json.dumps(manifest))
+    sizes: list[int] = []
+    monkeypatch.setattr(history._Quota, "use", lambda _quota, _client, size_bytes: sizes.append(size_bytes))
+    assert stranger.post("/dreamina/history/import", content=data.getvalue(), headers=ZIP).status_code == 202
+    assert stranger.get("/dreamina/history/import").json()["images"] == 1
+    assert len(data.getvalue()) < 10_000
+    assert sum(sizes) == len(image.getvalue())
 
 
 def test_the_visitor_and_the_owner_delete_all_of_a_visitors_data(site: Site, rows: LibraryRows) -> None:
