@@ -30,7 +30,7 @@ import { startAdminTab } from "./header/admin-tab.js";
 import { ConnectionNotice } from "./header/connection-notice.js";
 import { Header } from "./header/header.js";
 import { startShortcuts } from "./help/shortcuts.js";
-import { Library, libraryImages } from "./library/library.js";
+import { focusLibrarySearch, Library, libraryImages } from "./library/library.js";
 import { Notices, startNotices } from "./notices/notices.js";
 import { images as createImages, Stage } from "./stage/stage.js";
 import { connectRouter } from "./viewer/routing.js";
@@ -137,7 +137,7 @@ connectRouter(viewer, (tab) => imagesByTab[tab] ?? createImages, (id) => {
   if (router.state.tab === "batch") batch()?.focusImage(id);
   else library()?.focusImage(id);
 });
-startShortcuts(() => library()?.focusSearch());
+startShortcuts(focusLibrarySearch);
 startWatching();
 startFollowing();
 document.documentElement.dataset.dreamina = "ready";

@@ -85,9 +85,8 @@ def test_the_work_of_a_day_needs_no_pointer(held: HeldSandbox, open_page: OpenPa
     # The library: found, opened, deleted, and restored.
     press("g")
     press("l")
+    press("/")  # before the tab is there
     search = page.locator("#library input[type=search]")
-    expect(search).to_be_visible()
-    press("/")
     expect(search).to_be_focused()
     page.keyboard.type("lighthouse")
     images = page.locator("#library li[data-file-key] .tile")

@@ -21,6 +21,14 @@ import { sizeSlider } from "./size-slider.js";
 
 /** What the library shows, for the viewer. */
 export const libraryImages = new LibraryImages();
+let wantsSearch = false; // its key was pressed before Gradio showed the tab
+
+/** Lead to the library's search, as soon as it is in sight. */
+export function focusLibrarySearch() {
+  wantsSearch = true;
+  const node = document.querySelector("dreamina-library");
+  if (node instanceof Library) node.focusSearch();
+}
 
 export class Library extends HTMLElement {
   images = libraryImages;
@@ -37,6 +45,7 @@ export class Library extends HTMLElement {
   #all = element("a", { class: "button zip", download: true }, words.library_zip_all);
   #nearEnd = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && this.#loadMore(), { rootMargin: "1500px" });
   #news = new News(this.images, () => this.#filters.rail.view, () => this.isShown);
+  #seen = new ResizeObserver(() => this.focusSearch());
   #shownQuery = "";
   #loadedQuery = "";
   #shownView = "";
@@ -45,10 +54,12 @@ export class Library extends HTMLElement {
     if (!this.firstChild) this.#build();
     router.addEventListener("change", this.#follow);
     this.#follow();
+    this.#seen.observe(this);
   }
 
   disconnectedCallback() {
     router.removeEventListener("change", this.#follow);
+    this.#seen.disconnect();
   }
 
   get isShown() {
@@ -100,6 +111,7 @@ export class Library extends HTMLElement {
   #follow = () => {
     const { tab, query } = router.state;
     if (tab !== "library") {
+      wantsSearch = false;
       this.#shownQuery = "";
       return;
     }
@@ -184,6 +196,8 @@ export class Library extends HTMLElement {
   }
 
   focusSearch() {
+    if (!wantsSearch || !this.checkVisibility()) return;
+    wantsSearch = false;
     this.#showFilters(true);
     this.#filters.search.focus();
   }
