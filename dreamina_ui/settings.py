@@ -33,6 +33,9 @@ Delivery = Literal["proxy", "accel", "redirect"]
 LOOPBACK = frozenset({"127.0.0.0/8", "::1/128"})
 PRIVATE = LOOPBACK | {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 RUNCOMFY_URL = "https://model-api.runcomfy.net"
+ACCOUNT_URL = "https://api.runcomfy.net"
+"""Where RunComfy tells the balance of an account: the one other origin that the token travels to."""
+
 SPACE_STORAGE = Path("/data")
 """Where a Hugging Face Space has its persistent storage, if it has one."""
 
@@ -65,6 +68,7 @@ class Settings(BaseSettings):
         keep_days: how many days a picture is kept that is no favourite; None for no limit.
         visitor_at_once ... usd_per_month: the owner's limits, see `limits.Limits`; None for the default.
         price_usd: what one file costs, in USD, where the API does not say.
+        low_balance_usd: a balance of less than this is a warning for the owner.
         require_own_key: whether every visitor must use a RunComfy key of their own.
         trusted_proxies: IP addresses and networks whose `X-Forwarded-*` headers count; None for the default.
         declared_shared: the owner says that others can reach the page, for example through a proxy.
@@ -116,6 +120,7 @@ class Settings(BaseSettings):
     usd_per_day: float | None = Field(None, ge=0, validation_alias="DREAMINA_USD_PER_DAY")
     usd_per_month: float | None = Field(None, ge=0, validation_alias="DREAMINA_USD_PER_MONTH")
     price_usd: float | None = Field(None, ge=0, validation_alias="DREAMINA_PRICE_USD")
+    low_balance_usd: float = Field(1.0, ge=0, validation_alias="DREAMINA_LOW_BALANCE_USD")
     require_own_key: bool = Field(False, validation_alias="DREAMINA_REQUIRE_OWN_KEY")
     declared_shared: bool = Field(False, validation_alias="DREAMINA_SHARED")
     owner_password: SecretStr | None = Field(None, min_length=8, validation_alias="DREAMINA_OWNER_PASSWORD")

@@ -50,8 +50,9 @@ from dreamina_ui.models.schema import MODELS_FOLDER, Model, load_models
 from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.health import Health
 from dreamina_ui.ops.metrics import Metrics
+from dreamina_ui.sandbox.catalog import sample_models
 from dreamina_ui.sandbox.server import Sandbox
-from dreamina_ui.settings import Settings
+from dreamina_ui.settings import ACCOUNT_URL, RUNCOMFY_URL, Settings
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.spending.costs import Costs
 from dreamina_ui.spending.limits import CAUTIOUS, CAUTIOUS_IN_SANDBOX, Limits, SpendingGuard
@@ -106,6 +107,7 @@ class Services:
             LedgerError, DiskError: the ledger or the disk refuses.
         """
         self.input_images.clean_up()
+        log.info("Limits: %s", self.job_services.spending.limits().described())
         self.job_services.start()
         self.dispatcher.start()
         self.retention.start()
@@ -132,8 +134,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     _refuse_unshared(settings)
     models = _models(settings)
     network = _network(settings)  # before the client of the API reads the environment
-    calls = ApiCalls()
-    owner = _owner_api(settings, folder, models, calls)
+    owner = _owner_api(settings, folder, models, calls := ApiCalls())
     media, thumbnails = _media_stores(settings, folder)
     ledger = _open_ledger(settings, folder)
     library, decoder = Library(ledger, media), DecodeWorkers()
@@ -141,6 +142,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
     job_services = JobServices(
         accounts=accounts(settings, owner.client, ledger, calls),
         models=models,
+        catalog_api=owner.client,
         ledger=ledger,
         media=media,
         fetcher=_fetcher(settings, network, media, owner.trusted_origins, decoder),
@@ -150,8 +152,8 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         reachability=network.reachability,
         is_replica=settings.database_url is not None,
         is_shared=settings.is_shared,
+        low_balance_usd=settings.low_balance_usd,
     )
-    log.info("Limits: %s", job_services.spending.limits().described())
     batches = BatchStore(ledger, job_services.moderation, job_services.clock)
     return Services(
         job_services=job_services,
@@ -299,7 +301,7 @@ def _owner_api(settings: Settings, folder: DataDir, models: Mapping[str, Model],
         token = secrets.token_urlsafe(16)
         sandbox = Sandbox(
             folder.sandbox,
-            models,
+            {**sample_models(), **models},
             token=token,
             queue_s=settings.sandbox_queue_s,
             run_s=settings.sandbox_run_s,
@@ -307,11 +309,13 @@ def _owner_api(settings: Settings, folder: DataDir, models: Mapping[str, Model],
             paints_apart=True,
         )
         base_url = sandbox.start()
-        client = RunComfy(base_url, token, on_call=calls.record)
+        client = RunComfy(base_url, token, account_url=base_url, on_call=calls.record)
         return _OwnerApi(client, sandbox, (settings.api_base_url, base_url))
     if settings.api_token is None:
         return _OwnerApi(None, None, (settings.api_base_url,))
-    client = RunComfy(settings.api_base_url, settings.api_token.get_secret_value(), on_call=calls.record)
+    token = settings.api_token.get_secret_value()
+    account_url = ACCOUNT_URL if settings.api_base_url == RUNCOMFY_URL else None
+    client = RunComfy(settings.api_base_url, token, account_url=account_url, on_call=calls.record)
     return _OwnerApi(client, None, (settings.api_base_url,))
 
 

@@ -1,4 +1,4 @@
-"""The client of RunComfy's Model API: submit, status, result, cancel and price.
+"""The client of RunComfy's Model API: submit, status, result, cancel, price, catalog, and the account's balance.
 
 - A submit is sent at most once. When its response is lost, that is a `SubmitUnclearError`, never a second POST.
 - Every other call may be repeated, and is, with growing pauses.
@@ -19,8 +19,16 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from tenacity.wait import wait_random_exponential
 
 from dreamina_ui import errors
+from dreamina_ui.api.catalog import BALANCE_PATH, MAX_PAGES, PAGE_SIZE, balance_of, entries_of, page_path, price_of
 from dreamina_ui.api.http_session import Call, HttpSession, Payload
-from dreamina_ui.api.model_api import CancelResponse, Price, ResultResponse, StatusResponse
+from dreamina_ui.api.model_api import (
+    Balance,
+    CancelResponse,
+    CatalogEntry,
+    Price,
+    ResultResponse,
+    StatusResponse,
+)
 from dreamina_ui.api.output_files import copies_of, files_of, has_place_for_files
 from dreamina_ui.api.redaction import Redactor
 from dreamina_ui.api.refusals import NOT_READY, refusal_of
@@ -44,6 +52,7 @@ class RunComfy:
         base_url: str,
         token: str,
         *,
+        account_url: str | None = None,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
         submit_timeout_s: float = 90.0,
@@ -56,6 +65,8 @@ class RunComfy:
         Args:
             base_url: https; or http, to this machine only. It may have a path.
             token: visible ASCII.
+            account_url: where the same service tells the balance, as `base_url`; the token travels there, too. None if
+                nobody may be asked.
             read_timeout_s, submit_timeout_s: seconds of silence, or of reading a body, until a response counts as lost.
             attempts: how often a call other than submit is tried.
             on_call: called after each try of each call, from any thread: the verb, and `ok`, the `kind` of the error it
@@ -66,6 +77,7 @@ class RunComfy:
             SettingsError: the base URL or the token cannot be used.
         """
         self._http = HttpSession(base_url, token, connect_timeout_s=connect_timeout_s)
+        self._account_http = account_url and HttpSession(account_url, token, connect_timeout_s=connect_timeout_s)
         self._token = token
         self._redactor = Redactor(token)
         self._read_timeout_s = read_timeout_s
@@ -80,6 +92,8 @@ class RunComfy:
     def close(self) -> None:
         """Close the idle connections."""
         self._http.close()
+        if self._account_http:
+            self._account_http.close()
 
     def submit(self, model_id: str, inputs: Mapping[str, object]) -> str:
         """Start one request; see `ModelApi.submit`.
@@ -178,16 +192,36 @@ class RunComfy:
     def price(self, model_id: str, *, attempts: int | None = None) -> Price:
         """Ask what a model costs, in USD, and which inputs it takes."""
         call = Call("GET", f"/v1/models/{_model_path(model_id)}", f"the price of {model_id}", "price")
-        body = self._ask(call, attempts).safe_body
-        schema = body.get("input_schema")
-        return Price(
-            base_price_usd=parse_usd(body.get("base_price_usd")),
-            price_unit=self._redactor.line(body.get("price_unit"), 60),
-            pricing_note=self._redactor.line(body.get("pricing_note"), 300),
-            input_schema=schema if isinstance(schema, dict) else None,
-        )
+        return price_of(self._ask(call, attempts).safe_body, self._redactor)
 
-    def _ask(self, call: Call, attempts: int | None) -> ApiResponse:
+    def catalog(self, *, attempts: int | None = None) -> tuple[CatalogEntry, ...]:
+        """Every model that the service has, each once, with its price and its input schema."""
+        models: dict[str, CatalogEntry] = {}
+        for page in range(MAX_PAGES):
+            call = Call("GET", page_path(page * PAGE_SIZE), "the list of models", "catalog")
+            body = self._ask(call, attempts).safe_body
+            if not isinstance(body.get("models"), list):
+                raise self._undocumented(call, "no list of models")
+            new = {entry.model_id: entry for entry in entries_of(body, self._redactor)}
+            if new.keys() <= models.keys():
+                break
+            models = {**new, **models}
+            if len(body["models"]) < PAGE_SIZE:
+                break
+        return tuple(models.values())
+
+    def balance(self, *, attempts: int | None = None) -> Balance | None:
+        """What is left in the account; None where the account is not at a service that this client knows."""
+        if not self._account_http:
+            return None
+        call = Call("GET", BALANCE_PATH, "the balance of the account", "balance")
+        response = self._ask(call, attempts, self._account_http)
+        balance = balance_of(response.safe_body, self._redactor)
+        if balance is None:
+            raise self._undocumented(call, "no balance")
+        return balance
+
+    def _ask(self, call: Call, attempts: int | None, http: HttpSession | None = None) -> ApiResponse:
         """Make a call that may be repeated; the response is a JSON object that is no error."""
         retrying = Retrying(
             stop=stop_after_attempt(max(1, self._attempts if attempts is None else attempts)),
@@ -196,11 +230,11 @@ class RunComfy:
             sleep=self._pause,
             reraise=True,
         )
-        return retrying(self._ask_once, call)
+        return retrying(self._ask_once, call, http or self._http)
 
-    def _ask_once(self, call: Call) -> ApiResponse:
+    def _ask_once(self, call: Call, http: HttpSession) -> ApiResponse:
         with self._counted(call):
-            response = self._http.exchange(call, self._read_timeout_s)
+            response = http.exchange(call, self._read_timeout_s)
             refusal = refusal_of(response, call, self._redactor)
             if refusal is not None:
                 raise refusal

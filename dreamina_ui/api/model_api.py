@@ -1,4 +1,4 @@
-"""What the rest of the program needs of a service that runs models: five calls, and neutral responses.
+"""What the rest of the program needs of a service that runs models: calls, and neutral responses.
 
 Nothing here knows RunComfy. A vendor is one class that fulfills `ModelApi`; its words, error numbers and the shapes of
 its output stay in its own module. Calls raise the `ApiError`s of `dreamina_ui.errors`; a `ResponseError` says by its
@@ -100,6 +100,44 @@ class Price:
     price_unit: str | None = None
     pricing_note: str | None = None
     input_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A model that the service has; what it does not say is None or empty.
+
+    Attributes:
+        kind: what it makes, such as `image` or `video`.
+        categories: such as `text-to-image`.
+        price: with the JSON Schema of the inputs, which is not checked yet.
+        required_inputs: keys that must be given, as the service says beside the schema.
+    """
+
+    model_id: str
+    title: str
+    kind: str | None = None
+    categories: tuple[str, ...] = ()
+    description: str = ""
+    price: Price = Price()
+    required_inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What is left in an account; `currency` is such as `USD`."""
+
+    amount: float
+    currency: str
+
+
+class CatalogApi(Protocol):
+    """A service that also lists its models and tells the balance of the account; raises as `ModelApi` does."""
+
+    def catalog(self, *, attempts: int | None = None) -> tuple[CatalogEntry, ...]:
+        """Every model that the service has, each once."""
+
+    def balance(self, *, attempts: int | None = None) -> Balance | None:
+        """What is left in the account; None if nobody may ask here."""
 
 
 class ModelApi(Protocol):

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from dreamina_ui.catalog.registry import ModelRegistry
 from dreamina_ui.errors import InputError, KeyNeededError, RequestConflictError, StateError
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
@@ -24,7 +25,6 @@ from dreamina_ui.ledger.transaction import AddHook
 from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import MediaStore
-from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
 from dreamina_ui.spending.accounts import Account, Accounts
 from dreamina_ui.spending.limits import SpendingGuard
@@ -62,7 +62,7 @@ class JobService:
         self,
         *,
         accounts: Accounts,
-        models: Mapping[str, Model],
+        models: ModelRegistry,
         ledger: Ledger,
         media: MediaStore,
         guard: SpendingGuard,
@@ -301,9 +301,7 @@ class JobService:
     def _validate_inputs(
         self, model_id: str, inputs: Mapping[str, Any], visitor_id: str | None, client_hash: str | None
     ) -> dict[str, Any]:
-        if model_id not in self._models:
-            raise InputError("model_id", "enum", sorted(self._models), model_id)
-        model = self._models[model_id]
+        model = self._models.require(model_id)
         validated = model.validate_inputs(inputs)
         if self._input_files and any(given_urls(model, validated)):
             self._input_files.validate_files(model, validated, visitor_id, client_hash)

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypedDict
 
+from dreamina_ui.api.model_api import CatalogApi
 from dreamina_ui.api.pacing import Pace
+from dreamina_ui.catalog.registry import ModelRegistry
+from dreamina_ui.catalog.service import Catalog
 from dreamina_ui.errors import DiskError, KeyNeededError, StateError
 from dreamina_ui.jobs.api_keys import ApiKeyService
 from dreamina_ui.jobs.attach import RequestAttacher
@@ -28,6 +31,7 @@ from dreamina_ui.media.input_files import InputFiles
 from dreamina_ui.media.store import MediaStore
 from dreamina_ui.models.schema import Model
 from dreamina_ui.spending.accounts import Accounts
+from dreamina_ui.spending.balance import BalanceReader
 from dreamina_ui.spending.limits import Limits, SpendingGuard
 from dreamina_ui.spending.moderation import Moderation
 from dreamina_ui.spending.prices import Prices
@@ -53,13 +57,15 @@ class JobServices:
 
     Args:
         accounts: who pays for a job, and whom to ask about it; jobs of another API are left alone.
-        models: by model_id.
+        models: those that have a file, by model_id.
+        catalog_api: lists the models of the owner's service; None for no catalog.
         guard: what may be spent; None for no limits.
         input_files: validates files that are given by URL; None to look at none.
         sent_inputs: as for `Submitter`.
         reachability: is asked before a job that costs money; None to submit without.
         is_replica: whether other servers share the ledger; else this is the only one.
         is_shared: whether strangers reach the page, as for `Moderation`.
+        low_balance_usd: what the owner is warned at.
         pace: bounds of all pauses between polls.
         clock: gives the time, in seconds since 1970.
     """
@@ -72,22 +78,26 @@ class JobServices:
         ledger: Ledger,
         media: MediaStore,
         fetcher: OutputFetcher,
+        catalog_api: CatalogApi | None = None,
         guard: SpendingGuard | None = None,
         input_files: InputFiles | None = None,
         sent_inputs: SentInputs | None = None,
         reachability: Reachability | None = None,
         is_replica: bool = False,
         is_shared: bool = False,
+        low_balance_usd: float = 0.0,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         pace = pace or Pace()
-        self.accounts, self.models = accounts, models
+        self.accounts, self.models = accounts, (registry := ModelRegistry(models))
         self.input_files, self.clock = input_files, clock
         self.guard = guard = guard or SpendingGuard(Limits(), accounts.api_origin)
         self.moderation = moderation = Moderation(ledger, clock, is_shared=is_shared)
-        self.prices = Prices(models, guard, pace)
+        self.prices = Prices(registry.packaged, guard, pace, registry.set_live_schema)
         self._ledger, self._media = ledger, media
+        self.catalog = self._catalog(catalog_api, pace)
+        self.balance = BalanceReader(catalog_api, low_usd=low_balance_usd, clock=clock)
         channel = ledger.open_channel() if is_replica else None
         self._news = news = News(ledger, channel) if channel else None
         on_lost: Callable[[float], object] = news.catch_up if news else lambda _since: None
@@ -103,6 +113,17 @@ class JobServices:
         self.jobs = self._job_service(reachability)
         self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=worker, clock=clock)
         self.api_keys, self.spending = self._api_key_service(), self._spending_service()
+
+    def _catalog(self, api: CatalogApi | None, pace: Pace) -> Catalog:
+        return Catalog(
+            api,
+            self._ledger,
+            self.models,
+            api_origin=self.accounts.api_origin,
+            set_price=self.guard.set_catalog_price,
+            pace=pace,
+            clock=self.clock,
+        )
 
     def _job_service(self, reachability: Reachability | None) -> JobService:
         return JobService(
@@ -134,7 +155,7 @@ class JobServices:
         return SpendingService(
             ledger=self._ledger,
             accounts=self.accounts,
-            models=self.models,
+            models=self.models.packaged,
             guard=self.guard,
             moderation=self.moderation,
             prices=self.prices,
@@ -165,6 +186,8 @@ class JobServices:
             self.replica.start(self.take_over)
         self.spending.refresh_prices()
         self.prices.start(self.accounts.owner)
+        self.catalog.start()
+        self.balance.start()
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Start nothing new, give what is being sent `timeout_s` seconds to be answered, and let go of the rest.
@@ -173,6 +196,8 @@ class JobServices:
         """
         self._submitter.stop_sending()
         self.prices.stop()
+        self.catalog.stop()
+        self.balance.stop()
         self._worker.stop()
         if self.replica:
             self.replica.drain()

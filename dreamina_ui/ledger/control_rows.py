@@ -13,7 +13,7 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.tables import controls, secrets
 from dreamina_ui.ledger.transaction import Prepared, Reader, Transaction
 
-ControlKind = Literal["stop", "limit", "visitor", "address", "word", "name"]
+ControlKind = Literal["stop", "limit", "visitor", "address", "word", "name", "model"]
 
 # Built once: it is part of every admission, and benchmarks/README.md has the figures.
 _CONCERNING_JOB = Prepared(
@@ -32,7 +32,7 @@ _OF_KIND = Prepared(sa.select(controls.c.name, controls.c.value).where(controls.
 @dataclass(frozen=True)
 class Control:
     """One row: a stop by API origin ("" for all), a limit by name, a blocked visitor or IP address, a blocked word,
-    or a visitor's name.
+    a visitor's name, or a model of the service that visitors may use.
 
     Attributes:
         value: a stop's reason, a limit's number or `none`, or what the owner calls a visitor; None for the others.
@@ -60,6 +60,11 @@ def all_controls(reader: Reader) -> list[Control]:
 def values_of_kind(reader: Reader, kind: ControlKind) -> dict[str, str]:
     """The values of a kind's rows, by name."""
     return {name: value for name, value in _OF_KIND.rows(reader, {"kind": kind}) if value is not None}
+
+
+def names_of_kind(reader: Reader, kind: ControlKind) -> list[str]:
+    """The names of a kind's rows, also of those without a value."""
+    return [name for name, _ in _OF_KIND.rows(reader, {"kind": kind})]
 
 
 def has_control(reader: Reader, kind: ControlKind, name: str) -> bool:

@@ -337,6 +337,15 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         """,
         "CREATE INDEX prompt_tools_client ON prompt_tools (client_hash)",
     ),
+    (
+        """
+        CREATE TABLE catalogs (
+            api_origin VARCHAR(200) PRIMARY KEY,
+            models TEXT NOT NULL,
+            read_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+    ),
 )
 
 

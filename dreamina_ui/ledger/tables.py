@@ -199,5 +199,12 @@ pace = sa.Table(
     sa.Column("api_origin", sa.String, primary_key=True),
     sa.Column("state", sa.String),
 )
+catalogs = sa.Table(
+    "catalogs",
+    metadata,
+    sa.Column("api_origin", sa.String, primary_key=True),
+    sa.Column("models", sa.String),
+    sa.Column("read_at", sa.Float),
+)
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 import json
 import logging
 import re
@@ -29,11 +30,13 @@ from dreamina_ui.media.fetching.connection import Proxy
 from dreamina_ui.media.fetching.download import Downloader, DownloadError
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.formats import FORMATS, recognise
+from dreamina_ui.media.header_size import header_size
 from dreamina_ui.media.input_thumbnails import ThumbnailStore
 from dreamina_ui.media.signed_urls import SignedUrls
 from dreamina_ui.media.store import StoredFile
 from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
+from dreamina_ui.models.validations import FileFacts, broken_validation
 
 CHECK_S = 8.0
 """How long a request to generate waits until all of its files are validated."""
@@ -133,7 +136,7 @@ class InputFiles:
             InputError: the first rule that is broken, as `address_` and its name.
         """
         given = list(given_urls(model, inputs))
-        self._inspect_given([(path, key) for _, path, url in given if (key := input_key(url))], visitor_id)
+        self._inspect_given([(field, path, key) for field, path, url in given if (key := input_key(url))], visitor_id)
         given = [row for row in given if not input_key(row[2])]
         fields = {url: field for field, _, url in given}
         deadline_s = time.monotonic() + self._check_s
@@ -154,13 +157,16 @@ class InputFiles:
             if exc:
                 raise exc
 
-    def _inspect_given(self, given: list[tuple[str, str]], visitor_id: str | None) -> None:
-        """Validate images that visitors gave, by the paths and keys of each."""
+    def _inspect_given(self, given: list[tuple[Field, str, str]], visitor_id: str | None) -> None:
+        """Validate images that visitors gave: the field, path and key of each."""
         inline_bytes = 0
-        for path, key in given:
+        for field, path, key in given:
             facts = self._find_given(key, visitor_id)
             if facts is None:
                 raise InputError(path, "address_missing", None, None)
+            broken = broken_validation(field.validations, FileFacts(facts.size_bytes, facts.width, facts.height))
+            if broken is not None:
+                raise InputError(path, "address_rule", broken.described, None)
             inline_bytes += facts.size_bytes * 4 // 3
             if not self._links.public_url and inline_bytes > MAX_INLINE_MB * 10**6:
                 raise InputError(path, "address_total", MAX_INLINE_MB, None)
@@ -223,7 +229,7 @@ class InputFiles:
         """Validate one file; raises _Broken."""
         try:
             self._guard.parse(url)  # the service gets it as it is, so nothing may need to be encoded in it
-            head, _ = self._downloaders[field.file_kind].probe(url, deadline_s)
+            head, size_bytes = self._downloaders[field.file_kind].probe(url, deadline_s)
         except UrlError as exc:
             raise _Broken(exc.rule) from None
         except DownloadError as exc:
@@ -234,6 +240,24 @@ class InputFiles:
         allowed = [form for form in FORMATS if form.is_common and field.file_kind in (None, form.kind)]
         if field.file_kind and recognise(head) not in allowed:
             raise _Broken("kind", ", ".join(form.name for form in allowed))
+        if field.validations:
+            size = self._pixels(field, url, head, deadline_s)
+            _enforce_validations(field, FileFacts(size_bytes, *(size or ())))
+
+    def _pixels(self, field: Field, url: str, head: bytes, deadline_s: float) -> tuple[int, int] | None:
+        """The size in pixels, if a rule asks for it; the whole file is fetched only if its beginning does not say."""
+        if not any(rule.needs_pixels for rule in field.validations):
+            return None
+        size = header_size(io.BytesIO(head))
+        if size is not None or field.file_kind == "video":
+            return size
+        try:
+            with self._thumbnails.scratch_file() as file:
+                self._downloaders[field.file_kind].fetch(url, file, deadline_s)
+                file.flush()
+                return header_size(file)
+        except (UrlError, DownloadError, DiskError, OSError):
+            return None  # the rule is left to the service
 
     def _thumbnail(self, field: Field, url: str, visitor_id: str | None) -> str | None:
         name = self._name(url, visitor_id)
@@ -271,6 +295,13 @@ def given_urls(model: Model, inputs: Mapping[str, Any]) -> Iterator[tuple[Field,
     """Every URL in some inputs: its field, its path such as `image_urls.0`, and the URL."""
     for field in model.fields:
         yield from ((field, path, url) for path, url in field.kind.urls(field, inputs.get(field.key)))
+
+
+def _enforce_validations(field: Field, file: FileFacts) -> None:
+    """Raise _Broken for a file that breaks a rule of the model's schema."""
+    broken = broken_validation(field.validations, file)
+    if broken is not None:
+        raise _Broken("rule", broken.described)
 
 
 class _Broken(Exception):

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal
 
 from dreamina_ui.models.sizes import choice_label
 from dreamina_ui.models.text import is_blank
+from dreamina_ui.models.validations import Validation
 
 ValueType = Literal["string", "number", "integer", "boolean", "array", "any"]
 TypedAs = Literal["value", "lines", "json"]
@@ -49,9 +50,11 @@ class Field:
         max_length: the maximum number of code points of a text, or None.
         pattern: a regular expression that a text must match, or None.
         label: the name of a translated title and help text; None to show the schema's own.
-        file_kind: `image`, `video` or `audio`, what the field's URLs lead to; None if neither the format nor the key
-            says it, or there are none.
-        max_items: the maximum number of entries of a list, or None; 1 for one URL.
+        file_kind: `image` or `video`, what the field's URLs lead to; None if nothing says so.
+        nested_default: an object's default with those of its own inputs, as it is sent; None for other fields.
+        step: what a number must be a multiple of, or None.
+        min_items, max_items: how many entries a list must and may have, or None; at most 1 for one URL.
+        validations: rules for the files that the URLs lead to.
     """
 
     key: str
@@ -68,7 +71,11 @@ class Field:
     pattern: str | None = None
     label: str | None = None
     file_kind: str | None = None
+    nested_default: Mapping[str, Any] | None = None
+    step: float | None = None
+    min_items: int | None = None
     max_items: int | None = None
+    validations: tuple[Validation, ...] = ()
 
 
 class FieldKind(ABC):
@@ -104,7 +111,7 @@ class FieldKind(ABC):
 
     def choices(self, prop: Mapping[str, Any]) -> tuple[Any, ...]:
         """The values that the schema allows; empty if it does not list them."""
-        return tuple(prop.get("enum", ()))
+        return tuple(prop.get("enum") or ())
 
     def parse(self, field: Field, value: Any) -> Any:
         """The input that a component's value stands for; values of another shape stay, for validation to name them."""
@@ -154,7 +161,10 @@ class ChoiceKind(FieldKind):
     in_link = True
 
     def matches(self, prop: Mapping[str, Any]) -> bool:
-        return "enum" in prop
+        return bool(prop.get("enum"))
+
+    def parse(self, field: Field, value: Any) -> Any:
+        return None if value == "" and "" not in field.choices else value
 
     def component(self, field: Field) -> ComponentSpec:
         choices = [(choice_label(choice), choice) for choice in field.choices]
@@ -192,7 +202,10 @@ class NumberKind(FieldKind):
     in_link = True
 
     def matches(self, prop: Mapping[str, Any]) -> bool:
-        return prop.get("type") in ("number", "float")  # the service's own pages write `float`
+        return prop.get("type") == "number"
+
+    def parse(self, field: Field, value: Any) -> Any:
+        return None if value == "" else value
 
     def component(self, field: Field) -> ComponentSpec:
         return _number_component(field, step=None)
@@ -217,35 +230,39 @@ class IntegerKind(NumberKind):
         return _number_component(field, step=1)
 
 
-URL_FORMATS = {"image_uri": "image", "video_uri": "video", "audio_uri": "audio"}
-URL_LIST_FORMATS = {f"{name}s": kind for name, kind in URL_FORMATS.items()}
-"""The service's own formats, of one URL and of a list of URLs, and what those lead to."""
+class TextsKind(FieldKind):
+    """A list of texts, one per line in the form."""
+
+    name: ClassVar[str] = "texts"
+    annotation = list[str]
+    value_type = "array"
+    typed_as = "lines"
+
+    def matches(self, prop: Mapping[str, Any]) -> bool:
+        items = prop.get("items", {})
+        return prop.get("type") == "array" and isinstance(items, Mapping) and items.get("type") == "string"
+
+    def component(self, field: Field) -> ComponentSpec:
+        lines = field.default if isinstance(field.default, list | tuple) else ()
+        return _textbox("\n".join(map(str, lines)), lines=3)
+
+    def parse(self, field: Field, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return [line.strip() for line in value.splitlines() if line.strip()] or None
 
 
-class UrlsKind(FieldKind):
+class UrlsKind(TextsKind):
     """A list of URLs, one per line in the form; of images, also those that a visitor uploaded.
 
     Where the schema says that they are images, the page shows them as a strip (`web/static/inputs/strip.js`).
     """
 
     name = "urls"
-    annotation = list[str]
-    value_type = "array"
-    typed_as = "lines"
     holds_urls = True
 
     def matches(self, prop: Mapping[str, Any]) -> bool:
-        items = prop.get("items", {})
-        is_list = prop.get("type") == "array" and isinstance(items, Mapping)
-        return str(prop.get("format")) in URL_LIST_FORMATS or (is_list and items.get("type") == "string")
-
-    def component(self, field: Field) -> ComponentSpec:
-        return _textbox("\n".join(field.default or ()), lines=3)
-
-    def parse(self, field: Field, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return [line.strip() for line in value.splitlines() if line.strip()] or None
+        return super().matches(prop) and prop["items"].get("format") == "uri"
 
 
 class UrlKind(FieldKind):
@@ -257,7 +274,7 @@ class UrlKind(FieldKind):
     holds_urls = True
 
     def matches(self, prop: Mapping[str, Any]) -> bool:
-        return str(prop.get("format")) in ("uri", *URL_FORMATS) and prop.get("type", "string") == "string"
+        return prop.get("type") == "string" and prop.get("format") == "uri"
 
     def component(self, field: Field) -> ComponentSpec:
         return _textbox(field.default, lines=1)
@@ -281,6 +298,9 @@ class TextKind(FieldKind):
     def matches(self, prop: Mapping[str, Any]) -> bool:
         return prop.get("type") == "string"
 
+    def parse(self, field: Field, value: Any) -> Any:
+        return None if value == "" and not field.required and field.default is None else value
+
     def component(self, field: Field) -> ComponentSpec:
         return _textbox(field.default, lines=4)
 
@@ -298,7 +318,8 @@ class JsonKind(FieldKind):
         return True
 
     def component(self, field: Field) -> ComponentSpec:
-        return _textbox("" if field.default is None else json.dumps(field.default, ensure_ascii=False), lines=3)
+        default = field.default if field.nested_default is None else field.nested_default
+        return _textbox("" if default is None else json.dumps(default, ensure_ascii=False), lines=3)
 
     def parse(self, field: Field, value: Any) -> Any:
         if not isinstance(value, str):
@@ -312,6 +333,7 @@ class JsonKind(FieldKind):
 FIELD_KINDS: tuple[FieldKind, ...] = (
     ChoiceKind(),
     UrlsKind(),
+    TextsKind(),
     UrlKind(),
     TextKind(),
     ToggleKind(),
@@ -322,11 +344,18 @@ FIELD_KINDS: tuple[FieldKind, ...] = (
 """Every kind, in the order in which a schema's property is matched."""
 
 
+MAX_SLIDER_STEPS = 10_000
+"""A slider with more steps, such as one for seeds, hits no number that a person wants."""
+
+
 def _number_component(field: Field, step: int | None) -> ComponentSpec:
-    if field.minimum is None or field.maximum is None:
+    low, high = field.minimum, field.maximum
+    if low is None or high is None or low >= high:
         return ComponentSpec("Number", {"precision": None if step is None else 0, "value": field.default})
-    bounds = {"minimum": field.minimum, "maximum": field.maximum}
-    step_size = step or (field.maximum - field.minimum) / 100
+    step_size = field.step or step or (high - low) / 100
+    bounds: dict[str, Any] = {"minimum": low, "maximum": high}
+    if (high - low) / step_size > MAX_SLIDER_STEPS:
+        return ComponentSpec("Number", bounds | {"precision": None if step is None else 0, "value": field.default})
     return ComponentSpec("Slider", bounds | {"step": step_size, "value": field.default})
 
 

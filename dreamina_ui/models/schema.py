@@ -7,6 +7,7 @@ Inputs are validated by JSON Schema (draft 2020-12), with these additions:
 - so are values that JSON cannot express: NaN passes `minimum` and `maximum`, and a list can contain itself;
 - the format `uri` is checked here: the validator's own check needs one more package;
 - a key that the schema does not list is an error, at every depth;
+- a pattern that takes too long to match, or is none, is left to the service;
 - a required text must show something: a run with an empty prompt costs as much as any other.
 """
 
@@ -21,11 +22,15 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
 
+import regex
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema.validators import extend
 
 from dreamina_ui.errors import InputError, SettingsError
-from dreamina_ui.models.fields import FIELD_KINDS, URL_FORMATS, URL_LIST_FORMATS, Field, FieldKind
+from dreamina_ui.models.fields import FIELD_KINDS, Field, FieldKind
+from dreamina_ui.models.json_types import file_kind_of, plain_property, plain_type, with_standard_formats
 from dreamina_ui.models.json_values import copy_inputs, copy_value
+from dreamina_ui.models.validations import read_validations
 
 MODELS_FOLDER = Path(__file__).parent
 MAX_ERRORS = 20
@@ -68,7 +73,7 @@ class Model:
                 for key, prop in schema["properties"].items()
             )
             _require_usable_names([field.parameter for field in fields])
-            strict = _strict(schema)
+            strict = strict_schema(schema)
             Draft202012Validator.check_schema(strict)
             return cls(
                 model_id=data["model_id"],
@@ -76,7 +81,7 @@ class Model:
                 input_schema=schema,
                 output_schema=data["output_schema"],
                 fields=fields,
-                _validator=Draft202012Validator(strict, format_checker=_FORMATS),
+                _validator=_Validator(strict, format_checker=_FORMATS),
             )
         except Exception as exc:
             name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
@@ -135,7 +140,7 @@ class Model:
                 yield exc
 
     def _fill_in(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return cast("dict[str, Any]", _fill(self.input_schema, given))
+        return cast("dict[str, Any]", fill_defaults(self.input_schema, given))
 
 
 def load_models(*folders: Path) -> dict[str, Model]:
@@ -187,72 +192,77 @@ def _field(
     label: str | None,
     kinds: Sequence[FieldKind],
 ) -> Field:
-    kind = next(kind for kind in kinds if kind.matches(prop))
-    is_list = kind.value_type == "array"
+    plain = plain_property(key, prop)
+    kind = next(kind for kind in kinds if kind.matches(plain))
     return Field(
         key=key,
         parameter=parameter or re.sub(r"\W", "_", key, flags=re.ASCII),
         kind=kind,
-        title=prop.get("title") or key,
-        help=prop.get("description") or "",
+        title=plain.get("title") or key,
+        help=plain.get("description") or "",
         required=required,
-        default=prop.get("default"),
-        choices=kind.choices(prop),
-        minimum=prop.get("minimum"),
-        maximum=prop.get("maximum"),
-        max_length=prop.get("maxLength"),
-        pattern=prop.get("pattern"),
+        default=plain.get("default"),
+        nested_default=fill_defaults(plain, plain.get("default") or {}) or None if plain["type"] == "object" else None,
+        choices=kind.choices(plain),
+        minimum=plain.get("minimum"),
+        maximum=plain.get("maximum"),
+        step=plain.get("multipleOf"),
+        max_length=plain.get("maxLength"),
+        min_items=plain.get("minItems"),
+        max_items=plain.get("maxItems") if kind.value_type == "array" else 1 if kind.holds_urls else None,
+        pattern=plain.get("pattern"),
         label=label,
-        file_kind=_file_kind(key, prop) if kind.holds_urls else None,
-        max_items=prop.get("maxItems") if is_list else 1 if kind.holds_urls else None,
+        file_kind=file_kind_of(key, prop) if kind.holds_urls else None,
+        validations=read_validations(prop) if kind.holds_urls else (),
     )
 
 
-def _file_kind(key: str, prop: Mapping[str, Any]) -> str | None:
-    """What the URLs of a property lead to: its format says it, or else its key."""
-    known = (URL_FORMATS | URL_LIST_FORMATS).get(str(prop.get("format")))
-    named = [name for name in ("image", "video") if name in key.lower()]
-    return known or (named[0] if len(named) == 1 else None)
+_PARTS = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+"""Keywords whose schemas describe the same value once more: an input that one of them does not list is no error."""
 
 
-def _strict(schema: Any) -> Any:
-    """A copy of a schema with `float` read as `number` and unknown keys refused."""
+def strict_schema(schema: Any, *, is_part: bool = False) -> Any:
+    """A copy of a schema with standard types and formats, in which unknown keys are refused."""
     if isinstance(schema, list):
-        return [_strict(entry) for entry in schema]
+        return [strict_schema(entry, is_part=is_part) for entry in schema]
     if not isinstance(schema, Mapping):
         return schema
     copy = {
-        key: {name: _strict(sub) for name, sub in value.items()} if key == "properties" else _strict(value)
+        key: {name: strict_schema(sub) for name, sub in value.items()}
+        if key == "properties"
+        else strict_schema(value, is_part=key in _PARTS)
         for key, value in schema.items()
-        if key not in ("default", "enum", "const")
+        if key not in _AS_THEY_ARE
     }
-    copy.update({key: schema[key] for key in ("default", "enum", "const") if key in schema})
-    if copy.get("type") == "float":
-        copy["type"] = "number"
-    if str(copy.get("format")) in URL_LIST_FORMATS:
-        copy = {"type": "array", "items": {"type": "string", "format": "uri"}} | copy
-    if str(copy.get("format")) in URL_FORMATS:
-        copy |= {"type": "string", "format": "uri"}
-    if "properties" in copy:
+    copy.update({key: schema[key] for key in _AS_THEY_ARE if key in schema})
+    if isinstance(copy.get("type"), str):
+        copy["type"] = plain_type(copy["type"]) or copy["type"]
+    copy = with_standard_formats(copy)
+    if "properties" in copy and not is_part and not any(word in copy for word in _PARTS):
         copy.setdefault("additionalProperties", False)
     return copy
 
 
-def _fill(schema: Mapping[str, Any], given: Any) -> Any:
+_AS_THEY_ARE = ("default", "enum", "const", "validations")
+
+
+def fill_defaults(schema: Any, given: Any) -> Any:
     """Fill in missing defaults; an optional input that is None counts as not given."""
+    if not isinstance(schema, Mapping):
+        return given
     if isinstance(given, list):
-        return [_fill(schema.get("items", {}), entry) for entry in given]
+        return [fill_defaults(schema.get("items"), entry) for entry in given]
     if not isinstance(given, dict) or "properties" not in schema:
         return given
     filled: dict[str, Any] = {}
     for key, prop in schema["properties"].items():
         value = given.get(key)
-        if value is None and key not in schema.get("required", ()):
+        if value is None and key not in schema.get("required", ()) and isinstance(prop, Mapping):
             value = json.loads(json.dumps(prop.get("default")))
             if value is None and prop.get("type") == "object":
-                value = _fill(prop, {}) or None
+                value = fill_defaults(prop, {}) or None
         if value is not None:
-            filled[key] = _fill(prop, value)
+            filled[key] = fill_defaults(prop, value)
     return filled | {key: value for key, value in given.items() if key not in schema["properties"]}
 
 
@@ -274,3 +284,21 @@ def _input_error(error: ValidationError) -> InputError:
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:(?:[a-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9a-f]{2})+", re.ASCII | re.IGNORECASE)
 _FORMATS = FormatChecker(Draft202012Validator.FORMAT_CHECKER.checkers)
 _FORMATS.checks("uri")(lambda value: not isinstance(value, str) or _URI.fullmatch(value) is not None)
+
+
+PATTERN_TIMEOUT_S = 0.05
+
+
+def _matches_pattern(_validator: Any, pattern: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    """The keyword `pattern`, with a bound: a pattern can be written so that a text takes years to match."""
+    if not isinstance(value, str):
+        return
+    try:
+        is_match = regex.search(pattern, value, timeout=PATTERN_TIMEOUT_S) is not None
+    except (regex.error, TimeoutError, TypeError):
+        return
+    if not is_match:
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_Validator = extend(Draft202012Validator, {"pattern": _matches_pattern})  # type: ignore[no-untyped-call]

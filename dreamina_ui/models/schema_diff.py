@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dreamina_ui.models.json_types import plain_type
+
 _KEYWORDS = (
     "type", "enum", "const", "default", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "multipleOf", "minLength", "maxLength", "minItems", "maxItems",
 )  # fmt: skip
-_ALIASES = {"float": "number", "double": "number", "int": "integer", "str": "string", "bool": "boolean"}
 _MAX_DIFFERENCES = 50
 _MAX_VALUE_CHARACTERS = 120
 
@@ -53,7 +54,7 @@ def _required(schema: Mapping[str, Any]) -> set[str]:
 
 def _value(prop: Mapping[str, Any], word: str) -> Any:
     value = prop.get(word)
-    return _ALIASES.get(value, value) if word == "type" and isinstance(value, str) else value
+    return (plain_type(value) or value) if word == "type" else value
 
 
 def _shown(value: Any) -> str:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from dreamina_ui.models.live_schema import live_model
 from dreamina_ui.models.schema import Model
 from dreamina_ui.sandbox.service import PRICE_USD, Refusal
 
+SAMPLES = Path(__file__).parent / "sample_models.json"
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
+
+
+def sample_models() -> dict[str, Model]:
+    """Models beside those of this program, so that a page on the sandbox has something to choose from, by model_id."""
+    entries = json.loads(SAMPLES.read_text(encoding="utf-8"))
+    return {
+        entry["model_id"]: live_model(entry["model_id"], entry["display_name"], entry["input_schema"])
+        for entry in entries
+    }
 
 
 def model_entry(model: Model, base_url: str, *, include_schema: bool) -> dict[str, Any]:

@@ -24,11 +24,13 @@ from typing import Any
 from dreamina_ui.errors import InputError
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
+from dreamina_ui.models.units import asked_files
 from dreamina_ui.sandbox.scenarios import CANCEL_S, GATEWAY_S, LATE_FILES_S, NOT_READY_S, reason_in, scenarios_in
 
 PRICE_USD = 0.03
 """Play money, for one picture."""
 
+MAX_PICTURES = 10
 DEFAULT_SIZE = (2048, 2048)
 SIDES_PX = (64, 8192)
 
@@ -337,7 +339,9 @@ def _without_images(value: Any) -> Any:
 
 
 def picture_count(inputs: Mapping[str, Any], request_id: str) -> int:
-    """How many pictures a request makes: 2 to 4 by its id where `force_single` is false, else 1."""
+    """How many pictures a request makes: as many as it asks for, or 2 to 4 by its id where `force_single` is false."""
+    if asked := asked_files(inputs):
+        return min(asked, MAX_PICTURES)
     return 2 + _digest(request_id) % 3 if inputs.get("force_single") is False else 1
 
 

@@ -25,6 +25,7 @@ from dreamina_ui.ledger.budget_rows import (
 from dreamina_ui.ledger.control_rows import values_of_kind
 from dreamina_ui.ledger.job import Job, networks_of
 from dreamina_ui.ledger.transaction import Reader, Transaction
+from dreamina_ui.models.units import JobUnits, asked_files, asked_seconds
 
 IN_USD = ("usd_per_day", "usd_per_month")
 NO_LIMIT = "none"
@@ -34,10 +35,10 @@ MAX_FILES = 4
 """How many files a job is billed for at most unless it asks for a single one; the service reports no number."""
 
 PER_FILE = ("image", "output", "picture")
-"""Units of a price that say what a job costs; a price per second says nothing beforehand."""
+"""Units of a price that say what a job costs, by its number of files."""
 
-SINGLE_KEY = "force_single"
-"""The input that asks for a single file."""
+PER_SECOND = ("second", "sec", "s")
+"""Units of a price that say what a job costs where its inputs or its schema say how long it is."""
 
 REQUESTS_PER_JOB = 10
 """How many requests a visitor and a client have for each of their jobs per day: refused and cancelled jobs are free,
@@ -156,6 +157,7 @@ class SpendingGuard:
     def __init__(self, limits: Limits, api_origin: str, price_usd: float | None = None) -> None:
         self.limits = limits
         self.prices: dict[tuple[str, str], tuple[float, str]] = {}
+        self._units: dict[str, JobUnits] = {}
         self._price_usd = price_usd
         self.api_origin = api_origin
 
@@ -171,6 +173,11 @@ class SpendingGuard:
         """Store what an API, the owner's or another, says that one `unit` costs."""
         self.prices[api_origin or self.api_origin, model_id] = price_usd, (unit or PER_FILE[0]).lower()
 
+    def set_catalog_price(self, model_id: str, price_usd: float, unit: str | None, units: JobUnits) -> None:
+        """Store what the owner's API says that one `unit` costs, and how many a job of this model makes at most."""
+        self._units[model_id] = units
+        self.set_price(model_id, price_usd, unit)
+
     def price(self, model_id: str, api_origin: str | None = None) -> tuple[float, str] | None:
         """What one unit costs in USD at an API, the owner's or another, and the unit; None if it is not known."""
         is_owners = api_origin in (None, self.api_origin)
@@ -183,13 +190,18 @@ class SpendingGuard:
         return price[0] if price and price[1] in PER_FILE else None
 
     def expected_usd(self, model_id: str, inputs: Mapping[str, Any], api_origin: str | None = None) -> float | None:
-        """What a job is expected to cost at most, a unit for each file; None if the price is not known.
+        """What a job is expected to cost at most, for its files or its seconds; None if that is not known.
 
         Without it limits in USD cannot hold.
         """
-        price = self.price(model_id, api_origin)
-        files = 1 if inputs.get(SINGLE_KEY) is True else MAX_FILES
-        return None if price is None else price[0] * files
+        price, units = self.price(model_id, api_origin), self._units.get(model_id)
+        if price is None:
+            return None
+        files = asked_files(inputs) or (units and units.files) or MAX_FILES
+        if units is None or price[1] not in PER_SECOND:
+            return price[0] * files
+        seconds = asked_seconds(inputs) or units.seconds
+        return None if seconds is None else price[0] * files * seconds
 
     def enforce_limits(self, transaction: Transaction, job: Job, *, spare: int = 0) -> None:
         """Refuse a job that would exceed a limit; call it in the transaction that writes the row.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import random
 from typing import Any
 
@@ -33,15 +33,23 @@ class Prices:
     """Reads prices on a thread of its own, and gives them to the spending guard.
 
     Args:
-        models: by model_id.
+        models: those with a file, by model_id.
         pace: bounds of the pauses while no API responds.
+        on_schema: gets the model_id and the input schema that the service has now.
 
     Attributes:
         were_read: set once all prices were asked for in the owner's name, whatever came of it.
         schema_differences: what differs between a model's file and the service's input schema, by model_id.
     """
 
-    def __init__(self, models: Mapping[str, Model], guard: SpendingGuard, pace: Pace) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        guard: SpendingGuard,
+        pace: Pace,
+        on_schema: Callable[[str, Mapping[str, Any]], object] = lambda _model_id, _schema: None,
+    ) -> None:
+        self._on_schema = on_schema
         self.schema_differences: dict[str, tuple[str, ...]] = {}
         self._models = models
         self._guard = guard
@@ -103,6 +111,7 @@ class Prices:
                 guard.set_price(model_id, price.base_price_usd, price.price_unit, api_origin)
             if price.input_schema is not None:
                 self._compare_schema(model_id, price.input_schema)
+                self._on_schema(model_id, price.input_schema)
         except (ApiError, InputError) as exc:
             reason, is_silent = str(exc), isinstance(exc, TransportError | RateLimitError)
         if warns and self._are_needed and guard.expected_usd(model_id, {}) is None:

@@ -41,6 +41,7 @@ from dreamina_ui.web.routes.input_files import build_input_file_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
+from dreamina_ui.web.routes.models import build_model_routes
 from dreamina_ui.web.routes.personal.boards import build_board_routes
 from dreamina_ui.web.routes.personal.history import build_history_routes
 from dreamina_ui.web.routes.personal.prompts import build_prompt_routes
@@ -79,7 +80,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     if not settings.is_shared:
         log.info("Only this machine may use the page. To let others in, set DREAMINA_SHARED=1, behind a proxy, too")
     page, launch, head = build_page(
-        core.models,
+        core.models.packaged,
         services.model,
         permissions,
         endpoints,
@@ -106,10 +107,9 @@ def _build_routes(
     endpoints: Endpoints,
     key_throttle: LoginThrottle,
 ) -> list[BaseRoute]:
-    core, permissions, uses_sandbox = services.job_services, authenticator.permissions, settings.uses_sandbox
-    personal = services.personal
+    core, personal, permissions = services.job_services, services.personal, authenticator.permissions
+    uses_sandbox, token = settings.uses_sandbox, _metrics_token(settings)
     batch_presenter = BatchPresenter(presenter, core.models, services.dispatcher)
-    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     routes = [
         *build_job_routes(core, presenter, permissions),
         *build_library_routes(
@@ -131,7 +131,8 @@ def _build_routes(
         *build_prompt_routes(personal.prompts, permissions),
         *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, permissions, token),
-        *build_admin_routes(core.spending, core.moderation, permissions, can_sign_in=authenticator.has_sign_in),
+        *build_admin_routes(core, permissions, can_sign_in=authenticator.has_sign_in),
+        *build_model_routes(core, permissions, uses_sandbox=uses_sandbox),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),
         *build_input_file_routes(core, presenter, services.input_images, services.links, permissions),
         *build_upload_routes(services.input_images, services.library, services.links, permissions),
@@ -143,6 +144,10 @@ def _build_routes(
 
         routes += build_tool_routes(core, services.model, endpoints, uses_sandbox=uses_sandbox)
     return routes
+
+
+def _metrics_token(settings: Settings) -> str | None:
+    return settings.metrics_token.get_secret_value() if settings.metrics_token else None
 
 
 def _build_middleware(

@@ -31,6 +31,10 @@ try:
     from mcp.server.lowlevel import Server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
+
+    from dreamina_ui.web.mcp_models import GENERATE as GENERATE_WITH_MODEL
+    from dreamina_ui.web.mcp_models import LIST as LIST_MODELS
+    from dreamina_ui.web.mcp_models import CatalogTools
 except ImportError as exc:
     raise SettingsError('GRADIO_MCP_SERVER needs one more package: pip install "mcp>=1.21,<2"') from exc
 
@@ -54,6 +58,8 @@ _IDEMPOTENCY_HELP = (
     "A new random name, such as a UUID, for each job that is wanted. Repeated after a lost response, a call with the "
     "same name and inputs is the same job and is not paid again."
 )
+
+_IDEMPOTENCY = {"type": "string", "maxLength": 200, "description": _IDEMPOTENCY_HELP}
 
 _LIBRARY_FOLDER = Path(mcp.__file__).parent
 
@@ -81,9 +87,10 @@ class _Tools:
     def __init__(self, services: JobServices, first: Model, endpoints: Endpoints, uses_sandbox: bool) -> None:
         self._accounts = services.accounts
         self._guard = services.guard
-        others = {tool_name(model): model for model in services.models.values() if model is not first}
+        others = {tool_name(model): model for model in services.models.packaged.values() if model is not first}
         self._models = {"generate": first, **others}
         self._endpoints = endpoints
+        self._catalog = CatalogTools(services)
         self._uses_sandbox = uses_sandbox
         self._server: Server[Any, Any] = Server("Dreamina UI", instructions=INSTRUCTIONS)
         self._server.list_tools()(self._list)  # type: ignore[no-untyped-call]
@@ -113,8 +120,10 @@ class _Tools:
             )
             for name, model in self._models.items()
         ]
+        request = gr.Request(self._server.request_context.request)
         return [
             *generates,
+            *self._catalog.tools(_IDEMPOTENCY, is_owner=self._endpoints.is_owner(request)),
             Tool(
                 name="job",
                 title="Read a job",
@@ -157,6 +166,7 @@ class _Tools:
         tools: dict[str, Callable[[dict[str, Any], gr.Request], Awaitable[dict[str, Any]]]]
         tools = {tool: partial(self._generate, model) for tool, model in self._models.items()}
         tools |= {"job": self._job, "cancel": self._cancel}
+        tools |= {LIST_MODELS: self._list_models, GENERATE_WITH_MODEL: self._generate_with}
         request = gr.Request(self._server.request_context.request)
         try:
             if name not in tools:
@@ -179,6 +189,17 @@ class _Tools:
             raise gr.Error(f"There is no input {named}; there are: {', '.join(keys)}. Nothing was submitted.")
         inputs = {keys[name]: value for name, value in arguments.items()}
         job = await self._endpoints.begin(model, inputs, request, idempotency_key)
+        return await self._wait(job.job_id, request)
+
+    async def _list_models(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        return self._catalog.list_models(arguments, is_owner=self._endpoints.is_owner(request))
+
+    async def _generate_with(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        model = self._catalog.model(arguments, is_owner=self._endpoints.is_owner(request))
+        inputs = arguments.get("inputs")
+        if not isinstance(inputs, dict):
+            raise gr.Error("`inputs` must be an object. Nothing was submitted.")
+        job = await self._endpoints.begin(model, inputs, request, arguments.get(IDEMPOTENCY_ARGUMENT))
         return await self._wait(job.job_id, request)
 
     async def _job(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
@@ -229,7 +250,7 @@ def _input_schema(model: Model) -> dict[str, Any]:
         if field.required:
             schema.pop("default", None)
         properties[field.parameter] = schema
-    properties[IDEMPOTENCY_ARGUMENT] = {"type": "string", "maxLength": 200, "description": _IDEMPOTENCY_HELP}
+    properties[IDEMPOTENCY_ARGUMENT] = _IDEMPOTENCY
     required = [field.parameter for field in model.fields if field.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 

@@ -19,8 +19,9 @@ from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.fields import Field
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.sizes import parse_size
+from dreamina_ui.models.units import SINGLE_KEY, asked_files
 from dreamina_ui.spending.accounts import Accounts
-from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
+from dreamina_ui.spending.limits import MAX_FILES
 from dreamina_ui.web.i18n.job_texts import action_of, message, state_text
 from dreamina_ui.web.i18n.translate import field_texts, file_size, number, translate
 from dreamina_ui.web.paths import FILES, PREFIX, THUMBNAILS, UPLOADS, WITH_SETTINGS
@@ -202,7 +203,7 @@ def _expected(fields: Sequence[Field], inputs: Mapping[str, Any]) -> dict[str, A
     has_switch = any(field.key == SINGLE_KEY for field in fields)
     size = next(filter(None, (parse_size(inputs.get(field.key)) for field in fields)), None)
     width, height = size or (None, None)
-    files = MAX_FILES if has_switch and inputs.get(SINGLE_KEY) is not True else 1
+    files = asked_files(inputs) or (MAX_FILES if has_switch else 1)
     return {"files": files, "width": width, "height": height}
 
 

@@ -81,6 +81,7 @@ class Harness:
         self.reachability: Reachability | None = None
         self.is_shared = True
         self.is_replica = is_replica
+        self.reads_catalog = False
         self.make_store: Callable[[Path], MediaStore] = FolderStore
         self._open()
 
@@ -90,7 +91,9 @@ class Harness:
         self.store = self.make_store(self.folder / "media")
         guard = UrlGuard(exempt_origin=self.base_url)
         self.fetcher = OutputFetcher(self.store, guard, attempts=2, pause=no_pause, decoder=decoder())
+        catalog_api = RunComfy(self.base_url, self.token, **self.client_options) if self.reads_catalog else None
         self.services = JobServices(
+            catalog_api=catalog_api,
             accounts=Accounts(
                 self.connect(self.token) if self.token else None,
                 self.origin,
@@ -115,7 +118,7 @@ class Harness:
         self.accounts, self.models, self.guard = services.accounts, services.models, services.guard
         self.moderation, self.prices, self.spending = services.moderation, services.prices, services.spending
         self.jobs, self.reader, self.attacher = services.jobs, services.reader, services.attacher
-        self.api_keys = services.api_keys
+        self.api_keys, self.catalog = services.api_keys, services.catalog
         self.presenter = JobPresenter(self.reader, self.accounts, self.models, self.input_files, self.clock)
 
     def start(self) -> None:

@@ -49,6 +49,11 @@ with skip_stub_files():  # otherwise Gradio writes a stub file next to this one
             "admin: () => trigger('admin') };"
         )
 
+    class MoreModels(CustomElement):
+        """Opens the chooser of all models, and names the one whose form is not Gradio's."""
+
+        tag = "dreamina-more-models"
+
     class FormProblem(CustomElement):
         """Why the last request was refused."""
 

@@ -107,6 +107,10 @@ class Endpoints:
         generate.__annotations__ = annotations | {"return": dict}
         return generate
 
+    def is_owner(self, request: gr.Request) -> bool:
+        """Whether the owner calls."""
+        return self._permissions.is_owner(_http(request))
+
     async def begin(
         self, model: Model, inputs: dict[str, Any], request: gr.Request, idempotency_key: Any = None
     ) -> Job:

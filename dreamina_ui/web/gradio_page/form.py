@@ -36,7 +36,7 @@ def _component(field: Field, i18n: I18n, name: str) -> gr.components.Component:
     component_class: type[gr.components.Component] = getattr(gr, spec.class_name)
     arguments: dict[str, Any] = {
         "label": i18n(f"{name}_{field.parameter}_title"),
-        "info": i18n(f"{name}_{field.parameter}_help") if field.help else None,
+        "info": i18n(f"{name}_{field.parameter}_help") if field.help or field.kind.typed_as == "json" else None,
         "elem_id": f"{name}-{field.parameter}",
         "interactive": True,
         **spec.arguments,

@@ -19,7 +19,7 @@ from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 TITLE = "Dreamina UI"
 MAIN = "main.js"
 ELSEWHERE = (
-    *("admin/", "boards/", "share/", "shared.css", "takeaway/"),
+    *("admin/", "boards/", "models/", "share/", "shared.css", "takeaway/"),
     *("inputs/inputs.css", "inputs/picker.js", "inputs/strip.js", "inputs/uploads.js"),
     *("prompts/dialog.js", "prompts/history.js", "prompts/presets.js", "prompts/prompts.css", "prompts/wildcards.js"),
     "sign-in",
@@ -114,7 +114,7 @@ def page_facts(
             {
                 "model_id": model.model_id,
                 "title": model.title,
-                "fields": [_field_facts(field, form_prefix(index)) for field in model.fields],
+                "fields": [field_facts(field, form_prefix(index)) for field in model.fields],
             }
             for index, model in enumerate(models)
         ],
@@ -130,7 +130,8 @@ def _is_of_page(name: str) -> bool:
     return not name.startswith(ELSEWHERE) and name != "head.js"
 
 
-def _field_facts(field: Field, prefix: str) -> dict[str, Any]:
+def field_facts(field: Field, prefix: str) -> dict[str, Any]:
+    """What the page's modules know of a field; `prefix` begins the id of its component."""
     return {
         "id": f"{prefix}-{field.parameter}",
         "key": field.key,

@@ -130,6 +130,7 @@ def _build_form_column(models: Sequence[Model], texts: Any) -> tuple[list[gr.com
         visible=len(models) > 1,
     )
     inputs: list[gr.components.Component] = [model_choice]
+    ours.MoreModels()
     for index, model in enumerate(models):
         with gr.Column(elem_id=f"form-{index}", elem_classes="model-form"):
             inputs += build_form(model, texts, form_prefix(index)).values()

@@ -81,11 +81,17 @@ def translate(language: str, key: str, **values: Any) -> str:
 
 
 def field_texts(field: Field, language: str) -> tuple[str, str]:
-    """The title and the help text of a field in the form; the schema's own if the field has no label."""
-    if field.label is None:
-        return field.title, field.help
-    help_text = translate(language, f"field_{field.label}_help")
-    return translate(language, f"field_{field.label}_title") or field.title, help_text or field.help
+    """The title and the help text of a field in the form; the schema's own if the field has no label.
+
+    A field that is written as JSON, because the form has no better way to show it, says so.
+    """
+    title, help_text = field.title, field.help
+    if field.label is not None:
+        title = translate(language, f"field_{field.label}_title") or title
+        help_text = translate(language, f"field_{field.label}_help") or help_text
+    if field.kind.typed_as == "json":
+        help_text = " ".join(filter(None, (help_text, translate(language, "json_help"))))
+    return title, help_text
 
 
 def number(language: str, value: float, digits: int | None = None) -> str:

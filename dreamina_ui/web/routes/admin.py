@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError, InputError
+from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.spending.dashboard import Dashboard
 from dreamina_ui.spending.limits import PRESETS, Limits
-from dreamina_ui.spending.moderation import MAX_WORDS, Moderation, matching_words
-from dreamina_ui.spending.service import SpendingService
+from dreamina_ui.spending.moderation import MAX_WORDS, matching_words
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, read_json, refusal
 from dreamina_ui.web.i18n.translate import FALLBACK, languages, translate
@@ -27,18 +27,16 @@ TEXTS = ("owner_", "problem_")
 MAX_TEXT = 20_000
 MAX_URL = 500
 
-CONTROLS = ("switch", "limits", "shut-out", "words", "name")
+CONTROLS = ("switch", "limits", "shut-out", "words", "name", "models")
 
 
-def build_admin_routes(
-    spending: SpendingService, moderation: Moderation, permissions: Permissions, *, can_sign_in: bool
-) -> list[BaseRoute]:
+def build_admin_routes(services: JobServices, permissions: Permissions, *, can_sign_in: bool) -> list[BaseRoute]:
     """The routes of the Admin tab.
 
     Args:
         can_sign_in: whether there is a sign-in page to redirect strangers to.
     """
-    handlers = _AdminRoutes(spending, moderation, permissions, can_sign_in)
+    handlers = _AdminRoutes(services, permissions, can_sign_in)
     prefix = f"/{PREFIX}/owner"
     return [
         Route(prefix, handlers.page),
@@ -51,11 +49,11 @@ def build_admin_routes(
 
 
 class _AdminRoutes:
-    def __init__(
-        self, spending: SpendingService, moderation: Moderation, permissions: Permissions, can_sign_in: bool
-    ) -> None:
-        self._spending = spending
-        self._moderation = moderation
+    def __init__(self, services: JobServices, permissions: Permissions, can_sign_in: bool) -> None:
+        self._spending = services.spending
+        self._moderation = services.moderation
+        self._catalog = services.catalog
+        self._balance = services.balance
         self._permissions = permissions
         self._can_sign_in = can_sign_in
 
@@ -92,6 +90,7 @@ class _AdminRoutes:
             shut-out: `{"kind": "visitor" | "address", "name": hash, "out": bool}`; not of whoever sends it.
             words: `{"words": [str]}`.
             name: `{"visitor": hash, "name": str}`.
+            models: `{"models": [model_id]}`: those of the catalog that visitors may use; `*` stands for all.
         """
         if not self._permissions.is_owner(request):
             return _owner_only(request)
@@ -122,6 +121,11 @@ class _AdminRoutes:
             if not isinstance(words, list):
                 raise InputError("words", "type", "array", words)
             self._moderation.block_words(words)
+        elif control == "models":
+            models = body.get("models")
+            if not isinstance(models, list):
+                raise InputError("models", "type", "array", models)
+            self._catalog.offer(models)
         else:
             raise InputError("control", "enum", CONTROLS, control)
 
@@ -155,6 +159,8 @@ class _AdminRoutes:
         overview = await run_in_threadpool(self._spending.dashboard)
         you = {
             "signed_in": self._permissions.session(request) is not None,
+            "catalog": asdict(self._catalog.state()),
+            "balance": None if (balance := self._balance.state()) is None else asdict(balance),
             "you": [*self._permissions.own_ids(request), hashed_client_ip(request)],
         }
         return JSONResponse(overview_json(overview, language_of(request)) | you, headers=NO_STORE)

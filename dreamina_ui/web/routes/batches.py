@@ -105,6 +105,7 @@ class _BatchRoutes:
         uses_sandbox: bool,
     ) -> None:
         self._models = services.models
+        self._catalog = services.catalog
         self._reader = services.reader
         self._accounts = services.accounts
         self._guard = services.guard
@@ -119,7 +120,9 @@ class _BatchRoutes:
         """What can be varied of a model: `{"prompt": key | null, "fields": [{"key", "title", "kind", "choices"}]}`."""
         language = language_of(request)
         try:
-            model = self._model(request.query_params.get("model_id"))
+            model_id = request.query_params.get("model_id")
+            self._catalog.ensure_usable(model_id, is_owner=self._permissions.is_owner(request))
+            model = self._models.require(model_id)
         except DreaminaError as exc:
             return refusal(exc, language)
         prompt = prompt_field(model)
@@ -147,7 +150,10 @@ class _BatchRoutes:
         visitor = self._permissions.visitor(request) or NOBODY
         key_session = self._permissions.key_session(request)
 
+        is_owner = self._permissions.is_owner(request)
+
         def make() -> dict[str, Any]:
+            self._catalog.ensure_usable(body.get("model_id"), is_owner=is_owner)
             plan = self._plan(body, visitor, key_session)
             has_own_key = plan.account.key_fingerprint is not None
             return {
@@ -189,6 +195,7 @@ class _BatchRoutes:
         def begin() -> dict[str, Any]:
             self._permissions.ensure_same_requester(request)
             press_id = read_press_id(body, is_required=True)
+            self._catalog.ensure_usable(body.get("model_id"), is_owner=is_owner)
             model, items = self._expand(body, visitor)
             begun = self._batches.begun(
                 model.model_id, [item.inputs for item in items], visitor_id=visitor, press_id=press_id
@@ -328,7 +335,7 @@ class _BatchRoutes:
 
     def _expand(self, body: dict[str, Any], visitor: str) -> tuple[Model, list[PlannedItem]]:
         """The model, and each job."""
-        model = self._model(body.get("model_id"))
+        model = self._models.require(body.get("model_id"))
         inputs, values, text = body.get("inputs"), body.get("values"), body.get("text")
         batch_request = BatchRequest(
             text=text if isinstance(text, str) else "",
@@ -344,11 +351,6 @@ class _BatchRoutes:
         self, model_id: str, inputs: Mapping[str, Any], api_origin: str, file_usd: float | None
     ) -> float | None:
         return None if file_usd is None else self._guard.expected_usd(model_id, inputs, api_origin)
-
-    def _model(self, model_id: Any) -> Model:
-        if not isinstance(model_id, str) or model_id not in self._models:
-            raise InputError("model_id", "enum", sorted(self._models), model_id)
-        return self._models[model_id]
 
 
 def _columns(body: dict[str, Any], items: list[PlannedItem]) -> list[str]:

@@ -14,16 +14,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamina_ui.errors import DreaminaError, InputError
+from dreamina_ui.errors import DreaminaError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.models.schema import Model
-from dreamina_ui.spending.limits import MAX_FILES, SINGLE_KEY
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page.form import read_form
 from dreamina_ui.web.http import NO_STORE, hashed_client_ip, language_of, message_response, read_json, refusal
 from dreamina_ui.web.i18n.error_texts import field_titles
 from dreamina_ui.web.i18n.translate import translate
+from dreamina_ui.web.model_prices import ModelPrices
 from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.presenters import JobPresenter
 from dreamina_ui.web.press_id import read_press_id
@@ -51,11 +51,10 @@ class _FormRoutes:
     ) -> None:
         self._models = services.models
         self._jobs = services.jobs
-        self._accounts = services.accounts
-        self._guard = services.guard
+        self._catalog = services.catalog
+        self._prices = ModelPrices(services, permissions, uses_sandbox=uses_sandbox)
         self._presenter = presenter
         self._permissions = permissions
-        self._uses_sandbox = uses_sandbox
 
     async def generate(self, request: Request) -> Response:
         """Make a job; responds with its card.
@@ -70,11 +69,11 @@ class _FormRoutes:
         visitor = self._permissions.visitor(request)
         if visitor is None:
             return message_response(translate(language, "error_no_cookie"), 403)
-        model = self._models.get(str(body.get("model_id")))
+        model = None
         try:
             self._permissions.ensure_same_requester(request)
-            if model is None:
-                raise InputError("model_id", "enum", sorted(self._models), body.get("model_id"))
+            self._catalog.ensure_usable(body.get("model_id"), is_owner=self._permissions.is_owner(request))
+            model = self._models.require(body.get("model_id"))
             job = await self._generate(request, model, visitor, body)
         except DreaminaError as exc:
             titles = field_titles(model, language) if model else None
@@ -110,17 +109,4 @@ class _FormRoutes:
 
         For visitors who gave a key of their own, what that key pays.
         """
-        accounts, has_key = self._accounts, self._permissions.key_session(request) is not None
-        origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin
-        models = {model_id: self._price(model, origin) for model_id, model in self._models.items()}
-        return JSONResponse({"play_money": self._uses_sandbox and not has_key, "models": models}, headers=NO_STORE)
-
-    def _price(self, model: Model, origin: str) -> dict[str, Any] | None:
-        guard, model_id = self._guard, model.model_id
-        price = guard.price(model_id, origin)
-        if price is None:
-            return None
-        switch = next((field.parameter for field in model.fields if field.key == SINGLE_KEY), None)
-        most_usd = guard.expected_usd(model_id, {}, origin)
-        multiple = {"switch": switch, "most_usd": most_usd, "most_files": MAX_FILES} if switch else {}
-        return {"one_usd": price[0], "unit": price[1], **multiple}
+        return JSONResponse(self._prices.all(request), headers=NO_STORE)

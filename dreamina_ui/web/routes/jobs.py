@@ -55,6 +55,7 @@ class _JobRoutes:
         self._reader = services.reader
         self._attacher = services.attacher
         self._spending = services.spending
+        self._catalog = services.catalog
         self._accounts = services.accounts
         self._presenter = presenter
         self._permissions = permissions
@@ -80,7 +81,7 @@ class _JobRoutes:
         stop that the program made by itself, so the owner `can_generate` all the same. `requester` is what the page
         sends as `X-Dreamina-Requester` with each request that costs money. A page that asks without an identity, as its
         cookie was refused, gets one for its storage: `"identity"`. The owner also gets `owner_words`, the texts of the
-        tab that only the owner's page shows.
+        tab that only the owner's page shows. `more_models` is whether there is more to choose than the page's forms.
         """
         visitor = self._permissions.visitor(request)
         has_own_key = self._permissions.key_session(request) is not None
@@ -92,6 +93,7 @@ class _JobRoutes:
         can_generate = refused is None or (is_owner and quota.stopped in ("auth", "balance"))
         response = vars(quota) | {"stopped": stopped, "action": action, "can_generate": can_generate}
         response["is_owner"] = is_owner
+        response["more_models"] = len(self._catalog.models(is_owner=is_owner)) > 0
         if is_owner:
             language = language_of(request)
             response["owner_words"] = {key: translate(language, key) for key in OWNER_TAB_TEXTS}
@@ -172,6 +174,7 @@ class _JobRoutes:
 
     async def _submit_again(self, request: Request, job: Job) -> Job:
         self._permissions.ensure_same_requester(request)
+        self._catalog.ensure_usable(job.model_id, is_owner=self._permissions.is_owner(request))
         body = await read_json(request)
         submit_again = partial(
             self._jobs.submit_again,

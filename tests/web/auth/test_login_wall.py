@@ -273,7 +273,7 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     ours += build_upload_routes(images, rows.library, SignedUrls("", b"s" * 32, harness.clock), access)
     ours += build_request_lookup_routes(harness.reader, harness.presenter, batches, batch_presenter, access)
     ours += build_key_routes(harness.api_keys, harness.accounts, access)
-    ours += build_admin_routes(harness.spending, harness.moderation, access, can_sign_in=True)
+    ours += build_admin_routes(harness.services, access, can_sign_in=True)
     routes = App.create_app(page, app_kwargs={"routes": ours}).routes
     result: set[tuple[str, str]] = {("GET", "/nothing"), ("GET", "/gradio_api/heartbeat/x"), ("GET", "/theme.css")}
     for route in read_all_pages(routes):

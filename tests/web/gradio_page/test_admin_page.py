@@ -44,7 +44,7 @@ def owner(harness: Harness, service: ScriptedApi) -> Iterator[TestClient]:
     """The owner, at the machine itself, without a page."""
     service.accept(ScriptedResponse(silent=True))
     harness.start()
-    routes = build_admin_routes(harness.spending, harness.moderation, Permissions(is_shared=False), can_sign_in=False)
+    routes = build_admin_routes(harness.services, Permissions(is_shared=False), can_sign_in=False)
     app = Starlette(routes=routes, middleware=[Middleware(OriginGuard)])
     with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         yield client
@@ -182,7 +182,7 @@ def test_a_stranger_sees_and_changes_nothing(shared: AppProcess) -> None:
 
 def test_without_a_password_there_is_no_way_in(harness: Harness) -> None:
     """And none is promised."""
-    routes = build_admin_routes(harness.spending, harness.moderation, Permissions(is_shared=True), can_sign_in=False)
+    routes = build_admin_routes(harness.services, Permissions(is_shared=True), can_sign_in=False)
     app = Starlette(routes=routes, middleware=[Middleware(OriginGuard)])
     with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
         assert client.get("/dreamina/owner").status_code == 403

@@ -88,6 +88,31 @@ def test_the_form_follows_the_model_and_words_go_along(held: HeldSandbox, open_p
     expect(page.locator("#field1-prompt")).to_be_hidden()
 
 
+def test_a_model_of_the_catalog_is_chosen_filled_in_and_used(app: AppProcess, open_page: OpenPage) -> None:
+    """Hundreds of models are a search away; what was written goes along, and a reload loses nothing."""
+    page = open_page(app)
+    prompt_box(page).fill("a fox of another model")
+    page.locator("#choose-model").click()
+    page.locator("#model-search").fill("kind every")
+    page.locator("#model-chooser .model").click()
+    form = page.locator("#live-form")
+    expect(form.get_by_label("Prompt")).to_have_value("a fox of another model")
+    expect(prompt_box(page)).to_be_hidden()
+    expect(form.get_by_label("Image size")).to_have_value('{"width": 1024, "height": 768}')
+    expect(page.locator("#live-image_size-help")).to_contain_text(translate("en", "json_help"))
+    form.get_by_label("Image size").fill('{"width": 9999}')
+    page.locator("#generate").click()
+    expect(page.locator("#press-problem")).to_contain_text("2048")
+    form.get_by_label("Image size").fill('{"width": 256, "height": 256}')
+    page.reload()
+    expect(form.get_by_label("Image size")).to_have_value('{"width": 256, "height": 256}')
+    page.locator("#generate").click()
+    expect_state(card(page, "a fox of another model"), "done")
+    page.locator(".more-models").get_by_role("button", name=translate("en", "back_to_first_model")).click()
+    expect(prompt_box(page)).to_be_visible()
+    expect(form).to_be_hidden()
+
+
 def test_a_picture_made_here_becomes_an_input(held: HeldSandbox, open_page: OpenPage) -> None:
     """From one picture to its edit with one click; both are shown small."""
     page = open_page(held.app)

@@ -9,6 +9,7 @@ import { terms } from "../form/price.js";
 import { Blocked, RecentErrors, States, Visitors } from "./activity.js";
 import { costsSection } from "../costs/costs.js";
 import { section } from "./parts.js";
+import { Balance, OfferedModels } from "./account.js";
 import { Invite } from "./invite.js";
 import { BlockedWords, LimitsForm } from "./limits.js";
 import { Money, Notices, Switch } from "./status.js";
@@ -76,7 +77,7 @@ export class Admin extends HTMLElement {
     const [today, month] = [new Money(words.owner_today, "today"), new Money(words.owner_month, "month")];
     const limits = [new LimitsForm(change), new BlockedWords(change)];
     const activity = [new States(), new Visitors(change), new Blocked(change), new RecentErrors()];
-    this.#parts = [new Switch(change), new Price(), new Notices(), today, month, new Costs(), new Invite(), ...limits, ...activity, new Account()];
+    this.#parts = [new Switch(change), new Price(), new Notices(), new Balance(), today, month, new Costs(), new Invite(), ...limits, new OfferedModels(change), ...activity, new Account()];
     this.append(element("div", { id: "owner" }, ...this.#parts.map(({ node }) => node)));
   }
 

@@ -30,6 +30,8 @@
  * @property {ErrorGroup[]} troubles
  * @property {string[]} you hashes that are the owner's own, and cannot be blocked
  * @property {Record<string, Record<string, number | null>>} presets limits by name
+ * @property {{amount: number | null, currency: string, read_at: number | null, is_low: boolean, problem: string | null} | null} balance
+ * @property {{read_at: number | null, problem: string | null, models: number, left_out: Record<string, number>, offered: string[]}} catalog
  * @property {{title: string, text: string, lines: string[]}[]} notices
  */
 

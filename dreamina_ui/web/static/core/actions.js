@@ -160,8 +160,7 @@ export function useSettingsOf(job, focus) {
  * @param {Job} job
  */
 export function canReuse(job) {
-  const isKnown = facts.models.some((model) => model.model_id === job.model_id);
-  return isKnown && Object.keys(job.parameters).length > 0;
+  return Object.keys(job.parameters).length > 0; // of a model that the server does not know, there are none
 }
 
 /**
@@ -170,7 +169,8 @@ export function canReuse(job) {
  * @param {Record<string, any>} [changed] settings that are not the same, by parameter
  */
 export async function rerun(job, changed = {}) {
-  const model = facts.models.find((known) => known.model_id === job.model_id);
+  const { findModel } = await import("../form/more-models.js");
+  const model = await findModel(job.model_id);
   if (!model) return { refusal: say("settings_other_model", { model: job.model_id }) };
   const fields = model.fields.filter((field) => field.parameter in job.parameters);
   const inputs = Object.fromEntries(fields.map((field) => [field.key, changed[field.parameter] ?? job.parameters[field.parameter]]));

@@ -20,9 +20,15 @@
  * @property {number | null} maximum
  * @property {string | null} file_kind
  * @property {number | null} max_items of a list of URLs
+ * @property {string} [title] this and what follows: only of models of the catalog, whose form is not Gradio's
+ * @property {string} [help]
+ * @property {boolean} [required]
+ * @property {string} [component]
+ * @property {Record<string, any>} [arguments] of the component
+ * @property {number | null} [min_items]
  */
 
-/** @typedef {{model_id: string, title: string, fields: Field[]}} Model */
+/** @typedef {{model_id: string, title: string, fields: Field[], description?: string}} Model */
 /** @typedef {{model_id: string, file: string, parameters: Record<string, any>}} Example */
 
 /**
@@ -150,6 +156,7 @@
  * @property {string} stopped why no job is taken; "" if jobs are taken
  * @property {boolean} [can_generate]
  * @property {boolean} is_owner
+ * @property {boolean} [more_models] whether there is more to choose than the page's forms
  * @property {Record<string, string>} [owner_words] for the owner: the name of the tab, and of its key
  * @property {string} [requester] a hash of the visitor or the login
  * @property {string} [identity]

@@ -76,3 +76,24 @@ export function carryTexts(models, initial, values, before) {
   });
   return [values[0], ...texts];
 }
+
+/**
+ * What the form of a model of the catalog holds: what was typed in it, or its first values.
+ * @param {Model} model
+ * @param {{model: Model, values: Record<string, any>} | null} shown the one that is shown
+ */
+export function valuesOfLive(model, shown) {
+  if (shown?.model === model) return shown.values;
+  return Object.fromEntries(model.fields.map((field) => [field.parameter, field.arguments?.value ?? (field.value_type === "boolean" ? false : "")]));
+}
+
+/**
+ * The values of a job, a link or a draft that its form can hold, as its inputs hold them.
+ * @param {Model} model
+ * @param {any} parameters
+ */
+export function parametersThatFit(model, parameters) {
+  const given = parameters && typeof parameters === "object" ? parameters : {};
+  const fields = model.fields.filter((field) => fits(field, given[field.parameter]));
+  return Object.fromEntries(fields.map((field) => [field.parameter, asTyped(field, given[field.parameter])]));
+}

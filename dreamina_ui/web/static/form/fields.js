@@ -36,6 +36,7 @@ export function showFields() {
   form.models.forEach((model, index) => {
     document.getElementById(`form-${index}`)?.toggleAttribute("data-chosen", model === form.model);
   });
+  document.getElementById("form")?.toggleAttribute("data-live", form.isLive);
   form.model.fields.forEach(showCount);
 }
 

@@ -5,7 +5,7 @@ import { say, timeOfDay, usd, words } from "../core/words.js";
 import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Quota} Quota */
-/** @typedef {{one_usd: number, unit: string, switch?: string, most_usd?: number, most_files?: number}} Price */
+/** @typedef {{one_usd: number, unit: string, switch?: string, count?: string, duration?: string, most_usd?: number, most_files?: number}} Price */
 /** @typedef {{play_money: boolean, models: Record<string, Price | null>}} Prices */
 
 const PRICES_MS = 600000; // how long prices are cached: a page may stay open for days
@@ -17,6 +17,8 @@ class Terms extends EventTarget {
   /** @type {Quota | null} */
   quota = null;
   #pricesAt = 0;
+  /** @type {Map<string, Price | null>} */
+  #own = new Map();
 
   /** Ask for both; either is optional, as the server enforces the limits. */
   refresh() {
@@ -44,9 +46,20 @@ class Terms extends EventTarget {
     return this.quota.can_generate === false;
   }
 
+  /**
+   * What a model of the catalog costs.
+   * @param {string} modelId
+   * @param {Price | null} price
+   */
+  setPrice(modelId, price) {
+    this.#own.set(modelId, price);
+    this.dispatchEvent(new Event("change"));
+  }
+
   /** The price of the form as it is; "" before anything is known. */
   priceText() {
-    return this.prices ? priceText(this.prices, this.prices.models[form.model.model_id]) : "";
+    const id = form.model.model_id;
+    return this.prices ? priceText(this.prices, this.#own.get(id) ?? this.prices.models[id]) : "";
   }
 
   /** What is left today, or why no job is taken. */
@@ -68,9 +81,31 @@ function priceText(prices, price) {
   if (!price) return words.price_unknown;
   const perFile = usd(price.one_usd);
   const field = form.model.fields.find((known) => known.parameter === price.switch);
+  const count = numberIn(price.count) ?? 1;
+  const seconds = price.unit.startsWith("s") && numberIn(price.duration);
   let text = say("price_each", { price: perFile });
+  if (seconds) return playing(prices, say("price_seconds", { price: usd(price.one_usd * seconds * count), count: seconds }));
   if (!["image", "output", "picture"].includes(price.unit)) text = say("price_unit", { price: perFile, unit: price.unit });
   else if (field && form.valueOf(field)) text = say("price_one", { price: perFile });
   else if (field) text = say("price_most", { price: usd(price.most_usd ?? 0), count: price.most_files });
+  else if (count > 1) text = say("price_most", { price: usd(price.one_usd * count), count });
+  return playing(prices, text);
+}
+
+/**
+ * @param {Prices} prices
+ * @param {string} text
+ */
+function playing(prices, text) {
   return prices.play_money ? say("price_play", { price: text }) : text;
+}
+
+/**
+ * The number above 0 that a field of the form holds.
+ * @param {string | undefined} parameter
+ */
+function numberIn(parameter) {
+  const field = form.model.fields.find((known) => known.parameter === parameter);
+  const value = field && Number(form.valueOf(field));
+  return value && value > 0 ? value : undefined;
 }

@@ -5,6 +5,7 @@ import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
 import { urlsIn } from "./fields.js";
 import { added } from "../inputs/list.js";
+import { findModel } from "./more-models.js";
 import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Model} Model */
@@ -20,15 +21,15 @@ import { form } from "./state.js";
 
 /** @param {Settings} settings */
 export async function useSettings({ model_id: modelId, parameters, message = words.settings_taken, focus = null }) {
-  if (!form.find(modelId)) {
+  if (!(await findModel(modelId))) {
     tell(say("settings_other_model", { model: modelId || words.unknown }));
     return;
   }
-  const before = form.values;
+  const before = form.values && form.snapshot();
   router.go({ tab: "create", image: null, query: {} });
   showForm();
   await form.fillIn(modelId, parameters);
-  if (message) tell(message, () => before && form.fill(() => before));
+  if (message) tell(message, () => before?.());
   focusOn(focus);
 }
 

@@ -2,13 +2,14 @@
 
 import { facts } from "../core/facts.js";
 import { local, parse, session } from "../core/storage.js";
-import { allFieldsOf, asTyped, carryTexts, draftOf, fits, valuesOver } from "./drafts.js";
+import { allFieldsOf, asTyped, carryTexts, draftOf, fits, parametersThatFit, valuesOfLive, valuesOver } from "./drafts.js";
 
 /** @typedef {import("../core/types.js").Field} Field */
 /** @typedef {import("../core/types.js").Model} Model */
 /** @typedef {{fill(): void, show_tab(): void, switch(): void, admin(): void}} Bridge starts listeners of Gradio */
 
 const STORED = "draft";
+const STORED_LIVE = "draft.model";
 
 /** Events: `change` when any value may have changed, `model` when another model is shown. */
 class FormState extends EventTarget {
@@ -26,6 +27,10 @@ class FormState extends EventTarget {
   hasAdmin = false; // whether the owner's tab is shown
   /** @type {Bridge | null} */
   #bridge = null;
+  /** @type {{model: Model, values: Record<string, any>} | null} */
+  #live = null; // a model of the catalog, whose form is not Gradio's, and what was typed, by parameter
+  /** @type {Map<string, Model>} */
+  #loaded = new Map(); // models of the catalog whose forms were loaded
   /** @type {(value?: unknown) => void} */
   #setReady = () => {};
   /** Resolved when the draft is restored. */
@@ -33,11 +38,71 @@ class FormState extends EventTarget {
 
   /** @param {string} modelId */
   find(modelId) {
-    return this.models.find((model) => model.model_id === modelId);
+    return this.models.find((model) => model.model_id === modelId) ?? this.#loaded.get(modelId);
+  }
+
+  /** Whether the form that is shown is not Gradio's. */
+  get isLive() {
+    return this.#live !== null;
+  }
+
+  /**
+   * A model of the catalog whose form was loaded.
+   * @param {Model} model
+   */
+  add(model) {
+    this.#loaded.set(model.model_id, model);
+  }
+
+  /**
+   * Show a model of the catalog with these values, by parameter; null for the models with forms of Gradio.
+   * @param {Model | null} model
+   * @param {Record<string, any>} [values]
+   */
+  showLive(model, values = {}) {
+    this.#live = model && { model, values };
+    this.#storeLive();
+    this.model = model ?? this.find(this.values?.[0]) ?? this.models[0];
+    this.dispatchEvent(new Event("model"));
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * Something was typed in the form of a model of the catalog.
+   * @param {Field} field
+   * @param {any} value
+   */
+  setLive(field, value) {
+    if (!this.#live) return;
+    this.#live.values[field.parameter] = value;
+    this.#storeLive();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** The model of the catalog that was shown last, as it is stored: `{model_id, values}`; null if there was none. */
+  storedLive() {
+    return parse(session.get(STORED_LIVE) ?? local.get(STORED_LIVE));
+  }
+
+  #storeLive() {
+    const text = this.#live && JSON.stringify({ model_id: this.#live.model.model_id, values: this.#live.values });
+    session.set(STORED_LIVE, text);
+    local.set(STORED_LIVE, text);
+  }
+
+  /** What brings the form back as it is now. */
+  snapshot() {
+    const { values } = this;
+    const live = this.#live && { model: this.#live.model, values: { ...this.#live.values } };
+    return async () => {
+      if (values) await this.fill(() => values);
+      this.showLive(live?.model ?? null, live?.values);
+    };
   }
 
   /** @param {Field} field of the model that is shown */
   valueOf(field) {
+    if (this.#live) return this.#live.values[field.parameter];
     return this.values?.[1 + this.#fields.findIndex((known) => known.model === this.model && known.field.key === field.key)];
   }
 
@@ -95,7 +160,7 @@ class FormState extends EventTarget {
   accept(values) {
     this.values = values;
     const before = this.model;
-    this.model = this.find(values[0]) ?? before;
+    this.model = this.#live?.model ?? this.find(values[0]) ?? before;
     if (this.model !== before) this.dispatchEvent(new Event("model"));
     this.dispatchEvent(new Event("change"));
     return values;
@@ -140,7 +205,10 @@ class FormState extends EventTarget {
    * @param {string} modelId
    * @param {Record<string, any>} parameters
    */
-  fillIn(modelId, parameters) {
+  async fillIn(modelId, parameters) {
+    const live = this.#loaded.get(modelId);
+    if (live) return this.showLive(live, { ...valuesOfLive(live, this.#live), ...parametersThatFit(live, parameters) });
+    if (this.#live) this.showLive(null);
     return this.fill((values) => [modelId, ...this.#fields.map(({ model, field }, index) => {
       const value = model.model_id === modelId ? parameters[field.parameter] : undefined;
       return fits(field, value) ? asTyped(field, value) : values[index + 1];
@@ -149,6 +217,7 @@ class FormState extends EventTarget {
 
   /** @param {any} draft as it was stored */
   fillInDraft(draft) {
+    if (this.#live) this.showLive(null);
     return this.fill(() => valuesOver(this.models, this.#initial, draft));
   }
 

@@ -1,0 +1,109 @@
+"""The model chooser: who sees which models, and the form of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.web.mcp_models import CatalogTools
+from dreamina_ui.web.routes.form import build_form_routes
+from dreamina_ui.web.routes.models import build_model_routes
+from tests.support.bad_server import BadServer, json_response
+from tests.support.catalog_schemas import entry
+from tests.support.harness import MODEL_ID, Harness
+
+SECRET = "s" * 32
+
+
+@pytest.fixture
+def harness(tmp_path: Path, server: BadServer) -> Iterator[Harness]:
+    entries = [entry(name) for name in ("ratio", "deep", "count", "edit-list")]
+    sound = entry("ratio", model_id="example/sound", kind="audio", display_name="Sound")
+    server.script("/v1/models", json_response({"models": [*entries, sound], "total": 5}))
+    server.default = json_response({"request_id": "r-1"})
+    harness = Harness(tmp_path, server.url)
+    harness.reads_catalog = True
+    harness.rebuild()
+    harness.start()
+    assert harness.catalog.was_read.wait(30)
+    yield harness
+    harness.close()
+
+
+def client(harness: Harness, *, is_owner: bool) -> TestClient:
+    access = Permissions(is_shared=not is_owner)
+    routes = [
+        *build_model_routes(harness.services, access, uses_sandbox=False),
+        *build_form_routes(harness.services, harness.presenter, access, uses_sandbox=False),
+    ]
+    headers = {"cookie": f"dreamina_visitor={SECRET}"}
+    return TestClient(
+        Starlette(routes=routes), base_url="http://127.0.0.1", client=("127.0.0.1", 50000), headers=headers
+    )
+
+
+def form_of(site: TestClient, name: str) -> dict[str, Any]:
+    response = site.get("/dreamina/models/form", params={"model_id": entry(name)["model_id"]})
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+def test_the_owner_chooses_from_all_and_a_visitor_from_what_is_offered(harness: Harness) -> None:
+    """A stranger must neither spend money on a model that the owner did not offer, nor learn that it is there."""
+    owner, visitor = client(harness, is_owner=True), client(harness, is_owner=False)
+    rows = owner.get("/dreamina/models").json()
+    names = [row["title"] for row in rows["models"]]
+    assert names[-4:] == ["Ratio", "Deep", "Count", "Edit List"]
+    assert MODEL_ID in [row["model_id"] for row in rows["models"] if row.get("packaged")]
+    assert rows["left_out"] == [{"model_id": "example/sound", "title": "Sound", "reason": "output"}]
+    body = {"model_id": entry("ratio")["model_id"], "inputs": {"prompt": "a fox"}}
+    hidden = visitor.get("/dreamina/models").json()
+    assert [row for row in hidden["models"] if not row.get("packaged")] == hidden["left_out"] == []
+    assert visitor.get("/dreamina/models/form", params={"model_id": body["model_id"]}).status_code == 422
+    assert visitor.post("/dreamina/generate", json=body).status_code == 422
+    harness.catalog.offer([body["model_id"]])
+    assert form_of(visitor, "ratio")["title"] == "Ratio"
+    assert visitor.post("/dreamina/generate", json=body).json()["model"] == "Ratio"
+
+
+def test_a_form_says_all_that_the_page_needs(harness: Harness) -> None:
+    """The page knows no model: what it shows, and what it says beside the button, comes from here."""
+    site = client(harness, is_owner=True)
+    ratio = form_of(site, "ratio")
+    assert ratio["price"] == {"one_usd": 0.05, "unit": "output"}
+    prompt, choice = ratio["fields"]
+    assert (prompt["component"], prompt["required"], prompt["is_text"]) == ("Textbox", True, True)
+    assert (choice["component"], choice["choices"][0], choice["arguments"]["value"]) == ("Dropdown", "auto", "auto")
+    camera = form_of(site, "deep")["fields"][1]
+    assert (camera["typed_as"], "JSON" in camera["help"]) == ("json", True)
+    count = form_of(site, "count")
+    assert (count["price"]["count"], count["fields"][1]["component"]) == ("num_images", "Slider")
+    images = form_of(site, "edit-list")["fields"][1]
+    assert (images["holds_urls"], images["file_kind"], images["max_items"]) == (True, "image", 10)
+
+
+def test_two_tools_stand_for_hundreds_of_models(harness: Harness) -> None:
+    """An assistant that has a tool for each model has no room left for its task."""
+    tools = CatalogTools(harness.services)
+    assert tools.tools({}, is_owner=False) == []
+    assert [tool.name for tool in tools.tools({}, is_owner=True)] == ["list_models", "generate_with_model"]
+    listed = tools.list_models({"search": "edit list"}, is_owner=True)
+    model_id = entry("edit-list")["model_id"]
+    facts = {"title": "Edit List", "kind": "image", "category": "text-to-image", "usd": 0.05, "unit": "output"}
+    assert listed == {"models": [{"model_id": model_id, **facts}], "total": 1}
+    described = tools.list_models({"model_id": model_id}, is_owner=True)["models"][0]
+    assert described["input_schema"]["required"] == ["prompt", "image_urls"]
+    for arguments, is_owner in (
+        ({"model_id": model_id}, False),
+        ({"model_id": "no/such"}, True),
+        ({"model_id": [5]}, True),
+    ):
+        with pytest.raises(gr.Error):
+            tools.model(arguments, is_owner=is_owner)
