@@ -29,6 +29,8 @@ SECRET_VARIABLES = (
 )
 Delivery = Literal["proxy", "accel", "redirect"]
 """How files of a bucket reach visitors: through us, through an nginx in front by our word, or by signed URLs."""
+Role = Literal["all", "web", "worker"]
+"""A `web` server has the page and sends requests, a `worker` has no page and follows jobs; `all` does both."""
 
 LOOPBACK = frozenset({"127.0.0.0/8", "::1/128"})
 PRIVATE = LOOPBACK | {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
@@ -55,6 +57,7 @@ class Settings(BaseSettings):
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
         database_url: the PostgreSQL database of the ledger, which several servers can share; None for a file in the
             data folder. Never shown by `repr`, as it may hold a password.
+        role: what this server does of what several servers do, see `Role`.
         media_url: the bucket of all images, such as `s3://bucket/prefix`; "" for a folder in the data folder.
         media_serve: how files of the bucket reach visitors, see `Delivery`.
         s3_endpoint, s3_region: where that bucket is; "" for what Amazon's own variables say, see `bucket`.
@@ -95,6 +98,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", validation_alias="DREAMINA_PUBLIC_URL")
     chosen_data_dir: Path | None = Field(None, validation_alias="DREAMINA_DATA_DIR")
     database_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_URL")
+    role: Role = Field("all", validation_alias="DREAMINA_ROLE")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     media_url: str = Field("", validation_alias="DREAMINA_MEDIA_URL")
     media_serve: Delivery = Field("proxy", validation_alias="DREAMINA_MEDIA_SERVE")

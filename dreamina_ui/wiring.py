@@ -150,7 +150,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         input_files=given.files,
         sent_inputs=SentInputs(given.images, given.links),
         reachability=network.reachability,
-        is_replica=settings.database_url is not None,
+        role=settings.role if settings.database_url else None,
         is_shared=settings.is_shared,
         low_balance_usd=settings.low_balance_usd,
     )
@@ -201,6 +201,8 @@ def _personal(
 def _refuse_unshared(settings: Settings) -> None:
     """Refuse a database that several servers can share where the rest of what they need cannot be shared."""
     if settings.database_url is None:
+        if settings.role != "all":
+            raise SettingsError(f"DREAMINA_ROLE={settings.role} is for several servers: set DREAMINA_DATABASE_URL.")
         return
     if settings.uses_sandbox:
         raise SettingsError(

@@ -319,6 +319,17 @@ def test_a_database_without_the_rest_is_refused_by_name(
     assert not folder.ledger.exists()
 
 
+def test_an_unknown_role_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server with a mistyped role would do nothing, or everything, without a word."""
+    monkeypatch.setenv("DREAMINA_ROLE", "wroker")
+    assert "DREAMINA_ROLE" in refusal()
+    monkeypatch.setenv("DREAMINA_ROLE", "worker")
+    folder = DataDir(tmp_path / "data")
+    with pytest.raises(SettingsError, match="DREAMINA_ROLE=worker is for several servers: set DREAMINA_DATABASE_URL"):
+        build_services(read_settings(), folder)
+    folder.release()
+
+
 @pytest.mark.parametrize("url", ["my-bucket", "https://bucket", "s3://", "s3://UPPER", "s3://b", "s3://bucket/a b"])
 def test_a_media_url_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """A mistake in it would show at the first paid image."""

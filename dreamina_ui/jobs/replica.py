@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from dreamina_ui.errors import DreaminaError, LedgerError
 from dreamina_ui.ledger.job import Job, new_id
@@ -34,6 +35,10 @@ ARM_TTL_S = 5.0
 _OWN_JOBS_ROUNDS = 5
 """Every how many intervals a replica looks for jobs of its own that nothing follows."""
 
+Role = Literal["all", "web", "worker"]
+"""A server of the role `web` leaves the owner's jobs, once they are sent, and duties to the others. It follows jobs of
+visitors' own keys, as their browsers bring these to servers with the page."""
+
 TakeOver = Callable[[Sequence[Job]], object]
 
 
@@ -50,7 +55,10 @@ class Replica:
         ledger: Ledger,
         claimable: Callable[[], tuple[Sequence[str], Sequence[str]]],
         on_lost: Callable[[float], object] = lambda _since: None,
+        *,
+        role: Role = "all",
     ) -> None:
+        self._role = role
         self._ledger = ledger
         self._on_lost = on_lost
         self._others: set[str] = set()
@@ -71,6 +79,10 @@ class Replica:
     def follows(self, job: Job) -> bool:
         """Whether a job is this replica's, now."""
         return job.replica_id == self._id and self.is_alive
+
+    def keeps(self, job: Job) -> bool:
+        """Whether it follows a job that it sent, or leaves it to a worker."""
+        return self._role != "web" or job.key_fingerprint is not None
 
     def start(self, take_over: TakeOver) -> None:
         """Join the group, and give `take_over` every job that is to be followed, now and from now on.
@@ -124,7 +136,7 @@ class Replica:
                 if self._is_registered:
                     log.warning("This server was away for too long: others follow its jobs now")
                     self._id = new_id()
-                replica_rows.register(transaction, self._id, now)
+                replica_rows.register(transaction, self._id, now, self._role)
         self._is_registered = True
         self._ledger.replica_id = self._id
         self._renewed_at = began
@@ -146,7 +158,7 @@ class Replica:
         """
         with self._ledger.reading() as reader:
             dead = replica_rows.dead_replicas(reader, self._ledger.time(reader) - LEASE_S)
-            claimable = Claimable(dead, *self._claimable())
+            claimable = Claimable(dead, *self._claimable(), of_owner=self._role != "web")
             if not (dead or replica_rows.has_claimable(reader, claimable)):
                 return []
         with self._ledger.writing() as transaction:
@@ -182,7 +194,7 @@ class Replica:
 
     def has_duty(self, name: str, ttl_s: float) -> bool:
         """Whether this replica does for all what `name` says, for the next `ttl_s` seconds."""
-        if self._is_draining or not self.is_alive:
+        if self._is_draining or not self.is_alive or self._role == "web":
             return False
         try:
             with self._ledger.reading() as reader:

@@ -16,7 +16,7 @@ from dreamina_ui.errors import DiskError, KeyNeededError, StateError
 from dreamina_ui.jobs.api_keys import ApiKeyService
 from dreamina_ui.jobs.attach import RequestAttacher
 from dreamina_ui.jobs.reader import JobReader
-from dreamina_ui.jobs.replica import Replica
+from dreamina_ui.jobs.replica import Replica, Role
 from dreamina_ui.jobs.service import JobService
 from dreamina_ui.jobs.shared_keys import SharedKeys
 from dreamina_ui.jobs.submitter import Submitter
@@ -63,7 +63,7 @@ class JobServices:
         input_files: validates files that are given by URL; None to look at none.
         sent_inputs: as for `Submitter`.
         reachability: is asked before a job that costs money; None to submit without.
-        is_replica: whether other servers share the ledger; else this is the only one.
+        role: what this server does where others share the ledger; None if it is the only one.
         is_shared: whether strangers reach the page, as for `Moderation`.
         low_balance_usd: what the owner is warned at.
         pace: bounds of all pauses between polls.
@@ -83,7 +83,7 @@ class JobServices:
         input_files: InputFiles | None = None,
         sent_inputs: SentInputs | None = None,
         reachability: Reachability | None = None,
-        is_replica: bool = False,
+        role: Role | None = None,
         is_shared: bool = False,
         low_balance_usd: float = 0.0,
         pace: Pace | None = None,
@@ -98,10 +98,11 @@ class JobServices:
         self._ledger, self._media = ledger, media
         self.catalog = self._catalog(catalog_api, pace)
         self.balance = BalanceReader(catalog_api, low_usd=low_balance_usd, clock=clock)
+        is_replica = role is not None
         channel = ledger.open_channel() if is_replica else None
         self._news = news = News(ledger, channel) if channel else None
         on_lost: Callable[[float], object] = news.catch_up if news else lambda _since: None
-        self.replica = replica = Replica(ledger, self._claimable, on_lost) if is_replica else None
+        self.replica = replica = Replica(ledger, self._claimable, on_lost, role=role) if role else None
         parts = _Parts(ledger=ledger, pace=pace, clock=clock, replica=replica)
         self._worker = worker = Worker(accounts=accounts, fetcher=fetcher, controls=moderation, **parts)
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")

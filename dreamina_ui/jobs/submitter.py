@@ -231,8 +231,9 @@ class Submitter:
         except Exception as exc:
             log.exception("Job %s: the submit broke", job.job_id[:8])
             state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(exc).__name__}
-        self._write_outcome(job, state, fields)
-        if state == "queued":
+        is_left = state == "queued" and self._replica is not None and not self._replica.keeps(job)
+        self._write_outcome(job, state, fields | ({"replica_id": None} if is_left else {}))
+        if state == "queued" and not is_left:
             self._worker.accept(job)
 
     def _remember_wait(self, job_id: str, retry_after_s: float | None) -> None:

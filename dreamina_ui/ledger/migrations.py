@@ -346,6 +346,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         )
         """,
     ),
+    ("ALTER TABLE replicas ADD COLUMN role VARCHAR(10) NOT NULL DEFAULT 'all'",),
 )
 
 

@@ -158,6 +158,7 @@ replicas = sa.Table(
     metadata,
     sa.Column("replica_id", sa.String, primary_key=True),
     sa.Column("seen_at", sa.Float),
+    sa.Column("role", sa.String),
 )
 duties = sa.Table(
     "duties",

@@ -1,4 +1,7 @@
-"""Settings -> wire the services -> launch: what `python app.py` and `dreamina-ui serve` do."""
+"""Settings -> wire the services -> launch: what `python app.py` and `dreamina-ui serve` do.
+
+A server of the role `worker` has no page, and does not import Gradio.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.file_limits import allow_many
 from dreamina_ui.ops.log_capture import capture_failures, capture_output, log_captured_output
 from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
-from dreamina_ui.settings import forget_secrets, read_settings
+from dreamina_ui.settings import Settings, forget_secrets, read_settings
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from dreamina_ui.web.public_url import set_public_url
-from dreamina_ui.wiring import build_services
+from dreamina_ui.wiring import Services, build_services
 
 log = logging.getLogger("dreamina_ui")
 
@@ -37,8 +40,6 @@ def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.put(number))
     prepare_environment()
-    with skip_stub_files():
-        from dreamina_ui.web.app import build_app
     try:
         settings = read_settings()
         forget_secrets()  # programs that Gradio starts, such as its tunnel, must not inherit them
@@ -47,18 +48,16 @@ def serve() -> None:
         capture_failures()
         data_dir = DataDir(settings.data_dir)
         services = build_services(settings, data_dir)
-        page, launch = build_app(settings, services)
+        page = None if settings.role == "worker" else _Page(settings, services)
         services.start()
-        page.launch(quiet=logs_json, prevent_thread_lock=True, **launch)
-        set_public_url(services.links, settings, page.share_url)
-        take_over_uvicorn()
-        capture_output()  # what Gradio prints until here is for the person who starts it
-        page.server.config.encoded_headers = []  # no Server header
+        if page:
+            page.launch(quiet=logs_json)
+        set_public_url(services.links, settings, page.share_url if page else None)
     except (DreaminaError, OSError) as exc:
         print(f"Dreamina UI cannot start.\n{exc}", file=sys.stderr, flush=True)
         os._exit(1)  # a sandbox or a worker may be running already
-    if logs_json:  # otherwise Gradio prints it
-        log.info("The page is at %s", page.share_url or page.local_url)
+    if page and logs_json:  # otherwise Gradio prints it
+        log.info("The page is at %s", page.url)
     log.info("Jobs go to %s; their files are stored in %s", services.job_services.accounts.api_origin, data_dir.path)
     if not settings.keeps_data:
         log.warning("This Space has no persistent storage: all pictures and jobs are lost when it restarts")
@@ -67,12 +66,41 @@ def serve() -> None:
 
     log.info("Stopping")
     services.stop(timeout_s=DRAIN_TIMEOUT_S if settings.database_url else STOP_TIMEOUT_S)
-    page.server.config.timeout_graceful_shutdown = 1  # otherwise open streams keep the server forever
-    page.close(verbose=False)
+    if page:
+        page.close()
     data_dir.release()
     log_captured_output()
     logging.shutdown()
     os._exit(0)  # do not wait for an unanswered download or POST: its job resumes at the next start
+
+
+class _Page:
+    """The page in its server."""
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        with skip_stub_files():
+            from dreamina_ui.web.app import build_app  # it imports Gradio, which takes seconds
+        self._page, self._launch = build_app(settings, services)
+
+    @property
+    def share_url(self) -> str | None:
+        """Its public URL through Gradio's tunnel, if it has one."""
+        url: str | None = self._page.share_url
+        return url
+
+    @property
+    def url(self) -> str:
+        return self.share_url or str(self._page.local_url)
+
+    def launch(self, *, quiet: bool) -> None:
+        self._page.launch(quiet=quiet, prevent_thread_lock=True, **self._launch)
+        take_over_uvicorn()
+        capture_output()  # what Gradio prints until here is for the person who starts it
+        self._page.server.config.encoded_headers = []  # no Server header
+
+    def close(self) -> None:
+        self._page.server.config.timeout_graceful_shutdown = 1  # otherwise open streams keep the server forever
+        self._page.close(verbose=False)
 
 
 def prepare_environment() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dreamina_ui.errors import LimitError
 from dreamina_ui.jobs import replica
-from dreamina_ui.jobs.replica import Replica
+from dreamina_ui.jobs.replica import Replica, Role
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.spending.limits import Limits
 from tests.support.bad_server import BadServer, ScriptedResponse, json_response
@@ -22,7 +22,7 @@ from tests.support.databases import Engine
 from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
 from tests.support.ledger_jobs import new_job
 
-Start = Callable[[], Harness]
+Start = Callable[..., Harness]
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def start(tmp_path: Path, engine: Engine, server: BadServer, monkeypatch: pytest
     monkeypatch.setattr(replica, "SUSPECT_S", 60.0)
     servers: list[Harness] = []
 
-    def start_one() -> Harness:
-        made = Harness(tmp_path / "data", server.url, is_replica=True)
+    def start_one(role: Role = "all") -> Harness:
+        made = Harness(tmp_path / "data", server.url, role=role)
         servers.append(made)
         made.start()
         return made
@@ -147,6 +147,25 @@ def test_free_jobs_are_divided(start: Start, service: ScriptedApi) -> None:
         first.ledger.add(job)
     assert len(replica_of(first).claim()) == 5
     assert len(replica_of(second).claim()) == 5
+
+
+def test_a_server_of_the_role_web_leaves_jobs_to_workers(start: Start, engine: Engine, service: ScriptedApi) -> None:
+    """Pages stay quick however many jobs there are, and workers are added by themselves."""
+    service.status("in_queue")
+    web, worker = start("web"), start("worker")
+    sent = web.wait(web.generate().job_id, "queued")
+    assert sent.replica_id is None
+    assert not web.services.has_duty("retention", 600.0)
+    tick(web)
+    assert web.ledger.job(sent.job_id).replica_id is None
+    for number in range(3):
+        job = new_job(api_origin=web.origin, model_id=MODEL_ID, prompt=f"fox {number}", state="queued")
+        web.ledger.add(job)
+    assert len(replica_of(worker).claim()) == 4, "a page's server is not counted where jobs are divided"
+    assert worker.services.has_duty("retention", 600.0)
+    service.completes()
+    tick(worker)
+    assert worker.wait(sent.job_id).state == "done"
 
 
 def test_a_duty_has_one_server_until_it_is_gone(start: Start, engine: Engine) -> None:

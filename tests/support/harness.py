@@ -16,6 +16,7 @@ from dreamina_ui.api.client import RunComfy
 from dreamina_ui.api.model_api import ModelApi
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.jobs.poll_state import FILES_TIMEOUT_S, RESULT_TIMEOUT_S
+from dreamina_ui.jobs.replica import Role
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
@@ -65,7 +66,7 @@ class Harness:
     """The job services in a folder, against a base URL; they can be stopped and opened again as after a crash."""
 
     def __init__(
-        self, folder: Path, base_url: str, *, token: str = TOKEN, origin: str | None = None, is_replica: bool = False
+        self, folder: Path, base_url: str, *, token: str = TOKEN, origin: str | None = None, role: Role | None = None
     ) -> None:
         self.folder = folder
         self.base_url = base_url
@@ -80,8 +81,8 @@ class Harness:
         self.sent_inputs: SentInputs | None = None
         self.reachability: Reachability | None = None
         self.is_shared = True
-        self.is_replica = is_replica
         self.reads_catalog = False
+        self.role = role
         self.make_store: Callable[[Path], MediaStore] = FolderStore
         self._open()
 
@@ -109,7 +110,7 @@ class Harness:
             input_files=self.input_files,
             sent_inputs=self.sent_inputs,
             reachability=self.reachability,
-            is_replica=self.is_replica,
+            role=self.role,
             is_shared=self.is_shared,
             pace=self.pace,
             clock=self.clock,

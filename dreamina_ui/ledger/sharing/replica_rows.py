@@ -31,21 +31,24 @@ class Claimable(NamedTuple):
         dead: the replicas whose jobs are free.
         api_origins: the APIs that it uses.
         key_fingerprints: visitors' own keys that it has.
+        of_owner: whether it follows jobs that the owner pays for.
     """
 
     dead: Sequence[str]
     api_origins: Sequence[str]
     key_fingerprints: Sequence[str]
+    of_owner: bool = True
 
     def condition(self) -> sa.ColumnElement[bool]:
         is_free = jobs.c.replica_id.is_(None) | jobs.c.replica_id.in_(self.dead)
-        has_key = jobs.c.key_fingerprint.is_(None) | jobs.c.key_fingerprint.in_(self.key_fingerprints)
+        has_own_key = jobs.c.key_fingerprint.in_(self.key_fingerprints)
+        has_key = has_own_key | jobs.c.key_fingerprint.is_(None) if self.of_owner else has_own_key
         return sa.and_(_IS_ACTIVE, is_free, has_key, jobs.c.api_origin.in_(self.api_origins))
 
 
-def register(transaction: Transaction, replica_id: str, now: float) -> None:
-    """Write down a new replica."""
-    transaction.connection.execute(replicas.insert().values(replica_id=replica_id, seen_at=now))
+def register(transaction: Transaction, replica_id: str, now: float, role: str) -> None:
+    """Write down a new replica; those of the role `web` are not counted when jobs are divided."""
+    transaction.connection.execute(replicas.insert().values(replica_id=replica_id, seen_at=now, role=role))
 
 
 def renew(transaction: Transaction, replica_id: str, now: float, lease_s: float) -> bool:
@@ -83,7 +86,8 @@ def claim(transaction: Transaction, replica_id: str, claimable: Claimable) -> li
     Returns:
         The job_ids.
     """
-    alive = sa.select(sa.func.count()).select_from(replicas).where(replicas.c.replica_id.not_in(claimable.dead))
+    is_alive = replicas.c.replica_id.not_in(claimable.dead) & (replicas.c.role != "web")
+    alive = sa.select(sa.func.count()).select_from(replicas).where(is_alive)
     active = sa.select(sa.func.count()).select_from(jobs).where(_IS_ACTIVE)
     numbers: list[Any] = [alive, active, active.where(jobs.c.replica_id == replica_id)]
     replica_count, job_count, own_count = (transaction.connection.execute(query).scalar_one() for query in numbers)

@@ -15,24 +15,11 @@ from dreamina_ui.ledger import tables
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
-_COPIED = (
-    tables.jobs,
-    tables.outputs,
-    tables.state_changes,
-    tables.controls,
-    tables.batches,
-    tables.batch_items,
-    tables.batch_values,
-    tables.budgets,
-    tables.boards,
-    tables.board_files,
-    tables.shares,
-    tables.secrets,
-    tables.input_images,
-    tables.job_inputs,
-    tables.prompt_tools,
-)
-"""In an order in which rows that others refer to come first."""
+_OF_SERVERS = ("replicas", "duties", "sessions", "login_attempts", "known_browsers", "own_keys", "pace")
+_COPIED = [
+    table for name, table in tables.metadata.tables.items() if name not in (*_OF_SERVERS, tables.ledger_version.name)
+]
+"""All others, in the order of `tables`: rows that others refer to come first."""
 
 _ROWS_AT_ONCE = 1000
 

@@ -64,7 +64,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(sessions, "REFRESH_INTERVAL_S", 0.0)
-    harness = Harness(tmp_path / "data", "http://127.0.0.1:9", is_replica=True)
+    harness = Harness(tmp_path / "data", "http://127.0.0.1:9", role="all")
     yield Site(harness)
     harness.close()
 
