@@ -89,6 +89,8 @@ def _entry(number: int) -> dict[str, Any]:
 def measure(page: Page, url: str) -> dict[str, float]:
     """Milliseconds to the chooser and to forms, medians; the first of each loads the modules, too."""
     page.goto(url)
+    while len(page.request.get(f"{url}/dreamina/models").json()["models"]) < MODELS:
+        page.wait_for_timeout(200)
     page.locator("#form[data-ready]").wait_for()
     page.locator("#choose-model").wait_for(timeout=60_000)
     chooser, forms = [], []

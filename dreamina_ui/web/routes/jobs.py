@@ -93,7 +93,7 @@ class _JobRoutes:
         can_generate = refused is None or (is_owner and quota.stopped in ("auth", "balance"))
         response = vars(quota) | {"stopped": stopped, "action": action, "can_generate": can_generate}
         response["is_owner"] = is_owner
-        response["more_models"] = len(self._catalog.models(is_owner=is_owner)) > 0
+        response["more_models"] = self._catalog.has_more(is_owner=is_owner)
         if is_owner:
             language = language_of(request)
             response["owner_words"] = {key: translate(language, key) for key in OWNER_TAB_TEXTS}
