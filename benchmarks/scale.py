@@ -39,7 +39,7 @@ from dreamina_ui.spending.limits import month_start
 from tests.support.databases import PostgresqlServer, find_postgresql
 
 THREADS = 8
-LEARNING_S = 6.0
+SETTLING_S = 6.0
 """How long the servers may need to find the pace that the service allows."""
 
 _processes = multiprocessing.get_context("spawn")
@@ -267,16 +267,14 @@ def poll_jobs(url: str, begin: Event, port: int, count: int, seconds: float, res
 def measure_pace(url: str, servers: int, per_s: int, seconds: float) -> dict[str, float]:
     """How near the servers together come to what the service allows, once they have found it."""
     service = LimitedService(per_s)
-    run_servers(servers, poll_jobs, url, service.port, 2 * per_s, LEARNING_S + seconds)
+    run_servers(servers, poll_jobs, url, service.port, 2 * per_s, SETTLING_S + seconds)
     service.close()
     first, last = min(service.taken), max(service.taken)
-    settled_seconds = range(first + math.ceil(LEARNING_S), last)
+    settled_seconds = range(first + math.ceil(SETTLING_S), last)
     return {
         "calls per s that the service takes": per_s,
-        "calls per s after learning": round(statistics.mean(service.taken[second] for second in settled_seconds), 1),
-        "refused per s after learning": round(
-            statistics.mean(service.refused[second] for second in settled_seconds), 2
-        ),
+        "calls per s once settled": round(statistics.mean(service.taken[second] for second in settled_seconds), 1),
+        "refused per s once settled": round(statistics.mean(service.refused[second] for second in settled_seconds), 2),
     }
 
 

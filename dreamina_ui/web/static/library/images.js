@@ -105,9 +105,9 @@ export class LibraryImages extends ImageList {
   async #countAll() {
     this.#counting += 1;
     const number = this.#counting;
-    const answer = await get("library/count", this.#query).catch(() => null);
-    if (!answer || number !== this.#counting || answer.count === this.count) return;
-    this.count = answer.count;
+    const response = await get("library/count", this.#query).catch(() => null);
+    if (!response || number !== this.#counting || response.count === this.count) return;
+    this.count = response.count;
     this.dispatchEvent(new Event("count"));
   }
 

@@ -50,7 +50,7 @@ export function tileOf(item, total) {
  * @param {number} index
  * @param {import("./layout.js").Box} box
  */
-export function place(tile, index, box) {
+export function positionTile(tile, index, box) {
   const { node, item, image } = tile;
   const { left, top, width, height } = box;
   const isThere = tile.box && tile.box.left === left && tile.box.top === top && tile.box.width === width && tile.box.height === height;

@@ -4,7 +4,7 @@ import { element, emit } from "../core/dom.js";
 import { language } from "../core/facts.js";
 import { dayLabel, dayOf } from "../feed/order.js";
 import { boxesOf, layOut } from "./layout.js";
-import { place, tileOf } from "./tile.js";
+import { positionTile, tileOf } from "./tile.js";
 
 /** @typedef {import("./images.js").LibraryItem} LibraryItem */
 /** @typedef {import("./layout.js").Box} Box */
@@ -201,7 +201,7 @@ export class Tiles extends EventTarget {
       this.onTile(tile);
     }
     tile.item = item;
-    place(tile, index, box);
+    positionTile(tile, index, box);
     return tile;
   }
 
