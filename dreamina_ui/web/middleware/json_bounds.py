@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.web.http import path_below_root, send_refusal
-from dreamina_ui.web.paths import PREFIX, UPLOADS, names_files
+from dreamina_ui.web.paths import IMPORT, PREFIX, UPLOADS, names_files
 
 MAX_DEPTH = 32
 MAX_VALUES = 2000
@@ -34,7 +34,7 @@ class JsonBounds:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_upload = scope["type"] == "http" and path_below_root(scope) == f"/{PREFIX}/{UPLOADS}"
+        is_upload = scope["type"] == "http" and path_below_root(scope) in (f"/{PREFIX}/{UPLOADS}", IMPORT)
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS") or is_upload or _is_form(scope):
             await self.app(scope, receive, send)
             return

@@ -21,6 +21,7 @@ from dreamina_ui.library.shares import Shares
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.auth.sessions import SESSION_COOKIE
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, new_visitor_secret, visitor_id
+from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.middleware.request_limits import RequestLimits
 from dreamina_ui.web.routes.personal import history
@@ -48,7 +49,7 @@ class Site:
             Erasure(rows.ledger, rows.library, rows.clock),
         )
         routes = history.build_history_routes(harness.services, personal, permissions, is_shared=True)
-        self.app = RequestLimits(OriginGuard(Starlette(routes=routes)))
+        self.app = RequestLimits(OriginGuard(JsonBounds(Starlette(routes=routes))))
 
     def client(self, *, is_owner: bool = False) -> tuple[TestClient, str]:
         """A browser and its visitor_id."""
@@ -92,6 +93,7 @@ def test_strangers_import_little_and_nothing_that_is_no_export(site: Site, monke
     stranger, _ = site.client()
     assert stranger.post("/dreamina/history/import", content=b"x", headers=ZIP).status_code == 202
     assert "ZIP" in stranger.get("/dreamina/history/import").json()["error"]
+    assert stranger.post("/dreamina/history/import", content=b"[," * 5000, headers=ZIP).status_code == 202, "no JSON"
     assert stranger.post("/dreamina/history/import", content=b"x").status_code == 415
     assert TestClient(site.app).post("/dreamina/history/import", content=b"x", headers=ZIP).status_code == 403
     large = b"x" * (history.MAX_BYTES_OF_STRANGERS // 1000)
