@@ -14,7 +14,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import IO, Any, BinaryIO
@@ -23,7 +23,7 @@ from dreamina_ui.errors import DiskError, DreaminaError, InputError
 from dreamina_ui.ledger.job import IMPORT_ORIGIN, Job, Output, limit_input_length, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.boards import Boards
-from dreamina_ui.library.history_export import FORMAT, VERSION
+from dreamina_ui.library.history_export import FORMAT, VERSION, export_id
 from dreamina_ui.library.prompt_tools import Preset, PromptTools
 from dreamina_ui.media.decoding.copies import ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
@@ -115,10 +115,13 @@ class HistoryImport:
                 manifest = _read_manifest(archive)
                 jobs = [facts for facts in manifest["jobs"] if isinstance(facts, dict)]
                 progress.total = len(jobs)
+                own = {export_id(known) for known in self._ledger.every_job(visitor_id=visitor_id)}
                 boards: dict[str, list[str]] = {}
                 for facts in jobs:
                     left_bytes = max_bytes - progress.size_bytes
-                    progress.size_bytes += self._import_job(archive, facts, visitor_id, left_bytes, progress, boards)
+                    progress.size_bytes += self._import_job(
+                        archive, facts, visitor_id, left_bytes, progress, boards, own
+                    )
                     progress.jobs += 1
         except (
             zipfile.BadZipFile,
@@ -140,6 +143,7 @@ class HistoryImport:
         max_bytes: int,
         progress: ImportProgress,
         boards: dict[str, list[str]],
+        own: Set[str],
     ) -> int:
         """Import one job; returns how many bytes its files have."""
         try:
@@ -147,7 +151,7 @@ class HistoryImport:
         except (InputError, ValueError, TypeError, KeyError, OverflowError) as exc:
             progress.skip("a job", str(exc))
             return 0
-        if self._ledger.by_press_id(visitor_id, job.press_id or ""):
+        if facts["job"] in own or self._ledger.by_press_id(visitor_id, job.press_id or ""):
             progress.known += 1
             return 0
         files = facts.get("files")

@@ -108,6 +108,7 @@ def test_an_export_has_everything_and_an_import_brings_it_elsewhere(
     again = import_zip(importer, data)
     assert (again.known, again.images) == (2, 0)
     assert len(jobs_of(rows, "w")) == 2
+    assert import_zip(importer, data, "v").known == 2, "one's own jobs are here already"
 
 
 def zip_of(files: dict[str, bytes], jobs: list[Any] | None = None, method: int = zipfile.ZIP_DEFLATED) -> bytes:
