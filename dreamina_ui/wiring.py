@@ -166,7 +166,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         input_images=given.images,
         decoder=decoder,
         late_copies=LateCopies(media, decoder),
-        personal=_personal(ledger, library, media, decoder, job_services.clock),
+        personal=_personal(ledger, library, media, decoder, given.images, job_services.clock),
         retention=_retention(settings, library, ledger, media, thumbnails, job_services, decoder, given.images),
         health=_health(settings, folder, network, ledger, media, owner.client, calls),
         metrics=Metrics(ledger, job_services.guard, calls) if settings.wants_metrics else None,
@@ -185,7 +185,12 @@ def _models(settings: Settings) -> dict[str, Model]:
 
 
 def _personal(
-    ledger: Ledger, library: Library, media: MediaStore, decoder: DecodeWorkers, clock: Callable[[], float]
+    ledger: Ledger,
+    library: Library,
+    media: MediaStore,
+    decoder: DecodeWorkers,
+    input_images: InputImages,
+    clock: Callable[[], float],
 ) -> Personal:
     boards, prompts = Boards(ledger, clock), PromptTools(ledger, clock)
     return Personal(
@@ -194,7 +199,7 @@ def _personal(
         prompts=prompts,
         history_export=HistoryExport(ledger, media, boards, prompts),
         imports=ImportTasks(HistoryImport(ledger, media, boards, prompts, decoder, clock)),
-        erasure=Erasure(ledger, library, clock),
+        erasure=Erasure(ledger, library, input_images, clock),
     )
 
 
@@ -278,7 +283,7 @@ def _retention(
         keep_days=settings.keep_days,
         sweep=sweep,
         each_round=[
-            Erasure(ledger, library, job_services.clock).finish,
+            Erasure(ledger, library, input_images, job_services.clock).finish,
             LateColors(library, media, decoder).fill,
             input_images.remove_old,
         ],

@@ -10,6 +10,7 @@ from dreamina_ui.ledger import library_queries
 from dreamina_ui.ledger.budget_rows import day_of
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.personal import erasure
+from dreamina_ui.library.input_images import InputImages
 from dreamina_ui.library.library import Library
 
 MAX_FILES = 5000
@@ -22,19 +23,24 @@ class Erasure:
     """From the moment that `erase` returns, nobody sees anything that the visitor made.
 
     Args:
+        input_images: what visitors gave to make images with.
         clock: gives the time, in seconds since 1970.
     """
 
-    def __init__(self, ledger: Ledger, library: Library, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, library: Library, input_images: InputImages, clock: Callable[[], float]) -> None:
         self._ledger = ledger
         self._library = library
+        self._input_images = input_images
         self._clock = clock
 
     def erase(self, visitor_id: str) -> int:
-        """Delete a visitor's jobs with their texts and files, boards, shares, and batches; returns how many jobs.
+        """Delete a visitor's jobs with their texts and files, given images, boards, shares, batches, and prompt tools.
 
         Of a job, only what the owner's bookkeeping needs stays, under a name that leads to nobody: its time, model,
         size, and cost.
+
+        Returns:
+            How many jobs.
 
         Raises:
             LedgerError: nothing is deleted.
@@ -45,6 +51,7 @@ class Erasure:
         with self._ledger.writing() as transaction:
             count = erasure.erase_visitor(transaction, visitor_id, pseudonym, now, day_of(now))
         log.info("The data of a visitor is deleted: %d jobs", count)
+        self._input_images.remove_visitor(visitor_id)
         self.finish()
         return count
 

@@ -155,11 +155,6 @@ class PromptTools:
         """Delete a list, if it is there."""
         self._remove(visitor_id, "wildcard", name)
 
-    def remove_visitor(self, visitor_id: str) -> None:
-        """Delete everything of a visitor."""
-        with self._ledger.writing() as transaction:
-            rows.delete_visitor(transaction, visitor_id)
-
     def _put(self, visitor_id: str, kind: ToolKind, name: str, content: str, client_hash: str | None) -> None:
         with self._ledger.writing() as transaction:
             rows.delete_tool(transaction, visitor_id, kind, name)

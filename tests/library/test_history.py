@@ -205,7 +205,10 @@ def test_a_visitor_imports_one_thing_at_a_time(importer: HistoryImport) -> None:
 
 def test_everything_of_a_visitor_is_deleted_in_one_act(rows: LibraryRows, boards: Boards) -> None:
     """Whoever leaves, leaves nothing; others, and the owner's accounts, keep what is theirs."""
-    shares, erasure = Shares(rows.ledger, rows.clock), Erasure(rows.ledger, rows.library, rows.clock)
+    shares, prompts = Shares(rows.ledger, rows.clock), PromptTools(rows.ledger, rows.clock)
+    erasure = Erasure(rows.ledger, rows.library, rows.input_images, rows.clock)
+    given = rows.input_images.add(io.BytesIO(png()), "v", None)
+    prompts.pin("v", "a secret prompt", None)
     fox = rows.add("a secret fox", files=2, cost_usd=0.12, request_id="r-1", detail="a secret detail")
     running = rows.add("a secret hen", files=0, state="running", request_id="r-2")
     other = rows.add("another's", visitor_id="x")
@@ -222,6 +225,8 @@ def test_everything_of_a_visitor_is_deleted_in_one_act(rows: LibraryRows, boards
     assert jobs_of(rows, "v") == []
     assert boards.of_visitor("v") == []
     assert shares.read(share.share_id) is None
+    assert rows.input_images.file(given.image.input_key) is None
+    assert prompts.history("v") == []
     assert [board.files for board in boards.of_visitor("owner")] == [1]
     assert rows.library.count(LibraryFilter(visitor_id="v", trash=True)) == 0
     assert rows.ledger.output_by_key(keys[0]) is not None

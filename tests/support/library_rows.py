@@ -20,8 +20,11 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.search import search_text
 from dreamina_ui.ledger.tables import jobs as job_rows
 from dreamina_ui.ledger.tables import outputs as output_rows
+from dreamina_ui.library.input_images import InputImages
 from dreamina_ui.library.library import Entry, Library, LibraryFilter
 from dreamina_ui.media.folder_store import FolderStore
+from dreamina_ui.media.input_store import FolderInputs
+from tests.support.decoding import decoder
 from tests.support.harness import MODEL_ID, png
 
 ORIGIN = "https://model-api.runcomfy.net"
@@ -49,6 +52,7 @@ class LibraryRows:
         self.ledger = Ledger(self.path, clock=self.clock)
         self.media = FolderStore(self.media_folder)
         self.library = Library(self.ledger, self.media)
+        self.input_images = InputImages(self.ledger, FolderInputs(folder / "inputs"), decoder(), self.clock)
 
     def add(self, prompt: str = "a red fox", *, files: int | Iterable[bytes] = 1, **fields: Any) -> Job:
         """Write a job (`done` by default) with originals of this content, or with so many small images."""

@@ -79,11 +79,6 @@ def delete_tool(transaction: Transaction, visitor_id: str, kind: ToolKind, name:
     transaction.connection.execute(prompt_tools.delete().where(rows))
 
 
-def delete_visitor(transaction: Transaction, visitor_id: str) -> None:
-    """Delete all rows of a visitor."""
-    transaction.connection.execute(prompt_tools.delete().where(prompt_tools.c.visitor_id == visitor_id))
-
-
 def used_prompts(reader: Reader, visitor_id: str, words: Sequence[str], limit: int) -> list[UsedPrompt]:
     """The different prompts of a visitor's newest jobs, the newest first.
 

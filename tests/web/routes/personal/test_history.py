@@ -46,7 +46,7 @@ class Site:
             prompts,
             HistoryExport(rows.ledger, rows.media, boards, prompts),
             ImportTasks(HistoryImport(rows.ledger, rows.media, boards, prompts, decoder(), rows.clock)),
-            Erasure(rows.ledger, rows.library, rows.clock),
+            Erasure(rows.ledger, rows.library, rows.input_images, rows.clock),
         )
         routes = history.build_history_routes(harness.services, personal, permissions, is_shared=True)
         self.app = RequestLimits(OriginGuard(JsonBounds(Starlette(routes=routes))))
