@@ -6,6 +6,7 @@ import hashlib
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -206,23 +207,31 @@ def test_the_chosen_settings_are_what_is_sent(held: HeldSandbox, open_page: Open
     cancel_all(page)
 
 
-def test_a_card_loads_pictures_as_large_as_it_shows_them(scripted: ScriptedApp, open_page: OpenPage) -> None:
-    """Four images of a job are small: their large copies would take six times the bytes, and the browser's time."""
+def test_a_card_loads_pictures_as_large_as_it_shows_them(
+    scripted: ScriptedApp, open_page: OpenPage, contexts: Contexts
+) -> None:
+    """Older images are small: their large copies would take six times the bytes, and the browser's time."""
     service = scripted.service()
     service.completes(*(service.picture(f"wide-{number}.png", (1400, 1000)) for number in range(4)))
     page = open_page(scripted.app)
-    images = press_generate(page, "four on a card").locator("img")
+    expect_state(press_generate(page, "four in a row"), "done")
+    service = scripted.service()
+    service.completes(service.picture("wide.png", (1400, 1000)))
+    image = press_generate(page, "one on the stage").locator("img")
+    expect(image).to_have_count(1)
+    assert "preview" in image.evaluate("image => image.decode().then(() => image.currentSrc)")
+    with closing(contexts.open(scripted.app.url, storage_state=page.context.storage_state())) as another:
+        another.goto(scripted.app.url)  # with an empty cache: on the stage, the four have been larger
+        check_sizes(card(another, "four in a row").locator("img"))
+
+
+def check_sizes(images: Locator) -> None:
     expect(images).to_have_count(4)
     for image in images.all():
         image.scroll_into_view_if_needed()
         loaded = image.evaluate("image => image.decode().then(() => [image.currentSrc, image.clientWidth])")
-        assert "thumbnail" in loaded[0]
+        assert "thumbnail" in loaded[0], loaded
         assert 60 < loaded[1] <= 400
-    service = scripted.service()
-    service.completes(service.picture("wide.png", (1400, 1000)))
-    image = press_generate(page, "one on a card").locator("img")
-    expect(image).to_have_count(1)
-    assert "preview" in image.evaluate("image => image.decode().then(() => image.currentSrc)")
 
 
 # --- several jobs, cancel

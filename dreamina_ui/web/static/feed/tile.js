@@ -60,13 +60,13 @@ function content(item, { sizes, isEager }, tile) {
   }
   const screen = item.screen && item.screen !== item.preview ? `, ${item.screen} 2560w` : "";
   const image = element("img", {
+    loading: isEager ? "eager" : "lazy", // first: sizes may be "auto" only in a lazy image
     sizes,
     srcset: `${item.thumbnail} 400w, ${item.preview} 1280w${screen}`,
     src: item.preview,
     alt: item.alt,
     width: item.width,
     height: item.height,
-    loading: isEager ? "eager" : "lazy",
     decoding: "async",
   });
   const link = element("a", { class: "open", href: item.original }, image);
