@@ -651,7 +651,11 @@ def test_tables_in_the_code_and_on_disk_have_the_same_columns(ledger: Ledger) ->
         on_disk = sa.MetaData()
         on_disk.reflect(reader.connection)
     columns = [
-        {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables}
+        {
+            table.name: {column.name for column in table.columns}
+            for table in metadata.sorted_tables
+            if not table.name.startswith("jobs_search")  # SQLite's index of texts, which SQLAlchemy cannot describe
+        }
         for metadata in (on_disk, tables.metadata)
     ]
     assert columns[0] == columns[1]

@@ -52,6 +52,7 @@ class LibraryRows:
         self.ledger = Ledger(self.path, clock=self.clock)
         self.media = FolderStore(self.media_folder)
         self.library = Library(self.ledger, self.media)
+        (folder / "inputs").mkdir(parents=True, exist_ok=True)
         self.input_images = InputImages(self.ledger, FolderInputs(folder / "inputs"), decoder(), self.clock)
 
     def add(self, prompt: str = "a red fox", *, files: int | Iterable[bytes] = 1, **fields: Any) -> Job:

@@ -183,11 +183,11 @@ def test_a_wrong_key_is_reported_and_not_stored(keyed_app: AppProcess, server: B
         refused = give(visitor, "rc-wrong")
         assert (refused.status_code, refused.json()["message"]) == (403, translate("en", "error_key_refused"))
         assert state(visitor)["given"] is False
-        assert wait_for(lambda: give(visitor, "rc-wrong").status_code == 429)
         rows, posts = keyed_app.count_jobs(), len(server.requests_for("POST", SUBMIT))
         program = Client(keyed_app.url, headers={"X-RunComfy-Token": "rc-wrong"}, verbose=False)
         with pytest.raises(AppError, match=translate("en", "problem_submit_auth")):
             program.predict("a fox", SMALL, 0.5, True, api_name="/generate")
+        assert wait_for(lambda: give(visitor, "rc-wrong").status_code == 429)
         assert (keyed_app.count_jobs(), len(server.requests_for("POST", SUBMIT))) == (rows, posts)
     finally:
         server.default = honest

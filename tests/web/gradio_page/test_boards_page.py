@@ -11,6 +11,7 @@ from tests.support.browser import ScriptedApp
 from tests.support.library_rows import NOON, LibraryRows
 from tests.web.gradio_page import test_library_page
 from tests.web.gradio_page.test_library_page import OpenPage, note, tile, tiles
+from tests.web.gradio_page.test_page import wait_on
 
 open_library = test_library_page.open_library
 open_page = test_library_page.open_page
@@ -89,6 +90,7 @@ def test_a_friend_sees_a_shared_image_until_the_link_is_revoked(
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
     expect(friend.locator("body")).not_to_contain_text("fox")
     page.get_by_label(text("share_prompt")).check()
+    wait_on(page, lambda: "a red fox" in requests.get(link, timeout=10).text)
     friend.reload()
     expect(friend.locator(".prompt")).to_have_text("a red fox")
     friend.get_by_role("link", name=text("shared_try")).click()

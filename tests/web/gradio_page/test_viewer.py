@@ -334,12 +334,13 @@ def center_of(node: Locator) -> tuple[float, float]:
 
 
 def test_a_phone_shares_the_image_itself(library_app: ScriptedApp, rows: LibraryRows, open_library: OpenPage) -> None:
-    """One image for a friend is two taps, and no URL of this machine."""
+    """One image for a friend is three taps, and no URL of this machine."""
     rows.add("for a friend")
     page = open_library(**PHONE)
     page.evaluate(RECORD_SHARES)
     tile(page, "for a friend").tap()
     viewer(page).locator(".tool-share").tap()
+    page.get_by_role("button", name=translate("en", "share_file"), exact=True).tap()
     wait_on(page, lambda: page.evaluate("window.shared") == ["image/png true"])
 
 
