@@ -1,7 +1,7 @@
 /* The main road through the page, in a browser other than Chromium: node road.js firefox|webkit URL
 
    Jobs stand still until somebody moves the service's clock. So the road prints `sent` whenever jobs wait for that, and
-   goes on when they are done. It prints each step, and exits with 1 at the first one that fails. */
+   `done` when they are. It prints each step, and exits with 1 at the first one that fails. */
 
 import { Firefox } from "./firefox.js";
 import { WebKit } from "./webkit.js";
@@ -53,7 +53,10 @@ const steps = {
     await until(`${withText(".stage", prompt)} && document.querySelector('.stage .job[data-state="queued"]')`);
     console.log("sent");
   },
-  "stage": () => until(isLoaded(`${withText(".stage .job[data-state=done]", prompt)}?.querySelector("img")`)),
+  "stage": async () => {
+    await until(isLoaded(`${withText(".stage .job[data-state=done]", prompt)}?.querySelector("img")`));
+    console.log("done");
+  },
   "view": async () => {
     await click(one(".stage .tile > .open"));
     await until(isLoaded(`${VIEWER}?.querySelector(".track img, .main img")`));
@@ -80,6 +83,7 @@ const steps = {
     await until("document.querySelectorAll('#batch td:is([data-state=queued], [data-state=running])').length === 2");
     console.log("sent");
     await until("[...document.querySelectorAll('#batch td[data-state=done] img')].filter((image) => image.naturalWidth).length === 2");
+    console.log("done");
   },
   "cancel": async () => {
     await click(withText("#tabs [role=tab]", "Create"));

@@ -73,10 +73,10 @@ def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenP
     expect(page.locator("#batch .batch-image").first).to_be_visible()
     expect_no_findings(page)
     page.get_by_role("tab", name=translate("en", "tab_library")).click()
+    tile = page.locator("#library .tile").first
+    expect(tile).to_be_visible()  # what comes moves the rest
     page.get_by_text(translate("en", "costs"), exact=True).click()
     expect(page.locator(".costs-purse")).to_be_visible()
-    tile = page.locator("#library .tile").first
-    expect(tile).to_be_visible()
     expect_no_findings(page)
     tile.click()
     expect(dialog.locator(".position")).to_be_focused()
