@@ -6,7 +6,6 @@ Every method raises DiskError if the storage refuses.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import BinaryIO, Protocol, cast
 from dreamina_ui.errors import DiskError
 from dreamina_ui.media.bucket import Bucket, storage_errors
 from dreamina_ui.media.folder_store import stored_file
+from dreamina_ui.media.partial_files import PartialFiles
 from dreamina_ui.media.store import StoredFile
 
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 _FOLDER = "inputs"
-_PARTIAL = "partial-"
 
 
 class InputStore(Protocol):
@@ -57,19 +56,15 @@ class FolderInputs:
 
     def __init__(self, folder: Path, *, min_free_bytes: int = 0) -> None:
         self._folder = folder
+        self._partial_files = PartialFiles(folder)
         self._min_free_bytes = min_free_bytes
 
     def find(self, name: str) -> StoredFile | None:
         return stored_file(self._folder / name)
 
     def put(self, name: str, data: bytes) -> None:
-        partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
         with storage_errors("store a given image"):
-            try:
-                partial.write_bytes(data)
-                partial.replace(self._folder / name)
-            finally:
-                partial.unlink(missing_ok=True)
+            self._partial_files.put(name, data)
 
     def remove(self, names: Iterable[str]) -> None:
         with storage_errors("remove a given image"):
@@ -82,17 +77,11 @@ class FolderInputs:
             self._folder.mkdir(exist_ok=True, parents=True)
             if shutil.disk_usage(self._folder).free < self._min_free_bytes:
                 raise DiskError("The disk is almost full. Free up space, then retry.")
-            partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
-            try:
-                with partial.open("w+b") as file:
-                    yield cast(BinaryIO, file)
-            finally:
-                partial.unlink(missing_ok=True)
+            with self._partial_files.scratch_file() as file:
+                yield file
 
     def clean_up(self) -> None:
-        with contextlib.suppress(OSError):  # the next start tries again
-            for partial in self._folder.glob(f"{_PARTIAL}*"):
-                partial.unlink(missing_ok=True)
+        self._partial_files.clean_up()
 
 
 class BucketInputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO, Protocol, cast
 from dreamina_ui.errors import DiskError
 from dreamina_ui.media.bucket import Bucket, storage_errors
 from dreamina_ui.media.folder_store import stored_file
+from dreamina_ui.media.partial_files import PartialFiles
 from dreamina_ui.media.store import StoredFile
 
 KEEP_THUMBNAILS = 2000
@@ -21,7 +21,6 @@ MISSING_TTL_S = 30.0
 """How long a bucket is not asked again for a thumbnail that it did not have: pages show many, and often."""
 
 _FOLDER = "given"
-_PARTIAL = "partial-"
 _MAX_REMEMBERED = 20_000
 
 
@@ -54,6 +53,7 @@ class FolderThumbnails:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._partial_files = PartialFiles(folder)
 
     def has(self, name: str) -> bool:
         return self._path(name).exists()
@@ -62,29 +62,18 @@ class FolderThumbnails:
         return stored_file(self._path(name))
 
     def put(self, name: str, data: bytes) -> None:
-        partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
-        try:
-            partial.write_bytes(data)
-            partial.replace(self._path(name))
-        finally:
-            partial.unlink(missing_ok=True)
+        self._partial_files.put(self._path(name).name, data)
         for old in self._by_age()[:-KEEP_THUMBNAILS]:
             old.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def scratch_file(self) -> Iterator[BinaryIO]:
         self._folder.mkdir(exist_ok=True)
-        partial = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
-        try:
-            with partial.open("w+b") as file:
-                yield cast(BinaryIO, file)
-        finally:
-            partial.unlink(missing_ok=True)
+        with self._partial_files.scratch_file() as file:
+            yield file
 
     def clean_up(self) -> None:
-        with contextlib.suppress(OSError):  # the next start tries again
-            for partial in self._folder.glob(f"{_PARTIAL}*"):
-                partial.unlink(missing_ok=True)
+        self._partial_files.clean_up()
 
     def _by_age(self) -> list[Path]:
         return sorted(self._folder.glob("*.webp"), key=lambda path: path.stat().st_mtime)
