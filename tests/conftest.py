@@ -118,6 +118,13 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     made.close()
 
 
+@pytest.fixture
+def pg(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlEngine]:
+    made = PostgresqlEngine(postgresql_server)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server; where none can start, its tests are skipped and say so."""

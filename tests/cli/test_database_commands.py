@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,11 @@ from dreamina_ui.ledger.sharing.transfer import copy_ledger
 from dreamina_ui.media.bucket import Bucket
 from tests.cli.test_bucket_commands import contents
 from tests.support.commands import Ended, Run, forget_settings, run_command
-from tests.support.databases import PostgresqlEngine, PostgresqlServer
+from tests.support.databases import PostgresqlEngine
 from tests.support.harness import TOKEN, ScriptedApi
 from tests.support.ledger_jobs import new_job
 from tests.support.library_rows import LibraryRows
 from tests.support.s3_server import KEY_ID, SECRET
-
-
-@pytest.fixture
-def pg(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlEngine]:
-    made = PostgresqlEngine(postgresql_server)
-    yield made
-    made.close()
 
 
 @pytest.fixture

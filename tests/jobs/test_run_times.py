@@ -15,6 +15,19 @@ def planner_of(world: World) -> RunTimes:
     return RunTimes(world, PACE, lambda: world.now)
 
 
+def with_one_run() -> tuple[World, RunTimes]:
+    """One run that ended between 8 and 12 seconds, and whose row is not there yet."""
+    world = World()
+    planner = planner_of(world)
+    planner.accept("one", KIND)
+    start = world.now
+    world.now += 8.0
+    planner.note_running("one", KIND, start)
+    world.now += 4.0
+    planner.note_end("one", KIND, start)
+    return world, planner
+
+
 def test_the_first_end_plans_the_polls_of_all_others_at_once() -> None:
     """Twenty images of one batch end together: when one is seen, the others are asked about without a pause."""
     world = World()
@@ -35,14 +48,7 @@ def test_the_first_end_plans_the_polls_of_all_others_at_once() -> None:
 
 def test_an_end_counts_once_when_its_row_is_there() -> None:
     """The row says when the end was noticed; between two polls is a better guess, and it is one run."""
-    world = World()
-    planner = planner_of(world)
-    planner.accept("one", KIND)
-    start = world.now
-    world.now += 8.0
-    planner.note_running("one", KIND, start)
-    world.now += 4.0
-    planner.note_end("one", KIND, start)
+    world, planner = with_one_run()
     world.finish(KIND, 12.0)
     alone = planner.model(KIND)
     world.finished[0] = type(world.finished[0])("one", *KIND, 12.0)
@@ -52,14 +58,7 @@ def test_an_end_counts_once_when_its_row_is_there() -> None:
 
 def test_the_service_may_say_how_long_it_took() -> None:
     """Its own clock knows the end better than our polls do, unless it says what cannot be."""
-    world = World()
-    planner = planner_of(world)
-    planner.accept("one", KIND)
-    start = world.now
-    world.now += 8.0
-    planner.note_running("one", KIND, start)
-    world.now += 4.0
-    planner.note_end("one", KIND, start)
+    _, planner = with_one_run()
     guess_s = planner.model(KIND).median_s
     planner.note_service_times("one", KIND, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z")
     planner.note_service_times("one", KIND, None, "soon")

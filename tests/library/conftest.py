@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamina_ui.library.boards import Boards
 from tests.support.databases import Engine
 from tests.support.library_rows import LibraryRows, ManualClock
 
@@ -21,3 +22,8 @@ def rows(tmp_path: Path, clock: ManualClock, engine: Engine) -> Iterator[Library
     made = LibraryRows(tmp_path, clock)
     yield made
     made.ledger.close()
+
+
+@pytest.fixture
+def boards(rows: LibraryRows) -> Boards:
+    return Boards(rows.ledger, rows.clock)

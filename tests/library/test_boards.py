@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from dreamina_ui.errors import InputError
@@ -13,19 +11,8 @@ from dreamina_ui.library.library import UNDO_S, LibraryFilter
 from dreamina_ui.library.retention import Retention
 from dreamina_ui.library.shares import Shares
 from dreamina_ui.media.decoding.colors import bit_of
-from tests.support.databases import Engine
 from tests.support.decoding import decoder
 from tests.support.library_rows import LibraryRows, ManualClock
-
-
-@pytest.fixture
-def rows(engine: Engine, tmp_path: Path) -> LibraryRows:
-    return LibraryRows(tmp_path / "data")
-
-
-@pytest.fixture
-def boards(rows: LibraryRows) -> Boards:
-    return Boards(rows.ledger, rows.clock)
 
 
 @pytest.fixture

@@ -29,22 +29,11 @@ from dreamina_ui.library.library import LibraryFilter
 from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.library.retention import Retention
 from dreamina_ui.library.shares import Shares
-from tests.support.databases import Engine
 from tests.support.decoding import decoder
 from tests.support.harness import png
 from tests.support.library_rows import NOON, ORIGIN, LibraryRows
 
 BIG = 10**9
-
-
-@pytest.fixture
-def rows(engine: Engine, tmp_path: Path) -> LibraryRows:
-    return LibraryRows(tmp_path / "data")
-
-
-@pytest.fixture
-def boards(rows: LibraryRows) -> Boards:
-    return Boards(rows.ledger, rows.clock)
 
 
 @pytest.fixture

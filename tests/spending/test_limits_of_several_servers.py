@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
 from dreamina_ui.errors import LimitError
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.spending.limits import Limits, SpendingGuard
-from tests.support.databases import PostgresqlEngine, PostgresqlServer
+from tests.support.databases import PostgresqlEngine
 from tests.support.ledger_jobs import ORIGIN, new_job
 
 SERVERS, PRESSERS, AT_ONCE = 3, 12, 4
-
-
-@pytest.fixture
-def pg(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlEngine]:
-    made = PostgresqlEngine(postgresql_server)
-    yield made
-    made.close()
 
 
 def watch_every_commit(pg: PostgresqlEngine, path: Path) -> None:

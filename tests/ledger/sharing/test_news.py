@@ -15,7 +15,7 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing import news
 from dreamina_ui.ledger.sharing.news import News
-from tests.support.databases import PostgresqlEngine, PostgresqlServer
+from tests.support.databases import PostgresqlEngine
 from tests.support.ledger_jobs import new_job
 
 WAIT_S = 30.0
@@ -39,13 +39,6 @@ class Server:
     def close(self) -> None:
         self.news.stop()
         self.ledger.close()
-
-
-@pytest.fixture
-def pg(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlEngine]:
-    made = PostgresqlEngine(postgresql_server)
-    yield made
-    made.close()
 
 
 @pytest.fixture

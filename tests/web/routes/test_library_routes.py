@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from dreamina_ui.media.late_copies import LateCopies
-from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.sessions import SESSION_COOKIE
-from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, new_visitor_secret, visitor_id
 from dreamina_ui.web.routes.files import build_file_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from tests.support.decoding import decoder
 from tests.support.harness import Harness
 from tests.support.library_rows import LibraryRows
+from tests.support.shared_site import SharedSite
 
 
-class Site:
+class Site(SharedSite):
     """The library and the files of a shared page, for its owner and for visitors."""
 
     def __init__(self, rows: LibraryRows, harness: Harness) -> None:
-        permissions = Permissions(is_shared=True)
+        super().__init__()
+        permissions = self.permissions
         self.names: dict[str, str] = {}
-        self._session = permissions.sessions.create(None)
         self.app = Starlette(
             routes=[
                 *build_library_routes(
@@ -35,20 +30,6 @@ class Site:
                 *build_file_routes(harness.reader, permissions, LateCopies(rows.media, decoder())),
             ]
         )
-
-    def client(self, *, is_owner: bool = False) -> tuple[TestClient, str]:
-        """A browser and its visitor_id."""
-        secret = new_visitor_secret()
-        cookies = {VISITOR_COOKIE: secret} | ({SESSION_COOKIE: self._session} if is_owner else {})
-        client = TestClient(self.app, cookies=cookies)
-        return client, visitor_id(f"{VISITOR_COOKIE}={secret}") or ""
-
-
-@pytest.fixture
-def rows(harness: Harness, tmp_path: Path) -> Iterator[LibraryRows]:
-    made = LibraryRows(tmp_path / "data", harness.clock)
-    yield made
-    made.ledger.close()
 
 
 @pytest.fixture

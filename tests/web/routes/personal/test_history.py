@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 
 import pytest
 from PIL import Image
@@ -18,9 +17,6 @@ from dreamina_ui.library.history_export import FORMAT, HistoryExport
 from dreamina_ui.library.history_import import HistoryImport, ImportTasks
 from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.library.shares import Shares
-from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.sessions import SESSION_COOKIE
-from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, new_visitor_secret, visitor_id
 from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.middleware.request_limits import RequestLimits
@@ -29,16 +25,17 @@ from dreamina_ui.wiring import Personal
 from tests.support.decoding import decoder
 from tests.support.harness import Harness
 from tests.support.library_rows import LibraryRows
+from tests.support.shared_site import SharedSite
 
 ZIP = {"Content-Type": "application/zip"}
 
 
-class Site:
+class Site(SharedSite):
     """The routes behind the middleware that bounds bodies."""
 
     def __init__(self, harness: Harness, rows: LibraryRows) -> None:
-        permissions = Permissions(is_shared=True)
-        self._session = permissions.sessions.create(None)
+        super().__init__()
+        permissions = self.permissions
         boards, prompts = Boards(rows.ledger, rows.clock), PromptTools(rows.ledger, rows.clock)
         personal = Personal(
             boards,
@@ -50,19 +47,6 @@ class Site:
         )
         routes = history.build_history_routes(harness.services, personal, permissions, is_shared=True)
         self.app = RequestLimits(OriginGuard(JsonBounds(Starlette(routes=routes))))
-
-    def client(self, *, is_owner: bool = False) -> tuple[TestClient, str]:
-        """A browser and its visitor_id."""
-        secret = new_visitor_secret()
-        cookies = {VISITOR_COOKIE: secret} | ({SESSION_COOKIE: self._session} if is_owner else {})
-        return TestClient(self.app, cookies=cookies), visitor_id(f"{VISITOR_COOKIE}={secret}") or ""
-
-
-@pytest.fixture
-def rows(harness: Harness) -> Iterator[LibraryRows]:
-    made = LibraryRows(harness.folder, harness.clock)
-    yield made
-    made.ledger.close()
 
 
 @pytest.fixture

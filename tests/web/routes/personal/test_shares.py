@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from starlette.applications import Starlette
@@ -13,24 +12,22 @@ from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.shares import Shares
 from dreamina_ui.models.schema import load_models
-from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.auth.sessions import SESSION_COOKIE
-from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, new_visitor_secret, visitor_id
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.personal.boards import build_board_routes
 from dreamina_ui.web.routes.personal.shares import build_share_routes
 from tests.support.harness import Harness
 from tests.support.library_rows import LibraryRows
+from tests.support.shared_site import SharedSite
 
 PROMPT = 'a "red" <fox> & 狐'
 
 
-class Site:
+class Site(SharedSite):
     """A shared page's library, boards and shares, for its owner and for visitors."""
 
     def __init__(self, harness: Harness, rows: LibraryRows) -> None:
-        permissions = Permissions(is_shared=True)
-        self._session = permissions.sessions.create(None)
+        super().__init__()
+        permissions = self.permissions
         boards, shares = Boards(rows.ledger, rows.clock), Shares(rows.ledger, rows.clock)
         models, reader = load_models(), harness.reader
         self.app = Starlette(
@@ -40,19 +37,6 @@ class Site:
                 *build_share_routes(shares, reader, models, permissions, "https://studio.example"),
             ]
         )
-
-    def client(self, *, is_owner: bool = False) -> tuple[TestClient, str]:
-        """A browser and its visitor_id."""
-        secret = new_visitor_secret()
-        cookies = {VISITOR_COOKIE: secret} | ({SESSION_COOKIE: self._session} if is_owner else {})
-        return TestClient(self.app, cookies=cookies), visitor_id(f"{VISITOR_COOKIE}={secret}") or ""
-
-
-@pytest.fixture
-def rows(harness: Harness) -> Iterator[LibraryRows]:
-    made = LibraryRows(harness.folder, harness.clock)
-    yield made
-    made.ledger.close()
 
 
 @pytest.fixture
