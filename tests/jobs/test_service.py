@@ -98,6 +98,7 @@ def test_a_double_click_is_one_job_and_a_later_request_another(harness: Harness,
     """One click, one bill; and who wants the same again gets it."""
     service.status("in_queue")
     harness.start()
+    harness.clock.freeze()
     first = harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v")
     assert harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="v").job_id == first.job_id
     assert harness.jobs.generate(MODEL_ID, INPUTS, visitor_id="w").job_id != first.job_id
@@ -109,6 +110,7 @@ def test_many_requests_at_the_same_moment_are_one_job(harness: Harness, service:
     """The guard against a double click holds between threads."""
     service.status("in_queue")
     harness.start()
+    harness.clock.freeze()
     result: list[Job] = []
     gate = threading.Barrier(12)
 

@@ -34,6 +34,7 @@ class ScriptedResponse:
         cut_after: send so many bytes of the body, then cut the connection.
         piece_bytes, piece_pause_s: trickle the body in such pieces, with such pauses.
         delay_s: wait so long before the response.
+        after: wait for this before the response.
         hang_up: read the request, then cut the connection without a byte of response.
         silent: read the request, then say nothing until the client or the server goes away.
         raw: send these bytes instead of an HTTP response, then close.
@@ -50,6 +51,7 @@ class ScriptedResponse:
     piece_bytes: int | None = None
     piece_pause_s: float = 0.0
     delay_s: float = 0.0
+    after: threading.Event | None = None
     hang_up: bool = False
     silent: bool = False
     raw: bytes | None = None
@@ -198,6 +200,8 @@ class BadServer:
             return False
         if response.delay_s:
             self._stopping.wait(response.delay_s)
+        while response.after and not response.after.wait(0.01) and not self._stopping.is_set():
+            pass
         if response.hang_up:
             _reset(connection)
             return False
