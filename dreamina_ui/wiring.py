@@ -34,8 +34,9 @@ from dreamina_ui.library.shares import Shares
 from dreamina_ui.library.superseded import SupersededFiles
 from dreamina_ui.media.bucket import Bucket, BucketError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
-from dreamina_ui.media.fetching.connection import Proxy, environment_proxy, trusted_certificates
+from dreamina_ui.media.fetching.connection import trusted_certificates
 from dreamina_ui.media.fetching.fetch import OutputFetcher
+from dreamina_ui.media.fetching.proxies import Proxy, environment_proxy
 from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.folder_store import FolderStore
@@ -394,13 +395,18 @@ def _network(settings: Settings) -> _Network:
     certificates = trusted_certificates(str(settings.ca_bundle) if settings.ca_bundle else None)
     if settings.ca_bundle:
         os.environ["REQUESTS_CA_BUNDLE"] = str(settings.ca_bundle)  # the client of the API reads this name only
-    proxy = None
+    proxy, unused_proxy = None, ""
     try:
         proxy = environment_proxy()
     except ValueError as exc:
-        log.warning("%s; files are fetched without it. Only http:// proxies are supported.", exc)
+        unused_proxy = str(exc)
+        log.warning("%s; files are fetched without it. Use an http:// or a socks5:// proxy.", exc)
     reachability = Reachability(
-        settings.api_base_url, media_hosts=settings.media_hosts, certificates=certificates, proxy=proxy
+        settings.api_base_url,
+        media_hosts=settings.media_hosts,
+        certificates=certificates,
+        proxy=proxy,
+        unused_proxy=unused_proxy,
     )
     return _Network(certificates, proxy, reachability)
 

@@ -53,8 +53,10 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def app_with_token(sandbox_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """The app with a token, in what looks like a hosted notebook."""
+    """The app with a token, in what looks like a hosted notebook, with proxies that lead nowhere."""
     settings = {"RUNCOMFY_API_BASE_URL": sandbox_url, "RUNCOMFY_API_TOKEN": TOKEN, "KAGGLE_KERNEL_RUN_TYPE": "Batch"}
+    proxy = f"127.0.0.1:{closed_port()}"
+    settings |= {"HTTP_PROXY": f"http://{proxy}", "https_proxy": f"http://{proxy}", "ALL_PROXY": f"socks://{proxy}"}
     with AppProcess(tmp_path_factory.mktemp("app"), **settings) as running:
         yield running
 

@@ -26,8 +26,8 @@ from dreamina_ui.errors import DiskError, InputError, UrlError
 from dreamina_ui.ledger.job import input_key, networks_of
 from dreamina_ui.media.decoding.copies import Bounds, ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
-from dreamina_ui.media.fetching.connection import Proxy
 from dreamina_ui.media.fetching.download import Downloader, DownloadError
+from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.formats import FORMATS, recognise
 from dreamina_ui.media.header_size import header_size

@@ -17,6 +17,7 @@ from dreamina_ui.ops.data_dir import DataDir
 from dreamina_ui.ops.file_limits import allow_many
 from dreamina_ui.ops.log_capture import capture_failures, capture_output, log_captured_output
 from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
+from dreamina_ui.ops.proxies import prepare_proxies
 from dreamina_ui.settings import Settings, forget_secrets, read_settings
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from dreamina_ui.web.public_url import set_public_url
@@ -42,6 +43,7 @@ def serve() -> None:
     prepare_environment()
     try:
         settings = read_settings()
+        prepare_proxies(settings.server_name)
         forget_secrets()  # programs that Gradio starts, such as its tunnel, must not inherit them
         logs_json = settings.log_format == "json"
         set_up_logging(settings.log_level, as_json=logs_json)

@@ -7,59 +7,30 @@ A proxy of the environment is asked to connect to the IP address that was checke
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import proxy_bypass
 
 from aiohappyeyeballs import start_connection
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
 from urllib3.response import BaseHTTPResponse
-from urllib3.util import create_urllib3_context, parse_url
+from urllib3.util import create_urllib3_context
 
 from dreamina_ui.errors import SettingsError
+from dreamina_ui.media.fetching.proxies import Proxy, open_tunnel
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 
 RACE_DELAY_S = 0.25
 """How long one IP address may stay silent until the next is tried beside it; RFC 8305 recommends 250 ms."""
 
-_MAX_PROXY_RESPONSE_BYTES = 16_384
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """An HTTP proxy that makes tunnels; `authorization` is the value of its header, or ""."""
-
-    host: str
-    port: int
-    authorization: str = ""
-
-    def __repr__(self) -> str:
-        return f"Proxy({self.host!r}, {self.port})"
-
-
-def environment_proxy() -> Proxy | None:
-    """The proxy for https that the environment names; None if it names none.
-
-    Raises:
-        ValueError: it names one of a kind that is not supported: not `http://`, or not a URL at all.
-    """
-    text = getproxies().get("https")
-    if not text:
-        return None
-    url = parse_url(text if "://" in text else f"http://{text}")
-    if url.scheme != "http" or not url.host:
-        raise ValueError(f"HTTPS_PROXY is a proxy of the kind {url.scheme}://")
-    credentials = base64.b64encode(unquote(url.auth).encode()).decode() if url.auth else ""
-    return Proxy(url.host.strip("[]"), url.port or 80, f"Basic {credentials}" if credentials else "")
+_MAX_TUNNELS = 4
+"""To how many of a host's IP addresses a proxy is asked for a tunnel: it may reach some of them only."""
 
 
 def trusted_certificates(ca_bundle: str | None) -> ssl.SSLContext:
@@ -177,7 +148,7 @@ class GuardedConnection:
             ip_addresses = [origin.host]  # where only the proxy can resolve, it may, for hosts that the owner named
         try:
             if proxy:
-                made = _tunnel(proxy, ip_addresses[0], origin.port, self._connect_timeout_s)
+                made = _with_no_delay(self._open_tunnel(proxy, ip_addresses))
             else:
                 made = dial(ip_addresses, origin.port, self._connect_timeout_s)
         except (TimeoutError, asyncio.TimeoutError) as exc:
@@ -191,6 +162,18 @@ class GuardedConnection:
         if self._is_cut:
             self.cut()
         return made
+
+    def _open_tunnel(self, proxy: Proxy, ip_addresses: list[str]) -> socket.socket:
+        """A tunnel to an IP address that was checked; for hosts that the owner named also to the name.
+
+        Some proxies know names only: they have a list of those that may be visited.
+        """
+        is_named = self._guard.is_named(self.origin) and self.origin.host not in ip_addresses
+        targets = [*ip_addresses[:_MAX_TUNNELS], *([self.origin.host] if is_named else [])]
+        for target in targets[:-1]:
+            with contextlib.suppress(OSError, ProxyError):
+                return open_tunnel(proxy, target, self.origin.port, self._connect_timeout_s)
+        return open_tunnel(proxy, targets[-1], self.origin.port, self._connect_timeout_s)
 
 
 class _Plain(HTTPConnection):
@@ -229,26 +212,4 @@ def dial(ip_addresses: list[str], port: int, timeout_s: float) -> socket.socket:
 
 def _with_no_delay(made: socket.socket) -> socket.socket:
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
-
-
-def _tunnel(proxy: Proxy, host: str, port: int, timeout_s: float) -> socket.socket:
-    made = dial([proxy.host], proxy.port, timeout_s)
-    try:
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-        lines += [f"Proxy-Authorization: {proxy.authorization}"] if proxy.authorization else []
-        made.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-        head = b""
-        while b"\r\n\r\n" not in head:
-            byte = made.recv(1)  # one at a time: what follows is TLS
-            head += byte
-            if not byte or len(head) > _MAX_PROXY_RESPONSE_BYTES:
-                raise OSError("the proxy closed the connection")
-        status = head.split(None, 2)[1:2]
-        if status != [b"200"]:
-            raise ProxyError(f"the proxy refuses with {b''.join(status)[:3]!r}", OSError("refused"))
-    except BaseException:
-        made.close()
-        raise
     return made

@@ -24,6 +24,7 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ProtocolError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
@@ -32,8 +33,9 @@ from urllib3.util import Retry
 
 from dreamina_ui import __version__
 from dreamina_ui.errors import UrlError
-from dreamina_ui.media.fetching.connection import GuardedConnection, Proxy, trusted_certificates
+from dreamina_ui.media.fetching.connection import GuardedConnection, trusted_certificates
 from dreamina_ui.media.fetching.content_encoding import Decoder, EncodingError, Untouched, decoder_for
+from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 from dreamina_ui.media.fetching.urls import browser_url, host_of, redirect_url, request_target
 from dreamina_ui.media.store import CHUNK_BYTES
@@ -312,6 +314,8 @@ class Downloader:
             return DownloadError(f"it could not be reached within {self._connect_timeout_s:g} seconds", "unreachable")
         if isinstance(exc, (SSLError, ssl.SSLError)):
             return DownloadError("its certificate was not accepted; is REQUESTS_CA_BUNDLE right?", "certificate")
+        if isinstance(exc, ProxyError):
+            return DownloadError("the proxy does not let us connect to it; is HTTPS_PROXY right?", "unreachable")
         if isinstance(exc, (ReadTimeoutError, TimeoutError)):
             return DownloadError(f"it was silent for {self._read_timeout_s:g} seconds", "slow")
         if isinstance(exc, (ProtocolError, http.client.HTTPException)):

@@ -22,9 +22,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from dreamina_ui.errors import DiskError, MediaError
 from dreamina_ui.media.decoding.copies import RESULT_BOUNDS, Bounds, ImageError
 from dreamina_ui.media.decoding.workers import COUNT, DecodeWorkers
-from dreamina_ui.media.fetching.connection import Proxy
 from dreamina_ui.media.fetching.data_urls import is_data_url, write_data_url
 from dreamina_ui.media.fetching.download import HEAD_BYTES, Downloader, DownloadError
+from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.fetching.urls import host_of
 from dreamina_ui.media.formats import FORMATS, SVG, UNKNOWN, Format, recognise

@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from urllib3.exceptions import HTTPError, NameResolutionError, SSLError
+from urllib3.exceptions import HTTPError, NameResolutionError, ProxyError, SSLError
 
 from dreamina_ui.errors import FilesUnreachableError, UrlError
-from dreamina_ui.media.fetching.connection import GuardedConnection, Proxy, dial
+from dreamina_ui.media.fetching.connection import GuardedConnection, dial
+from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import Resolver, UrlGuard, is_fake_ip
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class Reachability:
         api_base_url: where the Model API is; its host is checked.
         media_hosts: the hosts of files that the owner named.
         certificates, proxy: as for the downloads.
+        unused_proxy: why files are fetched without the proxy through which the API is called, as the beginning of a
+            sentence; "" if they are not.
         resolve: a function with the arguments and results of `socket.getaddrinfo`.
         clock: gives a time in seconds that only grows.
     """
@@ -52,6 +55,7 @@ class Reachability:
         media_hosts: frozenset[str],
         certificates: ssl.SSLContext,
         proxy: Proxy | None,
+        unused_proxy: str = "",
         resolve: Resolver = socket.getaddrinfo,
         connect_timeout_s: float = 4.0,
         clock: Callable[[], float] = time.monotonic,
@@ -63,6 +67,7 @@ class Reachability:
         self._media_hosts = media_hosts
         self._certificates = certificates
         self._proxy = proxy
+        self._unused_proxy = unused_proxy
         self._resolve = resolve
         self._connect_timeout_s = connect_timeout_s
         self._clock = clock
@@ -140,7 +145,7 @@ class Reachability:
 
     def _certificate_problem(self) -> str | None:
         connection = GuardedConnection(
-            self._guard,
+            self._guard if self._media_hosts else UrlGuard(resolve=self._resolve),  # none is named for the downloads
             self._origin,
             certificates=self._certificates,
             proxy=self._proxy,
@@ -156,7 +161,18 @@ class Reachability:
                 f"Result files could not be fetched: the certificate of {self._origin.host} is not accepted "
                 f"({reason}). Set REQUESTS_CA_BUNDLE to the CA certificates of your network."
             )
+        except ProxyError as exc:
+            log.info("The proxy does not let us connect to %s: %s", self._origin.host, exc)
+            advice = (
+                "" if self._media_hosts else " set DREAMINA_MEDIA_HOSTS=runcomfy.net,runcomfy.com if it knows names;"
+            )
+            return f"Result files could not be fetched: the proxy refuses to connect;{advice} check HTTPS_PROXY."
         except (NameResolutionError, HTTPError, OSError) as exc:
+            if self._unused_proxy:
+                return (
+                    f"Result files could not be fetched: {self._unused_proxy}, which only the API is called through, "
+                    f"and without it {self._origin.host} cannot be connected to. Use an http:// or a socks5:// proxy."
+                )
             log.info("%s cannot be connected to now: %s", self._origin.host, type(exc).__name__)
         return None
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from dreamina_ui.errors import SettingsError, UrlError
-from dreamina_ui.media.fetching.connection import Proxy, dial, environment_proxy, trusted_certificates
+from dreamina_ui.media.fetching.connection import dial, trusted_certificates
 from dreamina_ui.media.fetching.download import Downloader, DownloadError
+from dreamina_ui.media.fetching.proxies import Proxy, environment_proxy
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 
 Resolve = Callable[..., list[tuple[Any, ...]]]
@@ -180,9 +181,10 @@ def test_certificates_that_cannot_be_read_are_refused_at_start(tmp_path: Path, n
 class TunnelProxy:
     """A proxy that makes tunnels to this machine, whatever it is asked for, and remembers what that was."""
 
-    def __init__(self, status: str = "200 Connection established") -> None:
+    def __init__(self, status: str = "200 Connection established", *, refuses_ip_addresses: bool = False) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._status = status
+        self._refuses_ip_addresses = refuses_ip_addresses
         self.port = int(self._listener.getsockname()[1])
         self.requests: list[str] = []
         threading.Thread(target=self._serve, daemon=True).start()
@@ -197,8 +199,10 @@ class TunnelProxy:
             while b"\r\n\r\n" not in head:
                 head += client.recv(65536)
             self.requests.append(head.decode())
-            client.sendall(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
-            if not self._status.startswith("200"):
+            is_refused = self._refuses_ip_addresses and head.split()[1][:1].isdigit()
+            status = "403 Forbidden" if is_refused else self._status
+            client.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
+            if not status.startswith("2"):
                 client.close()
                 continue
             upstream = socket.create_connection(("127.0.0.1", int(head.split()[1].rpartition(b":")[2])))
@@ -221,7 +225,8 @@ def test_a_proxy_is_asked_for_the_ip_address_that_was_checked(host: TlsHost, cer
     """If it resolved the name by itself, the guard would guard nothing."""
     with closing(TunnelProxy()) as proxy:
         options = {"certificates": trusted_certificates(str(certificate[0]))}
-        assert download(host.port, proxy=Proxy("127.0.0.1", proxy.port, "Basic eDp5"), **options) == b"hello"
+        as_user = Proxy("127.0.0.1", proxy.port, username="x", password="y")
+        assert download(host.port, proxy=as_user, **options) == b"hello"
         assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{host.port} HTTP/1.1\r\n")
         assert "Proxy-Authorization: Basic eDp5\r\n" in proxy.requests[0]
 
@@ -251,8 +256,65 @@ def test_only_for_named_hosts_a_proxy_may_resolve(certificate: tuple[Path, Path]
 
 def test_a_proxy_that_refuses_is_an_error(host: TlsHost) -> None:
     """Its page about that is not the file."""
-    with closing(TunnelProxy("407 Proxy Authentication Required")) as proxy, pytest.raises(DownloadError):
+    refuses = TunnelProxy("407 Proxy Authentication Required")
+    with closing(refuses) as proxy, pytest.raises(DownloadError, match="HTTPS_PROXY"):
         download(host.port, proxy=Proxy("127.0.0.1", proxy.port))
+
+
+class SocksProxy:
+    """A SOCKS5 proxy that connects to this machine, whatever it is asked for, and remembers what that was."""
+
+    def __init__(self, status: int = 0) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._status = status
+        self.port = int(self._listener.getsockname()[1])
+        self.requests: list[bytes] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            reader = client.makefile("rb")
+            methods = reader.read(reader.read(2)[1])
+            client.sendall(b"\x05\x02" if b"\x02" in methods else b"\x05\x00")
+            if b"\x02" in methods:
+                user = reader.read(reader.read(2)[1])
+                self.requests.append(user + b":" + reader.read(reader.read(1)[0]))
+                client.sendall(b"\x01\x00")
+            kind = reader.read(4)[3]
+            host = reader.read({1: 4, 4: 16}.get(kind) or reader.read(1)[0])
+            self.requests.append(host)
+            port = int.from_bytes(reader.read(2), "big")
+            client.sendall(bytes([5, self._status, 0, 1, 0, 0, 0, 0, 0, 0]))
+            if self._status:
+                client.close()
+                continue
+            upstream = socket.create_connection(("127.0.0.1", port))
+            for source, target in ((client, upstream), (upstream, client)):
+                threading.Thread(target=_pump, args=(source, target), daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_a_socks_proxy_is_asked_for_the_ip_address_that_was_checked(
+    host: TlsHost, certificate: tuple[Path, Path]
+) -> None:
+    """Many people reach the internet through one on their machine, and the API is called through it."""
+    with closing(SocksProxy()) as proxy:
+        options = {"certificates": trusted_certificates(str(certificate[0]))}
+        as_user = Proxy("127.0.0.1", proxy.port, "socks5", "x", "y")
+        assert download(host.port, proxy=as_user, **options) == b"hello"
+        assert proxy.requests == [b"x:y", bytes([127, 0, 0, 1])]
+
+
+def test_a_socks_proxy_that_refuses_is_an_error(host: TlsHost) -> None:
+    """Its rules may allow the API's host only."""
+    with closing(SocksProxy(status=2)) as proxy, pytest.raises(DownloadError, match="HTTPS_PROXY"):
+        download(host.port, proxy=Proxy("127.0.0.1", proxy.port, "socks5"))
 
 
 def test_the_proxy_of_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,9 +324,14 @@ def test_the_proxy_of_the_environment_is_read_once(monkeypatch: pytest.MonkeyPat
     assert environment_proxy() is None
     monkeypatch.setenv("https_proxy", "http://user:p%40ss@proxy.example:3128")
     proxy = environment_proxy()
-    assert proxy == Proxy("proxy.example", 3128, "Basic dXNlcjpwQHNz")
-    assert "dXNl" not in repr(proxy)
-    for unsupported in ("socks5://proxy.example:1080", "https://proxy.example"):
+    assert proxy == Proxy("proxy.example", 3128, username="user", password="p@ss")
+    assert "p@ss" not in repr(proxy)
+    monkeypatch.setenv("https_proxy", "socks5h://proxy.example")
+    assert environment_proxy() == Proxy("proxy.example", 1080, "socks5")
+    for unsupported in ("socks4://proxy.example:1080", "https://proxy.example"):
         monkeypatch.setenv("https_proxy", unsupported)
         with pytest.raises(ValueError, match="HTTPS_PROXY"):
             environment_proxy()
+    monkeypatch.delenv("https_proxy")
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:8080")
+    assert environment_proxy() == Proxy("proxy.example", 8080), "the API is called through it, too"

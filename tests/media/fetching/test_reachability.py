@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from dreamina_ui.errors import FilesUnreachableError
 from dreamina_ui.media.fetching import reachability
-from dreamina_ui.media.fetching.connection import Proxy, trusted_certificates
+from dreamina_ui.media.fetching.connection import trusted_certificates
+from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.reachability import BAD_TTL_S, GOOD_TTL_S, Reachability
-from tests.media.fetching.test_connection import TlsHost, certificate, host  # noqa: F401  fixtures
+from tests.media.fetching.test_connection import TlsHost, TunnelProxy, certificate, host  # noqa: F401  fixtures
 from tests.support.harness import Harness, ScriptedApi
 
 API = "https://model-api.runcomfy.net"
@@ -96,6 +98,31 @@ def test_behind_a_proxy_that_alone_can_resolve_the_hosts_must_be_named(make: Mak
     assert problem
     assert "DREAMINA_MEDIA_HOSTS" in problem
     assert make(Resolver(), proxy=proxy, hosts=("runcomfy.net",)).problem() is None
+
+
+def test_a_proxy_that_knows_names_only_is_found_before_money_is_spent(
+    make: Make,
+    host: TlsHost,  # noqa: F811
+    certificate: Any,  # noqa: F811
+) -> None:
+    """The API is called through the same proxy by its name: it would be paid, and every file refused."""
+    url = f"https://files.example:{host.port}"
+    trusted = trusted_certificates(str(certificate[0]))
+    with closing(TunnelProxy(refuses_ip_addresses=True)) as tunnel:
+        options = {"proxy": Proxy("127.0.0.1", tunnel.port), "certificates": trusted}
+        problem = make(Resolver("93.184.216.34"), url, **options).problem()
+        assert problem
+        assert "DREAMINA_MEDIA_HOSTS" in problem
+        assert make(Resolver("93.184.216.34"), url, ("files.example",), **options).problem() is None
+        assert tunnel.requests[-1].split()[1] == f"files.example:{host.port}"
+
+
+def test_a_proxy_that_only_the_api_can_use_is_named(make: Make) -> None:
+    """Behind a firewall nothing is reached without it, and the files would be lost."""
+    reason = "HTTPS_PROXY is a proxy of the kind https://"
+    problem = make(Resolver("93.184.216.34"), unused_proxy=reason).problem()
+    assert problem
+    assert reason in problem
 
 
 def test_a_certificate_that_is_not_accepted_is_found(make: Make, host: TlsHost, certificate: Any) -> None:  # noqa: F811
