@@ -41,3 +41,15 @@ test("a refusal stays with a job until the job changes, and takes nothing from i
   store.refuse("unknown", "gone");
   assert.equal(store.get("unknown"), undefined);
 });
+
+test("a job whose cancellation was asked for shows that until the server has answered", () => {
+  const store = new JobStore(() => 0);
+  store.update([job({ cancelling: false })]);
+  store.setCancelling("a", true);
+  store.update([job({ version: 2, cancelling: false })]);
+  assert.equal(store.get("a").cancelling, true);
+  store.setCancelling("a", false);
+  assert.equal(store.get("a").cancelling, false);
+  store.setCancelling("unknown", true);
+  assert.equal(store.get("unknown"), undefined);
+});

@@ -38,7 +38,9 @@ export async function jobAction(action, jobId, body = {}) {
   const { path, body: fixed, isPaid } = JOB_ACTIONS[action];
   const target = `jobs/${jobId}/${path}`;
   const full = { ...fixed, ...body };
+  if (action === "cancel") jobs.setCancelling(jobId, true);
   const outcome = await (isPaid ? send(target, full, () => tell(words.press_unknown)) : post(target, full));
+  if (action === "cancel") jobs.setCancelling(jobId, false);
   if (outcome.answer) jobs.update([outcome.answer]);
   else refuse(jobId, outcome.refusal ?? "");
   watch();

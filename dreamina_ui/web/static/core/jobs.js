@@ -9,6 +9,8 @@
 export class JobStore extends EventTarget {
   /** @type {Map<string, {job: Job, at: number}>} */
   #entries = new Map();
+  /** @type {Set<string>} the ids of jobs whose cancellation was asked for, and not answered yet */
+  #cancelling = new Set();
   #now;
   isLoaded = false;
 
@@ -58,8 +60,23 @@ export class JobStore extends EventTarget {
    */
   #put(job, at) {
     const before = this.#entries.get(job.job_id)?.job ?? null;
-    this.#entries.set(job.job_id, { job, at });
-    this.dispatchEvent(new CustomEvent("change", { detail: { job, before } }));
+    const shown = this.#cancelling.has(job.job_id) ? { ...job, cancelling: true } : job;
+    this.#entries.set(job.job_id, { job: shown, at });
+    this.dispatchEvent(new CustomEvent("change", { detail: { job: shown, before } }));
+  }
+
+  /**
+   * Show that a job is being cancelled, whatever the server says of it before it has answered.
+   * @param {string} jobId
+   * @param {boolean} isAsked false once it has answered
+   */
+  setCancelling(jobId, isAsked) {
+    if (isAsked) this.#cancelling.add(jobId);
+    else this.#cancelling.delete(jobId);
+    const entry = this.#entries.get(jobId);
+    if (!entry) return;
+    this.#put({ ...entry.job, cancelling: isAsked }, entry.at);
+    this.dispatchEvent(new Event("settled"));
   }
 
   /**

@@ -170,24 +170,12 @@ function createParts(node, job) {
   const request = element("p", { class: "request" });
   const fold = element("details", { class: "fold" }, element("summary", {}, words.fold_details), detail, request);
   const given = element("ul", { class: "given", "aria-label": words.given, hidden: true });
-  const cancel = button(words.cancel, () => ask(node, job, cancel), { class: "cancel" });
+  const cancel = button(words.cancel, () => emit(node, "job-action", { action: "cancel", job_id: job.job_id }), { class: "cancel" });
   const actions = element("div", { class: "actions" });
   const meta = element("div", { class: "meta" }, state, settings, facts);
   const title = element("div", { class: "title" }, prompt, expander(prompt));
   node.append(outputs, element("div", { class: "about" }, title, progress, meta, message, given, fold), actions);
   return { outputs, prompt, stateText, elapsed, left, settings, facts, progress, message, detail, request, fold, given, cancel, actions };
-}
-
-/**
- * The click is acknowledged at once; the server says later whether it worked.
- * @param {HTMLElement} node
- * @param {Job} job
- * @param {HTMLButtonElement} cancel
- */
-function ask(node, job, cancel) {
-  cancel.disabled = true;
-  cancel.textContent = words.cancelling;
-  emit(node, "job-action", { action: "cancel", job_id: job.job_id });
 }
 
 /**
