@@ -7,7 +7,7 @@ import { Firefox } from "./firefox.js";
 import { WebKit } from "./webkit.js";
 
 const STEP_S = 300; // far more than any step takes: only a step that hangs fails
-const SETTINGS = new URLSearchParams({ "width×height": "1024x1024(1:1)", force_single: "true" }); // what the service draws soonest
+const SETTINGS = new URLSearchParams({ size: "1024x1024(1:1)", force_single: "true" }); // what the service draws soonest
 const VIEWER = "document.querySelector('dialog.viewer[open]')";
 
 const [name, url] = process.argv.slice(2);
@@ -45,8 +45,8 @@ async function writePrompt(text) {
 
 const steps = {
   "generate": async () => {
-    await browser.open(`${url}/?${SETTINGS}`);
-    await until(one("#form[data-ready]"));
+    await browser.open(`${url}/#${SETTINGS}`);
+    await until(one("#link-note")); // says that the settings are filled in
     await browser.watchErrors();
     await writePrompt(prompt);
     await click(one("#generate"));
