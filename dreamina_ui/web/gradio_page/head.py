@@ -19,13 +19,20 @@ from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
 TITLE = "Dreamina UI"
 MAIN = "main.js"
 ELSEWHERE = (
-    *("admin/", "boards/", "models/", "share/", "shared.css", "takeaway/"),
+    *("admin/", "boards/", "core/dialogs.js", "core/types.js", "models/", "share/", "shared.css", "takeaway/"),
     *("inputs/inputs.css", "inputs/picker.js", "inputs/strip.js", "inputs/uploads.js"),
     *("prompts/dialog.js", "prompts/history.js", "prompts/presets.js", "prompts/prompts.css", "prompts/wildcards.js"),
     "sign-in",
 )
 """Beginnings of the names of files that other pages use, or only the owner's, or that are loaded when somebody first
 needs them."""
+PARTS = {
+    "library": ("library/", "costs/", "core/boards.js"),
+    "batch": ("batch/",),
+    "viewer": ("viewer/", "feed/details-actions.js"),
+}
+"""Beginnings of the names of the modules that `parts.js` loads when somebody first opens one of these; their styles
+come with the page."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,9 @@ class PageHead:
         return f'<script nonce="{nonce}" data-language="{language}"{attributes}>{script}</script>'
 
     def _links(self, language: str, nonce: str) -> str:
-        modules = [name for name in sorted(static_files()) if name.endswith(".js") and _is_of_page(name)]
-        styles = [name for name in sorted(static_files()) if name.endswith(".css") and _is_of_page(name)]
+        later = {name for part in PARTS for name in _part_modules(part)}
+        modules = [name for name in _page_files(".js") if name not in later]
+        styles = _page_files(".css")
         facts = (
             f'<script type="application/json" id="dreamina-facts" nonce="{nonce}">{json_in_html(self.facts)}</script>'
         )
@@ -119,6 +127,7 @@ def page_facts(
             for index, model in enumerate(models)
         ],
         "examples": _examples(models),
+        "parts": {part: _part_modules(part) for part in PARTS},
         "languages": {
             language: {"name": words["language_name"], "words": words_path(language).removeprefix(f"{PREFIX}/")}
             for language, words in languages().items()
@@ -126,8 +135,13 @@ def page_facts(
     }
 
 
-def _is_of_page(name: str) -> bool:
-    return not name.startswith(ELSEWHERE) and name != "head.js"
+def _page_files(ending: str) -> list[str]:
+    names = (name for name in sorted(static_files()) if name.endswith(ending))
+    return [name for name in names if not name.startswith(ELSEWHERE) and name != "head.js"]
+
+
+def _part_modules(part: str) -> list[str]:
+    return [name for name in _page_files(".js") if name.startswith(PARTS[part])]
 
 
 def field_facts(field: Field, prefix: str) -> dict[str, Any]:

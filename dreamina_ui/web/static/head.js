@@ -23,7 +23,7 @@
   };
 
   const sayFailed = () => {
-    if (document.documentElement.dataset.dreamina === "ready" || document.getElementById("load-failed")) return;
+    if (document.getElementById("load-failed")) return;
     const note = document.createElement("div");
     const link = document.createElement("a");
     note.id = "load-failed";
@@ -35,6 +35,8 @@
     note.append(`${loadFailed} `, link);
     document.body.prepend(note);
   };
-  window.addEventListener("error", (event) => event.target.id === "dreamina-main" && setTimeout(sayFailed), true);
-  setTimeout(sayFailed, LOAD_MS);
+  const sayUnlessReady = () => document.documentElement.dataset.dreamina !== "ready" && sayFailed();
+  window.addEventListener("error", (event) => event.target.id === "dreamina-main" && setTimeout(sayUnlessReady), true);
+  window.addEventListener("load-failed", sayFailed); // a part that is loaded later
+  setTimeout(sayUnlessReady, LOAD_MS);
 }

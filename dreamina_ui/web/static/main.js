@@ -1,7 +1,6 @@
 /* The page's modules come together here: elements, and what happens when one of them asks for something. */
 
 import { ApiKey } from "./api-key/api-key.js";
-import { Batch, batchImages } from "./batch/batch.js";
 import { imageAction, jobAction } from "./core/actions.js";
 import { define } from "./core/dom.js";
 import { startGuard } from "./core/press-guard.js";
@@ -9,7 +8,7 @@ import { resume } from "./core/requests.js";
 import { router } from "./core/router.js";
 import { refreshes, startWatching } from "./core/stream.js";
 import { tell } from "./core/toast.js";
-import { words } from "./core/words.js";
+import { say, words } from "./core/words.js";
 import { startAnnouncing } from "./feed/announcer.js";
 import { Feed } from "./feed/feed.js";
 import { startFollowingFocus } from "./feed/focus.js";
@@ -31,11 +30,9 @@ import { startAdminTab } from "./header/admin-tab.js";
 import { ConnectionNotice } from "./header/connection-notice.js";
 import { Header } from "./header/header.js";
 import { startShortcuts } from "./help/shortcuts.js";
-import { focusLibrarySearch, Library, libraryImages } from "./library/library.js";
 import { Notices, startNotices } from "./notices/notices.js";
-import { images as createImages, Stage } from "./stage/stage.js";
-import { connectRouter } from "./viewer/routing.js";
-import { Viewer } from "./viewer/viewer.js";
+import { loadBatch, loadLibrary, loadViewer, startLoading } from "./parts.js";
+import { Stage } from "./stage/stage.js";
 
 /* --- what elements ask for */
 
@@ -49,8 +46,8 @@ function on(name, handle) {
 
 on("job-action", ({ action, job_id, body }) => jobAction(action, job_id, body));
 on("image-action", ({ action, item }) => imageAction(action, item));
-on("open-image", ({ source, id }) => viewer.open(source, id));
-on("compare-images", ({ source, items }) => viewer.compare(source, items));
+on("open-image", async ({ source, id }) => (await loadViewer())?.open(source, id));
+on("compare-images", async ({ source, items }) => (await loadViewer())?.compare(source, items));
 on("use-settings", useSettings);
 on("edit-image", async ({ file }) => {
   const { uploads } = await import("./inputs/uploads.js");
@@ -72,26 +69,26 @@ on("open-api-key", () => {
 
 /** @param {import("./core/types.js").Outcome} outcome */
 function batchStarted(outcome) {
-  batch()?.started(outcome);
+  tell(outcome.refusal ?? say("batch_started", { count: outcome.answer.total }));
+  if (outcome.answer && router.state.tab === "batch") batch()?.open(outcome.answer.batch_id);
 }
 
-/** @returns {Batch | null} */
+/** @returns {import("./batch/batch.js").Batch | null} null before its tab was first opened */
 function batch() {
-  const node = document.querySelector("dreamina-batch");
-  return node instanceof Batch ? node : null;
+  return document.querySelector("dreamina-batch:defined");
 }
 
 /** Show the form of batches, which Gradio makes when its tab is first opened. */
 async function openBatch() {
   router.go({ tab: "batch", image: null, query: {} });
+  await loadBatch();
   for (let attempt = 0; attempt < 200 && !batch(); attempt += 1) await new Promise((wait) => setTimeout(wait, 25));
   return batch();
 }
 
-/** @returns {Library | null} */
+/** @returns {import("./library/library.js").Library | null} null before its tab was first opened */
 function library() {
-  const node = document.querySelector("dreamina-library");
-  return node instanceof Library ? node : null;
+  return document.querySelector("dreamina-library:defined");
 }
 
 /* --- elements */
@@ -103,14 +100,11 @@ define("dreamina-form-problem", FormProblem);
 define("dreamina-form-notes", FormNotes);
 define("dreamina-sheet", Sheet);
 define("dreamina-more-models", MoreModels);
-define("dreamina-batch", Batch);
 define("dreamina-api-key", ApiKey);
 define("dreamina-notices", Notices);
 define("dreamina-tools", Tools);
 define("dreamina-stage", Stage);
 define("dreamina-feed", Feed);
-define("dreamina-library", Library);
-define("dreamina-viewer", Viewer);
 
 /* --- the page */
 
@@ -118,8 +112,6 @@ if (document.readyState === "loading") {
   await new Promise((parsed) => document.addEventListener("DOMContentLoaded", parsed, { once: true }));
 }
 document.body.prepend(document.createElement("dreamina-connection"));
-const viewer = new Viewer();
-document.body.append(viewer);
 
 startGuard();
 startCommitting();
@@ -134,12 +126,8 @@ refreshes.addEventListener("refresh", () => terms.refresh());
 form.ready.then(() => document.getElementById("form")?.toggleAttribute("data-ready", true));
 router.start();
 startAdminTab();
-const imagesByTab = /** @type {Record<string, import("./core/types.js").ImageSource>} */ ({ library: libraryImages, batch: batchImages });
-connectRouter(viewer, (tab) => imagesByTab[tab] ?? createImages, (id) => {
-  if (router.state.tab === "batch") batch()?.focusImage(id);
-  else library()?.focusImage(id);
-});
-startShortcuts(focusLibrarySearch);
+startLoading();
+startShortcuts(async () => (await loadLibrary())?.focusLibrarySearch());
 startWatching();
 startFollowing();
 document.documentElement.dataset.dreamina = "ready";

@@ -10,10 +10,6 @@ import { History } from "./history.js";
 import { protect } from "./parse.js";
 import { Planner } from "./planner.js";
 
-export { batchImages } from "./grid.js";
-
-/** @typedef {import("../core/types.js").Outcome} Outcome */
-
 const VARIED = 4; // how many more of a job are proposed
 
 export class Batch extends HTMLElement {
@@ -22,6 +18,10 @@ export class Batch extends HTMLElement {
   #grid = new BatchGrid();
   #visible = () => { if (!document.hidden) this.#follow(); };
   #refresh = () => { this.#planner.refresh(); };
+  #viewerClosed = (/** @type {Event} */ event) => {
+    const { id } = /** @type {CustomEvent} */ (event).detail;
+    if (id && router.state.tab === "batch") this.#grid.focusImage(id);
+  };
 
   connectedCallback() {
     if (!this.firstChild) this.#build();
@@ -30,6 +30,7 @@ export class Batch extends HTMLElement {
     refreshes.addEventListener("refresh", this.#refresh);
     document.addEventListener("visibilitychange", this.#visible);
     window.addEventListener("pageshow", this.#visible);
+    document.addEventListener("viewer-close", this.#viewerClosed);
     this.#follow();
   }
 
@@ -41,11 +42,12 @@ export class Batch extends HTMLElement {
     refreshes.removeEventListener("refresh", this.#refresh);
     document.removeEventListener("visibilitychange", this.#visible);
     window.removeEventListener("pageshow", this.#visible);
+    document.removeEventListener("viewer-close", this.#viewerClosed);
   }
 
   #build() {
     this.append(this.#planner.node, this.#history.node, this.#grid.node);
-    this.addEventListener("open-batch", (event) => this.#open(/** @type {CustomEvent} */ (event).detail));
+    this.addEventListener("open-batch", (event) => this.open(/** @type {CustomEvent} */ (event).detail));
     this.addEventListener("edit-batch", (event) => this.#editAgain(/** @type {CustomEvent} */ (event).detail));
   }
 
@@ -65,18 +67,8 @@ export class Batch extends HTMLElement {
     }
   };
 
-  /**
-   * A batch was sent, or refused.
-   * @param {Outcome} outcome
-   */
-  started({ answer: batch, refusal }) {
-    if (refusal) return tell(refusal);
-    tell(say("batch_started", { count: batch.total }));
-    if (router.state.tab === "batch") this.#open(batch.batch_id);
-  }
-
   /** @param {string} id of a batch; "" for the form and all batches */
-  #open(id) {
+  open(id) {
     this.#grid.takesFocus = Boolean(id);
     router.go({ tab: "batch", query: id ? { id } : {} });
   }
@@ -86,10 +78,6 @@ export class Batch extends HTMLElement {
     return router.state.query.id ? this.#grid.refresher.refresh() : this.#history.refresher.refresh();
   }
 
-  /** @param {string} id */
-  focusImage(id) {
-    this.#grid.focusImage(id);
-  }
 
   /** Put a wildcard into the prompts. @param {string} text */
   insert(text) {

@@ -4,6 +4,7 @@ import { marks } from "../core/actions.js";
 import { arm, button, element, emit } from "../core/dom.js";
 import { nextCell } from "../core/grid-keys.js";
 import { get, post } from "../core/http.js";
+import { imageLists } from "../core/image-lists.js";
 import { jobs } from "../core/jobs.js";
 import { onKeys } from "../core/keyboard.js";
 import { watch } from "../core/stream.js";
@@ -34,8 +35,8 @@ import { BatchStrip } from "./strip.js";
  * @property {{count: number, expected_usd: number | null, digest: string, own_key: boolean, play_money: boolean} | null} retry
  */
 
-/** What the shown batch has, for the viewer. */
-export const batchImages = new BatchImages();
+const batchImages = new BatchImages(); // what the shown batch has
+imageLists.add("batch", batchImages);
 
 export class BatchGrid {
   /** @type {GridData | null} */

@@ -41,6 +41,7 @@
  * @property {Model[]} models
  * @property {Example[]} examples
  * @property {Record<string, {name: string, words: string}>} languages
+ * @property {Record<string, string[]>} parts modules of parts that are loaded when they are first opened
  */
 
 /**

@@ -6,6 +6,7 @@ import { boards } from "../core/boards.js";
 import { button, element, emit } from "../core/dom.js";
 import { facts } from "../core/facts.js";
 import { get, identity, url } from "../core/http.js";
+import { imageLists } from "../core/image-lists.js";
 import { jobs } from "../core/jobs.js";
 import { router } from "../core/router.js";
 import { tell } from "../core/toast.js";
@@ -19,8 +20,8 @@ import { News } from "./news.js";
 import { Selection } from "./selection.js";
 import { sizeSlider } from "./size-slider.js";
 
-/** What the library shows, for the viewer. */
-export const libraryImages = new LibraryImages();
+const libraryImages = new LibraryImages();
+imageLists.add("library", libraryImages);
 let wantsSearch = false; // its key was pressed before Gradio showed the tab
 
 /** Lead to the library's search, as soon as it is in sight. */
@@ -53,12 +54,14 @@ export class Library extends HTMLElement {
   connectedCallback() {
     if (!this.firstChild) this.#build();
     router.addEventListener("change", this.#follow);
+    document.addEventListener("viewer-close", this.#viewerClosed);
     this.#follow();
     this.#seen.observe(this);
   }
 
   disconnectedCallback() {
     router.removeEventListener("change", this.#follow);
+    document.removeEventListener("viewer-close", this.#viewerClosed);
     this.#seen.disconnect();
   }
 
@@ -190,10 +193,10 @@ export class Library extends HTMLElement {
     if (deleted !== undefined) this.#loadUsage();
   }
 
-  /** Where the keyboard goes when the viewer is closed. @param {string} id @returns {boolean} whether the image is shown */
-  focusImage(id) {
-    return this.#grid.focus(id);
-  }
+  #viewerClosed = (/** @type {Event} */ event) => {
+    const { id } = /** @type {CustomEvent} */ (event).detail;
+    if (id && router.state.tab === "library") this.#grid.focus(id);
+  };
 
   focusSearch() {
     if (!wantsSearch || !this.checkVisibility()) return;

@@ -1,6 +1,7 @@
 /* <dreamina-stage>: the newest job fills the column; above it, what has failed since. */
 
 import { element, emit } from "../core/dom.js";
+import { imageLists } from "../core/image-lists.js";
 import { imagesOfAll } from "../core/images.js";
 import { jobs } from "../core/jobs.js";
 import { words } from "../core/words.js";
@@ -15,8 +16,8 @@ const GAP = 4;
 const [MAX_HEIGHT, MAX_HEIGHT_NARROW] = [0.81, 0.72];
 const NARROW_PX = 900;
 
-/** All images on Create, for the viewer. */
-export const images = imagesOfAll(jobs);
+const images = imagesOfAll(jobs);
+imageLists.add("create", images);
 
 export class Stage extends HTMLElement {
   #newer = new JobList();

@@ -1,6 +1,7 @@
 /* The viewer and the page's URL: the open image survives a reload, and Back closes it. */
 
 import { ImageList } from "../core/image-list.js";
+import { imageLists } from "../core/image-lists.js";
 import { imagesOf } from "../core/images.js";
 import { router } from "../core/router.js";
 import { fetchJob } from "./details.js";
@@ -8,11 +9,8 @@ import { fetchJob } from "./details.js";
 /** @typedef {import("../core/types.js").ImageSource} ImageSource */
 /** @typedef {import("./viewer.js").Viewer} Viewer */
 
-/** Let the URL and the viewer follow each other.
- * @param {Viewer} viewer
- * @param {(tab: string) => ImageSource} listOf the images of a tab
- * @param {(id: string) => unknown} onClosed gets the id of the last image */
-export function connectRouter(viewer, listOf, onClosed) {
+/** Let the URL and the viewer follow each other. @param {Viewer} viewer */
+export function connectRouter(viewer) {
   /** @type {ImageSource | null} of one job alone, until the tab's list has its images */
   let alone = null;
 
@@ -20,7 +18,7 @@ export function connectRouter(viewer, listOf, onClosed) {
     const { image, tab } = router.state;
     if (!image) return viewer.close();
     if (viewer.shownId === image && viewer.dialog.open) return;
-    const list = listOf(tab);
+    const list = imageLists.of(tab);
     if (viewer.open(list, image)) return;
     const job = await fetchJob(image.split("/")[0]);
     if (!job || router.state.image !== image || (viewer.dialog.open && viewer.shownId === image)) return;
@@ -29,19 +27,15 @@ export function connectRouter(viewer, listOf, onClosed) {
   };
 
   const joinList = () => {
-    const list = listOf(router.state.tab);
+    const list = imageLists.of(router.state.tab);
     if (!router.state.image) return;
     const isWaiting = !viewer.dialog.open || viewer.cursor.source === alone;
     if (isWaiting && list.indexOf(router.state.image) >= 0) viewer.open(list, router.state.image);
   };
 
   document.addEventListener("viewer-move", (event) => router.showImage(/** @type {CustomEvent} */ (event).detail.id));
-  document.addEventListener("viewer-close", (event) => {
-    router.closeImage();
-    const { id } = /** @type {CustomEvent} */ (event).detail;
-    if (id) onClosed(id);
-  });
+  document.addEventListener("viewer-close", () => router.closeImage());
   router.addEventListener("change", open);
-  for (const tab of ["create", "library", "batch"]) listOf(tab).addEventListener("change", joinList);
+  imageLists.addEventListener("change", joinList);
   open();
 }

@@ -1,0 +1,77 @@
+/* Parts of the page that are loaded when somebody first opens them. */
+
+import { define } from "./core/dom.js";
+import { facts } from "./core/facts.js";
+import { router } from "./core/router.js";
+import { words } from "./core/words.js";
+
+export const loadLibrary = once("library", async () => {
+  const module = await import("./library/library.js");
+  define("dreamina-library", module.Library);
+  return module;
+});
+
+export const loadBatch = once("batch", async () => {
+  const module = await import("./batch/batch.js");
+  define("dreamina-batch", module.Batch);
+  return module;
+});
+
+export const loadViewer = once("viewer", async () => {
+  const [{ Viewer }, { connectRouter }] = await Promise.all([import("./viewer/viewer.js"), import("./viewer/routing.js")]);
+  define("dreamina-viewer", Viewer);
+  const viewer = new Viewer();
+  document.body.append(viewer);
+  connectRouter(viewer);
+  return viewer;
+});
+
+/** Load what the URL leads to, now and from now on, and what the pointer is at, which is a moment earlier. */
+export function startLoading() {
+  router.addEventListener("change", follow);
+  document.addEventListener("pointerover", ({ target }) => {
+    const node = target instanceof Element ? target.closest("[role=tab], .tile") : null;
+    if (node?.matches(".tile")) loadViewer();
+    else if (node?.textContent === words.tab_library) loadLibrary();
+    else if (node?.textContent === words.batch) loadBatch();
+  }, { passive: true });
+  follow();
+}
+
+function follow() {
+  const { tab, image } = router.state;
+  if (tab === "library") loadLibrary();
+  if (tab === "batch") loadBatch();
+  if (image) loadViewer();
+}
+
+/**
+ * @template T
+ * @param {string} part a name in `facts.parts`
+ * @param {() => Promise<T>} load
+ * @returns {() => Promise<T | null>} loads at the first call; null where it failed, as the page then says; the next call tries again
+ */
+function once(part, load) {
+  /** @type {Promise<T> | null} */
+  let loading = null;
+  return async () => {
+    if (!loading) preload(facts.parts[part]);
+    try {
+      return await (loading ??= load());
+    } catch {
+      loading = null;
+      window.dispatchEvent(new Event("load-failed"));
+      return null;
+    }
+  };
+}
+
+/** Request all modules at once, and not each when another one imports it. @param {string[]} names */
+function preload(names) {
+  for (const name of names) {
+    const link = document.createElement("link");
+    link.rel = "modulepreload";
+    link.href = new URL(name, import.meta.url).href;
+    document.head.append(link);
+  }
+}
