@@ -25,6 +25,7 @@ from dreamina_ui.web.middleware.cookie_names import CookieNames
 from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, add_script_nonces, remove_cors
 from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
+from dreamina_ui.web.middleware.pace_limits import PaceLimits
 from dreamina_ui.web.middleware.page_head import PageHeadWriter
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import RequestLimits
@@ -161,6 +162,7 @@ def _build_middleware(
         Middleware(ProxyHeaders, settings.believed_proxies),
         Middleware(CookieNames, services.installation_id),
         Middleware(SecurityHeaders, settings.frame_sites, settings.image_origin),
+        Middleware(PaceLimits),
         Middleware(DisabledRoutes),
         Middleware(OriginGuard, is_private=not settings.is_shared and not settings.uses_sandbox),
         Middleware(RequestLimits),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ from dreamina_ui.settings import is_loopback
 from dreamina_ui.web.auth.visitor import visitor_id
 from dreamina_ui.web.http import client_ip_hash, path_below_root, send_refusal
 from dreamina_ui.web.middleware.gradio_patches import CALL_ADVICE
-from dreamina_ui.web.middleware.request_pace import RequestPace
 from dreamina_ui.web.paths import (
     FILES,
     HEALTHZ,
@@ -58,10 +56,6 @@ MAX_OPEN = {"stream": 1000, "body": 300, "work": 300, "read": 300}
 arrived and are being handled; other pages and lists that are being read. A kind that is full takes nothing from the
 others."""
 
-MAX_PER_SECOND_OF_VISITOR, MAX_PER_SECOND_OF_CLIENT, MAX_PER_SECOND_OF_UNKNOWN = 30.0, 100.0, 300.0
-"""How many requests that are counted may come per second, for long. The last one is for all that come from this machine
-without an identity: a proxy that nobody declared may stand between."""
-
 _LIGHT_PATHS = (
     f"/{PREFIX}/assets/",
     f"/{PREFIX}/words/",
@@ -81,9 +75,6 @@ class RequestLimits:
     is bounded, per visitor, per client and in total. Where streams or bodies are full, the oldest that is idle gives
     way: a body that is still being sent, or a stream of Gradio's that follows no job.
 
-    Cookies lose their backslashes, which none of ours has: Python before 3.11.10 takes 10 s to read 60 kB of them, and
-    everybody would wait (CVE-2024-7592).
-
     Args:
         body_timeout_s: how long a client may take to send a whole body.
         read_timeout_s: how long a client may take to read a part of a response.
@@ -94,16 +85,9 @@ class RequestLimits:
         self._body_timeout_s = body_timeout_s
         self._read_timeout_s = read_timeout_s
         self._open_requests = _OpenRequests()
-        self._pace = RequestPace()
         self._logged_errors: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
-        scope["headers"] = [
-            (name, value.replace(b"\\", b"") if name == b"cookie" else value) for name, value in scope["headers"]
-        ]
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -112,13 +96,9 @@ class RequestLimits:
             await send_refusal(send, 413, "This is too large.")
             return
         exchange = _Exchange(scope, receive, send, self._body_timeout_s, self._read_timeout_s)
-        kind = _kind_of(scope)
+        kind = kind_of(scope)
         if kind is None:
             await self._handle(exchange, scope)
-            return
-        if wait_s := self._pace.wait_s(_rates_of(scope, self._pace)):
-            text = "Too many requests. Try again in a moment."
-            await send_refusal(send, 429, text, retry_after_s=math.ceil(wait_s))
             return
         with self._open_requests.count(exchange, kind, _limits_of(scope)) as is_allowed:
             if is_allowed:
@@ -261,8 +241,8 @@ class _OpenRequests:
         self._exchanges["work"][exchange] = None
 
 
-def _kind_of(scope: Scope) -> str | None:
-    """The kind that a request is counted as; None for one that is answered at once."""
+def kind_of(scope: Scope) -> str | None:
+    """The kind that an open request is counted as; None for one that is answered at once."""
     if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
         return "body"
     if is_stream(scope["path"]):
@@ -289,21 +269,6 @@ def _limits_of(scope: Scope) -> dict[str, int]:
         networks = networks_of(client_ip_hash(host))
         limits |= {f"client {network}": factor * MAX_OPEN_PER_CLIENT for network, factor in networks}
     return limits
-
-
-def _rates_of(scope: Scope, pace: RequestPace) -> dict[str, float]:
-    """The names that a request counts for, each with its requests per second.
-
-    From this machine, a visitor counts as unknown at first: a new cookie with each request is no way around.
-    """
-    visitor = visitor_id(Headers(scope=scope).get("cookie"))
-    rates = {visitor: MAX_PER_SECOND_OF_VISITOR} if visitor else {}
-    host = scope["client"][0] if scope.get("client") else ""
-    if not is_loopback(host):
-        networks = networks_of(client_ip_hash(host))
-        return rates | {f"client {network}": factor * MAX_PER_SECOND_OF_CLIENT for network, factor in networks}
-    is_known = visitor is not None and pace.knows(visitor)
-    return rates if is_known else rates | {"unknown": MAX_PER_SECOND_OF_UNKNOWN}
 
 
 def _max_bytes(scope: Scope) -> int:
