@@ -20,3 +20,14 @@ def allow_many() -> None:
         wanted = MAX_OPEN_FILES if most == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, most)
         if now != resource.RLIM_INFINITY and now < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def max_connections() -> int:
+    """How many connections leave enough room for the ledger, the images, and calls of the API."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        now = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if now != resource.RLIM_INFINITY:
+            return min(now, MAX_OPEN_FILES) * 3 // 4
+    return MAX_OPEN_FILES * 3 // 4

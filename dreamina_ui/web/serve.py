@@ -14,11 +14,12 @@ from queue import SimpleQueue
 
 from dreamina_ui.errors import DreaminaError
 from dreamina_ui.ops.data_dir import DataDir
-from dreamina_ui.ops.file_limits import allow_many
+from dreamina_ui.ops.file_limits import allow_many, max_connections
 from dreamina_ui.ops.log_capture import capture_failures, capture_output, log_captured_output
 from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
 from dreamina_ui.ops.proxies import prepare_proxies
 from dreamina_ui.settings import Settings, forget_secrets, read_settings
+from dreamina_ui.web.connections import ConnectionLimits
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from dreamina_ui.web.public_url import set_public_url
 from dreamina_ui.wiring import Services, build_services
@@ -83,6 +84,7 @@ class _Page:
         with skip_stub_files():
             from dreamina_ui.web.app import build_app  # it imports Gradio, which takes seconds
         self._page, self._launch = build_app(settings, services)
+        self._connections = ConnectionLimits(max_connections(), settings.believed_proxies)
 
     @property
     def share_url(self) -> str | None:
@@ -99,6 +101,7 @@ class _Page:
         take_over_uvicorn()
         capture_output()  # what Gradio prints until here is for the person who starts it
         self._page.server.config.encoded_headers = []  # no Server header
+        self._connections.apply(self._page.server)
 
     def close(self) -> None:
         self._page.server.config.timeout_graceful_shutdown = 1  # otherwise open streams keep the server forever
