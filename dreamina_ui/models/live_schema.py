@@ -25,8 +25,10 @@ MAX_NODES = 3000
 MAX_CHARACTERS = 100_000
 MAX_INPUTS = 100
 MAX_NAME_CHARACTERS = 60
+MAX_ALTERNATIVES = 60
+"""How many schemas `allOf`, `anyOf`, `oneOf` and `prefixItems` may list altogether: each value is checked by each."""
 
-_MAPS = ("properties", "patternProperties")
+_MAPS = ("properties",)
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _SUBSCHEMAS = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _TITLES = ("title", "description")
@@ -152,6 +154,7 @@ class _Cleaner:
         self._root = root
         self._nodes_left = MAX_NODES
         self._characters_left = MAX_CHARACTERS
+        self._alternatives_left = MAX_ALTERNATIVES
 
     def clean(self, schema: Any, depth: int = 0) -> dict[str, Any]:
         self._nodes_left -= 1
@@ -177,7 +180,12 @@ class _Cleaner:
                 if not isinstance(value, Mapping):
                     raise ValueError(f"its {key} are no object")
                 result[key] = {str(name)[:200]: self.clean(sub, depth + 1) for name, sub in value.items()}
+            elif key == "patternProperties":
+                result["additionalProperties"] = True  # the patterns could take years to match; the service checks them
             elif key in _LISTS and isinstance(value, list):
+                self._alternatives_left -= len(value)
+                if self._alternatives_left < 0:
+                    raise ValueError("it has too many alternatives")
                 result[key] = [self.clean(sub, depth + 1) for sub in value]
             elif key in _SUBSCHEMAS and isinstance(value, Mapping | bool):
                 result[key] = self.clean(value, depth + 1) if isinstance(value, Mapping) else value

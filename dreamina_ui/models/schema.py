@@ -81,7 +81,7 @@ class Model:
                 input_schema=schema,
                 output_schema=data["output_schema"],
                 fields=fields,
-                _validator=_Validator(strict, format_checker=_FORMATS),
+                _validator=_validator_class()(strict, format_checker=_FORMATS),
             )
         except Exception as exc:
             name = data.get("model_id", "?") if isinstance(data, Mapping) else "?"
@@ -289,16 +289,30 @@ _FORMATS.checks("uri")(lambda value: not isinstance(value, str) or _URI.fullmatc
 PATTERN_TIMEOUT_S = 0.05
 
 
-def _matches_pattern(_validator: Any, pattern: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
-    """The keyword `pattern`, with a bound: a pattern can be written so that a text takes years to match."""
-    if not isinstance(value, str):
-        return
-    try:
-        is_match = regex.search(pattern, value, timeout=PATTERN_TIMEOUT_S) is not None
-    except (regex.error, TimeoutError, TypeError):
-        return
-    if not is_match:
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
+class _Patterns:
+    """The keyword `pattern`, with a bound: a pattern can be written so that a text takes years to match.
+
+    One that once took too long is not tried again: a list has hundreds of texts.
+    """
+
+    def __init__(self) -> None:
+        self._slow: set[str] = set()
+
+    def validate(self, _validator: Any, pattern: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
+        """The errors of one value."""
+        if not isinstance(value, str) or not isinstance(pattern, str) or pattern in self._slow:
+            return
+        try:
+            is_match = regex.search(pattern, value, timeout=PATTERN_TIMEOUT_S) is not None
+        except TimeoutError:
+            self._slow.add(pattern)
+            return
+        except regex.error:
+            return
+        if not is_match:
+            yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-_Validator = extend(Draft202012Validator, {"pattern": _matches_pattern})  # type: ignore[no-untyped-call]
+def _validator_class() -> Any:
+    """A class of validators for one model."""
+    return extend(Draft202012Validator, {"pattern": _Patterns().validate})  # type: ignore[no-untyped-call]

@@ -116,6 +116,7 @@ def deep(levels: int) -> Any:
         {"properties": {"a": {"enum": [str(number) for number in range(10_000)]}}},
         {"properties": {"a": {"description": "x" * 200_000}}},
         deep(100),
+        {"properties": {"a": {"items": {"anyOf": [{"minLength": number} for number in range(900)]}}}},
         {"properties": {"a": {"anyOf": [{"$ref": "#/properties/b"}] * 90}, "b": {"anyOf": [{"type": "string"}] * 90}}},
     ],
 )  # fmt: skip
@@ -125,10 +126,23 @@ def test_a_hostile_schema_is_refused(schema: Any) -> None:
         live_model("a/model", "A model", schema)
 
 
+SLOW = {"type": "string", "pattern": "^(a|a)*$"}
+
+
+def test_patterns_of_names_are_left_to_the_service() -> None:
+    """The library matches them without a bound, and a name of 40 characters was enough."""
+    names = {"type": "object", "properties": {}, "patternProperties": {SLOW["pattern"]: {"type": "string"}}}
+    model = live_model("a/model", "A model", {"properties": {"options": names}})
+    inputs = {"options": {"a" * 40 + "b": 5}}
+    assert model.validate_inputs(inputs) == inputs
+
+
 def test_a_pattern_that_takes_years_is_left_to_the_service() -> None:
     """Else one text could keep a thread busy until the program is restarted."""
-    model = live_model("a/model", "A model", {"properties": {"color": {"type": "string", "pattern": "^(a|a)*$"}}})
+    model = live_model("a/model", "A model", {"properties": {"color": SLOW}})
     assert model.validate_inputs({"color": "a" * 40 + "b"})
+    colors = live_model("a/model", "A model", {"properties": {"colors": {"type": "array", "items": SLOW}}})
+    assert colors.validate_inputs({"colors": ["a" * 40 + "b"] * 400}), "it is tried once, not for each text"
     hex_color = live_model("a/model", "A model", SCHEMAS["pattern"])
     with pytest.raises(InputError) as caught:
         hex_color.validate_inputs({"prompt": "a fox", "color": "red"})

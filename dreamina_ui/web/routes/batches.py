@@ -122,7 +122,7 @@ class _BatchRoutes:
         try:
             model_id = request.query_params.get("model_id")
             self._catalog.ensure_usable(model_id, is_owner=self._permissions.is_owner(request))
-            model = self._models.require(model_id)
+            model = await run_in_threadpool(self._models.require, model_id)
         except DreaminaError as exc:
             return refusal(exc, language)
         prompt = prompt_field(model)
@@ -260,7 +260,8 @@ class _BatchRoutes:
 
         def retry() -> dict[str, Any]:
             self._permissions.ensure_same_requester(request)
-            self._own_batch(batch_id, scope)
+            batch = self._own_batch(batch_id, scope)
+            self._catalog.ensure_usable(batch.model_id, is_owner=is_owner)
             planned = self._retry(self._batches.grid(batch_id))
             if planned is None or body.get("digest") != planned.digest:
                 raise BatchError("changed")
@@ -304,7 +305,9 @@ class _BatchRoutes:
         try:
             response = await run_in_threadpool(make)
         except DreaminaError as exc:
-            model, language = self._models.get(str((body or {}).get("model_id"))), language_of(request)
+            model_id, language = (body or {}).get("model_id"), language_of(request)
+            is_usable = self._catalog.may_use(model_id, is_owner=self._permissions.is_owner(request))
+            model = await run_in_threadpool(self._models.require, model_id) if is_usable else None
             titles = field_titles(model, language) if model else None
             return refusal(exc, language, titles, for_owner=self._permissions.is_owner(request))
         return JSONResponse(response, headers=NO_STORE)

@@ -73,7 +73,7 @@ class _FormRoutes:
         try:
             self._permissions.ensure_same_requester(request)
             self._catalog.ensure_usable(body.get("model_id"), is_owner=self._permissions.is_owner(request))
-            model = self._models.require(body.get("model_id"))
+            model = await run_in_threadpool(self._models.require, body.get("model_id"))  # it may have to be built
             job = await self._generate(request, model, visitor, body)
         except DreaminaError as exc:
             titles = field_titles(model, language) if model else None

@@ -57,6 +57,7 @@ class _InputFileRoutes:
         permissions: Permissions,
     ) -> None:
         self._models = services.models
+        self._catalog = services.catalog
         self._input_files = services.input_files
         self._presenter = presenter
         self._images = images
@@ -72,7 +73,9 @@ class _InputFileRoutes:
         visitor, input_files = self._permissions.visitor(request), self._input_files
         if visitor is None or input_files is None:
             return message_response(translate(language, "error_no_cookie"), 403)
-        field, url = self._url_field(body), body.get("address")
+        model_id, url = body.get("model_id"), body.get("address")
+        may_use = self._catalog.may_use(model_id, is_owner=self._permissions.is_owner(request))
+        field = await run_in_threadpool(self._url_field, str(model_id), body.get("field")) if may_use else None
         if field is None or not isinstance(url, str):
             return message_response("`model_id`, `field`, and `address`", 400)
         try:
@@ -82,10 +85,10 @@ class _InputFileRoutes:
         thumbnail = await run_in_threadpool(self._presenter.given_thumbnail, url, visitor)
         return JSONResponse({"thumbnail": thumbnail}, headers=NO_STORE)
 
-    def _url_field(self, body: dict[str, Any]) -> Field | None:
-        model = self._models.get(str(body.get("model_id")))
+    def _url_field(self, model_id: str, key: Any) -> Field | None:
+        model = self._models.get(model_id)
         fields = model.fields if model else ()
-        return next((field for field in fields if field.key == body.get("field") and field.kind.holds_urls), None)
+        return next((field for field in fields if field.key == key and field.kind.holds_urls), None)
 
     @refuses_unreadable
     async def thumbnail(self, request: Request) -> Response:
