@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -44,6 +45,12 @@ MAX_TOTAL_BYTES = 20_000_000_000
 """How many bytes all images take."""
 
 BOUNDS = Bounds(max_pixels=40_000_000, cpu_s=20, wall_s=45.0)
+
+MIN_PIXELS_OF_STRANGERS = 8_400_000
+PIXELS_PER_BYTE_OF_STRANGERS = 8
+"""How many pixels an upload of somebody unknown may have: a screenshot of a 4K screen always, and more if its size says
+that something is in them. A small file can hold a large and empty image, which costs a second of CPU time."""
+
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
 
 
@@ -88,7 +95,7 @@ class InputImages:
                 shutil.copyfileobj(stream, file, CHUNK_BYTES)
             return self.add(file, visitor_id, client_hash)
 
-    def add(self, file: BinaryIO, visitor_id: str, client_hash: str | None) -> GivenImage:
+    def add(self, file: BinaryIO, visitor_id: str, client_hash: str | None, *, is_stranger: bool = False) -> GivenImage:
         """Take an image: read it to its end in a process of its own, and store what that made of it; blocks meanwhile.
 
         The same file of the same visitor is the same image.
@@ -96,6 +103,7 @@ class InputImages:
         Args:
             file: the whole upload.
             client_hash: a hash of the client's IP address, for limits.
+            is_stranger: whether nobody knows who gives it; see `PIXELS_PER_BYTE_OF_STRANGERS`.
 
         Raises:
             InputError: it is no image that can be taken, or there are too many.
@@ -111,15 +119,18 @@ class InputImages:
             with self._ledger.writing() as transaction:
                 rows.keep_images(transaction, [same.input_key], self._clock() + UNUSED_TTL_S)
             return GivenImage(same)
-        return self._make(file, sha256, visitor_id, client_hash)
+        bounds = _bounds_of_stranger(file.seek(0, os.SEEK_END)) if is_stranger else BOUNDS
+        return self._make(file, sha256, visitor_id, client_hash, bounds)
 
-    def _make(self, file: BinaryIO, sha256: str, visitor_id: str, client_hash: str | None) -> GivenImage:
+    def _make(
+        self, file: BinaryIO, sha256: str, visitor_id: str, client_hash: str | None, bounds: Bounds
+    ) -> GivenImage:
         file.seek(0)
         form = recognise(file.read(64))
         if form is None or form.name not in FORMATS:
             raise InputError("file", "upload_kind", ", ".join(FORMATS), form.name if form else None)
         try:
-            copy = self._decoder.make_input(file, form, BOUNDS)
+            copy = self._decoder.make_input(file, form, bounds)
         except ImageError as exc:
             raise InputError("file", "upload_damaged" if exc.is_damage else "upload_pixels", str(exc), None) from exc
         except RuntimeError as exc:  # decoding has stopped
@@ -199,6 +210,13 @@ class InputImages:
         is_full = any(count >= factor * MAX_IMAGES or size >= factor * MAX_BYTES for (count, size), factor in owners)
         if is_full or rows.total_bytes(reader) >= MAX_TOTAL_BYTES:
             raise InputError("file", "upload_full", MAX_IMAGES, None)
+
+
+def _bounds_of_stranger(size_bytes: int) -> Bounds:
+    """What the upload of a stranger may take; more for a larger file."""
+    pixels = max(MIN_PIXELS_OF_STRANGERS, PIXELS_PER_BYTE_OF_STRANGERS * size_bytes)
+    seconds = min(BOUNDS.cpu_s, 3 + size_bytes // 1_000_000)
+    return Bounds(max_pixels=min(BOUNDS.max_pixels, pixels), cpu_s=seconds, wall_s=BOUNDS.wall_s)
 
 
 def _file_name(image: InputImage) -> str:

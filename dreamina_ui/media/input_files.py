@@ -50,7 +50,7 @@ MAX_OF_CLIENT = 24
 """How many files of one visitor, and of one client, are validated at the same time: cleared cookies make new
 visitors, and there are 64 threads for all."""
 
-BOUNDS = Bounds(max_pixels=25_000_000, cpu_s=4, wall_s=10.0)
+BOUNDS = Bounds(max_pixels=17_000_000, cpu_s=4, wall_s=10.0)
 """A larger picture is shown by its URL only: strangers choose what is decoded here."""
 
 MAX_INLINE_MB = 60

@@ -19,7 +19,8 @@ MAX_SCANS = 100
 """A progressive JPEG has about ten, and those that were optimized by brute force some thirty."""
 
 MAX_SCANNED_PIXELS = 250_000_000
-"""Pixels times scans: ten scans of 25 megapixels."""
+MAX_FULL_SCANS = 5
+"""Pixels times scans: ten scans of 25 megapixels, or so many scans of an image that is as large as it may be."""
 
 MAX_PARTS = 5_000
 """Segments before the pixels of a JPEG, sub-blocks before those of a GIF, chunks of a WebP."""
@@ -43,7 +44,7 @@ def enforce_structure(file: BinaryIO, form_name: str, max_pixels: int) -> None:
     """
     file.seek(0)
     if form_name == "JPEG":
-        _check_jpeg(file)
+        _check_jpeg(file, max_pixels)
     elif form_name == "WEBP":
         _check_webp(file, max_pixels)
     elif form_name == "GIF":
@@ -66,7 +67,7 @@ def too_much(reason: str, size: tuple[int, int] | None = None) -> ImageError:
     return ImageError(reason, is_damage=False, size=size)
 
 
-def _check_jpeg(file: BinaryIO) -> None:
+def _check_jpeg(file: BinaryIO, max_pixels: int) -> None:
     """Count what stands before the first scan, and the scans of a JPEG that has several."""
     file.seek(2)
     for _ in range(MAX_PARTS):
@@ -79,7 +80,7 @@ def _check_jpeg(file: BinaryIO) -> None:
         if kind in _PROGRESSIVE:
             header = file.read(5)
             size = int.from_bytes(header[3:5], "big"), int.from_bytes(header[1:3], "big")
-            return _check_scans(file, size)
+            return _check_scans(file, size, min(MAX_SCANNED_PIXELS, MAX_FULL_SCANS * max_pixels))
         file.seek(max(length - 2, 0), 1)
     raise too_much("the image has too many segments")
 
@@ -94,11 +95,11 @@ def _next_marker(file: BinaryIO) -> int | None:
     return kind[0] if kind else None
 
 
-def _check_scans(file: BinaryIO, size: tuple[int, int]) -> None:
+def _check_scans(file: BinaryIO, size: tuple[int, int], max_scanned_pixels: int) -> None:
     """Compressed data never holds the two bytes that begin a scan; other segments hardly do."""
     file.seek(0)
     scans, last = 0, b""
-    most = min(MAX_SCANS, MAX_SCANNED_PIXELS // max(size[0] * size[1], 1))
+    most = min(MAX_SCANS, max_scanned_pixels // max(size[0] * size[1], 1))
     while block := file.read(_BLOCK_BYTES):
         scans += (last + block).count(_SOS)
         last = block[-1:]

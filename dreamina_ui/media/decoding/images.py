@@ -44,7 +44,14 @@ _GAP = 1.1
 
 _INPUT_QUALITIES = (95, 90)
 _SMALL_PIXELS = 4_500_000
-"""Up to this size, an input that becomes a PNG is packed well; above it, quickly."""
+_SMALL_BYTES = 1_000_000
+"""Up to this size, an input that becomes a PNG is packed well; above it, quickly. So is one of a small file, which is
+small either way."""
+
+_MASK_PIXELS = 4096 * 4096
+"""How many pixels a gray image may have in any case where half of them are allowed: masks are as large as results."""
+
+_LOSSY = ("JPEG", "AVIF")
 
 _MAX_PROFILE_BYTES = 100_000
 _STRIP_PX = 256
@@ -95,21 +102,22 @@ def make_copies(
 def make_input(file: BinaryIO, form: Format, *, max_pixels: int, max_bytes: int = 1 << 40) -> InputCopy:
     """Read an image to its very end and make of it what the service gets: PNG or JPEG, within bounds, without metadata.
 
-    What had losses stays a JPEG. Anything else becomes a PNG, or where that is too large, and nothing is transparent,
+    What had losses becomes a JPEG. Anything else becomes a PNG, or where that is too large, and nothing is transparent,
     a JPEG. It is scaled down only where that does not suffice.
 
     Args and errors as for `make_copies`.
     """
     with _image_errors():
         image = _header(file, form, max_pixels, max_bytes)
-        source = image.size
+        is_lossy, source = form.name in _LOSSY or _is_lossy_webp(file, form), image.size
         image, turn = _pixels(image, INPUT_PX, max_bytes)
         image = _fitted(image, INPUT_PX, source)
         image = image if turn is None else image.transpose(turn)
         profile = image.info.get("icc_profile") or b""
         image.info = {"icc_profile": profile} if 0 < len(profile) <= _MAX_PROFILE_BYTES else {}
         image = image.convert("RGBA") if image.mode == "RGBa" else image
-        extension, data, size = _input_file(image, is_lossy=form.name == "JPEG")
+        is_small = file.seek(0, io.SEEK_END) <= _SMALL_BYTES
+        extension, data, size = _input_file(image, is_lossy=is_lossy, is_quick=is_small)
         thumbnail = _webp(_fitted(image, COPY_PX["thumbnail"], image.size), "thumbnail")
         upright = (source[1], source[0]) if turn in _SIDEWAYS else source
         return InputCopy(*size, *upright, extension, data, thumbnail)
@@ -121,6 +129,8 @@ def _header(file: BinaryIO, form: Format, max_pixels: int, max_bytes: int) -> Im
     max_pixels *= _JPEG_PIXELS if form.name == "JPEG" else 1
     enforce_structure(file, form.name, max_pixels)
     image = _opened(essential_png(file) if form.name == "PNG" else file, form)
+    if image.mode in ("1", "L"):  # quick to read
+        max_pixels = max(max_pixels, min(2 * max_pixels, _MASK_PIXELS))
     enforce_size(image.size, max_pixels)
     return image
 
@@ -150,21 +160,29 @@ def _fitted(image: Image.Image, side_px: int, source: tuple[int, int]) -> Image.
     return _resized(image, (max(round(width * scale), 1), max(round(height * scale), 1)))
 
 
-def _input_file(image: Image.Image, *, is_lossy: bool) -> tuple[str, bytes, tuple[int, int]]:
+def _is_lossy_webp(file: BinaryIO, form: Format) -> bool:
+    """Whether a WebP has losses: a chunk of its own kind comes in the first few."""
+    file.seek(0)
+    head = file.read(4096)
+    return form.name == "WEBP" and b"VP8 " in head and b"VP8L" not in head
+
+
+def _input_file(image: Image.Image, *, is_lossy: bool, is_quick: bool) -> tuple[str, bytes, tuple[int, int]]:
     """The extension, the content and the size of an input, in a form that is small enough."""
     is_transparent = image.mode == "RGBA"
     shown = image
     while True:
         if is_transparent or not is_lossy:
-            quick = shown.width * shown.height > _SMALL_PIXELS
-            data = _encoded(shown, "PNG", compress_level=3 if quick else 6)
+            level = 1 if is_quick else 3 if shown.width * shown.height > _SMALL_PIXELS else 6
+            data = _encoded(shown, "PNG", compress_level=level)
             if len(data) <= MAX_INPUT_BYTES:
                 return "png", data, shown.size
         for quality in () if is_transparent else _INPUT_QUALITIES:
             data = _encoded(shown.convert("RGB"), "JPEG", quality=quality, subsampling=0)
             if len(data) <= MAX_INPUT_BYTES:
                 return "jpg", data, shown.size
-        info, size = shown.info, (round(shown.width * 0.8), round(shown.height * 0.8))
+        scale = min(0.8, 0.95 * (MAX_INPUT_BYTES / len(data)) ** 0.5)
+        info, size = shown.info, (round(shown.width * scale), round(shown.height * scale))
         shown = shown.resize(size, Image.Resampling.HAMMING)
         shown.info = info
 

@@ -28,7 +28,7 @@ def write_data_url(url: str, file: BinaryIO, max_bytes: int) -> tuple[int, str]:
     head, comma, body = url.strip().partition(",")
     if not comma:
         raise DownloadError("the data: URL has no data", "shape", is_temporary=False)
-    content = unquote_to_bytes(body)
+    content = unquote_to_bytes(body.encode("utf-8", "replace"))  # a URL may hold a lone surrogate
     if head.lower().rstrip().endswith(";base64"):
         try:
             packed = b"".join(content.split()).translate(_URL_SAFE)

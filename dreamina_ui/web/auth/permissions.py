@@ -145,6 +145,10 @@ class Permissions:
         profile = self.hugging_face(request)
         return profile is not None and profile.name in self._owners
 
+    def is_stranger(self, request: HTTPConnection) -> bool:
+        """Whether nobody knows who sends this: it is not the owner, and nobody who signed in by name."""
+        return not self.is_owner(request) and self.person(request) is None
+
     def own_ids(self, request: HTTPConnection) -> frozenset[str]:
         """The visitor_ids of the sender, and of the owner's logins."""
         names = {person_id("login", name) for name in self._owners}

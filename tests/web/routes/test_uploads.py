@@ -40,6 +40,7 @@ from dreamina_ui.web.routes.personal.uploads import build_upload_routes
 from tests.support.bad_server import json_response
 from tests.support.decoding import decoder
 from tests.support.harness import Harness, ScriptedApi, png
+from tests.support.hostile_images import encode
 from tests.support.library_rows import LibraryRows
 
 EDIT = "bytedance/dreamina-4-0/edit"
@@ -307,6 +308,37 @@ def test_unused_images_make_room_and_others_are_bounded(site: Site, monkeypatch:
     monkeypatch.setattr(input_images, "CLIENT_FACTOR", 1)
     response = site.you.post(UPLOADS, content=png((31, 31)), headers={"Content-Type": "image/png"})
     assert response.status_code == 422
+
+
+def test_a_url_is_looked_at_for_models_that_one_may_use(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the owner did not offer is not there, whichever way somebody asks."""
+    look = {"model_id": EDIT, "field": "image_urls", "address": "nothing"}
+    assert site.me.post("/dreamina/given/look", json=look).status_code == 422
+    monkeypatch.setattr(site.harness.catalog, "may_use", lambda _model_id, *, is_owner: is_owner)
+    assert site.me.post("/dreamina/given/look", json=look).status_code == 400
+
+
+def test_a_small_file_of_a_stranger_is_no_large_image(site: Site) -> None:
+    """Empty images of a few hundred bytes took a second of CPU time each, and strangers have many cookies."""
+    empty = encode(Image.new("RGB", (4200, 4000)), "PNG")
+    assert "too many" in site.upload(empty, status=422)["message"]
+    assert site.images.add(io.BytesIO(empty), "known", None).image.width == 4096
+    mask = encode(Image.new("L", (4096, 4096)), "PNG")
+    assert site.upload(mask)["width"] == 4096, "masks are as large as results"
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "extension"),
+    [
+        ("WEBP", {"quality": 80}, "jpg"), ("WEBP", {"lossless": True}, "png"), ("AVIF", {"quality": 60}, "jpg"),
+        ("PNG", {}, "png"),
+    ],
+)  # fmt: skip
+def test_what_had_losses_becomes_a_jpeg(site: Site, form: str, options: dict[str, Any], extension: str) -> None:
+    """As a PNG, a photo took two seconds to pack and became fifteen times as large."""
+    image = Image.effect_noise((64, 64), 60).convert("RGB")
+    given = site.images.add(io.BytesIO(encode(image, form, **options)), "v", None)
+    assert given.image.extension == extension
 
 
 def test_one_visitor_keeps_no_more_than_a_few_uploads_open(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,8 @@ class _UploadRoutes:
             file = await run_in_threadpool(scratch.__enter__)
             try:
                 await _receive(request, file)
-                given = await self._read(self._images.add, file, visitor, client_hash)
+                add = partial(self._images.add, is_stranger=self._permissions.is_stranger(request))
+                given = await self._read(add, file, visitor, client_hash)
             except ClientDisconnect:
                 return Response(status_code=400)
             except DreaminaError as exc:
