@@ -35,13 +35,18 @@ MAX_DIRECTORY_BYTES = 16 * 10**6
 """How long a ZIP's list of contents may be: it is read as a whole."""
 
 MAX_MANIFEST_BYTES = 24 * 10**6
-MAX_MANIFEST_VALUES = 1_500_000
-"""About how many values a manifest has: a packed list of millions of empty ones would take the server's memory."""
-
+MAX_MANIFEST_BYTES_OF_STRANGERS = 4 * 10**6
+BYTES_PER_MANIFEST_VALUE = 16
 MAX_JOBS = 20_000
 MAX_FILES_OF_JOB = 32
 MAX_FILES = 20_000
-MAX_RUNNING = 2
+JOB_BYTES = 100_000
+"""What an imported job counts as at least, in the bytes that a visitor may import: each takes some CPU time."""
+
+MAX_PENDING_OF_STRANGERS = 8
+MAX_PENDING_OF_CLIENT = 2
+"""How many imports of people whom nobody knows are sent or wait at once: all together, and of one client."""
+
 MAX_REMEMBERED = 100
 MAX_PROBLEMS = 20
 _STATES = ("done", "failed", "cancelled")
@@ -98,12 +103,21 @@ class HistoryImport:
         self._decoder = decoder
         self._clock = clock
 
-    def run(self, file: BinaryIO, visitor_id: str, max_bytes: int, progress: ImportProgress) -> None:
+    def run(
+        self,
+        file: BinaryIO,
+        visitor_id: str,
+        max_bytes: int,
+        progress: ImportProgress,
+        *,
+        max_manifest_bytes: int = MAX_MANIFEST_BYTES,
+    ) -> None:
         """Import everything of a ZIP that is good; what is not is counted as skipped.
 
         Args:
             file: the ZIP; it can seek.
-            max_bytes: how much its files may have together.
+            max_bytes: how much its files may have together, where a job without large ones counts as `JOB_BYTES`.
+            max_manifest_bytes: how long its manifest may be.
 
         Raises:
             InputError: this is no export, or one beyond all bounds; nothing was imported.
@@ -112,13 +126,16 @@ class HistoryImport:
         _refuse_long_directory(file)
         try:
             with zipfile.ZipFile(file) as archive:
-                manifest = _read_manifest(archive)
+                manifest = _read_manifest(archive, max_manifest_bytes)
                 jobs = [facts for facts in manifest["jobs"] if isinstance(facts, dict)]
                 progress.total = len(jobs)
                 own = {export_id(known) for known in self._ledger.every_job(visitor_id=visitor_id)}
                 boards: dict[str, list[str]] = {}
                 for facts in jobs:
-                    left_bytes = max_bytes - progress.size_bytes
+                    left_bytes = max_bytes - max(progress.size_bytes, progress.jobs * JOB_BYTES)
+                    if left_bytes <= 0:
+                        progress.skip("a job", "there is too much for today")
+                        continue
                     progress.size_bytes += self._import_job(
                         archive, facts, visitor_id, left_bytes, progress, boards, own
                     )
@@ -282,7 +299,9 @@ class HistoryImport:
 
 
 class ImportTasks:
-    """Runs imports, one for each visitor and few at once, and tells how far they have come.
+    """Runs imports, one for each visitor, and tells how far they have come.
+
+    Whoever sends one slowly takes no place of those that run: the caller decides how many run once they have arrived.
 
     Args:
         importer: does the work.
@@ -291,17 +310,28 @@ class ImportTasks:
     def __init__(self, importer: HistoryImport) -> None:
         self._importer = importer
         self._progress: dict[str, ImportProgress] = {}
+        self._strangers: dict[str, str] = {}
 
     def progress(self, visitor_id: str) -> ImportProgress | None:
         """How far a visitor's import has come, also after its end; None if there was none."""
         return self._progress.get(visitor_id)
 
-    def begin(self, visitor_id: str) -> ImportProgress | None:
-        """Take a place for an import; None if the visitor has one running, or too many others do."""
-        running = [key for key, progress in self._progress.items() if not progress.is_done]
-        if visitor_id in running or len(running) >= MAX_RUNNING:
+    def begin(self, visitor_id: str, stranger_from: str | None = None) -> ImportProgress | None:
+        """Note an import; None if the visitor has one already, or if there are too many of strangers.
+
+        Args:
+            stranger_from: a hash of the client's IP address, for somebody whom nobody knows.
+        """
+        pending = [key for key, progress in self._progress.items() if not progress.is_done]
+        self._strangers = {key: client for key, client in self._strangers.items() if key in pending}
+        if visitor_id in pending:
             return None
-        for key in [key for key in self._progress if key not in running][: -MAX_REMEMBERED or None]:
+        if stranger_from is not None:
+            clients = list(self._strangers.values())
+            if len(clients) >= MAX_PENDING_OF_STRANGERS or clients.count(stranger_from) >= MAX_PENDING_OF_CLIENT:
+                return None
+            self._strangers[visitor_id] = stranger_from
+        for key in [key for key in self._progress if key not in pending][: -MAX_REMEMBERED or None]:
             del self._progress[key]
         progress = self._progress[visitor_id] = ImportProgress()
         return progress
@@ -309,8 +339,10 @@ class ImportTasks:
     def run(self, file: BinaryIO, visitor_id: str, max_bytes: int) -> None:
         """Import a ZIP for a visitor who began; its end and its error stand in the progress."""
         progress = self._progress[visitor_id]
+        is_stranger = visitor_id in self._strangers
+        max_manifest_bytes = MAX_MANIFEST_BYTES_OF_STRANGERS if is_stranger else MAX_MANIFEST_BYTES
         try:
-            self._importer.run(file, visitor_id, max_bytes, progress)
+            self._importer.run(file, visitor_id, max_bytes, progress, max_manifest_bytes=max_manifest_bytes)
         except DreaminaError as exc:
             progress.error = exc.kind
             if isinstance(exc, DiskError):
@@ -335,17 +367,18 @@ def _refuse_long_directory(file: BinaryIO) -> None:
         raise InputError("file", "maxItems", MAX_DIRECTORY_BYTES, max(known))
 
 
-def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
+def _read_manifest(archive: zipfile.ZipFile, max_bytes: int) -> dict[str, Any]:
     """The manifest of an export, with a list of `jobs`; raises InputError for anything else."""
     try:
         entry = archive.getinfo("manifest.json")
         with archive.open(entry) as file:
-            text = file.read(MAX_MANIFEST_BYTES + 1)
-        if len(text) > MAX_MANIFEST_BYTES:
-            raise InputError("file", "maxItems", MAX_MANIFEST_BYTES, len(text))
-        values = sum(map(text.count, (b",", b"[", b"{")))  # those within texts, too
-        if values > MAX_MANIFEST_VALUES:
-            raise InputError("file", "maxItems", MAX_MANIFEST_VALUES, values)
+            text = file.read(max_bytes + 1)
+        if len(text) > max_bytes:
+            raise InputError("file", "maxItems", max_bytes, len(text))
+        # Those within texts, too: a packed list of millions of empty ones would take the server's memory.
+        values = sum(map(text.count, (b",", b"[", b"{")))
+        if values > max_bytes // BYTES_PER_MANIFEST_VALUE:
+            raise InputError("file", "maxItems", max_bytes // BYTES_PER_MANIFEST_VALUE, values)
         manifest = json.loads(text)
         jobs = manifest["jobs"]
         if manifest["format"] != FORMAT or manifest["version"] > VERSION or not isinstance(jobs, list):

@@ -19,8 +19,12 @@ from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.erasure import Erasure
 from dreamina_ui.library.history_export import FORMAT, HistoryExport
 from dreamina_ui.library.history_import import (
+    BYTES_PER_MANIFEST_VALUE,
+    JOB_BYTES,
     MAX_DIRECTORY_BYTES,
-    MAX_MANIFEST_VALUES,
+    MAX_MANIFEST_BYTES,
+    MAX_PENDING_OF_CLIENT,
+    MAX_PENDING_OF_STRANGERS,
     HistoryImport,
     ImportProgress,
     ImportTasks,
@@ -175,21 +179,51 @@ def test_a_manifest_of_millions_of_values_is_not_parsed(importer: HistoryImport)
     """A few kilobytes of packed empty lists would take hundreds of megabytes of memory."""
     with pytest.raises(InputError) as caught:
         import_zip(importer, zip_of({"manifest.json": b'{"jobs": [' + b"[]," * 1_000_000 + b"[]]}"}))
-    assert caught.value.limit == MAX_MANIFEST_VALUES
+    assert caught.value.limit == MAX_MANIFEST_BYTES // BYTES_PER_MANIFEST_VALUE
+
+
+def test_jobs_without_images_count_as_something(rows: LibraryRows, importer: HistoryImport) -> None:
+    """A kilobyte of packed empty jobs would otherwise keep a core busy for minutes, again and again."""
+    jobs = [job_of(job=f"j{number}", state="failed", files=[]) for number in range(9)]
+    progress = import_zip(importer, zip_of({}, jobs), max_bytes=3 * JOB_BYTES)
+    assert (len(jobs_of(rows, "w")), progress.jobs, progress.skipped) == (3, 3, 6)
+
+
+def test_a_strangers_manifest_is_short(importer: HistoryImport) -> None:
+    """A megabyte that nobody vouches for must not become a hundred in memory."""
+    tasks, data = ImportTasks(importer), zip_of({"manifest.json": b" " * 5_000_000})
+    for visitor, client in (("stranger", "c"), ("known", None)):
+        assert tasks.begin(visitor, client)
+        tasks.run(io.BytesIO(data), visitor, BIG)
+    problems = [tasks.progress(visitor) for visitor in ("stranger", "known")]
+    assert [progress.error for progress in problems if progress] == ["input", "input"]
+    with pytest.raises(InputError) as caught:
+        importer.run(io.BytesIO(data), "w", BIG, ImportProgress(), max_manifest_bytes=4_000_000)
+    assert (caught.value.rule, caught.value.limit) == ("maxItems", 4_000_000)
 
 
 def test_a_visitor_imports_one_thing_at_a_time(importer: HistoryImport) -> None:
-    """Imports of strangers leave room for others, and their errors are kept for who asks."""
+    """Errors are kept for who asks."""
     tasks = ImportTasks(importer)
     assert tasks.begin("a")
     assert tasks.begin("a") is None
-    assert tasks.begin("b")
-    assert tasks.begin("c") is None
     tasks.run(io.BytesIO(b"no zip"), "a", BIG)
     progress = tasks.progress("a")
     assert progress is not None
     assert (progress.is_done, progress.error) == (True, "input")
-    assert tasks.begin("c")
+    assert tasks.begin("a")
+
+
+def test_slow_imports_of_strangers_keep_nobody_else_from_theirs(importer: HistoryImport) -> None:
+    """Two that send a byte now and then once held the only two places."""
+    tasks = ImportTasks(importer)
+    hanging = [tasks.begin(f"visitor {number}", "one client") for number in range(9)]
+    assert sum(progress is not None for progress in hanging) == MAX_PENDING_OF_CLIENT
+    others = [tasks.begin(f"another {number}", f"client {number}") for number in range(20)]
+    assert sum(progress is not None for progress in others) == MAX_PENDING_OF_STRANGERS - MAX_PENDING_OF_CLIENT
+    assert all(tasks.begin(f"known {number}") for number in range(20))
+    tasks.run(io.BytesIO(b"no zip"), "visitor 0", BIG)
+    assert tasks.begin("a third", "client 99"), "a place that is free again"
 
 
 def test_everything_of_a_visitor_is_deleted_in_one_act(rows: LibraryRows, boards: Boards) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
+from anyio import CapacityLimiter, to_thread
 from starlette.background import BackgroundTask
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -16,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.errors import DreaminaError, LedgerError
 from dreamina_ui.jobs.services import JobServices
+from dreamina_ui.library.history_import import JOB_BYTES
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.http import (
     NO_STORE,
@@ -35,6 +38,12 @@ MAX_BYTES = 20 * 10**9
 
 MAX_BYTES_OF_STRANGERS = 200 * 10**6
 """The same for visitors of a shared page who have not signed in, for each client and day."""
+
+MAX_RUNNING, MAX_RUNNING_OF_STRANGERS = 2, 1
+"""How many imports that have arrived run at once; the others wait."""
+
+MIN_FREE_BYTES = 500 * 10**6
+"""How much room the disk of temporary files must have beside a ZIP."""
 
 _DAY_S = 86_400.0
 _MAX_CLIENTS = 10_000
@@ -87,6 +96,7 @@ class _HistoryRoutes:
         self._permissions = permissions
         self._is_shared = is_shared
         self._quota = _Quota(MAX_BYTES_OF_STRANGERS)
+        self._running: dict[bool, CapacityLimiter] = {}
 
     @refuses_unreadable
     async def export(self, request: Request) -> Response:
@@ -113,7 +123,8 @@ class _HistoryRoutes:
         if visitor is None:
             return _no_identity(request)
         client, max_bytes = hashed_client_ip(request) or "", self._max_bytes(request)
-        progress = self._personal.imports.begin(visitor)
+        is_stranger = self._is_stranger(request)
+        progress = self._personal.imports.begin(visitor, client if is_stranger else None)
         if progress is None:
             return message_response(translate(language, "history_busy"), 409)
         file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the background task closes it
@@ -121,20 +132,28 @@ class _HistoryRoutes:
             size_bytes = await _receive(request, file, max_bytes)
         except (ClientDisconnect, OSError):
             size_bytes = None
+        except BaseException:  # the request gave way to others
+            file.close()
+            progress.is_done, progress.error = True, "upload"
+            raise
         if size_bytes is None:
             file.close()
             progress.is_done, progress.error = True, "upload"
             return message_response(translate(language, "history_too_large", limit=max_bytes // 10**6), 413)
-        if self._is_stranger(request):
+        if is_stranger:
             self._quota.use(client, size_bytes)
 
         def work() -> None:
             with file:
                 self._personal.imports.run(file, visitor, max_bytes)
-            if self._is_stranger(request):  # what was packed well takes its real room
-                self._quota.use(client, max(0, progress.size_bytes - size_bytes))
+            if is_stranger:  # what was packed well takes its real room
+                taken = max(progress.size_bytes, progress.jobs * JOB_BYTES)
+                self._quota.use(client, max(0, taken - size_bytes))
 
-        return JSONResponse(_to_json(request, progress), 202, NO_STORE, background=BackgroundTask(work))
+        async def work_in_turn() -> None:
+            await to_thread.run_sync(work, limiter=self._places(is_stranger))
+
+        return JSONResponse(_to_json(request, progress), 202, NO_STORE, background=BackgroundTask(work_in_turn))
 
     async def erase(self, request: Request) -> Response:
         """Delete all of the visitor's data, `{"confirm": true}`; the browser forgets what it has stored as well."""
@@ -174,17 +193,26 @@ class _HistoryRoutes:
             if not job.is_settled:
                 self._services.jobs.cancel_soon(job.job_id)
 
+    def _places(self, is_stranger: bool) -> CapacityLimiter:
+        """The places of imports that run; strangers keep nobody else waiting."""
+        if is_stranger not in self._running:  # made where the event loop runs
+            self._running[is_stranger] = CapacityLimiter(MAX_RUNNING_OF_STRANGERS if is_stranger else MAX_RUNNING)
+        return self._running[is_stranger]
+
     def _is_stranger(self, request: Request) -> bool:
-        is_known = self._permissions.is_owner(request) or self._permissions.person(request) is not None
-        return self._is_shared and not is_known
+        return self._is_shared and self._permissions.is_stranger(request)
 
     def _max_bytes(self, request: Request) -> int:
         return self._quota.left(hashed_client_ip(request) or "") if self._is_stranger(request) else MAX_BYTES
 
 
 async def _receive(request: Request, file: BinaryIO, max_bytes: int) -> int | None:
-    """Write a body to a file; its size, or None for too much."""
+    """Write a body to a file; its size, or None for too much. Raises OSError for a disk that is almost full."""
     size_bytes = 0
+    length = int(request.headers.get("content-length", "0"))
+    free_bytes = (await run_in_threadpool(shutil.disk_usage, tempfile.gettempdir())).free
+    if free_bytes < min(length, max_bytes) + MIN_FREE_BYTES:
+        raise OSError("the disk is almost full")
     async for chunk in request.stream():
         size_bytes += len(chunk)
         if size_bytes > max_bytes:
