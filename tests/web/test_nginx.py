@@ -63,7 +63,7 @@ class Site:
             "/etc/ssl/certs/studio.pem": str(certificate),
             "/etc/ssl/private/studio.key": str(key),
         }.items():
-            assert given.count(old) == 1, old
+            assert old in given, old
             given = given.replace(old, new)
         locations = given[given.index("    location = /studio") : given.rindex("}")]
         other = locations.replace("/studio", "/other").replace(f":{self.app.port}/", f":{self.other_app.port}/")
