@@ -6,9 +6,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-BURST_S = 8.0
+BURST_S = 4.0
 """How many seconds' worth of requests may come at once."""
 
+_ROUNDING_S = 1e-6
 MAX_NAMES = 20_000
 """How many names are remembered; the one that was silent longest is forgotten first, and may hurry again."""
 
@@ -32,7 +33,7 @@ class RequestPace:
         """
         now = self._clock()
         debts = {name: self._debt(name, now) + 1 / rate for name, rate in rates.items()}
-        if (most := max(debts.values(), default=0.0)) > BURST_S:
+        if (most := max(debts.values(), default=0.0)) > BURST_S + _ROUNDING_S:
             return most - BURST_S
         for name, debt in debts.items():
             self._debts[name] = (debt, now)
