@@ -270,3 +270,13 @@ def test_everything_of_a_visitor_is_deleted_in_one_act(rows: LibraryRows, boards
     assert dict(rows.ledger.job(running.job_id).inputs) == {}
     assert rows.ledger.find_budget_differences() == []
     assert boards.files(owners.board_id) == [other.outputs[0].file_key]
+
+
+def test_deleted_texts_are_not_left_in_the_file(rows: LibraryRows) -> None:
+    """SQLite keeps deleted rows in free pages, where whoever gets the file or a backup of it can read them."""
+    shown = "a very secret prompt " * 100
+    for number in range(20):
+        rows.add(f"{shown} {number}", visitor_id="v")
+    Erasure(rows.ledger, rows.library, rows.input_images, rows.clock).erase("v")
+    rows.ledger.close()
+    assert b"secret prompt" not in rows.path.read_bytes()

@@ -133,7 +133,10 @@ def open_sqlite(path: Path, busy_timeout_s: float, *, writes: bool = True, durab
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins no transaction; writers do, below
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"synchronous={'FULL' if durable else 'NORMAL'}"):
+        synchronous = "FULL" if durable else "NORMAL"
+        # What is deleted is overwritten, not left in free pages of the file and its backups.
+        pragmas = ("journal_mode=WAL", "foreign_keys=ON", f"synchronous={synchronous}", "secure_delete=ON")
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
         _provide_floor(connection)
 
