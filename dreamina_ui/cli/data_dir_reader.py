@@ -15,13 +15,16 @@ from typing import Any
 from dreamina_ui.errors import JobNotFoundError, LedgerError, SettingsError
 from dreamina_ui.ledger.job import Job, Output, iso
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.personal.input_image_rows import InputImage
 from dreamina_ui.media.bucket import Bucket, BucketAccess
 from dreamina_ui.media.folder_store import FolderStore, stored_file
+from dreamina_ui.media.input_store import BucketInputs, FolderInputs, InputStore
 from dreamina_ui.media.object_store import ObjectStore
 from dreamina_ui.media.store import MediaStore, StoredFile
 
 LEDGER_NAME = "ledger.sqlite3"
 MEDIA_NAME = "media"
+INPUTS_NAME = "inputs"
 SCRATCH_NAME = "scratch"
 
 _ID_START = re.compile(r"[0-9a-f]{6,32}")
@@ -62,6 +65,17 @@ class Records:
     @property
     def store(self) -> FolderStore:
         return FolderStore(self.folder / MEDIA_NAME)
+
+    @property
+    def inputs(self) -> InputStore:
+        return input_store(self.folder, self.bucket)
+
+    def input_files(self, image: InputImage) -> list[RecordFile]:
+        """The files of an image that a visitor gave: itself, then its thumbnail; raises StorageError."""
+        where = self.bucket.bucket.name if self.bucket else self.folder
+        names = (image.file_name, image.thumbnail_name)
+        found = [(f"{INPUTS_NAME}/{name}", self.inputs.find(name)) for name in names]
+        return [RecordFile(name, f"{where}/{name}", stored) for name, stored in found]
 
     def files(self, job: Job, output: Output) -> list[Path]:
         """The files that a stored output must have on disk: the original first, then its previews."""
@@ -158,6 +172,13 @@ def open_database(url: str) -> Ledger:
 def open_bucket(folder: Path, bucket: BucketAccess | None) -> ObjectStore | None:
     """The store of a data folder's images in a bucket, if it has one; raises SettingsError."""
     return ObjectStore(Bucket(bucket), folder / SCRATCH_NAME) if bucket else None
+
+
+def input_store(folder: Path, bucket: ObjectStore | None) -> InputStore:
+    """Where the images are that visitors gave: beside the outputs."""
+    if bucket:
+        return BucketInputs(bucket.bucket, folder / SCRATCH_NAME)
+    return FolderInputs(folder / INPUTS_NAME)
 
 
 def find_job(ledger: Ledger, name: str) -> Job:

@@ -25,6 +25,7 @@ from dreamina_ui.errors import DiskError
 from dreamina_ui.ledger.engines.sqlite import copy_sqlite
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.personal.input_image_rows import every_image, find_image
 from dreamina_ui.ledger.sharing.transfer import copy_ledger
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, shorten_name
@@ -113,7 +114,7 @@ def export_folder(records: Records, entries: Iterable[Entry], folder: Path) -> C
 def backup(
     records: Records, target: Path, *, force: bool = False, pause: Callable[[float], object] = time.sleep
 ) -> Copied:
-    """Write a ZIP of the ledger as it is now, and of every file that this copy of it names.
+    """Write a ZIP of the ledger as it is now, and of every file that this copy of it names, given images included.
 
     `restore` reads it. Unpacked into an empty folder, it is a data folder, too, wherever the images were.
 
@@ -150,6 +151,7 @@ def backup(
                     pause(SETTLE_S)
                 for job, output in absent:
                     _settle(archive, records, ledger, job, output, copied)
+                _pack_inputs(archive, records, ledger, copied)
             archive.write(copy, LEDGER_NAME)
     return copied
 
@@ -165,6 +167,19 @@ def _settle(archive: zipfile.ZipFile, records: Records, copy: Ledger, job: Job, 
     copied.missing += missing
     if files[0].location not in missing:
         copied.count(output)
+
+
+def _pack_inputs(archive: zipfile.ZipFile, records: Records, copy: Ledger, copied: Copied) -> None:
+    """Add the images that visitors gave; one that was removed meanwhile is not missing."""
+    with copy.reading() as reader:
+        images = every_image(reader)
+    for image in images:
+        files = records.input_files(image)
+        if _pack(archive, files):
+            continue
+        with records.ledger.reading() as reader:
+            if find_image(reader, image.input_key):
+                copied.missing.append(files[0].location)
 
 
 def _pack(archive: zipfile.ZipFile, files: list[RecordFile]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -12,17 +13,20 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dreamina_ui.cli.data_dir_reader import LEDGER_NAME, MEDIA_NAME
+from dreamina_ui.cli.data_dir_reader import INPUTS_NAME, LEDGER_NAME, MEDIA_NAME, input_store
 from dreamina_ui.cli.export import Copied
 from dreamina_ui.errors import DiskError
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.personal.input_image_rows import every_image
 from dreamina_ui.ledger.sharing.transfer import copy_ledger
 from dreamina_ui.media.folder_store import FolderStore
+from dreamina_ui.media.input_store import InputStore
 from dreamina_ui.media.object_store import ObjectStore
 from dreamina_ui.media.store import CHUNK_BYTES, COPY_PX, Draft, MediaStore
 from dreamina_ui.ops.data_dir import DataDir
 
+_INPUT_NAME = re.compile(r"[0-9a-f]{32}\.(?:png|jpg|webp)")
 _MAX_COPY_BYTES = 20_000_000
 """A larger preview is none of ours: a backup may come from anybody."""
 
@@ -56,6 +60,7 @@ def restore(source: Path, folder: DataDir, bucket: ObjectStore | None, database:
                     for output in job.outputs:
                         if output.state == "kept":
                             _restore_output(archive, store, job, output, copied)
+                _restore_inputs(archive, input_store(folder.path, bucket), ledger, copied)
                 if database:
                     copy_ledger(ledger, database)
                     return copied
@@ -86,6 +91,18 @@ def _restore_output(archive: zipfile.ZipFile, store: MediaStore, job: Job, outpu
             return
         draft.store(extension, previews, output.sha256)
     copied.count(output)
+
+
+def _restore_inputs(archive: zipfile.ZipFile, inputs: InputStore, ledger: Ledger, copied: Copied) -> None:
+    """Write the images that visitors gave, which older backups do not have; their names come from rows."""
+    with ledger.reading() as reader:
+        images = every_image(reader)
+    for name in (name for image in images for name in (image.file_name, image.thumbnail_name)):
+        path = f"{INPUTS_NAME}/{name}"
+        if not _INPUT_NAME.fullmatch(name) or path not in archive.NameToInfo:
+            copied.missing.append(path)
+        elif archive.NameToInfo[path].file_size <= _MAX_COPY_BYTES and inputs.find(name) is None:
+            inputs.put(name, archive.read(path))
 
 
 def _write_original(archive: zipfile.ZipFile, name: str, draft: Draft, output: Output) -> bool:

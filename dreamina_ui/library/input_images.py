@@ -115,7 +115,7 @@ class InputImages:
             same = rows.find_same(reader, visitor_id, sha256)
             if same is None:
                 self._enforce_bounds(reader, visitor_id, client_hash)
-        if same and self._store.find(_file_name(same)):
+        if same and self._store.find(same.file_name):
             with self._ledger.writing() as transaction:
                 rows.keep_images(transaction, [same.input_key], self._clock() + UNUSED_TTL_S)
             return GivenImage(same)
@@ -148,8 +148,8 @@ class InputImages:
             created_at=now,
             keep_until=now + UNUSED_TTL_S,
         )
-        self._store.put(_thumbnail_name(image), copy.thumbnail)
-        self._store.put(_file_name(image), copy.data)
+        self._store.put(image.thumbnail_name, copy.thumbnail)
+        self._store.put(image.file_name, copy.data)
         with self._ledger.writing() as transaction:
             rows.insert_image(transaction, image)
             surplus = rows.unneeded_images(transaction, now, MAX_IMAGES, visitor_id)[:-MAX_UNUSED]
@@ -167,13 +167,13 @@ class InputImages:
         """An image, whoever gave it, and its file, for the service alone. Raises LedgerError, DiskError."""
         with self._ledger.reading() as reader:
             image = rows.find_image(reader, key)
-        stored = self._store.find(_file_name(image)) if image else None
+        stored = self._store.find(image.file_name) if image else None
         return (image, stored) if image and stored else None
 
     def thumbnail(self, key: str, visitor_id: str | None) -> StoredFile | None:
         """The thumbnail (WebP, 400 px) of a visitor's own image; None if there is none."""
         image = self.find(key, visitor_id)
-        return self._store.find(_thumbnail_name(image)) if image else None
+        return self._store.find(image.thumbnail_name) if image else None
 
     def facts(self, key: str, visitor_id: str | None) -> InputFacts | None:
         """What rules for inputs need to know about a visitor's own image; None if there is none."""
@@ -201,7 +201,7 @@ class InputImages:
         self._store.clean_up()
 
     def _remove_files(self, images: list[InputImage]) -> None:
-        self._store.remove(name(image) for image in images for name in (_file_name, _thumbnail_name))
+        self._store.remove(name for image in images for name in (image.file_name, image.thumbnail_name))
 
     def _enforce_bounds(self, reader: Reader, visitor_id: str, client_hash: str | None) -> None:
         owners = [(rows.usage(reader, "visitor_id", visitor_id), 1)]
@@ -217,14 +217,6 @@ def _bounds_of_stranger(size_bytes: int) -> Bounds:
     pixels = max(MIN_PIXELS_OF_STRANGERS, PIXELS_PER_BYTE_OF_STRANGERS * size_bytes)
     seconds = min(BOUNDS.cpu_s, 3 + size_bytes // 1_000_000)
     return Bounds(max_pixels=min(BOUNDS.max_pixels, pixels), cpu_s=seconds, wall_s=BOUNDS.wall_s)
-
-
-def _file_name(image: InputImage) -> str:
-    return f"{image.input_key}.{image.extension}"
-
-
-def _thumbnail_name(image: InputImage) -> str:
-    return f"{image.input_key}.webp"
 
 
 def _sha256(file: BinaryIO) -> str:

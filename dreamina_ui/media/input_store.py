@@ -64,6 +64,7 @@ class FolderInputs:
 
     def put(self, name: str, data: bytes) -> None:
         with storage_errors("store a given image"):
+            self._folder.mkdir(exist_ok=True, parents=True)
             self._partial_files.put(name, data)
 
     def remove(self, names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.object_store import ObjectStore
 from tests.support.commands import Ended, Run, forget_settings, run_command
-from tests.support.harness import TOKEN, ScriptedApi
+from tests.support.harness import TOKEN, ScriptedApi, png
 from tests.support.library_rows import LibraryRows
 from tests.support.s3_server import KEY_ID, SECRET, S3Server
 
@@ -74,6 +75,22 @@ def test_a_move_into_a_bucket_and_home_loses_nothing(
         for output in job["outputs"]:
             del output["path"]
     assert before == after
+
+
+def test_images_that_visitors_gave_are_in_a_backup(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
+    """A job that is edited again after a move would otherwise have lost its inputs."""
+    given = rows.input_images.add(io.BytesIO(png()), "v", None).image
+    folder = rows.path.parent / "inputs"
+    before = contents(folder)
+    assert set(before) == {given.file_name, given.thumbnail_name}
+    assert run("backup", tmp_path / "back.zip", data="folder", in_folder=True).code == 0
+    assert run("restore", tmp_path / "back.zip", data="home", in_folder=True).code == 0
+    assert contents(tmp_path / "home" / "inputs") == before
+    (folder / given.file_name).unlink()
+    ended = run("backup", tmp_path / "hole.zip", data="folder", in_folder=True)
+    assert f"inputs/{given.file_name}" in ended.out + ended.err
+    rows.input_images.remove_visitor("v")
+    assert run("backup", tmp_path / "gone.zip", data="folder", in_folder=True).code == 0
 
 
 def test_a_backup_from_a_bucket_is_a_data_folder_too(run: Run, moved: LibraryRows, tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ class InputImage:
     keep_until: float
 
     @property
+    def file_name(self) -> str:
+        """The name of its file in the store of given images."""
+        return f"{self.input_key}.{self.extension}"
+
+    @property
+    def thumbnail_name(self) -> str:
+        """The name of its thumbnail there."""
+        return f"{self.input_key}.webp"
+
+    @property
     def url(self) -> str:
         """What stands for it in the inputs of a job."""
         return f"{INPUT_SCHEME}{self.input_key}"
@@ -142,6 +152,11 @@ def unneeded_images(reader: Reader, now: float, limit: int, visitor_id: str | No
         condition &= input_images.c.keep_until < now + USED_TTL_S / 2  # a batch that waits keeps what it needs
     query = sa.select(input_images).where(condition).order_by(input_images.c.created_at).limit(limit)
     return [InputImage(*row) for row in reader.connection.execute(query)]
+
+
+def every_image(reader: Reader) -> list[InputImage]:
+    """All images that anybody gave."""
+    return [InputImage(*row) for row in reader.connection.execute(sa.select(input_images))]
 
 
 def images_of_visitor(reader: Reader, visitor_id: str) -> list[InputImage]:
