@@ -5,7 +5,11 @@
 
 Everything runs on 127.0.0.1 and is bounded. `single` sends each request of at most 1 MB once and measures CPU time,
 memory, log and disk of the app; `child_mb` is the largest of its decoding processes. `flood` sends small ones from one
-client, while another visitor generates and the owner signs in, each from a client IP address of its own.
+client, while another visitor generates and the owner signs in, each from a client IP address of its own; before that,
+both do so alone for half of the time, so that a busy machine shows in both.
+
+Three kinds of requests have no target of their own for something: what an upload stores, and what an import stores and
+takes, is bounded per visitor and client (SECURITY.md), and the result of a paid job is copied whatever it costs.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import http.client
+import io
 import json
 import os
 import random
@@ -20,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +38,7 @@ from benchmarks.app_processes import TOKEN
 from benchmarks.mock_service import MockResponse, MockService
 from benchmarks.page_processes import PageProcess
 from benchmarks.process_stats import ProcessTree
+from dreamina_ui.library.history_export import FORMAT
 from tests.media.odd_pngs import png_with
 from tests.support.hostile_images import (
     encode,
@@ -61,7 +68,11 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `image`, if given, names a hostile image that the service then returns as the result."""
+    """One request; `image`, if given, names a hostile image that the service then returns as the result.
+
+    Attributes:
+        unbounded: the figures without a target.
+    """
 
     name: str
     method: str
@@ -69,6 +80,7 @@ class Request:
     body: bytes = b""
     content_type: str = JSON_TYPE
     image: str = ""
+    unbounded: tuple[str, ...] = ()
 
 
 class HostileHost(MockService):
@@ -183,6 +195,7 @@ def single_requests(host: HostileHost) -> list[Request]:
         Request("a large search", "POST", "/dreamina/library/find", json.dumps(text).encode()),
         Request("a library query of 60 kB", "GET", "/dreamina/library?text=" + "a%20" * 15_000),
         Request("100,000 file keys", "POST", "/dreamina/library/mark", json.dumps({"files": ["a"] * 180_000}).encode()),
+        Request("a file that is not there", "GET", f"/dreamina/files/{'0' * 32}/original/a.png"),
         Request("an unknown digest", "GET", "/dreamina/assets/" + "0" * 64 + "/page.js"),
         Request("a form of 1 MB to sign in", "POST", "/dreamina/sign-in", b"password=" + b"x" * 999_000, _FORM),
         Request(
@@ -194,8 +207,57 @@ def single_requests(host: HostileHost) -> list[Request]:
         body = json.dumps({"model_id": EDIT_ID, "field": "image_urls", "address": url}).encode()
         requests.append(Request(f"given image: {name}", "POST", "/dreamina/given/look", body))
         prompt = _generate(INPUTS | {"prompt": name})
-        requests.append(Request(f"resulting image: {name}", "POST", "/dreamina/generate", prompt, image=name))
-    return requests
+        requests.append(
+            Request(f"resulting image: {name}", "POST", "/dreamina/generate", prompt, image=name, unbounded=("cpu_s",))
+        )
+    return requests + _uploads() + _imports()
+
+
+def _uploads() -> list[Request]:
+    """Images of at most 1 MB that take as much to decode and to encode as there is."""
+    flat = {mode: Image.new(mode, (2890, 2890)) for mode in ("RGB", "RGBA", "L", "P")}
+    lossless = {"lossless": True, "method": 0, "quality": 0}
+    photo = Image.effect_noise((128, 128), 90).resize((2800, 2800), Image.Resampling.BICUBIC).convert("RGB")
+    contents = {
+        "a WebP of 4,096 x 4,096 pixels": encode(Image.new("RGBA", (4096, 4096)), "WEBP", **lossless),
+        "a PNG of 6,000 x 6,000 pixels": png_of_size(6000, 6000, 3),
+        "a lossless WebP of 8.4 megapixels": encode(flat["RGBA"], "WEBP", **lossless),
+        "a photo as WebP": encode(photo, "WEBP", quality=50),
+        "a photo as AVIF": encode(photo, "AVIF", quality=40, speed=10),
+        "a transparent PNG": encode(flat["RGBA"], "PNG"),
+        "a PNG with a palette": encode(flat["P"], "PNG"),
+        "a JPEG of 16.8 megapixels": encode(Image.new("RGB", (4090, 4100)), "JPEG", quality=50),
+        "a progressive JPEG": encode(flat["RGB"], "JPEG", quality=50, progressive=True),
+        "a mask of 4,096 x 4,096 pixels": encode(Image.new("L", (4096, 4096)), "PNG"),
+        "a TIFF": encode(flat["RGBA"], "TIFF", compression="tiff_lzw"),
+    }
+    return [
+        Request(f"upload: {name}", "POST", "/dreamina/given/images", data, "image/png", unbounded=("disk_kb",))
+        for name, data in contents.items()
+    ]
+
+
+def _imports() -> list[Request]:
+    """Exports of a few kilobytes that announce as much as there is."""
+    jobs = [{"job": str(n), "model_id": "m", "inputs": {"prompt": "p"}, "state": "failed"} for n in range(20_000)]
+    manifests = {
+        "20,000 jobs": json.dumps({"format": FORMAT, "version": 1, "jobs": jobs}),
+        "24 MB of empty lists": '{"jobs": [' + "[]," * 8_000_000 + "[]]}",
+    }
+    return [
+        Request(
+            f"import: {name}", "POST", "/dreamina/history/import", _zip(text), "application/zip",
+            unbounded=("cpu_s", "disk_kb"),
+        )
+        for name, text in manifests.items()
+    ]  # fmt: skip
+
+
+def _zip(manifest: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", manifest)
+    return file.getvalue()
 
 
 _FORM = "application/x-www-form-urlencoded"
@@ -210,9 +272,10 @@ def _join(body: dict[str, Any]) -> bytes:
     return json.dumps(body | {"session_hash": "hostile", "trigger_id": None, "event_data": None}).encode()
 
 
-def measure_single(folder: Path) -> dict[str, dict[str, float]]:
-    """The cost of each request alone, by its name."""
+def measure_single(folder: Path) -> tuple[dict[str, dict[str, float]], dict[str, tuple[str, ...]]]:
+    """The cost of each request alone, by its name, and which figures of it have no target."""
     costs: dict[str, dict[str, float]] = {}
+    unbounded: dict[str, tuple[str, ...]] = {}
     with _running(folder) as (host, app):
         client = Client(app.port)
         tree = app.tree
@@ -222,6 +285,7 @@ def measure_single(folder: Path) -> dict[str, dict[str, float]]:
         idle_cores = _idle_cores(tree)
         for request in single_requests(host):
             assert len(request.body) <= 1_000_000, request.name
+            unbounded[request.name] = request.unbounded
             tree.reset_peak()
             memory_mb, cpu_s, started_s = tree.memory_by_pid(), tree.cpu_s(), time.monotonic()
             log_bytes, disk_bytes = app.log.stat().st_size, app.disk_bytes()
@@ -237,7 +301,7 @@ def measure_single(folder: Path) -> dict[str, dict[str, float]]:
                 "log_kb": (app.log.stat().st_size - log_bytes) / 1e3,
                 "disk_kb": (app.disk_bytes() - disk_bytes) / 1e3,
             }
-    return costs
+    return costs, unbounded
 
 
 def measure_flood(folder: Path, seconds: float, rate: int) -> dict[str, float]:
@@ -267,12 +331,21 @@ def measure_flood(folder: Path, seconds: float, rate: int) -> dict[str, float]:
         ]
         for thread in threads:
             thread.start()
+        time.sleep(seconds / 2)
+        alone = {"visitor": max(visitor_s, default=0.0), "owner": max(owner_s, default=0.0)}
+        visitor_s.clear()
+        owner_s.clear()
+        cpu_s = app.tree.cpu_s()
         sent = asyncio.run(_flood(app.port, attacker.cookie, seconds, rate))
+        cpu_s = app.tree.cpu_s() - cpu_s
         is_over.set()
         for thread in threads:
             thread.join()
     return {
         "hostile requests per second": sent / seconds,
+        "CPU of the app, cores": cpu_s / seconds,
+        "visitor alone, slowest, s": alone["visitor"],
+        "owner alone, slowest, s": alone["owner"],
         "visitor, requests": len(visitor_s),
         "visitor, slowest, s": max(visitor_s, default=float("inf")),
         "owner, sign-ins": len(owner_s),
@@ -290,6 +363,8 @@ async def _flood(port: int, cookie: str, seconds: float, rate: int) -> int:
         ("POST", "/dreamina/sign-in", b"username=nobody&password=wrong", _FORM),
         ("GET", "/dreamina/assets/0000/page.js", b"", JSON_TYPE),
         ("GET", "/dreamina/library?text=fox", b"", JSON_TYPE),
+        ("GET", f"/dreamina/files/{'0' * 32}/original/a.png", b"", JSON_TYPE),
+        ("GET", "/nothing", b"", JSON_TYPE),
     ]
     heads = [
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {cookie}\r\nContent-Type: {kind}\r\n"
@@ -359,12 +434,12 @@ def main() -> None:
     missed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="dreamina-hostile-") as name:
         if options.what == "single":
-            costs = measure_single(Path(name))
+            costs, unbounded = measure_single(Path(name))
             missed = [
                 f"{request}: {key} {value:.2f}, the target is at most {SINGLE_TARGETS[key]:g}"
                 for request, figures in costs.items()
                 for key, value in figures.items()
-                if value > SINGLE_TARGETS.get(key, float("inf"))
+                if value > SINGLE_TARGETS.get(key, float("inf")) and key not in unbounded[request]
             ]
             _print_table(costs, options.json)
         else:
