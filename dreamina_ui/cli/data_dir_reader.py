@@ -74,8 +74,8 @@ class Records:
         """The files of an image that a visitor gave: itself, then its thumbnail; raises StorageError."""
         where = self.bucket.bucket.name if self.bucket else self.folder
         names = (image.file_name, image.thumbnail_name)
-        found = [(f"{INPUTS_NAME}/{name}", self.inputs.find(name)) for name in names]
-        return [RecordFile(name, f"{where}/{name}", stored) for name, stored in found]
+        files = [(f"{INPUTS_NAME}/{name}", self.inputs.find(name)) for name in names]
+        return [RecordFile(name, f"{where}/{name}", stored) for name, stored in files]
 
     def files(self, job: Job, output: Output) -> list[Path]:
         """The files that a stored output must have on disk: the original first, then its previews."""

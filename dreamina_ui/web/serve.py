@@ -19,8 +19,8 @@ from dreamina_ui.ops.log_capture import capture_failures, capture_output, log_ca
 from dreamina_ui.ops.log_format import set_up_logging, take_over_uvicorn
 from dreamina_ui.ops.proxies import prepare_proxies
 from dreamina_ui.settings import Settings, forget_secrets, read_settings
-from dreamina_ui.web.connections import ConnectionLimits
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
+from dreamina_ui.web.middleware.connections import ConnectionLimits
 from dreamina_ui.web.public_url import set_public_url
 from dreamina_ui.wiring import Services, build_services
 

@@ -51,7 +51,11 @@ GETS = (
     "/dreamina/owner", "/dreamina/owner/overview", "/dreamina/owner/texts", "/dreamina/owner/invitation?url={}",
     "/dreamina/key", "/dreamina/batches", "/dreamina/prompts?text={}", "/dreamina/presets", "/dreamina/wildcards/{}",
     "/dreamina/given/images", "/dreamina/given/images/{}.webp",
-    "/dreamina/batch/fields?model_id={}",
+    "/dreamina/batch/fields?model_id={}", "/dreamina/batches/{}?since={}", "/dreamina/models",
+    "/dreamina/models/form?model_id={}", "/dreamina/boards", "/dreamina/shares?whose={}", "/dreamina/shared/{}",
+    "/dreamina/shared/{}/{}/{}/{}", "/dreamina/history/import", "/dreamina/history/export", "/dreamina/presses/{}",
+    "/dreamina/costs", "/dreamina/words/{}/{}.json", "/dreamina/library/count?board={}&color={}&rating={}",
+    "/.well-known/security.txt",
 )  # fmt: skip
 POSTS = (
     "/gradio_api/queue/join", "/gradio_api/call/generate", "/gradio_api/call/job", "/gradio_api/call/cancel",
@@ -66,14 +70,18 @@ POSTS = (
     "/dreamina/jobs/{}/attach", "/dreamina/jobs/{}/submit-again", "/dreamina/key", "/dreamina/jobs/{}/{}",
     "/dreamina/owner/switch", "/dreamina/owner/limits", "/dreamina/owner/shut-out", "/dreamina/owner/words",
     "/dreamina/owner/name", "/dreamina/owner/try-words",
-    "/dreamina/batch/plan", "/dreamina/batches", "/dreamina/batches/{}/{}",
+    "/dreamina/batch/plan", "/dreamina/batches", "/dreamina/batches/{}/{}", "/dreamina/batches/{}/retry",
+    "/dreamina/boards", "/dreamina/boards/order", "/dreamina/boards/of-files", "/dreamina/boards/{}",
+    "/dreamina/boards/{}/delete", "/dreamina/shares", "/dreamina/shares/revoke", "/dreamina/history/import",
+    "/dreamina/history/erase", "/dreamina/owner/erase", "/dreamina/owner/models", "/dreamina/given/images",
     "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/{}",
 )  # fmt: skip
 KEYS = (
     "fn_index", "session_hash", "event_id", "event_data", "trigger_id", "simple_format", "batched", "request_id",
     "files", "favourite", "deleted", "sha256", "may_charge_twice", "back", "job_id", "size", "scale", "force_single",
     "password", "key", "stopped", "kind", "name", "out", "words", "model_id", "inputs", "text", "values", "repeats",
-    "digest", "token", "seed", "prompt", "template", "parameters", "is_pinned", "remove", "file",
+    "digest", "token", "seed", "prompt", "template", "parameters", "is_pinned", "remove", "file", "board", "boards",
+    "shares", "on", "confirm", "visitor", "models", "field", "address", "press_id", "own_key", "rating",
 )  # fmt: skip
 HEADERS = {
     "Content-Type": st.sampled_from(

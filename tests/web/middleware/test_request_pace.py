@@ -82,19 +82,19 @@ def test_a_flood_of_one_client_is_refused_early(host: str, cookie: str, path: st
     assert codes == [200] * int(rate * BURST_S) + [429] * (1000 - int(rate * BURST_S))
 
 
-def test_images_do_not_use_up_what_presses_need() -> None:
+def test_images_do_not_use_up_what_new_jobs_need() -> None:
     """Whoever scrolls through a large library can still generate."""
     limits = _limits()
 
     async def story() -> tuple[list[int | None], int | None]:
         path = "/dreamina/files/k/thumbnail/a.webp"
         images = [await response_of(limits, path=path, client="127.0.0.1", cookie=VISITOR) for _ in range(1000)]
-        press = await response_of(limits, method="POST", path="/dreamina/generate", client="127.0.0.1", cookie=VISITOR)
-        return [image.status for image in images], press.status
+        job = await response_of(limits, method="POST", path="/dreamina/generate", client="127.0.0.1", cookie=VISITOR)
+        return [image.status for image in images], job.status
 
-    images, press = asyncio.run(story())
+    images, job = asyncio.run(story())
     assert images[-1] == 429
-    assert press == 200
+    assert job == 200
 
 
 def test_monitoring_of_this_machine_is_never_refused() -> None:

@@ -310,12 +310,12 @@ def test_unused_images_make_room_and_others_are_bounded(site: Site, monkeypatch:
     assert response.status_code == 422
 
 
-def test_a_url_is_looked_at_for_models_that_one_may_use(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_models_that_one_may_use_take_urls(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the owner did not offer is not there, whichever way somebody asks."""
-    look = {"model_id": EDIT, "field": "image_urls", "address": "nothing"}
-    assert site.me.post("/dreamina/given/look", json=look).status_code == 422
+    question = {"model_id": EDIT, "field": "image_urls", "address": "nothing"}
+    assert site.me.post("/dreamina/given/look", json=question).status_code == 422
     monkeypatch.setattr(site.harness.catalog, "may_use", lambda _model_id, *, is_owner: is_owner)
-    assert site.me.post("/dreamina/given/look", json=look).status_code == 400
+    assert site.me.post("/dreamina/given/look", json=question).status_code == 400
 
 
 def test_a_small_file_of_a_stranger_is_no_large_image(site: Site) -> None:
@@ -371,9 +371,9 @@ def test_images_are_not_read_on_the_threads_of_the_whole_site(site: Site, monkey
     borrowed: list[int] = []
     add = site.images.add
 
-    def note_threads(*args: Any) -> GivenImage:
+    def note_threads(*args: Any, **options: Any) -> GivenImage:
         borrowed.append(from_thread.run_sync(lambda: to_thread.current_default_thread_limiter().borrowed_tokens))
-        return add(*args)
+        return add(*args, **options)
 
     monkeypatch.setattr(site.images, "add", note_threads)
     site.upload(png())

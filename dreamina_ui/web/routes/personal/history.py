@@ -151,7 +151,7 @@ class _HistoryRoutes:
                 self._quota.use(client, max(0, taken - size_bytes))
 
         async def work_in_turn() -> None:
-            await to_thread.run_sync(work, limiter=self._places(is_stranger))
+            await to_thread.run_sync(work, limiter=self._limiter(is_stranger))
 
         return JSONResponse(_to_json(request, progress), 202, NO_STORE, background=BackgroundTask(work_in_turn))
 
@@ -193,8 +193,8 @@ class _HistoryRoutes:
             if not job.is_settled:
                 self._services.jobs.cancel_soon(job.job_id)
 
-    def _places(self, is_stranger: bool) -> CapacityLimiter:
-        """The places of imports that run; strangers keep nobody else waiting."""
+    def _limiter(self, is_stranger: bool) -> CapacityLimiter:
+        """How many imports run; strangers keep nobody else waiting."""
         if is_stranger not in self._running:  # made where the event loop runs
             self._running[is_stranger] = CapacityLimiter(MAX_RUNNING_OF_STRANGERS if is_stranger else MAX_RUNNING)
         return self._running[is_stranger]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from dreamina_ui.web import connections
-from dreamina_ui.web.connections import HEAD_TIMEOUT_S, MAX_PER_CLIENT, ConnectionLimits
+from dreamina_ui.web.middleware import connections
+from dreamina_ui.web.middleware.connections import HEAD_TIMEOUT_S, MAX_PER_CLIENT, ConnectionLimits
 from tests.support.browser import wait_for
 
 
