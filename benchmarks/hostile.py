@@ -332,20 +332,19 @@ def measure_flood(folder: Path, seconds: float, rate: int) -> dict[str, float]:
         for thread in threads:
             thread.start()
         time.sleep(seconds / 2)
-        alone = {"visitor": max(visitor_s, default=0.0), "owner": max(owner_s, default=0.0)}
+        figures = {f"{who} alone, slowest, s": max(times, default=0.0) for who, times in (
+            ("visitor", visitor_s), ("owner", owner_s)
+        )}  # fmt: skip
         visitor_s.clear()
         owner_s.clear()
         cpu_s = app.tree.cpu_s()
         sent = asyncio.run(_flood(app.port, attacker.cookie, seconds, rate))
-        cpu_s = app.tree.cpu_s() - cpu_s
+        figures["CPU of the app, cores"] = (app.tree.cpu_s() - cpu_s) / seconds
         is_over.set()
         for thread in threads:
             thread.join()
-    return {
+    return figures | {
         "hostile requests per second": sent / seconds,
-        "CPU of the app, cores": cpu_s / seconds,
-        "visitor alone, slowest, s": alone["visitor"],
-        "owner alone, slowest, s": alone["owner"],
         "visitor, requests": len(visitor_s),
         "visitor, slowest, s": max(visitor_s, default=float("inf")),
         "owner, sign-ins": len(owner_s),
@@ -353,8 +352,8 @@ def measure_flood(folder: Path, seconds: float, rate: int) -> dict[str, float]:
     }
 
 
-async def _flood(port: int, cookie: str, seconds: float, rate: int) -> int:
-    """Send small hostile requests at a rate over a fixed number of connections; returns how many were sent."""
+def _flood_requests(port: int, cookie: str) -> list[bytes]:
+    """Small hostile requests, each as the bytes that are sent."""
     requests = [
         ("POST", "/dreamina/generate", b"[" * 2000, JSON_TYPE),
         ("POST", "/dreamina/generate", _generate({"prompt": "x" * 5000}), JSON_TYPE),
@@ -366,12 +365,17 @@ async def _flood(port: int, cookie: str, seconds: float, rate: int) -> int:
         ("GET", f"/dreamina/files/{'0' * 32}/original/a.png", b"", JSON_TYPE),
         ("GET", "/nothing", b"", JSON_TYPE),
     ]
-    heads = [
+    return [
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {cookie}\r\nContent-Type: {kind}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n".encode()
         + body
         for method, path, body, kind in requests
     ]
+
+
+async def _flood(port: int, cookie: str, seconds: float, rate: int) -> int:
+    """Send small hostile requests at a rate over a fixed number of connections; returns how many were sent."""
+    heads = _flood_requests(port, cookie)
     sent = 0
     ends_s = time.monotonic() + seconds
 
