@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import zipfile
 import zlib
@@ -26,7 +25,6 @@ from dreamina_ui.media.object_store import ObjectStore
 from dreamina_ui.media.store import CHUNK_BYTES, COPY_PX, Draft, MediaStore
 from dreamina_ui.ops.data_dir import DataDir
 
-_INPUT_NAME = re.compile(r"[0-9a-f]{32}\.(?:png|jpg|webp)")
 _MAX_COPY_BYTES = 20_000_000
 """A larger preview is none of ours: a backup may come from anybody."""
 
@@ -99,7 +97,7 @@ def _restore_inputs(archive: zipfile.ZipFile, inputs: InputStore, ledger: Ledger
         images = every_image(reader)
     for name in (name for image in images for name in (image.file_name, image.thumbnail_name)):
         path = f"{INPUTS_NAME}/{name}"
-        if not _INPUT_NAME.fullmatch(name) or path not in archive.NameToInfo:
+        if path not in archive.NameToInfo:
             copied.missing.append(path)
         elif archive.NameToInfo[path].file_size <= _MAX_COPY_BYTES and inputs.find(name) is None:
             inputs.put(name, archive.read(path))

@@ -6,6 +6,7 @@ Every method raises DiskError if the storage refuses.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,17 +22,21 @@ from dreamina_ui.media.store import StoredFile
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 _FOLDER = "inputs"
+_NAME = re.compile(r"[0-9a-f]{32}\.(?:png|jpg|webp)")
 
 
 class InputStore(Protocol):
-    """Stores given images. Safe to call from many threads; names are a key and an extension of `MEDIA_TYPES`."""
+    """Stores given images. Safe to call from many threads; names are a key and an extension of `MEDIA_TYPES`.
+
+    Names come from rows of a ledger, which may be from elsewhere: under any other name there is no file.
+    """
 
     def find(self, name: str) -> StoredFile | None:
         """The file; None if there is none."""
         ...
 
     def put(self, name: str, data: bytes) -> None:
-        """Store a file, in one step."""
+        """Store a file, in one step. Raises ValueError for a name that is none."""
         ...
 
     def remove(self, names: Iterable[str]) -> None:
@@ -60,16 +65,17 @@ class FolderInputs:
         self._min_free_bytes = min_free_bytes
 
     def find(self, name: str) -> StoredFile | None:
-        return stored_file(self._folder / name)
+        return stored_file(self._folder / name) if _NAME.fullmatch(name) else None
 
     def put(self, name: str, data: bytes) -> None:
+        _ensure_name(name)
         with storage_errors("store a given image"):
             self._folder.mkdir(exist_ok=True, parents=True)
             self._partial_files.put(name, data)
 
     def remove(self, names: Iterable[str]) -> None:
         with storage_errors("remove a given image"):
-            for name in names:
+            for name in filter(_NAME.fullmatch, names):
                 (self._folder / name).unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -97,6 +103,8 @@ class BucketInputs:
         self._scratch = scratch
 
     def find(self, name: str) -> StoredFile | None:
+        if not _NAME.fullmatch(name):
+            return None
         key = f"{_FOLDER}/{name}"
         with storage_errors("find a given image"):
             try:
@@ -111,12 +119,13 @@ class BucketInputs:
         )
 
     def put(self, name: str, data: bytes) -> None:
+        _ensure_name(name)
         with storage_errors("store a given image"):
             self._bucket.put(f"{_FOLDER}/{name}", data, MEDIA_TYPES[name.rpartition(".")[2]])
 
     def remove(self, names: Iterable[str]) -> None:
         with storage_errors("remove a given image"):
-            self._bucket.delete(f"{_FOLDER}/{name}" for name in names)
+            self._bucket.delete(f"{_FOLDER}/{name}" for name in filter(_NAME.fullmatch, names))
 
     @contextlib.contextmanager
     def scratch_file(self) -> Iterator[BinaryIO]:
@@ -127,3 +136,8 @@ class BucketInputs:
 
     def clean_up(self) -> None:
         """Nothing: the store of outputs cleans the local disk, and an object is whole or not there."""
+
+
+def _ensure_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name[:80]!r} is no name of a given image")

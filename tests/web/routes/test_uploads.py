@@ -355,6 +355,19 @@ def test_a_kill_leaves_no_half_upload(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["../secret.png", "/secret.png", f"{'0' * 32}.txt", "..", "", f"{'0' * 32}.png\n"])
+def test_a_row_from_elsewhere_names_no_other_file(tmp_path: Path, name: str) -> None:
+    """A ledger that somebody sends must not make a server serve, back up, overwrite, or delete its machine's files."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    store = FolderInputs(tmp_path / "inputs")
+    assert store.find(name.replace("/secret", f"{tmp_path}/secret") if name[:1] == "/" else name) is None
+    with pytest.raises(ValueError, match="no name"):
+        store.put(name, b"x")
+    store.remove([name])
+    assert secret.read_bytes() == b"secret"
+
+
 def test_a_few_clients_cannot_take_all_places() -> None:
     """Whoever lets uploads hang from two IP addresses would otherwise keep everybody from adding an image."""
     under_way = uploads._UnderWay()
