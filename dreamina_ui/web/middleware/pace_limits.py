@@ -20,7 +20,7 @@ MAX_PER_SECOND_OF_VISITOR, MAX_PER_SECOND_OF_CLIENT, MAX_PER_SECOND_OF_UNKNOWN =
 """How many requests may come per second, for long. The last one is for all that come from this machine without an
 identity: a proxy that nobody declared may stand between."""
 
-MAX_FILES_PER_SECOND_OF_VISITOR, MAX_FILES_PER_SECOND_OF_CLIENT, MAX_FILES_PER_SECOND_OF_UNKNOWN = 100.0, 300.0, 400.0
+MAX_FILES_PER_SECOND_OF_VISITOR, MAX_FILES_PER_SECOND_OF_CLIENT, MAX_FILES_PER_SECOND_OF_UNKNOWN = 200.0, 600.0, 800.0
 """The same for small files, which are counted apart: a page loads dozens of them at once."""
 
 DELAY_S = 1.0
