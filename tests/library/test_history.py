@@ -272,6 +272,7 @@ def test_everything_of_a_visitor_is_deleted_in_one_act(rows: LibraryRows, boards
     assert boards.files(owners.board_id) == [other.outputs[0].file_key]
 
 
+@pytest.mark.sqlite
 def test_deleted_texts_are_not_left_in_the_file(rows: LibraryRows) -> None:
     """SQLite keeps deleted rows in free pages, where whoever gets the file or a backup of it can read them."""
     shown = "a very secret prompt " * 100
