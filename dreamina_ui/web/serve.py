@@ -46,24 +46,23 @@ def serve() -> None:
         settings = read_settings()
         prepare_proxies(settings.server_name)
         forget_secrets()  # programs that Gradio starts, such as its tunnel, must not inherit them
-        logs_json = settings.log_format == "json"
-        set_up_logging(settings.log_level, as_json=logs_json)
+        set_up_logging(settings.log_level, as_json=settings.log_format == "json")
         capture_failures()
         data_dir = DataDir(settings.data_dir)
         services = build_services(settings, data_dir)
         page = None if settings.role == "worker" else _Page(settings, services)
         services.start()
         if page:
-            page.launch(quiet=logs_json)
+            page.launch()
         set_public_url(services.links, settings, page.share_url if page else None)
     except (DreaminaError, OSError) as exc:
         print(f"Dreamina UI cannot start.\n{exc}", file=sys.stderr, flush=True)
         os._exit(1)  # a sandbox or a worker may be running already
-    if page and logs_json:  # otherwise Gradio prints it
-        log.info("The page is at %s", page.url)
     log.info("Jobs go to %s; their files are stored in %s", services.job_services.accounts.api_origin, data_dir.path)
     if not settings.keeps_data:
         log.warning("This Space has no persistent storage: all pictures and jobs are lost when it restarts")
+    if page:
+        log.info("The page is at %s", page.url)
     gc.freeze()  # what exists now stays until the end: the garbage collector need not visit it
     stop.get()
 
@@ -96,8 +95,9 @@ class _Page:
     def url(self) -> str:
         return self.share_url or str(self._page.local_url)
 
-    def launch(self, *, quiet: bool) -> None:
-        self._page.launch(quiet=quiet, prevent_thread_lock=True, **self._launch)
+    def launch(self) -> None:
+        # Quiet, as Gradio would name an argument for a public link that nobody here can give.
+        self._page.launch(quiet=True, prevent_thread_lock=True, **self._launch)
         take_over_uvicorn()
         capture_output()  # what Gradio prints until here is for the person who starts it
         self._page.server.config.encoded_headers = []  # no Server header
