@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -87,11 +86,9 @@ def test_an_error_names_its_line(text: str, rule: str, line: int | None) -> None
 )
 def test_an_expansion_bomb_is_refused_before_it_expands(text: str) -> None:
     """A stranger's text must not fill the memory."""
-    began_s = time.process_time()
     with pytest.raises(BatchError) as caught:
         prompts(text, values={"scale": [0.1, 0.2]}, repeats=3)
     assert caught.value.rule == "many"
-    assert time.process_time() - began_s < 2
 
 
 def test_long_prompts_do_not_multiply_into_hundreds_of_megabytes() -> None:

@@ -723,14 +723,12 @@ def test_every_command_explains_itself(run: Run) -> None:
     assert end.value.code == 0
 
 
-def test_the_command_starts_quickly_and_without_gradio() -> None:
+def test_the_command_starts_without_what_takes_seconds() -> None:
     """Gradio takes seconds to import; a command in a loop cannot wait for that."""
     heavy = "{'gradio', 'numpy', 'uvicorn'} & {*sys.modules}"
-    program = f"import sys, time, dreamina_ui.cli.commands; print(time.process_time(), *{heavy})"
+    program = f"import sys, dreamina_ui.cli.commands; print(*{heavy})"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    seconds, *imported = done.stdout.split()
-    assert imported == []
-    assert float(seconds) < 2, "measured: 0.5 s"
+    assert done.stdout.split() == []
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

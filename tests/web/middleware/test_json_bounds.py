@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 import requests
@@ -71,9 +70,10 @@ def test_only_lists_of_files_may_be_long(path: str, has_many: bool) -> None:
     assert names_files(path) is has_many
 
 
-@pytest.mark.parametrize("body", [b'"' * 64_000, b'"\\' * 32_000, b'"' + b'\\"' * 32_000, b"\\" * 64_000])
+SIZE = 6_400_000
+
+
+@pytest.mark.parametrize("body", [b'"' * SIZE, b'"\\' * (SIZE // 2), b'"' + b'\\"' * (SIZE // 2), b"\\" * SIZE])
 def test_an_unfinished_text_is_scanned_once(body: bytes) -> None:
-    """A scan that begins anew at each quotation mark would take minutes; the bound here is a hundred times the need."""
-    started_s = time.process_time()
+    """A scan that begins anew at each quotation mark would not end this year."""
     shape_flaw(body)
-    assert time.process_time() - started_s < 2
