@@ -1,9 +1,11 @@
 """Time from the first `completed` to the last image painted in a browser, with CPU, memory and bytes.
 
     python -m benchmarks.pictures [--repeat 5] [--json]
+    python -m benchmarks.pictures --mbit 100 [--latency-ms 5] [--stream-mbit 20]
 
-`app.py`, a mock service and Chromium run as separate processes. The floor is measured in the same run: one decode with
-preview and thumbnail, by Pillow alone. A large image has 4992 x 3328 pixels and the noise of a photo.
+With `--mbit`, only the four files of a job are fetched over a slow line, see `slow_line.py`. Otherwise `app.py`, a mock
+service and Chromium run as separate processes. The floor is measured in the same run: one decode with preview and
+thumbnail, by Pillow alone. A large image has 4992 x 3328 pixels and the noise of a photo.
 """
 
 from __future__ import annotations
@@ -211,12 +213,29 @@ def _floor(path: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5, help="jobs of each kind (default 5)")
+    parser.add_argument("--mbit", type=float, help="fetch files over a line of that rate, and show nothing")
+    parser.add_argument("--latency-ms", type=float, default=5.0, help="of that line (default 5)")
+    parser.add_argument("--stream-mbit", type=float, help="rate of each connection at most (default: that of the line)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
+    if options.mbit:
+        results = {f"4 files at {options.mbit:g} Mbit/s": _on_slow_line(options)}
+        _print(results, as_json=options.json)
+        return
     with chromium() as browser:
         results = {case.name: measure_case(case, browser, options.repeat) for case in CASES}
     results[f"{JOBS_AT_ONCE} jobs of 4 PNG at once"] = measure_many(min(options.repeat, 2))
-    if options.json:
+    _print(results, as_json=options.json)
+
+
+def _on_slow_line(options: argparse.Namespace) -> dict[str, float]:
+    from benchmarks.slow_line import measure
+
+    return measure(options.mbit, options.latency_ms / 1000, options.stream_mbit)
+
+
+def _print(results: dict[str, dict[str, float]], *, as_json: bool) -> None:
+    if as_json:
         print(json.dumps(results | {"load": {"1 min": os.getloadavg()[0]}}))
         return
     for name, figures in results.items():

@@ -35,6 +35,7 @@ from dreamina_ui import __version__
 from dreamina_ui.errors import UrlError
 from dreamina_ui.media.fetching.connection import GuardedConnection, trusted_certificates
 from dreamina_ui.media.fetching.content_encoding import Decoder, EncodingError, Untouched, decoder_for
+from dreamina_ui.media.fetching.line import Line
 from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 from dreamina_ui.media.fetching.urls import browser_url, host_of, redirect_url, request_target
@@ -109,6 +110,7 @@ class Downloader:
         self._proxy = proxy
         self._idle: list[tuple[float, GuardedConnection]] = []  # since when, the newest last
         self._idle_lock = threading.Lock()
+        self._line = Line()
 
     def validate_url(self, url: str) -> None:
         """Check that a URL may be fetched; raises UrlError."""
@@ -139,7 +141,7 @@ class Downloader:
         return head, size_bytes
 
     def fetch(self, url: str, to: BinaryIO, deadline_s: float) -> tuple[int, str]:
-        """Stream a file into another one.
+        """Stream a file into another one; large files take turns, so that the first one is whole early.
 
         Args:
             to: an empty file, open for writing.
@@ -154,12 +156,17 @@ class Downloader:
             OSError: `to` refuses. The network's own errors have all become a DownloadError.
         """
         digest, size_bytes = hashlib.sha256(), 0
-        with self._exchange(url, deadline_s) as (_, chunks):
+        with (
+            self._exchange(url, deadline_s) as (response, chunks),
+            self._line.download(response.length_remaining, deadline_s) as wait_for_turn,
+        ):
             try:
+                wait_for_turn(0)
                 for chunk in chunks:
                     size_bytes += len(chunk)
                     digest.update(chunk)
                     to.write(chunk)
+                    wait_for_turn(len(chunk))
             except DownloadError as exc:
                 if exc.rule == "size":
                     to.seek(0)
