@@ -16,13 +16,14 @@ const MAX_RETAINED = 3; // originals: each may take 20 MB
 /** @type {Map<string, string>} URL of an original -> URL of its content in this browser; the newest last */
 const originals = new Map();
 
-/** Load and decode an image, so that it appears at once.
- * @param {string} src @returns {Promise<HTMLImageElement>} */
-export async function loadImage(src) {
+/** Load and decode an image, so that it appears at once; when it is not wanted any more, it takes no more of the line.
+ * @param {string} src @param {AbortSignal} [signal] @returns {Promise<HTMLImageElement>} */
+export async function loadImage(src, signal) {
   const image = new Image();
   image.alt = "";
   image.draggable = false;
   image.src = src;
+  signal?.addEventListener("abort", () => image.complete || image.removeAttribute("src"), { once: true });
   await image.decode();
   return image;
 }

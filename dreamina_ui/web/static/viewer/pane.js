@@ -26,6 +26,9 @@ export class Pane {
     this.trouble = null;
     this.shown = -1; // the rank of the copy that is shown
     this.wanted = -1;
+    this.waits = false; // whether others are loaded first
+    /** @type {Promise<void> | null} */
+    this.screen = null;
     this.abort = new AbortController();
     /** @type {() => void} */
     this.settle = () => {};
@@ -43,12 +46,18 @@ export class Pane {
     const { left, top, width, height } = placeImage(view, scene);
     Object.assign(this.frame.style, { width: `${width}px`, height: `${height}px`, transform: `translate(${left}px, ${top}px)` });
     this.node.classList.toggle("zoomed", !isFit(view));
+    if (this.waits) return;
     const wanted = rankOf(sharpCopy(view, scene, COPIES));
     // An original that is no larger than the copy shows nothing more.
     const isEnough = wanted === ORIGINAL && Math.max(this.size.width, this.size.height) <= COPIES[SCREEN].px;
     const rank = Math.max(isEnough || (wanted === ORIGINAL && !isActive) ? SCREEN : wanted, PREVIEW);
-    if (wanted === ORIGINAL && isActive && this.shown < SCREEN) this._load(SCREEN);
-    this._load(rank);
+    if (rank < ORIGINAL) {
+      this._load(rank);
+      return;
+    }
+    // Side by side, the copy that fills the screen would come as late as the original.
+    this.screen ??= this.shown < SCREEN ? this._load(SCREEN) : Promise.resolve();
+    this.screen.then(() => this._load(ORIGINAL));
   }
 
   dispose() {
@@ -59,13 +68,13 @@ export class Pane {
 
   /** @param {number} rank */
   async _load(rank) {
-    if (rank <= this.wanted || this.trouble) return;
+    if (rank <= this.wanted || this.trouble || this.abort.signal.aborted) return;
     this.wanted = rank;
     const { name } = COPIES[rank];
     const src = this.item[name] ?? this.item.preview ?? this.item.original;
     try {
       const progress = (/** @type {number} */ part) => this.wanted === rank && this.onProgress(part);
-      const image = await (rank === ORIGINAL ? loadOriginal(src, this.abort.signal, progress) : loadImage(src));
+      const image = await (rank === ORIGINAL ? loadOriginal(src, this.abort.signal, progress) : loadImage(src, this.abort.signal));
       if (!this.abort.signal.aborted) this._show(image, rank);
     } catch {
       if (!this.abort.signal.aborted && rank > 0 && this.wanted === rank) this._fail(rank);

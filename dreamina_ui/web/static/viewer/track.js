@@ -78,21 +78,31 @@ export class Track {
     this.progress.hidden = true;
     const current = /** @type {Pane} */ (shown.get(index));
     this.area.neighbors = [];
+    current.waits = false;
     this.area.show([current], view);
     current.sharp.then(() => this._loadNeighbors(current, source, order, shown, view));
   }
 
-  /** @param {Pane} current @param {ImageSource} source @param {number[]} order @param {Map<number, Pane>} shown @param {import("./zoom.js").View} view */
-  _loadNeighbors(current, source, order, shown, view) {
-    if (this.area.panes[0] !== current) return; // somebody is at another image already
+  /** Load the neighbors one after another: on a slow line the likeliest is there soonest, and a step waits for little.
+   * @param {Pane} current @param {ImageSource} source @param {number[]} order @param {Map<number, Pane>} shown @param {import("./zoom.js").View} view */
+  async _loadNeighbors(current, source, order, shown, view) {
+    const isOver = () => this.area.panes[0] !== current; // somebody is at another image already
+    if (isOver()) return;
     const item = current.item;
-    this.area.neighbors = order.flatMap((position) => {
-      const pane = shown.get(position);
-      return pane ? [{ pane, view: sharesView(item, pane.item) ? view : FIT }] : [];
-    });
+    const neighbors = order.flatMap((position) => shown.get(position) ?? []);
+    for (const pane of neighbors) pane.waits = true;
+    this.area.neighbors = neighbors.map((pane) => ({ pane, view: sharesView(item, pane.item) ? view : FIT }));
     this.area.render();
-    const beyond = order.filter((position) => !shown.has(position)).map((position) => source.at(position));
-    for (const next of beyond) if (next?.kind === "image" && next.screen) new Image().src = next.screen;
+    for (const pane of neighbors) {
+      if (isOver()) return;
+      pane.waits = false;
+      this.area.render();
+      await pane.sharp;
+    }
+    for (const position of order) {
+      const next = shown.has(position) || isOver() ? null : source.at(position);
+      if (next?.kind === "image" && next.screen) new Image().src = next.screen;
+    }
   }
 
   /** @param {ImageItem} item */
