@@ -8,7 +8,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from dreamina_ui.errors import LedgerError
-from dreamina_ui.ledger.search import create_search_index, search_text
+from dreamina_ui.ledger.search import create_search_index, renew_sqlite_search_index, search_text
 from dreamina_ui.ledger.tables import ledger_version
 from dreamina_ui.ledger.transaction import Transaction
 
@@ -347,6 +347,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         """,
     ),
     ("ALTER TABLE replicas ADD COLUMN role VARCHAR(10) NOT NULL DEFAULT 'all'",),
+    (renew_sqlite_search_index,),
 )
 
 

@@ -56,7 +56,10 @@ def search_text(inputs: Mapping[str, Any]) -> str:
 
 
 def create_search_index(connection: sa.Connection) -> None:
-    """Create the engine's index over `jobs.search_text`, if it has one, for all rows there are and will be."""
+    """Create the engine's index over `jobs.search_text`, if it has one, for all rows there are and will be.
+
+    Of SQLite it is made anew if it is there.
+    """
     statements = _SQLITE_INDEX if connection.dialect.name == "sqlite" else _POSTGRESQL_INDEX
     try:
         with connection.begin_nested():
@@ -64,6 +67,12 @@ def create_search_index(connection: sa.Connection) -> None:
                 connection.exec_driver_sql(statement)
     except DBAPIError:  # built without FTS5, or not allowed to create the extension
         log.warning("This database has no index for texts: a search reads every row")
+
+
+def renew_sqlite_search_index(connection: sa.Connection) -> None:
+    """Make the index anew that counted on the numbers of rows in `jobs`, which VACUUM may change."""
+    if connection.dialect.name == "sqlite" and not _has_index(connection):
+        create_search_index(connection)
 
 
 def text_conditions(reader: Reader, text: str) -> list[sa.ColumnElement[bool]]:
@@ -80,7 +89,7 @@ def _job_ids_that_may_match(reader: Reader, words: Sequence[str]) -> list[str] |
     Returns:
         None if there is no index for them, or if there are more than `MAX_CANDIDATES`.
     """
-    if not words or reader.connection.dialect.name != "sqlite" or not _has_index(reader):
+    if not words or reader.connection.dialect.name != "sqlite" or not _has_index(reader.connection):
         return None
     grams = {word[at : at + _GRAM] for word in words for at in range(len(word) - _GRAM + 1)}
     if grams:
@@ -90,14 +99,15 @@ def _job_ids_that_may_match(reader: Reader, words: Sequence[str]) -> list[str] |
         longest = max(words, key=len)
         condition = "SELECT DISTINCT doc FROM jobs_search_terms WHERE term >= :low AND term < :high"
         values = {"low": longest, "high": longest + "\U0010ffff"}
-    query = sa.text(f"SELECT job_id FROM jobs WHERE rowid IN ({condition} LIMIT {MAX_CANDIDATES + 1})")  # noqa: S608
+    docs = f"{condition} LIMIT {MAX_CANDIDATES + 1}"
+    query = sa.text(f"SELECT job_id FROM jobs_search_docs WHERE doc IN ({docs})")  # noqa: S608
     job_ids = list(reader.connection.execute(query, values).scalars())
     return job_ids if len(job_ids) <= MAX_CANDIDATES else None
 
 
-def _has_index(reader: Reader) -> bool:
-    query = "SELECT 1 FROM sqlite_master WHERE name = 'jobs_search_terms'"
-    return reader.connection.exec_driver_sql(query).first() is not None
+def _has_index(connection: sa.Connection) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'jobs_search_docs'"
+    return connection.exec_driver_sql(query).first() is not None
 
 
 _POSTGRESQL_INDEX = (
@@ -105,17 +115,32 @@ _POSTGRESQL_INDEX = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public",
     "CREATE INDEX jobs_search ON jobs USING gin (search_text public.gin_trgm_ops)",
 )
-_ADD = f"INSERT INTO jobs_search (rowid, text) VALUES (new.rowid, COALESCE(new.search_text, '') || {_PAD})"  # noqa: S608
+_ADD_DOC = "INSERT INTO jobs_search_docs (job_id) VALUES (new.job_id)"
+_ADD = f"""
+    INSERT INTO jobs_search (rowid, text)
+    SELECT doc, COALESCE(new.search_text, '') || {_PAD} FROM jobs_search_docs WHERE job_id = new.job_id
+"""  # noqa: S608
 _REMOVE = f"""
     INSERT INTO jobs_search (jobs_search, rowid, text)
-    VALUES ('delete', old.rowid, COALESCE(old.search_text, '') || {_PAD})
+    SELECT 'delete', doc, COALESCE(old.search_text, '') || {_PAD} FROM jobs_search_docs WHERE job_id = old.job_id
 """  # noqa: S608
+_REMOVE_DOC = "DELETE FROM jobs_search_docs WHERE job_id = old.job_id"
 _SQLITE_INDEX = (
+    "DROP TRIGGER IF EXISTS jobs_search_add",
+    "DROP TRIGGER IF EXISTS jobs_search_change",
+    "DROP TRIGGER IF EXISTS jobs_search_remove",
+    "DROP TABLE IF EXISTS jobs_search_terms",
+    "DROP TABLE IF EXISTS jobs_search",
+    "DROP TABLE IF EXISTS jobs_search_docs",
+    # Not the number of the row in `jobs`: VACUUM may give that to another one.
+    "CREATE TABLE jobs_search_docs (doc INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE)",
     "CREATE VIRTUAL TABLE jobs_search USING fts5 "
     "(text, content = '', detail = 'none', tokenize = 'trigram case_sensitive 1')",
     "CREATE VIRTUAL TABLE jobs_search_terms USING fts5vocab (jobs_search, instance)",
-    f"INSERT INTO jobs_search (rowid, text) SELECT rowid, COALESCE(search_text, '') || {_PAD} FROM jobs",  # noqa: S608
-    f"CREATE TRIGGER jobs_search_add AFTER INSERT ON jobs BEGIN {_ADD}; END",
+    "INSERT INTO jobs_search_docs (job_id) SELECT job_id FROM jobs ORDER BY created_at",
+    "INSERT INTO jobs_search (rowid, text) "  # noqa: S608
+    f"SELECT doc, COALESCE(search_text, '') || {_PAD} FROM jobs_search_docs JOIN jobs USING (job_id) ORDER BY doc",
+    f"CREATE TRIGGER jobs_search_add AFTER INSERT ON jobs BEGIN {_ADD_DOC}; {_ADD}; END",
     f"CREATE TRIGGER jobs_search_change AFTER UPDATE OF search_text ON jobs BEGIN {_REMOVE}; {_ADD}; END",
-    f"CREATE TRIGGER jobs_search_remove AFTER DELETE ON jobs BEGIN {_REMOVE}; END",
+    f"CREATE TRIGGER jobs_search_remove AFTER DELETE ON jobs BEGIN {_REMOVE}; {_REMOVE_DOC}; END",
 )

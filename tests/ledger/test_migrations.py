@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.library_queries import page_of_entries
 from dreamina_ui.ledger.migrations import MIGRATIONS
+from dreamina_ui.ledger.search import renew_sqlite_search_index, search_words, text_conditions
 from dreamina_ui.ledger.tables import jobs, outputs, state_changes
 from dreamina_ui.library.library import Library, LibraryFilter
 from tests.support.library_rows import ORIGIN, LibraryRows
@@ -113,3 +115,20 @@ def test_opening_again_changes_nothing(path: Path) -> None:
     Ledger(path).close()
     assert [read_rows(path, table) for table in ("jobs", "outputs", "state_changes")] == once
     assert version_of(path) == [len(MIGRATIONS)]
+
+
+def test_an_index_of_texts_that_counted_on_numbers_of_rows_is_made_anew(path: Path) -> None:
+    """A ledger of last week finds what it found, and what comes."""
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE jobs_search_docs")
+        for name in ("add", "change", "remove"):
+            connection.execute(f"DROP TRIGGER jobs_search_{name}")
+        before = next(number for number, step in enumerate(MIGRATIONS) if renew_sqlite_search_index in step)
+        connection.execute("UPDATE ledger_version SET version = ?", [before])
+        prompt, *_ = connection.execute("SELECT search_text FROM jobs WHERE length(search_text) > 3").fetchone()
+    ledger = Ledger(path)
+    with ledger.reading() as reader:
+        assert len(text_conditions(reader, prompt)) > len(search_words(prompt)), "the index was not used"
+        assert page_of_entries(reader, LibraryFilter(text=prompt), "", 10)
+    ledger.close()

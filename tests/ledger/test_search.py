@@ -106,3 +106,18 @@ def test_the_index_follows_each_change_of_a_text(ledger: Ledger) -> None:
         transaction.connection.execute(sa.text("DELETE FROM state_changes"))
         transaction.connection.execute(sa.text("DELETE FROM jobs"))
     assert found_with_index("lake") == 0
+
+
+@pytest.mark.sqlite
+def test_the_index_survives_new_numbers_of_rows(ledger: Ledger) -> None:
+    """VACUUM may number the rows of `jobs` anew, and a search would find other people's words."""
+    for prompt in ("a red fox", "a lake"):
+        ledger.add(new_job(prompt=prompt, state="failed"))
+    with ledger.writing() as transaction:
+        transaction.connection.execute(sa.text("UPDATE jobs SET rowid = rowid + 1000 WHERE search_text = 'a lake'"))
+        transaction.connection.execute(sa.text("UPDATE jobs SET rowid = 2 WHERE search_text = 'a red fox'"))
+    ledger.add(new_job(prompt="a blue fox", state="failed"))
+    for text, expected in (("fox", ["a blue fox", "a red fox"]), ("lake", ["a lake"])):
+        with ledger.reading() as reader:
+            entries = page_of_entries(reader, LibraryFilter(text=text), "", 10)
+        assert sorted(entry.job.inputs["prompt"] for entry in entries) == expected
