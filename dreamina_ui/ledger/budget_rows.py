@@ -3,6 +3,8 @@
 Each change of a job's row changes its counters in the same transaction, so a limit is enforced without reading other
 jobs, however many there are. `count_budgets` computes the same numbers from the rows: `verify` compares them.
 
+A model has one, too, which limits nothing: the owner's costs are added up from it.
+
 Only jobs that the owner pays for have a budget; of a visitor's own key, only the active ones are counted. A job counts
 from before it is sent; no longer when it was refused, or was canceled at no cost. Its day is that of its creation, UTC.
 """
@@ -25,8 +27,9 @@ DAY_S = 86400
 ALL_DAYS = -1
 """The `day` of the row that counts active jobs, whenever they were created."""
 
-Scope = Literal["visitor", "address", "installation", "own_key", "erased"]
-"""What was used today by a visitor whose data was erased has a row of its own, which no job's row explains."""
+Scope = Literal["visitor", "address", "installation", "own_key", "erased", "model"]
+"""What was used today by a visitor whose data was erased has a row of its own, which no job's row explains. Of a model,
+`requested` counts those jobs that count and whose cost is known, and `micro_usd` is that cost."""
 
 
 class Budget(NamedTuple):
@@ -34,7 +37,7 @@ class Budget(NamedTuple):
 
     Attributes:
         api_origin: of the jobs that count; "" for an own key, whose jobs count wherever they run.
-        owner: the visitor_id, the client hash or the key fingerprint; "" for the installation.
+        owner: the visitor_id, the client hash, the key fingerprint or the model_id; "" for the installation.
     """
 
     scope: Scope
@@ -49,7 +52,7 @@ class Usage(NamedTuple):
         active: jobs that are not settled.
         made: jobs of a day that count.
         requested: jobs of a day, whether they count or not.
-        micro_usd: what those that count cost, or are expected to cost; counted for the installation only.
+        micro_usd: what those that count cost, or are expected to cost; counted for the installation and models only.
     """
 
     active: int = 0
@@ -153,12 +156,14 @@ def read_usage_of_network(reader: Reader, api_origin: str, day: int, beginning: 
 
 def highest_usages(reader: Reader, api_origin: str, day: int) -> dict[Scope, Usage]:
     """As `read_usages`, but for visitors and IP addresses each number of whoever has most."""
-    query = sa.select(budgets.c.scope, *(sa.func.max(column) for column in _COLUMNS)).where(
-        budgets.c.api_origin == api_origin, budgets.c.day.in_([ALL_DAYS, day]), budgets.c.scope != "erased"
-    )
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
-    for scope, *counts in reader.connection.execute(query.group_by(budgets.c.scope)):
-        usages[scope] = Usage(*counts)
+    # Not the bare column: SQLite would take the index that has all days of a scope, instead of that of the day.
+    scope = sa.func.coalesce(budgets.c.scope, "")
+    query = sa.select(scope, *(sa.func.max(column) for column in _COLUMNS)).where(
+        budgets.c.api_origin == api_origin, budgets.c.day.in_([ALL_DAYS, day]), scope.in_(usages)
+    )
+    for name, *counts in reader.connection.execute(query.group_by(scope)):
+        usages[name] = Usage(*counts)
     return usages
 
 
@@ -253,6 +258,9 @@ def _usage(job: Job) -> dict[_Key, Usage]:
         money = made * micro_usd(amount) if scope == "installation" else 0
         usage[budget, ALL_DAYS] = Usage(active=is_active)
         usage[budget, day_of(job.created_at)] = Usage(made=made, requested=1, micro_usd=money)
+    known = made * int(job.cost_usd is not None)
+    budget = Budget("model", job.api_origin, job.model_id)
+    usage[budget, day_of(job.created_at)] = Usage(0, made, known, known * micro_usd(job.cost_usd or 0.0))
     return usage
 
 
@@ -280,6 +288,7 @@ def _counting_queries() -> Iterable[sa.Select[Any]]:
             .where(where)
             .group_by(*groups, day)
         )
+    yield _counting_models(made, day)
     key = jobs.c.key_fingerprint
     yield (
         sa.select(
@@ -290,6 +299,23 @@ def _counting_queries() -> Iterable[sa.Select[Any]]:
         )
         .where(key.is_not(None), is_active)
         .group_by(key)
+    )
+
+
+def _counting_models(made: sa.ColumnElement[int], day: sa.ColumnElement[int]) -> sa.Select[Any]:
+    is_known = _counts() & jobs.c.cost_usd.is_not(None)
+    known = sa.func.sum(sa.case((is_known, 1), else_=0))
+    money = sa.func.sum(sa.case((is_known, sa.func.floor(jobs.c.cost_usd * 1_000_000 + 0.5)), else_=0))
+    scope: sa.ColumnElement[str] = sa.literal("model")
+    return (
+        sa.select(
+            scope.label("scope"),
+            jobs.c.api_origin.label("api_origin"),
+            jobs.c.model_id.label("owner"),
+            *_labeled(day, sa.literal_column("0"), made, known, money),
+        )
+        .where(jobs.c.key_fingerprint.is_(None), jobs.c.api_origin != IMPORT_ORIGIN)
+        .group_by(jobs.c.api_origin, jobs.c.model_id, day)
     )
 
 

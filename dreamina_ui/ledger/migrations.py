@@ -20,6 +20,12 @@ def _fill_search_text(connection: sa.Connection) -> None:
         connection.execute(sa.text("UPDATE jobs SET search_text = :text WHERE job_id = :job_id"), values)
 
 
+def _widen_budget_owner(connection: sa.Connection) -> None:
+    """For the ids of models; SQLite enforces no length."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("ALTER TABLE budgets ALTER COLUMN owner TYPE VARCHAR(200)"))
+
+
 _IS_ACTIVE = "state NOT IN ('done', 'failed', 'cancelled', 'submit_unclear')"
 _COUNTS = (
     "CASE WHEN (state = 'failed' AND request_id IS NULL) OR (state = 'cancelled' AND COALESCE(cost_usd, 0.0) = 0.0) "
@@ -348,6 +354,19 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
     ),
     ("ALTER TABLE replicas ADD COLUMN role VARCHAR(10) NOT NULL DEFAULT 'all'",),
     (renew_sqlite_search_index,),
+    (
+        _widen_budget_owner,
+        f"""
+        INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd)
+        SELECT 'model', api_origin, model_id, FLOOR(created_at / 86400.0), 0, SUM({_COUNTS}),
+            SUM({_COUNTS} * CASE WHEN cost_usd IS NULL THEN 0 ELSE 1 END),
+            SUM({_COUNTS} * FLOOR(COALESCE(cost_usd, 0.0) * 1000000 + 0.5))
+        FROM jobs WHERE key_mark IS NULL AND api_origin <> 'import'
+        GROUP BY api_origin, model_id, FLOOR(created_at / 86400.0)
+        """,  # noqa: S608 - constants only
+        "CREATE INDEX budgets_day ON budgets (day)",
+        "CREATE INDEX jobs_problems ON jobs (updated_at) WHERE problem IS NOT NULL",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dreamina_ui.ledger.budget_rows import DAY_S, counts_since, owner_pays
 from dreamina_ui.ledger.job import IMPORT_ORIGIN, SANDBOX_ORIGIN
 from dreamina_ui.ledger.personal.erasure import ERASED
-from dreamina_ui.ledger.tables import jobs, outputs
+from dreamina_ui.ledger.tables import budgets, jobs, outputs
 from dreamina_ui.ledger.transaction import Reader
 
 
@@ -98,9 +98,25 @@ class RecentError:
 
 def cost_groups(reader: Reader, visitor_id: str | None, *, all_of_owner: bool) -> list[CostGroup]:
     """The costs of a visitor's jobs, and with `all_of_owner` of all that the owner pays for; oldest day first."""
-    whose = jobs.c.visitor_id == visitor_id if visitor_id is not None else sa.false()
+    whose = jobs.c.visitor_id == visitor_id
     if all_of_owner:
-        whose |= jobs.c.key_fingerprint.is_(None)
+        whose &= jobs.c.key_fingerprint.is_not(None)  # the others are among the owner's
+    own = [] if visitor_id is None else _costs_of_jobs(reader, whose)
+    return sorted(own + (_costs_of_owner(reader) if all_of_owner else []), key=lambda group: group.day)
+
+
+def _costs_of_owner(reader: Reader) -> list[CostGroup]:
+    """From the counters: nobody waits until the rows of all jobs are read."""
+    columns = (budgets.c.day, budgets.c.owner, budgets.c.api_origin == SANDBOX_ORIGIN)
+    query = sa.select(*columns, budgets.c.micro_usd, budgets.c.requested, budgets.c.made - budgets.c.requested)
+    query = query.where(budgets.c.scope == "model", budgets.c.made > 0)
+    return [
+        CostGroup(day, model_id, bool(is_sandbox), False, amount / 1e6, reported, unknown)
+        for day, model_id, is_sandbox, amount, reported, unknown in reader.connection.execute(query)
+    ]
+
+
+def _costs_of_jobs(reader: Reader, whose: sa.ColumnElement[bool]) -> list[CostGroup]:
     groups = (
         sa.func.floor(jobs.c.created_at / float(DAY_S)),
         jobs.c.model_id,
@@ -109,9 +125,7 @@ def cost_groups(reader: Reader, visitor_id: str | None, *, all_of_owner: bool) -
     )
     reported = sa.func.count(jobs.c.cost_usd)
     query = sa.select(*groups, _sum(jobs.c.cost_usd), reported, sa.func.count() - reported).select_from(jobs)
-    query = (
-        query.where(whose, counts_since(0.0), jobs.c.api_origin != IMPORT_ORIGIN).group_by(*groups).order_by(groups[0])
-    )
+    query = query.where(whose, counts_since(0.0), jobs.c.api_origin != IMPORT_ORIGIN).group_by(*groups)
     return [CostGroup(int(day), *rest) for day, *rest in reader.connection.execute(query)]
 
 
@@ -140,9 +154,9 @@ def count_states(reader: Reader) -> dict[str, int]:
 
 def count_visitors(reader: Reader, since: float | None = None) -> int:
     """How many visitors created a job at `since` or later, or ever."""
-    query = sa.select(sa.func.count(jobs.c.visitor_id.distinct()))
+    query = sa.select(sa.func.count(_every_visitor().c.visitor_id))
     if since is not None:
-        query = query.where(jobs.c.created_at >= since)
+        query = sa.select(sa.func.count(jobs.c.visitor_id.distinct())).where(jobs.c.created_at >= since)
     return int(reader.connection.execute(query).scalar_one())
 
 
@@ -181,12 +195,23 @@ def visitor_summaries(
 
 
 def _latest_visitors(reader: Reader, limit: int) -> list[str | None]:
-    # Of an index alone: to filter by anything else, the row of every job would be read.
-    last_at = sa.func.max(jobs.c.created_at)
-    is_erased = (jobs.c.visitor_id >= ERASED) & (jobs.c.visitor_id < ERASED[:-1] + ".")
-    query = sa.select(jobs.c.visitor_id).where(jobs.c.visitor_id.is_(None) | ~is_erased)
-    query = query.group_by(jobs.c.visitor_id).order_by(last_at.desc()).limit(limit)
-    return list(reader.connection.execute(query).scalars())
+    """Who created a job last; None stands for programs."""
+    visitors = _every_visitor()
+    name, newest = visitors.c.visitor_id, sa.select(sa.func.max(jobs.c.created_at))
+    last_at = newest.where(jobs.c.visitor_id == name).scalar_subquery().label("last_at")
+    is_erased = (name >= ERASED) & (name < ERASED[:-1] + ".")
+    query = sa.select(name, last_at).where(name.is_not(None), ~is_erased).order_by(last_at.desc()).limit(limit)
+    rows: list[tuple[str | None, float]] = [(row[0], row[1]) for row in reader.connection.execute(query)]
+    of_programs = reader.connection.execute(newest.where(jobs.c.visitor_id.is_(None))).scalar()
+    rows += [] if of_programs is None else [(None, of_programs)]
+    return [visitor_id for visitor_id, _ in sorted(rows, key=lambda row: -row[1])[:limit]]
+
+
+def _every_visitor() -> sa.CTE:
+    """All visitor_ids and one NULL; from one to the next by an index, not past the jobs of all."""
+    first = sa.select(sa.func.min(jobs.c.visitor_id).label("visitor_id")).cte("visitors", recursive=True)
+    following = sa.select(sa.func.min(jobs.c.visitor_id)).where(jobs.c.visitor_id > first.c.visitor_id)
+    return first.union_all(sa.select(following.scalar_subquery()).where(first.c.visitor_id.is_not(None)))
 
 
 def _of_visitors(visitor_ids: Iterable[str | None]) -> sa.ColumnElement[bool]:

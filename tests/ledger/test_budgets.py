@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +28,7 @@ from dreamina_ui.ledger.budget_rows import (
 )
 from dreamina_ui.ledger.job import Job, State, new_id
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.report_queries import CostGroup, cost_groups
 from dreamina_ui.ledger.tables import jobs
 from dreamina_ui.ledger.transaction import Transaction
 from dreamina_ui.spending.limits import Limits, SpendingGuard, day_end, month_end
@@ -129,6 +131,30 @@ def test_a_job_counts_by_its_states_and_costs(ledger: Ledger) -> None:
     assert usage(ledger, "visitor") == Usage(0, 1, 2, 0)
 
 
+def test_costs_of_the_owner_are_added_up_as_jobs_change(ledger: Ledger) -> None:
+    """The spending page is not to read a million rows, and not to differ from them either."""
+    job = ledger.add(make_job(visitor_id="v", reserved_usd=0.12))
+    own = ledger.add(make_job(visitor_id="v", key_fingerprint="k", cost_usd=0.5, state="queued", request_id="r"))
+    refused = ledger.add(make_job(visitor_id="w"))
+
+    def groups(visitor_id: str | None, *, all_of_owner: bool = True) -> list[CostGroup]:
+        with ledger.reading() as reader:
+            return cost_groups(reader, visitor_id, all_of_owner=all_of_owner)
+
+    of_day = partial(CostGroup, day_of(MIDNIGHT), job.model_id, False)
+    assert groups(None) == [of_day(False, 0.0, 0, 2)]
+    ledger.change(refused.job_id, "failed")
+    ledger.change(job.job_id, "queued", request_id="s", cost_usd=0.03)
+    assert groups("w") == [of_day(False, 0.03, 1, 0)]
+    with_own_key = of_day(True, 0.5, 1, 0)
+    assert own in ledger.recent("v", 5)
+    assert sorted(groups("v"), key=lambda group: group.usd) == [of_day(False, 0.03, 1, 0), with_own_key]
+    assert sorted(groups("v", all_of_owner=False), key=lambda group: group.usd) == [
+        of_day(False, 0.03, 1, 0),
+        with_own_key,
+    ]
+
+
 def test_a_refused_request_counts_nowhere(ledger: Ledger) -> None:
     """Its hooks undo everything, also where others share its transaction."""
     gate = threading.Barrier(20)
@@ -189,7 +215,7 @@ def test_a_long_history_costs_a_request_no_more_rows(ledger: Ledger) -> None:
         ledger.add(replace(job, job_id=new_id()))
     with ledger.reading() as reader:
         table = reader.connection.exec_driver_sql("SELECT scope, day FROM budgets").all()
-    assert len(table) == 6
+    assert len(table) == 7
     assert {day for _, day in table} == {ALL_DAYS, day_of(MIDNIGHT)}
 
 
