@@ -23,7 +23,7 @@ from dreamina_ui.media.decoding.images import make_copies
 from dreamina_ui.media.formats import recognise
 from dreamina_ui.media.store import TIERS
 from dreamina_ui.models.schema import load_models
-from dreamina_ui.sandbox.painter import paint, write_png
+from dreamina_ui.sandbox.painter import paint_file
 
 SIZES = ("1024x1024(1:1)", "2048x2048(1:1)", "2304x1728(4:3)")
 PICTURES_PER_JOB = 3
@@ -68,8 +68,8 @@ def _paint(folder: Path) -> list[Path]:
         if home.exists():
             continue
         home.mkdir(parents=True)
-        with (home / "original.png").open("wb") as file:
-            write_png(paint(f"{_SUBJECTS[number]} {_STYLES[number % len(_STYLES)]}", 1024, 1024, seed=number), file)
+        prompt = f"{_SUBJECTS[number]} {_STYLES[number % len(_STYLES)]}"
+        paint_file(home / "original.png", prompt, 1024, 1024, seed=number, index=0, count=1)
         form = recognise((home / "original.png").read_bytes()[:64])
         assert form
         with (home / "original.png").open("rb") as file:

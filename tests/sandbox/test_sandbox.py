@@ -16,7 +16,7 @@ from PIL import Image
 
 from dreamina_ui.errors import SettingsError
 from dreamina_ui.models.schema import Model, load_models
-from dreamina_ui.sandbox.painter import paint, write_png
+from dreamina_ui.sandbox.painter import paint, paint_file
 from dreamina_ui.sandbox.server import Sandbox
 from dreamina_ui.sandbox.service import Service, picture_size
 from tests.support.browser import wait_for
@@ -453,9 +453,10 @@ def test_every_size_of_the_model_is_painted_exactly(choice: str) -> None:
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 2000), (2000, 64), (1, 1)])
 @pytest.mark.parametrize("prompt", ["", "\ud800", "雪 森 海 山 街 砂漠 花 桜 雨 オーロラ 月 星 雲 女 猫 狐 舟 鳥 家"])
-def test_any_prompt_and_shape_gives_a_picture(prompt: str, size: tuple[int, int]) -> None:
+def test_any_prompt_and_shape_gives_a_picture(tmp_path: Path, prompt: str, size: tuple[int, int]) -> None:
     """Whatever people type, a demonstration must not break."""
-    picture = paint(prompt, *size, seed=2**64 - 1, index=3, count=4)
-    file = io.BytesIO()
-    write_png(picture, file)
-    assert Image.open(file).size == size
+    path = tmp_path / "painted.png"
+    paint_file(path, prompt, *size, seed=2**64 - 1, index=3, count=4)
+    with Image.open(path) as painted:
+        assert painted.tobytes() == paint(prompt, *size, seed=2**64 - 1, index=3, count=4).tobytes()
+        assert (painted.size, painted.info["Software"]) == (size, "Dreamina UI sandbox")
