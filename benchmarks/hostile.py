@@ -144,13 +144,18 @@ class SharedApp(PageProcess):
 
 
 class Client:
-    """A stranger with one cookie and one client IP address."""
+    """A browser with cookies and one client IP address."""
 
     def __init__(self, port: int, client_ip: str = "127.0.0.1") -> None:
         self._port = port
         self._source = (client_ip, 0)
-        self.cookie = ""
+        self._cookies: dict[str, str] = {}
         self.send("GET", "/")
+
+    @property
+    def cookie(self) -> str:
+        """The header with all cookies."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
 
     def send(self, method: str, path: str, body: bytes = b"", content_type: str = JSON_TYPE) -> tuple[int, bytes]:
         """Send one request; returns the status (0 without a response) and at most 1 MB of the body."""
@@ -163,8 +168,9 @@ class Client:
             return 0, b""
         finally:
             connection.close()
-        if cookie := response.getheader("Set-Cookie"):
-            self.cookie = cookie.partition(";")[0]
+        for cookie in response.headers.get_all("Set-Cookie", []):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self._cookies[name] = value
         return response.status, content
 
 

@@ -102,7 +102,7 @@ class Authenticator:
         # A browser that signed in with this login before is counted by itself: others behind its IP address cannot lock
         # it out.
         is_known = visitor is not None and await self._is_known(browser)
-        client = "local" if is_direct(request) else browser if is_known else ip_hash
+        client = browser if is_known else "local" if is_direct(request) else ip_hash
         wait_s = await self._throttle.begin_attempt(client)
         if wait_s:
             return wait_s

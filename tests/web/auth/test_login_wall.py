@@ -360,3 +360,20 @@ def enter(page: Page, app: AppProcess, login: tuple[str, str]) -> None:
     page.get_by_label(translate("en", "sign_in_name")).fill(login[0])
     page.get_by_label(translate("en", "sign_in_password")).fill(login[1])
     page.get_by_role("button", name=translate("en", "sign_in")).click()
+
+
+def test_a_known_browser_at_the_machine_is_counted_by_itself() -> None:
+    """A program on the machine, or whoever comes through a tunnel that hides itself, must not lock the owner out."""
+    authenticator = Authenticator(Permissions(is_shared=True), owner_password=SecretStr("right"))
+
+    def at_the_machine(visitor: str) -> HTTPConnection:
+        headers = [(b"host", b"localhost:7860"), (b"cookie", f"{VISITOR_COOKIE}={visitor * 43}".encode())]
+        return HTTPConnection({"type": "http", "client": ("127.0.0.1", 1), "http_version": "1.1", "headers": headers})
+
+    async def story() -> None:
+        assert await authenticator.verify(at_the_machine("o"), "", "right") == 0
+        guesses = [await authenticator.verify(at_the_machine("g"), "", "wrong") for _ in range(FREE_ATTEMPTS + 1)]
+        assert 0 < guesses[-1] < math.inf, "the guesser waits"
+        assert await authenticator.verify(at_the_machine("o"), "", "right") == 0
+
+    asyncio.run(story())
