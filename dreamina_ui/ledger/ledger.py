@@ -25,6 +25,7 @@ from dreamina_ui.ledger.engines.sqlite import SqliteDatabase
 from dreamina_ui.ledger.engines.write_queue import MAX_GROUP, WriteQueue
 from dreamina_ui.ledger.events import JobEvents
 from dreamina_ui.ledger.job import (
+    IMPORT_ORIGIN,
     MAX_DETAIL_CHARACTERS,
     SETTLED,
     TERMINAL,
@@ -377,7 +378,8 @@ class Ledger:
     def _publish(self, job: Job, *, moved: bool) -> None:
         if moved:
             facts = {"job": job.job_id[:8], "state": job.state, "request_id": job.request_id}
-            log.info("Job %(job)s: %(state)s (request %(request_id)s)", facts, extra=facts)
+            level = logging.DEBUG if job.api_origin == IMPORT_ORIGIN else logging.INFO  # a stranger imports thousands
+            log.log(level, "Job %(job)s: %(state)s (request %(request_id)s)", facts, extra=facts)
         self.changes.publish(job)
 
 

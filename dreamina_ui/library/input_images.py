@@ -23,7 +23,7 @@ from dreamina_ui.ledger.personal.input_image_rows import InputImage
 from dreamina_ui.ledger.transaction import Reader
 from dreamina_ui.media.decoding.copies import Bounds, ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
-from dreamina_ui.media.formats import recognise
+from dreamina_ui.media.formats import Format, recognise
 from dreamina_ui.media.input_files import InputFacts
 from dreamina_ui.media.input_store import InputStore
 from dreamina_ui.media.store import CHUNK_BYTES, StoredFile
@@ -47,9 +47,11 @@ MAX_TOTAL_BYTES = 20_000_000_000
 BOUNDS = Bounds(max_pixels=40_000_000, cpu_s=20, wall_s=45.0)
 
 MIN_PIXELS_OF_STRANGERS = 8_400_000
+MIN_JPEG_PIXELS_OF_STRANGERS = 6_300_000
 PIXELS_PER_BYTE_OF_STRANGERS = 8
 """How many pixels an upload of somebody unknown may have: a screenshot of a 4K screen always, and more if its size says
-that something is in them. A small file can hold a large and empty image, which costs a second of CPU time."""
+that something is in them. A small file can hold a large and empty image, which costs a second of CPU time. A JPEG may
+have twice as many, see `Bounds`."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
 
@@ -119,16 +121,16 @@ class InputImages:
             with self._ledger.writing() as transaction:
                 rows.keep_images(transaction, [same.input_key], self._clock() + UNUSED_TTL_S)
             return GivenImage(same)
-        bounds = _bounds_of_stranger(file.seek(0, os.SEEK_END)) if is_stranger else BOUNDS
-        return self._make(file, sha256, visitor_id, client_hash, bounds)
+        return self._make(file, sha256, visitor_id, client_hash, is_stranger=is_stranger)
 
     def _make(
-        self, file: BinaryIO, sha256: str, visitor_id: str, client_hash: str | None, bounds: Bounds
+        self, file: BinaryIO, sha256: str, visitor_id: str, client_hash: str | None, *, is_stranger: bool
     ) -> GivenImage:
         file.seek(0)
         form = recognise(file.read(64))
         if form is None or form.name not in FORMATS:
             raise InputError("file", "upload_kind", ", ".join(FORMATS), form.name if form else None)
+        bounds = _bounds_of_stranger(file.seek(0, os.SEEK_END), form) if is_stranger else BOUNDS
         try:
             copy = self._decoder.make_input(file, form, bounds)
         except ImageError as exc:
@@ -212,9 +214,10 @@ class InputImages:
             raise InputError("file", "upload_full", MAX_IMAGES, None)
 
 
-def _bounds_of_stranger(size_bytes: int) -> Bounds:
+def _bounds_of_stranger(size_bytes: int, form: Format) -> Bounds:
     """What the upload of a stranger may take; more for a larger file."""
-    pixels = max(MIN_PIXELS_OF_STRANGERS, PIXELS_PER_BYTE_OF_STRANGERS * size_bytes)
+    least = MIN_JPEG_PIXELS_OF_STRANGERS if form.name == "JPEG" else MIN_PIXELS_OF_STRANGERS
+    pixels = max(least, PIXELS_PER_BYTE_OF_STRANGERS * size_bytes)
     seconds = min(BOUNDS.cpu_s, 3 + size_bytes // 1_000_000)
     return Bounds(max_pixels=min(BOUNDS.max_pixels, pixels), cpu_s=seconds, wall_s=BOUNDS.wall_s)
 

@@ -182,11 +182,15 @@ def test_a_manifest_of_millions_of_values_is_not_parsed(importer: HistoryImport)
     assert caught.value.limit == MAX_MANIFEST_BYTES // BYTES_PER_MANIFEST_VALUE
 
 
-def test_jobs_without_images_count_as_something(rows: LibraryRows, importer: HistoryImport) -> None:
-    """A kilobyte of packed empty jobs would otherwise keep a core busy for minutes, again and again."""
+def test_jobs_without_images_count_as_something(
+    rows: LibraryRows, importer: HistoryImport, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A kilobyte of packed empty jobs would otherwise keep a core busy for minutes, and fill the log."""
+    caplog.set_level("INFO")
     jobs = [job_of(job=f"j{number}", state="failed", files=[]) for number in range(9)]
     progress = import_zip(importer, zip_of({}, jobs), max_bytes=3 * JOB_BYTES)
     assert (len(jobs_of(rows, "w")), progress.jobs, progress.skipped) == (3, 3, 6)
+    assert caplog.records == []
 
 
 def test_a_strangers_manifest_is_short(importer: HistoryImport) -> None:
