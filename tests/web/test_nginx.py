@@ -215,3 +215,19 @@ def test_a_stream_is_not_buffered(site: Site) -> None:
     stream.close()
     assert first["state"] != "done"
     assert state != "done"
+
+
+def test_a_whole_history_passes_and_other_large_bodies_do_not(site: Site) -> None:
+    """Whoever moves here brings more than an image has."""
+    large = b"PK\x05\x06" + bytes(31_500_000)
+    caller = site.connect()
+    caller.request("GET", "/studio/")
+    opened = caller.getresponse()
+    opened.read()
+    headers = {"Cookie": str(opened.headers["set-cookie"]).partition(";")[0], "Content-Type": "application/zip"}
+    caller.request("POST", "/studio/dreamina/history/import", large, headers)
+    response = caller.getresponse()
+    assert (response.status, response.headers["x-dreamina-ui"]) == (202, "1")
+    response.read()
+    caller.request("POST", "/studio/dreamina/given/images", headers=headers | {"Content-Length": str(len(large))})
+    assert caller.getresponse().status == 413
