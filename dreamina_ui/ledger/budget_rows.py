@@ -157,10 +157,14 @@ def read_usage_of_network(reader: Reader, api_origin: str, day: int, beginning: 
 def highest_usages(reader: Reader, api_origin: str, day: int) -> dict[Scope, Usage]:
     """As `read_usages`, but for visitors and IP addresses each number of whoever has most."""
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
-    # Not the bare column: SQLite would take the index that has all days of a scope, instead of that of the day.
+    # Not the bare column: SQLite would take the index that has all days of a scope, instead of that of the day. This
+    # query alone has the condition of that index: of a single visitor, all of a day would be read by it.
     scope = sa.func.coalesce(budgets.c.scope, "")
     query = sa.select(scope, *(sa.func.max(column) for column in _COLUMNS)).where(
-        budgets.c.api_origin == api_origin, budgets.c.day.in_([ALL_DAYS, day]), scope.in_(usages)
+        budgets.c.api_origin == api_origin,
+        budgets.c.day.in_([ALL_DAYS, day]),
+        scope.in_(usages),
+        budgets.c.scope != sa.literal_column("'erased'"),
     )
     for name, *counts in reader.connection.execute(query.group_by(scope)):
         usages[name] = Usage(*counts)

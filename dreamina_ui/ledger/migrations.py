@@ -364,7 +364,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         FROM jobs WHERE key_mark IS NULL AND api_origin <> 'import'
         GROUP BY api_origin, model_id, FLOOR(created_at / 86400.0)
         """,  # noqa: S608 - constants only
-        "CREATE INDEX budgets_day ON budgets (day)",
+        "CREATE INDEX budgets_day ON budgets (day) WHERE scope <> 'erased'",
         "CREATE INDEX jobs_problems ON jobs (updated_at) WHERE problem IS NOT NULL",
     ),
 )

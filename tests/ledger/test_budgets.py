@@ -219,6 +219,22 @@ def test_a_long_history_costs_a_request_no_more_rows(ledger: Ledger) -> None:
     assert {day for _, day in table} == {ALL_DAYS, day_of(MIDNIGHT)}
 
 
+@pytest.mark.sqlite
+def test_admission_reads_the_counters_of_one_visitor(ledger: Ledger) -> None:
+    """An index of all that a day has, for the Admin tab, must not be what each request is admitted by."""
+    statements: list[str] = []
+    with ledger.reading() as reader:
+        connection = reader.connection.connection.driver_connection
+        assert connection
+        connection.set_trace_callback(statements.append)
+        read_usages(reader, ORIGIN, day_of(MIDNIGHT), visitor_id="v", client_hash="home")
+        connection.set_trace_callback(None)
+        (statement,) = statements
+        plan = " ".join(str(row[3]) for row in reader.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}"))
+    assert "owner=?" in plan
+    assert "budgets_day" not in plan
+
+
 def test_money_is_rounded_to_the_nearest_millionth() -> None:
     """Sums stay exact, in the program and in SQL alike."""
     assert [micro_usd(usd) for usd in (0.03, 0.0000004, 0.0000005, 1 / 3)] == [30_000, 0, 1, 333_333]
