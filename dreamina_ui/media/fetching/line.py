@@ -21,14 +21,14 @@ MAX_PAUSE_S = 8.0
 STALL_S = 1.0
 """After so long a silence of its host, a download no longer takes the turn of another one."""
 
-_LEAD_S = 0.3
+_LEAD_S = 0.2
 """How long before the end of one download the next one begins: its connection is slow at first."""
 
-_LEAD_SHARE = 0.1
+_LEAD_SHARE = 0.05
 """Of a whole file, at most."""
 
-_SETTLE_S, _WINDOW_S = 0.2, 0.4
-"""After a change rates are measured for so long, after a pause."""
+_SETTLE_S, _WINDOW_S = 0.15, 0.3
+"""After a change there is a pause, and then rates are measured for so long."""
 
 _HOLD_S, _MAX_HOLD_S = 4.0, 64.0
 """How long a good number of streams stays before another one is tried, at first and later."""
