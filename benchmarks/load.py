@@ -1,11 +1,13 @@
 """Many visitors at once: how late each page learns that its job is completed, and how much CPU and memory that takes.
 
     python -m benchmarks.load visitors [--jobs 500] [--json]
+    python -m benchmarks.load crowd [--jobs 500] [--json]
     python -m benchmarks.load throttled [--jobs 100] [--json]
 
 `app.py` and a mock service run as separate processes. Each visitor has opened the page, submits one job and reads the
 event stream of the page over a plain socket. `visitors` first runs some jobs, so that the app knows the run times;
-`throttled` does not, and the service refuses status calls beyond ten per second.
+`throttled` does not, and the service refuses status calls beyond ten per second. In a `crowd` four pages of a visitor
+read the stream each: with 500 jobs in flight, 2,000 streams are open, and the last of a visitor's four counts.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ INPUTS = {"width×height": "1024x1024(1:1)", "scale": 0.5, "force_single": True}
 VISITORS_TARGETS: dict[str, float] = {
     "lateness p95, s": 1.5, "peak memory, MB": 450, "CPU, cores": 1.3, "lost": 0, "submitted twice": 0,
 }  # fmt: skip
+CROWD_PAGES = 4
+CROWD_TARGETS = VISITORS_TARGETS | {"peak memory, MB": 600, "CPU, cores": 1.5}
 THROTTLED_TARGETS: dict[str, float] = {
     "lateness p95, s": 12,
     "429s in any later second": 1,
@@ -108,10 +112,12 @@ class Visitors:
 
     Args:
         url: of the page.
+        pages: how many of their pages read the stream.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pages: int = 1) -> None:
         self._url_parts = urlsplit(url)
+        self._pages = pages
         self._numbers = itertools.count(1)
 
     def open(self, pages: int) -> list[str]:
@@ -156,6 +162,10 @@ class Visitors:
             reported = json.loads(await response.read())
         if "job_id" not in reported:
             return StreamEnd(prompt, f"refused: {reported}", time.time())
+        ends = await asyncio.gather(*(self._watch(cookie, prompt) for _ in range(self._pages)))
+        return max(ends, key=lambda end: end.at)
+
+    async def _watch(self, cookie: str, prompt: str) -> StreamEnd:
         async with aclosing(self._events("/dreamina/events", cookie)) as stream:
             async for cards in stream:
                 if cards and cards[0]["state"] in SETTLED:
@@ -213,12 +223,17 @@ def visitors(folder: Path, jobs: int, *, warm_up_jobs: int = WARM_UP_JOBS) -> di
     return _measure(folder, jobs, warm_up_jobs, ())
 
 
+def crowd(folder: Path, jobs: int) -> dict[str, float]:
+    """The same, while `CROWD_PAGES` pages of each visitor are open."""
+    return _measure(folder, jobs, WARM_UP_JOBS, (), pages=CROWD_PAGES)
+
+
 def throttled(folder: Path, jobs: int) -> dict[str, float]:
     """Run `jobs` visitors on an app without known run times, while the service limits status calls."""
     return _measure(folder, jobs, 0, ("--allowed-per-s", str(ALLOWED_PER_S)))
 
 
-def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str]) -> dict[str, float]:
+def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str], *, pages: int = 1) -> dict[str, float]:
     load_before = os.getloadavg()[0]
     folder.mkdir(exist_ok=True)
     with LoadServiceProcess(folder, *options) as service, AppWithPage(folder, service.url) as app:
@@ -226,7 +241,7 @@ def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str])
             program.start()
         for program in (service, app):
             program.wait_ready()
-        crowd = Visitors(app.url)
+        crowd = Visitors(app.url, pages)
         before_s = float(_rss_mb(app.pid))
         if warm_up_jobs:
             crowd.submit(crowd.open(warm_up_jobs), WARM_UP_S)
@@ -312,17 +327,23 @@ def missed(figures: dict[str, float], targets: dict[str, float]) -> list[str]:
     ]
 
 
+_KINDS: dict[str, tuple[Callable[[Path, int], dict[str, float]], dict[str, float], int]] = {
+    "visitors": (visitors, VISITORS_TARGETS, 500),
+    "crowd": (crowd, CROWD_TARGETS, 500),
+    "throttled": (throttled, THROTTLED_TARGETS, 100),
+}
+
+
 def main() -> None:
     """Parse arguments, measure, print; exit with 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("what", choices=("visitors", "throttled"))
+    parser.add_argument("what", choices=tuple(_KINDS))
     parser.add_argument("--jobs", type=int, help="number of jobs (default: 500 visitors, or 100 throttled jobs)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    measure: Callable[[Path, int], dict[str, float]] = visitors if options.what == "visitors" else throttled
-    targets = VISITORS_TARGETS if options.what == "visitors" else THROTTLED_TARGETS
+    measure, targets, jobs = _KINDS[options.what]
     with tempfile.TemporaryDirectory(prefix="dreamina-load-") as folder:
-        figures = measure(Path(folder), options.jobs or (500 if options.what == "visitors" else 100))
+        figures = measure(Path(folder), options.jobs or jobs)
     if options.json:
         print(json.dumps({"figures": figures, "targets": targets}))
     else:

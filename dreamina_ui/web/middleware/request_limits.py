@@ -51,7 +51,7 @@ _LARGE_BODIES = {_UPLOAD: MAX_UPLOAD_BYTES, IMPORT: MAX_IMPORT_BYTES}
 
 MAX_OPEN_PER_VISITOR = 40
 MAX_OPEN_PER_CLIENT = 100
-MAX_OPEN = {"stream": 1000, "body": 300, "work": 300, "read": 300}
+MAX_OPEN = {"stream": 2500, "body": 300, "work": 300, "read": 300}
 """How many requests of each kind are open at once: streams; bodies that are still being sent; requests that have
 arrived and are being handled; other pages and lists that are being read. A kind that is full takes nothing from the
 others."""
