@@ -59,19 +59,29 @@ class Admission:
     """A ledger to which jobs are added as the app does it."""
 
     def __init__(self, database: Path | Database, max_group: int = MAX_GROUP) -> None:
-        self.ledger = Ledger(database, max_group=max_group)
+        self._begin(Ledger(database, max_group=max_group))
+
+    def _begin(self, ledger: Ledger) -> None:
+        self.ledger = ledger
         self._hooks: list[AddHook] = [
             Moderation(self.ledger).enforce_moderation,
             SpendingGuard(_LIMITS, ORIGIN).enforce_limits,
         ]
         self._random = random.Random(1)
 
-    def admit(self) -> None:
+    @classmethod
+    def of(cls, ledger: Ledger) -> Admission:
+        """To a ledger that is open already."""
+        admission = cls.__new__(cls)
+        admission._begin(ledger)
+        return admission
+
+    def admit(self) -> Job:
         """Add one job of a random visitor."""
         number = self._random.randrange(500)
         job = replace(new_admitted_job(time.time()), visitor_id=f"{number:032x}", client_hash=f"{number // 3:032x}")
         job = replace(job, press_id=new_id())
-        self.ledger.add(job, self._hooks)
+        return self.ledger.add(job, self._hooks)
 
     def rate(self, seconds: float, threads: int) -> tuple[float, float]:
         """Jobs per second that some threads add at once, and ms of CPU time that each takes."""

@@ -1,6 +1,6 @@
 """Regression check: run short forms of the benchmarks and compare their ratios with the committed ones.
 
-    python -m benchmarks.check [--only polling load library start pictures] [--write]
+    python -m benchmarks.check [--only polling load library start pictures line growth] [--write]
 
 Each ratio relates a figure to a baseline of the same run, so it depends little on the machine; on a busy machine it
 means nothing. `ratios.json` holds the committed ratios and by what factor each may be exceeded. The tests do not run
@@ -76,8 +76,24 @@ def _pictures(_folder: Path) -> Ratios:
     }
 
 
+def _line(_folder: Path) -> Ratios:
+    from benchmarks.slow_line import measure
+
+    figures = measure(100, 0.005)
+    return {f"4 files at 100 Mbit/s, {name}": figures[name] for name in figures if name.endswith("to side by side")}
+
+
+def _growth(folder: Path) -> Ratios:
+    from benchmarks.growth import measure_sqlite
+
+    operations = ["press", "poll", "library page", "search", "spending"]
+    figures = measure_sqlite(folder, [1000, 20_000], operations)
+    return {f"{name}: 20,000 jobs to 1,000": times[20_000] / times[1000] for name, times in figures.items()}
+
+
 CHECKS: dict[str, Callable[[Path], Ratios]] = {
-    "polling": _polling, "load": _load, "library": _library, "start": _start, "pictures": _pictures,
+    "polling": _polling, "load": _load, "library": _library, "start": _start, "pictures": _pictures, "line": _line,
+    "growth": _growth,
 }  # fmt: skip
 
 
@@ -106,14 +122,14 @@ def main() -> None:
         }
         RATIOS.write_text(json.dumps(committed, indent=2) + "\n")
     worse = 0
-    print(f"{'':<52}{'now':>8}{'good':>8}{'at limit':>9}")
+    print(f"{'':<56}{'now':>8}{'good':>8}{'at limit':>9}")
     for label, ratio in ratios.items():
         known = committed.get(label)
         limit = known["ratio"] * known["tolerance"] if known else None
         is_worse = limit is not None and not ratio <= limit
         worse += is_worse
         right = f"{known['ratio']:>8.3f}{limit:>9.3f}" if known else f"{'new':>8}"
-        print(f"{label:<52}{ratio:>8.3f}{right}{'  WORSE' if is_worse else ''}")
+        print(f"{label:<56}{ratio:>8.3f}{right}{'  WORSE' if is_worse else ''}")
     if worse:
         sys.exit(f"{worse} of {len(ratios)} exceed their tolerance.")
 

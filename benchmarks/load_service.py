@@ -1,6 +1,7 @@
 """A small mock of the Model API for load tests; it runs in real time and records when each request completes.
 
     python -m benchmarks.load_service --port 8000 --token TOKEN [--allowed-per-s 10 [--retry-after-s 1]]
+        [--pace 10] [--failing 0.1]
 
 A request waits in the queue, then runs for a log-normal time between the bounds of `RUN_S`. Its status is computed on
 request, so that the mock needs no CPU in between. Every result is one small image.
@@ -46,15 +47,27 @@ class LoadService:
         allowed_per_s: status calls per second of the clock; None for no limit.
         retry_after_s: the Retry-After of a refusal, in seconds; None for no header.
         seed: for the run times.
+        pace: how many times faster than usual everything runs.
+        failing: which share of the requests fail.
 
     Source: RunComfy Model API documentation, submit, status and result.
     """
 
-    def __init__(self, token: str, allowed_per_s: int | None, retry_after_s: int | None, seed: int) -> None:
+    def __init__(
+        self,
+        token: str,
+        allowed_per_s: int | None,
+        retry_after_s: int | None,
+        seed: int,
+        pace: float = 1.0,
+        failing: float = 0.0,
+    ) -> None:
         self._token = token
         self._allowed_per_s = allowed_per_s
         self._retry_after_s = retry_after_s
         self._random = random.Random(seed)
+        self._pace = pace
+        self._failing = failing
         self._counts = LoadCounts()
         self._picture = _picture()
         requests = "/v1/requests/{request_id}"
@@ -72,11 +85,12 @@ class LoadService:
         if not self._is_authorized(request):
             return _refusal(401, "unauthorized")
         inputs = await request.json()
-        request_id = f"load-{len(self._counts.requests) + 1}"
+        request_id = f"load-{self._random.getrandbits(48):012x}"
         median_s = math.sqrt(RUN_S[0] * RUN_S[1])
         run_s = min(max(self._random.lognormvariate(math.log(median_s), _SIGMA), RUN_S[0]), RUN_S[1])
-        started_at = time.time() + QUEUE_S
-        facts = {"prompt": inputs["prompt"], "started_at": started_at, "completed_at": started_at + run_s}
+        started_at = time.time() + QUEUE_S / self._pace
+        facts = {"prompt": inputs["prompt"], "started_at": started_at, "completed_at": started_at + run_s / self._pace}
+        facts["fails"] = self._random.random() < self._failing
         self._counts.requests[request_id] = facts
         return JSONResponse({"request_id": request_id})
 
@@ -119,9 +133,8 @@ class LoadService:
         if facts is None:
             return None
         now = time.time()
-        return (
-            "in_queue" if now < facts["started_at"] else "in_progress" if now < facts["completed_at"] else "completed"
-        )
+        ended = "failed" if facts["fails"] else "completed"
+        return "in_queue" if now < facts["started_at"] else "in_progress" if now < facts["completed_at"] else ended
 
 
 def _refusal(status_code: int, text: str, retry_after_s: int | None = None) -> Response:
@@ -145,8 +158,11 @@ def main() -> None:
     parser.add_argument("--allowed-per-s", type=int, help="status calls per second (default: no limit)")
     parser.add_argument("--retry-after-s", type=int, help="the Retry-After of a refusal (default: none)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the run times (default: 1)")
+    parser.add_argument("--pace", type=float, default=1.0, help="how many times faster everything runs (default: 1)")
+    parser.add_argument("--failing", type=float, default=0.0, help="share of requests that fail (default: 0)")
     options = parser.parse_args()
-    service = LoadService(options.token, options.allowed_per_s, options.retry_after_s, options.seed)
+    limits = options.allowed_per_s, options.retry_after_s
+    service = LoadService(options.token, *limits, options.seed, options.pace, options.failing)
     uvicorn.run(service.app, host="127.0.0.1", port=options.port, log_level="warning", backlog=2048)
 
 
