@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 import anyio
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dreamina_ui.ledger.job import networks_of
 from dreamina_ui.settings import is_loopback
@@ -14,6 +15,7 @@ from dreamina_ui.web.auth.visitor import visitor_id
 from dreamina_ui.web.http import client_ip_hash, path_below_root, send_refusal
 from dreamina_ui.web.middleware.request_limits import kind_of
 from dreamina_ui.web.middleware.request_pace import RequestPace
+from dreamina_ui.web.middleware.turns import Turns
 from dreamina_ui.web.paths import HEALTHZ, READYZ
 
 MAX_PER_SECOND_OF_VISITOR, MAX_PER_SECOND_OF_CLIENT, MAX_PER_SECOND_OF_UNKNOWN = 30.0, 100.0, 300.0
@@ -27,12 +29,15 @@ DELAY_S = 1.0
 """How long a refusal waits. Meanwhile nothing more is read from its connection, so a flood comes at the pace of its
 connections and costs little; it would take many of them to be quick."""
 
+_CLIENT = re.compile("(?:files of )?(?:client|unknown) ")
 MAX_WAITING = 300
 """How many refusals wait at the same time; further ones are sent at once."""
 
 
 class PaceLimits:
     """ASGI middleware that counts each request for its visitor and its client, see `RequestPace`.
+
+    Those that come in time take turns, see `Turns`: a burst of one client delays nobody else.
 
     Args:
         pace: counts.
@@ -44,20 +49,47 @@ class PaceLimits:
         self._pace = pace or RequestPace()
         self._delay_s = delay_s
         self._waiting = 0
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wait_s = self._pace.wait_s(_rates_of(scope, self._pace)) if scope["type"] == "http" else 0.0
-        if not wait_s:
+        rates = _rates_of(scope, self._pace) if scope["type"] == "http" else {}
+        wait_s = self._pace.wait_s(rates)
+        if wait_s:
+            await self._refuse(send, wait_s)
+        elif rates:
+            await self._take_turn(_client_of(rates), scope, receive, send)
+        else:
             await self.app(scope, receive, send)
-            return
+
+    async def _take_turn(self, client: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request in its turn, which ends when the response begins."""
+        async with self._turns.turn(client) as end:
+            if end is None:
+                await send_refusal(send, 429, _TEXT, retry_after_s=1)
+                return
+
+            async def send_and_end(message: Message) -> None:
+                end()
+                await send(message)
+
+            await self.app(scope, receive, send_and_end)
+
+    async def _refuse(self, send: Send, wait_s: float) -> None:
         if self._waiting < MAX_WAITING:
             self._waiting += 1
             try:
                 await anyio.sleep(self._delay_s)
             finally:
                 self._waiting -= 1
-        text = "Too many requests. Try again in a moment."
-        await send_refusal(send, 429, text, retry_after_s=math.ceil(wait_s))
+        await send_refusal(send, 429, _TEXT, retry_after_s=math.ceil(wait_s))
+
+
+_TEXT = "Too many requests. Try again in a moment."
+
+
+def _client_of(rates: dict[str, float]) -> str:
+    """Whose turn it is: the client's, or the visitor's where a proxy may stand between."""
+    return list(rates)[-1] if len(rates) == 1 else next(name for name in rates if _CLIENT.match(name))
 
 
 def _rates_of(scope: Scope, pace: RequestPace) -> dict[str, float]:
