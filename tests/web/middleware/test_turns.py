@@ -11,7 +11,7 @@ from dreamina_ui.web.middleware.turns import MAX_AT_ONCE, Turns
 
 
 class Story:
-    """Requests that are worked on until they are told to respond."""
+    """Requests that are worked on until they may respond."""
 
     def __init__(self) -> None:
         self.turns = Turns()
@@ -72,7 +72,7 @@ def test_a_burst_waits_and_somebody_else_does_not() -> None:
 
 
 def test_who_leaves_while_waiting_takes_no_turn() -> None:
-    """Turns must not get lost, or a client would be shut out forever."""
+    """Turns must not get lost, or a client would wait forever."""
 
     async def tell() -> None:
         story = Story()
