@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 import requests
+from anyio.from_thread import start_blocking_portal
 from gradio.routes import App
 from gradio_client import Client
 from gradio_client.exceptions import AuthenticationError
@@ -376,4 +377,5 @@ def test_a_known_browser_at_the_machine_is_counted_by_itself() -> None:
         assert 0 < guesses[-1] < math.inf, "the guesser waits"
         assert await authenticator.verify(at_the_machine("o"), "", "right") == 0
 
-    asyncio.run(story())
+    with start_blocking_portal() as portal:  # tests of this module with a browser leave a loop in this thread
+        portal.call(story)
