@@ -28,6 +28,7 @@ from dreamina_ui.media.store import StoredFile, read_range
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KEYWORD = b"dreamina\0"
+_XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_PACKET_BYTES = 65_502  # What one JPEG segment holds; one rule for all formats is easier to keep in mind.
 _MAX_CHUNK_BYTES = 60_000  # Of settings and prompt, so that a new packet always has room for them.
@@ -227,10 +228,17 @@ def _find_json(file: BinaryIO) -> str:
         parts = _jpeg_parts(file) if form == "JPEG" else _chunks(file) if form else iter(())
         packet = next((part for part in parts if part.kind == b"XMP "), None)
         return _json_in(_content(file, packet)) if packet else ""
+    xmp = None
     for part in _chunks(file):
-        if part.kind in _PNG_TEXTS and _read(file, part.start, len(_KEYWORD)) == _KEYWORD:
+        if part.kind not in _PNG_TEXTS:
+            continue
+        keyword = _read(file, part.start, min(len(_XMP_KEYWORD), part.stop - part.start))
+        if keyword.startswith(_KEYWORD):
             return _png_text(part.kind, _content(file, part)[len(_KEYWORD) :])
-    return ""
+        if keyword == _XMP_KEYWORD and part.kind == b"iTXt":
+            xmp = xmp or part
+    # A JPEG or WebP copy that another program saved as PNG.
+    return _json_in(_png_text(b"iTXt", _content(file, xmp)[len(_XMP_KEYWORD) :]).encode()) if xmp else ""
 
 
 def _png_text(kind: bytes, content: bytes) -> str:

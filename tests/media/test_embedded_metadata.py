@@ -474,10 +474,13 @@ def test_texts_that_are_not_ours_are_passed_by() -> None:
 
 
 PACKED = zlib.compress(b'{"a":1}')
+IN_XMP = xmp_with('<dreamina:settings>{"a":1}</dreamina:settings>')
 REWRITTEN = {
     "plain text": (b"tEXt", b"dreamina\0" + b'{"a":1}'),
     "packed text": (b"zTXt", b"dreamina\0\0" + PACKED),
     "packed international text": (b"iTXt", b"dreamina\0\1\0en\0von\0" + PACKED),
+    "XMP, as in a JPEG that became a PNG": (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + IN_XMP),
+    "packed XMP": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(IN_XMP)),
 }
 
 

@@ -2,6 +2,7 @@
    A few slices of the file are read, never all of it. Anybody can write anything into a file: check what comes back. */
 const XMP_ID = "http://ns.adobe.com/xap/1.0/\0";
 const KEYWORD = "dreamina\0";
+const XMP_KEYWORD = "XML:com.adobe.xmp\0";
 const NAMESPACE = "urn:dreamina-ui:1.0:";
 const MAX_BYTES = 0xffff;
 const MAX_TEXT_BYTES = 1 << 18;
@@ -46,6 +47,8 @@ async function findJson(blob) {
 
 /** @param {Blob} blob */
 async function findInPng(blob) {
+  /** @type {[number, number] | null} */
+  let xmp = null;
   for (let at = 8, others = 0, count = 0; count < MAX_CHUNKS && others < MAX_PARTS; count += 1) {
     const head = await view(blob, at, 8);
     const kind = latin(head, 4);
@@ -53,12 +56,13 @@ async function findInPng(blob) {
     const start = at + 8;
     const stop = start + head.getUint32(0);
     if (kind !== "IDAT") others += 1;
-    if (["tEXt", "zTXt", "iTXt"].includes(kind) && latin(await slice(blob, start, Math.min(start + KEYWORD.length, stop))) === KEYWORD) {
-      return pngText(kind, await content(blob, start + KEYWORD.length, stop));
-    }
+    const keyword = ["tEXt", "zTXt", "iTXt"].includes(kind) ? latin(await slice(blob, start, Math.min(start + XMP_KEYWORD.length, stop))) : "";
+    if (keyword.startsWith(KEYWORD)) return pngText(kind, await content(blob, start + KEYWORD.length, stop));
+    if (keyword === XMP_KEYWORD && kind === "iTXt") xmp ??= [start + XMP_KEYWORD.length, stop];
     at = stop + 4;
   }
-  return "";
+  // A JPEG or WebP copy that another program saved as PNG.
+  return xmp ? jsonIn(await pngText("iTXt", await content(blob, xmp[0], xmp[1]))) : "";
 }
 
 // The text of a chunk, behind its keyword: programs that rewrite a PNG pack it, or choose another kind of chunk.
@@ -103,7 +107,7 @@ async function findInJpeg(blob) {
     if (length < 2) break;
     const [start, stop] = [at + 4, at + 2 + length];
     const isXmp = kind === 0xe1 && latin(await slice(blob, start, Math.min(start + XMP_ID.length, stop))) === XMP_ID;
-    if (isXmp) return jsonIn(await content(blob, start + XMP_ID.length, stop));
+    if (isXmp) return jsonIn(utf8(await content(blob, start + XMP_ID.length, stop)));
     at = stop;
   }
   return "";
@@ -116,7 +120,7 @@ async function findInWebp(blob) {
     const head = await view(blob, at, 8);
     const length = head.getUint32(4, true);
     const start = at + 8;
-    if (latin(head).startsWith("XMP ")) return jsonIn(await content(blob, start, start + length));
+    if (latin(head).startsWith("XMP ")) return jsonIn(utf8(await content(blob, start, start + length)));
     at = start + length + (length % 2);
   }
   return "";
@@ -124,10 +128,10 @@ async function findInWebp(blob) {
 
 /**
  * The settings in XMP, the last ones, as an element or (as other programs rewrite it) as an attribute.
- * @param {Uint8Array} packet
+ * @param {string} packet
  */
 function jsonIn(packet) {
-  const text = utf8(packet).replace(/\0+$/, "");
+  const text = packet.replace(/\0+$/, "");
   if (text.includes("<!DOCTYPE")) return "";
   const parsed = new DOMParser().parseFromString(text, "application/xml"); // this runs no script and loads nothing
   const nodes = [...parsed.getElementsByTagName("*")];

@@ -2,15 +2,15 @@
  * inputs, which are uploaded. */
 
 import { button, element, emit } from "../core/dom.js";
-import { facts } from "../core/facts.js";
 import { post } from "../core/http.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
 import { readSettings, sha256 } from "./metadata.js";
 import { chooseUse } from "./drop-choice.js";
+import { fitting } from "./fitting.js";
+import { findModel } from "./more-models.js";
 import { editImages, takesImages, useSettings } from "./settings.js";
 
-/** @typedef {import("../core/types.js").Field} Field */
 /** @typedef {import("../core/types.js").Output} Output */
 
 const OWN_FILE = /\/dreamina\/files\/([0-9a-f]{32})\//;
@@ -73,35 +73,17 @@ async function edit(files) {
 }
 
 /**
- * Anybody can write anything into a file: what does not fit the form is left out, and named.
+ * What does not fit the form is left out, and named.
  * @param {any} modelId
  * @param {Record<string, any>} inputs by schema key
  */
-function fill(modelId, inputs) {
-  const fields = facts.models.find((model) => model.model_id === modelId)?.fields ?? [];
-  const given = fields.filter((field) => Object.hasOwn(inputs, field.key) && inputs[field.key] !== null);
-  const taken = given.filter((field) => suits(field, inputs[field.key]));
-  const leftOut = given.filter((field) => !taken.includes(field)).map((field) => field.key).join(", ");
-  const message = leftOut ? `${words.settings_taken} ${say("settings_left_out", { fields: leftOut })}` : words.settings_taken;
-  const parameters = Object.fromEntries(taken.map((field) => [field.parameter, inputs[field.key]]));
-  return useSettings({ model_id: typeof modelId === "string" ? modelId : "", parameters, message });
-}
-
-/**
- * @param {Field} field
- * @param {any} value
- */
-function suits(field, value) {
-  if (field.choices.length) return field.choices.includes(value);
-  if (field.value_type === "any") return true;
-  if (field.value_type === "array") return Array.isArray(value) && value.every((item) => typeof item === "string");
-  const type = field.value_type === "integer" ? "number" : field.value_type;
-  if (typeof value !== type) return false;
-  if (typeof value === "number") {
-    const isWhole = field.value_type !== "integer" || Number.isInteger(value);
-    return Number.isFinite(value) && isWhole && value >= (field.minimum ?? -Infinity) && value <= (field.maximum ?? Infinity);
-  }
-  return typeof value !== "string" || ([...value].length <= (field.max_length ?? Infinity) && value.isWellFormed());
+async function fill(modelId, inputs) {
+  const id = typeof modelId === "string" ? modelId : "";
+  const model = await findModel(id);
+  const { parameters, leftOut } = fitting(model?.fields ?? [], inputs);
+  const left = leftOut.length ? say("settings_left_out", { fields: leftOut.join(", ") }) : "";
+  if (model && !Object.keys(parameters).length) return tell(left || words.settings_unknown);
+  return useSettings({ model_id: id, parameters, message: [words.settings_taken, left].filter(Boolean).join(" ") });
 }
 
 /** A button that asks for an image. */
