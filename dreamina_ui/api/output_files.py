@@ -33,9 +33,14 @@ _BASE64_KEYS = frozenset(
 )
 _COPY_KEYS = frozenset(
     ("thumbnail", "thumbnails", "thumbnailurl", "thumbnailurls", "thumb", "thumbs", "thumburl", "preview", "previews",
-     "previewurl", "previewurls", "previewimage", "cover", "coverurl", "poster", "posterurl", "metadata")
+     "previewurl", "previewurls", "previewimage", "cover", "coverurl", "poster", "posterurl", "metadata",
+     *(name + end for name in ("before", "imagebefore", "beforeimage", "inputimage", "sourceimage", "initimage",
+                               "referenceimage", "mask", "maskimage") for end in ("", "s", "url", "urls")))
 )  # fmt: skip
-"""Keys of what stands beside the files; of a file only if nothing else is one. All these keys are as `_plain` gives."""
+"""Keys of what stands beside the files, such as a given image; of a file only if nothing else is one.
+
+All these keys are as `_plain` gives.
+"""
 _FOREIGN_KEYS = frozenset(
     ("input", "inputs", "request", "arguments", "parameters", "params", "logs", "metrics", "statusurl", "resulturl",
      "cancelurl", "responseurl", "modelurl", "webhookurl", "error", "errors", "prompt")

@@ -21,6 +21,9 @@ ONE_FILE: dict[str, Any] = {
     "numbers as keys": {"images": {"0": A}},
     "deep below unknown keys": {"step": {"9": {"result": {"picture": {"link": A}}}}},
     "only a preview in the list of files": {"images": [{"preview": A}]},
+    "before and after": {"before": THUMB, "after": A},
+    "before and after in a list": {"images": [{"before": THUMB, "after": A}]},
+    "the given image beside it": {"input_image": THUMB, "image": A, "mask_url": B},
 }
 AS_BASE64: dict[str, Any] = {
     "data URL": {"images": [DATA_URL]},
@@ -65,7 +68,7 @@ def test_base64_of_a_video_is_a_video() -> None:
     assert files_of({"result": "AAAAIGZ0eXBhdmlm" + "A" * 40})[0].kind == "image"
 
 
-@pytest.mark.parametrize("key", ["preview", "preview_url", "thumbnailUrl", "cover", "poster", "previews"])
+@pytest.mark.parametrize("key", ["preview", "mask", "preview_url", "thumbnailUrl", "cover", "poster", "previews"])
 def test_copies_are_known_as_such(key: str) -> None:
     """Where a result names nothing else, they are what was delivered."""
     output = {key: [A] if key == "previews" else A, "prompt": B, "input": {"image": B}}
