@@ -43,6 +43,7 @@ SPACE_STORAGE = Path("/data")
 
 
 _QUOTES = "\"'"
+_QUOTED = "must not have quotes around it; docker's --env-file takes them as part of the value"
 
 
 class Settings(BaseSettings):
@@ -158,18 +159,21 @@ class Settings(BaseSettings):
         if not all("!" <= character <= "~" for character in text):
             raise ValueError("must be printable ASCII without spaces; copy it again, without quotes or line ends")
         if text and (text[0] in _QUOTES or text[-1] in _QUOTES):
-            raise ValueError("must not have quotes around it; docker's --env-file takes them as part of the value")
+            raise ValueError(_QUOTED)
         return token
 
     @field_validator("chosen_data_dir", "models_dir", "auth_file", "ca_bundle")
     @classmethod
     def _home_is_expanded(cls, path: Path | None) -> Path | None:
         if path and str(path)[0] in _QUOTES:
-            raise ValueError("must not have quotes around it; docker's --env-file takes them as part of the value")
+            raise ValueError(_QUOTED)
         try:
-            return path.expanduser() if path else None
+            expanded = Path(os.path.expandvars(path)).expanduser() if path else None
         except RuntimeError:
             raise ValueError("begins with ~, and there is no home folder; write the whole path") from None
+        if expanded and (str(expanded).startswith("$") or re.match(r"%\w+%", str(expanded))):
+            raise ValueError("begins with a variable that is not set; write the whole path")
+        return expanded
 
     @field_validator("api_base_url")
     @classmethod
@@ -250,6 +254,15 @@ class Settings(BaseSettings):
             return frozenset(str(ipaddress.ip_network(name, strict=False)) for name in names if name != "none")
         except ValueError:
             raise ValueError("must be IP addresses or networks such as 127.0.0.1,10.0.0.0/8, or none") from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _value_has_no_quotes(cls, value: object) -> object:
+        # The last validator of a value is the first that sees it.
+        text = value.strip() if isinstance(value, str) else ""
+        if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
+            raise ValueError(_QUOTED)
+        return value
 
     @property
     def believed_proxies(self) -> frozenset[str]:

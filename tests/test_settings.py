@@ -83,6 +83,30 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         read_settings()
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["DREAMINA_MEDIA_HOSTS='runcomfy.net'", 'DREAMINA_OWNERS="alice"', "DREAMINA_OWNER_PASSWORD='long-enough'",
+     'DREAMINA_AUTH="alice:secret"', 'GRADIO_SERVER_NAME="0.0.0.0"', "DREAMINA_USD_PER_DAY='5'"],
+)  # fmt: skip
+def test_no_setting_may_have_quotes_around_it(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    """Docker's --env-file keeps them: every paid file would be refused, or nobody be the owner."""
+    name, _, value = setting.partition("=")
+    monkeypatch.setenv(name, value)
+    assert refusal().startswith(f"{name}: must not have quotes")
+
+
+def test_a_variable_in_a_path_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither Docker nor systemd expands it, and a folder named $HOME would be made."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for text in ("$HOME/pics", "${HOME}/pics"):
+        monkeypatch.setenv("DREAMINA_DATA_DIR", text)
+        assert read_settings().data_dir == tmp_path / "pics"
+    monkeypatch.setenv("DREAMINA_DATA_DIR", "/srv/a$b")
+    assert read_settings().data_dir == Path("/srv/a$b")
+    monkeypatch.setenv("DREAMINA_DATA_DIR", "$NO_SUCH_VARIABLE/pics")
+    assert "DREAMINA_DATA_DIR: begins with a variable" in refusal()
+
+
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_the_certificates_of_the_owner_are_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The API and the files are verified with the same ones."""
