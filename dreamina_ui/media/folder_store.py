@@ -29,6 +29,9 @@ _TIER_FILES = {"original": "original.*"} | _PREVIEW_NAMES
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
 """What SMB shares, FUSE and the drives of WSL answer to a wish that they cannot fulfill."""
 
+_CANNOT_OPEN = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EINVAL, errno.ENOTSUP)
+"""What some answer when a folder is opened, which nothing but its sync needs."""
+
 
 class FolderStore:
     """Stores outputs in a folder, which is made when the first job is prepared.
@@ -131,20 +134,9 @@ class FolderStore:
         Raises:
             DiskError: the folder cannot be made or opened.
         """
-        if os.name == "nt":
-            return True
         with _disk_errors("the folder of all files"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            except OSError as exc:
-                if exc.errno not in _CANNOT_SYNC:
-                    raise
-                return False
-            finally:
-                os.close(handle)
-        return True
+            return _flush_folder(self.folder)
 
     # For programs that work on the folder itself, such as `verify` and `export`.
 
@@ -281,23 +273,31 @@ def _write(path: Path, data: bytes) -> None:
         _sync(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(folder: Path) -> bool:
+    """Bring a folder to the disk; returns whether the file system can do that."""
     if os.name == "nt":  # Windows opens no folders.
-        return
-    handle = os.open(folder, os.O_RDONLY)
+        return True
     try:
-        _sync(handle)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as exc:
+        if exc.errno not in _CANNOT_OPEN:
+            raise
+        return False
+    try:
+        return _sync(handle)
     finally:
         os.close(handle)
 
 
-def _sync(handle: int) -> None:
-    """Bring a file or a folder to the disk, where the file system can do that."""
+def _sync(handle: int) -> bool:
+    """Bring a file or a folder to the disk; returns whether the file system can do that."""
     try:
         os.fsync(handle)
     except OSError as exc:
         if exc.errno not in _CANNOT_SYNC:
             raise
+        return False
+    return True
 
 
 def _free_bytes(folder: Path) -> int:

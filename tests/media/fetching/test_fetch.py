@@ -876,6 +876,26 @@ def test_a_file_system_that_cannot_sync_folders_is_used_all_the_same(
     assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).format == "PNG"
 
 
+def test_a_folder_that_cannot_be_opened_is_used_all_the_same(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems open no folders; files are made in them all the same."""
+    open_file = os.open
+
+    def refuse_folders(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if flags == os.O_RDONLY and Path(path).is_dir():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_file(path, flags, *more, **options)
+
+    with monkeypatch.context() as patch:  # `rmtree` opens folders, too
+        patch.setattr(os, "open", refuse_folders)
+        store = FolderStore(tmp_path / "elsewhere")
+        assert not store.can_sync_folders()
+        store.prepare(JOB)
+    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin), decoder=decoder())
+    assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).format == "PNG"
+
+
 def test_a_disk_that_fails_to_sync_is_still_an_error(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that breaks says so here first."""
 
