@@ -6,7 +6,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,20 @@ _MAX_BODY_BYTES = 4_000_000
 _MAX_DEPTH = 64
 _MAX_REASONS = 5
 _MEANINGS = {400002: 402, 400004: 401}
-_ERROR_KEYS = ("error", "errors", "failure_reason")
-_MESSAGE_KEYS = (
-    "error_message", "message", "error", "errors", "detail", "details", "failure_reason", "failure_message", "reason",
-    "status_message", "status_reason",
+_ERROR_KEYS = (
+    "error", "errors", "failurereason", "errormessage", "errormsg", "errmsg", "errordetails", "errordetail",
+    "exception",
 )  # fmt: skip
+_MESSAGE_KEYS = (
+    "errormessage", "message", "error", "errors", "detail", "details", "failurereason", "failuremessage", "reason",
+    "reasons", "statusmessage", "statusreason", *_ERROR_KEYS, "msg",
+)  # fmt: skip
+_TEXT_KEYS = (
+    "message", "msg", "errormessage", "errormsg", "errmsg", "failurereason", "reason", "error", "detail", "details",
+    "description", "title", "cause", "text", "en", "type", "code", "errorcode", "errortype", "name",
+)  # fmt: skip
+"""Where an object that stands for an error has its text, best first; all these keys are in lower case, without
+separators."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +93,21 @@ class ApiResponse:
     @property
     def message(self) -> str | None:
         """The service's own words about an error, if there are any."""
-        return next(filter(None, (reason_text(self.safe_body.get(key)) for key in _MESSAGE_KEYS)), None)
+        return _text_under(_MESSAGE_KEYS, self.safe_body)
 
     @property
     def reason(self) -> str | None:
         """Why a request failed, or a part of it, beside its output or in it; None if nothing says so."""
         output = self.safe_body.get("output")
-        parts = (self.safe_body, output if isinstance(output, dict) else {})
-        return next(filter(None, (reason_text(part.get(key)) for part in parts for key in _ERROR_KEYS)), None)
+        beside = _text_under(_ERROR_KEYS, self.safe_body)
+        return beside or (_text_under(_ERROR_KEYS, output) if isinstance(output, dict) else None)
 
     @property
     def output_message(self) -> str | None:
         """The text that a failed request has in the place of its output; None if there is none."""
         output = self.safe_body.get("output")
         if isinstance(output, dict):
-            return next(filter(None, (reason_text(output.get(key)) for key in _MESSAGE_KEYS)), None)
+            return _text_under(_MESSAGE_KEYS, output)
         return reason_text(output) if isinstance(output, str) else None
 
 
@@ -142,10 +151,14 @@ def reason_text(value: Any) -> str | None:
     return str(value) if type(value) in (int, float) and value else None
 
 
+def _text_under(keys: Sequence[str], value: dict[str, Any]) -> str | None:
+    """The text of the first of these keys that has one; `error_message` and `errorMessage` are one key."""
+    spellings = {re.sub(r"[^a-z0-9]", "", key.lower()): key for key in reversed(value)}
+    return next(filter(None, (reason_text(value[spellings[key]]) for key in keys if key in spellings)), None)
+
+
 def _object_text(value: dict[str, Any]) -> str | None:
-    keys = ("message", "msg", "error_message", "failure_reason", "reason", "error", "detail", "details", "description")
-    named = ("type", "code", "error_code", "error_type", "name")
-    text = next(filter(None, (reason_text(value.get(key)) for key in (*keys, *named))), None)
+    text = _text_under(_TEXT_KEYS, value)
     details = value.get("details")
     if text and isinstance(details, str) and details.strip() and details.strip() not in text:
         text = f"{text.rstrip('.')}. {details.strip()}"

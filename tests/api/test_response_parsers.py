@@ -184,3 +184,21 @@ ERRORS: dict[str, Any] = {
 def test_an_error_is_read_as_its_text(key: str, value: Any) -> None:
     """Raw JSON helps nobody."""
     assert ApiResponse.parse(200, None, encoded({key: value})).message == "GPU lost"
+
+
+REASONS: dict[str, dict[str, Any]] = {
+    "camel case": {"errorMessage": "The GPU was lost."},
+    "a short name": {"err_msg": "The GPU was lost."},
+    "an exception": {"exception": {"type": "OOM", "message": "The GPU was lost."}},
+    "a text beside a type": {"error": {"error_type": "oom", "error_msg": "The GPU was lost."}},
+    "a title": {"error": {"title": "The GPU was lost.", "status": 500}},
+    "in several languages": {"error": {"message": {"zh": "x", "en": "The GPU was lost."}}},
+    "failureReason": {"error": None, "failureReason": "The GPU was lost."},
+}
+
+
+@pytest.mark.parametrize("body", REASONS.values(), ids=REASONS.keys())
+def test_a_reason_is_read_however_it_is_called(body: dict[str, Any]) -> None:
+    """People change their prompt by it; raw JSON, or nothing, helps nobody."""
+    response = ApiResponse.parse(200, None, json.dumps({"status": "failed"} | body).encode())
+    assert response.reason == "The GPU was lost."
