@@ -117,12 +117,15 @@ SERVICE_BEHAVIORS = (
     Behavior("output misses a file", "failed", "one image was filtered"),
     Behavior("result says succeeded"),
     Behavior("submit is answered with 202"),
+    Behavior("an unheard-of status while it runs"),
+    Behavior("output comes late"),
     Behavior("status calls are throttled"),
 )
 FILE_BEHAVIORS = (
     "polite", "404 for a while", "503 for a while", "cut off at first", "space in the URL", "newline after the URL",
     "redirect to raw UTF-8", "empty Content-Encoding", "aws-chunked", "escapes that must stay", "wrong content type",
-    "refuses python-requests", "wrong CRC in a text chunk", "large compressed text", "TIFF", "not an image",
+    "refuses python-requests", "URL that has expired", "wrong CRC in a text chunk", "large compressed text",
+    "TIFF", "not an image",
 )  # fmt: skip
 
 
@@ -140,6 +143,7 @@ class Script:
     files: list[bytes]
     cancel_at: float | None = None
     cancels: int = 0
+    result_calls: int = 0
     first_file_at: float | None = None
     file_calls: int = 0
 
@@ -205,7 +209,8 @@ class MisbehavingService(MockService):
         if now < script.started_at:
             return json_response({"status": "in_queue", "queue_position": 1})
         if now < script.completed_at:
-            return json_response({"status": "in_progress", "instance_id": "i-1"})
+            word = "warming_up" if name == "an unheard-of status while it runs" else "in_progress"
+            return json_response({"status": word, "instance_id": "i-1"})
         if name == "failed on the status only":
             return json_response({"status": "failed"} | script.error)
         return json_response({"status": "completed"})
@@ -226,6 +231,10 @@ class MisbehavingService(MockService):
         if name == "failed on the result only":
             return json_response({"status": "failed", "output": None} | script.error)
         status = "succeeded" if name == "result says succeeded" else "completed"
+        with self.lock:
+            script.result_calls += 1
+        if name == "output comes late" and late_s < OUTAGE_S:
+            return json_response({"status": status, "output": None, "input": self.accepted[request_id]})
         facts = {"status": status, "cost": 0.03 * len(script.files), "input": self.accepted[request_id]}
         return json_response(facts | self._output(request_id, script))
 
@@ -248,7 +257,7 @@ class MisbehavingService(MockService):
     def _url(self, request_id: str, script: Script, index: int) -> str:
         kind = script.file_behavior
         name = {"space in the URL": f"a fox {index}.png", "escapes that must stay": f"{index}-%7Eb%2D.png?sig=%7E%2D"}
-        end = "\n" if kind == "newline after the URL" else ""
+        end = {"newline after the URL": "\n", "URL that has expired": f"?sig={script.result_calls}"}.get(kind, "")
         return self.file_url(request_id, name.get(kind, f"{index}.{'tif' if kind == 'TIFF' else 'png'}")) + end
 
     def cancel(self, request_id: str) -> MockResponse:
@@ -275,6 +284,8 @@ class MisbehavingService(MockService):
             return MockResponse(hang_up=True)
         if kind == "refuses python-requests" and "python-requests" in headers.get("User-Agent", ""):
             return MockResponse(403, b"bots are not welcome", {"Content-Type": "text/plain"})
+        if kind == "URL that has expired" and target.endswith("?sig=1"):
+            return MockResponse(403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
         if kind == "escapes that must stay" and "%7Eb%2D.png?sig=%7E%2D" not in target:
             return MockResponse(403, b"SignatureDoesNotMatch", {"Content-Type": "application/xml"})
         if kind == "redirect to raw UTF-8" and not target.upper().startswith(_REDIRECTED):

@@ -1,10 +1,10 @@
 """Browser sessions that repeat their requests in every way a browser or a network does: each intention is paid once.
 
-    python -m benchmarks.repeated_requests [--sessions 1000] [--kills 20] [--seed 1] [--json]
+    python -m benchmarks.repeated_requests [--sessions 1000] [--tabs 8] [--kills 20] [--seed 1] [--json]
 
 `app.py` and a mock service run; sessions speak HTTP as the page does, each request with its own `press_id`. Held keys,
-lost responses, reloads and proxies repeat it with the same id, and meanwhile the app is killed and restarted. At the
-end the requests that the service accepted are compared with the intentions.
+lost responses, reloads and proxies repeat it with the same id. Among them are tabs of a real Chromium, and meanwhile
+the app is killed and restarted. At the end the requests that the service accepted are compared with the intentions.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from uuid import UUID
 from benchmarks.app_processes import GradioApp
 from benchmarks.audit import read_rows
 from benchmarks.mock_service import MockService
+from benchmarks.repeated_tabs import TAB_BEHAVIORS, Tabs
 from dreamina_ui.ledger.job import SETTLED
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
 INPUTS = {"width×height": "1024x1024(1:1)", "scale": 0.5, "force_single": True}
 BEHAVIORS = ("plain", "held key", "lost response", "reload", "repeat by a proxy")
+TAB_INTENTIONS = 5
+"""How many images the visitor of each tab wants, one with each behavior."""
 WORKERS = 16
 TIMEOUT_S = 120.0
 MAX_PAUSE_S = 2.0
@@ -154,6 +157,7 @@ def run(
     folder: Path,
     *,
     sessions: int = 1000,
+    tabs: int = 0,
     kills: int = 20,
     seed: int = 1,
     progress: Callable[[int], object] = lambda _sessions: None,
@@ -162,17 +166,23 @@ def run(
 
     Args:
         folder: an empty folder; data and logs stay in it.
+        tabs: how many real tabs there are among them.
         seed: for what each session does and for the moments of the kills.
         progress: called with the number of ended sessions.
     """
     random = Random(seed)
     plans = [[_intention(random, number, part) for part in range(random.randint(1, 3))] for number in range(sessions)]
+    tab_plans = [_tab_intentions(random, number) for number in range(tabs)]
     started_s = time.monotonic()
     with MockService() as service, GradioApp(folder, service.url) as app:
         app.start()
         app.wait_ready()
         everybody = [_Session(app.port, Random(random.random())) for _ in plans]
         ended = 0
+        tab_acts = [[(intention.prompt, intention.behavior) for intention in plan] for plan in tab_plans]
+        in_tabs = Tabs(f"http://127.0.0.1:{app.port}/", tab_acts, Random(random.random()))
+        if tabs:
+            in_tabs.start()
         with ThreadPoolExecutor(WORKERS) as pool:
             running = [pool.submit(session.run, plan) for session, plan in zip(everybody, plans, strict=True)]
             kill_at = sorted(random.randrange(sessions) for _ in range(kills))
@@ -189,15 +199,24 @@ def run(
                 time.sleep(0.01)
             for future in running:
                 future.result()
+        if tabs:
+            in_tabs.join()
         _wait_until_settled(folder / "data")
-        report = _compare(folder / "data", service, plans, everybody)
-    report.figures |= {"kills": kills, "total, s": round(time.monotonic() - started_s)}
+        report = _compare(folder / "data", service, [*plans, *tab_plans], everybody)
+    report.broken += [f"{prompt} did not appear on the page: {reason}" for prompt, reason in in_tabs.refused.items()]
+    report.figures |= {"tabs": tabs, "kills": kills, "total, s": round(time.monotonic() - started_s)}
     return report
 
 
 def _intention(random: Random, session: int, part: int) -> _Intention:
     press_id = UUID(int=random.getrandbits(128), version=4)
     return _Intention(f"session {session}, image {part}", str(press_id), random.choice(BEHAVIORS))
+
+
+def _tab_intentions(random: Random, tab: int) -> list[_Intention]:
+    """The page makes the ids by itself."""
+    behaviors = random.sample(TAB_BEHAVIORS, TAB_INTENTIONS)
+    return [_Intention(f"tab {tab}, image {part}", "", behavior) for part, behavior in enumerate(behaviors)]
 
 
 def _wait_until_settled(data: Path) -> None:
@@ -218,9 +237,12 @@ def _compare(data: Path, service: MockService, plans: list[list[_Intention]], ev
     never_sent = [intention for intention in unclear if not submits[intention.prompt]]
     report = Report(
         {
-            "sessions": len(plans),
+            "sessions": len(everybody),
             "intentions": len(intentions),
-            **{f"  {name}": sum(intention.behavior == name for intention in intentions) for name in BEHAVIORS},
+            **{
+                f"  {name}": sum(intention.behavior == name for intention in intentions)
+                for name in (*BEHAVIORS, *TAB_BEHAVIORS)
+            },
             "HTTP requests": sum(session.sent for session in everybody),
             "jobs in the ledger": sum(map(len, jobs.values())),
             "submits": submits.total(),
@@ -250,6 +272,7 @@ def main() -> None:
         prog="python -m benchmarks.repeated_requests", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--sessions", type=int, default=1000, help="number of browser sessions (default: 1000)")
+    parser.add_argument("--tabs", type=int, default=8, help="number of real tabs among them (default: 8)")
     parser.add_argument("--kills", type=int, default=20, help="number of kills meanwhile (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything random (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -259,7 +282,9 @@ def main() -> None:
     def progress(sessions: int) -> None:
         print(f"\r{sessions} of {options.sessions} sessions", end="", file=sys.stderr, flush=True)
 
-    report = run(folder, sessions=options.sessions, kills=options.kills, seed=options.seed, progress=progress)
+    report = run(
+        folder, sessions=options.sessions, tabs=options.tabs, kills=options.kills, seed=options.seed, progress=progress
+    )
     print(file=sys.stderr)
     print(json.dumps({"figures": report.figures, "broken": report.broken}, indent=2) if options.json else report)
     if report.broken:
