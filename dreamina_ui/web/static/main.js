@@ -55,7 +55,7 @@ on("edit-image", async ({ file }) => {
 });
 on("copy-settings-link", ({ job }) => copyLink(job));
 on("choose-boards", async ({ files }) => (await import("./boards/choose.js")).chooseBoards(files));
-on("share-image", async ({ item }) => (await import("./share/share.js")).shareImage(item));
+on("share-image", async ({ item, byLink }) => (await import("./share/share.js")).shareImage(item, byLink));
 on("share-board", async ({ board }) => (await import("./share/share.js")).shareBoard(board));
 on("list-shares", async () => (await import("./share/share.js")).listShares());
 on("show-history", async () => (await import("./takeaway/takeaway.js")).showHistory(() => library()?.reload()));

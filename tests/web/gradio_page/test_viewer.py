@@ -334,14 +334,16 @@ def center_of(node: Locator) -> tuple[float, float]:
 
 
 def test_a_phone_shares_the_image_itself(library_app: ScriptedApp, rows: LibraryRows, open_library: OpenPage) -> None:
-    """One image for a friend is three taps, and no URL of this machine."""
+    """One image for a friend is two taps, and no URL of this machine; a link is one entry further."""
     rows.add("for a friend")
     page = open_library(**PHONE)
     page.evaluate(RECORD_SHARES)
     tile(page, "for a friend").tap()
     viewer(page).locator(".tool-share").tap()
-    page.get_by_role("button", name=translate("en", "share_file"), exact=True).tap()
     wait_on(page, lambda: page.evaluate("window.shared") == ["image/png true"])
+    viewer(page).locator(".tool-info").tap()
+    viewer(page).get_by_role("button", name=translate("en", "share_link_create")).tap()
+    expect(page.get_by_role("button", name=translate("en", "share_create"))).to_be_visible()
 
 
 # --- what is no image

@@ -103,6 +103,7 @@ const IMAGE_ACTIONS = {
   "download-with-settings": (item) => download(item.download_with_settings ?? item.download),
   "open": (item) => window.open(item.original, "_blank", "noopener"),
   "share": (item) => emit(document.body, "share-image", { item }),
+  "share-link": (item) => emit(document.body, "share-image", { item, byLink: true }),
   "board": (item) => emit(document.body, "choose-boards", { files: [item.file_key] }),
   ...Object.fromEntries([1, 2, 3, 4, 5].map((rating) => [`rate-${rating}`, (/** @type {ImageItem} */ item) => rate(item, rating)])),
   "edit": editImage,

@@ -5,6 +5,11 @@
 
 const IN_TRASH = new Set(["restore", "download", "open", "info", "reuse", "change-size", "rerun", "copy-link"]);
 
+/** Whether "Share" sends the image itself to another program: where people use fingers, and programs take files. */
+export function sendsFiles() {
+  return "canShare" in navigator && matchMedia("(pointer: coarse)").matches;
+}
+
 /**
  * Whether an action makes sense for an image: one in the trash can be looked at and restored, and no more.
  * @param {string} action

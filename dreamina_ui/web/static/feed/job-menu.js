@@ -2,6 +2,7 @@
 
 import { canReuse, rerun, useSettingsOf } from "../core/actions.js";
 import { button, emit, iconAnd } from "../core/dom.js";
+import { sendsFiles } from "../core/offers.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
 import { facts } from "../core/facts.js";
@@ -20,11 +21,12 @@ import { nextChoice } from "../prompts/fill.js";
  */
 export function jobItems(node, job, image) {
   const share = { name: "share", icon: "share", text: words.share, act: () => emit(node, "image-action", { action: "share", item: image }) };
+  const byLink = { name: "share-link", icon: "link", text: words.share_link_create, act: () => emit(node, "image-action", { action: "share-link", item: image }) };
   const copy = { name: "copy-prompt", icon: "copy", text: words.copy_prompt, act: () => copyPrompt(job.prompt) };
   const archive = { name: "archive", icon: "close", text: words.put_aside, act: () => emit(node, "job-action", { action: "archive", job_id: job.job_id }) };
   return [
     ...(canReuse(job) ? settingsItems(node, job) : []),
-    ...(image && image.kind !== "file" ? [share] : []),
+    ...(image && image.kind !== "file" ? [share, ...(sendsFiles() ? [byLink] : [])] : []),
     ...(canReuse(job) ? [linkItem(node, job)] : []),
     ...(canReuse(job) ? varyItems(node, job) : []),
     ...(job.prompt ? [copy] : []),

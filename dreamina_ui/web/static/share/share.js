@@ -4,6 +4,7 @@ import { boards } from "../core/boards.js";
 import { showDialog, useStyle } from "../core/dialogs.js";
 import { button, element } from "../core/dom.js";
 import { get, post, url } from "../core/http.js";
+import { sendsFiles } from "../core/offers.js";
 import { tell } from "../core/toast.js";
 import { moment, say, words } from "../core/words.js";
 
@@ -14,8 +15,13 @@ import { moment, say, words } from "../core/words.js";
 useStyle(new URL("../boards/boards.css", import.meta.url));
 const LOOPBACK = /^(localhost|127\.|\[::1\])/;
 
-/** @param {ImageItem} item */
-export function shareImage(item) {
+/**
+ * On a phone, send the image itself to another program at once; elsewhere, and if that fails, offer a link.
+ * @param {ImageItem} item
+ * @param {boolean} [byLink] whether a link is wanted
+ */
+export async function shareImage(item, byLink = false) {
+  if (sendsFiles() && !byLink && (await sendFile(item))) return null;
   return open(words.share_image, { file: item.file_key }, item);
 }
 
@@ -92,14 +98,18 @@ function fileParts(item) {
   return [element("hr"), button(words.share_file, () => sendFile(item))];
 }
 
-/** @param {ImageItem} item */
+/** @param {ImageItem} item @returns {Promise<boolean>} whether the browser asked where to; it does so only soon after a tap */
 async function sendFile(item) {
   const response = await fetch(item.original).catch(() => null);
-  if (!response?.ok) return tell(words.library_failed);
+  if (!response?.ok) {
+    tell(words.library_failed);
+    return false;
+  }
   const blob = await response.blob();
   const name = decodeURIComponent(new URL(item.original).pathname.split("/").pop() ?? "image");
   const files = [new File([blob], name, { type: blob.type })];
-  if (navigator.canShare({ files })) await navigator.share({ files }).catch(() => {}); // the visitor changed their mind
+  if (!navigator.canShare({ files })) return false;
+  return navigator.share({ files }).then(() => true, (error) => error.name === "AbortError"); // the visitor changed their mind
 }
 
 /** All links, to be revoked. */

@@ -2,10 +2,11 @@
 
 import { button, element, icon } from "../core/dom.js";
 import { canEdit, canReuse } from "../core/actions.js";
-import { isOffered } from "../core/offers.js";
+import { isOffered, sendsFiles } from "../core/offers.js";
 import { costOf, duration, moment, words } from "../core/words.js";
 import { tell } from "../core/toast.js";
 import { restActions } from "../feed/details-actions.js";
+import { fetchJob, knownJob } from "./details.js";
 import { ratingPart } from "./rating.js";
 
 /** @typedef {import("../core/types.js").ImageItem} ImageItem */
@@ -17,6 +18,22 @@ export class Info {
     this.onAction = onAction;
     this.node = element("aside", { class: "info", "aria-label": words.viewer_info, tabindex: "0", hidden: true });
     this.key = "";
+  }
+
+  /**
+   * Show what is known of an image at once, and the rest when the server has sent it.
+   * @param {ImageItem} item
+   * @param {boolean} isWanted whether the panel is open; that of an image without a file always is
+   * @param {() => boolean} isShown whether the image is still the one that is shown
+   */
+  async showFor(item, isWanted, isShown) {
+    this.node.hidden = !isWanted && Boolean(item.original);
+    if (this.node.hidden) return;
+    const job = knownJob(item);
+    this.show(item, job);
+    if (job?.finished_at || job?.active) return;
+    const details = await fetchJob(item.job_id);
+    if (details && isShown()) this.show(item, details);
   }
 
   /** @param {ImageItem} item @param {Job | null} job null while it is not known */
@@ -58,9 +75,10 @@ export class Info {
     /** @type {[string, string, unknown][]} */
     const actions = [
       ["reuse", words.again, isReusable],
-      ["rerun", words.key_rerun, isReusable && job.state === "done"],
+      ["rerun", words.rerun, isReusable && job.state === "done"],
       ["change-size", words.another_size, isReusable],
       ["edit", words.use_as_input, isStored && item.kind === "image" && canEdit()],
+      ["share-link", words.share_link_create, isStored && sendsFiles()],
       ["copy-link", words.copy_link, isReusable],
       ["download-with-settings", words.download_with_settings, output?.with_settings],
       ["retry-download", words.fetch_again, job.can_fetch_again],
