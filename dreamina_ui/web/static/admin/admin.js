@@ -2,13 +2,14 @@
 
 import { element } from "../core/dom.js";
 import { get, request, url } from "../core/http.js";
+import { press } from "../core/press.js";
 import { router } from "../core/router.js";
 import { tell } from "../core/toast.js";
 import { words } from "../core/words.js";
 import { terms } from "../form/price.js";
 import { Blocked, RecentErrors, States, Visitors } from "./activity.js";
 import { costsSection } from "../costs/costs.js";
-import { section } from "./parts.js";
+import { beside, section } from "./parts.js";
 import { Balance, OfferedModels } from "./account.js";
 import { Invite } from "./invite.js";
 import { BlockedWords, LimitsForm } from "./limits.js";
@@ -77,7 +78,7 @@ export class Admin extends HTMLElement {
     const [today, month] = [new Money(words.owner_today, "today"), new Money(words.owner_month, "month")];
     const limits = [new LimitsForm(change), new BlockedWords(change)];
     const activity = [new States(), new Visitors(change), new Blocked(change), new RecentErrors()];
-    this.#parts = [new Switch(change), new Price(), new Notices(), new Balance(), today, month, new Costs(), new Invite(), ...limits, new OfferedModels(change), ...activity, new Account()];
+    this.#parts = [new Switch(change), new Price(), new Notices(), beside(new Balance(), today, month), new Costs(), new Invite(), ...limits, new OfferedModels(change), ...activity, new Account()];
     this.append(element("div", { id: "owner" }, ...this.#parts.map(({ node }) => node)));
   }
 
@@ -101,7 +102,7 @@ export class Admin extends HTMLElement {
       if ([401, 403].includes(response.status)) terms.refresh(); // signed out meanwhile: the tab goes away
       const value = await response.json();
       if (response.ok) {
-        this.#parts.forEach((part) => part.show(value));
+        press.after(() => this.#parts.forEach((part) => part.show(value)))();
         return true;
       }
       tell(value.message);

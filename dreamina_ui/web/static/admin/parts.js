@@ -14,6 +14,15 @@ export function section(title, attributes, ...children) {
 }
 
 /**
+ * Parts beside each other, as many as there are.
+ * @param {...{node: HTMLElement, show(overview: import("./types.js").Overview): void}} parts
+ */
+export function beside(...parts) {
+  const show = (/** @type {import("./types.js").Overview} */ overview) => parts.forEach((part) => part.show(overview));
+  return { node: element("div", { class: "row wide" }, ...parts.map(({ node }) => node)), show };
+}
+
+/**
  * @param {string[]} titles keys of texts
  * @param {(string | Node)[][]} rows
  */

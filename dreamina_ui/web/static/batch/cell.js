@@ -1,6 +1,6 @@
 /* One job of a batch in its cell: what it waits for, or its images. */
 
-import { closest, element, emit, icon } from "../core/dom.js";
+import { closest, element, emit, icon, putInOrder } from "../core/dom.js";
 import { imagesOf } from "../core/images.js";
 import { words } from "../core/words.js";
 
@@ -27,6 +27,10 @@ export class Cell {
   /** @type {Job | null} */
   job = null;
   #shown = "";
+  #seen = ""; // what was sent last, but for the job
+  #home = element("div", { class: "batch-tiles" });
+  /** @type {Map<string, HTMLElement>} by file */
+  #tiles = new Map();
 
   /** @param {HTMLTableCellElement} node */
   constructor(node) {
@@ -36,6 +40,9 @@ export class Cell {
 
   /** @param {CellData} data @returns {boolean} whether something else is shown than before */
   fill(data) {
+    const seen = JSON.stringify([data.state, data.job_id, data.reason]);
+    if (!data.job && seen === this.#seen) return false;
+    this.#seen = seen;
     if (data.job_id !== this.job?.job_id) this.job = null;
     if (data.job && data.job.version >= (this.job?.version ?? 0)) this.job = data.job;
     const { job } = this;
@@ -51,19 +58,16 @@ export class Cell {
     return true;
   }
 
+  // What stays keeps its elements, and so the focus, and a click that has begun.
   #showImages() {
-    const hadFocus = document.activeElement instanceof HTMLElement && this.node.contains(document.activeElement) ? document.activeElement.dataset.image : null;
-    const tiles = this.images.map((item) => {
-      const face = item.kind === "image"
-        ? element("img", { src: item.thumbnail, alt: item.alt, loading: "lazy", decoding: "async" })
-        : element("span", { class: "state" }, item.alt);
-      const star = element("button", { type: "button", class: "batch-star", tabindex: -1, "aria-pressed": String(item.is_favorite), "aria-label": words.key_star }, icon("star"));
-      return element("div", { class: "batch-tile" },
-        element("button", { type: "button", class: "batch-image", "data-image": item.id, tabindex: -1 }, face), star);
-    });
-    this.node.replaceChildren(element("div", { class: "batch-tiles", "data-count": tiles.length }, ...tiles));
-    const again = hadFocus && this.node.querySelector(`[data-image="${hadFocus}"]`);
-    if (again instanceof HTMLElement) again.focus();
+    const known = new Map(this.#tiles);
+    this.#tiles = new Map(this.images.map((item) => [item.file_key, known.get(item.file_key) ?? tileOf(item)]));
+    for (const item of this.images) {
+      this.#tiles.get(item.file_key)?.querySelector(".batch-star")?.setAttribute("aria-pressed", String(item.is_favorite));
+    }
+    this.#home.dataset.count = String(this.images.length);
+    putInOrder(this.#home, [...this.#tiles.values()]);
+    if (this.node.firstChild !== this.#home) this.node.replaceChildren(this.#home);
   }
 
   /** @param {Event} event */
@@ -74,4 +78,14 @@ export class Cell {
     if (closest(event, ".batch-star")) emit(this.node, "image-action", { action: item.is_favorite ? "unstar" : "star", item });
     else emit(this.node, "open-cell", item.id);
   }
+}
+
+/** @param {BatchImage} item */
+function tileOf(item) {
+  const face = item.kind === "image"
+    ? element("img", { src: item.thumbnail, alt: item.alt, loading: "lazy", decoding: "async" })
+    : element("span", { class: "state" }, item.alt);
+  const star = element("button", { type: "button", class: "batch-star", tabindex: -1, "aria-label": words.key_star, title: words.key_star }, icon("star"));
+  return element("div", { class: "batch-tile" },
+    element("button", { type: "button", class: "batch-image", "data-image": item.id, tabindex: -1, style: item.width ? `--ratio: ${item.width / item.height}` : null }, face), star);
 }

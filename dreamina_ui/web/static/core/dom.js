@@ -87,6 +87,19 @@ export function iconAnd(name, text) {
 }
 
 /**
+ * Make these the children, and move only what stands elsewhere: what stays keeps its focus, and a click on it.
+ * @param {Element} parent
+ * @param {Element[]} nodes
+ */
+export function putInOrder(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const node of [...parent.children]) if (!wanted.has(node)) node.remove();
+  nodes.forEach((node, index) => {
+    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
+  });
+}
+
+/**
  * Tell whoever contains the node.
  * @param {EventTarget} node
  * @param {string} name

@@ -1,8 +1,9 @@
 /* <dreamina-feed>: the jobs before the newest one, as justified rows under headings of days. */
 
-import { element } from "../core/dom.js";
+import { element, putInOrder } from "../core/dom.js";
 import { language } from "../core/facts.js";
 import { jobs } from "../core/jobs.js";
+import { press } from "../core/press.js";
 import { words } from "../core/words.js";
 import { openTile } from "../stage/stage.js";
 import { JobList } from "./job-list.js";
@@ -15,7 +16,7 @@ export class Feed extends HTMLElement {
   #roving = new Roving(this.#days);
   /** @type {Map<string, {node: HTMLElement, heading: HTMLElement, list: JobList}>} */
   #sections = new Map();
-  #show = () => this.#update();
+  #show = press.after(() => this.#update());
   #timer = 0;
 
   connectedCallback() {
@@ -46,8 +47,7 @@ export class Feed extends HTMLElement {
       section.heading.textContent = dayLabel(at, now, language);
       section.list.show(older);
     }
-    const nodes = [...this.#sections.values()].map(({ node }) => node);
-    if (nodes.length !== this.#days.children.length || nodes.some((node, index) => node !== this.#days.children[index])) this.#days.replaceChildren(...nodes);
+    putInOrder(this.#days, [...this.#sections.values()].map(({ node }) => node));
     this.#roving.refresh();
   }
 }

@@ -1,6 +1,6 @@
 /* A list of jobs that changes in place: a job that stays keeps its elements, and so its focus and its scroll. */
 
-import { element } from "../core/dom.js";
+import { element, putInOrder } from "../core/dom.js";
 import { IN_FEED, JobView } from "./job-view.js";
 
 /** @typedef {import("../core/types.js").Job} Job */
@@ -18,9 +18,8 @@ export class JobList {
       const view = this.#views.get(job.job_id);
       if (view && view.job !== job) view.update(job);
     }
-    const nodes = [...this.#views.values()].map(({ node }) => node);
-    if (nodes.length !== this.node.children.length || nodes.some((node, index) => node !== this.node.children[index])) this.node.replaceChildren(...nodes);
-    this.node.hidden = !nodes.length;
+    putInOrder(this.node, [...this.#views.values()].map(({ node }) => node));
+    this.node.hidden = !list.length;
   }
 
   /** A second has passed. */

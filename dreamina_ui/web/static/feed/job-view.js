@@ -1,6 +1,6 @@
 /* A job as the stage, the feed and a slim row show it: its images, its prompt, how far it is, and what can be done. */
 
-import { button, element, emit, icon } from "../core/dom.js";
+import { button, element, emit, icon, putInOrder } from "../core/dom.js";
 import { identity, url } from "../core/http.js";
 import { imagesOf } from "../core/images.js";
 import { jobs } from "../core/jobs.js";
@@ -102,7 +102,7 @@ export class JobView {
       if (item) return createTile(item, { sizes, isEager: this.#layout.isEager });
       return output ? createGap(output) : createSkeleton(index);
     });
-    if (nodes.length !== outputs.children.length || nodes.some((node, index) => node !== outputs.children[index])) outputs.replaceChildren(...nodes);
+    putInOrder(outputs, nodes);
   }
 
   // The buttons stay as they are while nothing about them changes: a click or the focus must not be lost.

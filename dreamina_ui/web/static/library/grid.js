@@ -4,6 +4,7 @@ import { emit } from "../core/dom.js";
 import { nextCell } from "../core/grid-keys.js";
 import { onKeys } from "../core/keyboard.js";
 import { ratingOf } from "../core/keys.js";
+import { press } from "../core/press.js";
 import { tell } from "../core/toast.js";
 import { words } from "../core/words.js";
 import { Chosen } from "./chosen.js";
@@ -31,7 +32,7 @@ export class Grid extends EventTarget {
     super();
     this.images = images;
     this.chosen = new Chosen(images);
-    images.addEventListener("change", () => this.#show());
+    images.addEventListener("change", press.after(() => this.#show()));
     images.addEventListener("count", () => this.wall.setTotal(images.count));
     this.wall.addEventListener("filled", () => this.#showTabStop());
     this.chosen.addEventListener("change", () => this.#showState());

@@ -1,6 +1,6 @@
 /* The library's images in the page: what is far out of sight has no elements, so that thousands cost nothing. */
 
-import { element, emit } from "../core/dom.js";
+import { element, emit, putInOrder } from "../core/dom.js";
 import { language } from "../core/facts.js";
 import { dayLabel, dayOf } from "../feed/order.js";
 import { boxesOf, layOut } from "./layout.js";
@@ -79,13 +79,13 @@ export class Tiles extends EventTarget {
     const images = this.#items.map((item) => ({ ratio: item.width && item.height ? item.width / item.height : 1, at: item.created_at }));
     const days = layOut(images, { width: this.#width, rowHeight: this.rowHeight, gap: GAP_PX }, dayOf);
     this.boxes = boxesOf(days);
+    const now = Date.now() / 1000;
     const before = this.#sections;
     this.#sections = new Map(days.map(({ day }) => [day, before.get(day) ?? createSection()]));
     for (const [day, section] of before) if (!this.#sections.has(day)) section.blocks.forEach((block) => this.#drop(block));
     for (const { day, at, blocks } of days) {
       const section = /** @type {Section} */ (this.#sections.get(day));
-      const text = dayLabel(at, Date.now() / 1000, language);
-      if (section.heading.textContent !== text) section.heading.textContent = text;
+      showDay(section, at, now);
       this.#showBlocks(section, blocks, hasMoreOnly);
     }
     putInOrder(this.node, [...this.#sections.values()].map(({ node }) => node));
@@ -217,18 +217,21 @@ export class Tiles extends EventTarget {
   }
 }
 
+/**
+ * Write a day as of today; only when it changes, as dates in words take longer than all else in a layout.
+ * @param {Section} section
+ * @param {number} at
+ * @param {number} now
+ */
+function showDay({ heading }, at, now) {
+  const today = dayOf(now);
+  if (heading.dataset.today === today) return;
+  heading.dataset.today = today;
+  heading.textContent = dayLabel(at, now, language);
+}
+
 /** @returns {Section} */
 function createSection() {
   const heading = element("h2", { class: "day" });
   return { node: element("section", {}, heading), heading, blocks: [] };
-}
-
-/** Move only what stands elsewhere: what stays keeps its focus.
- * @param {HTMLElement} parent @param {HTMLElement[]} nodes */
-function putInOrder(parent, nodes) {
-  const wanted = new Set(nodes);
-  for (const node of [...parent.children]) if (!wanted.has(/** @type {HTMLElement} */ (node))) node.remove();
-  nodes.forEach((node, index) => {
-    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
-  });
 }

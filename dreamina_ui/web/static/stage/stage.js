@@ -4,6 +4,7 @@ import { element, emit } from "../core/dom.js";
 import { imageLists } from "../core/image-lists.js";
 import { imagesOfAll } from "../core/images.js";
 import { jobs } from "../core/jobs.js";
+import { press } from "../core/press.js";
 import { words } from "../core/words.js";
 import { JobView, ON_STAGE } from "../feed/job-view.js";
 import { JobList } from "../feed/job-list.js";
@@ -25,7 +26,7 @@ export class Stage extends HTMLElement {
   #roving = new Roving(this.#home);
   /** @type {JobView | null} */
   #view = null;
-  #show = () => this.#update();
+  #show = press.after(() => this.#update());
   #fit = () => this.#layOut();
   #observer = new ResizeObserver(this.#fit);
   #timer = 0;

@@ -8,6 +8,7 @@
 import { emit, element, openDialog } from "../core/dom.js";
 import { onKeys } from "../core/keyboard.js";
 import { KEYS, ratingOf } from "../core/keys.js";
+import { press } from "../core/press.js";
 import { local } from "../core/storage.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
@@ -15,7 +16,6 @@ import { Bar } from "./bar.js";
 import { Comparison } from "./compare.js";
 import { MAX_COMPARED, comparable, firstCompared, swapLast, withOrWithout } from "./compared.js";
 import { Cursor } from "./cursor.js";
-import { fetchJob, knownJob } from "./details.js";
 import { Info } from "./info.js";
 import { Strip } from "./strip.js";
 import { Track } from "./track.js";
@@ -127,14 +127,14 @@ export class Viewer extends HTMLElement {
   }
 
   // The source has other images than before: stay at this one, or at its place if it is gone.
-  _follow = () => {
+  _follow = press.after(() => {
     const { source, index } = this.cursor;
     if (!source || !this.dialog.open) return;
     if (this.comparison.isOpen) return this._refreshComparison();
     if (!source.length) return this.close();
     const position = source.indexOf(this.shownId);
     this._show(position >= 0 ? position : Math.min(index, source.length - 1));
-  };
+  });
 
   /* --- one image */
 
@@ -240,16 +240,9 @@ export class Viewer extends HTMLElement {
     });
   }
 
-  async _showInfo() {
-    const { info, cursor: { item } } = this;
-    if (!item) return;
-    info.node.hidden = !(this.hasInfo || !item.original);
-    if (info.node.hidden) return;
-    const job = knownJob(item);
-    info.show(item, job);
-    if (job?.finished_at || job?.active) return;
-    const details = await fetchJob(item.job_id);
-    if (details && this.shownId === item.id) info.show(item, details);
+  _showInfo() {
+    const { item } = this.cursor;
+    if (item) this.info.showFor(item, this.hasInfo, () => this.shownId === item.id);
   }
 
   /* --- actions */
