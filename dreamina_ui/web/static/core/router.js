@@ -4,16 +4,21 @@ import { readRoute, writeRoute } from "./route.js";
 
 /** @typedef {import("./route.js").Route} Route */
 
+const MAX_BACK_MS = 1000; // in case that Back leads nowhere
+
 /** Event: `change`, when the route is another one, whoever changed it. */
 class Router extends EventTarget {
   /** @type {Route} */
   state = readRoute(location.hash) ?? { tab: "create", image: null, query: {} };
+  /** @type {(() => void)[] | null} what was asked for while Back was on its way */
+  #afterBack = null;
 
   /** Follow the URL from now on. */
   start() {
     const follow = () => {
       const route = readRoute(location.hash);
       if (route) this.#set(route);
+      this.#finishBack();
     };
     window.addEventListener("popstate", follow);
     window.addEventListener("hashchange", follow);
@@ -24,6 +29,8 @@ class Router extends EventTarget {
    * @param {{replace?: boolean}} [options] whether Back leads past the present route
    */
   go(change, { replace = false } = {}) {
+    // Back takes a moment: it would lead away from what is shown in the meantime.
+    if (this.#afterBack) return void this.#afterBack.push(() => this.go(change, { replace }));
     const isOtherTab = change.tab !== undefined && change.tab !== this.state.tab;
     const route = { ...this.state, ...(isOtherTab ? { image: null, query: {} } : {}), ...change };
     const href = `${location.pathname}${location.search}${writeRoute(route)}`;
@@ -44,8 +51,17 @@ class Router extends EventTarget {
   /** Close the viewer as Back does. */
   closeImage() {
     if (!this.state.image) return;
-    if (history.state?.dreamina === "image") history.back();
-    else this.go({ image: null }, { replace: true });
+    if (history.state?.dreamina === "image") {
+      this.#afterBack ??= [];
+      setTimeout(() => this.#finishBack(), MAX_BACK_MS);
+      history.back();
+    } else this.go({ image: null }, { replace: true });
+  }
+
+  #finishBack() {
+    const waiting = this.#afterBack ?? [];
+    this.#afterBack = null;
+    waiting.forEach((go) => go());
   }
 
   /** @param {Route} route */
