@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+import segno
 from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -80,14 +81,30 @@ def test_each_control_does_what_it_says(owner: TestClient, harness: Harness) -> 
     press()
 
 
+def _dark_modules(svg: str) -> set[tuple[int, int]]:
+    """What an SVG draws: column and row of each dark square."""
+    dark, x, y = set(), 0.0, 0.0
+    line = svg.split('class="qrline"')[1].split('d="')[1].split('"')[0]
+    for command, text in re.findall(r"([Mmh])([-\d. ]+)", line):
+        first, *rest = (float(number) for number in text.split())
+        if command == "h":
+            dark |= {(int(x) + step, int(y)) for step in range(int(first))}
+        x, y = (first, rest[0]) if command == "M" else (x + first, y + sum(rest))
+    return dark
+
+
 def test_an_invitation_is_the_url_as_a_code(owner: TestClient) -> None:
     """A friend points a phone at the screen; nobody reads a URL aloud."""
     short, long = (
         owner.get("/dreamina/owner/invitation", params={"url": url}).json()["svg"]
         for url in ("https://pictures.example/", "https://pictures.example/" + "a" * 200)
     )
-    assert short.startswith("<svg")
     assert len(long) > len(short)
+    modules = segno.make("https://pictures.example/", micro=False, error="m").matrix
+    assert _dark_modules(short) == {
+        (x + 4, y + 4) for y, row in enumerate(modules) for x, dark in enumerate(row) if dark
+    }
+    assert 'fill="#fff" d="M0 0h33v33h-33z"' in short, "white around it, in dark mode too"
     for url in ("", "javascript:alert(1)", "https://x/" + "a" * 600):
         assert owner.get("/dreamina/owner/invitation", params={"url": url}).status_code == 422
 
