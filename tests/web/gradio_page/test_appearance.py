@@ -26,14 +26,14 @@ from tests.web.gradio_page.test_page import (
 
 open_page = test_page.open_page
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-ASK_AXE = """async () => {
+ASK_AXE = """async (selector) => {
     const ends = () => document.getAnimations()
         .filter(each => each.playState === "running" && each.effect.getTiming().iterations !== Infinity);
     await new Promise(requestAnimationFrame);
     // What fades is pale for a moment; a fade that another one replaces ends at once, and a bar moves every second.
     for (let turn = 0, left; turn < 4 && (left = ends()).length; turn += 1)
         await Promise.allSettled(left.map(each => each.finished));
-    return (await axe.run(document, {resultTypes: ["violations"]})).violations
+    return (await axe.run(selector || document, {resultTypes: ["violations"]})).violations
     .filter(found => ["serious", "critical"].includes(found.impact))
     .flatMap(found => found.nodes.map(node => [found.id, node.target.join(" "), node.failureSummary].join(" | ")));
 }"""
@@ -43,14 +43,18 @@ COLLECT = """() => { window.said = []; const live = document.getElementById("job
     new MutationObserver(() => said.push(live.textContent)).observe(live, {childList: true, characterData: true}); }"""
 
 
-def expect_no_findings(page: Page) -> None:
-    """axe-core finds nothing serious or critical in what the page shows now, light and dark. No rule is left out."""
+def expect_no_findings(page: Page, selector: str = "") -> None:
+    """axe-core finds nothing serious or critical in what the page shows now, light and dark. No rule is left out.
+
+    Args:
+        selector: of the part to look at; all of the page without one.
+    """
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
     for scheme, ground in GROUNDS.items():
         page.emulate_media(color_scheme=scheme)
         expect(page.locator("body")).to_have_css("background-color", ground)
-        assert page.evaluate(ASK_AXE) == []
+        assert page.evaluate(ASK_AXE, selector) == []
 
 
 def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenPage) -> None:
@@ -81,6 +85,40 @@ def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenP
     tile.click()
     expect(dialog.locator(".position")).to_be_focused()
     expect_no_findings(page)
+
+
+def test_axe_finds_nothing_serious_in_dialogs(app: AppProcess, open_page: OpenPage) -> None:
+    """A dialog hides all else from whoever hears the page."""
+    page = open_page(app)
+    expect_state(press_generate(page, "in a dialog"), "done")
+
+    def check(name: str) -> None:
+        dialog = page.locator(f"dialog.{name}")
+        expect(dialog).to_be_visible()
+        expect_no_findings(page, f"dialog.{name}")
+        dialog.get_by_role("button", name=translate("en", "close"), exact=True).click()
+        expect(dialog).to_be_hidden()
+
+    page.locator("dreamina-stage .more").focus()
+    page.keyboard.press("?")
+    check("key-help")
+    for tool in ("history", "presets", "wildcards"):
+        page.locator(".prompt-tools:visible").get_by_role("button", name=translate("en", f"prompt_{tool}")).click()
+        check("prompt-dialog")
+    page.locator("#choose-model").click()
+    check("chooser")
+    page.locator("dreamina-stage .tile > .open").first.click()
+    expect(page.locator("dialog.viewer .position")).to_be_focused()
+    for key, name in (("b", "choose-board"), ("l", "share")):
+        page.keyboard.press(key)
+        check(f"studio-dialog.{name}")
+    page.keyboard.press("i")
+    expect(page.locator("dialog.viewer .info-actions")).to_be_visible()
+    check("viewer")
+    page.get_by_role("tab", name=translate("en", "tab_library")).click()
+    for text, name in (("shares", "shares"), ("history", "history")):
+        page.get_by_role("button", name=translate("en", text), exact=True).click()
+        check(f"studio-dialog.{name}")
 
 
 def test_axe_finds_nothing_serious_on_the_owners_pages(shared: AppProcess, open_page: OpenPage) -> None:
