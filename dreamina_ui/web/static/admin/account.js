@@ -44,7 +44,7 @@ export class OfferedModels {
   #open = button(words.owner_models_choose, () => this.#load());
   #form = element("div", { hidden: true }, element("p", {}, this.#every, " ", element("label", { for: "every-model" }, words.owner_models_all)),
     this.#search, this.#list, this.#save);
-  node = section(words.owner_models, { hidden: true }, element("p", { class: "soft" }, words.owner_models_help), this.#status, this.#open, this.#form);
+  node = section(words.owner_models, { class: "wide", hidden: true }, element("p", { class: "soft" }, words.owner_models_help), this.#status, this.#open, this.#form);
   /** @type {Set<string>} */
   #offered = new Set();
   #change;

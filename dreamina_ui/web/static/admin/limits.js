@@ -1,7 +1,7 @@
 /* The owner's limits and blocked words. A refresh does not overwrite a field that is being edited. */
 
 import { language } from "../core/facts.js";
-import { say, words } from "../core/words.js";
+import { say, usd, words } from "../core/words.js";
 import { button, element } from "../core/dom.js";
 import { post } from "../core/http.js";
 import { meter, section } from "./parts.js";
@@ -81,12 +81,13 @@ export class LimitsForm {
     input.placeholder = limit.at_start === null ? words.owner_no_limit : plainNumber(limit.at_start);
     const text = limit.most === null ? words.owner_no_limit : plainNumber(limit.most);
     keep(input, isChanged ? text : "");
+    const shown = limit.name.startsWith("usd") ? usd : plainNumber;
     if (limit.most === null) {
-      used.replaceChildren(say("owner_used_freely", { used: plainNumber(limit.used) }));
+      used.replaceChildren(say("owner_used_freely", { used: shown(limit.used) }));
       return;
     }
     used.replaceChildren(
-      say("owner_used", { used: plainNumber(limit.used), most: plainNumber(limit.most) }),
+      say("owner_used", { used: shown(limit.used), most: shown(limit.most) }),
       meter(words[`owner_limit_${limit.name}`], limit.most, limit.used),
     );
   }

@@ -19,7 +19,7 @@ export class Matrix {
     const table = element("table", {},
       element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "corner" }, words.batch_rows), ...heads)),
       element("tbody", {}, ...lines));
-    this.node = element("div", { class: "batch-matrix", tabindex: 0, role: "region", "aria-label": words.batch_matrix }, table);
+    this.node = element("div", { class: "batch-matrix", tabindex: 0, role: "region", "aria-label": words.batch_matrix, style: `--columns: ${columns.length}` }, table);
   }
 
   /** @param {number} row @param {number} column */

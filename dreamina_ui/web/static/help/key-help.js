@@ -21,7 +21,7 @@ function keyNames() {
 /** @param {string} step such as `Shift+R` */
 function capsOf(step) {
   const names = keyNames();
-  return step.split(/\+(?!$)/).map((key) => element("kbd", {}, names[key] ?? key.toUpperCase()));
+  return step.split(/\+(?!$)/).map((key) => element("kbd", {}, names[key] ?? (key.length > 1 ? key : key.toUpperCase())));
 }
 
 /** One way to press: `Shift` `R`, or `g` then `c`. @param {string} keys */
@@ -33,10 +33,20 @@ function pressOf(keys) {
 /** @param {KeyRow} row */
 function lineOf(row) {
   const shown = row.keys.filter((key) => key !== "="); // the same as `+` on many keyboards
+  const digits = shown.map((key) => /^(.*\+)?(\d)$/.exec(key));
+  const [first, last] = [digits[0], digits[digits.length - 1]];
+  if (shown.length > 2 && first && last) { // Shift 1 … 5
+    return line(row, [element("span", {}, ...capsOf(shown[0])), element("span", { class: "then" }, "…"), ...capsOf(last[2])]);
+  }
   const arrows = shown.map((key) => key.split("Arrow"));
   const keycaps = arrows.every(([, arrow]) => arrow) && shown.length > 1 && !shown[0].includes(" ")
     ? [element("span", {}, ...arrows.flatMap(([modifier, arrow], index) => capsOf(`${index ? "" : modifier}Arrow${arrow}`)))]
     : shown.flatMap((keys, index) => [...(index ? [element("span", { class: "then" }, "/")] : []), ...pressOf(keys)]);
+  return line(row, keycaps);
+}
+
+/** @param {KeyRow} row @param {HTMLElement[]} keycaps */
+function line(row, keycaps) {
   return element("div", { class: row.single ? "single" : "" }, element("dt", {}, words[row.text]), element("dd", {}, ...keycaps));
 }
 

@@ -56,8 +56,10 @@ class Chooser {
     this.#category = element("select", { "aria-label": words.model_category }, element("option", { value: "" }, words.all_models),
       element("option", { value: "*" }, words.favorite_models), ...categories.map((name) => element("option", { value: name }, name)));
     for (const node of [this.#search, this.#category, this.#order]) node.addEventListener("input", () => this.#render());
+    const close = button("", () => this.#dialog.close(), { class: "close", "aria-label": words.close, title: words.close });
+    close.append(icon("close"));
     this.#dialog.append(
-      element("div", { class: "head" }, this.#heading, button(words.close, () => this.#dialog.close())),
+      element("div", { class: "head" }, this.#heading, close),
       element("div", { class: "filters" }, this.#search, this.#category, this.#order),
       ...notes(listing), this.#count, this.#list, ...leftOut(listing));
     this.#dialog.addEventListener("close", () => this.#dialog.remove());

@@ -44,7 +44,8 @@ export class Bar {
    * @param {number} index @param {number} count @param {number} scale screen pixels per pixel of the image; 0 where there is none @param {string} alt */
   showPosition(index, count, scale, alt) {
     const percent = scale.toLocaleString(language, { style: "percent" });
-    this.shown.textContent = [`${number(index + 1)} / ${number(count)}`, scale && percent].filter(Boolean).join(" · ");
+    const parts = [`${number(index + 1)} / ${number(count)}`, ...(scale ? [`· ${percent}`] : [])];
+    this.shown.replaceChildren(...parts.flatMap((part) => [element("span", {}, part), " "]));
     const spoken = say("viewer_position", { index: index + 1, count, percent });
     this.spoken.textContent = spoken;
     if (this.alt !== alt) {
