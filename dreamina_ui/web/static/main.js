@@ -3,6 +3,7 @@
 import { ApiKey } from "./api-key/api-key.js";
 import { imageAction, jobAction } from "./core/actions.js";
 import { define } from "./core/dom.js";
+import { openWithKeys } from "./core/keyboard.js";
 import { startGuard } from "./core/press-guard.js";
 import { resume } from "./core/requests.js";
 import { router } from "./core/router.js";
@@ -46,8 +47,8 @@ function on(name, handle) {
 
 on("job-action", ({ action, job_id, body }) => jobAction(action, job_id, body));
 on("image-action", ({ action, item }) => imageAction(action, item));
-on("open-image", async ({ source, id }) => (await loadViewer())?.open(source, id));
-on("compare-images", async ({ source, items }) => (await loadViewer())?.compare(source, items));
+on("open-image", ({ source, id }) => openWithKeys(async () => (await loadViewer())?.open(source, id)));
+on("compare-images", ({ source, items }) => openWithKeys(async () => (await loadViewer())?.compare(source, items)));
 on("use-settings", useSettings);
 on("edit-image", async ({ file }) => {
   const { uploads } = await import("./inputs/uploads.js");

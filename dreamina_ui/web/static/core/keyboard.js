@@ -57,3 +57,33 @@ function handleKey(event) {
 }
 
 document.addEventListener("keydown", handleKey);
+
+/** @param {KeyboardEvent} event */
+function isHeld({ key, target, ctrlKey, metaKey, altKey, repeat }) {
+  const isTyped = target instanceof Element && target.closest(TYPED);
+  return !isTyped && !ctrlKey && !metaKey && !altKey && !repeat && (key.length === 1 || /^(Arrow|Escape|Delete)/.test(key));
+}
+
+/**
+ * Open something that may have to be loaded; keys pressed in the meantime are meant for it, and act once it is open.
+ * @param {() => Promise<unknown>} open
+ */
+export async function openWithKeys(open) {
+  /** @type {KeyboardEvent[]} */
+  const held = [];
+  const hold = (/** @type {KeyboardEvent} */ event) => {
+    if (!isHeld(event)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    held.push(event);
+  };
+  window.addEventListener("keydown", hold, true);
+  try {
+    await open();
+  } finally {
+    window.removeEventListener("keydown", hold, true);
+  }
+  for (const { key, code, shiftKey } of held) {
+    (document.activeElement ?? document.body).dispatchEvent(new KeyboardEvent("keydown", { key, code, shiftKey, bubbles: true, cancelable: true }));
+  }
+}
