@@ -30,6 +30,11 @@ _LEAD_SHARE = 0.05
 _SETTLE_S, _WINDOW_S = 0.15, 0.3
 """After a change there is a pause, and then rates are measured for so long."""
 
+_BUFFER_BYTES = 1_000_000
+"""What may have arrived of a download that waited; it says nothing about the line, and is read before rates are."""
+
+_MAX_SETTLE_S = 2.0
+
 _HOLD_S, _MAX_HOLD_S = 4.0, 64.0
 """How long a good number of streams stays before another one is tried, at first and later."""
 
@@ -77,6 +82,8 @@ class Turns:
         self._rate = _USUAL_RATE
         self._window_at: float | None = None
         self._window_bytes = 0
+        self._buffered_bytes = 0  # how much is still to be read before the window begins
+        self._settled_at = 0.0  # the window begins then at the latest
         self._last_window: float | None = None  # the rate of the window before
         self._tried_from: tuple[int, float] | None = None  # streams and their rate before the present attempt
         self._tries_fewer = False
@@ -113,7 +120,10 @@ class Turns:
         was_nearly_whole = download.is_nearly_whole(self._rate)
         download.read_at = now
         download.read_bytes += size_bytes
-        if self._window_at is not None and now >= self._window_at:
+        if self._window_at is not None and self._buffered_bytes > 0 and now < self._settled_at:
+            self._buffered_bytes -= size_bytes
+            self._window_at = max(self._window_at, now)
+        elif self._window_at is not None and now >= self._window_at:
             self._window_bytes += size_bytes
         return download.is_nearly_whole(self._rate) > was_nearly_whole
 
@@ -147,14 +157,20 @@ class Turns:
     def _begin_window(self, at: float) -> None:
         self._window_at, self._window_bytes = at, 0
 
+    def _settle(self, changed_streams: int, now: float) -> None:
+        """Wait with the next window until what has changed says what it does to the line."""
+        self._buffered_bytes = abs(changed_streams) * _BUFFER_BYTES
+        self._settled_at = now + _MAX_SETTLE_S
+        self._begin_window(now + _SETTLE_S)
+
     def _try(self, rate: float, now: float) -> None:
         streams = self.streams // 2 if self._tries_fewer else self.streams * 2
         if not 1 <= streams <= _MAX_STREAMS:
             self._tries_fewer = not self._tries_fewer
         elif len(self._queue) > min(streams, self.streams):
             self._tried_from = self.streams, rate
+            self._settle(streams - self.streams, now)
             self.streams = streams
-            self._begin_window(now + _SETTLE_S)
 
     def _judge(self, rate: float, streams: int, before: float, now: float) -> None:
         """Keep what was tried if it made half of the difference that it makes where each stream has its own limit."""
@@ -163,8 +179,8 @@ class Turns:
             self._hold_s = _HOLD_S
             return  # good: further in this direction at the next window
         was_fewer = self.streams < streams
+        self._settle(streams - self.streams, now)
         self.streams = streams
-        self._begin_window(now + _SETTLE_S)
         self._last_window = None
         self._tries_fewer = not was_fewer and streams > 1
         if not self._tries_fewer:

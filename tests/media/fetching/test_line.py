@@ -12,23 +12,27 @@ MBIT = 125_000.0
 BEGIN = 1000.0
 
 
-def finish_times(turns: Turns, files: int, *, line: float, stream: float = 1e12, stalled: int = 0) -> list[float]:
+def finish_times(
+    turns: Turns, files: int, *, line: float, stream: float = 1e12, stalled: int = 0, buffered: int = 0
+) -> list[float]:
     """Download so many files; returns when each is whole, in seconds.
 
     Args:
         line, stream: bytes per second of all together, and of each.
         stalled: how many of the first ones get nothing.
+        buffered: how much of each has arrived before it is read for the first time.
     """
     now = BEGIN
     keys = [turns.enter(FILE_BYTES, now) for _ in range(files)]
     missing = dict.fromkeys(keys, float(FILE_BYTES))
+    buffers = dict.fromkeys(keys[1:], buffered)
     finished = []
     while len(missing) > stalled:
         now += STEP_S
         reading = [key for key in missing if turns.may_read(key, now)]
         flowing = [key for key in reading if key not in keys[:stalled]]
         for key in flowing:
-            size = min(stream, line / len(flowing)) * STEP_S
+            size = min(stream, line / len(flowing)) * STEP_S + buffers.pop(key, 0)
             turns.note(key, int(size), now)
             missing[key] -= size
             if missing[key] <= 0:
@@ -47,6 +51,13 @@ def test_the_first_image_is_whole_early_and_the_last_no_later(mbit: int) -> None
     times = finish_times(Turns(), 4, line=line)
     assert times[0] <= 1.15 * FILE_BYTES / line + 0.4
     assert times[-1] <= 1.05 * 4 * FILE_BYTES / line + 0.5
+
+
+def test_what_arrived_while_a_download_waited_is_no_faster_line() -> None:
+    """The system goes on receiving for a program that does not read; a second stream would seem to help."""
+    line = 20 * MBIT
+    times = finish_times(Turns(), 4, line=line, buffered=600_000)
+    assert times[0] <= 1.15 * FILE_BYTES / line + 0.4
 
 
 def test_hosts_that_limit_each_connection_get_several() -> None:
