@@ -118,6 +118,7 @@ class Visitors:
     def __init__(self, url: str, pages: int = 1) -> None:
         self._url_parts = urlsplit(url)
         self._pages = pages
+        self.reopened = 0
         self._numbers = itertools.count(1)
 
     def open(self, pages: int) -> list[str]:
@@ -166,11 +167,13 @@ class Visitors:
         return max(ends, key=lambda end: end.at)
 
     async def _watch(self, cookie: str, prompt: str) -> StreamEnd:
-        async with aclosing(self._events("/dreamina/events", cookie)) as stream:
-            async for cards in stream:
-                if cards and cards[0]["state"] in SETTLED:
-                    return StreamEnd(prompt, cards[0]["state"], time.time())
-        return StreamEnd(prompt, "stream broken", time.time())
+        while True:
+            async with aclosing(self._events("/dreamina/events", cookie)) as stream:
+                async for cards in stream:
+                    if cards and cards[0]["state"] in SETTLED:
+                        return StreamEnd(prompt, cards[0]["state"], time.time())
+            self.reopened += 1  # as a page does
+            await asyncio.sleep(1.0)
 
     async def _events(self, path: str, cookie: str) -> AsyncGenerator[Any, None]:
         async with self._request(path, cookie) as (_, response):
@@ -255,6 +258,7 @@ def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str],
             **_lateness(folder / "data", ends, counts["requests"]),
             "status calls per job": (sum(counts["answered"].values()) - calls_before) / jobs,
             "CPU, cores": ended.cores_since(start),
+            "streams opened again": crowd.reopened,
             "memory before, MB": before_s,
             "peak memory, MB": _rss_mb(app.pid, "VmHWM"),
             **_refusals({int(second): number for second, number in counts["refused"].items()}),

@@ -39,6 +39,9 @@ FAILING = 0.1
 RESTARTS = 6
 LIBRARY_GB = 0.004
 SAMPLE_S = 2.0
+MAX_STREAM_S = 30.0
+"""Then a visitor goes, whatever their jobs do."""
+
 MAX_RATIO = 1.1
 CONTROL = "/healthz"
 _WORDS = ("lake", "city", "forest", "river", "desert", "snow", "harbor", "garden")
@@ -108,9 +111,10 @@ class _Visitor:
             self._request("batch start", "POST", "dreamina/batches", json=body)
 
     def _read_stream(self) -> None:
+        until = time.monotonic() + MAX_STREAM_S
         with self._http.get(f"{self._url}/dreamina/events", stream=True, timeout=60) as stream:
-            for line in stream.iter_lines():
-                if line == b"event: rest":
+            for line in stream.iter_lines(chunk_size=1):
+                if line == b"event: rest" or time.monotonic() > until:
                     return
 
     def _use_library(self) -> None:
