@@ -38,8 +38,9 @@ _MAX_SETTLE_S = 2.0
 _HOLD_S, _MAX_HOLD_S = 4.0, 64.0
 """How long a good number of streams stays before another one is tried, at first and later."""
 
-_GROWTH = 1.2
-"""From which factor on a rate grows by itself, as that of a new connection does."""
+_STEADY = 1.2
+"""By which factor a rate may change from one window to the next: that of a new connection grows by itself, and one that
+has just fallen would make anything look faster."""
 
 _MAX_STREAMS = 16
 _USUAL_RATE = 10e6
@@ -97,6 +98,8 @@ class Turns:
         download = _Download(now + size / self._rate, self._last_key, size_bytes, now)
         insort(self._queue, download)
         self._by_key[download.key] = download
+        self._last_window = None
+        self._settle(1, now)  # at first, what arrives for those that wait takes its part of the line, too
         return download.key
 
     def leave(self, key: int) -> None:
@@ -151,7 +154,7 @@ class Turns:
         self._begin_window(now)
         if self._tried_from:
             self._judge(rate, *self._tried_from, now)
-        elif before is not None and rate <= before * _GROWTH and now >= self._hold_until:
+        elif before is not None and before / _STEADY <= rate <= before * _STEADY and now >= self._hold_until:
             self._try(rate, now)
 
     def _begin_window(self, at: float) -> None:
