@@ -54,7 +54,7 @@ def test_the_first_image_is_whole_early_and_the_last_no_later(mbit: int) -> None
 
 
 def test_what_arrived_while_a_download_waited_is_no_faster_line() -> None:
-    """The system goes on receiving for a program that does not read; a second stream would seem to help."""
+    """The system still receives for a program that does not read; a second stream would seem to help."""
     line = 20 * MBIT
     times = finish_times(Turns(), 4, line=line, buffered=600_000)
     assert times[0] <= 1.15 * FILE_BYTES / line + 0.4
