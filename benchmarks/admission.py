@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -48,7 +48,9 @@ class SlowDisk(SqliteDatabase):
     """A database whose durable commits take as long as on a slow disk."""
 
     @contextmanager
-    def write(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
+    def write(
+        self, *, durable: bool = True, serialized: bool = True, locks: Collection[str] = ()
+    ) -> Iterator[Transaction]:
         with super().write(durable=durable) as transaction:
             yield transaction
             if durable:

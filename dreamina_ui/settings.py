@@ -23,6 +23,7 @@ SECRET_VARIABLES = (
     "DREAMINA_METRICS_TOKEN",
     "DREAMINA_AUTH",
     "DREAMINA_DATABASE_URL",
+    "DREAMINA_DATABASE_LISTEN_URL",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
         chosen_data_dir: the folder of the ledger, the pictures and the sandbox; None for the default, see `data_dir`.
         database_url: the PostgreSQL database of the ledger, which several servers can share; None for a file in the
             data folder. Never shown by `repr`, as it may hold a password.
+        database_listen_url: the same database without the pooler that `database_url` leads to; None if there is none.
         role: what this server does of what several servers do, see `Role`.
         media_url: the bucket of all images, such as `s3://bucket/prefix`; "" for a folder in the data folder.
         media_serve: how files of the bucket reach visitors, see `Delivery`.
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", validation_alias="DREAMINA_PUBLIC_URL")
     chosen_data_dir: Path | None = Field(None, validation_alias="DREAMINA_DATA_DIR")
     database_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_URL")
+    database_listen_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_LISTEN_URL")
     role: Role = Field("all", validation_alias="DREAMINA_ROLE")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     media_url: str = Field("", validation_alias="DREAMINA_MEDIA_URL")
@@ -202,7 +205,7 @@ class Settings(BaseSettings):
             raise ValueError("must begin with https://; RunComfy fetches pictures from there")
         return url.rstrip("/")
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_listen_url")
     @classmethod
     def _database_is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         if url and not url.get_secret_value().startswith(("postgresql://", "postgres://")):

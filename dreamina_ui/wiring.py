@@ -227,7 +227,8 @@ def _open_ledger(settings: Settings, folder: DataDir) -> Ledger:
         return Ledger(folder.ledger)
     from dreamina_ui.ledger.engines.postgresql import PostgresqlDatabase  # its package is optional
 
-    return Ledger(PostgresqlDatabase(settings.database_url.get_secret_value()))
+    listen_url = settings.database_listen_url.get_secret_value() if settings.database_listen_url else None
+    return Ledger(PostgresqlDatabase(settings.database_url.get_secret_value(), listen_url=listen_url))
 
 
 def _links_secret(settings: Settings, folder: DataDir, ledger: Ledger) -> bytes:

@@ -181,7 +181,7 @@ class Replica:
         while not self._is_draining and self.is_alive:
             began = time.monotonic()
             try:
-                if not self._ledger.write(lambda now: replica_rows.arm(now, job_id, self._id, armed_at)):
+                if not self._ledger.write_row(job_id, lambda now: replica_rows.arm(now, job_id, self._id, armed_at)):
                     return None
             except LedgerError as exc:  # it may be armed, and this asks again
                 log.warning("Job %s waits for the ledger before it is sent: %s", job_id[:8], exc)

@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -72,16 +73,32 @@ class BudgetDifference:
 
 
 _Key = tuple[Budget, int]
+BudgetChanges = Mapping[_Key, Usage]
+"""What is added to a budget's counters of a day."""
+
 _COLUMNS = (budgets.c.active, budgets.c.made, budgets.c.requested, budgets.c.micro_usd)
-_ADD_USAGE = Prepared(
-    sa.text(
-        "INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd) "
-        "VALUES (:scope, :api_origin, :owner, :day, :active, :made, :requested, :micro_usd) "
-        "ON CONFLICT (scope, api_origin, owner, day) DO UPDATE SET active = budgets.active + excluded.active, "
-        "made = budgets.made + excluded.made, requested = budgets.requested + excluded.requested, "
-        "micro_usd = budgets.micro_usd + excluded.micro_usd"
-    )
+_ROWS_PER_STATEMENT = 50
+
+
+_ADD_USAGES = (
+    "INSERT INTO budgets (scope, api_origin, owner, day, active, made, requested, micro_usd) VALUES {rows} "
+    "ON CONFLICT (scope, api_origin, owner, day) DO UPDATE SET active = budgets.active + excluded.active, "
+    "made = budgets.made + excluded.made, requested = budgets.requested + excluded.requested, "
+    "micro_usd = budgets.micro_usd + excluded.micro_usd"
 )
+
+
+@lru_cache(1000)
+def _add_usages(rows: tuple[tuple[int, ...], ...]) -> Prepared:
+    """One statement for all counters that a job's change concerns.
+
+    Args:
+        rows: the number of each value: equal ones have the same, as each value of a statement costs time.
+    """
+    values = (f"({', '.join(f':value{number}' for number in row)})" for row in rows)
+    return Prepared(sa.text(_ADD_USAGES.format(rows=", ".join(values))))
+
+
 _OF_OWNERS = (budgets.c.api_origin == sa.bindparam("api_origin")) & sa.or_(
     (budgets.c.scope == "visitor") & (budgets.c.owner == sa.bindparam("visitor_id")),
     (budgets.c.scope == "erased") & (budgets.c.owner == sa.bindparam("visitor_id")),
@@ -89,20 +106,32 @@ _OF_OWNERS = (budgets.c.api_origin == sa.bindparam("api_origin")) & sa.or_(
     (budgets.c.scope == "installation") & (budgets.c.owner == ""),
 )
 # Built once, and one statement for all limits: it is part of every admission.
-_READ_USAGES = Prepared(
+_USAGES = (
     sa.select(budgets.c.scope, *(sa.func.sum(column) for column in _COLUMNS))
     .where(_OF_OWNERS, budgets.c.day.in_([ALL_DAYS, sa.bindparam("day")]))
     .group_by(budgets.c.scope)
 )
-_READ_SPENT = Prepared(
-    sa.select(
-        sa.func.sum(sa.case((budgets.c.day >= sa.bindparam("day"), budgets.c.micro_usd), else_=0)),
-        sa.func.sum(budgets.c.micro_usd),
-    ).where(
-        budgets.c.scope == "installation",
+_SPENT: Any = sa.select(
+    sa.literal_column("'spent'"),
+    sa.func.sum(sa.case((budgets.c.day >= sa.bindparam("day"), budgets.c.micro_usd), else_=0)),
+    sa.func.sum(budgets.c.micro_usd),
+    sa.literal_column("0"),
+    sa.literal_column("0"),
+).where(
+    budgets.c.scope == "installation",
+    budgets.c.api_origin == sa.bindparam("api_origin"),
+    budgets.c.owner == "",
+    budgets.c.day >= sa.bindparam("first_day"),
+)
+_READ_USAGES, _READ_SPENT = Prepared(_USAGES), Prepared(_SPENT)
+_READ_USAGES_AND_SPENT = Prepared(sa.union_all(_USAGES, _SPENT))
+_READ_USAGE_OF_NETWORK = Prepared(
+    sa.select(*(sa.func.sum(column) for column in _COLUMNS)).where(
+        budgets.c.scope == "address",
         budgets.c.api_origin == sa.bindparam("api_origin"),
-        budgets.c.owner == "",
-        budgets.c.day >= sa.bindparam("first_day"),
+        budgets.c.owner >= sa.bindparam("beginning"),
+        budgets.c.owner < sa.bindparam("end"),
+        budgets.c.day.in_([ALL_DAYS, sa.bindparam("day")]),
     )
 )
 _READ_ACTIVE_OF_KEY = Prepared(
@@ -134,24 +163,25 @@ def read_usages(
         A usage for each of the scopes `installation`, `visitor` and `address`.
     """
     values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "client_hash": client_hash}
-    usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
-    for scope, *counts in _READ_USAGES.rows(reader, values):
-        name: Scope = "visitor" if scope == "erased" else scope
-        usages[name] = Usage(*(before + int(count) for before, count in zip(usages[name], counts, strict=True)))
-    return usages
+    return _usages(_READ_USAGES.rows(reader, values))
+
+
+def read_usages_and_spent(
+    reader: Reader, api_origin: str, first_day: int, day: int, *, visitor_id: str | None, client_hash: str | None
+) -> tuple[dict[Scope, Usage], tuple[int, int]]:
+    """What `read_usages` and `spent_micro_usd` return, in one query."""
+    values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "client_hash": client_hash}
+    rows = _READ_USAGES_AND_SPENT.rows(reader, {**values, "first_day": first_day})
+    (spent,) = ((int(row[1] or 0), int(row[2] or 0)) for row in rows if row[0] == "spent")
+    return _usages(row for row in rows if row[0] != "spent"), spent
 
 
 def read_usage_of_network(reader: Reader, api_origin: str, day: int, beginning: str) -> Usage:
     """The active jobs and a day's usage of all clients whose hash has this beginning."""
     end = beginning + "g"  # behind every hexadecimal digit
-    query = sa.select(*(sa.func.coalesce(sa.func.sum(column), 0) for column in _COLUMNS)).where(
-        budgets.c.scope == "address",
-        budgets.c.api_origin == api_origin,
-        budgets.c.owner >= beginning,
-        budgets.c.owner < end,
-        budgets.c.day.in_([ALL_DAYS, day]),
-    )
-    return Usage(*(int(count) for count in reader.connection.execute(query).one()))
+    values = {"api_origin": api_origin, "day": day, "beginning": beginning, "end": end}
+    ((*counts,),) = _READ_USAGE_OF_NETWORK.rows(reader, values)
+    return Usage(*(int(count or 0) for count in counts))
 
 
 def highest_usages(reader: Reader, api_origin: str, day: int) -> dict[Scope, Usage]:
@@ -180,25 +210,38 @@ def active_jobs_of_key(reader: Reader, key_fingerprint: str) -> int:
 def spent_micro_usd(reader: Reader, api_origin: str, first_day: int, day: int) -> tuple[int, int]:
     """What the jobs that count cost or are expected to cost: of those since `day`, and of those since `first_day`."""
     values = {"api_origin": api_origin, "first_day": first_day, "day": day}
-    ((since_day, since_first_day),) = _READ_SPENT.rows(reader, values)
+    ((_, since_day, since_first_day, *_rest),) = _READ_SPENT.rows(reader, values)
     return int(since_day or 0), int(since_first_day or 0)
 
 
-def update_budgets(transaction: Transaction, before: Job | None, after: Job) -> None:
-    """Change the counters as a job's row changes; call it in the transaction that writes the row.
+def payer(job: Job) -> str:
+    """Who pays for a job: whoever changes its counters locks this name, see `Database.write`."""
+    return job.api_origin if job.key_fingerprint is None else job.key_fingerprint
+
+
+def budget_changes(before: Job | None, after: Job) -> BudgetChanges:
+    """What a change of a job's row adds to the counters; {} if nothing.
 
     Args:
         before: the row as it was; None for a new one.
     """
-    new = _usage(after)
-    if before is None:
-        _add(transaction, new.items())
-        return
-    old = _usage(before)
-    if new == old:
-        return
+    new, old = _usage(after), _usage(before) if before else {}
     changes = {key: _subtract(new.get(key, Usage()), old.get(key, Usage())) for key in {**new, **old}}
-    _add(transaction, ((key, change) for key, change in changes.items() if any(change)))
+    return {key: change for key, change in changes.items() if any(change)}
+
+
+def add_to_budgets(transaction: Transaction, changes: BudgetChanges) -> None:
+    """Change the counters; call it in the transaction that writes the job's row."""
+    keys = sorted(changes)  # in one order everywhere: two that change the same rows never wait for each other
+    for start in range(0, len(keys), _ROWS_PER_STATEMENT):
+        part = keys[start : start + _ROWS_PER_STATEMENT]
+        numbers: dict[str | int, int] = {}
+        rows = tuple(
+            tuple(numbers.setdefault(value, len(numbers)) for value in (*budget, day, *changes[budget, day]))
+            for budget, day in part
+        )
+        values = {f"value{number}": value for value, number in numbers.items()}
+        _add_usages(rows).write(transaction, values)
 
 
 def count_budgets(reader: Reader) -> dict[_Key, Usage]:
@@ -229,7 +272,7 @@ def find_differences(reader: Reader) -> list[BudgetDifference]:
 def rebuild_budgets(transaction: Transaction) -> None:
     """Put what the jobs' rows say in the place of all counters."""
     transaction.connection.execute(budgets.delete().where(budgets.c.scope != "erased"))
-    _add(transaction, count_budgets(transaction).items())
+    add_to_budgets(transaction, count_budgets(transaction))
 
 
 def counts_since(since: float | sa.BindParameter[float]) -> sa.ColumnElement[bool]:
@@ -240,6 +283,14 @@ def counts_since(since: float | sa.BindParameter[float]) -> sa.ColumnElement[boo
 def owner_pays(api_origin: str) -> sa.ColumnElement[bool]:
     """Jobs of an API that the owner pays for."""
     return (jobs.c.api_origin == api_origin) & jobs.c.key_fingerprint.is_(None)
+
+
+def _usages(rows: Iterable[tuple[Any, ...]]) -> dict[Scope, Usage]:
+    usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
+    for scope, *counts in rows:
+        name: Scope = "visitor" if scope == "erased" else scope
+        usages[name] = Usage(*(before + int(count) for before, count in zip(usages[name], counts, strict=True)))
+    return usages
 
 
 def _usage(job: Job) -> dict[_Key, Usage]:
@@ -335,9 +386,3 @@ def _counts() -> sa.ColumnElement[bool]:
 
 def _subtract(new: Usage, old: Usage) -> Usage:
     return Usage(*(after - before for after, before in zip(new, old, strict=True)))
-
-
-def _add(transaction: Transaction, changes: Iterable[tuple[_Key, Usage]]) -> None:
-    # In one order everywhere: two transactions that lock the same rows never wait for each other.
-    for (budget, day), usage in sorted(changes):
-        _ADD_USAGE.write(transaction, {**budget._asdict(), "day": day, **usage._asdict()})

@@ -59,7 +59,12 @@ def all_controls(reader: Reader) -> list[Control]:
 
 def values_of_kind(reader: Reader, kind: ControlKind) -> dict[str, str]:
     """The values of a kind's rows, by name."""
-    return {name: value for name, value in _OF_KIND.rows(reader, {"kind": kind}) if value is not None}
+    remembered = reader.remembered if isinstance(reader, Transaction) else {}
+    if kind not in remembered:
+        rows = _OF_KIND.rows(reader, {"kind": kind})
+        remembered[kind] = {name: value for name, value in rows if value is not None}
+    values: dict[str, str] = remembered[kind]
+    return values
 
 
 def names_of_kind(reader: Reader, kind: ControlKind) -> list[str]:
@@ -79,6 +84,7 @@ def insert_control(
     """Write a row unless there is one; returns whether it is new."""
     if has_control(transaction, kind, name):
         return False
+    transaction.remembered.clear()
     transaction.connection.execute(controls.insert().values(kind=kind, name=name, value=value, set_at=set_at))
     return True
 
@@ -88,11 +94,13 @@ def delete_control(transaction: Transaction, kind: ControlKind, name: str, *, va
     rows = (controls.c.kind == kind) & (controls.c.name == name)
     if value is not None:
         rows &= controls.c.value == value
+    transaction.remembered.clear()
     transaction.connection.execute(controls.delete().where(rows))
 
 
 def delete_kind(transaction: Transaction, kind: ControlKind) -> None:
     """Delete all rows of a kind."""
+    transaction.remembered.clear()
     transaction.connection.execute(controls.delete().where(controls.c.kind == kind))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +31,6 @@ _READ_OUTPUTS_OF_SEVERAL = (
     .where(outputs.c.job_id.in_(sa.bindparam("job_ids", expanding=True)))
     .order_by(outputs.c.output_index)
 )
-_INSERT_JOB = Prepared(jobs.insert())
 _UPDATE_UNCHANGED_JOB = jobs.update().where(
     jobs.c.job_id == sa.bindparam("read_job_id"), jobs.c.version == sa.bindparam("read_version")
 )
@@ -67,12 +67,22 @@ _CHANGED = sa.select(jobs).where(
 )
 
 
-def insert_job(transaction: Transaction, job: Job) -> None:
-    """Write a new job's row and its first state."""
+@lru_cache(1000)
+def _insert_with(names: tuple[str, ...]) -> Prepared:
+    return Prepared(jobs.insert().values({name: sa.bindparam(name) for name in names}))
+
+
+def new_row(job: Job) -> Mapping[str, Any]:
+    """What `insert_job` writes: made before the transaction, so that nobody waits for it."""
     row = {name: getattr(job, name) for name in _JOB_COLUMNS}
     row |= {"inputs": _inputs_text(job), "search_text": _searchable(job)}
     row["requester"] = None if job.press_id is None else job.requester
-    _INSERT_JOB.write(transaction, row)
+    return {name: value for name, value in row.items() if value is not None}  # each value of a statement costs time
+
+
+def insert_job(transaction: Transaction, job: Job, row: Mapping[str, Any]) -> None:
+    """Write a new job's row and its first state."""
+    _insert_with(tuple(row)).write(transaction, row)
     insert_state_change(transaction, job)
 
 

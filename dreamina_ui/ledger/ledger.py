@@ -132,6 +132,7 @@ class Ledger:
         limit_input_length(job.inputs)
         now = self.clock()
         archived = replaces and replace(replaces, archived_at=now, updated_at=now, version=replaces.version + 1)
+        row, counters = job_rows.new_row(job), budget_rows.budget_changes(None, job)
 
         def write(transaction: Transaction) -> Job:
             existing = _existing(transaction, job, duplicate_since)
@@ -143,12 +144,13 @@ class Ledger:
                 values = {name: getattr(archived, name) for name in ("archived_at", "updated_at", "version")}
                 if not job_rows.update_job(transaction, replaces, values):
                     raise StateError(f"Job {replaces.job_id[:8]} has changed meanwhile. Nothing was submitted.")
-            job_rows.insert_job(transaction, job)
+            job_rows.insert_job(transaction, job, row)
             input_image_rows.use_in_job(transaction, job)
-            budget_rows.update_budgets(transaction, None, job)
+            budget_rows.add_to_budgets(transaction, counters)
             return job
 
-        added = self._writes.run(write)
+        # The second one, so that the same `press_id` is found whoever pays.
+        added = self._writes.run(write, locks=[budget_rows.payer(job), job.requester])
         if added is job:
             self._publish(job, moved=True)
             if archived:
@@ -329,13 +331,13 @@ class Ledger:
         shared = self._database.time(reader)
         return self.clock() if shared is None else shared
 
-    def write(self, work: Callable[[Transaction], _T]) -> _T:
-        """Run `work` in a transaction that it shares with others that wait; its result, once that is committed.
+    def write_row(self, job_id: str, work: Callable[[Transaction], _T]) -> _T:
+        """Change a job's row in a transaction that it shares with others that wait; the result, once it is committed.
 
         Raises:
             LedgerError: nothing was written.
         """
-        return self._writes.run(work)
+        return self._writes.run(work, locks=[job_id])
 
     @contextmanager
     def writing(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
@@ -359,6 +361,9 @@ class Ledger:
         """Write a change and publish its stages; False if the row is no longer as it was read."""
         moves = [stage for before, stage in pairwise((job, *change.stages)) if stage.state != before.state]
 
+        counters = budget_rows.budget_changes(job, change.stages[-1])
+        locks = [job.job_id, *([budget_rows.payer(job)] if counters else [])]
+
         def write(transaction: Transaction) -> bool:
             if not job_rows.update_job(transaction, job, change.values):
                 return False
@@ -366,10 +371,10 @@ class Ledger:
                 job_rows.put_output(transaction, job, output)
             for move in moves:
                 job_rows.insert_state_change(transaction, move)
-            budget_rows.update_budgets(transaction, job, change.stages[-1])
+            budget_rows.add_to_budgets(transaction, counters)
             return True
 
-        if not self._writes.run(write, durable=durable):
+        if not self._writes.run(write, locks=locks, durable=durable):
             return False
         for stage in change.stages:
             self._publish(stage, moved=stage in moves)
@@ -385,11 +390,9 @@ class Ledger:
 
 def is_request_taken(exc: LedgerError) -> bool:
     """Whether a write failed because another job already holds that request."""
-    cause = exc.__cause__
-    if not isinstance(cause, IntegrityError):
-        return False
     # SQLite names the columns, PostgreSQL the index.
-    return any(name in str(cause.orig) for name in ("jobs.request_id", "jobs_request"))
+    cause = exc.__cause__
+    return isinstance(cause, IntegrityError) and any(name in str(cause) for name in ("jobs.request_id", "jobs_request"))
 
 
 def _existing(transaction: Transaction, job: Job, duplicate_since: float | None) -> Job | None:

@@ -5,8 +5,8 @@ A `Reader` reads. A `Transaction` also writes, all or nothing: what an exception
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -20,33 +20,49 @@ class Reader:
     """Reads committed rows.
 
     Attributes:
-        connection, cursor: for the query modules of this package; nobody else touches them.
+        connection, dialect: for the query modules of this package; nobody else touches them.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
+        self._connection = connection
+        self.dialect = connection.dialect
+
+    @property
+    def connection(self) -> sa.Connection:
+        """For statements that SQLAlchemy executes."""
+        return self._connection
+
+    def execute(self, text: str, values: Any = ()) -> Any:
+        """Give a statement to the driver itself: for those that are executed so often that every layer above it counts.
+
+        Returns:
+            The driver's cursor, to fetch rows from.
+        """
+        return self._cursor.execute(text, values)
 
     @cached_property
-    def cursor(self) -> Any:
-        """The driver's own cursor, for statements that are executed so often that every layer above it counts."""
-        return self.connection.connection.cursor()
+    def _cursor(self) -> Any:
+        return self._connection.connection.cursor()
 
 
 class Transaction(Reader):
-    """Reads and writes rows, all or nothing."""
+    """Reads and writes rows, all or nothing.
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """A part of the transaction: an exception undoes the part, and is raised; the rest may continue."""
-        cursor = self.cursor  # cheap, as each write of a group has a savepoint
-        cursor.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException:
-            cursor.execute("ROLLBACK TO SAVEPOINT part")
-            raise
-        finally:
-            cursor.execute("RELEASE SAVEPOINT part")
+    Attributes:
+        remembered: rows that are the same until this transaction itself changes them, so that the writes of a group
+            need not each read them.
+        may_have_written: whether anything but queries of `Prepared` was executed.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        super().__init__(connection)
+        self.remembered: dict[str, Any] = {}
+        self.may_have_written = False
+
+    @property
+    def connection(self) -> sa.Connection:
+        self.may_have_written = True
+        return super().connection
 
 
 class _Compiled(NamedTuple):
@@ -91,18 +107,18 @@ class Prepared:
 
     def write(self, transaction: Transaction, *rows: Mapping[str, Any]) -> None:
         """Execute a statement that changes rows, once for each mapping of values."""
+        transaction.may_have_written = True
         for row in rows:
             self._execute(transaction, row)
 
     def _execute(self, reader: Reader, values: Mapping[str, Any]) -> Any:
-        connection, cursor = reader.connection, reader.cursor
-        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect)
+        dialect = reader.dialect
+        compiled = self._compiled.get(dialect.name) or self._compile(dialect)
+        errors = dialect.loaded_dbapi.Error
         try:
-            return cursor.execute(compiled.text, compiled.arguments(values)) or cursor
-        except connection.dialect.loaded_dbapi.Error as exc:  # as SQLAlchemy raises it
-            errors = connection.dialect.loaded_dbapi.Error
-            text = compiled.text
-            raise DBAPIError.instance(text, None, exc, errors, True, dialect=connection.dialect) from exc
+            return reader.execute(compiled.text, compiled.arguments(values))
+        except errors as exc:  # as SQLAlchemy raises it
+            raise DBAPIError.instance(compiled.text, None, exc, errors, True, dialect=dialect) from exc
 
     def _compile(self, dialect: sa.Dialect) -> _Compiled:
         compiled: Any = self.statement.compile(dialect=dialect)
@@ -147,12 +163,16 @@ class Database(Protocol):
     @property
     def label(self) -> str: ...
 
-    def write(self, *, durable: bool = True, serialized: bool = True) -> AbstractContextManager[Transaction]:
+    def write(
+        self, *, durable: bool = True, serialized: bool = True, locks: Collection[str] = ()
+    ) -> AbstractContextManager[Transaction]:
         """One transaction at a time; database errors become LedgerError.
 
         Args:
             durable: whether a power loss after the commit may not undo it.
             serialized: False for a change of one row that depends on no other: it need not wait for its turn.
+            locks: names of all that its checks depend on, such as who pays: where several programs share the database,
+                transactions without a name in common run at the same time. Without any name it runs alone.
         """
 
     def time(self, reader: Reader) -> float | None:

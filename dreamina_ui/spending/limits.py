@@ -20,6 +20,7 @@ from dreamina_ui.ledger.budget_rows import (
     micro_usd,
     read_usage_of_network,
     read_usages,
+    read_usages_and_spent,
     spent_micro_usd,
 )
 from dreamina_ui.ledger.control_rows import values_of_kind
@@ -217,10 +218,13 @@ class SpendingGuard:
                 raise LimitError("own_key_at_once", OWN_KEY_AT_ONCE, None)
             return
         limits, day = self.limits_now(transaction), day_of(job.created_at)
+        if not (limits.in_jobs or limits.in_usd):
+            return
+        first_day = day_of(month_start(job.created_at))
+        usages, (today, month) = read_usages_and_spent(
+            transaction, self.api_origin, first_day, day, visitor_id=job.visitor_id, client_hash=job.client_hash
+        )
         if limits.in_jobs:
-            usages = read_usages(
-                transaction, self.api_origin, day, visitor_id=job.visitor_id, client_hash=job.client_hash
-            )
             until = day_end(job.created_at)
             if job.visitor_id is not None:
                 _enforce_jobs(
@@ -238,8 +242,6 @@ class SpendingGuard:
                     _enforce_jobs("address_", usage, at_once, per_day, spare, until)
             _enforce_jobs("", usages["installation"], limits.at_once, limits.per_day, spare, until)
         if limits.in_usd:
-            first_day = day_of(month_start(job.created_at))
-            today, month = spent_micro_usd(transaction, self.api_origin, first_day, day)
             _enforce_usd("usd_per_day", today, limits.usd_per_day, job, day_end(job.created_at))
             _enforce_usd("usd_per_month", month, limits.usd_per_month, job, month_end(job.created_at))
 

@@ -1,15 +1,18 @@
 """The PostgreSQL engine: everything in the ledger that is PostgreSQL's own.
 
-Every transaction that writes first takes one advisory lock, so that writers go one after another over all programs
-that share the database, as they do in SQLite. What is checked in a transaction therefore still holds when it commits.
+Every transaction that writes first takes advisory locks, which hold over all programs that share the database: either
+one against all others, or one for each name that its checks depend on, such as who pays for a job. What is checked in a
+transaction therefore still holds when it commits.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -21,6 +24,7 @@ from dreamina_ui.ledger.transaction import Channel, Reader, Transaction
 try:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
+    from psycopg.types.numeric import Int8Dumper
     from psycopg.types.string import StrDumperUnknown
 
     from dreamina_ui.ledger.engines.channel import PostgresqlChannel
@@ -56,7 +60,16 @@ _CONNECTION_OPTIONS = {
 
 # The schema is part of the key: installations in two schemas of one database do not wait for each other.
 _CLOCK = "SELECT EXTRACT(EPOCH FROM clock_timestamp())::double precision"
-_LOCK = "SELECT pg_advisory_xact_lock(1685218661, hashtext(current_schema()))"
+_LOCK_ALL = "SELECT pg_advisory_xact_lock(1685218661, hashtext(current_schema()))"
+_LOCK_NAMES = (
+    "SELECT pg_advisory_xact_lock_shared(1685218661, hashtext(current_schema())); "
+    "SELECT count(pg_advisory_xact_lock(hashtext(current_schema()), name)) FROM unnest(ARRAY[{names}]::int[]) AS name"
+)
+_MAX_LOCKS = 100
+"""More names than this, and a transaction locks all others out: the server's memory for locks is limited."""
+
+_NEVER = 1_000_000_000
+"""After so many executions the driver prepares a statement by itself; `Prepared` asks for it."""
 
 
 class _TextDumper(StrDumperUnknown):
@@ -66,6 +79,55 @@ class _TextDumper(StrDumperUnknown):
         return super().dump(obj.replace("\x00", "\ufffd"))
 
 
+class _Reader(Reader):
+    def __init__(self, connection: sa.Connection, *, prepares: bool) -> None:
+        super().__init__(connection)
+        self._prepares = prepares
+
+    def execute(self, text: str, values: Any = ()) -> Any:
+        return self._cursor.execute(text, values, prepare=self._prepares)
+
+
+class _Transaction(Transaction):
+    """Waits for no response before somebody reads it: what is sent with `execute` shares the way there and back.
+
+    An error of such a statement is raised by a later one, or at the commit. Not safe for several threads.
+    """
+
+    def __init__(self, connection: sa.Connection, *, prepares: bool) -> None:
+        super().__init__(connection)
+        self._driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        self._prepares = prepares
+        self._pipeline = ExitStack()
+        self._is_pipelined = False
+
+    @property
+    def connection(self) -> sa.Connection:
+        self.may_have_written = True
+        self._end_pipeline()  # SQLAlchemy expects each result at once
+        return super().connection
+
+    def execute(self, text: str, values: Any = ()) -> Any:
+        if not self._is_pipelined:
+            self._pipeline.enter_context(self._driver.pipeline())
+            self._is_pipelined = True
+        return self._driver.cursor().execute(text.encode(), values, prepare=self._prepares and bool(values))
+
+    def commit(self) -> None:
+        self.execute("COMMIT")
+        self._end_pipeline()
+
+    def _end_pipeline(self) -> None:
+        if self._is_pipelined:
+            self._is_pipelined = False
+            self._pipeline.close()
+
+    def abandon(self) -> None:
+        """After an error, so that the connection can roll back."""
+        with suppress(psycopg.Error):
+            self._end_pipeline()
+
+
 class PostgresqlDatabase:
     """A `Database` on a PostgreSQL server.
 
@@ -73,14 +135,24 @@ class PostgresqlDatabase:
         url: as libpq takes it, such as `postgresql://user:password@host:5432/name`; it may name several hosts.
         lock_timeout_s: how long a write waits for those of other programs.
         max_connections: how many connections are open at most.
+        listen_url: where `url` is a pooler's, the same database without it: for what a session must stay the same for.
 
     Raises:
         LedgerError: the server cannot be reached, or refuses.
         SettingsError: the URL is none, or the database's encoding is not UTF-8.
     """
 
-    def __init__(self, url: str, lock_timeout_s: float = 10.0, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self,
+        url: str,
+        lock_timeout_s: float = 10.0,
+        max_connections: int = MAX_CONNECTIONS,
+        *,
+        listen_url: str | None = None,
+    ) -> None:
         self._options = options = _connection_options(url)
+        self._listen_options = _connection_options(listen_url) if listen_url else options
+        self._prepares = listen_url is None  # a pooler may give a statement to a connection that does not know it
         self._label = _label(options)
         self._is_ready = False
         self._lock_timeout_s = lock_timeout_s
@@ -108,14 +180,17 @@ class PostgresqlDatabase:
         return "database" if self._is_ready else self._label
 
     @contextmanager
-    def write(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
+    def write(
+        self, *, durable: bool = True, serialized: bool = True, locks: Collection[str] = ()
+    ) -> Iterator[Transaction]:
         flush = "" if durable else "SET LOCAL synchronous_commit = off; "
         stalled = f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED_S}s'; "
         if not serialized:
             with self._transaction(flush + stalled, self._lock_timeout_s, lock="") as transaction:
                 yield transaction
             return
-        with self._write_lock, self._transaction(flush + stalled, self._lock_timeout_s) as transaction:
+        lock = _lock(locks)
+        with self._write_lock, self._transaction(flush + stalled, self._lock_timeout_s, lock) as transaction:
             yield transaction
 
     @contextmanager
@@ -129,7 +204,7 @@ class PostgresqlDatabase:
             with self._engine.connect() as connection:
                 if snapshot:  # the pool ends it when the connection comes back
                     connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                yield Reader(connection)
+                yield _Reader(connection, prepares=self._prepares)
         except _DATABASE_ERRORS as exc:
             raise self._ledger_error("read", exc) from exc
 
@@ -137,7 +212,7 @@ class PostgresqlDatabase:
         return float(reader.connection.exec_driver_sql(_CLOCK).scalar_one())
 
     def open_channel(self) -> Channel:
-        return PostgresqlChannel(lambda: _connect(self._options))
+        return PostgresqlChannel(lambda: _connect(self._listen_options))
 
     def mark_ready(self) -> None:
         self._is_ready = True
@@ -146,13 +221,19 @@ class PostgresqlDatabase:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, settings: str, lock_timeout_s: float, lock: str = _LOCK) -> Iterator[Transaction]:
+    def _transaction(self, settings: str, lock_timeout_s: float, lock: str = _LOCK_ALL) -> Iterator[Transaction]:
         timeout = f"SET LOCAL lock_timeout = {round(lock_timeout_s * 1000)}; "
         try:
             with self._engine.begin() as connection:
                 # One round trip. READ WRITE, so that a standby refuses it.
                 connection.exec_driver_sql(f"BEGIN READ WRITE; {timeout}{settings}{lock}")
-                yield Transaction(connection)
+                transaction = _Transaction(connection, prepares=self._prepares)
+                try:
+                    yield transaction
+                    transaction.commit()
+                except BaseException:
+                    transaction.abandon()
+                    raise
         except _DATABASE_ERRORS as exc:
             raise self._ledger_error("written", exc) from exc
 
@@ -176,15 +257,23 @@ def _connection_options(url: str) -> dict[str, str]:
         ) from exc
 
 
+def _lock(names: Collection[str]) -> str:
+    """What locks these names, in one order everywhere: two that lock the same never wait for each other."""
+    if not 0 < len(names) <= _MAX_LOCKS:
+        return _LOCK_ALL
+    numbers = sorted({zlib.crc32(name.encode()) - 2**31 for name in names})
+    return _LOCK_NAMES.format(names=", ".join(map(str, numbers)))
+
+
 def _label(options: dict[str, str]) -> str:
     host = options.get("host") or options.get("hostaddr") or "localhost"
     return f"postgresql://{host}:{options.get('port', 5432)}/{options.get('dbname', '')}"
 
 
 def _connect(options: dict[str, str]) -> psycopg.Connection:
-    # Never prepared: behind PgBouncer, a statement may meet a connection that does not know it.
-    connection = psycopg.connect(prepare_threshold=None, **options)  # type: ignore[arg-type]
+    connection = psycopg.connect(prepare_threshold=_NEVER, **options)  # type: ignore[arg-type]
     connection.adapters.register_dumper(str, _TextDumper)
+    connection.adapters.register_dumper(int, Int8Dumper)  # one type for all, or one statement is prepared several times
     return connection
 
 

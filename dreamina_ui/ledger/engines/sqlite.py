@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ class SqliteDatabase:
         return str(self._shown_path)
 
     @contextmanager
-    def write(self, *, durable: bool = True, serialized: bool = True) -> Iterator[Transaction]:
+    def write(
+        self, *, durable: bool = True, serialized: bool = True, locks: Collection[str] = ()
+    ) -> Iterator[Transaction]:
         engine = self._durable if durable else self._relaxed
         try:
             with self._write_lock, engine.begin() as connection:

@@ -1,13 +1,13 @@
 """Group commit: writes that wait at the same moment share one transaction, and one flush of the disk.
 
-Each has a savepoint of its own, so that a refused one undoes no other.
+One that is refused undoes no other: what is refused has written nothing by then, or the others are written again.
 benchmarks/README.md has the figures with and without it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ class _Write:
 
     work: Callable[[Transaction], Any]
     durable: bool
+    locks: Collection[str]
     awake: threading.Event = field(default_factory=threading.Event)
     outcome: Future[Any] = field(default_factory=Future)
 
@@ -44,15 +45,18 @@ class WriteQueue:
         self._queue: list[_Write] = []
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[Transaction], _T], *, durable: bool = True) -> _T:
+    def run(self, work: Callable[[Transaction], _T], *, locks: Collection[str], durable: bool = True) -> _T:
         """Run `work` in a transaction and return its result once that is committed.
 
         `work` may run twice: when another write of its group fails, the rest is written again.
 
+        Args:
+            locks: as for `Database.write`; one name at least.
+
         Raises:
             LedgerError: nothing was written; so do the exceptions of `work` itself.
         """
-        write = _Write(work, durable)
+        write = _Write(work, durable, locks)
         with self._lock:
             self._queue.append(write)
             if len(self._queue) == 1:
@@ -83,7 +87,8 @@ class WriteQueue:
         refusals: dict[int, DreaminaError] = {}
         results: dict[int, Any] = {}
         try:
-            with self._database.write(durable=any(write.durable for write in group)) as transaction:
+            locks = {name for write in group for name in write.locks}
+            with self._database.write(durable=any(write.durable for write in group), locks=locks) as transaction:
                 has_begun = True
                 if len(group) == 1:
                     results[0] = group[0].work(transaction)
@@ -112,14 +117,16 @@ class WriteQueue:
         results: dict[int, Any],
         refusals: dict[int, DreaminaError],
     ) -> None:
-        """Run writes so that one that a rule refuses undoes no other; an error of the database undoes all.
+        """Run writes so that one that a rule refuses undoes no other.
 
-        After such an error SQLite may have ended the transaction, and a savepoint would begin another one.
+        An error of the database undoes all, and so does a refusal of what has written something already. Savepoints
+        would spare that, and cost every admission more than its checks.
         """
         for index, write in enumerate(group):
+            transaction.may_have_written = False
             try:
-                with transaction.savepoint():
-                    result = write.work(transaction)
-                results[index] = result
+                results[index] = write.work(transaction)
             except DreaminaError as exc:
+                if transaction.may_have_written:
+                    raise
                 refusals[index] = exc
