@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypedDict
 
 from dreamina_ui.api.model_api import CatalogApi
@@ -36,6 +37,7 @@ from dreamina_ui.spending.limits import Limits, SpendingGuard
 from dreamina_ui.spending.moderation import Moderation
 from dreamina_ui.spending.prices import Prices
 from dreamina_ui.spending.service import SpendingService
+from dreamina_ui.spending.shared_prices import SharedPrices
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +96,8 @@ class JobServices:
         self.input_files, self.clock = input_files, clock
         self.guard = guard = guard or SpendingGuard(Limits(), accounts.api_origin)
         self.moderation = moderation = Moderation(ledger, clock, is_shared=is_shared)
-        self.prices = Prices(registry.packaged, guard, pace, registry.set_live_schema)
+        shared_prices = SharedPrices(ledger, accounts.api_origin, partial(self.has_duty, "prices")) if role else None
+        self.prices = Prices(registry.packaged, guard, pace, registry.set_live_schema, shared_prices)
         self._ledger, self._media = ledger, media
         self.catalog = self._catalog(catalog_api, pace)
         self.balance = BalanceReader(catalog_api, low_usd=low_balance_usd, clock=clock)

@@ -367,6 +367,17 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         "CREATE INDEX budgets_day ON budgets (day) WHERE scope <> 'erased'",
         "CREATE INDEX jobs_problems ON jobs (updated_at) WHERE problem IS NOT NULL",
     ),
+    (
+        """
+        CREATE TABLE prices (
+            api_origin VARCHAR(200) NOT NULL,
+            model_id VARCHAR(200) NOT NULL,
+            price TEXT NOT NULL,
+            read_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (api_origin, model_id)
+        )
+        """,
+    ),
 )
 
 

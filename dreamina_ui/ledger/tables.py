@@ -207,5 +207,13 @@ catalogs = sa.Table(
     sa.Column("models", sa.String),
     sa.Column("read_at", sa.Float),
 )
+prices = sa.Table(
+    "prices",
+    metadata,
+    sa.Column("api_origin", sa.String, primary_key=True),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("price", sa.String),
+    sa.Column("read_at", sa.Float),
+)
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))

@@ -1,4 +1,4 @@
-"""Reads the price of a file from the APIs: every hour, and more often until one responds.
+"""Reads the price of a file from the APIs: every hour, and more often until one responds; of several servers, one does.
 
 A visitor's key is used, too, where the owner's token does not know the price that this key pays. The response brings
 the model's input schema along; what differs from the model's file is logged and shown on the dashboard.
@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from random import random
 from typing import Any
 
-from dreamina_ui.api.model_api import ModelApi
+from dreamina_ui.api.model_api import ModelApi, Price
 from dreamina_ui.api.pacing import Pace
 from dreamina_ui.errors import ApiError, InputError, RateLimitError, TransportError
 from dreamina_ui.models.schema import Model
 from dreamina_ui.models.schema_diff import schema_differences
 from dreamina_ui.spending.limits import SpendingGuard
+from dreamina_ui.spending.shared_prices import CHECK_INTERVAL_S, SharedPrices
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Prices:
         models: those with a file, by model_id.
         pace: bounds of the pauses while no API responds.
         on_schema: gets the model_id and the input schema that the service has now.
+        shared: what several servers have in common; None if there is one only.
 
     Attributes:
         were_read: set once all prices were asked for in the owner's name, whatever came of it.
@@ -48,7 +50,9 @@ class Prices:
         guard: SpendingGuard,
         pace: Pace,
         on_schema: Callable[[str, Mapping[str, Any]], object] = lambda _model_id, _schema: None,
+        shared: SharedPrices | None = None,
     ) -> None:
+        self._shared = shared
         self._on_schema = on_schema
         self.schema_differences: dict[str, tuple[str, ...]] = {}
         self._models = models
@@ -99,14 +103,15 @@ class Prices:
             silent = [name for name in self._models if self._is_unanswered(owner, name, None, warns=not failures)]
             self.were_read.set()
             failures = failures + 1 if silent else 0
-            self._wanted.wait(self._pace.retry_pause_s(failures, random()) if silent else PRICE_INTERVAL_S)
+            interval_s = CHECK_INTERVAL_S if self._shared else PRICE_INTERVAL_S
+            self._wanted.wait(self._pace.retry_pause_s(failures, random()) if silent else interval_s)
 
     def _is_unanswered(self, client: ModelApi, model_id: str, api_origin: str | None, *, warns: bool) -> bool:
         """Read one price; returns whether the API did not respond. Without a price, the owner's setting holds."""
         reason, is_silent = "the API does not say", False
         guard = self._guard
         try:
-            price = client.price(model_id)
+            price = self._read(client, model_id) if api_origin is None else client.price(model_id)
             if price.base_price_usd is not None:
                 guard.set_price(model_id, price.base_price_usd, price.price_unit, api_origin)
             if price.input_schema is not None:
@@ -120,6 +125,23 @@ class Prices:
                 model_id, reason,
             )  # fmt: skip
         return is_silent
+
+    def _read(self, client: ModelApi, model_id: str) -> Price:
+        """What a model costs the owner; raises as `ModelApi.price`."""
+        shared = self._shared
+        if shared is None:
+            return client.price(model_id)
+        if known := shared.find(model_id, PRICE_INTERVAL_S):
+            return known
+        try:
+            price = client.price(model_id)
+        except (TransportError, RateLimitError):
+            raise
+        except (ApiError, InputError):
+            shared.store(model_id, Price())  # the others need not hear the same
+            raise
+        shared.store(model_id, price)
+        return price
 
     def _compare_schema(self, model_id: str, live: Mapping[str, Any]) -> None:
         differences = tuple(schema_differences(self._models[model_id].input_schema, live))
