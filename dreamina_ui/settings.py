@@ -61,6 +61,7 @@ class Settings(BaseSettings):
             data folder. Never shown by `repr`, as it may hold a password.
         database_listen_url: the same database without the pooler that `database_url` leads to; None if there is none.
         role: what this server does of what several servers do, see `Role`.
+        probe_port: the port of `/healthz`, `/readyz` and `/metrics` of a `worker`; None for none.
         media_url: the bucket of all images, such as `s3://bucket/prefix`; "" for a folder in the data folder.
         media_serve: how files of the bucket reach visitors, see `Delivery`.
         s3_endpoint, s3_region: where that bucket is; "" for what Amazon's own variables say, see `bucket`.
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_URL")
     database_listen_url: SecretStr | None = Field(None, validation_alias="DREAMINA_DATABASE_LISTEN_URL")
     role: Role = Field("all", validation_alias="DREAMINA_ROLE")
+    probe_port: int | None = Field(None, ge=1, le=65535, validation_alias="DREAMINA_PROBE_PORT")
     media_hosts: Annotated[frozenset[str], NoDecode] = Field(frozenset(), validation_alias="DREAMINA_MEDIA_HOSTS")
     media_url: str = Field("", validation_alias="DREAMINA_MEDIA_URL")
     media_serve: Delivery = Field("proxy", validation_alias="DREAMINA_MEDIA_SERVE")

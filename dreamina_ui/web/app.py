@@ -131,7 +131,7 @@ def _build_routes(
         ),
         *build_prompt_routes(personal.prompts, permissions),
         *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
-        *build_probe_routes(services.health, services.metrics, permissions, token),
+        *build_probe_routes(services.health, services.metrics, token, permissions.is_owner),
         *build_admin_routes(core, permissions, can_sign_in=authenticator.has_sign_in),
         *build_model_routes(core, permissions, uses_sandbox=uses_sandbox),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),

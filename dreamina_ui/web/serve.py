@@ -22,6 +22,7 @@ from dreamina_ui.settings import Settings, forget_secrets, read_settings
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from dreamina_ui.web.middleware.connections import ConnectionLimits
 from dreamina_ui.web.public_url import set_public_url
+from dreamina_ui.web.routes.probes import ProbeServer, build_probe_routes
 from dreamina_ui.wiring import Services, build_services
 
 log = logging.getLogger("dreamina_ui")
@@ -51,6 +52,7 @@ def serve() -> None:
         data_dir = DataDir(settings.data_dir)
         services = build_services(settings, data_dir)
         page = None if settings.role == "worker" else _Page(settings, services)
+        probes = _open_probes(settings, services) if settings.role == "worker" else None
         services.start()
         if page:
             page.launch()
@@ -68,12 +70,23 @@ def serve() -> None:
 
     log.info("Stopping")
     services.stop(timeout_s=DRAIN_TIMEOUT_S if settings.database_url else STOP_TIMEOUT_S)
+    if probes:
+        probes.stop()
     if page:
         page.close()
     data_dir.release()
     log_captured_output()
     logging.shutdown()
     os._exit(0)  # do not wait for an unanswered download or POST: its job resumes at the next start
+
+
+def _open_probes(settings: Settings, services: Services) -> ProbeServer | None:
+    """The port of a server without a page, if it has one; raises OSError."""
+    if settings.probe_port is None:
+        return None
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    routes = build_probe_routes(services.health, services.metrics, token)
+    return ProbeServer(routes, settings.server_name or "127.0.0.1", settings.probe_port)
 
 
 class _Page:

@@ -6,8 +6,13 @@ They are at the root and need no login. The first two tell strangers nothing but
 from __future__ import annotations
 
 import hmac
+import socket
+import threading
+from collections.abc import Callable, Sequence
 
+import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,14 +21,16 @@ from starlette.routing import BaseRoute, Route
 from dreamina_ui.errors import LedgerError
 from dreamina_ui.ops.health import Health
 from dreamina_ui.ops.metrics import Metrics
-from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.paths import HEALTHZ, METRICS, READYZ
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def build_probe_routes(
-    health: Health, metrics: Metrics | None, permissions: Permissions, metrics_token: str | None
+    health: Health,
+    metrics: Metrics | None,
+    metrics_token: str | None,
+    is_owner: Callable[[Request], bool] = lambda _request: False,
 ) -> list[BaseRoute]:
     """The routes; without `metrics` there is no `/metrics`.
 
@@ -42,7 +49,7 @@ def build_probe_routes(
     async def show_metrics(request: Request) -> Response:
         assert metrics is not None
         if metrics_token is None:
-            allowed = permissions.is_owner(request)
+            allowed = is_owner(request)
         else:
             header = request.headers.get("authorization", "").encode("latin-1")
             allowed = hmac.compare_digest(header, f"Bearer {metrics_token}".encode())
@@ -56,3 +63,30 @@ def build_probe_routes(
 
     routes: list[BaseRoute] = [Route(HEALTHZ, healthz), Route(READYZ, readyz)]
     return [*routes, Route(METRICS, show_metrics)] if metrics else routes
+
+
+class ProbeServer:
+    """Answers at a port and on a thread of its own, for a server without a page.
+
+    Args:
+        port: 0 for any that is free.
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute], host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family)
+        self.port = int(self._socket.getsockname()[1])
+        config = uvicorn.Config(
+            Starlette(routes=routes), log_config=None, access_log=False, server_header=False, lifespan="off"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="probes", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer nothing more."""
+        self._server.should_exit = True
+        self._thread.join(5.0)
