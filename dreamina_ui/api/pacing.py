@@ -28,6 +28,12 @@ _FIRST_SPREAD = 0.618034
 """The golden ratio spreads any number of first polls evenly."""
 
 _MAX_RETRY_AFTER_S = 300.0
+_NEAR_LIMIT = 0.9, 1.02
+"""How near to the rate of the last refusal a pace hardly grows: each probe of a limit costs a second."""
+
+_CALM_S = 10.0
+"""A pace that was not refused for so long is near the limit."""
+
 _CATCH_UP_S = 0.05
 """How many seconds of a pace that a busy machine missed it may catch up on at once."""
 
@@ -178,7 +184,8 @@ class CallPace(Protocol):
 
 
 class Throttle:
-    """How fast the service lets us poll, judged by its refusals: faster quickly at first, and slowly after one.
+    """How fast the service lets us poll, judged by its refusals: faster quickly at first, slowly after one, and hardly
+    near the rate at which the last one came.
 
     Args:
         initial_per_s: calls per second to begin with.
@@ -191,7 +198,7 @@ class Throttle:
         self._next = -math.inf
         self._grown_at: float | None = None
         self._calm_until = -math.inf
-        self._was_refused = False
+        self._full_per_s = 0.0  # the rate at the last refusal; 0.0 before the first one
         self._taken: deque[float] = deque()
 
     def wait_s(self, now: float) -> float:
@@ -200,7 +207,7 @@ class Throttle:
 
     def take(self, now: float) -> None:
         """Count one call, made now."""
-        catch_up_s = 0.0 if self._was_refused else _CATCH_UP_S  # never against a limit of the service
+        catch_up_s = 0.0 if self._full_per_s else _CATCH_UP_S  # never against a limit of the service
         self._next = max(self._next, now - catch_up_s) + 1 / self.per_s
         self._taken.append(now)
         while self._taken[0] < now - 1.0:
@@ -208,8 +215,14 @@ class Throttle:
         passed_s = min(now - (self._grown_at if self._grown_at is not None else now), 1.0)
         self._grown_at = now
         if now >= self._calm_until:
-            self.per_s *= (1.02 if self._was_refused else 2.0) ** passed_s
-            self.per_s = min(self.per_s, self._max_per_s)
+            self.per_s = min(self.per_s * self._growth() ** passed_s, self._max_per_s)
+
+    def _growth(self) -> float:
+        """The factor of one second."""
+        if not self._full_per_s:
+            return 2.0
+        is_near = _NEAR_LIMIT[0] <= self.per_s / self._full_per_s <= _NEAR_LIMIT[1]  # beyond, the limit was raised
+        return 1.001 if is_near else 1.02
 
     def refuse(self, now: float, retry_after_s: float | None = None) -> None:
         """The service refused a call; of several at the same time only the first one counts."""
@@ -217,9 +230,12 @@ class Throttle:
         self._next = max(self._next, now + min(max(retry_after_s or 0.0, 1.0), _MAX_RETRY_AFTER_S))
         if now < self._calm_until:
             return
-        self._was_refused = True
         taken = sum(moment > now - 1.0 for moment in self._taken)
-        self.per_s = max(0.2, 0.8 * min(self.per_s, max(taken - 1, 1)))
+        # The first one may come from far above the limit, and one soon after another says that this is still too fast.
+        is_known = bool(self._full_per_s) and now - self._calm_until > _CALM_S
+        cut = 0.95 if is_known else 0.85 if self._full_per_s else 0.8
+        self._full_per_s = float(min(self.per_s, max(taken - 1, 1)))
+        self.per_s = max(0.2, cut * self._full_per_s)
         self._calm_until = self._next + 2.0
 
     def take_slots(self, now: float, seconds: float) -> list[float]:
@@ -234,7 +250,7 @@ class Throttle:
     def to_text(self) -> str:
         """All that it knows, for `from_text`."""
         buckets = Counter(round(moment, 1) for moment in self._taken)
-        known = [self.per_s, self._next, self._grown_at, self._calm_until, self._was_refused, sorted(buckets.items())]
+        known = [self.per_s, self._next, self._grown_at, self._calm_until, self._full_per_s, sorted(buckets.items())]
         return json.dumps(known)
 
     @classmethod
@@ -243,6 +259,6 @@ class Throttle:
         throttle = cls()
         if text:
             throttle.per_s, throttle._next, throttle._grown_at, *more = json.loads(text)
-            throttle._calm_until, throttle._was_refused, buckets = more
+            throttle._calm_until, throttle._full_per_s, buckets = more
             throttle._taken = deque(moment for moment, count in buckets for _ in range(count))
         return throttle

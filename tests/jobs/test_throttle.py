@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,27 @@ def test_after_the_first_refusal_there_is_at_most_one_a_second() -> None:
     assert all(later - earlier >= 1.0 for earlier, later in pairwise(refused))
     assert len(refused) < 30
     assert answered > 0.6 * 10 * 120
+
+
+@pytest.mark.parametrize("allowed_per_s", [40, 100, 500])
+def test_a_limit_that_was_found_is_used_almost_whole(allowed_per_s: int) -> None:
+    """A hundred thousand jobs that wait for a pace of three quarters are noticed late by a third."""
+    refused, answered = run(Throttle(), allowed_per_s, seconds=300)
+    assert answered > 0.93 * allowed_per_s * 300
+    assert len([moment for moment in refused if moment > 30.0]) < 20
+
+
+def test_a_limit_that_was_raised_is_found_again() -> None:
+    """An account that was upgraded is not slow until the next restart."""
+    throttle = Throttle()
+    run(throttle, allowed_per_s=50, seconds=60)
+    before = throttle.per_s
+    now = 60.0
+    while now < 240.0:
+        throttle.take(now)
+        now += max(throttle.wait_s(now), 1e-4)
+    assert before < 55.0
+    assert throttle.per_s > 150.0
 
 
 def test_without_a_refusal_the_pace_grows_to_the_most() -> None:
