@@ -35,7 +35,13 @@ _http.trust_env = False  # a proxy cannot reach this machine's loopback
 
 
 class ManagedProcess(ABC):
-    """A process; a context manager that kills it at the end."""
+    """A process; a context manager that kills it at the end.
+
+    Attributes:
+        root: the checkout that it belongs to.
+    """
+
+    root = ROOT
 
     def __init__(self, folder: Path, name: str, *arguments: str, **environment: str) -> None:
         self.log = folder / f"{name}.log"
@@ -55,7 +61,7 @@ class ManagedProcess(ABC):
         """Start the process and return at once."""
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, text=True,
+                self._command, cwd=self.root, env=self._environment, text=True,
                 stdin=subprocess.PIPE, stdout=self._stdout(log), stderr=log,
             )  # fmt: skip
         self._started_s = time.monotonic()
@@ -165,10 +171,15 @@ class GradioApp(AppUnderTest):
         self._url = f"http://127.0.0.1:{self.port}"
         super().__init__(folder, api_url, "app", "-m", "app", GRADIO_SERVER_PORT=str(self.port), **environment)
 
-    def submit(self, inputs: Mapping[str, Any]) -> None:
-        threading.Thread(target=self._submit, args=(inputs,), daemon=True).start()
+    @property
+    def base_url(self) -> str:
+        return self._url
 
-    def _submit(self, inputs: Mapping[str, Any]) -> None:
+    def submit(self, inputs: Mapping[str, Any]) -> None:
+        threading.Thread(target=self.submit_and_wait, args=(inputs,), daemon=True).start()
+
+    def submit_and_wait(self, inputs: Mapping[str, Any]) -> None:
+        """Request a job and wait for its id; nothing if the app is killed meanwhile."""
         call = f"{self._url}/gradio_api/call/v2/generate"
         named = {"size" if key == "width×height" else key: value for key, value in inputs.items()}
         with contextlib.suppress(requests.RequestException):  # the app may be killed at any moment

@@ -5,9 +5,9 @@
 Jobs are created all the time while the app is killed with SIGKILL and restarted on the same data folder. At the end
 the ledger, the files and the requests that the sandbox counted are compared.
 
-    python -m benchmarks.kill --replicas 4 --kills 20 --freezes 6
+    python -m benchmarks.kill --replicas 4 --kills 20 --freezes 6 --cuts 4
 
-does so with several servers that share PostgreSQL and a bucket, and freezes some of them, too.
+does so with several servers that share PostgreSQL and a bucket; some are frozen, or cut off from PostgreSQL.
 """
 
 from __future__ import annotations
@@ -212,19 +212,22 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=0, help="servers that share PostgreSQL and a bucket (Linux)")
     parser.add_argument("--pages", type=int, default=1, help="how many of these have their page (default: 1)")
     parser.add_argument("--freezes", type=int, default=50, help="freezes among the kills of replicas (default: 50)")
+    parser.add_argument("--cuts", type=int, default=20, help="how often one is cut off from PostgreSQL (default: 20)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop disturbing replicas after so long")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     if options.kills < 1:
         parser.error("--kills must be at least 1")
     folder = Path(tempfile.mkdtemp(prefix="dreamina-kill-"))
 
-    planned = options.kills + (options.freezes if options.replicas else 0)
+    planned = options.kills + (options.freezes + options.cuts if options.replicas else 0)
 
     def progress(kills: int) -> None:
         print(f"\r{kills} of {planned}", end="", file=sys.stderr, flush=True)
 
     if options.replicas:
-        plan = Plan(options.replicas, options.pages, options.kills, options.freezes)
+        disturbances = options.kills, options.freezes, options.cuts
+        plan = Plan(options.replicas, options.pages, *disturbances, max_s=60 * options.minutes)
         report = Report(*ReplicaRun(folder, plan, options.seed).run(progress))
     else:
         report = run(folder, kills=options.kills, seed=options.seed, headless=options.headless, progress=progress)

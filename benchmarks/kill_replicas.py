@@ -1,4 +1,4 @@
-"""Kill and freeze servers that share PostgreSQL and a bucket; the part of `benchmarks.kill` behind `--replicas`.
+"""Kill, freeze and cut off servers that share PostgreSQL and a bucket; what `benchmarks.kill --replicas` does.
 
 Every server is a real process: `app.py`, or the app without its page. Afterwards the rows, the bucket and the requests
 that the sandbox accepted are compared.
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 from benchmarks.app_processes import AppUnderTest, GradioApp, HeadlessApp, SandboxProcess
+from benchmarks.cut_link import CutLink
 from dreamina_ui.cli.data_dir_reader import Records, open_bucket, open_database
 from dreamina_ui.cli.verify_bucket import verify_bucket
 from dreamina_ui.ledger.job import Job
@@ -28,7 +30,7 @@ STUCK_S = 90.0
 """Seconds without any change after which a job counts as stuck: longer than a lease and a pause of a retry."""
 
 FREEZE_S = (0.5, 15.0)
-"""How long a freeze lasts; some are longer than a lease."""
+"""How long a freeze or a cut lasts; some are longer than a lease."""
 
 SUBMIT_S = 0.04
 """For this long after a request its submit may still be in flight."""
@@ -36,12 +38,19 @@ SUBMIT_S = 0.04
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens, and to how many servers."""
+    """What happens, and to how many servers.
+
+    Attributes:
+        cuts: how often a server is cut off from the database, and from nothing else.
+        max_s: after so many seconds nothing more happens, however much is left.
+    """
 
     servers: int
     pages: int
     kills: int
     freezes: int
+    cuts: int
+    max_s: float
 
 
 class ReplicaRun:
@@ -53,7 +62,8 @@ class ReplicaRun:
         self._random = Random(seed)
         self._pressed = 0
         self._moments: Counter[str] = Counter()
-        self._thaws: dict[AppUnderTest, float] = {}
+        self._thaws: dict[AppUnderTest, tuple[float, Callable[[], object]]] = {}
+        self._links: dict[AppUnderTest, CutLink] = {}
 
     def run(self, progress: Callable[[int], object]) -> tuple[dict[str, int | float], list[str]]:
         """Raises RuntimeError where there is no PostgreSQL, or a process does not start."""
@@ -68,8 +78,7 @@ class ReplicaRun:
             sandbox = stack.enter_context(SandboxProcess(self._folder, queue_s=0.3, run_s=0.8, parallel=8))
             sandbox.start()
             sandbox.wait_ready()
-            variables = {"DREAMINA_DATABASE_URL": database.url, **bucket.variables("kill")}
-            servers = [stack.enter_context(server) for server in self._servers(sandbox.url, variables)]
+            servers = list(self._servers(sandbox.url, database.url, bucket.variables("kill"), stack))
             for server in servers:
                 server.start()
             for server in servers:
@@ -87,17 +96,28 @@ class ReplicaRun:
                 times = {"until all settled, s": round(settled_s), "total, s": round(time.monotonic() - started_s)}
                 return figures | times, list(audit.broken())
 
-    def _servers(self, api_url: str, variables: Mapping[str, str]) -> Iterator[AppUnderTest]:
+    def _servers(
+        self, api_url: str, database_url: str, variables: Mapping[str, str], stack: contextlib.ExitStack
+    ) -> Iterator[AppUnderTest]:
+        port = urlsplit(database_url).port or 5432
         for number in range(self._plan.servers):
             folder = self._folder / f"server-{number}"
             folder.mkdir()
             make = GradioApp if number < self._plan.pages else HeadlessApp
-            yield make(folder, api_url, **variables)
+            link = CutLink(port)
+            stack.callback(link.close)
+            url = database_url.replace(f":{port}/", f":{link.port}/")
+            server = stack.enter_context(make(folder, api_url, DREAMINA_DATABASE_URL=url, **variables))
+            self._links[server] = link
+            yield server
 
     def _disturb(self, servers: Sequence[AppUnderTest], progress: Callable[[int], object]) -> None:
-        events = ["kills"] * self._plan.kills + ["freezes"] * self._plan.freezes
+        events = ["kills"] * self._plan.kills + ["freezes"] * self._plan.freezes + ["cuts"] * self._plan.cuts
         self._random.shuffle(events)
+        end_s = time.monotonic() + self._plan.max_s
         for done, kind in enumerate(events):
+            if time.monotonic() > end_s:
+                break
             self._press_for(self._random.uniform(0, 2.0), servers)
             server = self._awake(servers)
             if self._random.random() < 0.7:
@@ -108,8 +128,11 @@ class ReplicaRun:
                 server.kill()
                 server.start()
             else:
-                server.freeze()
-                self._thaws[server] = time.monotonic() + self._random.uniform(*FREEZE_S)
+                begin, end = server.freeze, server.resume
+                if kind == "cuts":
+                    begin, end = self._links[server].cut, self._links[server].reconnect
+                begin()
+                self._thaws[server] = time.monotonic() + self._random.uniform(*FREEZE_S), end
             progress(done + 1)
         while self._thaws:
             self._thaw()
@@ -128,9 +151,9 @@ class ReplicaRun:
             time.sleep(0.05)
 
     def _thaw(self) -> None:
-        for server in [server for server, at in self._thaws.items() if at <= time.monotonic()]:
-            server.resume()
-            del self._thaws[server]
+        for server in [server for server, (at, _) in self._thaws.items() if at <= time.monotonic()]:
+            _, end = self._thaws.pop(server)
+            end()
 
     def _press_for(self, seconds: float, servers: Sequence[AppUnderTest]) -> None:
         end_s = time.monotonic() + seconds

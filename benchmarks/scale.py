@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
@@ -27,7 +27,8 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.admission import Admission, new_admitted_job
+from benchmarks.admission import ORIGIN, Admission, new_admitted_job
+from dreamina_ui.errors import LimitError
 from dreamina_ui.jobs.scheduler import Schedule
 from dreamina_ui.jobs.shared_throttle import SharedThrottle
 from dreamina_ui.ledger.engines.postgresql import PostgresqlDatabase
@@ -35,11 +36,11 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing.news import News
 from dreamina_ui.ledger.tables import jobs
-from dreamina_ui.spending.limits import month_start
+from dreamina_ui.spending.limits import Limits, SpendingGuard, month_start
 from tests.support.databases import PostgresqlServer, find_postgresql
 
 THREADS = 8
-SETTLING_S = 6.0
+SETTLING_S = 12.0
 """How long the servers may need to find the pace that the service allows."""
 
 _processes = multiprocessing.get_context("spawn")
@@ -136,6 +137,49 @@ def measure_admissions(url_of: Callable[[], str], counts: list[int], servers: in
     with closing(open_ledger(url)) as ledger:
         figures["budgets that differ from the rows"] = len(ledger.find_budget_differences())
     return figures
+
+
+# A limit
+
+
+def press_until_full(url: str, begin: Event, limit: int, results: Any) -> None:
+    """One server: jobs of several threads until a limit per day refuses them."""
+    ledger, guard = open_ledger(url), SpendingGuard(Limits(per_day=limit), ORIGIN)
+    results.put("ready")
+    begin.wait()
+
+    def work() -> None:
+        with suppress(LimitError):
+            while True:
+                ledger.add(new_admitted_job(time.time()), [guard.enforce_limits])
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def measure_limit(url: str, servers: int, limit: int, kills: int) -> dict[str, float]:
+    """How many jobs there are in the end, when servers are killed while they press."""
+    open_ledger(url).close()
+    results, begin = _processes.Queue(), _processes.Event()
+    arguments = (url, begin, limit, results)
+    running = [_processes.Process(target=press_until_full, args=arguments, daemon=True) for _ in range(servers + kills)]
+    for server in running:
+        server.start()
+    for _ in running:
+        results.get(timeout=300)
+    begin.set()
+    for server in running[:kills]:
+        time.sleep(0.05)
+        server.kill()
+    for server in running:
+        server.join(120)
+    with closing(open_ledger(url)) as ledger:
+        differences = len(ledger.find_budget_differences())
+        count = sum(1 for _ in ledger.every_job())
+    return {f"jobs at a limit of {limit}, {servers} servers and {kills} killed": count, "  differences": differences}
 
 
 # News
@@ -285,6 +329,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=3)
     parser.add_argument("--changes-per-s", type=float, default=300.0)
     parser.add_argument("--calls-per-s", type=int, default=100)
+    parser.add_argument("--killed", type=int, default=5, help="servers that are killed before a limit is reached")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     binaries = find_postgresql()
@@ -296,7 +341,8 @@ def main() -> None:
         def url_of() -> str:
             return f"{database.url}?options=-csearch_path%3D{database.take_schema()}"
 
-        figures = measure_news(url_of(), options.servers, options.seconds, options.changes_per_s)
+        figures = measure_limit(url_of(), 10, 300, options.killed)
+        figures |= measure_news(url_of(), options.servers, options.seconds, options.changes_per_s)
         figures |= measure_pace(url_of(), options.servers, options.calls_per_s, 3 * options.seconds)
         figures |= measure_admissions(url_of, options.jobs, options.servers, options.seconds)
     finally:
