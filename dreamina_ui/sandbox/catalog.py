@@ -9,7 +9,7 @@ from typing import Any
 
 from dreamina_ui.models.live_schema import live_model
 from dreamina_ui.models.schema import Model
-from dreamina_ui.sandbox.service import PRICE_USD, Refusal
+from dreamina_ui.sandbox.service import PRICE_USD, Refusal, makes_films
 
 SAMPLES = Path(__file__).parent / "sample_models.json"
 MAX_LIMIT = 500
@@ -20,7 +20,12 @@ def sample_models() -> dict[str, Model]:
     """Models beside those of this program, so that a page on the sandbox has something to choose from, by model_id."""
     entries = json.loads(SAMPLES.read_text(encoding="utf-8"))
     return {
-        entry["model_id"]: live_model(entry["model_id"], entry["display_name"], entry["input_schema"])
+        entry["model_id"]: live_model(
+            entry["model_id"],
+            entry["display_name"],
+            entry["input_schema"],
+            output_schema=entry.get("output_schema"),
+        )
         for entry in entries
     }
 
@@ -35,7 +40,7 @@ def model_entry(model: Model, base_url: str, *, include_schema: bool) -> dict[st
         "categories": [_category(model)],
         "model_url": f"{base_url}v1/models/{model.model_id}",
         "base_price_usd": PRICE_USD,
-        "price_unit": "output",
+        "price_unit": "second" if makes_films(model) else "output",
         "pricing_note": "The sandbox charges play money: nothing is billed.",
     }
     if include_schema:
@@ -80,8 +85,7 @@ def _category(model: Model) -> str:
 
 
 def _kind(model: Model) -> str:
-    keys = model.output_schema.get("output", {}).get("properties", {})
-    return "video" if "videos" in keys and "images" not in keys else "image"
+    return "video" if makes_films(model) else "image"
 
 
 def _number(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

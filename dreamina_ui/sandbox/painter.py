@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dreamina_ui.sandbox import scenery
+from dreamina_ui.sandbox.film import ROOM, frames_over, webm
 from dreamina_ui.sandbox.scene import read
 
 LABEL = "SANDBOX · not made by Dreamina"
@@ -52,13 +53,38 @@ def paint(prompt: str, width: int, height: int, *, seed: int, index: int = 0, co
     return picture
 
 
-def paint_file(path: Path, prompt: str, width: int, height: int, *, seed: int, index: int, count: int) -> None:
-    """Paint one picture into a PNG file, quickly rather than small; arguments as for `paint`."""
+def paint_file(
+    path: Path, prompt: str, width: int, height: int, *, seed: int, index: int, count: int, seconds: int = 0
+) -> None:
+    """Paint one picture into a PNG file, quickly rather than small, or with `seconds` a film as WebM.
+
+    The other arguments are as for `paint`.
+    """
+    if seconds:
+        path.write_bytes(_film(prompt, (width, height), seed, index, seconds))
+        return
     with path.open("wb") as file:
         png = _PngWriter(file, width, height)
         for _, strip in _strips(prompt, width, height, seed, index, count):
             png.write(np.asarray(strip))
         png.finish()
+
+
+def _film(prompt: str, size: tuple[int, int], seed: int, index: int, seconds: int) -> bytes:
+    """A film of this size (width, height) in WebM; the label of the picture below it is never in the window."""
+    picture = paint(prompt, round(size[0] * ROOM), round(size[1] * ROOM), seed=seed, index=index)
+    box = (0, size[1] - _label_px(*size), *size)
+
+    def labelled(frame: Image.Image) -> Image.Image:
+        frame.paste(_signed(frame.crop(box), prompt, 0, 1), box)
+        return frame
+
+    return webm(map(labelled, frames_over(picture, size, seconds)), size, seconds)
+
+
+def _label_px(width: int, height: int) -> int:
+    """How high the band with the label is."""
+    return min(max(18, round(0.032 * max(width, height)), round(0.05 * min(width, height))), height)
 
 
 class _PngWriter:
@@ -101,7 +127,7 @@ def _strips(
     pixels = scenery.paint(read(prompt, seed, index), *small, random, index)
     scene = Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     del pixels
-    label = min(max(18, round(0.032 * max(width, height)), round(0.05 * min(width, height))), height)
+    label = _label_px(width, height)
     grain = np.rint(random.normal(0, GRAIN, (max(_ROWS, label) + 61, width))).astype(np.int16)
     tops = [*range(0, height - label, _ROWS), height - label, height]
     for top, bottom in pairwise(tops):

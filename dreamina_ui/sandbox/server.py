@@ -37,7 +37,7 @@ from dreamina_ui.sandbox.paint_process import PaintProcess
 from dreamina_ui.sandbox.scenarios import with_bad_checksum
 from dreamina_ui.sandbox.service import Refusal, Request, Service
 
-BODY_LIMIT_BYTES = 1_000_000
+BODY_LIMIT_BYTES = 64 * 1024**2
 BALANCE_USD = 25.0
 """Play money; it never gets less."""
 KEEP_PICTURES = 100
@@ -167,7 +167,7 @@ class Pictures:
 
     def path(self, request: Request, index: int) -> Path:
         """Where a picture of a request lies once it is painted."""
-        return self._folder / f"{request.request_id}-{index}.png"
+        return self._folder / f"{request.request_id}-{index}.{request.extension}"
 
     def paint(self, request: Request, done: Callable[[str], None]) -> asyncio.Task[None]:
         """See to it that all pictures of a request are on disk, then call `done` with its id."""
@@ -195,9 +195,9 @@ class Pictures:
         width, height = request.size
         arguments: dict[str, Any] = {
             "prompt": request.prompt, "width": width, "height": height,
-            "seed": request.seed, "index": index, "count": request.count,
+            "seed": request.seed, "index": index, "count": request.count, "seconds": request.seconds,
         }  # fmt: skip
-        path = self._unfinished / f"{request.request_id}-{index}.png"
+        path = self._unfinished / f"{request.request_id}-{index}.{request.extension}"
         if self._process:
             self._process.paint(arguments, path)
         else:
@@ -205,7 +205,8 @@ class Pictures:
 
             paint_file(path, **arguments)
         path.replace(self.path(request, index))
-        by_age = sorted(self._folder.glob("*.png"), key=lambda path: path.stat().st_mtime)
+        files = [path for path in self._folder.iterdir() if path.is_file()]
+        by_age = sorted(files, key=lambda path: path.stat().st_mtime)
         for path in by_age[:-KEEP_PICTURES]:
             path.unlink(missing_ok=True)
 
@@ -231,7 +232,7 @@ class Api:
                 Route("/v1/requests/{request_id}/result", self._guarded(self._result)),
                 Route("/v1/requests/{request_id}/cancel", self._guarded(self._cancel), methods=["POST"]),
                 Route("/sandbox/requests", self._guarded(self._requests)),
-                Route("/files/{request_id}/{key}/{index:int}.png", self._file),
+                Route("/files/{request_id}/{key}/{index:int}.{extension}", self._file),
             ],
             exception_handlers={Refusal: _refuse, HTTPException: _refuse, Exception: _break_down},
         )
@@ -318,14 +319,16 @@ class Api:
         index = http.path_params["index"]
         right_key = hmac.compare_digest(http.path_params["key"].encode(), request.key.encode())
         now = self._service.clock()
-        if not right_key or index >= request.count or request.status(now) != "completed" or not request.has_files(now):
+        is_known = right_key and index < request.count and http.path_params["extension"] == request.extension
+        if not is_known or request.status(now) != "completed" or not request.has_files(now):
             raise HTTPException(404)
         if not self._pictures.path(request, index).exists():
             await asyncio.shield(self._pictures.paint(request, self._service.painted))
         path = self._pictures.path(request, index)
         headers = {"Content-Encoding": ""} if "odd-headers" in request.scenarios else {}
-        media_type = "text/plain" if "odd-headers" in request.scenarios else "image/png"
-        if "odd-images" in request.scenarios:
+        media_type = "video/webm" if request.seconds else "image/png"
+        media_type = "text/plain" if "odd-headers" in request.scenarios else media_type
+        if "odd-images" in request.scenarios and not request.seconds:
             content = with_bad_checksum(await asyncio.to_thread(path.read_bytes))
             return Response(content, media_type=media_type, headers=headers)
         return FileResponse(path, media_type=media_type, headers=headers)
@@ -348,10 +351,12 @@ class Api:
         return {"request_id": request.request_id, "status": request.status(now), **times}
 
     def _output(self, request: Request, http: HttpRequest) -> dict[str, Any]:
-        """One picture as `image` where the model's output schema has it, several as `images`."""
+        """One picture as `image` where the model's output schema has it, several as `images`; so for films."""
         # URLs are built for each response: the port changes between restarts.
         folder = f"{http.base_url}files/{request.request_id}/{request.key}"
-        urls = [f"{folder}/{index}.png" for index in range(request.count)]
+        urls = [f"{folder}/{index}.{request.extension}" for index in range(request.count)]
+        if request.seconds:
+            return {"video": urls[0]} if len(urls) == 1 else {"videos": urls}
         known = self._service.model(request.model_id).output_schema.get("output", {}).get("properties", {})
         single = len(urls) == 1 and ("image" in known or "images" not in known)
         return {"image": urls[0]} if single else {"images": urls}

@@ -31,6 +31,8 @@ PRICE_USD = 0.03
 """Play money, for one picture."""
 
 MAX_PICTURES = 10
+FILM_SIDE_PX = 640
+MAX_FILM_S = 10
 DEFAULT_SIZE = (2048, 2048)
 SIDES_PX = (64, 8192)
 
@@ -72,6 +74,7 @@ class Request:
         painted_at: when its last picture was on disk, or None.
         cancelled_at: when it was or will be cancelled, or None.
         server_scenarios: what it plays besides what its prompt asks for; see `scenarios`.
+        seconds: how long its film is; 0 if it makes pictures.
     """
 
     number: int
@@ -86,6 +89,7 @@ class Request:
     painted_at: float | None
     cancelled_at: float | None
     server_scenarios: frozenset[str] = frozenset()
+    seconds: int = 0
 
     def status(self, now: float) -> str:
         """The service's word for its state; `completed` only once its pictures are on disk."""
@@ -136,8 +140,15 @@ class Request:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels of its pictures."""
-        return picture_size(self.inputs)
+        """(width, height) in pixels of its pictures, or of its film."""
+        size = picture_size(self.inputs)
+        shrink = FILM_SIDE_PX / max(size)
+        return (round(size[0] * shrink), round(size[1] * shrink)) if self.seconds and shrink < 1 else size
+
+    @property
+    def extension(self) -> str:
+        """How the names of its files end."""
+        return "webm" if self.seconds else "png"
 
     @property
     def seed(self) -> int:
@@ -146,9 +157,9 @@ class Request:
 
     @property
     def cost_usd(self) -> float:
-        """Play money for all its pictures; nothing if it was cancelled or failed."""
+        """Play money for all its pictures or seconds; nothing if it was cancelled or failed."""
         is_free = self.cancelled_at is not None or self.scenarios & {"fail", "completed-then-failed"}
-        return 0.0 if is_free else round(PRICE_USD * self.count, 4)
+        return 0.0 if is_free else round(PRICE_USD * (self.seconds or self.count), 4)
 
 
 class Service:
@@ -311,8 +322,12 @@ class Service:
     def _select(self, rest: str, *values: Any) -> list[Request]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM requests {rest}", values)  # noqa: S608 - only our own text
         names = _COLUMNS.split(", ")
-        more = {"server_scenarios": self._scenarios}
-        return [Request(**{**dict(zip(names, row, strict=True)), "inputs": json.loads(row[4]), **more}) for row in rows]
+        return [self._request(dict(zip(names, row, strict=True))) for row in rows]
+
+    def _request(self, row: dict[str, Any]) -> Request:
+        inputs, model = json.loads(row["inputs"]), self.models.get(row["model_id"])
+        seconds = film_seconds(inputs) if model and makes_films(model) else 0
+        return Request(**row | {"inputs": inputs, "server_scenarios": self._scenarios, "seconds": seconds})
 
 
 def _broken_rules(model: Model, inputs: Any) -> list[InputError]:
@@ -344,6 +359,18 @@ def picture_count(inputs: Mapping[str, Any], request_id: str) -> int:
     if asked := asked_files(inputs):
         return min(asked, MAX_PICTURES)
     return 2 + _digest(request_id) % 3 if inputs.get("force_single") is False else 1
+
+
+def makes_films(model: Model) -> bool:
+    """Whether what a model makes is video, as its output schema says."""
+    keys = model.output_schema.get("output", {}).get("properties", {})
+    return "videos" in keys and "images" not in keys
+
+
+def film_seconds(inputs: Mapping[str, Any]) -> int:
+    """How long a film these inputs ask for."""
+    duration = inputs.get("duration")
+    return min(max(round(duration), 1), MAX_FILM_S) if isinstance(duration, int | float) else 2
 
 
 def picture_size(inputs: Mapping[str, Any]) -> tuple[int, int]:

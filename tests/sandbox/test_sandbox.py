@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import socket
 import subprocess
@@ -15,7 +16,11 @@ import requests
 from PIL import Image
 
 from dreamina_ui.errors import SettingsError
+from dreamina_ui.media.formats import recognise
 from dreamina_ui.models.schema import Model, load_models
+from dreamina_ui.sandbox import server
+from dreamina_ui.sandbox.catalog import sample_models
+from dreamina_ui.sandbox.film import FRAMES_PER_S
 from dreamina_ui.sandbox.painter import paint, paint_file
 from dreamina_ui.sandbox.server import Sandbox
 from dreamina_ui.sandbox.service import Service, picture_size
@@ -100,7 +105,7 @@ def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., tuple[Sandbox,
     running: list[Sandbox] = []
 
     def start(**more: Any) -> tuple[Sandbox, Client]:
-        sandbox = Sandbox(tmp_path, MODELS, token="secret", clock=clock, **more)
+        sandbox = Sandbox(tmp_path, more.pop("models", MODELS), token="secret", clock=clock, **more)
         client = Client(sandbox.start())
         running.append(sandbox)
         return sandbox, client
@@ -163,6 +168,22 @@ def test_without_force_single_several_different_pictures_come(client: Client, cl
     assert "image" not in result["output"]
     assert len({requests.get(url, timeout=10).content for url in urls}) == len(urls)
     assert result["cost"] == pytest.approx(0.03 * len(urls))
+
+
+def test_a_model_of_films_makes_one_that_browsers_play(start: Callable[..., tuple[Sandbox, Client]]) -> None:
+    """Whoever tries a video model must see a video, and a bill by the second."""
+    _, client = start(models=sample_models(), queue_s=0, run_s=0)
+    model_id = "sandbox/short-film/text-to-video"
+    assert client.get(f"/v1/models/{model_id}").json()["price_unit"] == "second"
+    request_id = client.submit({"prompt": "a red fox", "duration": 1}, model_id)
+    wait_for(lambda: client.status(request_id)["status"] == "completed")
+    result = client.result(request_id, "?include_cost=true")
+    assert (set(result["output"]), result["cost"]) == ({"video"}, 0.03)
+    file = requests.get(result["output"]["video"], timeout=10)
+    form = recognise(file.content[:64])
+    assert form is not None
+    assert (file.headers["content-type"], form.name, form.kind) == ("video/webm", "WEBM", "video")
+    assert file.content.count(b"\x9d\x01\x2a") >= FRAMES_PER_S, "each frame begins like a key frame of VP8"
 
 
 def test_cost_is_given_only_on_request_and_after_the_end(client: Client, clock: Clock) -> None:
@@ -282,8 +303,19 @@ def test_a_body_that_is_no_json_is_refused(refusing: Client, body: bytes) -> Non
     assert (response.status_code, response.json()["error_code"]) == (422, 422001)
 
 
-def test_a_huge_body_is_refused(refusing: Client) -> None:
+def test_a_request_may_carry_large_images(start: Callable[..., tuple[Sandbox, Client]]) -> None:
+    """An image of the library as an input is megabytes, and the service takes it."""
+    _, client = start(models=sample_models())
+    noise = io.BytesIO()
+    Image.effect_noise((1800, 1800), 90).save(noise, "PNG", compress_level=0)
+    image = f"data:image/png;base64,{base64.b64encode(noise.getvalue()).decode()}"
+    assert len(image) > 4_000_000
+    assert client.submit({"prompt": "a fox", "image_urls": [image]}, "google/nano-banana-2-lite/edit")
+
+
+def test_a_huge_body_is_refused(refusing: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody fills the memory with one call."""
+    monkeypatch.setattr(server, "BODY_LIMIT_BYTES", 1_000_000)
     assert refusing.post(f"/v1/models/{DREAMINA}", data=b" " * 1_500_000).status_code == 413
 
 
