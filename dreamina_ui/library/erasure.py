@@ -33,11 +33,19 @@ class Erasure:
         self._input_images = input_images
         self._clock = clock
 
-    def erase(self, visitor_id: str) -> int:
+    def visitors(self) -> list[str | None]:
+        """Everybody who has anything here, for `erase`. Raises LedgerError."""
+        with self._ledger.reading() as reader:
+            return erasure.all_visitors(reader)
+
+    def erase(self, visitor_id: str | None) -> int:
         """Delete a visitor's jobs with their texts and files, given images, boards, shares, batches, and prompt tools.
 
         Of a job, only what the owner's bookkeeping needs stays, under a name that leads to nobody: its time, model,
         size, and cost.
+
+        Args:
+            visitor_id: None for the jobs of programs that have no visitor.
 
         Returns:
             How many jobs.
@@ -51,7 +59,8 @@ class Erasure:
         with self._ledger.writing() as transaction:
             count = erasure.erase_visitor(transaction, visitor_id, pseudonym, now, day_of(now))
         log.info("The data of a visitor is deleted: %d jobs", count)
-        self._input_images.remove_visitor(visitor_id)
+        if visitor_id is not None:
+            self._input_images.remove_visitor(visitor_id)
         self.finish()
         return count
 

@@ -24,7 +24,7 @@ from dreamina_ui.ledger.tables import (
     outputs,
     shares,
 )
-from dreamina_ui.ledger.transaction import Transaction
+from dreamina_ui.ledger.transaction import Reader, Transaction
 
 ERASED = "erased-"
 """How the names begin that replace visitor_ids; no visitor_id does."""
@@ -40,12 +40,20 @@ _KEEP_USAGE = sa.text(
 )
 
 
-def erase_visitor(transaction: Transaction, visitor_id: str, pseudonym: str, now: float, day: int) -> int:
+def all_visitors(reader: Reader) -> list[str | None]:
+    """The visitor_ids of everybody who has anything here; None for jobs of programs that have no visitor."""
+    tables = [table for table in metadata.sorted_tables if "visitor_id" in table.c]
+    names = sa.union(*(sa.select(table.c.visitor_id) for table in tables))
+    return [name for name in reader.connection.scalars(names) if name is None or not name.startswith(ERASED)]
+
+
+def erase_visitor(transaction: Transaction, visitor_id: str | None, pseudonym: str, now: float, day: int) -> int:
     """Take everything from a visitor; returns how many jobs they had.
 
     Files are in the trash afterwards, where nobody sees them, until the housekeeping removes them.
 
     Args:
+        visitor_id: None for what has no visitor.
         pseudonym: begins with `ERASED`.
         day: today, as the budgets count.
     """
@@ -84,7 +92,7 @@ def wipe_texts(transaction: Transaction) -> int:
     return int(execute(wiped.values(values)).rowcount)
 
 
-def _take_rows(transaction: Transaction, table: sa.Table, visitor_id: str) -> None:
+def _take_rows(transaction: Transaction, table: sa.Table, visitor_id: str | None) -> None:
     """Delete a visitor's rows; those of files end now, and whoever removes the files removes them."""
     own = table.c.visitor_id == visitor_id
     if "keep_until" in table.c:

@@ -104,18 +104,20 @@ class _HistoryRoutes:
         visitor = self._permissions.visitor(request)
         if visitor is None:
             return _no_identity(request)
-        # At one's own machine everything is one's own, also what programs and other browsers made.
-        whose = visitor if self._permissions.sees_others(request) else self._permissions.scope(request)
+        whose = None if self._owns_all(request) else visitor
         name = f"dreamina-history-{time.strftime('%Y-%m-%d', time.gmtime())}.zip"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         pieces = iterate_in_threadpool(self._personal.history_export.stream(visitor, whose))
         return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
     async def progress(self, request: Request) -> Response:
-        """How far the visitor's import has come, as `library.history_import.ImportProgress`; `{}` if there is none."""
+        """How far the visitor's import has come, as `library.history_import.ImportProgress`; without one only `is_all`,
+        whether an export has everybody's jobs.
+        """
         visitor = self._permissions.visitor(request)
         progress = self._personal.imports.progress(visitor) if visitor else None
-        return JSONResponse(_to_json(request, progress), headers=NO_STORE)
+        body = _to_json(request, progress) | {"is_all": self._owns_all(request)}
+        return JSONResponse(body, headers=NO_STORE)
 
     async def upload(self, request: Request) -> Response:
         """Import a ZIP, the body; the response is 202 with the progress, and the import follows."""
@@ -160,7 +162,8 @@ class _HistoryRoutes:
         visitor = self._permissions.visitor(request)
         if visitor is None:
             return _no_identity(request)
-        response = await self._erase(request, visitor)
+        others = await run_in_threadpool(self._personal.erasure.visitors) if self._owns_all(request) else []
+        response = await self._erase(request, *dict.fromkeys([visitor, *others]))
         if response.status_code == 200:
             if key := self._permissions.key_session(request):
                 with suppress(LedgerError):
@@ -177,20 +180,26 @@ class _HistoryRoutes:
             return message_response("visitor", 400)
         return await self._erase(request, visitor)
 
-    async def _erase(self, request: Request, visitor: str) -> Response:
+    async def _erase(self, request: Request, *visitors: str | None) -> Response:
         if (await read_json(request)).get("confirm") is not True:
             return message_response("confirm", 400)
+        count = 0
         try:
-            await run_in_threadpool(self._cancel_jobs, visitor)
-            count = await run_in_threadpool(self._personal.erasure.erase, visitor)
+            for visitor in visitors:
+                await run_in_threadpool(self._cancel_jobs, visitor)
+                count += await run_in_threadpool(self._personal.erasure.erase, visitor)
         except DreaminaError as exc:
             return refusal(exc, language_of(request))
         return JSONResponse({"count": count}, headers=NO_STORE)
 
-    def _cancel_jobs(self, visitor: str) -> None:
+    def _owns_all(self, request: Request) -> bool:
+        """At one's own machine everything is one's own, also what programs and other browsers made."""
+        return self._permissions.is_owner(request) and not self._is_shared
+
+    def _cancel_jobs(self, visitor: str | None) -> None:
         """Ask to cancel what still runs, and do not wait for it."""
-        for job in self._services.reader.recent(visitor, 1):
-            if not job.is_settled:
+        for job in self._services.reader.unfinished():
+            if job.visitor_id == visitor:
                 self._services.jobs.cancel_soon(job.job_id)
 
     def _limiter(self, is_stranger: bool) -> CapacityLimiter:

@@ -9,7 +9,7 @@ import { number, say, words } from "../core/words.js";
 
 /** @typedef {import("../core/boards.js").Board} Board */
 
-useStyle(new URL("./boards.css", import.meta.url));
+await useStyle(new URL("./boards.css", import.meta.url));
 
 /** @param {string[]} files */
 export async function chooseBoards(files) {

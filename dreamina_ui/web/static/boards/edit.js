@@ -7,7 +7,7 @@ import { say, words } from "../core/words.js";
 
 /** @typedef {import("../core/boards.js").Board} Board */
 
-useStyle(new URL("./boards.css", import.meta.url));
+await useStyle(new URL("./boards.css", import.meta.url));
 
 /** @param {Board | null} board null for a new one */
 export function nameBoard(board) {

@@ -3,14 +3,24 @@
 import { button, element, icon, openDialog } from "./dom.js";
 import { words } from "./words.js";
 
-/** @type {Set<string>} */
-const styles = new Set();
+/** @type {Map<string, Promise<unknown>>} */
+const styles = new Map();
 
-/** Load a style sheet once. @param {URL} href */
-export function useStyle(href) {
-  if (styles.has(href.href)) return;
-  styles.add(href.href);
-  document.head.append(element("link", { rel: "stylesheet", href: href.href }));
+/**
+ * Load a style sheet once; resolves when it holds, so that a module that waits for it never shows anything without it.
+ * @param {URL} href
+ */
+export function useStyle({ href }) {
+  const known = styles.get(href);
+  if (known) return known;
+  const link = element("link", { rel: "stylesheet", href });
+  const done = new Promise((resolve) => {
+    link.addEventListener("load", resolve);
+    link.addEventListener("error", resolve);
+  });
+  styles.set(href, done);
+  document.head.append(link);
+  return done;
 }
 
 /**

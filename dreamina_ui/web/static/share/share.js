@@ -12,7 +12,7 @@ import { moment, say, words } from "../core/words.js";
 /** @typedef {{share_id: string, url: string, shows_prompt: boolean, created_at: number, file: string | null, board: string | null, name: string, thumbnail: string | null}} Share */
 /** @typedef {{file: string} | {board: string}} Target */
 
-useStyle(new URL("../boards/boards.css", import.meta.url));
+await useStyle(new URL("../boards/boards.css", import.meta.url));
 const LOOPBACK = /^(localhost|127\.|\[::1\])/;
 
 /**

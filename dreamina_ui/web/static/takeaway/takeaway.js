@@ -9,16 +9,17 @@ import { say, words } from "../core/words.js";
 
 /** @typedef {{total: number, jobs: number, images: number, known: number, skipped: number, problems: string[], is_done: boolean, error: string}} Progress */
 
-useStyle(new URL("../boards/boards.css", import.meta.url));
+await useStyle(new URL("../boards/boards.css", import.meta.url));
 const POLL_MS = 700;
 
 /** @param {() => unknown} onImported */
-export function showHistory(onImported) {
+export async function showHistory(onImported) {
+  const { is_all: isAll } = await get("history/import").catch(() => ({ is_all: false }));
   const save = element("a", { class: "button", href: url("history/export", { visitor: identity() }).href, download: true }, words.history_export);
   return showDialog(words.history, "history",
-    element("p", {}, words.history_about), element("div", { class: "row" }, save),
+    element("p", {}, isAll ? words.history_about_all : words.history_about), element("div", { class: "row" }, save),
     element("hr"), ...importParts(onImported),
-    element("hr"), ...eraseParts());
+    element("hr"), ...eraseParts(isAll));
 }
 
 /** @param {() => unknown} onImported */
@@ -61,7 +62,8 @@ function importParts(onImported) {
   return [element("p", {}, words.history_import_about), element("div", { class: "row" }, input, start), bar, status];
 }
 
-function eraseParts() {
+/** @param {boolean} isAll whether it concerns everything on this machine */
+function eraseParts(isAll) {
   const sure = element("input", { type: "checkbox" });
   const erase = button(words.history_erase, async () => {
     const { refusal } = await post("history/erase", { confirm: true });
@@ -72,7 +74,7 @@ function eraseParts() {
   }, { class: "danger", disabled: true });
   sure.addEventListener("change", () => { erase.disabled = !sure.checked; });
   return [
-    element("p", {}, words.history_erase_about),
+    element("p", {}, [words.history_erase_about, isAll ? words.history_erase_all : ""].filter(Boolean).join(" ")),
     element("label", {}, sure, element("span", {}, words.history_erase_confirm)),
     element("div", { class: "row" }, erase),
   ];

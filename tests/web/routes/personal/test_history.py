@@ -17,6 +17,7 @@ from dreamina_ui.library.history_export import FORMAT, HistoryExport
 from dreamina_ui.library.history_import import HistoryImport, ImportTasks
 from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.library.shares import Shares
+from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.middleware.request_limits import RequestLimits
@@ -37,7 +38,7 @@ class Site(SharedSite):
         super().__init__()
         permissions = self.permissions
         boards, prompts = Boards(rows.ledger, rows.clock), PromptTools(rows.ledger, rows.clock)
-        personal = Personal(
+        self.personal = personal = Personal(
             boards,
             Shares(rows.ledger, rows.clock),
             prompts,
@@ -63,13 +64,13 @@ def test_what_one_visitor_downloads_another_can_import(site: Site, rows: Library
     assert export.headers["content-type"] == "application/zip"
     names = zipfile.ZipFile(io.BytesIO(export.content)).namelist()
     assert [name for name in names if name.startswith("images/")] == names[:1]
-    assert mover.get("/dreamina/history/import").json() == {}
+    assert mover.get("/dreamina/history/import").json() == {"is_all": False}
     response = mover.post("/dreamina/history/import", content=export.content, headers=ZIP)
     assert response.status_code == 202
     progress = mover.get("/dreamina/history/import").json()
     assert (progress["is_done"], progress["images"], progress["error"]) == (True, 1, "")
     assert [job.inputs["prompt"] for job in rows.ledger.every_job(visitor_id=mover_id)] == ["mine"]
-    assert other.get("/dreamina/history/import").json() == {}
+    assert other.get("/dreamina/history/import").json() == {"is_all": False}
 
 
 def test_strangers_import_little_and_nothing_that_is_no_export(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,5 +119,25 @@ def test_the_visitor_and_the_owner_delete_all_of_a_visitors_data(site: Site, row
     assert maker.post("/dreamina/owner/erase", json=wish).status_code == 403
     assert owner.post("/dreamina/owner/erase", json={"visitor": 7, "confirm": True}).status_code == 400
     assert owner.post("/dreamina/owner/erase", json=wish).json() == {"count": 1}
+    assert [job for job in rows.ledger.every_job() if job.inputs] == []
+    assert rows.files() == []
+
+
+def test_at_ones_own_machine_everything_is_ones_own(harness: Harness, site: Site, rows: LibraryRows) -> None:
+    """What programs and other browsers made there is in the library, so it leaves and ends with the rest."""
+    access = Permissions(is_shared=False)
+    routes = history.build_history_routes(harness.services, site.personal, access, is_shared=False)
+    me = TestClient(
+        Starlette(routes=routes),
+        base_url="http://127.0.0.1",
+        client=("127.0.0.1", 50000),
+        headers={"cookie": f"dreamina_visitor={'m' * 32}"},
+    )
+    for visitor in ("another browser", None):
+        rows.add("mine", visitor_id=visitor)
+    assert me.get("/dreamina/history/import").json() == {"is_all": True}
+    names = zipfile.ZipFile(io.BytesIO(me.get("/dreamina/history/export").content)).namelist()
+    assert len([name for name in names if name.startswith("images/")]) == 2
+    assert me.post("/dreamina/history/erase", json={"confirm": True}).json() == {"count": 2}
     assert [job for job in rows.ledger.every_job() if job.inputs] == []
     assert rows.files() == []
