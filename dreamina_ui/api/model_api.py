@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Phase = Literal["queued", "running", "canceling", "completed", "failed", "cancelled"]
 """How far a request has come, in our words."""
@@ -130,6 +130,7 @@ class Balance:
     currency: str
 
 
+@runtime_checkable
 class CatalogApi(Protocol):
     """A service that also lists its models and tells the balance of the account; raises as `ModelApi` does."""
 

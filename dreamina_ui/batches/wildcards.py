@@ -59,6 +59,18 @@ def draw(text: str, lists: Lists, *, seed: int, salt: str, number: int) -> tuple
     return _WILDCARD.sub(replace, text), tuple(drawn)
 
 
+def draw_known(text: str, lists: Lists, *, seed: int) -> tuple[str, tuple[str, ...]]:
+    """As `draw`, but a name without a list stays as it is, and so does a text without a wildcard of any list."""
+    if not any(not match[1] and lists.get(match[2].lower()) for match in _WILDCARD.finditer(text)):
+        return text, ()
+
+    def protected(match: re.Match[str]) -> str:
+        is_known = match[1] or lists.get(match[2].lower())
+        return match[0] if is_known else f"\\{match[0]}"
+
+    return draw(_WILDCARD.sub(protected, text), lists, seed=seed, salt="", number=0)
+
+
 def _entry(lists: Lists, name: str, seed: int, salt: str, position: int, depth: int) -> str:
     if not lists.get(name):
         raise InputError("text", "wildcard", name, None)

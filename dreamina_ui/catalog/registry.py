@@ -70,6 +70,11 @@ class ModelRegistry(Mapping[str, Model]):
             raise InputError("model_id", "enum", sorted(self.packaged), model_id)
         return model
 
+    def extended(self) -> list[str]:
+        """The model_ids of those with a file that have more inputs at the service."""
+        merged = dict(self._merged)
+        return sorted(name for name, model in merged.items() if len(model.fields) > len(self.packaged[name].fields))
+
     def set_catalog(self, models: Mapping[str, CatalogModel]) -> None:
         """Replace the models of the catalog; those with a file stay as they are."""
         live = {model_id: model for model_id, model in models.items() if model_id not in self.packaged}

@@ -26,6 +26,9 @@ from dreamina_ui.models.units import JobUnits, units_of_schema
 log = logging.getLogger(__name__)
 
 REFRESH_INTERVAL_S = 3600.0
+RETRY_INTERVAL_S = 60.0
+"""How long no visitor's key is used again where the last one read no catalog."""
+
 MAX_MODELS = 3000
 MAX_RETIRED = 500
 """How many models that the service has no longer stay known: their jobs still have settings and a title."""
@@ -60,7 +63,7 @@ class Catalog:
     """Reads the catalog on a thread of its own, and gives it to the registry.
 
     Args:
-        api: None where there is no owner's token: then there is no catalog.
+        api: None where there is no owner's token: then visitors' keys read the catalog, see `read_with`.
         api_origin: the name of the API in the ledger.
         set_price: stores what each model costs, and what a job of it makes at most.
         pace: bounds of the pauses while the service does not respond.
@@ -93,6 +96,8 @@ class Catalog:
         self._read_at: float | None = None
         self._problem: str | None = None
         self._offered: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+        self._not_before = 0.0  # when a visitor's key may be used again
         self.was_read = threading.Event()
         self.version = 0
         self._wanted = threading.Event()
@@ -100,10 +105,10 @@ class Catalog:
 
     def start(self) -> None:
         """Take what the ledger has, and keep it up to date from now on, if there is an owner's token."""
+        self._load()
         if self._api is None:
             self.was_read.set()
             return
-        self._load()
         threading.Thread(target=self._run, args=(self._api,), name="catalog", daemon=True).start()
 
     def stop(self) -> None:
@@ -115,39 +120,52 @@ class Catalog:
         """Read it anew in the background."""
         self._wanted.set()
 
-    def models(self, *, is_owner: bool) -> list[CatalogModel]:
-        """The models that can be used, in the service's order: all for the owner, else those that visitors may use."""
+    def models(self, *, is_owner: bool, has_key: bool = False) -> list[CatalogModel]:
+        """The models that can be used, in the service's order: all for the owner, else those that visitors may use.
+
+        Args:
+            has_key: whether a key of their own pays: where the owner has no token, it opens all models.
+        """
         usable = [model for model in self._models.values() if model.reason is None]
-        return usable if is_owner else [model for model in usable if self._is_offered(model.model_id)]
+        if self._sees_all(is_owner, has_key):
+            return usable
+        return [model for model in usable if self._is_offered(model.model_id)]
 
     def left_out(self) -> list[CatalogModel]:
         """The models that cannot be used; each has its `reason`."""
         return [model for model in self._models.values() if model.reason not in (None, "retired")]
 
-    def has_more(self, *, is_owner: bool) -> bool:
+    def has_more(self, *, is_owner: bool, has_key: bool = False) -> bool:
         """Whether there is or will be more to choose than the models with a file."""
-        return (is_owner and self._api is not None) or bool(self.models(is_owner=is_owner))
+        will_be = has_key if self._api is None else is_owner
+        return will_be or bool(self.models(is_owner=is_owner, has_key=has_key))
+
+    def extended(self) -> list[str]:
+        """The model_ids of those with a file that have more inputs at the service."""
+        return self._registry.extended()
 
     def find(self, model_id: str) -> CatalogModel | None:
         """One model of the catalog."""
         return self._models.get(model_id)
 
-    def may_use(self, model_id: Any, *, is_owner: bool) -> bool:
+    def may_use(self, model_id: Any, *, is_owner: bool, has_key: bool = False) -> bool:
         """Whether somebody may make a job with a model, which may be none at all."""
         if not isinstance(model_id, str):
             return False
         if model_id in self._registry.packaged:
             return True
         model = self._models.get(model_id)
-        return model is not None and model.reason is None and (is_owner or self._is_offered(model.model_id))
+        if model is None or model.reason is not None:
+            return False
+        return self._sees_all(is_owner, has_key) or self._is_offered(model.model_id)
 
-    def ensure_usable(self, model_id: Any, *, is_owner: bool) -> None:
+    def ensure_usable(self, model_id: Any, *, is_owner: bool, has_key: bool = False) -> None:
         """Refuse a model that whoever asks may not use.
 
         Raises:
             InputError: as for a model that does not exist, so that nobody learns what the owner has.
         """
-        if not self.may_use(model_id, is_owner=is_owner):
+        if not self.may_use(model_id, is_owner=is_owner, has_key=has_key):
             raise InputError("model_id", "enum", sorted(self._registry.packaged), model_id)
 
     def state(self) -> CatalogState:
@@ -178,6 +196,24 @@ class Catalog:
         self._offered = frozenset(names)
         log.info("Visitors may use %d models of the catalog", len(names))
 
+    @property
+    def waits_for_keys(self) -> bool:
+        """Whether a visitor's key may read the catalog now: the owner has no token, and nobody read it recently."""
+        return self._api is None and self._clock() >= self._not_before
+
+    def read_with(self, api: CatalogApi) -> None:
+        """Read the catalog with a visitor's key where the owner has no token, unless it was read recently; blocks."""
+        with self._lock:  # of many keys that come at once, one is enough
+            if not self.waits_for_keys:
+                return
+            self._not_before = self._clock() + RETRY_INTERVAL_S
+            try:
+                self.refresh(api)
+                self._problem, self._not_before = None, self._clock() + REFRESH_INTERVAL_S
+            except DreaminaError as exc:
+                self._problem = exc.kind
+                log.warning("The list of models could not be read with a visitor's key: %s", exc)
+
     def refresh(self, api: CatalogApi) -> None:
         """Read the catalog now, or take what another server has read since; blocks until the service responds.
 
@@ -196,6 +232,9 @@ class Catalog:
         self._take(models, now)
         with self._ledger.writing() as transaction:
             store_catalog(transaction, self._api_origin, [model.to_json() for model in models], read_at=now)
+
+    def _sees_all(self, is_owner: bool, has_key: bool) -> bool:
+        return is_owner or (has_key and self._api is None)
 
     def _is_offered(self, model_id: str) -> bool:
         return EVERY_MODEL in self._offered or model_id in self._offered

@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from dreamina_ui.errors import KeyNeededError
+from dreamina_ui.api.model_api import CatalogApi
+from dreamina_ui.catalog.service import Catalog
+from dreamina_ui.errors import DreaminaError, KeyNeededError
 from dreamina_ui.jobs.reader import JobReader
 from dreamina_ui.jobs.shared_keys import SharedKeys
 from dreamina_ui.jobs.worker import Worker
@@ -19,6 +21,7 @@ class ApiKeyService:
 
     Args:
         prices: are asked with a key where the owner's token does not know what it pays.
+        catalog: is read with a key where the owner has no token.
         worker: polls the jobs of a key as soon as it is here.
         call_pool: threads for checks of keys.
         shared: where several servers have the keys; None for a single one.
@@ -31,6 +34,7 @@ class ApiKeyService:
         ledger: Ledger,
         reader: JobReader,
         prices: Prices,
+        catalog: Catalog,
         worker: Worker,
         call_pool: ThreadPoolExecutor,
         shared: SharedKeys | None = None,
@@ -40,6 +44,7 @@ class ApiKeyService:
         self._ledger = ledger
         self._reader = reader
         self._prices = prices
+        self._catalog = catalog
         self._worker = worker
         self._pool = call_pool
 
@@ -66,7 +71,19 @@ class ApiKeyService:
         if self._accounts.owner is None or account.api_origin != self._accounts.api_origin:
             with suppress(RuntimeError):  # the program stops
                 self._pool.submit(self._prices.read_with, account.client, account.api_origin)
+        self._read_catalog(account)
         return account
+
+    def read_catalog_soon(self, session: str) -> None:
+        """Read the catalog with a session's key in the background, if that is due."""
+        with suppress(DreaminaError):  # the key is not here
+            self._read_catalog(self._accounts.account(session))
+
+    def _read_catalog(self, account: Account) -> None:
+        is_due = self._accounts.owner is None and self._catalog.waits_for_keys
+        if is_due and isinstance(account.client, CatalogApi):
+            with suppress(RuntimeError):  # the program stops
+                self._pool.submit(self._catalog.read_with, account.client)
 
     def take_back(self, session: str) -> None:
         """Forget a session's key; jobs that were made with it wait. Raises LedgerError."""

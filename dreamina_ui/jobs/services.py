@@ -22,7 +22,7 @@ from dreamina_ui.jobs.service import JobService
 from dreamina_ui.jobs.shared_keys import SharedKeys
 from dreamina_ui.jobs.submitter import Submitter
 from dreamina_ui.jobs.worker import Worker
-from dreamina_ui.ledger.job import Job, iso
+from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, iso
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing.news import News
 from dreamina_ui.library.sent_inputs import SentInputs
@@ -100,7 +100,8 @@ class JobServices:
         self.prices = Prices(registry.packaged, guard, pace, registry.set_live_schema, shared_prices)
         self._ledger, self._media = ledger, media
         self.catalog = self._catalog(catalog_api, pace)
-        self.balance = BalanceReader(catalog_api, low_usd=low_balance_usd, clock=clock)
+        is_play_money = accounts.api_origin == SANDBOX_ORIGIN
+        self.balance = BalanceReader(catalog_api, low_usd=low_balance_usd, clock=clock, is_play_money=is_play_money)
         is_replica = role is not None
         channel = ledger.open_channel() if is_replica else None
         self._news = news = News(ledger, channel) if channel else None
@@ -150,6 +151,7 @@ class JobServices:
             ledger=self._ledger,
             reader=self.reader,
             prices=self.prices,
+            catalog=self.catalog,
             worker=self._worker,
             call_pool=self._call_pool,
             shared=self.shared_keys,

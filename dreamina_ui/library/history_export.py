@@ -34,6 +34,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+_FORMULAS = (*"=+-@|", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
+"""What some spreadsheet takes for the beginning of a formula or of a program to run, also in full width."""
+
+
 class HistoryExport:
     """Writes exports; reads rows and files only."""
 
@@ -63,6 +67,7 @@ class HistoryExport:
         ):
             head = {"format": FORMAT, "version": VERSION, "exported_at": iso(self._ledger.clock())}
             head |= {"boards": list(boards.values()), "wildcards": self._prompts.wildcards(visitor_id)}
+            head |= {"favorite_models": self._prompts.favorite_models(visitor_id)}
             head |= {"presets": [asdict(preset) for preset in self._prompts.presets(visitor_id)]}
             manifest.write((json.dumps(head, ensure_ascii=False)[:-1] + ', "jobs": [').encode())
             table.write(_csv_line(_COLUMNS))
@@ -152,4 +157,4 @@ def _csv_line(values: Iterable[Any]) -> bytes:
 
 def _cell(value: Any) -> Any:
     """A text that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" \u3000")[:1] in _FORMULAS else value

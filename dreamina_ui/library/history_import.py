@@ -24,7 +24,7 @@ from dreamina_ui.ledger.job import IMPORT_ORIGIN, Job, Output, limit_input_lengt
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.history_export import FORMAT, VERSION, export_id
-from dreamina_ui.library.prompt_tools import Preset, PromptTools
+from dreamina_ui.library.prompt_tools import MAX_FAVORITES, Preset, PromptTools
 from dreamina_ui.media.decoding.copies import ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.formats import Format, recognise
@@ -281,8 +281,14 @@ class HistoryImport:
                 progress.skip(f"board {name}", str(exc))
 
     def _add_prompt_tools(self, visitor_id: str, manifest: Mapping[str, Any], progress: ImportProgress) -> None:
-        """Add presets and wildcard lists whose names are not there yet."""
+        """Add presets and wildcard lists whose names are not there yet, and favorite models."""
         presets, wildcards = manifest.get("presets"), manifest.get("wildcards")
+        favorites = manifest.get("favorite_models")
+        for model_id in favorites[:MAX_FAVORITES] if isinstance(favorites, list) else []:
+            try:
+                self._prompts.set_favorite_model(visitor_id, str(model_id), True, None)
+            except InputError as exc:
+                progress.skip("a favorite model", str(exc))
         known = {preset.name for preset in self._prompts.presets(visitor_id)} | set(self._prompts.wildcards(visitor_id))
         for facts in presets[:MAX_JOBS] if isinstance(presets, list) else []:
             try:

@@ -1,4 +1,7 @@
-"""What each visitor has for prompts: a history with pins, presets, and wildcard lists; all of it in the ledger."""
+"""What each visitor has for prompts: a history with pins, presets, wildcard lists, and favorite models.
+
+All of it is in the ledger.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,14 @@ from dreamina_ui.ledger.personal.prompt_rows import PromptTool, ToolKind
 from dreamina_ui.ledger.search import search_form, search_words
 
 MAX_PROMPTS = 100
-MAX_TOOLS: Mapping[ToolKind, int] = {"pin": 100, "preset": 100, "wildcard": 100}
+MAX_TOOLS: Mapping[ToolKind, int] = {"pin": 100, "preset": 100, "wildcard": 100, "models": 1}
+MAX_FAVORITES = 200
+MAX_RECENT = 20
 MAX_CHARACTERS = 1_000_000
 """How much all of it may take of one visitor; four times that, and as many rows, of one client IP."""
 
 MAX_NAME = 60
+MAX_MODEL_ID = 200
 MAX_PRESET_CHARACTERS = 8000
 MAX_LIST_CHARACTERS = 50_000
 MAX_LIST_LINES = 2000
@@ -154,6 +160,35 @@ class PromptTools:
     def remove_wildcards(self, visitor_id: str, name: str) -> None:
         """Delete a list, if it is there."""
         self._remove(visitor_id, "wildcard", name)
+
+    def favorite_models(self, visitor_id: str) -> list[str]:
+        """The model_ids that a visitor marked, in the order in which they did."""
+        with self._ledger.reading() as reader:
+            tools = rows.tools_of_visitor(reader, visitor_id, "models")
+        return list(json.loads(tools[0].content)) if tools else []
+
+    def used_models(self, visitor_id: str) -> list[str]:
+        """The model_ids of a visitor's jobs, the last one used first."""
+        with self._ledger.reading() as reader:
+            return rows.used_models(reader, visitor_id, MAX_RECENT)
+
+    def set_favorite_model(self, visitor_id: str, model_id: str, is_favorite: bool, client_hash: str | None) -> None:
+        """Mark a model, or no longer.
+
+        Raises:
+            InputError: there are too many, or no model has such an id.
+        """
+        before = self.favorite_models(visitor_id)
+        others = [known for known in before if known != model_id]
+        after = [*others, model_id] if is_favorite else others
+        if not 0 < len(model_id) <= MAX_MODEL_ID:
+            raise InputError("name", "maxLength", MAX_MODEL_ID, model_id)
+        if len(after) > MAX_FAVORITES:
+            raise InputError("models", "maxItems", MAX_FAVORITES, None)
+        if after:
+            self._put(visitor_id, "models", "favorites", json.dumps(after), client_hash)
+        else:
+            self._remove(visitor_id, "models", "favorites")
 
     def _put(self, visitor_id: str, kind: ToolKind, name: str, content: str, client_hash: str | None) -> None:
         with self._ledger.writing() as transaction:

@@ -45,15 +45,19 @@ class BalanceReader:
         api: None where there is no owner's token.
         low_usd: what less than this is a warning for.
         clock: the time in seconds since 1970.
+        is_play_money: whether it is the sandbox's.
 
     Attributes:
         was_read: set after the first attempt, whatever came of it.
     """
 
-    def __init__(self, api: CatalogApi | None, *, low_usd: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, api: CatalogApi | None, *, low_usd: float, clock: Callable[[], float], is_play_money: bool = False
+    ) -> None:
         self._api = api
         self._low_usd = low_usd
         self._clock = clock
+        self._is_play_money = is_play_money
         self._state: BalanceState | None = None
         self.was_read = threading.Event()
         self._wanted = threading.Event()
@@ -96,7 +100,10 @@ class BalanceReader:
         if is_low and not before.is_low:
             log.warning("The balance is low: %.2f %s", balance.amount, balance.currency)
         elif before.read_at is None:
-            log.info("The token is good; the balance is %.2f %s", balance.amount, balance.currency)
+            if self._is_play_money:
+                log.info("The sandbox has %.2f %s of play money: nothing is billed", balance.amount, balance.currency)
+            else:
+                log.info("The token is good; the balance is %.2f %s", balance.amount, balance.currency)
         return True
 
     def _run(self, api: CatalogApi) -> None:

@@ -133,7 +133,7 @@ def _build_routes(
         *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, token, permissions.is_owner),
         *build_admin_routes(core, permissions, can_sign_in=authenticator.has_sign_in),
-        *build_model_routes(core, permissions, uses_sandbox=uses_sandbox),
+        *build_model_routes(core, personal.prompts, permissions, uses_sandbox=uses_sandbox),
         *build_form_routes(core, presenter, permissions, uses_sandbox=uses_sandbox),
         *build_input_file_routes(core, presenter, services.input_images, services.links, permissions),
         *build_upload_routes(services.input_images, services.library, services.links, permissions),

@@ -8,7 +8,7 @@ import pytest
 
 from dreamina_ui.batches.expansion import BatchRequest, expand_items
 from dreamina_ui.batches.layout import arrange, default_columns
-from dreamina_ui.batches.wildcards import draw, has_wildcards
+from dreamina_ui.batches.wildcards import draw, draw_known, has_wildcards
 from dreamina_ui.errors import BatchError, InputError
 from dreamina_ui.models.schema import load_models
 
@@ -96,3 +96,21 @@ def test_the_matrix_shows_the_wildcard_as_a_row_and_what_was_drawn_in_its_cells(
 def test_a_text_with_itself_in_it_is_drawn_once() -> None:
     """What a list holds is no template for what was around it."""
     assert draw("__x__", {"x": ["\\1 $0 {a|b}"]}, seed=0, salt="", number=0) == ("\\1 $0 {a|b}", ("\\1 $0 {a|b}",))
+
+
+@pytest.mark.parametrize(
+    "text", ["a fox", "__init__ of a snake", "\\__color__", "\\__init__", "__ __", "snake_case__name", "____"]
+)
+def test_a_single_prompt_without_a_list_is_sent_as_it_was_typed(text: str) -> None:
+    """Two underscores are no mistake: only the name of a list of one's own means anything."""
+    assert draw_known(text, LISTS, seed=1) == (text, ())
+
+
+def test_a_single_prompt_is_drawn_from_lists_and_keeps_other_names() -> None:
+    """What stands below the prompt is what is sent, and the same seed says the same."""
+    text, drawn = draw_known("__color__ \\__color__ __init__", LISTS, seed=5)
+    assert (text, drawn) == (f"{drawn[0]} __color__ __init__", drawn)
+    assert drawn[0] in LISTS["color"]
+    assert {draw_known("__color__", LISTS, seed=seed)[0] for seed in range(50)} == set(LISTS["color"])
+    with pytest.raises(InputError):
+        draw_known("__loop__", LISTS, seed=1)

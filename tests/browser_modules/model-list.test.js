@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parametersThatFit, valuesOfLive } from "../../dreamina_ui/web/static/form/drafts.js";
-import { shownRows, textsOf, withFirst } from "../../dreamina_ui/web/static/models/list.js";
+import { packagedFirst, shownRows } from "../../dreamina_ui/web/static/models/list.js";
 
 const rows = [
   { model_id: "b/dreamina", title: "Dreamina 4.0", kind: "image", category: "text-to-image", usd: 0.03 },
@@ -33,10 +33,9 @@ test("a category, or the favorites alone", () => {
   assert.deepEqual(ids({ category: "*" }, { favorites: ["g/banana"], recent: [] }), ["g/banana"]);
 });
 
-test("what is stored in the browser may be anything", () => {
-  assert.deepEqual(textsOf("x"), []);
-  assert.deepEqual(textsOf([1, "a", null]), ["a"]);
-  assert.deepEqual(withFirst(["a", "b"], "b"), ["b", "a"]);
+test("models whose forms are in the page stand before the rest, in their order there", () => {
+  const first = packagedFirst(rows, ["g/banana/edit", "b/dreamina", "gone"]).map((row) => row.model_id);
+  assert.deepEqual(first, ["g/banana/edit", "b/dreamina", "g/banana"]);
 });
 
 test("a form begins with its first values, and takes what fits", () => {

@@ -17,7 +17,7 @@ from dreamina_ui.ledger.budget_rows import day_of, read_usages
 from dreamina_ui.ledger.job import IMPORT_ORIGIN, Job
 from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.erasure import Erasure
-from dreamina_ui.library.history_export import FORMAT, HistoryExport
+from dreamina_ui.library.history_export import FORMAT, HistoryExport, _cell
 from dreamina_ui.library.history_import import (
     BYTES_PER_MANIFEST_VALUE,
     JOB_BYTES,
@@ -73,6 +73,7 @@ def test_an_export_has_everything_and_an_import_brings_it_elsewhere(
     boards.create("v", "Foxes", keys, "v")
     prompts = PromptTools(rows.ledger, rows.clock)
     prompts.put_wildcards("v", "animal", "fox\nhen", None)
+    prompts.set_favorite_model("v", "a/model", True, None)
     data = exported(rows, boards)
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert archive.testzip() is None
@@ -87,6 +88,7 @@ def test_an_export_has_everything_and_an_import_brings_it_elsewhere(
     progress = import_zip(importer, data)
     assert (progress.jobs, progress.images, progress.skipped, progress.known) == (2, 2, 0, 0)
     assert prompts.wildcards("w") == {"animal": ["fox", "hen"]}
+    assert prompts.favorite_models("w") == ["a/model"]
     moved = next(job for job in jobs_of(rows, "w") if job.state == "done")
     assert (moved.inputs, moved.created_at, moved.api_origin) == (dict(fox.inputs), fox.created_at, IMPORT_ORIGIN)
     assert [(output.rating, output.favorite_at is not None) for output in moved.outputs] == [(4, True), (None, False)]
@@ -102,6 +104,17 @@ def test_an_export_has_everything_and_an_import_brings_it_elsewhere(
     assert (again.known, again.images) == (2, 0)
     assert len(jobs_of(rows, "w")) == 2
     assert import_zip(importer, data, "v").known == 2, "one's own jobs are here already"
+
+
+@pytest.mark.parametrize("prompt", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1", "\uff1d1+1", "\t=1", "|calc", "\r\n=1"])
+def test_no_prompt_is_a_formula_in_a_spreadsheet(prompt: str) -> None:
+    """Prompts come from visitors, and the owner opens the table."""
+    assert _cell(prompt) == f"'{prompt}"
+
+
+def test_other_texts_stand_in_the_table_as_they_are() -> None:
+    """A quotation mark before every prompt would be a nuisance."""
+    assert [_cell(value) for value in ("a fox = red", "1-2", None, 3, "")] == ["a fox = red", "1-2", None, 3, ""]
 
 
 def zip_of(files: dict[str, bytes], jobs: list[Any] | None = None, method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -156,3 +156,31 @@ def test_the_routes_are_each_visitors_own(ledger: Ledger, tools: PromptTools) ->
     assert stranger.post("/dreamina/prompts/pin", json={"prompt": "x"}).status_code == 403
     assert you.post("/dreamina/wildcards", json={"name": "color", "remove": True}).status_code == 200
     assert me.get("/dreamina/wildcards/color").json()["count"] == 2
+
+
+# --- models
+
+
+def test_favorite_and_used_models_are_the_visitors_own(ledger: Ledger, tools: PromptTools) -> None:
+    """Whoever comes back by another browser of the same login finds the models that they use."""
+    for number, model_id in enumerate(["a/one", "a/two", "a/one", "a/three"]):
+        ledger.add(new_job(visitor_id=ME, model_id=model_id, created_at=1000.0 + number))
+    ledger.add(new_job(visitor_id=YOU, model_id="a/secret", created_at=2000.0))
+    assert tools.used_models(ME) == ["a/three", "a/one", "a/two"]
+    for model_id in ("a/one", "b/two", "a/one"):
+        tools.set_favorite_model(ME, model_id, True, None)
+    assert (tools.favorite_models(ME), tools.favorite_models(YOU)) == (["b/two", "a/one"], [])
+    for model_id in ("a/one", "b/two", "b/two"):
+        tools.set_favorite_model(ME, model_id, False, None)
+    assert tools.favorite_models(ME) == []
+
+
+def test_favorite_models_are_bounded(tools: PromptTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody fills the ledger with ids that no model has."""
+    monkeypatch.setattr(prompt_tools, "MAX_FAVORITES", 2)
+    for model_id in ("a", "b"):
+        tools.set_favorite_model(ME, model_id, True, None)
+    for model_id in ("c", "", "x" * 201):
+        with pytest.raises(InputError):
+            tools.set_favorite_model(ME, model_id, True, None)
+    assert tools.favorite_models(ME) == ["a", "b"]

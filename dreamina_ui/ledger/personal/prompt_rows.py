@@ -1,4 +1,7 @@
-"""The table `prompt_tools`: pinned prompts, presets and wildcard lists of visitors; and the prompts of their jobs."""
+"""The table `prompt_tools`: pinned prompts, presets, wildcard lists and favorite models of visitors.
+
+Also the prompts and models of their jobs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import sqlalchemy as sa
 from dreamina_ui.ledger.tables import jobs, prompt_tools
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
-ToolKind = Literal["pin", "preset", "wildcard"]
+ToolKind = Literal["pin", "preset", "wildcard", "models"]
 
 READ_JOBS = 1000
 """How many of a visitor's newest jobs are looked at: many have the same prompt."""
@@ -20,7 +23,9 @@ READ_JOBS = 1000
 
 @dataclass(frozen=True)
 class PromptTool:
-    """One row: `content` is a pinned prompt, a preset as JSON, or the lines of a list; `set_at` in s since 1970."""
+    """One row: `content` is a pinned prompt, a preset or model_ids as JSON, or the lines of a list; `set_at` in s since
+    1970.
+    """
 
     name: str
     content: str
@@ -98,3 +103,15 @@ def used_prompts(reader: Reader, visitor_id: str, words: Sequence[str], limit: i
             if len(newest) == limit:
                 break
     return list(newest.values())
+
+
+def used_models(reader: Reader, visitor_id: str, limit: int) -> list[str]:
+    """The model_ids of a visitor's newest jobs, the last one used first."""
+    newest = (
+        sa.select(jobs.c.model_id, jobs.c.created_at)
+        .where(jobs.c.visitor_id == visitor_id)
+        .order_by(jobs.c.created_at.desc())
+        .limit(READ_JOBS)
+    )
+    rows = (model_id for model_id, _ in reader.connection.execute(newest))
+    return list(dict.fromkeys(rows))[:limit]

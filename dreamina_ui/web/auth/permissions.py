@@ -136,6 +136,10 @@ class Permissions:
             return None
         return hashlib.sha256(f"{self.person(request)} {value}".encode()).hexdigest()
 
+    def has_key(self, request: HTTPConnection) -> bool:
+        """Whether the browser gave a key of its own."""
+        return self.key_session(request) is not None
+
     def is_owner(self, request: HTTPConnection) -> bool:
         """Whether the owner sends this: signed in, or at an installation that nobody else reaches."""
         if not self._is_shared and is_direct(request):

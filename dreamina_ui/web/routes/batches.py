@@ -121,7 +121,9 @@ class _BatchRoutes:
         language = language_of(request)
         try:
             model_id = request.query_params.get("model_id")
-            self._catalog.ensure_usable(model_id, is_owner=self._permissions.is_owner(request))
+            self._catalog.ensure_usable(
+                model_id, is_owner=self._permissions.is_owner(request), has_key=self._permissions.has_key(request)
+            )
             model = await run_in_threadpool(self._models.require, model_id)
         except DreaminaError as exc:
             return refusal(exc, language)
@@ -150,10 +152,10 @@ class _BatchRoutes:
         visitor = self._permissions.visitor(request) or NOBODY
         key_session = self._permissions.key_session(request)
 
-        is_owner = self._permissions.is_owner(request)
+        is_owner, has_key = self._permissions.is_owner(request), self._permissions.has_key(request)
 
         def make() -> dict[str, Any]:
-            self._catalog.ensure_usable(body.get("model_id"), is_owner=is_owner)
+            self._catalog.ensure_usable(body.get("model_id"), is_owner=is_owner, has_key=has_key)
             plan = self._plan(body, visitor, key_session)
             has_own_key = plan.account.key_fingerprint is not None
             return {
@@ -190,12 +192,12 @@ class _BatchRoutes:
         if visitor is None:
             return message_response(translate(language, "error_no_cookie"), 403)
         client_hash, key_session = hashed_client_ip(request), self._permissions.key_session(request)
-        is_owner = self._permissions.is_owner(request)
+        is_owner, has_key = self._permissions.is_owner(request), self._permissions.has_key(request)
 
         def begin() -> dict[str, Any]:
             self._permissions.ensure_same_requester(request)
             press_id = read_press_id(body, is_required=True)
-            self._catalog.ensure_usable(body.get("model_id"), is_owner=is_owner)
+            self._catalog.ensure_usable(body.get("model_id"), is_owner=is_owner, has_key=has_key)
             model, items = self._expand(body, visitor)
             begun = self._batches.begun(
                 model.model_id, [item.inputs for item in items], visitor_id=visitor, press_id=press_id

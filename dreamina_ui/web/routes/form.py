@@ -72,7 +72,11 @@ class _FormRoutes:
         model = None
         try:
             self._permissions.ensure_same_requester(request)
-            self._catalog.ensure_usable(body.get("model_id"), is_owner=self._permissions.is_owner(request))
+            self._catalog.ensure_usable(
+                body.get("model_id"),
+                is_owner=self._permissions.is_owner(request),
+                has_key=self._permissions.has_key(request),
+            )
             model = await run_in_threadpool(self._models.require, body.get("model_id"))  # it may have to be built
             job = await self._generate(request, model, visitor, body)
         except DreaminaError as exc:

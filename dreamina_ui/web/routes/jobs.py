@@ -81,7 +81,8 @@ class _JobRoutes:
         stop that the program made by itself, so the owner `can_generate` all the same. `requester` is what the page
         sends as `X-Dreamina-Requester` with each request that costs money. A page that asks without an identity, as its
         cookie was refused, gets one for its storage: `"identity"`. The owner also gets `owner_words`, the texts of the
-        tab that only the owner's page shows. `more_models` is whether there is more to choose than the page's forms.
+        tab that only the owner's page shows. `more_models` is whether there is more to choose than the page's forms,
+        and `more_inputs` has the model_ids of those forms whose model has more inputs at the service.
         """
         visitor = self._permissions.visitor(request)
         has_own_key = self._permissions.key_session(request) is not None
@@ -93,7 +94,8 @@ class _JobRoutes:
         can_generate = refused is None or (is_owner and quota.stopped in ("auth", "balance"))
         response = vars(quota) | {"stopped": stopped, "action": action, "can_generate": can_generate}
         response["is_owner"] = is_owner
-        response["more_models"] = self._catalog.has_more(is_owner=is_owner)
+        response["more_inputs"] = self._catalog.extended()
+        response["more_models"] = self._catalog.has_more(is_owner=is_owner, has_key=has_own_key)
         if is_owner:
             language = language_of(request)
             response["owner_words"] = {key: translate(language, key) for key in OWNER_TAB_TEXTS}
@@ -174,7 +176,9 @@ class _JobRoutes:
 
     async def _submit_again(self, request: Request, job: Job) -> Job:
         self._permissions.ensure_same_requester(request)
-        self._catalog.ensure_usable(job.model_id, is_owner=self._permissions.is_owner(request))
+        self._catalog.ensure_usable(
+            job.model_id, is_owner=self._permissions.is_owner(request), has_key=self._permissions.has_key(request)
+        )
         body = await read_json(request)
         submit_again = partial(
             self._jobs.submit_again,

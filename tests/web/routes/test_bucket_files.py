@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import zipfile
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -13,7 +16,12 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dreamina_ui.ledger.job import Job
+from dreamina_ui.library.boards import Boards
+from dreamina_ui.library.history_export import FORMAT, HistoryExport
+from dreamina_ui.library.history_import import HistoryImport, ImportProgress
 from dreamina_ui.library.library import Library
+from dreamina_ui.library.prompt_tools import PromptTools
+from dreamina_ui.library.shares import Shares
 from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.object_store import ObjectStore
@@ -21,6 +29,7 @@ from dreamina_ui.settings import Delivery
 from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.routes.files import build_file_routes
 from dreamina_ui.web.routes.library import build_library_routes
+from dreamina_ui.web.routes.personal.shares import build_share_routes
 from tests.support.decoding import decoder
 from tests.support.harness import Harness, ScriptedApi, png
 
@@ -70,6 +79,35 @@ def test_an_original_comes_whole_in_ranges_and_not_twice(harness: Harness, job: 
     assert client.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
     assert client.get(url, headers={"Range": f"bytes={len(content)}-"}).status_code == 416
     assert client.head(url).headers["content-length"] == str(len(content))
+
+
+def test_an_imported_image_and_its_shared_page_live_in_the_bucket(harness: Harness, bucket: Bucket) -> None:
+    """Moving to a server without a disk loses nothing, and a friend sees the image until the link is revoked."""
+    boards, prompts = Boards(harness.ledger, harness.clock), PromptTools(harness.ledger, harness.clock)
+    importer = HistoryImport(harness.ledger, harness.store, boards, prompts, decoder(), harness.clock)
+    job = {"job": "j", "model_id": "m", "inputs": {"prompt": "p"}, "state": "done", "files": [{"file": "a.png"}]}
+    data, progress = io.BytesIO(), ImportProgress()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a.png", png(SIZE))
+        archive.writestr("manifest.json", json.dumps({"format": FORMAT, "version": 1, "jobs": [job]}))
+    importer.run(data, "w", 10**9, progress)
+    assert (progress.images, progress.skipped) == (1, 0)
+    [imported] = harness.ledger.every_job(visitor_id="w")
+    assert any(imported.job_id in item.key for item in bucket.list()), "nothing of it is on this disk alone"
+    shares = Shares(harness.ledger, harness.clock)
+    share = shares.share_file("w", imported.outputs[0].file_key, "w", shows_prompt=False)
+    assert share is not None
+    routes = build_share_routes(shares, harness.reader, {}, Permissions(is_shared=True), "https://studio.example")
+    friend = TestClient(Starlette(routes=routes), "https://studio.example", follow_redirects=False)
+    page = friend.get(f"/dreamina/shared/{share.share_id}")
+    [path] = set(re.findall(r'href="([^"?]+/original/[^"?]+)"', page.text))
+    url = urljoin(str(page.url), path)
+    assert friend.get(url).content == png(SIZE)
+    export = b"".join(HistoryExport(harness.ledger, harness.store, boards, prompts).stream("w", "w"))
+    [name] = [name for name in zipfile.ZipFile(io.BytesIO(export)).namelist() if name.startswith("images/")]
+    assert zipfile.ZipFile(io.BytesIO(export)).read(name) == png(SIZE)
+    shares.revoke([share.share_id], "w")
+    assert [friend.get(path).status_code for path in (url, f"/dreamina/shared/{share.share_id}")] == [404, 404]
 
 
 def test_copies_come_from_the_bucket_and_a_late_one_goes_there(

@@ -11,11 +11,14 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dreamina_ui.web.auth.permissions import Permissions
+from dreamina_ui.library.prompt_tools import PromptTools
+from dreamina_ui.web.auth.permissions import KEY_COOKIE, Permissions
 from dreamina_ui.web.mcp_models import CatalogTools
 from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.models import build_model_routes
+from dreamina_ui.web.routes.personal.prompts import build_prompt_routes
 from tests.support.bad_server import BadServer, json_response
+from tests.support.browser import wait_for
 from tests.support.catalog_schemas import entry
 from tests.support.harness import MODEL_ID, Harness
 
@@ -38,9 +41,10 @@ def harness(tmp_path: Path, server: BadServer) -> Iterator[Harness]:
 
 
 def client(harness: Harness, *, is_owner: bool) -> TestClient:
-    access = Permissions(is_shared=not is_owner)
+    access, tools = Permissions(is_shared=not is_owner), PromptTools(harness.ledger, harness.clock)
     routes = [
-        *build_model_routes(harness.services, access, uses_sandbox=False),
+        *build_model_routes(harness.services, tools, access, uses_sandbox=False),
+        *build_prompt_routes(tools, access),
         *build_form_routes(harness.services, harness.presenter, access, uses_sandbox=False),
     ]
     headers = {"cookie": f"dreamina_visitor={SECRET}"}
@@ -107,3 +111,67 @@ def test_two_tools_stand_for_hundreds_of_models(harness: Harness) -> None:
     ):
         with pytest.raises(gr.Error):
             tools.model(arguments, is_owner=is_owner)
+
+
+def test_favorites_and_what_was_used_come_with_the_list(harness: Harness) -> None:
+    """They follow a login to another browser, and no one else sees them."""
+    site, model_id = client(harness, is_owner=True), entry("count")["model_id"]
+    assert site.post("/dreamina/models/favorite", json={"model_id": model_id}).json() == {"favorites": [model_id]}
+    body = {"model_id": entry("ratio")["model_id"], "inputs": {"prompt": "a fox"}}
+    assert site.post("/dreamina/generate", json=body).status_code == 200
+    listed = site.get("/dreamina/models").json()
+    assert (listed["favorites"], listed["recent"]) == ([model_id], [body["model_id"]])
+    stranger = client(harness, is_owner=False)
+    stranger.headers["cookie"] = f"dreamina_visitor={'z' * 32}"
+    assert stranger.get("/dreamina/models").json()["favorites"] == []
+    off = {"model_id": model_id, "is_favorite": False}
+    assert site.post("/dreamina/models/favorite", json=off).json() == {"favorites": []}
+
+
+def test_inputs_that_a_models_file_does_not_know_are_in_its_form(harness: Harness) -> None:
+    """The service may take more tomorrow than the file says today, and nobody waits for a new version."""
+    site = client(harness, is_owner=True)
+    live = {
+        "type": "object",
+        "properties": {"strength": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5}},
+    }
+    harness.models.set_live_schema(MODEL_ID, live)
+    assert harness.catalog.extended() == [MODEL_ID]
+    form = site.get("/dreamina/models/form", params={"model_id": MODEL_ID}).json()
+    strength = form["fields"][-1]
+    assert (strength["parameter"], strength["component"], strength["arguments"]["value"]) == ("strength", "Slider", 0.5)
+    inputs = {"prompt": "a fox", "width×height": "1024x1024(1:1)", "scale": 0.5, "force_single": True}
+    refused = site.post("/dreamina/generate", json={"model_id": MODEL_ID, "inputs": inputs | {"strength": 7}})
+    assert refused.status_code == 422
+    made = site.post("/dreamina/generate", json={"model_id": MODEL_ID, "inputs": inputs | {"strength": 0.9}})
+    assert harness.ledger.job(made.json()["job_id"]).inputs["strength"] == 0.9
+
+
+def test_titles_of_image_inputs_are_words(harness: Harness) -> None:
+    """Nobody looks for their images under "Image urls"."""
+    assert form_of(client(harness, is_owner=True), "edit-list")["fields"][1]["title"] == "Images"
+
+
+def test_a_visitors_key_opens_the_catalog_where_the_owner_has_no_token(tmp_path: Path, server: BadServer) -> None:
+    """Whoever pays alone chooses alone; without a key there is nothing more to see."""
+    server.script("/v1/models", json_response({"models": [entry("ratio")], "total": 1}))
+    server.default = json_response({"request_id": "r-1"})
+    harness = Harness(tmp_path, server.url)
+    harness.token = ""
+    harness.rebuild()
+    harness.start()
+    without, keyed = client(harness, is_owner=False), client(harness, is_owner=False)
+    keyed.headers["cookie"] = f"dreamina_visitor={SECRET}; {KEY_COOKIE}={'k' * 40}"
+    session = "a-session"
+    harness.api_keys.give("visitor-key-AAAA", session)
+    wait_for(lambda: bool(harness.catalog.models(is_owner=False, has_key=True)))
+    asked = server.requests_for("GET", "/v1/models")
+    assert [request.header("authorization") for request in asked] == ["Bearer visitor-key-AAAA"]
+    harness.api_keys.give("visitor-key-BBBB", "another")
+    titles = [row["title"] for row in keyed.get("/dreamina/models").json()["models"]]
+    assert titles[-1] == "Ratio"
+    assert form_of(keyed, "ratio")["price"] == {"one_usd": 0.05, "unit": "output"}
+    assert "Ratio" not in without.get("/dreamina/models").text
+    assert without.get("/dreamina/models/form", params={"model_id": entry("ratio")["model_id"]}).status_code == 422
+    assert len(server.requests_for("GET", "/v1/models")) == 1, "one read is enough for all"
+    harness.close()

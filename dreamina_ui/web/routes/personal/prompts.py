@@ -1,4 +1,4 @@
-"""HTTP routes of a visitor's prompt tools: history and pins, presets, and wildcard lists."""
+"""HTTP routes of a visitor's prompt tools: history and pins, presets, wildcard lists, and favorite models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dreamina_ui.batches.wildcards import MAX_SEED, draw_known
 from dreamina_ui.errors import DreaminaError, InputError
 from dreamina_ui.library.prompt_tools import MAX_LIST_LINES, Preset, PromptTools
 from dreamina_ui.web.auth.permissions import Permissions
@@ -18,6 +19,7 @@ from dreamina_ui.web.i18n.error_texts import rule_text
 from dreamina_ui.web.i18n.translate import translate
 from dreamina_ui.web.paths import PREFIX
 
+MAX_DRAWN_CHARACTERS = 20_000
 PREVIEW_LINES = MAX_LIST_LINES
 """How many lines of a list its preview has."""
 
@@ -32,7 +34,9 @@ def build_prompt_routes(tools: PromptTools, permissions: Permissions) -> list[Ba
         Route(f"/{PREFIX}/presets", handlers.change_preset, methods=["POST"]),
         Route(f"/{PREFIX}/wildcards", handlers.wildcards),
         Route(f"/{PREFIX}/wildcards", handlers.change_wildcards, methods=["POST"]),
+        Route(f"/{PREFIX}/wildcards/draw", handlers.draw, methods=["POST"]),
         Route(f"/{PREFIX}/wildcards/{{name}}", handlers.preview),
+        Route(f"/{PREFIX}/models/favorite", handlers.favorite_model, methods=["POST"]),
     ]
 
 
@@ -123,6 +127,32 @@ class _PromptRoutes:
                 return {}
             text = str(body.get("text") or "")
             return {"name": self._tools.put_wildcards(visitor, name, text, client_hash)}
+
+        return await self._respond(request, change)
+
+    async def draw(self, request: Request) -> Response:
+        """What a prompt would be sent as: `{"text": str, "seed": int}` -> `{"text": str, "drawn": [str]}`."""
+        body = await read_json(request)
+        text, seed = body.get("text"), body.get("seed")
+
+        def make(visitor: str) -> dict[str, Any]:
+            if not isinstance(text, str) or len(text) > MAX_DRAWN_CHARACTERS:
+                raise InputError("text", "maxLength", MAX_DRAWN_CHARACTERS, None)
+            if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+                raise InputError("seed", "maximum", MAX_SEED, seed)
+            prompt, drawn = draw_known(text, self._tools.wildcards(visitor), seed=seed)
+            return {"text": prompt, "drawn": drawn}
+
+        return await self._respond(request, make, without={"text": text, "drawn": []})
+
+    async def favorite_model(self, request: Request) -> Response:
+        """Mark a model, or no longer: `{"model_id": str, "is_favorite": bool}` -> `{"favorites": [model_id]}`."""
+        body, client_hash = await read_json(request), hashed_client_ip(request)
+        model_id = str(body.get("model_id") or "")
+
+        def change(visitor: str) -> dict[str, Any]:
+            self._tools.set_favorite_model(visitor, model_id, body.get("is_favorite") is not False, client_hash)
+            return {"favorites": self._tools.favorite_models(visitor)}
 
         return await self._respond(request, change)
 

@@ -4,6 +4,7 @@ import { refreshes } from "../core/stream.js";
 import { router } from "../core/router.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
+import { findModel } from "../form/more-models.js";
 import { form } from "../form/state.js";
 import { BatchGrid } from "./grid.js";
 import { History } from "./history.js";
@@ -86,7 +87,7 @@ export class Batch extends HTMLElement {
 
   /** Plan more of a job: the same prompt and settings, several times. @param {import("../core/types.js").Job} job */
   async vary(job) {
-    if (!form.find(job.model_id)) return tell(say("settings_other_model", { model: job.model_id }));
+    if (!(await findModel(job.model_id))) return tell(say("settings_other_model", { model: job.model_id }));
     await form.fillIn(job.model_id, job.parameters);
     this.#planner.fill({ text: protect(job.prompt), values: {}, repeats: VARIED, columns: null });
     tell(words.batch_edited);
@@ -107,7 +108,7 @@ export class Batch extends HTMLElement {
 }
 
 /** @param {string} modelId @param {Record<string, any>} inputs by schema key */
-function fillForm(modelId, inputs) {
-  const fields = form.find(modelId)?.fields ?? [];
+async function fillForm(modelId, inputs) {
+  const fields = (await findModel(modelId))?.fields ?? [];
   return form.fillIn(modelId, Object.fromEntries(fields.map((field) => [field.parameter, inputs[field.key]])));
 }

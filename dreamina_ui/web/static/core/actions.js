@@ -172,10 +172,10 @@ export function canReuse(job) {
  * @param {Record<string, any>} [changed] settings that are not the same, by parameter
  */
 export async function rerun(job, changed = {}) {
-  const { findModel } = await import("../form/more-models.js");
+  const [{ findModel }, { form }] = await Promise.all([import("../form/more-models.js"), import("../form/state.js")]);
   const model = await findModel(job.model_id);
   if (!model) return { refusal: say("settings_other_model", { model: job.model_id }) };
-  const fields = model.fields.filter((field) => field.parameter in job.parameters);
+  const fields = [...model.fields, ...form.extrasOf(model)].filter((field) => field.parameter in job.parameters);
   const inputs = Object.fromEntries(fields.map((field) => [field.key, changed[field.parameter] ?? job.parameters[field.parameter]]));
   const outcome = await send("generate", { model_id: job.model_id, inputs }, () => tell(words.press_unknown));
   if (outcome.answer) jobs.update([outcome.answer]);

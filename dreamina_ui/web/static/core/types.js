@@ -158,6 +158,7 @@
  * @property {boolean} [can_generate]
  * @property {boolean} is_owner
  * @property {boolean} [more_models] whether there is more to choose than the page's forms
+ * @property {string[]} [more_inputs] the model_ids of those forms whose model has more inputs at the service
  * @property {Record<string, string>} [owner_words] for the owner: the name of the tab, and of its key
  * @property {string} [requester] a hash of the visitor or the login
  * @property {string} [identity]

@@ -5,6 +5,7 @@ import { session, parse } from "../core/storage.js";
 import { tell } from "../core/toast.js";
 import { say, shorten, words } from "../core/words.js";
 import { linkQuery, readLink } from "./link-values.js";
+import { findModel } from "./more-models.js";
 import { focusForm, useSettings } from "./settings.js";
 import { form } from "./state.js";
 
@@ -28,8 +29,8 @@ function linkOf(model, parameters) {
  * @param {Job} job
  */
 export async function copyLink(job) {
-  const model = form.find(job.model_id);
-  if (!model) return;
+  const model = await findModel(job.model_id).catch(() => undefined);
+  if (!model) return tell(say("settings_other_model", { model: job.model_id }));
   const link = linkOf(model, job.parameters);
   try {
     await navigator.clipboard.writeText(link);
@@ -67,7 +68,9 @@ async function followLink() {
   const search = new URLSearchParams(location.search);
   const prompt = search.get("prompt");
   const isPlain = prompt !== null && !location.hash.includes("=");
-  const link = readLink(form.models, isPlain ? new URLSearchParams({ prompt }) : new URLSearchParams(location.hash.slice(1)));
+  const query = isPlain ? new URLSearchParams({ prompt }) : new URLSearchParams(location.hash.slice(1));
+  const named = await findModel(query.get("model") ?? "").catch(() => undefined); // its form may not be in the page
+  const link = readLink(named ? [...form.models, named] : form.models, query);
   if (!link) return showStored(words.link_draft_kept, false);
   search.delete("prompt");
   const rest = String(search);

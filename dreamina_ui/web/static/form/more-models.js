@@ -16,9 +16,25 @@ import { form } from "./state.js";
  */
 export async function findModel(modelId) {
   const known = form.find(modelId);
+  if (known) await findExtras(known);
   if (known || !modelId) return known;
   const { loadForm } = await import("../models/live-form.js");
   return loadForm(modelId);
+}
+
+/**
+ * Load the inputs of a model that the service has and its file does not.
+ * @param {Model} model
+ */
+async function findExtras(model) {
+  if (!terms.quota?.more_inputs?.includes(model.model_id) || !form.models.includes(model) || form.extrasOf(model).length) return;
+  const { loadExtras } = await import("../models/live-form.js");
+  await loadExtras(model);
+}
+
+// Whoever points at the button opens the list a moment later.
+function prepare() {
+  import("../models/chooser.js").then(({ prepareChooser }) => prepareChooser()).catch(() => {});
 }
 
 export class MoreModels extends HTMLElement {
@@ -30,6 +46,7 @@ export class MoreModels extends HTMLElement {
 
   connectedCallback() {
     if (!this.#line.isConnected) this.append(this.#line);
+    for (const name of ["pointerenter", "focus"]) this.#choose.addEventListener(name, prepare);
     terms.addEventListener("change", this.#show);
     form.addEventListener("model", this.#show);
     this.#render();
@@ -45,6 +62,7 @@ export class MoreModels extends HTMLElement {
     this.hidden = !terms.quota?.more_models && !form.isLive;
     this.#name.textContent = form.isLive ? form.model.title : "";
     this.#name.hidden = this.#back.hidden = !form.isLive;
+    if (!form.isLive) findExtras(form.model).catch(() => {}); // without them the form is what it was
   }
 
   async #open() {

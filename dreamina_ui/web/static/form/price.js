@@ -80,7 +80,7 @@ export const terms = new Terms();
 function priceText(prices, price) {
   if (!price) return words.price_unknown;
   const perFile = usd(price.one_usd);
-  const field = form.model.fields.find((known) => known.parameter === price.switch);
+  const field = form.fields.find((known) => known.parameter === price.switch);
   const count = numberIn(price.count) ?? 1;
   const seconds = price.unit.startsWith("s") && numberIn(price.duration);
   let text = say("price_each", { price: perFile });
@@ -105,7 +105,7 @@ function playing(prices, text) {
  * @param {string | undefined} parameter
  */
 function numberIn(parameter) {
-  const field = form.model.fields.find((known) => known.parameter === parameter);
+  const field = form.fields.find((known) => known.parameter === parameter);
   const value = field && Number(form.valueOf(field));
   return value && value > 0 ? value : undefined;
 }

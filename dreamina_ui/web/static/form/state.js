@@ -2,6 +2,7 @@
 
 import { facts } from "../core/facts.js";
 import { local, parse, session } from "../core/storage.js";
+import { Extras } from "./extras.js";
 import { allFieldsOf, asTyped, carryTexts, draftOf, fits, parametersThatFit, valuesOfLive, valuesOver } from "./drafts.js";
 
 /** @typedef {import("../core/types.js").Field} Field */
@@ -20,6 +21,7 @@ class FormState extends EventTarget {
   values = null; // the model's id, then every model's fields in order; null until the draft is restored
   /** @type {any[]} */
   #initial = [];
+  #extras = new Extras();
   #fields = allFieldsOf(this.models);
   /** @type {Array<(values: any[]) => any[]>} */
   #changes = []; // to be made to the form by the next `fill`
@@ -54,6 +56,26 @@ class FormState extends EventTarget {
     this.#loaded.set(model.model_id, model);
   }
 
+  /** All fields of the model that is shown. */
+  get fields() {
+    return [...this.model.fields, ...(this.#live ? [] : this.#extras.fieldsOf(this.model))];
+  }
+
+  /**
+   * Fields that Gradio's form of a model does not have.
+   * @param {Model} model
+   * @param {Field[]} fields
+   */
+  addExtras(model, fields) {
+    this.#extras.add(model, fields);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {Model} model */
+  extrasOf(model) {
+    return this.#extras.fieldsOf(model);
+  }
+
   /**
    * Show a model of the catalog with these values, by parameter; null for the models with forms of Gradio.
    * @param {Model | null} model
@@ -68,14 +90,15 @@ class FormState extends EventTarget {
   }
 
   /**
-   * Something was typed in the form of a model of the catalog.
+   * Something was typed in a field that is not Gradio's.
    * @param {Field} field
    * @param {any} value
    */
   setLive(field, value) {
-    if (!this.#live) return;
-    this.#live.values[field.parameter] = value;
-    this.#storeLive();
+    if (this.#live) {
+      this.#live.values[field.parameter] = value;
+      this.#storeLive();
+    } else this.#extras.set(this.model.model_id, { [field.parameter]: value });
     this.dispatchEvent(new Event("change"));
   }
 
@@ -103,12 +126,13 @@ class FormState extends EventTarget {
   /** @param {Field} field of the model that is shown */
   valueOf(field) {
     if (this.#live) return this.#live.values[field.parameter];
+    if (!this.model.fields.some((known) => known.key === field.key)) return this.#extras.valueOf(this.model, field);
     return this.values?.[1 + this.#fields.findIndex((known) => known.model === this.model && known.field.key === field.key)];
   }
 
   /** The values of the model that is shown, by schema key. */
   current() {
-    const values = this.model.fields.map((field) => [field.key, this.valueOf(field)]);
+    const values = this.fields.map((field) => [field.key, this.valueOf(field)]);
     return { model_id: this.model.model_id, values: Object.fromEntries(values) };
   }
 
@@ -209,6 +233,7 @@ class FormState extends EventTarget {
     const live = this.#loaded.get(modelId);
     if (live) return this.showLive(live, { ...valuesOfLive(live, this.#live), ...parametersThatFit(live, parameters) });
     if (this.#live) this.showLive(null);
+    this.#extras.set(modelId, parameters);
     return this.fill((values) => [modelId, ...this.#fields.map(({ model, field }, index) => {
       const value = model.model_id === modelId ? parameters[field.parameter] : undefined;
       return fits(field, value) ? asTyped(field, value) : values[index + 1];

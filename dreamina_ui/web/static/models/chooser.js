@@ -1,43 +1,44 @@
 /* The dialog that lists all models: search, category, order, favorites. */
 
 import { button, element, icon, openDialog } from "../core/dom.js";
-import { get } from "../core/http.js";
-import { local, parse } from "../core/storage.js";
+import { get, post } from "../core/http.js";
 import { tell } from "../core/toast.js";
 import { moment, say, usd, words } from "../core/words.js";
 import { findModel } from "../form/more-models.js";
 import { useSettings } from "../form/settings.js";
 import { form } from "../form/state.js";
 import "./live-form.js"; // its styles are the dialog's, too
-import { shownRows, textsOf, withFirst } from "./list.js";
+import { packagedFirst, shownRows } from "./list.js";
 
 /** @typedef {import("./list.js").Row} Row */
-/** @typedef {{read_at: number | null, is_stale: boolean, models: Row[], left_out: {model_id: string, title: string, reason: string}[]}} Listing */
+/** @typedef {{read_at: number | null, is_stale: boolean, models: Row[], left_out: {model_id: string, title: string, reason: string}[], favorites: string[], recent: string[]}} Listing */
 
 const FIRST_ROWS = 40; // what a window shows; the others follow when the browser has time
-const STORED = { favorites: "models.favorites", recent: "models.recent" };
 
-/** @param {"favorites" | "recent"} name */
-function stored(name) {
-  return textsOf(parse(local.get(STORED[name])));
-}
+const FRESH_MS = 10_000;
+/** @type {{at: number, listing: Promise<Listing>} | null} */
+let prepared = null;
 
-/**
- * @param {"favorites" | "recent"} name
- * @param {string[]} value
- */
-function store(name, value) {
-  local.set(STORED[name], JSON.stringify(value));
+/** Read the list of models: somebody is about to open it. */
+export function prepareChooser() {
+  if (prepared && performance.now() < prepared.at + FRESH_MS) return;
+  const listing = /** @type {Promise<Listing>} */ (get("models"));
+  prepared = { at: performance.now(), listing };
+  listing.catch(() => { prepared = null; });
 }
 
 /** Open the dialog. */
 export async function openChooser() {
-  const listing = /** @type {Listing} */ (await get("models"));
+  prepareChooser();
+  const listing = /** @type {Listing} */ (await prepared?.listing);
+  prepared = null; // favorites and what was used last may change
   new Chooser(listing).open();
 }
 
 class Chooser {
   #rows;
+  /** @type {{favorites: string[], recent: string[]}} */
+  #own;
   #list = element("ul", { class: "models", "aria-label": words.models });
   #search = element("input", { type: "search", placeholder: words.search_models, "aria-label": words.search_models, id: "model-search" });
   #category;
@@ -51,7 +52,8 @@ class Chooser {
 
   /** @param {Listing} listing */
   constructor(listing) {
-    this.#rows = listing.models;
+    this.#rows = packagedFirst(listing.models, form.models.map((model) => model.model_id));
+    this.#own = { favorites: listing.favorites, recent: listing.recent };
     const categories = [...new Set(listing.models.map((row) => row.category).filter(Boolean))].sort();
     this.#category = element("select", { "aria-label": words.model_category }, element("option", { value: "" }, words.all_models),
       element("option", { value: "*" }, words.favorite_models), ...categories.map((name) => element("option", { value: name }, name)));
@@ -74,7 +76,7 @@ class Chooser {
   #render() {
     cancelIdle(this.#pending);
     const filter = { search: this.#search.value, category: this.#category.value, order: this.#order.value };
-    const rows = shownRows([...this.#rows], filter, { favorites: stored("favorites"), recent: stored("recent") });
+    const rows = shownRows([...this.#rows], filter, this.#own);
     this.#count.textContent = say("models_found", { count: rows.length });
     this.#list.replaceChildren(...rows.slice(0, FIRST_ROWS).map((row) => this.#item(row)));
     this.#pending = whenIdle(() => this.#list.append(...rows.slice(FIRST_ROWS).map((row) => this.#item(row))));
@@ -86,7 +88,7 @@ class Chooser {
     const choose = button("", () => this.#choose(row), { class: "model", "aria-current": row.model_id === form.model.model_id ? "true" : null });
     choose.append(element("b", {}, row.title), element("span", { class: "soft" }, facts), element("code", {}, row.model_id));
     const star = button("", () => this.#star(row, star), { class: "star", "aria-label": say("favorite_model", { model: row.title }),
-      "aria-pressed": String(stored("favorites").includes(row.model_id)) });
+      "aria-pressed": String(this.#own.favorites.includes(row.model_id)) });
     star.append(icon("star"));
     return element("li", {}, choose, star);
   }
@@ -95,11 +97,12 @@ class Chooser {
    * @param {Row} row
    * @param {HTMLButtonElement} node
    */
-  #star(row, node) {
-    const favorites = stored("favorites");
-    const isStarred = favorites.includes(row.model_id);
-    store("favorites", isStarred ? favorites.filter((id) => id !== row.model_id) : [...favorites, row.model_id]);
-    node.setAttribute("aria-pressed", String(!isStarred));
+  async #star(row, node) {
+    const isFavorite = !this.#own.favorites.includes(row.model_id);
+    const { answer: own, refusal } = await post("models/favorite", { model_id: row.model_id, is_favorite: isFavorite });
+    if (!own) return tell(refusal ?? words.request_failed);
+    this.#own.favorites = own.favorites;
+    node.setAttribute("aria-pressed", String(isFavorite));
   }
 
   /** @param {Row} row */
@@ -107,7 +110,6 @@ class Chooser {
     const before = form.model;
     const model = await findModel(row.model_id);
     if (!model) return tell(words.model_not_loaded);
-    store("recent", withFirst(stored("recent"), row.model_id));
     this.#dialog.close();
     const text = before.fields.find((field) => field.is_text);
     const same = text && model.fields.find((field) => field.is_text && field.parameter === text.parameter);

@@ -11,7 +11,7 @@ function plain(text) {
 /**
  * @param {Row[]} rows in the service's order
  * @param {Filter} filter
- * @param {{favorites: string[], recent: string[]}} own of this browser; `recent` has the last one first
+ * @param {{favorites: string[], recent: string[]}} own of this visitor; `recent` has the last one first
  */
 export function shownRows(rows, { search, category, order }, { favorites, recent }) {
   const parts = plain(search).split(/\s+/).filter(Boolean);
@@ -48,16 +48,11 @@ function isOf(row, category, favorites) {
 }
 
 /**
- * A list with an entry at its beginning, once.
- * @param {string[]} list
- * @param {string} entry
- * @param {number} [most]
+ * The service's list with the models first whose forms are in the page, in their order there.
+ * @param {Row[]} rows
+ * @param {string[]} packaged their model_ids
  */
-export function withFirst(list, entry, most = 20) {
-  return [entry, ...list.filter((known) => known !== entry)].slice(0, most);
-}
-
-/** @param {unknown} value whatever was stored */
-export function textsOf(value) {
-  return Array.isArray(value) ? value.filter((entry) => typeof entry === "string").slice(0, 500) : [];
+export function packagedFirst(rows, packaged) {
+  const index = (/** @type {Row} */ row) => (packaged.includes(row.model_id) ? packaged.indexOf(row.model_id) : Infinity);
+  return [...rows].sort((a, b) => difference(index(a), index(b)));
 }

@@ -1,5 +1,6 @@
 /* The form of a model of the catalog, built from what the server made of its live schema. */
 
+import { useStyle } from "../core/dialogs.js";
 import { element } from "../core/dom.js";
 import { get } from "../core/http.js";
 import { terms } from "../form/price.js";
@@ -9,8 +10,7 @@ import { form } from "../form/state.js";
 /** @typedef {import("../core/types.js").Model} Model */
 /** @typedef {{node: HTMLElement, show(value: any): void}} Control */
 
-const style = element("link", { rel: "stylesheet", href: new URL("./models.css", import.meta.url) });
-document.head.append(style);
+await useStyle(new URL("./models.css", import.meta.url));
 
 /** @type {{model: Model | null, controls: Map<string, Control>}} */
 const shown = { model: null, controls: new Map() };
@@ -30,8 +30,31 @@ export async function loadForm(modelId) {
   return model;
 }
 
+/** @type {Map<string, {node: HTMLElement, controls: Map<string, Control>}>} */
+const extras = new Map(); // by model
+
+/**
+ * Load the inputs of a model that Gradio's form does not have, and show them below it.
+ * @param {Model} model
+ */
+export async function loadExtras(model) {
+  const loaded = await get("models/form", { model_id: model.model_id });
+  const known = new Set(model.fields.map((field) => field.parameter));
+  const index = form.models.indexOf(model);
+  const more = /** @type {Field[]} */ (loaded.fields).filter((field) => !known.has(field.parameter));
+  if (form.extrasOf(model).length) return; // somebody else asked, too
+  const fields = more.map((field) => ({ ...field, id: `extra-${index}-${field.parameter}` }));
+  const controls = new Map(fields.map((field) => [field.parameter, controlOf(field)]));
+  const node = element("div", { class: "extra-inputs" }, ...[...controls.values()].map((control) => control.node));
+  extras.set(model.model_id, { node, controls });
+  document.getElementById(`form-${index}`)?.append(node);
+  form.addExtras(model, fields);
+}
+
 /** Show the form of the model that is chosen, or none. */
 function render() {
+  const more = form.isLive ? undefined : extras.get(form.model.model_id);
+  for (const field of more ? form.extrasOf(form.model) : []) more?.controls.get(field.parameter)?.show(form.valueOf(field));
   if (!holder.isConnected) document.getElementById("form")?.querySelector(".model-form")?.before(holder);
   holder.toggleAttribute("data-chosen", form.isLive);
   if (form.isLive && shown.model !== form.model) build(form.model);
