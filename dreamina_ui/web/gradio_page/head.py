@@ -22,6 +22,7 @@ ELSEWHERE = (
     *("admin/", "boards/", "core/dialogs.js", "core/types.js", "models/", "share/", "shared.css", "takeaway/"),
     *("inputs/inputs.css", "inputs/picker.js", "inputs/strip.js", "inputs/uploads.js"),
     *("prompts/dialog.js", "prompts/history.js", "prompts/presets.js", "prompts/prompts.css", "prompts/wildcards.js"),
+    "form/drawn.js",
     "sign-in",
 )
 """Beginnings of the names of files that other pages use, or only the owner's, or that are loaded when somebody first

@@ -48,6 +48,14 @@ def choose_model(page: Page, title: str) -> None:
     page.get_by_role("option", name=title, exact=True).click()
 
 
+def choose_of_catalog(page: Page, words: str) -> None:
+    """Choose the one model of the catalog that these words find, and wait for its form."""
+    page.locator("#choose-model").click()
+    page.locator("#model-search").fill(words)
+    page.locator("#model-chooser .model").click()
+    expect(page.locator("#form[data-live] #live-form")).to_be_visible()
+
+
 # --- the model at the top
 
 
@@ -92,9 +100,7 @@ def test_a_model_of_the_catalog_is_chosen_filled_in_and_used(app: AppProcess, op
     """Hundreds of models are a search away; what was written goes along, and a reload loses nothing."""
     page = open_page(app)
     prompt_box(page).fill("a fox of another model")
-    page.locator("#choose-model").click()
-    page.locator("#model-search").fill("kind every")
-    page.locator("#model-chooser .model").click()
+    choose_of_catalog(page, "kind every")
     form = page.locator("#live-form")
     expect(form.get_by_label("Prompt")).to_have_value("a fox of another model")
     expect(prompt_box(page)).to_be_hidden()
@@ -217,6 +223,41 @@ def test_own_files_are_inputs_in_one_drop_and_stay_with_their_job(app: AppProces
     job.get_by_role("button", name=translate("en", "again")).click()
     expect(tiles).to_have_count(3)
     assert shown()[:2] == [second, first]
+
+
+def test_images_dropped_into_a_form_of_the_catalog_are_sent(app: AppProcess, open_page: OpenPage) -> None:
+    """Most models of the catalog edit images: they take them as the first model does."""
+    page = open_page(app)
+    choose_of_catalog(page, "nano edit")
+    strip = page.locator("#live-form dreamina-images")
+    strip.evaluate(DROP, [2, 42])
+    expect(strip.locator("li[data-index] img")).to_have_count(2)
+    expect(strip).to_contain_text(translate("en", "input_count", count=2, limit=10))
+    page.locator("#live-form").get_by_label("Prompt").fill("two of mine at night")
+    page.locator("#generate").click()
+    job = card(page, "two of mine at night")
+    expect_state(job, "done")
+    expect(job.locator(".given img")).to_have_count(2)
+
+
+def test_a_film_is_made_stored_and_played_in_the_viewer(app: AppProcess, open_page: OpenPage) -> None:
+    """A model that makes videos is of use only if its result can be watched here."""
+    page = open_page(app)
+    choose_of_catalog(page, "short film")
+    form = page.locator("#live-form")
+    form.get_by_label("Prompt").fill("a fox on film")
+    form.get_by_label("Duration", exact=True).first.fill("1")
+    expect(page.locator("#price")).to_contain_text("$0.03")
+    page.locator("#generate").click()
+    job = card(page, "a fox on film")
+    expect_state(job, "done")
+    page.get_by_role("tab", name=translate("en", "tab_library")).click()
+    page.locator("#library .wall button.tile", has=page.locator("video")).first.click()
+    film = page.locator("dialog.viewer video")
+    expect(film).to_be_visible()
+    film.evaluate("film => { film.muted = true; return film.play(); }")
+    facts = film.evaluate("film => [film.videoWidth, film.videoHeight, Math.round(film.duration)]")
+    assert facts == [640, 360, 1]
 
 
 # --- model files

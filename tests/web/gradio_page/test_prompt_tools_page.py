@@ -9,11 +9,14 @@ from playwright.sync_api import Page, expect
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import AppProcess
 from tests.web.gradio_page import test_page
-from tests.web.gradio_page.test_page import press_generate, prompt_box
+from tests.web.gradio_page.test_page import card, press_generate, prompt_box
 
 open_page = test_page.open_page
 OpenPage = Callable[..., Page]
 EN = "en"
+STORE_LIST = """body => fetch("dreamina/wildcards", {
+    method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
+})"""
 
 
 def test_an_old_prompt_and_a_preset_are_two_actions_away(app: AppProcess, open_page: OpenPage) -> None:
@@ -70,3 +73,20 @@ def test_wildcards_of_a_batch_are_drawn_by_a_seed_that_is_shown(app: AppProcess,
     expect(drawn).to_have_text(texts)
     page.get_by_role("button", name=translate(EN, "batch_seed_new")).click()
     expect(page.get_by_label(translate(EN, "batch_seed"), exact=True)).not_to_have_value(seed)
+
+
+def test_what_wildcards_stand_for_is_shown_and_sent(app: AppProcess, open_page: OpenPage) -> None:
+    """One image, too, is paid for with the words that stood there, and a name without a list is just a name."""
+    page = open_page(app)
+    prompt_box(page).fill("the __init__ of a kite")
+    press_generate(page, "the __init__ of a kite")
+    body = {"name": "hue", "text": "red\ngreen\nblue"}
+    page.evaluate(STORE_LIST, body)
+    prompt_box(page).fill("a __hue__ kite")
+    drawn = page.locator("#form .drawn")
+    expect(drawn).to_contain_text(translate(EN, "drawn_prompt"))
+    shown = drawn.locator("span").inner_text()
+    assert shown in ("a red kite", "a green kite", "a blue kite")
+    page.locator("#generate").click()
+    expect(card(page, shown)).to_be_visible()
+    expect(prompt_box(page)).to_have_value("a __hue__ kite")

@@ -4,6 +4,7 @@ import { element } from "../core/dom.js";
 import { post } from "../core/http.js";
 import { say, words } from "../core/words.js";
 import { keyOf } from "../inputs/list.js";
+import { hasWildcards } from "../prompts/fill.js";
 import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Field} Field */
@@ -38,6 +39,18 @@ export function showFields() {
   });
   document.getElementById("form")?.toggleAttribute("data-live", form.isLive);
   form.model.fields.forEach(showCount);
+  showDrawn();
+}
+
+/** @type {Promise<typeof import("./drawn.js")> | null} */
+let drawing = null;
+
+/** Show what wildcards in the prompt stand for; loaded when somebody types one. */
+function showDrawn() {
+  const field = form.model.fields.find((known) => known.is_text);
+  if (!drawing && !(field && hasWildcards(String(form.valueOf(field) ?? "")))) return;
+  drawing ??= import("./drawn.js");
+  drawing.then(({ drawn }) => drawn.update()).catch(() => { drawing = null; });
 }
 
 /* --- input files: the server checks public URLs while the visitor types; images stand in a strip */
@@ -64,7 +77,7 @@ function checkKey(field, fileUrl) {
 }
 
 function urlFields() {
-  return form.model.fields.filter((field) => field.holds_urls);
+  return form.fields.filter((field) => field.holds_urls);
 }
 
 /** @param {Field} field */
@@ -103,13 +116,12 @@ async function showStrip(field, node) {
     node.classList.add("has-strip"); // it shows what is in Gradio's text field
     node.append(strip);
   }
-  const model = form.models.find(({ fields }) => fields.includes(field));
-  if (model !== form.model) return;
+  if (!form.fields.includes(field)) return; // another model was chosen meanwhile
   const checked = publicUrls(field).flatMap((typed) => {
     const check = checks.get(checkKey(field, typed));
     return check ? [/** @type {const} */ ([typed, check])] : [];
   });
-  strip.show(urlsIn(form.valueOf(field)), { label: node.querySelector("[data-testid=block-info]")?.textContent?.trim() || words.given, max: field.max_items, checks: new Map(checked) });
+  strip.show(urlsIn(form.valueOf(field)), { label: field.title || node.querySelector("[data-testid=block-info]")?.textContent?.trim() || words.given, max: field.max_items, checks: new Map(checked) });
 }
 
 /** @param {Field} field @param {string[]} urls */

@@ -4,6 +4,8 @@ import { jobs } from "../core/jobs.js";
 import { send } from "../core/requests.js";
 import { watch } from "../core/stream.js";
 import { words } from "../core/words.js";
+import { hasWildcards } from "../prompts/fill.js";
+import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Outcome} Outcome */
 
@@ -41,9 +43,31 @@ export async function generateWith({ model_id, values }) {
   submission.tell("");
   submission.count(1);
   try {
-    submitted(await send("generate", { model_id, inputs: values }, tellUnknown));
+    const field = form.model.fields.find((known) => known.is_text);
+    const text = String((field && values[field.key]) ?? "");
+    const isDrawn = hasWildcards(text);
+    const { answer: drawing, refusal } = isDrawn ? await draw(text) : { answer: { text }, refusal: "" };
+    if (!drawing) return submission.tell(refusal ?? words.request_failed);
+    const inputs = field && isDrawn ? { ...values, [field.key]: drawing.text } : values;
+    const outcome = await send("generate", { model_id, inputs }, tellUnknown);
+    submitted(outcome);
+    if (isDrawn && outcome.answer) (await import("./drawn.js")).drawn.renew();
   } finally {
     submission.count(-1);
+  }
+}
+
+/**
+ * What a prompt with wildcards is sent as: what stands below it.
+ * @param {string} text
+ * @returns {Promise<Outcome>}
+ */
+async function draw(text) {
+  try {
+    const { drawn } = await import("./drawn.js");
+    return await drawn.of(text);
+  } catch {
+    return { refusal: words.request_failed };
   }
 }
 

@@ -12,9 +12,9 @@ export async function openTools(tool) {
   openPromptTools(tool, (text) => emit(document.body, "insert-in-batch", { text }));
 }
 
-/** Put the buttons below the prompt of each model. */
+/** Put the buttons below the prompt of each model that has a form. */
 export function showPromptTools() {
-  for (const model of form.models) {
+  for (const model of new Set([...form.models, form.model])) {
     const field = model.fields.find((known) => known.is_text);
     const node = document.getElementById(field?.id ?? "");
     if (!node || node.querySelector(".prompt-tools")) continue;

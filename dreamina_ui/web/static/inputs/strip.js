@@ -1,6 +1,7 @@
 /* <dreamina-images>: the input images of a form, as a strip of thumbnails to which more are added by drop, paste, file,
  * library or URL. Whoever holds the values calls `show`; the strip asks for others by the event `change-images`. */
 
+import { useStyle } from "../core/dialogs.js";
 import { button, define, element, emit, icon } from "../core/dom.js";
 import { identity, url } from "../core/http.js";
 import { tell } from "../core/toast.js";
@@ -12,7 +13,7 @@ import { imagesIn, uploads } from "./uploads.js";
 /** @typedef {{label: string, max: number | null, checks?: Map<string, Check>}} StripOptions */
 
 const OWN_FILE = /\/dreamina\/files\/([0-9a-f]{32})\//;
-const style = element("link", { rel: "stylesheet", href: new URL("./inputs.css", import.meta.url) });
+await useStyle(new URL("./inputs.css", import.meta.url));
 
 export class ImageStrip extends HTMLElement {
   /** @type {string[]} */
@@ -31,7 +32,6 @@ export class ImageStrip extends HTMLElement {
   #update = () => this.#render();
 
   connectedCallback() {
-    document.head.append(style);
     if (!this.firstChild) this.#build();
     uploads.addEventListener("change", this.#update);
     this.#showWay();

@@ -1,7 +1,10 @@
 /* The dialog of the prompt tools: history, presets, and wildcard lists, each in a tab. */
 
+import { useStyle } from "../core/dialogs.js";
 import { button, element, openDialog } from "../core/dom.js";
 import { words } from "../core/words.js";
+import { useSettings } from "../form/settings.js";
+import { form } from "../form/state.js";
 import { HistoryPanel } from "./history.js";
 import { PresetPanel } from "./presets.js";
 import { WildcardPanel } from "./wildcards.js";
@@ -9,16 +12,24 @@ import { WildcardPanel } from "./wildcards.js";
 /** @typedef {"history" | "presets" | "wildcards"} Tool */
 /** @typedef {{node: HTMLElement, load(): Promise<void>, focus(): void}} Panel */
 
-const style = element("link", { rel: "stylesheet", href: new URL("./prompts.css", import.meta.url) });
+await useStyle(new URL("./prompts.css", import.meta.url));
 
 /**
  * @param {Tool} tool the first tab to show
  * @param {(text: string) => void} insert puts a wildcard into the batch
  */
 export function openPromptTools(tool, insert) {
-  document.head.append(style);
   if (document.querySelector("dialog.prompt-dialog")) return;
   new PromptDialog(insert).show(tool);
+}
+
+/** @param {string} wildcard */
+function addToPrompt(wildcard) {
+  const field = form.model.fields.find(({ is_text: isText }) => isText);
+  if (!field) return;
+  const typed = String(form.valueOf(field) ?? "").trimEnd();
+  const prompt = typed ? `${typed} ${wildcard}` : wildcard;
+  useSettings({ model_id: form.model.model_id, parameters: { [field.parameter]: prompt }, message: "", focus: "prompt" });
 }
 
 class PromptDialog {
@@ -34,7 +45,7 @@ class PromptDialog {
     this.#panels = {
       history: new HistoryPanel(close),
       presets: new PresetPanel(close),
-      wildcards: new WildcardPanel((text) => { close(); insert(text); }),
+      wildcards: new WildcardPanel((text) => { close(); insert(text); }, (text) => { close(); addToPrompt(text); }),
     };
     this.#tabs = {
       history: this.#tab("history", words.prompt_history),

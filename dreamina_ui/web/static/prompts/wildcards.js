@@ -1,6 +1,6 @@
 /* Wildcard lists: imported from text files or typed, looked into, and put into a batch. */
 
-import { button, element } from "../core/dom.js";
+import { button, element, emit } from "../core/dom.js";
 import { get, post } from "../core/http.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
@@ -24,9 +24,13 @@ export class WildcardPanel {
     this.#problem, element("div", { class: "prompt-buttons" }, element("button", { type: "submit", class: "main" }, words.tool_save), this.#import, this.#file));
   node = element("section", {}, this.#empty, this.#list, this.#form);
 
-  /** @param {(text: string) => void} insert */
-  constructor(insert) {
+  /**
+   * @param {(text: string) => void} insert puts a wildcard into the batch
+   * @param {(text: string) => void} addToPrompt puts it into the prompt of the form
+   */
+  constructor(insert, addToPrompt) {
     this.insert = insert;
+    this.addToPrompt = addToPrompt;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#save(this.#name.value, this.#lines.value).then((isStored) => {
@@ -65,8 +69,9 @@ export class WildcardPanel {
     const details = element("details", {}, summary, preview);
     details.addEventListener("toggle", () => { if (details.open) this.#preview(name, preview); });
     const insert = button(words.wildcard_insert, () => this.insert(`__${name}__`), { class: "wildcard-insert", "aria-label": `${words.wildcard_insert}: __${name}__` });
+    const add = button(words.wildcard_to_prompt, () => this.addToPrompt(`__${name}__`), { class: "wildcard-insert", "aria-label": `${words.wildcard_to_prompt}: __${name}__` });
     const remove = button("×", () => this.#remove(name), { class: "prompt-pin", "aria-label": `${words.delete}: ${name}`, title: words.delete });
-    return element("li", {}, details, insert, remove);
+    return element("li", {}, details, add, insert, remove);
   }
 
   /** @param {string} name @param {HTMLElement} node */
@@ -111,6 +116,7 @@ export class WildcardPanel {
     if (refusal) return false;
     await this.load();
     tell(say("wildcard_stored", { name: stored.name }));
+    emit(document.body, "wildcards-changed");
     return true;
   }
 
@@ -120,6 +126,7 @@ export class WildcardPanel {
     const { refusal } = await post("wildcards", { name, remove: true });
     if (refusal) return tell(refusal);
     await this.load();
+    emit(document.body, "wildcards-changed");
     tell(say("tool_removed", { name }), () => list && this.#save(name, list.lines.join("\n")));
   }
 }
