@@ -4,6 +4,7 @@ import { button, element } from "../core/dom.js";
 import { get, post } from "../core/http.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
+import { findModel } from "../form/more-models.js";
 import { useSettings } from "../form/settings.js";
 import { form } from "../form/state.js";
 import { filled } from "./fill.js";
@@ -58,12 +59,13 @@ export class PresetPanel {
   }
 
   /** @param {Preset} preset */
-  #use(preset) {
-    const model = form.find(preset.model_id);
-    const field = model?.fields.find(({ is_text: isText }) => isText);
+  async #use(preset) {
     const typed = form.model.fields.find(({ is_text: isText }) => isText);
-    const prompt = filled(preset.template, String((typed && form.valueOf(typed)) ?? ""));
+    const text = String((typed && form.valueOf(typed)) ?? "");
     this.close();
+    const model = await findModel(preset.model_id).catch(() => undefined);
+    const field = model?.fields.find(({ is_text: isText }) => isText);
+    const prompt = filled(preset.template, text);
     useSettings({
       model_id: preset.model_id,
       parameters: { ...preset.parameters, ...(field ? { [field.parameter]: prompt } : {}) },
