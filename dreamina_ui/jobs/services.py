@@ -103,8 +103,7 @@ class JobServices:
         is_play_money = accounts.api_origin == SANDBOX_ORIGIN
         self.balance = BalanceReader(catalog_api, low_usd=low_balance_usd, clock=clock, is_play_money=is_play_money)
         is_replica = role is not None
-        channel = ledger.open_channel() if is_replica else None
-        self._news = news = News(ledger, channel) if channel else None
+        self._news = news = News(ledger, channel) if is_replica and (channel := ledger.open_channel()) else None
         on_lost: Callable[[float], object] = news.catch_up if news else lambda _since: None
         self.replica = replica = Replica(ledger, self._claimable, on_lost, role=role) if role else None
         parts = _Parts(ledger=ledger, pace=pace, clock=clock, replica=replica)

@@ -45,7 +45,7 @@ export class Press {
   }
 
   /**
-   * The same function, which waits for the end of a press; several calls meanwhile become one.
+   * The same function, which waits until the button is released; several calls meanwhile become one.
    * @param {() => unknown} act
    */
   after(act) {
