@@ -577,7 +577,7 @@ def test_an_image_too_large_to_open_is_stored_without_previews(
     server: FileServer, store: FolderStore, make_fetcher: Callable[..., OutputFetcher]
 ) -> None:
     """Opening it would take the memory of everything else here."""
-    body = encode(Image.new("1", (1001, 1000)))
+    body = encode(Image.new("RGB", (1001, 1000)))
     fetcher = make_fetcher(bounds=Bounds(max_pixels=1_000_000))
     facts = fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(body)))
     assert (facts.kind, facts.format, facts.width, facts.height) == ("file", "PNG", 1001, 1000)
