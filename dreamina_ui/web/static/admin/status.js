@@ -11,7 +11,7 @@ import { meter } from "./parts.js";
 export class Switch {
   #now = element("p", { class: "now" });
   #reasons = element("div");
-  #press = element("button", { type: "button" });
+  #press = element("button", { type: "button", hidden: true }); // until it is known what it would do
   node = element("section", { class: "switch wide" }, element("div", {}, this.#now, this.#reasons), this.#press);
 
   /** @param {Change} change */
@@ -32,6 +32,7 @@ export class Switch {
     if (!isStopped) this.#reasons.append(element("p", { class: "soft" }, words.owner_stop_help));
     this.#press.textContent = isStopped ? words.owner_resume : words.owner_stop;
     this.#press.className = isStopped ? "go" : "stop";
+    this.#press.hidden = false;
   }
 }
 
