@@ -60,7 +60,7 @@ def test_wildcards_of_a_batch_are_drawn_by_a_seed_that_is_shown(app: AppProcess,
     chooser.value.set_files({"name": "Color.txt", "mimeType": "text/plain", "buffer": content})
     dialog.get_by_text("__color__").first.click()
     expect(dialog.locator(".wildcard-preview li")).to_have_text(["red", "green", "blue"])
-    dialog.locator(".wildcard-insert").click()
+    dialog.get_by_role("button", name=translate(EN, "wildcard_insert")).click()
     expect(page.locator("#batch-prompts")).to_have_value("__color__")
     page.locator("#batch-prompts").fill("a __color__ fox")
     page.locator("#batch-repeats").fill("3")
