@@ -79,6 +79,7 @@ def test_the_work_of_a_day_needs_no_pointer(held: HeldSandbox, open_page: OpenPa
     tab_to(page, rerun)
     press("Enter")
     expect(page.locator(".job").filter(has_text="a lighthouse at dawn")).to_have_count(2)
+    expect(page.locator(".job[data-state=queued]")).to_have_count(1)  # the service has it
     held.begin()
     held.finish()
 
