@@ -59,10 +59,16 @@ def enter(page: Page, app: AppProcess, language: str = "en") -> None:
 # --- streams
 
 
+def wait_until_accepted(held: HeldSandbox, prompt: str) -> None:
+    """Wait until the service has a job: its clock moves only those."""
+    wait_for(lambda: prompt in [request["inputs"]["prompt"] for request in held.requests()])
+
+
 def test_a_frozen_stream_is_replaced_within_45_seconds(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
     """After a sleep or a change of networks a connection may be dead without a sign."""
     page = open_page(proxy, install_clock)
     job = press_generate(page, "on a frozen stream")
+    wait_until_accepted(held, "on a frozen stream")
     wait_for(lambda: proxy.open_streams == 1)
     proxy.freeze()
     held.begin()
@@ -79,6 +85,7 @@ def test_a_stream_that_is_held_back_is_replaced_by_polling_within_10_seconds(
     page = open_page(proxy, install_clock)
     proxy.holds_streams = True
     job = press_generate(page, "on a held stream")
+    wait_until_accepted(held, "on a held stream")
     page.clock.fast_forward(8_000)
     held.begin()
     expect_state(job, "running")
