@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from dreamina_ui.library.library import UNDO_S
@@ -136,9 +137,10 @@ def page_facts(
     }
 
 
-def _page_files(ending: str) -> list[str]:
+@cache
+def _page_files(ending: str) -> tuple[str, ...]:
     names = (name for name in sorted(static_files()) if name.endswith(ending))
-    return [name for name in names if not name.startswith(ELSEWHERE) and name != "head.js"]
+    return tuple(name for name in names if not name.startswith(ELSEWHERE) and name != "head.js")
 
 
 def _part_modules(part: str) -> list[str]:
