@@ -36,13 +36,13 @@ def fill_sqlite(path: Path, count: int) -> None:
         _add_template(ledger, now)
         engine = open_sqlite(path, busy_timeout_s=10.0, durable=False)
         words = "CASE n % 10 " + " ".join(f"WHEN {at} THEN '{word}'" for at, word in enumerate(_WORDS)) + " END"
-        prompt = f"'a red fox in a ' || {words} || ', number ' || n || CASE n WHEN 1 THEN ', {RARE_WORD}' ELSE '' END"
+        prompt = _prompt(words)
         own = {
             "job_id": "lower(hex(randomblob(16)))",
             "request_id": "lower(hex(randomblob(16)))",
             "visitor_id": f"printf('%032x', n * 7919 % {visitors})",
             "address": f"printf('%032x', n * 7919 % {visitors} / 3)",
-            "created_at": f"{now - DAYS * 86400!r} + {DAYS * 86400.0 / count!r} * n",
+            "created_at": _created_at(now, count),
             "search_text": prompt,
             "inputs": f"json_object('prompt', {prompt})",
         }
@@ -71,13 +71,13 @@ def fill_postgresql(url: str, count: int) -> None:
     with closing(Ledger(PostgresqlDatabase(url))) as ledger:
         _add_template(ledger, now)
         words = f"(ARRAY{list(_WORDS)!r})[n % 10 + 1]"
-        prompt = f"'a red fox in a ' || {words} || ', number ' || n || CASE n WHEN 1 THEN ', {RARE_WORD}' ELSE '' END"
+        prompt = _prompt(words)
         own = {
             "job_id": "md5(n::text || 'job')",
             "request_id": "md5(n::text || 'request')",
             "visitor_id": f"lpad(to_hex(n::bigint * 7919 % {visitors}), 32, '0')",
             "address": f"lpad(to_hex(n::bigint * 7919 % {visitors} / 3), 32, '0')",
-            "created_at": f"{now - DAYS * 86400!r} + {DAYS * 86400.0 / count!r} * n",
+            "created_at": _created_at(now, count),
             "search_text": prompt,
             "inputs": f"json_build_object('prompt', {prompt})::text",
         }
@@ -88,6 +88,16 @@ def fill_postgresql(url: str, count: int) -> None:
             for name in ("jobs", "outputs"):
                 transaction.connection.exec_driver_sql(f"ANALYZE {name}")
         ledger.recount_budgets()
+
+
+def _prompt(word: str) -> str:
+    """SQL for the prompt of job `n`, with SQL for a word of it."""
+    return f"'a red fox in a ' || {word} || ', number ' || n || CASE n WHEN 1 THEN ', {RARE_WORD}' ELSE '' END"
+
+
+def _created_at(now: float, count: int) -> str:
+    """SQL for when job `n` of so many was made, evenly over all days."""
+    return f"{now - DAYS * 86400!r} + {DAYS * 86400.0 / count!r} * n"
 
 
 def _add_template(ledger: Ledger, now: float) -> None:
