@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -175,15 +176,12 @@ def test_certificates_that_cannot_be_read_are_refused_at_start(tmp_path: Path, n
 # --- proxies
 
 
-class TunnelProxy:
-    """A proxy that makes tunnels to this machine, whatever it is asked for, and remembers what that was."""
+class ConnectingProxy(ABC):
+    """A proxy that connects to this machine, whatever it is asked for."""
 
-    def __init__(self, status: str = "200 Connection established", *, refuses_ip_addresses: bool = False) -> None:
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._status = status
-        self._refuses_ip_addresses = refuses_ip_addresses
         self.port = int(self._listener.getsockname()[1])
-        self.requests: list[str] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -192,22 +190,40 @@ class TunnelProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += client.recv(65536)
-            self.requests.append(head.decode())
-            is_refused = self._refuses_ip_addresses and head.split()[1][:1].isdigit()
-            status = "403 Forbidden" if is_refused else self._status
-            client.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
-            if not status.startswith("2"):
+            port = self._handle(client)
+            if port is None:
                 client.close()
                 continue
-            upstream = socket.create_connection(("127.0.0.1", int(head.split()[1].rpartition(b":")[2])))
+            upstream = socket.create_connection(("127.0.0.1", port))
             for source, target in ((client, upstream), (upstream, client)):
                 threading.Thread(target=_pump, args=(source, target), daemon=True).start()
 
+    @abstractmethod
+    def _handle(self, client: socket.socket) -> int | None:
+        """Read a request and respond; returns the port to connect to, None if it is refused."""
+
     def close(self) -> None:
         self._listener.close()
+
+
+class TunnelProxy(ConnectingProxy):
+    """It makes tunnels by HTTP, and remembers what was asked for."""
+
+    def __init__(self, status: str = "200 Connection established", *, refuses_ip_addresses: bool = False) -> None:
+        self._status = status
+        self._refuses_ip_addresses = refuses_ip_addresses
+        self.requests: list[str] = []
+        super().__init__()
+
+    def _handle(self, client: socket.socket) -> int | None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(65536)
+        self.requests.append(head.decode())
+        is_refused = self._refuses_ip_addresses and head.split()[1][:1].isdigit()
+        status = "403 Forbidden" if is_refused else self._status
+        client.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
+        return int(head.split()[1].rpartition(b":")[2]) if status.startswith("2") else None
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -258,43 +274,27 @@ def test_a_proxy_that_refuses_is_an_error(host: TlsHost) -> None:
         download(host.port, proxy=Proxy("127.0.0.1", proxy.port))
 
 
-class SocksProxy:
-    """A SOCKS5 proxy that connects to this machine, whatever it is asked for, and remembers what that was."""
+class SocksProxy(ConnectingProxy):
+    """It speaks SOCKS5, and remembers what was asked for."""
 
     def __init__(self, status: int = 0) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._status = status
-        self.port = int(self._listener.getsockname()[1])
         self.requests: list[bytes] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            reader = client.makefile("rb")
-            methods = reader.read(reader.read(2)[1])
-            client.sendall(b"\x05\x02" if b"\x02" in methods else b"\x05\x00")
-            if b"\x02" in methods:
-                user = reader.read(reader.read(2)[1])
-                self.requests.append(user + b":" + reader.read(reader.read(1)[0]))
-                client.sendall(b"\x01\x00")
-            kind = reader.read(4)[3]
-            host = reader.read({1: 4, 4: 16}.get(kind) or reader.read(1)[0])
-            self.requests.append(host)
-            port = int.from_bytes(reader.read(2), "big")
-            client.sendall(bytes([5, self._status, 0, 1, 0, 0, 0, 0, 0, 0]))
-            if self._status:
-                client.close()
-                continue
-            upstream = socket.create_connection(("127.0.0.1", port))
-            for source, target in ((client, upstream), (upstream, client)):
-                threading.Thread(target=_pump, args=(source, target), daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
+    def _handle(self, client: socket.socket) -> int | None:
+        reader = client.makefile("rb")
+        methods = reader.read(reader.read(2)[1])
+        client.sendall(b"\x05\x02" if b"\x02" in methods else b"\x05\x00")
+        if b"\x02" in methods:
+            user = reader.read(reader.read(2)[1])
+            self.requests.append(user + b":" + reader.read(reader.read(1)[0]))
+            client.sendall(b"\x01\x00")
+        kind = reader.read(4)[3]
+        self.requests.append(reader.read({1: 4, 4: 16}.get(kind) or reader.read(1)[0]))
+        port = int.from_bytes(reader.read(2), "big")
+        client.sendall(bytes([5, self._status, 0, 1, 0, 0, 0, 0, 0, 0]))
+        return None if self._status else port
 
 
 def test_a_socks_proxy_is_asked_for_the_ip_address_that_was_checked(
