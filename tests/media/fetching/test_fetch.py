@@ -856,6 +856,12 @@ def test_a_folder_that_is_gone_is_a_disk_error_and_does_not_come_back_empty(
     assert not (tmp_path / "media").exists()
 
 
+def assert_fetches(store: FolderStore, server: FileServer) -> None:
+    """Assert that a file arrives in a store."""
+    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin), decoder=decoder())
+    assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).format == "PNG"
+
+
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
 def test_a_file_system_that_cannot_sync_folders_is_used_all_the_same(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -872,8 +878,7 @@ def test_a_file_system_that_cannot_sync_folders_is_used_all_the_same(
     store = FolderStore(tmp_path / "elsewhere")
     assert not store.can_sync_folders()
     store.prepare(JOB)
-    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin), decoder=decoder())
-    assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).format == "PNG"
+    assert_fetches(store, server)
 
 
 def test_a_folder_that_cannot_be_opened_is_used_all_the_same(
@@ -892,8 +897,7 @@ def test_a_folder_that_cannot_be_opened_is_used_all_the_same(
         store = FolderStore(tmp_path / "elsewhere")
         assert not store.can_sync_folders()
         store.prepare(JOB)
-    fetcher = OutputFetcher(store, UrlGuard(exempt_origin=server.origin), decoder=decoder())
-    assert fetcher.fetch(JOB, 0, "image", server.script("/a", HostResponse(PNG))).format == "PNG"
+    assert_fetches(store, server)
 
 
 def test_a_disk_that_fails_to_sync_is_still_an_error(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
