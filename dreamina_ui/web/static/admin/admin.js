@@ -1,5 +1,6 @@
 /* <dreamina-admin>: asks for the overview, and again every 15 seconds while its tab is shown. */
 
+import { useStyle } from "../core/dialogs.js";
 import { element } from "../core/dom.js";
 import { get, request, url } from "../core/http.js";
 import { press } from "../core/press.js";
@@ -21,9 +22,7 @@ import { Money, Notices, Switch } from "./status.js";
 const AGAIN_MS = 15000;
 const RETRY_MS = 2000;
 
-const style = element("link", { rel: "stylesheet", href: new URL("./admin.css", import.meta.url) });
-const styled = new Promise((resolve) => ["load", "error"].forEach((name) => style.addEventListener(name, resolve)));
-document.head.append(style);
+const styled = useStyle(new URL("./admin.css", import.meta.url));
 
 /** @type {Promise<void> | null} */
 let texts = null;
