@@ -1,6 +1,6 @@
 /* Parts of the page that are loaded when somebody first opens them. */
 
-import { define } from "./core/dom.js";
+import { define, element } from "./core/dom.js";
 import { facts } from "./core/facts.js";
 import { router } from "./core/router.js";
 import { words } from "./core/words.js";
@@ -68,10 +68,5 @@ function once(part, load) {
 
 /** Request all modules at once, and not each when another one imports it. @param {string[]} names */
 function preload(names) {
-  for (const name of names) {
-    const link = document.createElement("link");
-    link.rel = "modulepreload";
-    link.href = new URL(name, import.meta.url).href;
-    document.head.append(link);
-  }
+  document.head.append(...names.map((name) => element("link", { rel: "modulepreload", href: new URL(name, import.meta.url) })));
 }
