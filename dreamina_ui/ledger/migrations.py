@@ -1,8 +1,13 @@
-"""The ledger's history: numbered steps of portable SQL; a released step is never edited, new ones are appended."""
+"""The ledger's history: numbered steps of portable SQL; a released step is never edited, new ones are appended.
+
+Servers of several versions may share a ledger while they are replaced one by one, so a step only adds: tables, indexes,
+and columns that may be empty. What nobody uses any more is removed by a later release, which raises `READABLE_FROM`.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 
 import sqlalchemy as sa
@@ -11,6 +16,8 @@ from dreamina_ui.errors import LedgerError
 from dreamina_ui.ledger.search import create_search_index, renew_sqlite_search_index, search_text
 from dreamina_ui.ledger.tables import ledger_version
 from dreamina_ui.ledger.transaction import Transaction
+
+log = logging.getLogger(__name__)
 
 
 def _fill_search_text(connection: sa.Connection) -> None:
@@ -378,7 +385,11 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         )
         """,
     ),
+    ("ALTER TABLE ledger_version ADD COLUMN readable_from INTEGER",),
 )
+
+READABLE_FROM = 24
+"""Programs that know so many steps can work with a ledger that has all of them."""
 
 
 def migrate(transaction: Transaction, label: str) -> None:
@@ -388,17 +399,14 @@ def migrate(transaction: Transaction, label: str) -> None:
         label: what error messages call the ledger.
 
     Raises:
-        LedgerError: a newer version of this program made the ledger.
+        LedgerError: a newer version of this program made the ledger, and this one could not work with it.
     """
     connection = transaction.connection
-    connection.execute(sa.schema.CreateTable(ledger_version, if_not_exists=True))
+    connection.execute(sa.text("CREATE TABLE IF NOT EXISTS ledger_version (version INTEGER)"))
     done = connection.execute(sa.select(ledger_version.c.version)).scalar() or 0
     if done > len(MIGRATIONS):
-        raise LedgerError(
-            f"{label} was made by a newer version of this program (ledger version {done}; this program "
-            f"knows {len(MIGRATIONS)}). Update the program, or choose another DREAMINA_DATA_DIR or "
-            "DREAMINA_DATABASE_URL."
-        )
+        _accept_newer(connection, done, label)
+        return
     for step in MIGRATIONS[done:]:
         for statement in step:
             if isinstance(statement, str):
@@ -407,4 +415,16 @@ def migrate(transaction: Transaction, label: str) -> None:
                 statement(connection)
     if done < len(MIGRATIONS):
         connection.execute(ledger_version.delete())
-        connection.execute(ledger_version.insert().values(version=len(MIGRATIONS)))
+        connection.execute(ledger_version.insert().values(version=len(MIGRATIONS), readable_from=READABLE_FROM))
+
+
+def _accept_newer(connection: sa.Connection, version: int, label: str) -> None:
+    """Raise LedgerError unless the newer program says that this one can work with its ledger, too."""
+    readable_from = connection.execute(sa.select(ledger_version.c.readable_from)).scalar()
+    if readable_from is None or readable_from > len(MIGRATIONS):
+        raise LedgerError(
+            f"{label} was made by a newer version of this program (ledger version {version}; this program "
+            f"knows {len(MIGRATIONS)}). Update the program, or choose another DREAMINA_DATA_DIR or "
+            "DREAMINA_DATABASE_URL."
+        )
+    log.warning("%s was made by a newer version of this program, which this one can work with", label)

@@ -216,4 +216,6 @@ prices = sa.Table(
     sa.Column("read_at", sa.Float),
 )
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
-ledger_version = sa.Table("ledger_version", metadata, sa.Column("version", sa.Integer))
+ledger_version = sa.Table(
+    "ledger_version", metadata, sa.Column("version", sa.Integer), sa.Column("readable_from", sa.Integer)
+)

@@ -293,7 +293,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path
     path = tmp_path / "ledger.sqlite3"
     Ledger(path).close()
     with closing(sqlite3.connect(path)) as newer, newer:
-        newer.execute("UPDATE ledger_version SET version = version + 1")
+        newer.execute("UPDATE ledger_version SET version = version + 1, readable_from = version + 1")
     before = path.read_bytes()
     with pytest.raises(LedgerError, match=r"newer version .* Update the program"):
         Ledger(path)

@@ -21,7 +21,7 @@ from dreamina_ui.errors import JobNotFoundError, LedgerError, LimitError, StateE
 from dreamina_ui.ledger import tables
 from dreamina_ui.ledger.job import SETTLED, TERMINAL, TRANSITIONS, Job, Output, State, new_id
 from dreamina_ui.ledger.ledger import Ledger, is_request_taken
-from dreamina_ui.ledger.migrations import MIGRATIONS
+from dreamina_ui.ledger.migrations import MIGRATIONS, READABLE_FROM
 from dreamina_ui.ledger.transaction import Transaction
 from tests.support.databases import Engine
 from tests.support.old_ledger import old_ledger
@@ -631,7 +631,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(ledger: Ledger, p
     ledger.close()
     newer = len(MIGRATIONS) + 1
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE ledger_version SET version = ?", (newer,))
+        connection.execute("UPDATE ledger_version SET version = ?, readable_from = ?", (newer, newer))
     before = path.read_bytes()
     with pytest.raises(LedgerError) as caught:
         Ledger(path)
@@ -647,7 +647,39 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(ledger: Ledger, p
     assert [item.name for item in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.sqlite
+def test_a_newer_ledger_that_an_older_program_can_work_with_is_used(ledger: Ledger, path: Path) -> None:
+    """A server that is not replaced yet may have to start again beside newer ones."""
+    ledger.close()
+    newer = len(MIGRATIONS) + 1
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE ledger_version SET version = ?, readable_from = ?", (newer, len(MIGRATIONS)))
+    with closing(Ledger(path)) as older:
+        older.add(make_job("j"))
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT version, readable_from FROM ledger_version").fetchall()
+    assert rows == [(newer, len(MIGRATIONS))], "the newer program would take its steps again"
+
+
 # --- migrations
+
+
+def test_what_older_programs_can_work_with_has_everything_that_they_know(tmp_path: Path) -> None:
+    """Old and new servers share the ledger while they are replaced one by one."""
+    versions = []
+    for version in (READABLE_FROM, len(MIGRATIONS)):
+        reflected = sa.MetaData()
+        with old_ledger(tmp_path / f"{version}.sqlite3", version) as connection:
+            reflected.reflect(connection)
+        versions.append({(table.name, column.name): column for table in reflected.sorted_tables for column in table.c})
+    older, newer = versions
+    for key, column in older.items():
+        assert key in newer, f"{key} is gone: remove it a release later, and raise READABLE_FROM"
+        assert (newer[key].type.python_type, newer[key].nullable) == (column.type.python_type, column.nullable)
+    known = {table for table, _ in older}
+    for (table, name), column in newer.items():
+        is_new = table in known and (table, name) not in older
+        assert not is_new or column.nullable or column.server_default, f"{table}.{name}: older programs leave it empty"
 
 
 def test_tables_in_the_code_and_on_disk_have_the_same_columns(ledger: Ledger) -> None:

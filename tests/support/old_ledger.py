@@ -30,11 +30,11 @@ def old_ledger(path: Path, version: int) -> Iterator[sa.Connection]:
         tables = sa.MetaData()
         tables.reflect(connection)
         tables.drop_all(connection)  # a database that is used again has those of today
+        connection.execute(sa.text("CREATE TABLE ledger_version (version INTEGER)"))
         for part in (part for step in MIGRATIONS[:version] for part in step):
             if isinstance(part, str):
                 connection.execute(sa.text(part))
             else:
                 part(connection)
-        connection.execute(sa.text("CREATE TABLE ledger_version (version INTEGER)"))
-        connection.execute(sa.text("INSERT INTO ledger_version VALUES (:version)"), {"version": version})
+        connection.execute(sa.text("INSERT INTO ledger_version (version) VALUES (:version)"), {"version": version})
         yield connection
