@@ -82,7 +82,7 @@ def fill(url: str, count: int) -> None:
             for _, statement in indexes:
                 connection.execute(statement.encode())
             connection.execute("ANALYZE jobs")
-        ledger.recount_budgets()
+        ledger.recount()
 
 
 def admit(url: str, begin: Event, seconds: float, results: Any) -> None:

@@ -224,17 +224,17 @@ def export(
 @app.command()
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Compare sizes, not SHA-256.")] = False,
-    recount: Annotated[bool, typer.Option("--recount", help="First count all budgets anew from the rows.")] = False,
+    recount: Annotated[bool, typer.Option("--recount", help="First count all budgets and totals anew.")] = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Compare every row with every file, and the budgets with the rows.
+    """Compare every row with every file, and the budgets and totals with the rows.
 
     Prints each file that is missing, changed, unreadable, orphaned (no row names it) or left over from a crash, and
-    each budget that was miscounted.
+    each budget or total that was miscounted.
     """
     with _records(data_dir) as records:
         if recount:
-            records.ledger.recount_budgets()
+            records.ledger.recount()
         if records.bucket:
             report = verify_bucket(records, records.bucket, quick=quick)
         else:

@@ -34,7 +34,7 @@ class Finding:
     Attributes:
         path: of the file; a URL if it is in a bucket.
         kind: `missing`, `changed`, `unreadable`, `orphaned` (no row names it), `leftover` (half-made by a crash; the
-            server removes it at its next start), or `miscounted` (a budget's counter is not what the rows say).
+            server removes it at its next start), or `miscounted` (a counter or a total is not what the rows say).
         detail: what more there is to know, or "".
     """
 
@@ -81,21 +81,20 @@ def verify(records: Records, *, quick: bool = False, pause: Callable[[float], ob
             findings += _check(records, records.ledger.job(job_id), quick)
         for path in strange:
             findings += _check_unknown_file(records, path, quick)
-    findings += miscounted_budgets(records)
+    findings += miscounted(records)
     return Report(len(known), files, size_bytes, tuple(findings))
 
 
-def miscounted_budgets(records: Records) -> list[Finding]:
-    """Each budget whose counter is not what the rows say."""
-    return [
-        Finding(
-            "miscounted",
-            records.folder / LEDGER_NAME if records.ledger_name == LEDGER_NAME else records.ledger_name,
-            f"{' '.join(filter(None, difference.budget))}, {_day_text(difference.day)}: "
-            f"{difference.stored} instead of {difference.counted}",
-        )
-        for difference in records.ledger.find_budget_differences()
+def miscounted(records: Records) -> list[Finding]:
+    """Each counter of a budget, and each total, that is not what the rows say."""
+    ledger = records.ledger
+    path = records.folder / LEDGER_NAME if records.ledger_name == LEDGER_NAME else records.ledger_name
+    budgets = [
+        f"{' '.join(filter(None, difference.budget))}, {_day_text(difference.day)}: "
+        f"{difference.stored} instead of {difference.counted}"
+        for difference in ledger.find_budget_differences()
     ]
+    return [Finding("miscounted", path, detail) for detail in (*budgets, *ledger.find_total_differences())]
 
 
 def _day_text(day: int) -> str:

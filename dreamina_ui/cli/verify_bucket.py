@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from dreamina_ui.cli.data_dir_reader import Records
-from dreamina_ui.cli.verify import SETTLE_S, Finding, Report, miscounted_budgets
+from dreamina_ui.cli.verify import SETTLE_S, Finding, Report, miscounted
 from dreamina_ui.errors import JobNotFoundError
 from dreamina_ui.ledger.job import Job, Output
 from dreamina_ui.library.superseded import is_superseded
@@ -45,7 +45,7 @@ def verify_bucket(
     if suspects:
         pause(SETTLE_S)
     findings = [finding for job_id in suspects for finding in _check_again(records, store, job_id, quick)]
-    return Report(jobs, files, size_bytes, (*findings, *miscounted_budgets(records)))
+    return Report(jobs, files, size_bytes, (*findings, *miscounted(records)))
 
 
 def _check_again(records: Records, store: ObjectStore, job_id: str, quick: bool) -> Iterator[Finding]:

@@ -280,11 +280,6 @@ def counts_since(since: float | sa.BindParameter[float]) -> sa.ColumnElement[boo
     return (jobs.c.created_at >= since) & _counts()
 
 
-def owner_pays(api_origin: str) -> sa.ColumnElement[bool]:
-    """Jobs of an API that the owner pays for."""
-    return (jobs.c.api_origin == api_origin) & jobs.c.key_fingerprint.is_(None)
-
-
 def _usages(rows: Iterable[tuple[Any, ...]]) -> dict[Scope, Usage]:
     usages: dict[Scope, Usage] = dict.fromkeys(("installation", "visitor", "address"), Usage())
     for scope, *counts in rows:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import IntegrityError
 
 from dreamina_ui.errors import InputError, LedgerError, StateError
-from dreamina_ui.ledger import budget_rows, control_rows, job_rows
+from dreamina_ui.ledger import budget_rows, control_rows, job_rows, totals
 from dreamina_ui.ledger.budget_rows import BudgetDifference
 from dreamina_ui.ledger.engines.sqlite import SqliteDatabase
 from dreamina_ui.ledger.engines.write_queue import MAX_GROUP, WriteQueue
@@ -308,10 +308,16 @@ class Ledger:
         with self.snapshot() as reader:
             return budget_rows.find_differences(reader)
 
-    def recount_budgets(self) -> None:
-        """Put what the jobs' rows say in the place of all counters of the budgets."""
+    def find_total_differences(self) -> list[str]:
+        """The totals that are not what the rows say, a line for each; [] is as it must be."""
+        with self.snapshot() as reader:
+            return totals.find_total_differences(reader)
+
+    def recount(self) -> None:
+        """Put what the rows say in the place of all counters of the budgets, and of all totals."""
         with self.writing() as transaction:
             budget_rows.rebuild_budgets(transaction)
+            totals.rebuild_totals(transaction)
 
     def check_writable(self) -> None:
         """Begin a transaction, and write nothing.

@@ -18,7 +18,7 @@ from dreamina_ui.ledger.job_rows import jobs_of_rows, select_jobs
 from dreamina_ui.ledger.personal.board_rows import is_on_board
 from dreamina_ui.ledger.personal.erasure import ERASED
 from dreamina_ui.ledger.search import text_conditions
-from dreamina_ui.ledger.tables import batch_items, jobs, outputs, shares
+from dreamina_ui.ledger.tables import batch_items, file_totals, jobs, outputs, shares
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
 _IS_STORED = outputs.c.state == "kept"
@@ -111,14 +111,17 @@ def count_entries(reader: Reader, shown: LibraryFilter) -> int:
 
 def library_usage(reader: Reader, visitor_id: str | None = None) -> Usage:
     """How many files there are and how many bytes their originals have; of one visitor or of all."""
-    columns = (
-        sa.func.count(sa.case((_IS_SHOWN, 1))),
-        sa.func.coalesce(sa.func.sum(sa.case((_IS_SHOWN, outputs.c.size_bytes))), 0),
-        sa.func.count(sa.case(((outputs.c.state == "deleted") & (outputs.c.note == "limit"), 1))),
-    )
-    query = sa.select(*columns).select_from(outputs)
-    if visitor_id is not None:
-        query = query.join(jobs, jobs.c.job_id == outputs.c.job_id).where(jobs.c.visitor_id == visitor_id)
+    if visitor_id is None:
+        stored = (file_totals.c.files, file_totals.c.size_bytes, file_totals.c.removed_by_limit)
+        query = sa.select(*(sa.func.coalesce(sa.func.sum(column), 0) for column in stored))
+    else:
+        columns = (
+            sa.func.count(sa.case((_IS_SHOWN, 1))),
+            sa.func.coalesce(sa.func.sum(sa.case((_IS_SHOWN, outputs.c.size_bytes))), 0),
+            sa.func.count(sa.case(((outputs.c.state == "deleted") & (outputs.c.note == "limit"), 1))),
+        )
+        query = sa.select(*columns).join_from(outputs, jobs, jobs.c.job_id == outputs.c.job_id)
+        query = query.where(jobs.c.visitor_id == visitor_id)
     return Usage(*(int(count) for count in reader.connection.execute(query).one()))  # a sum may come as a Decimal
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from dreamina_ui.errors import LedgerError
 from dreamina_ui.ledger.search import create_search_index, renew_sqlite_search_index, search_text
 from dreamina_ui.ledger.tables import ledger_version
+from dreamina_ui.ledger.totals import CREATE_TABLES, create_triggers
 from dreamina_ui.ledger.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -386,6 +387,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
         """,
     ),
     ("ALTER TABLE ledger_version ADD COLUMN readable_from INTEGER",),
+    (*CREATE_TABLES, create_triggers),
 )
 
 READABLE_FROM = 24

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.budget_rows import DAY_S, counts_since, owner_pays
-from dreamina_ui.ledger.job import IMPORT_ORIGIN, SANDBOX_ORIGIN
+from dreamina_ui.ledger.budget_rows import DAY_S, counts_since, day_of
+from dreamina_ui.ledger.job import ACTIVE, IMPORT_ORIGIN, SANDBOX_ORIGIN
 from dreamina_ui.ledger.personal.erasure import ERASED
-from dreamina_ui.ledger.tables import budgets, jobs, outputs
+from dreamina_ui.ledger.tables import budgets, day_totals, jobs, outputs, state_totals, visitor_totals
 from dreamina_ui.ledger.transaction import Reader
+
+_HAS_JOBS = visitor_totals.c.jobs > 0
+_RECENT_JOBS = 20
+"""Of how many of a visitor's last jobs the images and client IP addresses are looked at."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class VisitorSummary:
     Attributes:
         usd: what their jobs cost the owner or are expected to, of all times.
         last_at: when they created their last job, in seconds since 1970.
-        client_hashes: hashes of the client IP addresses that they created jobs from, newest first.
+        client_hashes: hashes of the client IP addresses that they created their last jobs from, newest first.
         images: their last ones.
     """
 
@@ -130,32 +134,31 @@ def _costs_of_jobs(reader: Reader, whose: sa.ColumnElement[bool]) -> list[CostGr
 
 
 def spending_since(reader: Reader, api_origin: str, since: float) -> Spending:
-    """What the owner spends on the jobs of an API that were created at `since` or later."""
-    is_billed = jobs.c.cost_usd.is_not(None)
-    is_open = jobs.c.cost_usd.is_(None) & jobs.c.reserved_usd.is_not(None)
-    is_unknown = jobs.c.cost_usd.is_(None) & jobs.c.reserved_usd.is_(None)
-    query = sa.select(
-        sa.func.count(),
-        sa.func.count(jobs.c.cost_usd),
-        _sum(jobs.c.cost_usd),
-        _sum(sa.case((is_billed, jobs.c.reserved_usd))),
-        sa.func.count(sa.case((is_open, 1))),
-        _sum(sa.case((is_open, jobs.c.reserved_usd))),
-        sa.func.count(sa.case((is_unknown, 1))),
-    ).where(_of_origin(api_origin), jobs.c.key_fingerprint.is_(None), counts_since(since))
-    return Spending(*reader.connection.execute(query.select_from(jobs)).one())
+    """What the owner spends on the jobs of an API that were created on the day of `since` (UTC) or later."""
+    of = day_totals.c
+    columns = (of.jobs, of.billed_jobs, of.billed_micro_usd, of.foreseen_micro_usd, of.open_jobs, of.open_micro_usd)
+    query = sa.select(*(sa.func.coalesce(sa.func.sum(column), 0) for column in columns))
+    row = reader.connection.execute(query.where(of.api_origin == api_origin, of.day >= day_of(since))).one()
+    made, billed, billed_usd, foreseen_usd, unbilled, unbilled_usd = map(int, row)
+    unknown = made - billed - unbilled
+    return Spending(made, billed, billed_usd / 1e6, foreseen_usd / 1e6, unbilled, unbilled_usd / 1e6, unknown)
 
 
 def count_states(reader: Reader) -> dict[str, int]:
     """How many jobs there are by state."""
-    query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
-    return dict(reader.connection.execute(query).tuples().all())
+    settled = sa.select(state_totals.c.state, sa.func.sum(state_totals.c.jobs)).group_by(state_totals.c.state)
+    active = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.state.in_(ACTIVE)).group_by(jobs.c.state)
+    rows = [*reader.connection.execute(settled), *reader.connection.execute(active)]
+    return {state: int(count) for state, count in rows if count}
 
 
 def count_visitors(reader: Reader, since: float | None = None) -> int:
     """How many visitors created a job at `since` or later, or ever."""
-    query = sa.select(sa.func.count(_every_visitor().c.visitor_id))
-    if since is not None:
+    if since is None:
+        query = sa.select(sa.func.count(visitor_totals.c.owner.distinct())).where(
+            _HAS_JOBS, visitor_totals.c.owner != ""
+        )
+    else:
         query = sa.select(sa.func.count(jobs.c.visitor_id.distinct())).where(jobs.c.created_at >= since)
     return int(reader.connection.execute(query).scalar_one())
 
@@ -164,72 +167,72 @@ def visitor_summaries(
     reader: Reader, api_origin: str, today: float, *, max_visitors: int, max_client_hashes: int, max_images: int
 ) -> list[VisitorSummary]:
     """The latest visitors, and the programs; the newest first."""
-    latest = _latest_visitors(reader, max_visitors)
-    amount = sa.func.coalesce(jobs.c.cost_usd, jobs.c.reserved_usd, 0.0)
-    last_at = sa.func.max(jobs.c.created_at)
-    query = (
-        sa.select(
-            jobs.c.visitor_id,
-            sa.func.count(),
-            sa.func.count(sa.case((counts_since(today), 1))),
-            _sum(sa.case((owner_pays(api_origin) & counts_since(0.0), amount))),
-            last_at,
-        )
-        .where(_of_visitors(latest), _on_dashboard(api_origin))
-        .group_by(jobs.c.visitor_id)
-        .order_by(last_at.desc())
-    )
-    client_hashes, images = _client_hashes(reader, api_origin, latest), _last_images(reader, latest, max_images)
+    of = visitor_totals.c
+    last_at = sa.func.max(of.last_at)
+    query = sa.select(of.owner, sa.func.sum(of.jobs), sa.func.sum(of.micro_usd), last_at)
+    query = query.where(of.api_origin.in_([api_origin, ""]), _HAS_JOBS, ~of.owner.startswith(ERASED))
+    rows = reader.connection.execute(query.group_by(of.owner).order_by(last_at.desc()).limit(max_visitors)).all()
+    owners = [row[0] for row in rows]
+    jobs_today = _jobs_since(reader, api_origin, owners, today)
+    recent = _recent_jobs(reader, api_origin, owners)
+    images = _last_images(reader, recent, max_images)
     return [
         VisitorSummary(
-            visitor_id,
-            count,
-            count_today,
-            usd,
+            owner or None,
+            int(count),
+            jobs_today.get(owner, 0),
+            int(amount) / 1e6,
             last,
-            tuple(client_hashes.get(visitor_id, [])[:max_client_hashes]),
-            tuple(images.get(visitor_id, [])[:max_images]),
+            _client_hashes(recent.get(owner, ()))[:max_client_hashes],
+            tuple(images.get(owner, [])[:max_images]),
         )
-        for visitor_id, count, count_today, usd, last in reader.connection.execute(query)
+        for owner, count, amount, last in rows
     ]
 
 
-def _latest_visitors(reader: Reader, limit: int) -> list[str | None]:
-    """Who created a job last; None stands for programs."""
-    visitors = _every_visitor()
-    name, newest = visitors.c.visitor_id, sa.select(sa.func.max(jobs.c.created_at))
-    last_at = newest.where(jobs.c.visitor_id == name).scalar_subquery().label("last_at")
-    is_erased = (name >= ERASED) & (name < ERASED[:-1] + ".")
-    query = sa.select(name, last_at).where(name.is_not(None), ~is_erased).order_by(last_at.desc()).limit(limit)
-    rows: list[tuple[str | None, float]] = [(row[0], row[1]) for row in reader.connection.execute(query)]
-    of_programs = reader.connection.execute(newest.where(jobs.c.visitor_id.is_(None))).scalar()
-    rows += [] if of_programs is None else [(None, of_programs)]
-    return [visitor_id for visitor_id, _ in sorted(rows, key=lambda row: -row[1])[:limit]]
+def _client_hashes(recent: Iterable[_RecentJob]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(job.client_hash for job in recent if job.client_hash))
 
 
-def _every_visitor() -> sa.CTE:
-    """All visitor_ids and one NULL; from one to the next by an index, not past the jobs of all."""
-    first = sa.select(sa.func.min(jobs.c.visitor_id).label("visitor_id")).cte("visitors", recursive=True)
-    following = sa.select(sa.func.min(jobs.c.visitor_id)).where(jobs.c.visitor_id > first.c.visitor_id)
-    return first.union_all(sa.select(following.scalar_subquery()).where(first.c.visitor_id.is_not(None)))
+class _RecentJob(NamedTuple):
+    job_id: str
+    client_hash: str | None
 
 
-def _of_visitors(visitor_ids: Iterable[str | None]) -> sa.ColumnElement[bool]:
-    names = list(visitor_ids)
-    is_listed: sa.ColumnElement[bool] = jobs.c.visitor_id.in_([name for name in names if name])
-    return is_listed | jobs.c.visitor_id.is_(None) if None in names else is_listed
+def _jobs_since(reader: Reader, api_origin: str, owners: Iterable[str], since: float) -> dict[str, int]:
+    """How many jobs that count each owner of totals created at `since` or later."""
+    owner = sa.func.coalesce(jobs.c.visitor_id, "")
+    query = sa.select(owner, sa.func.count()).where(counts_since(since), _on_dashboard(api_origin)).group_by(owner)
+    is_named = jobs.c.visitor_id.in_([name for name in owners if name])
+    counts: dict[str, int] = {}
+    for whose in (is_named, jobs.c.visitor_id.is_(None)):  # each by an index, which both in one condition are not
+        counts |= dict(reader.connection.execute(query.where(whose)).tuples().all())
+    return counts
+
+
+def _recent_jobs(reader: Reader, api_origin: str, owners: Sequence[str]) -> dict[str, list[_RecentJob]]:
+    """The last jobs of each owner of totals, newest first: of each, an index is read from its end."""
+    client_hash = sa.case((_on_dashboard(api_origin), jobs.c.client_hash))
+    names = sa.select(visitor_totals.c.owner).where(visitor_totals.c.owner.in_(owners)).distinct().subquery()
+    others = jobs.alias()
+    newest = sa.select(others.c.created_at).where(others.c.visitor_id == names.c.owner)
+    nth = newest.order_by(others.c.created_at.desc()).offset(_RECENT_JOBS - 1).limit(1)
+    is_recent = jobs.c.created_at >= sa.func.coalesce(nth.correlate(names).scalar_subquery(), 0.0)
+    query = sa.select(names.c.owner, jobs.c.job_id, client_hash)
+    query = query.join_from(names, jobs, (jobs.c.visitor_id == names.c.owner) & is_recent)
+    of_programs = sa.select(sa.literal(""), jobs.c.job_id, client_hash).where(jobs.c.visitor_id.is_(None))
+    recent: dict[str, list[_RecentJob]] = {}
+    for part in (query, of_programs.limit(_RECENT_JOBS)):
+        for owner, *job in reader.connection.execute(part.order_by(jobs.c.created_at.desc())):
+            recent.setdefault(owner, []).append(_RecentJob(*job))
+    return recent
 
 
 def _last_images(
-    reader: Reader, visitor_ids: Iterable[str | None], max_images: int
-) -> dict[str | None, list[RecentImage]]:
+    reader: Reader, recent: Mapping[str, Sequence[_RecentJob]], max_images: int
+) -> dict[str, list[RecentImage]]:
     """The stored images of the last few jobs of visitors, newest first."""
-    newest_first = sa.func.row_number().over(partition_by=jobs.c.visitor_id, order_by=jobs.c.created_at.desc())
-    is_named = jobs.c.visitor_id.in_([name for name in visitor_ids if name])
-    job_columns = (jobs.c.job_id, jobs.c.visitor_id, newest_first.label("rank"), jobs.c.created_at)
-    ranked = sa.select(*job_columns).where(is_named).subquery()
-    last = sa.select(ranked.c.job_id, ranked.c.visitor_id).where(ranked.c.rank <= max_images)
-    visitors = dict(reader.connection.execute(last.order_by(ranked.c.created_at.desc())).tuples().all())
+    visitors = {job.job_id: owner for owner, owned in recent.items() if owner for job in owned[:max_images]}
     # Only by job_id: in a join, or with a condition on deleted_at, SQLite would read the files of all jobs.
     columns = (outputs.c.job_id, outputs.c.output_index, outputs.c.file_key)
     query = sa.select(*columns, outputs.c.state, outputs.c.kind, outputs.c.deleted_at)
@@ -240,24 +243,10 @@ def _last_images(
         for *image, state, kind, deleted_at in rows
         if (state, kind, deleted_at) == ("kept", "image", None)
     ]
-    images: dict[str | None, list[RecentImage]] = {}
+    images: dict[str, list[RecentImage]] = {}
     for image in sorted(stored, key=lambda image: (order[image.job_id], image.index)):
         images.setdefault(visitors[image.job_id], []).append(image)
     return images
-
-
-def _client_hashes(reader: Reader, api_origin: str, visitor_ids: Iterable[str | None]) -> dict[str | None, list[str]]:
-    """Client hashes by visitor_id (None for programs), newest first."""
-    query = (
-        sa.select(jobs.c.visitor_id, jobs.c.client_hash)
-        .where(_of_visitors(visitor_ids), _on_dashboard(api_origin), jobs.c.client_hash.is_not(None))
-        .group_by(jobs.c.visitor_id, jobs.c.client_hash)
-        .order_by(sa.func.max(jobs.c.created_at).desc())
-    )
-    by_visitor: dict[str | None, list[str]] = {}
-    for visitor_id, client_hash in reader.connection.execute(query):
-        by_visitor.setdefault(visitor_id, []).append(client_hash)
-    return by_visitor
 
 
 def recent_errors(reader: Reader, api_origin: str, limit: int) -> list[RecentError]:

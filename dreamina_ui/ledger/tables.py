@@ -216,6 +216,43 @@ prices = sa.Table(
     sa.Column("read_at", sa.Float),
 )
 secrets = sa.Table("secrets", metadata, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
+file_totals = sa.Table(
+    "file_totals",
+    metadata,
+    sa.Column("bucket", sa.Integer, primary_key=True),
+    *(sa.Column(name, sa.BigInteger) for name in ("files", "size_bytes", "removed_by_limit")),
+)
+state_totals = sa.Table(
+    "state_totals",
+    metadata,
+    sa.Column("bucket", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String, primary_key=True),
+    sa.Column("jobs", sa.BigInteger),
+)
+day_totals = sa.Table(
+    "day_totals",
+    metadata,
+    sa.Column("api_origin", sa.String, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True),
+    *(
+        sa.Column(name, sa.BigInteger)
+        for name in (
+            "jobs", "billed_jobs", "billed_micro_usd", "foreseen_micro_usd", "open_jobs", "open_micro_usd",
+        )
+    ),
+)  # fmt: skip
+visitor_totals = sa.Table(
+    "visitor_totals",
+    metadata,
+    sa.Column("owner", sa.String, primary_key=True),
+    sa.Column("api_origin", sa.String, primary_key=True),
+    sa.Column("jobs", sa.BigInteger),
+    sa.Column("micro_usd", sa.BigInteger),
+    sa.Column("last_at", sa.Float),
+)
+TOTALS = (file_totals, state_totals, day_totals, visitor_totals)
+"""The database's triggers write them, see `totals`: they stand behind the tables that they are about."""
+
 ledger_version = sa.Table(
     "ledger_version", metadata, sa.Column("version", sa.Integer), sa.Column("readable_from", sa.Integer)
 )

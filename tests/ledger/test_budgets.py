@@ -89,6 +89,7 @@ def test_counters_are_what_the_rows_say_after_any_changes(ledger: Ledger, steps:
             with suppress(StateError):
                 ledger.change(job_ids[index % len(job_ids)], **change)
     assert ledger.find_budget_differences() == []
+    assert ledger.find_total_differences() == []
 
 
 @settings(RELAXED, max_examples=8)  # each one creates a ledger, and has the more jobs
@@ -105,6 +106,7 @@ def test_an_older_ledger_gets_its_counters_from_its_rows(
             connection.execute(jobs.insert(), {name: values[name] for name in values if name not in newer})
     with closing(Ledger(path)) as ledger:
         assert ledger.find_budget_differences() == []
+        assert ledger.find_total_differences() == []
 
 
 def test_a_wrong_counter_is_found(ledger: Ledger, path: Path, engine: Engine) -> None:

@@ -15,7 +15,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.library_queries import page_of_entries
 from dreamina_ui.ledger.migrations import MIGRATIONS
 from dreamina_ui.ledger.search import renew_sqlite_search_index, search_words, text_conditions
-from dreamina_ui.ledger.tables import jobs, outputs, state_changes
+from dreamina_ui.ledger.tables import TOTALS, jobs, outputs, state_changes
 from dreamina_ui.library.library import Library, LibraryFilter
 from tests.support.library_rows import ORIGIN, LibraryRows
 
@@ -127,6 +127,10 @@ def test_an_index_of_texts_that_counted_on_numbers_of_rows_is_made_anew(path: Pa
         connection.execute("DELETE FROM budgets WHERE scope = 'model'")  # a later step counts them
         for name in ("budgets_day", "jobs_problems"):
             connection.execute(f"DROP INDEX {name}")
+        for total in TOTALS:  # later steps create what follows
+            for ending in ("add", "change", "remove"):
+                connection.execute(f"DROP TRIGGER {total.name}_{ending}")
+            connection.execute(f"DROP TABLE {total.name}")
         connection.execute("ALTER TABLE ledger_version DROP COLUMN readable_from")
         connection.execute("DROP TABLE prices")
         before = next(number for number, step in enumerate(MIGRATIONS) if renew_sqlite_search_index in step)

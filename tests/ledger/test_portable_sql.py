@@ -70,7 +70,7 @@ def test_statements_of_jobs_are_portable(tmp_path: Path) -> None:
         ledger.by_name("r", job.job_id[:6], 9)
         list(ledger.every_job(state="queued", text="red fox"))
         assert ledger.find_budget_differences() == []
-        ledger.recount_budgets()
+        ledger.recount()
         ledger.secret("s")
     assert_portable(executed, 60)
 

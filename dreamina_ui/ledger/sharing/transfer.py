@@ -16,9 +16,8 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
 _OF_SERVERS = ("replicas", "duties", "sessions", "login_attempts", "known_browsers", "own_keys", "pace")
-_COPIED = [
-    table for name, table in tables.metadata.tables.items() if name not in (*_OF_SERVERS, tables.ledger_version.name)
-]
+_OF_TARGET = (tables.ledger_version.name, *(table.name for table in tables.TOTALS))
+_COPIED = [table for name, table in tables.metadata.tables.items() if name not in (*_OF_SERVERS, *_OF_TARGET)]
 """All others, in the order of `tables`: rows that others refer to come first."""
 
 _ROWS_AT_ONCE = 1000
