@@ -1,6 +1,6 @@
 """A rolling upgrade under load: servers of an older checkout are replaced one by one by this one.
 
-    git worktree add ../old v0.1.0
+    git worktree add ../old REVISION
     python -m benchmarks.upgrade ../old [--servers 3] [--minutes 3]
 
 All share PostgreSQL, a bucket, and the sandbox on its own. As a load balancer does, each request goes to a server whose
@@ -115,16 +115,8 @@ class Visitors:
                 self._load_file(path)
 
     def _load_file(self, path: str) -> None:
-        """A digest's file is the same wherever it comes from, or is not there yet, and then never stored."""
-        self.counts["file"] += 1
-        server = self._ready_server()
-        if server is None:
-            return
-        with contextlib.suppress(requests.ConnectionError):
-            response = requests.get(f"{server.base_url}{path}", timeout=60)
-            if response.status_code == 404 and "no-store" in response.headers.get("Cache-Control", ""):
-                self.counts["file of another version: 404, not stored"] += 1
-                return
+        """A digest's file is the same wherever it comes from."""
+        if response := self._call("file", "GET", path):
             digest = hashlib.sha256(response.content).hexdigest()
             if self._files.setdefault(path, digest) != digest:
                 self.failed.append(f"{path} is two different files")

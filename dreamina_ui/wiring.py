@@ -79,7 +79,7 @@ class Services:
 
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
     `installation_id` tells installations on one host apart, `requester_secret` hashes who sends a request.
-    `sign_in_store` is what several servers share of sign-ins; None for one.
+    `sign_in_store` and `shared_bucket` are what several servers share of sign-ins and files; None for one.
     """
 
     job_services: JobServices
@@ -100,6 +100,7 @@ class Services:
     installation_id: str
     requester_secret: bytes
     sign_in_store: SignInStore | None
+    shared_bucket: Bucket | None
 
     def start(self) -> None:
         """Pick up unfinished jobs and tidy the library.
@@ -175,6 +176,7 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         installation_id=ledger.secret("installation").hex()[:8],
         requester_secret=ledger.secret("requesters"),
         sign_in_store=SignInStore(ledger) if settings.database_url else None,
+        shared_bucket=media.bucket if settings.database_url and isinstance(media, ObjectStore) else None,
     )
 
 

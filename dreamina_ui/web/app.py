@@ -43,6 +43,7 @@ from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
 from dreamina_ui.web.routes.models import build_model_routes
+from dreamina_ui.web.routes.page_files import build_page_file_routes
 from dreamina_ui.web.routes.personal.boards import build_board_routes
 from dreamina_ui.web.routes.personal.history import build_history_routes
 from dreamina_ui.web.routes.personal.prompts import build_prompt_routes
@@ -138,6 +139,7 @@ def _build_routes(
         *build_input_file_routes(core, presenter, services.input_images, services.links, permissions),
         *build_upload_routes(services.input_images, services.library, services.links, permissions),
         *build_file_routes(core.reader, permissions, services.late_copies, settings.media_serve),
+        *build_page_file_routes(services.shared_bucket),
         *build_security_txt_routes(settings.security_contact, core.clock),
     ]
     if settings.wants_tools:

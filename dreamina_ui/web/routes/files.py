@@ -1,4 +1,4 @@
-"""HTTP routes of files: outputs in four sizes, copies with settings, and what the page itself is made of.
+"""HTTP routes of output files, in four sizes, and of copies with settings.
 
 Outputs do not go through Gradio: its route copies and hashes on the event loop, and knows neither caching nor owners.
 """
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.jobs.reader import JobReader
@@ -23,9 +23,8 @@ from dreamina_ui.media.late_copies import LateCopies
 from dreamina_ui.media.store import TIERS, StoredFile
 from dreamina_ui.settings import Delivery
 from dreamina_ui.web.auth.permissions import Permissions
-from dreamina_ui.web.http import IMMUTABLE, NO_STORE, PUBLIC_IMMUTABLE
-from dreamina_ui.web.i18n.translate import languages, page_words
-from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS, assets_version, static_files, words_digest
+from dreamina_ui.web.http import IMMUTABLE, NO_STORE
+from dreamina_ui.web.paths import FILES, PREFIX, WITH_SETTINGS
 from dreamina_ui.web.settings_copy import copy_with_settings
 from dreamina_ui.web.stored_files import accel_response, file_response, redirect_response, refuses_unreadable
 
@@ -33,12 +32,10 @@ from dreamina_ui.web.stored_files import accel_response, file_response, redirect
 def build_file_routes(
     reader: JobReader, permissions: Permissions, late_copies: LateCopies, delivery: Delivery = "proxy"
 ) -> list[BaseRoute]:
-    """The routes of outputs and of static files."""
+    """The routes of outputs."""
     handlers = _FileRoutes(reader, permissions, late_copies, delivery)
     return [
         Route(f"/{PREFIX}/{FILES}/{{file_key}}/{{tier}}/{{name}}", handlers.output),
-        Route(f"/{PREFIX}/assets/{{version}}/{{name:path}}", static_file),
-        Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", texts),
     ]
 
 
@@ -113,23 +110,3 @@ class _FileRoutes:
 
 def _is_script(request: Request) -> bool:
     return request.headers.get("sec-fetch-dest") == "empty"
-
-
-async def static_file(request: Request) -> Response:
-    """A script, a style or an image of the page.
-
-    Only under the version of these files: under another one a shared cache would store it for the next version's file.
-    """
-    name = request.path_params["name"]
-    if name not in static_files() or request.path_params["version"] != assets_version():
-        return Response("No such file.", 404, NO_STORE)
-    return FileResponse(static_files()[name], headers={"Cache-Control": PUBLIC_IMMUTABLE})
-
-
-async def texts(request: Request) -> Response:
-    """The texts of the page's scripts in one language: `{key: text}`."""
-    language = request.path_params["language"]
-    if language not in languages() or request.path_params["digest"] != words_digest(language):
-        return Response("No such language.", 404, NO_STORE)
-    headers = {"Cache-Control": PUBLIC_IMMUTABLE}
-    return Response(page_words(language), media_type="application/json", headers=headers)

@@ -54,6 +54,7 @@ from dreamina_ui.web.routes.form import build_form_routes
 from dreamina_ui.web.routes.jobs import build_job_routes
 from dreamina_ui.web.routes.library import build_library_routes
 from dreamina_ui.web.routes.login import build_login_routes
+from dreamina_ui.web.routes.page_files import build_page_file_routes
 from dreamina_ui.web.routes.personal.prompts import build_prompt_routes
 from dreamina_ui.web.routes.personal.uploads import build_upload_routes
 from dreamina_ui.web.routes.request_lookup import build_request_lookup_routes
@@ -262,7 +263,9 @@ def test_every_route_is_closed(closed: AppProcess, harness: Harness) -> None:
     page, _, _ = build_page(harness.models, harness.models[MODEL_ID], access, endpoints, uses_sandbox=False)
     rows = LibraryRows(harness.folder)
     ours = build_job_routes(harness.services, harness.presenter, access)
-    ours += build_file_routes(harness.reader, access, LateCopies(harness.media, decoder()))
+    ours += build_file_routes(harness.reader, access, LateCopies(harness.media, decoder())) + build_page_file_routes(
+        None
+    )
     ours += build_form_routes(harness.services, harness.presenter, access, uses_sandbox=False)
     ours += build_library_routes(harness.reader, harness.presenter, rows.library, access, harness.clock)
     batches = BatchStore(harness.ledger, harness.moderation, harness.clock)
