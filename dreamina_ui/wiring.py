@@ -74,12 +74,20 @@ class Personal:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What the page needs of what servers share, besides the ledger and the images."""
+
+    sign_ins: SignInStore
+    bucket: Bucket
+
+
+@dataclass(frozen=True)
 class Services:
     """Everything below the page.
 
     `model` is what it shows first, `metrics` None unless the owner wants them, `sandbox` None when RunComfy is used.
     `installation_id` tells installations on one host apart, `requester_secret` hashes who sends a request.
-    `sign_in_store` and `shared_bucket` are what several servers share of sign-ins and files; None for one.
+    `shared` is what several servers share; None for one.
     """
 
     job_services: JobServices
@@ -99,8 +107,11 @@ class Services:
     sandbox: Sandbox | None
     installation_id: str
     requester_secret: bytes
-    sign_in_store: SignInStore | None
-    shared_bucket: Bucket | None
+    shared: Shared | None
+
+    @property
+    def sign_in_store(self) -> SignInStore | None:
+        return self.shared.sign_ins if self.shared else None
 
     def start(self) -> None:
         """Pick up unfinished jobs and tidy the library.
@@ -175,9 +186,14 @@ def build_services(settings: Settings, folder: DataDir) -> Services:
         sandbox=owner.sandbox,
         installation_id=ledger.secret("installation").hex()[:8],
         requester_secret=ledger.secret("requesters"),
-        sign_in_store=SignInStore(ledger) if settings.database_url else None,
-        shared_bucket=media.bucket if settings.database_url and isinstance(media, ObjectStore) else None,
+        shared=_shared(settings, ledger, media),
     )
+
+
+def _shared(settings: Settings, ledger: Ledger, media: MediaStore) -> Shared | None:
+    if settings.database_url is None or not isinstance(media, ObjectStore):
+        return None
+    return Shared(SignInStore(ledger), media.bucket)
 
 
 def _models(settings: Settings) -> dict[str, Model]:

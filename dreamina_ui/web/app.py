@@ -117,9 +117,7 @@ def _build_routes(
         *build_library_routes(
             core.reader, presenter, services.library, permissions, core.clock, core.moderation.visitor_names
         ),
-        *build_board_routes(personal.boards, personal.shares, permissions),
-        *build_share_routes(personal.shares, core.reader, core.models, permissions, services.links.public_url),
-        *build_history_routes(core, personal, permissions, is_shared=settings.is_shared),
+        *_build_personal_routes(services, permissions, is_shared=settings.is_shared),
         *build_cost_routes(services.costs, permissions, core.clock),
         *build_key_routes(core.api_keys, core.accounts, permissions, key_throttle),
         *build_login_routes(
@@ -130,7 +128,6 @@ def _build_routes(
         *build_batch_routes(
             core, batch_presenter, services.batches, personal.prompts, permissions, uses_sandbox=uses_sandbox
         ),
-        *build_prompt_routes(personal.prompts, permissions),
         *build_request_lookup_routes(core.reader, presenter, services.batches, batch_presenter, permissions),
         *build_probe_routes(services.health, services.metrics, token, permissions.is_owner),
         *build_admin_routes(core, permissions, can_sign_in=authenticator.has_sign_in),
@@ -139,7 +136,7 @@ def _build_routes(
         *build_input_file_routes(core, presenter, services.input_images, services.links, permissions),
         *build_upload_routes(services.input_images, services.library, services.links, permissions),
         *build_file_routes(core.reader, permissions, services.late_copies, settings.media_serve),
-        *build_page_file_routes(services.shared_bucket),
+        *build_page_file_routes(services.shared.bucket if services.shared else None),
         *build_security_txt_routes(settings.security_contact, core.clock),
     ]
     if settings.wants_tools:
@@ -147,6 +144,16 @@ def _build_routes(
 
         routes += build_tool_routes(core, services.model, endpoints, uses_sandbox=uses_sandbox)
     return routes
+
+
+def _build_personal_routes(services: Services, permissions: Permissions, *, is_shared: bool) -> list[BaseRoute]:
+    core, personal = services.job_services, services.personal
+    return [
+        *build_board_routes(personal.boards, personal.shares, permissions),
+        *build_share_routes(personal.shares, core.reader, core.models, permissions, services.links.public_url),
+        *build_history_routes(core, personal, permissions, is_shared=is_shared),
+        *build_prompt_routes(personal.prompts, permissions),
+    ]
 
 
 def _metrics_token(settings: Settings) -> str | None:
