@@ -63,8 +63,11 @@ export class Cell {
     const known = new Map(this.#tiles);
     this.#tiles = new Map(this.images.map((item) => [item.file_key, known.get(item.file_key) ?? tileOf(item)]));
     for (const item of this.images) {
-      this.#tiles.get(item.file_key)?.querySelector(".batch-star")?.setAttribute("aria-pressed", String(item.is_favorite));
+      const tile = this.#tiles.get(item.file_key);
+      tile?.querySelector(".batch-star")?.setAttribute("aria-pressed", String(item.is_favorite));
+      tile?.toggleAttribute("data-starred", item.is_favorite);
     }
+    this.node.toggleAttribute("data-starred", this.images.some((item) => item.is_favorite));
     this.#home.dataset.count = String(this.images.length);
     putInOrder(this.#home, [...this.#tiles.values()]);
     if (this.node.firstChild !== this.#home) this.node.replaceChildren(this.#home);

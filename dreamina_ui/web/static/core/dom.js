@@ -100,6 +100,29 @@ export function putInOrder(parent, nodes) {
 }
 
 /**
+ * Show the frame that Gradio makes around an element of ours, which takes room as long as it is shown.
+ * @param {HTMLElement} node
+ * @param {boolean} isFilled whether there is anything in it
+ */
+export function showFrame(node, isFilled) {
+  node.closest("[id$=-frame]")?.toggleAttribute("data-filled", isFilled);
+}
+
+/**
+ * @param {() => void} act what can wait until the browser has time
+ * @returns {number} for `cancelIdle`
+ */
+export function whenIdle(act) {
+  return "requestIdleCallback" in window ? window.requestIdleCallback(act, { timeout: 500 }) : setTimeout(act, 50);
+}
+
+/** @param {number} id */
+export function cancelIdle(id) {
+  if ("cancelIdleCallback" in window) window.cancelIdleCallback(id);
+  else clearTimeout(id);
+}
+
+/**
  * Tell whoever contains the node.
  * @param {EventTarget} node
  * @param {string} name

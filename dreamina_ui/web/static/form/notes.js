@@ -1,6 +1,6 @@
 /* <dreamina-form-problem> above Generate: why a request was refused. <dreamina-form-notes> below it: price and quota. */
 
-import { element } from "../core/dom.js";
+import { element, showFrame } from "../core/dom.js";
 import { say } from "../core/words.js";
 import { submission } from "./generate.js";
 import { terms } from "./price.js";
@@ -35,6 +35,7 @@ export class FormProblem extends HTMLElement {
   #countDown() {
     const seconds = Math.ceil((submission.retryAt - Date.now()) / 1000);
     this.#wait.textContent = submission.problem && seconds > 0 ? say("try_again_in", { seconds }) : "";
+    showFrame(this, Boolean(submission.problem));
     if (seconds <= 0) clearInterval(this.#timer);
   }
 }

@@ -11,6 +11,11 @@ export class Sheet extends HTMLElement {
   #isOpen = false;
   #open = () => matchMedia(NARROW).matches && this.#set(true);
   #mark = () => markMainFields();
+  // An open list of choices lies above the header and the tabs.
+  #lists = new MutationObserver(() => {
+    const isChoosing = this.closest("#form")?.querySelector("[role=listbox]") !== null;
+    document.documentElement.classList.toggle("choosing", isChoosing);
+  });
   /** @param {Event} event */
   #close = (event) => {
     const isOutside = event.target instanceof Element && !event.target.closest("#form, [role=listbox], dialog");
@@ -32,6 +37,7 @@ export class Sheet extends HTMLElement {
     document.addEventListener("pointerdown", this.#close);
     document.addEventListener("keydown", this.#onKey);
     form.addEventListener("change", this.#mark);
+    this.#lists.observe(this.closest("#form") ?? this, { childList: true, subtree: true });
     markMainFields();
   }
 
@@ -40,6 +46,7 @@ export class Sheet extends HTMLElement {
     document.removeEventListener("pointerdown", this.#close);
     document.removeEventListener("keydown", this.#onKey);
     form.removeEventListener("change", this.#mark);
+    this.#lists.disconnect();
   }
 
   /** @param {boolean} isOpen */

@@ -22,6 +22,7 @@ export class ConnectionNotice extends HTMLElement {
 
   #render() {
     this.#offline.hidden = !connection.isOffline;
+    document.body.toggleAttribute("data-notice", connection.isOffline || connection.isSignedOut);
     if (connection.isSignedOut === this.#signedOut.isConnected) return;
     if (!connection.isSignedOut) return this.#signedOut.remove();
     this.#signedOut.replaceChildren(`${words.signed_out} `, element("a", { href: url("sign-in") }, words.sign_in_again));

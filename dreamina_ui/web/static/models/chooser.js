@@ -1,6 +1,6 @@
 /* The dialog that lists all models: search, category, order, favorites. */
 
-import { button, element, icon, openDialog } from "../core/dom.js";
+import { button, cancelIdle, element, icon, openDialog, whenIdle } from "../core/dom.js";
 import { get, post } from "../core/http.js";
 import { tell } from "../core/toast.js";
 import { moment, say, usd, words } from "../core/words.js";
@@ -140,15 +140,4 @@ function leftOut({ left_out: rows }) {
     list.replaceChildren(...rows.map((row) => element("li", {}, `${row.title} – ${words[`model_problem_${row.reason}`]}`)));
   }, { once: true });
   return [details];
-}
-
-/** @param {() => void} act */
-function whenIdle(act) {
-  return "requestIdleCallback" in window ? window.requestIdleCallback(act, { timeout: 500 }) : setTimeout(act, 50);
-}
-
-/** @param {number} id */
-function cancelIdle(id) {
-  if ("cancelIdleCallback" in window) window.cancelIdleCallback(id);
-  else clearTimeout(id);
 }

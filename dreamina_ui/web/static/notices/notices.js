@@ -1,7 +1,7 @@
 /* Notices for a visitor who looks elsewhere: the tab's title, and notifications for those who enabled them, with the
  * switch <dreamina-notices>. */
 
-import { element } from "../core/dom.js";
+import { element, showFrame } from "../core/dom.js";
 import { facts } from "../core/facts.js";
 import { jobs } from "../core/jobs.js";
 import { local, parse } from "../core/storage.js";
@@ -87,6 +87,7 @@ export class Notices extends HTMLElement {
     box.checked = isWanted();
     box.addEventListener("change", () => ask(box).catch(() => { box.checked = false; }));
     this.append(element("label", { class: "notify" }, box, element("span", {}, words.notify)));
+    showFrame(this, true);
   }
 }
 

@@ -1,6 +1,6 @@
 /* <dreamina-stage>: the newest job fills the column; above it, what has failed since. */
 
-import { element, emit } from "../core/dom.js";
+import { element, emit, showFrame } from "../core/dom.js";
 import { imageLists } from "../core/image-lists.js";
 import { imagesOfAll } from "../core/images.js";
 import { jobs } from "../core/jobs.js";
@@ -52,6 +52,7 @@ export class Stage extends HTMLElement {
     const { newer, stage } = arrange(jobs.list());
     this.#newer.show(newer);
     this.#home.hidden = !stage;
+    showFrame(this, Boolean(stage) || newer.length > 0);
     if (!stage) {
       this.#view = null;
       this.#home.replaceChildren();
