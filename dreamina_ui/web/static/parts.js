@@ -1,7 +1,8 @@
 /* Parts of the page that are loaded when somebody first opens them. */
 
-import { define, element } from "./core/dom.js";
+import { define, element, whenIdle } from "./core/dom.js";
 import { facts } from "./core/facts.js";
+import { jobs } from "./core/jobs.js";
 import { router } from "./core/router.js";
 import { words } from "./core/words.js";
 
@@ -26,16 +27,32 @@ export const loadViewer = once("viewer", async () => {
   return viewer;
 });
 
-/** Load what the URL leads to, now and from now on, and what the pointer is at, which is a moment earlier. */
+/** Load what the URL leads to, now and from now on, and what the pointer or the focus is at, which is a moment earlier. */
 export function startLoading() {
   router.addEventListener("change", follow);
-  document.addEventListener("pointerover", ({ target }) => {
-    const node = target instanceof Element ? target.closest("[role=tab], .tile") : null;
-    if (node?.matches(".tile")) loadViewer();
-    else if (node?.textContent === words.tab_library) loadLibrary();
-    else if (node?.textContent === words.batch) loadBatch();
-  }, { passive: true });
+  for (const name of ["pointerover", "focusin"]) document.addEventListener(name, prepare, { passive: true });
+  jobs.addEventListener("settled", loadForImages);
   follow();
+}
+
+/** @param {Event} event */
+function prepare({ target }) {
+  const node = target instanceof Element ? target.closest("[role=tab], .tile") : null;
+  if (node?.matches(".tile")) loadViewer();
+  else if (node?.textContent === words.tab_library) loadLibrary().then((module) => module?.prepareLibrary());
+  else if (node?.textContent === words.batch) loadBatch();
+}
+
+// Whoever has images opens the library sooner or later; a first visit does not load it.
+function loadForImages() {
+  if (!jobs.all().some(({ outputs }) => outputs.length)) return;
+  jobs.removeEventListener("settled", loadForImages);
+  if (!savesData()) whenIdle(loadLibrary);
+}
+
+/** Whether the visitor asked for as few bytes as possible; not every browser says so. */
+function savesData() {
+  return Boolean(/** @type {{connection?: {saveData?: boolean}}} */ (navigator).connection?.saveData);
 }
 
 function follow() {

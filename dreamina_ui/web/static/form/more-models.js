@@ -1,7 +1,7 @@
 /* <dreamina-more-models> above the form: opens the chooser of all models, and names the one whose form is not Gradio's.
  * The chooser and the forms of its models are loaded when they are needed first. */
 
-import { button, element } from "../core/dom.js";
+import { button, element, whenIdle } from "../core/dom.js";
 import { tell } from "../core/toast.js";
 import { words } from "../core/words.js";
 import { terms } from "./price.js";
@@ -32,9 +32,11 @@ async function findExtras(model) {
   await loadExtras(model);
 }
 
+const loadChooser = () => import("../models/chooser.js");
+
 // Whoever points at the button opens the list a moment later.
 function prepare() {
-  import("../models/chooser.js").then(({ prepareChooser }) => prepareChooser()).catch(() => {});
+  loadChooser().then(({ prepareChooser }) => prepareChooser()).catch(() => {});
 }
 
 export class MoreModels extends HTMLElement {
@@ -60,6 +62,7 @@ export class MoreModels extends HTMLElement {
 
   #render() {
     this.hidden = !terms.quota?.more_models && !form.isLive;
+    if (!this.hidden) whenIdle(() => loadChooser().catch(() => {}));
     this.#name.textContent = form.isLive ? form.model.title : "";
     this.#name.hidden = this.#back.hidden = !form.isLive;
     if (!form.isLive) findExtras(form.model).catch(() => {}); // without them the form is what it was
@@ -67,7 +70,7 @@ export class MoreModels extends HTMLElement {
 
   async #open() {
     try {
-      const { openChooser } = await import("../models/chooser.js");
+      const { openChooser } = await loadChooser();
       await openChooser();
     } catch {
       tell(words.request_failed);

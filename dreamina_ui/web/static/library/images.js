@@ -1,7 +1,7 @@
 /* The library's entries, page by page, as the grid and the viewer show them. */
 
 import { root } from "../core/facts.js";
-import { get } from "../core/http.js";
+import { get, url } from "../core/http.js";
 import { ImageList } from "../core/image-list.js";
 import { say } from "../core/words.js";
 
@@ -36,6 +36,7 @@ import { say } from "../core/words.js";
 
 const FIRST = 24; // images in the first page, which is small to be there at once
 const MORE = 60; // images in each other page
+const PREPARED_MS = 5000; // how long the first page may wait for somebody to open the library
 const MAX_REFRESHED = 240; // as many as the server sends at once
 
 /** @param {Entry} entry @returns {LibraryItem} */
@@ -77,6 +78,8 @@ export class LibraryImages extends ImageList {
   #number = 0; // of the newest request; older responses are dropped
   #counting = 0; // the number of the newest count; older responses are dropped
   #isLoading = false;
+  /** @type {{href: string, at: number, page: Promise<any>} | null} */
+  #prepared = null;
   /** @type {Record<string, any>} */
   #query = {};
   isLoaded = false;
@@ -85,6 +88,26 @@ export class LibraryImages extends ImageList {
 
   get hasMore() {
     return this.#next !== null;
+  }
+
+  /** Request the first page already. @param {Record<string, any>} query */
+  prepare(query) {
+    if (this.isLoaded || (this.#prepared && performance.now() - this.#prepared.at < PREPARED_MS)) return;
+    const page = get("library", query).catch(() => null);
+    this.#prepared = { href: url("library", query).href, at: performance.now(), page };
+  }
+
+  /** Something changed since. */
+  dropPrepared() {
+    this.#prepared = null;
+  }
+
+  /** @param {Record<string, any>} query @returns {Promise<any>} null if it was not prepared */
+  async #takePrepared(query) {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    const isWanted = prepared?.href === url("library", query).href && performance.now() - prepared.at < PREPARED_MS;
+    return isWanted ? prepared.page : null;
   }
 
   /** Begin anew. Rejects without a connection; then everything stays as it was.
@@ -142,7 +165,8 @@ export class LibraryImages extends ImageList {
     const number = this.#number;
     this.#isLoading = true;
     try {
-      const page = await get("library", { ...this.#query, ...more });
+      const query = { ...this.#query, ...more };
+      const page = (await this.#takePrepared(query)) ?? (await get("library", query));
       return number === this.#number ? page : null;
     } finally {
       if (number === this.#number) this.#isLoading = false;

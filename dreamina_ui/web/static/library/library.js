@@ -4,7 +4,7 @@ import { costsPanel } from "../costs/costs.js";
 import { marks } from "../core/actions.js";
 import { boards } from "../core/boards.js";
 import { button, element, emit } from "../core/dom.js";
-import { facts } from "../core/facts.js";
+import { facts, language } from "../core/facts.js";
 import { get, identity, url } from "../core/http.js";
 import { imageLists } from "../core/image-lists.js";
 import { jobs } from "../core/jobs.js";
@@ -23,6 +23,13 @@ import { sizeSlider } from "./size-slider.js";
 const libraryImages = new LibraryImages();
 imageLists.add("library", libraryImages);
 let wantsSearch = false; // its key was pressed before Gradio showed the tab
+
+for (const store of [jobs, marks]) store.addEventListener("change", () => libraryImages.dropPrepared());
+
+/** Request the first images: somebody is about to open the library. */
+export function prepareLibrary() {
+  libraryImages.prepare({ language });
+}
 
 /** Lead to the library's search, as soon as it is in sight. */
 export function focusLibrarySearch() {
