@@ -18,10 +18,13 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from dreamina_ui import errors
 from dreamina_ui.api.redaction import Redactor
 from dreamina_ui.api.responses import ApiResponse, read_body
+from dreamina_ui.http_responses import FinalResponse
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +73,39 @@ class _Session(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
+
+
+class _Connection(HTTPConnection):
+    response_class = FinalResponse
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = FinalResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Reads the final response; SOCKS proxies keep connections of their own kind."""
+
+    def init_poolmanager(self, *args: Any, **named: Any) -> None:
+        super().init_poolmanager(*args, **named)
+        self._use_own_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **named)
+        if not proxy.lower().startswith("socks"):
+            self._use_own_pools(manager)
+        return manager
+
+    def _use_own_pools(self, manager: PoolManager) -> None:
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
 
 class _BearerAuth(AuthBase):
@@ -172,5 +208,5 @@ class HttpSession:
         session.headers.update(_HEADERS)
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=MAX_CONNECTIONS))
+            session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=MAX_CONNECTIONS))
         return session

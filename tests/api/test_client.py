@@ -566,6 +566,22 @@ def test_a_response_in_another_encoding_is_read(server: BadServer, client: Clien
     assert (response.reason or "").endswith(" closed")
 
 
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints\r\nLink: </a>; rel=preload"])
+def test_an_interim_response_is_not_the_response(server: BadServer, client: Client, interim: str) -> None:
+    """A submit that a gateway comments on first was accepted, and its id must not be lost."""
+    body = b'{"request_id": "r-1"}'
+    head = f"HTTP/1.1 {interim}\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+    server.script(SUBMIT, ScriptedResponse(raw=head.encode() + body))
+    assert client.submit(MODEL, INPUTS) == "r-1"
+
+
+def test_interim_responses_without_end_are_given_up(server: BadServer, client: Client) -> None:
+    """They would hold a thread."""
+    server.script(STATUS, ScriptedResponse(raw=b"HTTP/1.1 102 x\r\n\r\n" * 50), json_response({"status": "in_queue"}))
+    assert client.status("r-1").phase == "queued"
+    assert len(server.requests) == 2
+
+
 def test_a_result_without_a_status_tells_why_there_is_none(server: BadServer, client: Client) -> None:
     """Asking again for half an hour would tell nothing more."""
     for body in ({"request_id": "r-1", "error": "The GPU was lost."}, {"output": None, "error": "The GPU was lost."}):

@@ -23,6 +23,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import create_urllib3_context
 
 from dreamina_ui.errors import SettingsError
+from dreamina_ui.http_responses import FinalResponse
 from dreamina_ui.media.fetching.proxies import Proxy, open_tunnel
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
 
@@ -177,6 +178,7 @@ class GuardedConnection:
 
 
 class _Plain(HTTPConnection):
+    response_class = FinalResponse
     dial: Any
 
     def _new_conn(self) -> socket.socket:

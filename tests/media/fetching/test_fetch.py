@@ -657,6 +657,16 @@ def test_a_redirect_is_followed_however_it_is_written(store: FolderStore, head: 
         assert fetcher.fetch(JOB, 0, "image", f"{host.url}/a").sha256 == hashlib.sha256(PNG).hexdigest()
 
 
+@pytest.mark.parametrize("interim", [b"103 Early Hints\r\nLink: </a.css>; rel=preload", b"100 Continue", b"102 x"])
+def test_an_interim_response_is_not_the_file(store: FolderStore, interim: bytes) -> None:
+    """Content networks send hints before they have the file."""
+    head = b"HTTP/1.1 " + interim + b"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PNG)
+    with BadServer() as host:
+        host.script("/a", ScriptedResponse(raw=head + PNG))
+        fetcher = OutputFetcher(store, UrlGuard(exempt_origin=host.url), attempts=1, decoder=decoder())
+        assert fetcher.fetch(JOB, 0, "image", f"{host.url}/a").sha256 == hashlib.sha256(PNG).hexdigest()
+
+
 LENGTHS = {
     "named twice": b"Content-Length: %d\r\nContent-Length: %d" % (len(PNG), len(PNG)),
     "not named": b"X: y",
