@@ -21,6 +21,7 @@ from dreamina_ui.errors import (
     DreaminaError,
     InputError,
     KeyNeededError,
+    LedgerError,
     LimitError,
     PriceError,
     StateError,
@@ -180,6 +181,9 @@ class Dispatcher:
         except Exception as exc:
             is_expected = isinstance(exc, DreaminaError)
             log.warning("Batch %s waits: %s", item.batch.batch_id[:8], exc, exc_info=not is_expected)
+            if isinstance(exc, DreaminaError):
+                with suppress(LedgerError):  # on a full disk this cannot be written either
+                    self._batches.note_waiting(item.batch, exc)
         finally:
             with self._lock:
                 self._sending.pop(visitor, None)

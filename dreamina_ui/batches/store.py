@@ -285,6 +285,13 @@ class BatchStore:
                 transaction, batch_id, only_in="running", now=self._clock(), state="paused", problem=packed
             )
 
+    def note_waiting(self, batch: BatchRow, problem: DreaminaError) -> None:
+        """Record why nothing of a running batch can be sent for now; it continues by itself."""
+        packed = json.dumps(pack(problem))
+        if packed != batch.problem:
+            with self._ledger.writing() as transaction:
+                batch_rows.move_batch(transaction, batch.batch_id, only_in="running", now=self._clock(), problem=packed)
+
     def resume(self, batch_id: str, *, lifts_stop: bool = False) -> None:
         """Resume a paused batch; if a price paused it, at that price. `lifts_stop` is as for `begin`."""
         with self._ledger.writing() as transaction:
@@ -341,6 +348,8 @@ class BatchStore:
         is_running = batch_rows.has_batch(transaction, batch_id, "running")
         if not is_running or not batch_rows.mark_item_sent(transaction, batch_id, item.position, job.job_id):
             raise StateError(f"Batch {batch_id[:8]} cannot send its item {item.position} now.")
+        if item.batch.problem:  # it does not wait any more
+            batch_rows.move_batch(transaction, batch_id, only_in="running", now=self._clock(), problem=None)
         batch_rows.end_batch_if_done(transaction, batch_id, self._clock())
 
     def next_items(self, since: float) -> list[QueuedItem]:

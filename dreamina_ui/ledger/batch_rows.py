@@ -32,7 +32,8 @@ class BatchRow:
     """A row of `batches`.
 
     Attributes:
-        problem: why the program paused it, as the caller wrote it; None if a person did.
+        problem: why the program paused it, or why it waits though it is running, as the caller wrote it; None if a
+            person paused it, or if all is well.
         created_at, changed_at: seconds since 1970; `changed_at` is when it came into its state.
         price_usd: what a person agreed that one file may cost; None if nobody knew.
         press_id: what the browser named this start; a visitor's same id is the same batch.

@@ -123,6 +123,9 @@ class BatchPresenter:
             return translate(language, "batch_paused")
         if batch.state == "running" and not self._dispatcher.can_run(batch):
             return translate(language, "batch_elsewhere", origin=batch.api_origin, model=batch.model_id)
+        if batch.state == "running" and batch.problem:
+            reason = error_text(batch.problem, language, self._titles(batch, language))
+            return translate(language, "batch_waits", reason=reason)
         return ""
 
     def _titles(self, batch: Batch, language: str) -> dict[str, str]:

@@ -32,9 +32,12 @@ from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.tables import batch_items as items
 from dreamina_ui.ledger.tables import batches, jobs
 from dreamina_ui.ledger.transaction import Transaction
+from dreamina_ui.media.fetching.reachability import Reachability
 from dreamina_ui.spending.accounts import Account
 from dreamina_ui.spending.limits import Limits
-from dreamina_ui.web.i18n.error_texts import pause_text
+from dreamina_ui.web.batch_presenter import BatchPresenter
+from dreamina_ui.web.i18n.error_texts import error_text, pause_text
+from dreamina_ui.web.i18n.translate import languages, translate
 from tests.support.bad_server import BadServer, ScriptedResponse, json_response
 from tests.support.browser import wait_for
 from tests.support.databases import Engine
@@ -192,6 +195,43 @@ def test_a_visitor_with_many_batches_gets_no_more_turns(runner: BatchRunner, hel
     wait_for(lambda: len(held.prompts()) == MAX_ACTIVE_JOBS)
     assert sum(runner.counts(batch).get("running", 0) for batch in batches) == MAX_ACTIVE_JOBS
     assert runner.counts(batches[0])["running"] == MAX_ACTIVE_JOBS
+
+
+class Switch(Reachability):
+    """Says that no file could be fetched, until the test says otherwise."""
+
+    def __init__(self) -> None:
+        self.text: str | None = "Set DREAMINA_MEDIA_HOSTS."
+
+    def start(self) -> None:
+        pass
+
+    def problem(self) -> str | None:
+        return self.text
+
+
+def test_a_batch_that_cannot_be_sent_for_now_says_why_and_continues_by_itself(runner: BatchRunner, held: Held) -> None:
+    """A batch that stands still without a word looks broken, and only the owner reads the log."""
+    runner.harness.reachability = switch = Switch()
+    runner.restart()
+    batch = runner.begin(2)
+    waiting = runner.wait(batch, lambda now: now.problem is not None)
+    assert waiting.state == "running"
+    assert waiting.problem
+    presenter = BatchPresenter(runner.harness.presenter, runner.harness.models, runner.dispatcher)
+    for language in languages():
+        message = presenter.card(waiting, language)["message"]
+        assert message == translate(language, "batch_waits", reason=error_text(waiting.problem, language))
+        assert "DREAMINA_MEDIA_HOSTS" in message
+    assert held.prompts() == []
+    switch.text = None
+
+    def is_sent() -> bool:
+        runner.batches.work_available.set()  # as it happens after some time by itself
+        return len(held.prompts()) == 2
+
+    wait_for(is_sent)
+    assert presenter.card(runner.batches.batch(batch.batch_id), "en")["message"] == ""
 
 
 # --- limits, stops, keys
