@@ -138,6 +138,7 @@ document.getElementById("load-failed")?.remove();
 resume([
   { matches: (path) => path === "generate", unknown: tellUnknown, done: submitted },
   { matches: (path) => path.endsWith("/submit-again"), unknown: () => tell(words.press_unknown), done: submitted },
+  { matches: (path) => path.endsWith("/retry"), unknown: () => tell(words.press_unknown), done: ({ refusal }) => refusal && tell(refusal) },
   { matches: (path) => path === "batches", unknown: () => tell(words.batch_unknown), done: batchStarted },
 ]);
 submission.dispatchEvent(new Event("change"));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.batches.dispatcher import Dispatcher
 from dreamina_ui.batches.store import BatchStore
+from dreamina_ui.errors import BlockedError, pack
+from dreamina_ui.ledger import batch_rows
 from dreamina_ui.library.prompt_tools import PromptTools
 from dreamina_ui.spending.limits import Limits
 from dreamina_ui.web.auth.permissions import KEY_COOKIE, REQUESTER_HEADER, Permissions
@@ -255,6 +258,23 @@ def test_a_repeated_batch_is_the_same_batch(site: SharedSite, service: ScriptedA
         assert (conflict.status_code, PRESS_ID in conflict.json()["message"]) == (409, True)
     site.visitor().post(f"/dreamina/batches/{first['batch_id']}/cancel")
     assert site.begin_batch("one\ntwo").json()["state"] == "ended", "a late repeat must not start it anew"
+
+
+def test_a_repeated_retry_is_one_retry(site: SharedSite) -> None:
+    """Its response may be lost, and the page asks again; a new id for the same table finds that it has changed."""
+    card = site.begin_batch("one\ntwo").json()
+    [first, _] = site.batches.grid(card["batch_id"]).cells
+    with site.harness.ledger.writing() as transaction:
+        batch_rows.refuse_item(transaction, card["batch_id"], first.position, json.dumps(pack(BlockedError())))
+    path = f"/dreamina/batches/{card['batch_id']}"
+    digest = site.visitor().get(path).json()["retry"]["digest"]
+
+    def retry(press_id: str) -> Any:
+        return site.visitor().post(f"{path}/retry", json={"digest": digest, "press_id": press_id})
+
+    assert [retry("id-of-this-click").status_code for _ in range(3)] == [200, 200, 200]
+    assert site.batches.batch(card["batch_id"]).counts == {"waiting": 2}
+    assert retry("id-of-another").status_code == 422
 
 
 def test_the_owners_next_request_lifts_the_stop_of_an_empty_balance(site: SharedSite, service: ScriptedApi) -> None:

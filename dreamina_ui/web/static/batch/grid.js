@@ -3,10 +3,11 @@
 import { marks } from "../core/actions.js";
 import { arm, button, element, emit } from "../core/dom.js";
 import { nextCell } from "../core/grid-keys.js";
-import { get, post } from "../core/http.js";
+import { get } from "../core/http.js";
 import { imageLists } from "../core/image-lists.js";
 import { jobs } from "../core/jobs.js";
 import { onKeys } from "../core/keyboard.js";
+import { send } from "../core/requests.js";
 import { watch } from "../core/stream.js";
 import { tell } from "../core/toast.js";
 import { say, words } from "../core/words.js";
@@ -143,7 +144,7 @@ export class BatchGrid {
     const text = `${say("batch_retry", { count: retry.count })} · ${priceOf(retry)}`;
     this.#retry.replaceChildren(arm(button(text, async (node) => {
       node.disabled = true;
-      const { refusal } = await post(`batches/${this.batchId}/retry`, { digest: retry.digest });
+      const { refusal } = await send(`batches/${this.batchId}/retry`, { digest: retry.digest }, () => tell(words.press_unknown));
       node.disabled = false;
       if (refusal) tell(refusal);
       this.#strip?.focus();
