@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -154,6 +155,7 @@ class Settings(BaseSettings):
     ca_bundle: Path | None = Field(
         None, validation_alias=AliasChoices("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
     )
+    certificate_folders: str = Field("", validation_alias="SSL_CERT_DIR")
     log_level: str = Field("INFO", validation_alias="DREAMINA_LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field("text", validation_alias="DREAMINA_LOG_FORMAT", pattern="^(text|json)$")
 
@@ -268,6 +270,15 @@ class Settings(BaseSettings):
         if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
             raise ValueError(_QUOTED)
         return value
+
+    @property
+    def certificates(self) -> Path | None:
+        """The CA certificates that the environment names, a file or a folder; None for those of `certifi`.
+
+        `SSL_CERT_DIR` may name several folders, also some that are not there: the first that has certificates counts.
+        """
+        folders = [Path(name) for name in self.certificate_folders.split(os.pathsep) if name]
+        return self.ca_bundle or next(filter(has_certificates, folders), None)
 
     @property
     def believed_proxies(self) -> frozenset[str]:
@@ -393,6 +404,13 @@ def is_stored_by_space(folder: Path, storage: Path = SPACE_STORAGE) -> bool:
     """Whether a folder lies in a Space's persistent storage, which is a disk of its own; an image may have a folder of
     the same name."""
     return os.path.ismount(storage) and folder.resolve().is_relative_to(storage)
+
+
+def has_certificates(folder: Path) -> bool:
+    """Whether OpenSSL would find certificates in a folder: it goes by the names that `openssl rehash` gives."""
+    with suppress(OSError):
+        return any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]+", path.name) for path in folder.iterdir())
+    return False
 
 
 def is_loopback(host: str) -> bool:

@@ -411,9 +411,9 @@ class _Network:
 
 
 def _network(settings: Settings) -> _Network:
-    certificates = trusted_certificates(str(settings.ca_bundle) if settings.ca_bundle else None)
-    if settings.ca_bundle:
-        os.environ["REQUESTS_CA_BUNDLE"] = str(settings.ca_bundle)  # the client of the API reads this name only
+    certificates = trusted_certificates(str(settings.certificates) if settings.certificates else None)
+    if settings.certificates:
+        os.environ["REQUESTS_CA_BUNDLE"] = str(settings.certificates)  # the client of the API reads this name only
     proxy, unused_proxy = None, ""
     try:
         proxy = environment_proxy()

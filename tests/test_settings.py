@@ -117,6 +117,22 @@ def test_the_certificates_of_the_owner_are_read(monkeypatch: pytest.MonkeyPatch,
     assert read_settings().ca_bundle == Path("/etc/company.pem")
 
 
+def test_folders_of_certificates_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Other programs take several, with some missing; the API and the files must not use different ones."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    plain, hashed = tmp_path / "plain", tmp_path / "hashed"
+    for folder, name in ((plain, "company.pem"), (hashed, "5ad8a5d6.0")):
+        folder.mkdir()
+        (folder / name).touch()
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join(["/no/such/folder", str(plain), str(hashed)]))
+    assert read_settings().certificates == hashed
+    monkeypatch.setenv("SSL_CERT_DIR", str(plain))
+    assert read_settings().certificates is None
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/company.pem")
+    assert read_settings().certificates == Path("/etc/company.pem")
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """A compose file or a Space writes empty variables for what nobody filled in."""
     monkeypatch.setenv("RUNCOMFY_API_TOKEN", "")
