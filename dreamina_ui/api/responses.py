@@ -65,6 +65,8 @@ class ApiResponse:
             # One byte of another encoding in a message must not cost the whole response.
             text = content.decode(json.detect_encoding(content), "replace")
             value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+            if isinstance(value, str):  # some gateways encode a body once more
+                value = json.loads(value, parse_constant=lambda _: None, parse_float=_finite)
             if not isinstance(value, dict):
                 raise ValueError(f"a JSON {type(value).__name__} instead of an object")
             # A lone surrogate is valid JSON, and can be neither stored nor shown.

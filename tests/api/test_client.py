@@ -582,6 +582,12 @@ def test_interim_responses_without_end_are_given_up(server: BadServer, client: C
     assert len(server.requests) == 2
 
 
+def test_a_response_that_a_gateway_encoded_twice_is_read(server: BadServer, client: Client) -> None:
+    """It puts the text of the service into a text of its own; the id in it is paid for."""
+    server.script(SUBMIT, json_response(json.dumps({"request_id": "r-1"})))
+    assert client.submit(MODEL, INPUTS) == "r-1"
+
+
 def test_a_result_without_a_status_tells_why_there_is_none(server: BadServer, client: Client) -> None:
     """Asking again for half an hour would tell nothing more."""
     for body in ({"request_id": "r-1", "error": "The GPU was lost."}, {"output": None, "error": "The GPU was lost."}):
