@@ -38,7 +38,7 @@ from dreamina_ui.media.fetching.content_encoding import Decoder, EncodingError, 
 from dreamina_ui.media.fetching.line import Line
 from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
-from dreamina_ui.media.fetching.urls import browser_url, host_of, redirect_url, request_target
+from dreamina_ui.media.fetching.urls import browser_url, host_of, redirect_url, request_target, secure_url
 from dreamina_ui.media.store import CHUNK_BYTES
 
 HEAD_BYTES = 64
@@ -46,6 +46,8 @@ HEAD_BYTES = 64
 
 _MAX_REDIRECTS = 10
 _MAX_RETRY_AFTER_S = 60.0
+_MAX_COOKIE_BYTES = 4096
+_COOKIE = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)=[!-:<-~]*")
 _HEADERS = {
     "User-Agent": f"dreamina-ui/{__version__}",  # some hosts refuse the one of a Python library
     "Accept": "*/*",
@@ -115,7 +117,7 @@ class Downloader:
     def validate_url(self, url: str) -> None:
         """Check that a URL may be fetched; raises UrlError."""
         with contextlib.suppress(OSError):  # a host that does not resolve now counts as a failed attempt later
-            self._guard.ensure_allowed(browser_url(url))
+            self._guard.ensure_allowed(self._upgraded(url))
 
     def probe(self, url: str, deadline_s: float) -> tuple[bytes, int]:
         """Read as little of a file as tells what it is and how large; all of it where the host gives no length.
@@ -157,7 +159,7 @@ class Downloader:
         """
         digest, size_bytes = hashlib.sha256(), 0
         with (
-            self._exchange(url, deadline_s) as (response, chunks),
+            self._exchange(self._upgraded(url), deadline_s) as (response, chunks),
             self._line.download(response.length_remaining, deadline_s) as wait_for_turn,
         ):
             try:
@@ -176,18 +178,24 @@ class Downloader:
             raise DownloadError("the file was empty")
         return size_bytes, digest.hexdigest()
 
+    def _upgraded(self, url: str) -> str:
+        """The same URL over https, unless its origin is exempt; raises UrlError if it is none."""
+        url = browser_url(url)
+        return url if self._guard.is_exempt(self._guard.parse(url)) else secure_url(url)
+
     @contextlib.contextmanager
     def _exchange(
         self, url: str, deadline_s: float, *, accepts_encoded: bool = True
     ) -> Iterator[tuple[BaseHTTPResponse, Iterator[bytes]]]:
         """The response to a GET request and its decoded chunks; at the deadline the connection ends."""
-        url = browser_url(url)
+        url, cookies = browser_url(url), _Cookies()
         with _Cutoff(deadline_s) as cutoff:
             try:
                 for _ in range(_MAX_REDIRECTS + 1):
-                    connection, response = self._get(url, cutoff)
+                    connection, response = self._get(url, cutoff, cookies)
                     try:
                         if location := _location(response):
+                            cookies.take(connection.origin, response)
                             url = self._follow(url, location)
                             continue
                         _raise_for_headers(response, self._max_bytes)
@@ -205,20 +213,20 @@ class Downloader:
                     raise
                 raise DownloadError("the file came too slowly", "slow") from exc
 
-    def _get(self, url: str, cutoff: _Cutoff) -> tuple[GuardedConnection, BaseHTTPResponse]:
+    def _get(self, url: str, cutoff: _Cutoff, cookies: _Cookies) -> tuple[GuardedConnection, BaseHTTPResponse]:
         origin = self._guard.parse(url)
-        target = request_target(url)
+        target, headers = request_target(url), _HEADERS | cookies.header(origin)
         if connection := self._take_idle(origin):
             cutoff.watch(connection)
             try:
-                return connection, connection.get(target, _HEADERS)
+                return connection, connection.get(target, headers)
             except (HTTPError, http.client.HTTPException, OSError):
                 connection.close()  # the host closed it meanwhile: the request is repeated on a new one
         connection = self._open(origin)
         cutoff.watch(connection)
         try:
             with self._network_errors():
-                return connection, connection.get(target, _HEADERS)
+                return connection, connection.get(target, headers)
         except BaseException:
             connection.close()
             raise
@@ -235,7 +243,7 @@ class Downloader:
 
     def _follow(self, url: str, location: str) -> str:
         try:
-            target = redirect_url(url, location)
+            target = self._upgraded(redirect_url(url, location))
         except ValueError:
             raise UrlError(f"{host_of(url)} redirects to a URL that cannot be read.", "redirect") from None
         origin = self._guard.parse(target)
@@ -328,6 +336,23 @@ class Downloader:
         if isinstance(exc, (ProtocolError, http.client.HTTPException)):
             return DownloadError("the file was cut off", "cut")
         return DownloadError(f"the connection failed ({type(exc).__name__})", "unreachable")
+
+
+class _Cookies:
+    """The cookies that redirects set: some hosts send a request around until it brings theirs. Forgotten afterwards."""
+
+    def __init__(self) -> None:
+        self._by_origin: dict[Origin, dict[str, str]] = {}
+
+    def take(self, origin: Origin, response: BaseHTTPResponse) -> None:
+        for line in response.headers.getlist("Set-Cookie"):
+            if pair := _COOKIE.match(line):
+                self._by_origin.setdefault(origin, {})[pair["name"]] = pair[0]
+
+    def header(self, origin: Origin) -> dict[str, str]:
+        """The header for a request to an origin: only what it has set itself."""
+        text = "; ".join(self._by_origin.get(origin, {}).values())
+        return {"Cookie": text} if text and len(text) <= _MAX_COOKIE_BYTES else {}
 
 
 class _Cutoff:

@@ -17,6 +17,8 @@ from urllib3.util import parse_url
 _EDGES = "".join(map(chr, range(0x21)))  # C0 controls and the space
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PARTS = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#\\]*)(?P<rest>.*)", re.DOTALL)
+_SLASHES = re.compile(r"^(https?):[/\\]*", re.IGNORECASE)
+_PLAIN_HTTP = re.compile(r"^http://([^/?#:@]+)(?::80)?(?=[/?#]|$)", re.IGNORECASE)
 _TO_ENCODE = re.compile(r"[\x00-\x20\x7f-\U0010ffff\"<>`\\]")
 
 
@@ -25,7 +27,7 @@ def browser_url(text: str) -> str:
 
     What a browser would not take either comes back unchanged enough for `UrlGuard` to refuse it.
     """
-    text = re.sub(r"[\t\n\r]", "", text.strip(_EDGES))
+    text = _SLASHES.sub(r"\1://", re.sub(r"[\t\n\r]", "", text.strip(_EDGES)))
     parts = _PARTS.fullmatch(text)
     if parts is None:
         return text
@@ -33,6 +35,14 @@ def browser_url(text: str) -> str:
     path, question_mark, query = path.partition("?")
     rest = path.replace("\\", "/") + question_mark + query + hash_mark + fragment
     return parts["origin"] + _TO_ENCODE.sub(_encode, rest)
+
+
+def secure_url(url: str) -> str:
+    """The https URL that a browser loads in the place of a plain http one on a secure page; others are unchanged.
+
+    Source: W3C, Mixed Content Level 2, automatic upgrades. A host behind another port than 80 has no such URL.
+    """
+    return _PLAIN_HTTP.sub(r"https://\1", url)
 
 
 def redirect_url(base: str, location: str) -> str:
@@ -51,6 +61,8 @@ def redirect_url(base: str, location: str) -> str:
     scheme, _, rest = base.partition("://")
     origin = f"{scheme}://{re.split(r'[/?#]', rest, maxsplit=1)[0]}"
     location = re.sub(r"^[^?#]*", lambda match: match[0].replace("\\", "/"), location)
+    is_relative = re.match(rf"{re.escape(scheme)}:(?!//)", location, re.IGNORECASE)  # `https:next.png`
+    location = location[len(scheme) + 1 :] if is_relative else location
     if _ABSOLUTE.match(location):
         return browser_url(location)
     if location.startswith("//"):

@@ -464,6 +464,22 @@ def test_redirects_are_followed_and_end(server: FileServer, fetcher: OutputFetch
         fetcher.fetch(JOB, 1, "image", circle)
 
 
+def test_a_host_that_wants_its_cookie_back_gets_it_and_nobody_else_does(store: FolderStore) -> None:
+    """Some hosts send a browser around until it brings the cookie that they set; other hosts must not see it."""
+    with BadServer() as host, BadServer() as other:
+        set_cookies = b"Set-Cookie: seen=1; Path=/; Secure\r\nSet-Cookie: id=a b\r\nSet-Cookie: seen=2\r\n"
+        bounce = b"HTTP/1.1 302 Found\r\n" + set_cookies + b"Location: %s\r\nContent-Length: 0\r\n\r\n"
+        host.script(
+            "/a", ScriptedResponse(raw=bounce % b"/a?again"), ScriptedResponse(raw=bounce % f"{other.url}/b".encode())
+        )
+        other.script("/b", ScriptedResponse(200, PNG))
+        guard = UrlGuard(exempt_origin=[host.url, other.url])
+        fetcher = OutputFetcher(store, guard, attempts=1, decoder=decoder())
+        fetcher.fetch(JOB, 0, "image", f"{host.url}/a")
+        assert [request.header("Cookie") for request in host.requests] == [None, "seen=2; id=a"]
+        assert [request.header("Cookie") for request in other.requests] == [None]
+
+
 @pytest.mark.parametrize(
     "target", ["http://127.0.0.1:1/", "https://169.254.169.254/", "https://[::1", "file:///etc/passwd", "//localhost/"]
 )

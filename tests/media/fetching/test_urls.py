@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dreamina_ui.errors import UrlError
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
-from dreamina_ui.media.fetching.urls import browser_url, redirect_url, request_target
+from dreamina_ui.media.fetching.urls import browser_url, redirect_url, request_target, secure_url
 from tests.support.fuzzing import fuzz
 
 HOST = "https://files.example"
@@ -79,11 +79,30 @@ def test_the_target_of_a_request_is_the_url_behind_its_host(url: str, target: st
         ("../up.png", f"{HOST}/up.png"),
         ("?only=query", f"{HOST}/dir/old.png?only=query"),
         (" /trimmed\t", f"{HOST}/trimmed"),
+        ("https:next.png", f"{HOST}/dir/next.png"),
+        ("https:/x", f"{HOST}/x"),
+        ("https:\\\\other.example\\x", "https://other.example/x"),
     ],
 )
 def test_a_redirect_leads_where_a_browser_would_go(location: str, url: str) -> None:
     """Hosts write raw UTF-8 and spaces into it."""
     assert redirect_url(f"{HOST}/dir/old.png?sig=1#part", location) == url
+
+
+@pytest.mark.parametrize(
+    ("plain", "secure"),
+    [
+        ("http://files.example/a.png?sig=%7E", "https://files.example/a.png?sig=%7E"),
+        ("HTTP://files.example:80", "https://files.example"),
+        ("http://files.example:8080/a", "http://files.example:8080/a"),
+        ("http://user@files.example/a", "http://user@files.example/a"),
+        ("http://[2001:db8::1]/a", "http://[2001:db8::1]/a"),
+        ("https://files.example:80/a", "https://files.example:80/a"),
+    ],
+)
+def test_a_plain_url_is_fetched_over_tls(plain: str, secure: str) -> None:
+    """Browsers load images so; without it a file that was paid for is refused for one letter."""
+    assert secure_url(plain) == secure
 
 
 PARTS = st.sampled_from(
