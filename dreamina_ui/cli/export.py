@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +28,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.personal.input_image_rows import every_image, find_image
 from dreamina_ui.ledger.sharing.transfer import copy_ledger
 from dreamina_ui.library.library import Entry
-from dreamina_ui.library.naming import file_name, shorten_name
+from dreamina_ui.library.naming import ascii_name, file_name, shorten_name
 from dreamina_ui.library.zip_stream import manifest_entry, stream_zip
 from dreamina_ui.media.bucket import BucketError
 from dreamina_ui.media.store import StoredFile, held
@@ -37,6 +37,9 @@ MANIFEST_NAME = "manifest.json"
 
 _NAME_BYTES = (255, 143, 100, 60)
 """How long a file's name may be: on most file systems, in encrypted folders (eCryptfs), and in ever tighter places."""
+
+_NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""What a file system says of a name that is too long, or has letters that it cannot store."""
 
 _MAX_NUMBER = 99
 """How many files of one name a folder takes."""
@@ -231,11 +234,11 @@ def _put(original: StoredFile, folder: Path, wish: str) -> str:
     """Copy a file into a folder, under the wished name or a numbered or shorter one, and return that name.
 
     What is there already byte for byte stays. The name begins with a number if another file has it, as in a ZIP, and it
-    loses words where names must be short.
+    loses words where names must be short, or must be ASCII.
     """
-    for max_bytes in _NAME_BYTES:
-        wishes = chain([wish], (f"{number}-{wish}" for number in range(2, _MAX_NUMBER + 1)))
-        names = (shorten_name(text, max_bytes) for text in wishes)
+    for text, max_bytes in product(dict.fromkeys((wish, ascii_name(wish))), _NAME_BYTES):
+        wishes = chain([text], (f"{number}-{text}" for number in range(2, _MAX_NUMBER + 1)))
+        names = (shorten_name(wished, max_bytes) for wished in wishes)
         try:
             name = next((name for name in names if not _differs(folder / name, original)), None)
             if name is None:
@@ -244,15 +247,16 @@ def _put(original: StoredFile, folder: Path, wish: str) -> str:
                 with _whole(folder / name) as whole, whole.open("wb") as target, original.open() as stream:
                     shutil.copyfileobj(stream, target, _COPY_BYTES)
         except (OSError, DiskError) as exc:
-            if not _is_name_too_long(exc):
+            if not _is_about_name(exc):
                 raise
         else:
             return name
-    raise DiskError(f"{folder} takes no name of {_NAME_BYTES[-1]} bytes. Choose another folder.")
+    raise DiskError(f"{folder} takes no name of {_NAME_BYTES[-1]} ASCII characters. Choose another folder.")
 
 
-def _is_name_too_long(exc: BaseException | None) -> bool:
-    return exc is not None and (getattr(exc, "errno", None) == errno.ENAMETOOLONG or _is_name_too_long(exc.__cause__))
+def _is_about_name(exc: BaseException | None) -> bool:
+    """Whether the file system refused a name: it is too long, or has letters that it cannot store."""
+    return exc is not None and (getattr(exc, "errno", None) in _NAME_ERRORS or _is_about_name(exc.__cause__))
 
 
 def _old_manifest(path: Path) -> dict[str, dict[str, Any]]:

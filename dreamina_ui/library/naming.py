@@ -33,6 +33,11 @@ def shorten_name(name: str, max_bytes: int) -> str:
     return head.decode(errors="ignore").rstrip("-") + ending
 
 
+def ascii_name(name: str) -> str:
+    """A file name for file systems that take no other letters, such as a USB drive's with an old code page."""
+    return re.sub(r"-+", "-", re.sub(r"[^!-~]", "-", name))
+
+
 def prompt_of(job: Job) -> str:
     """The prompt, or the first text among the inputs of a model that has none."""
     texts = [value for value in job.inputs.values() if isinstance(value, str)]

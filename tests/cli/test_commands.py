@@ -377,6 +377,28 @@ def test_an_export_fits_names_into_a_folder_that_takes_short_ones_only(
     assert sorted(entry["file"] for entry in manifest) == names
 
 
+@pytest.mark.parametrize("number", [errno.EILSEQ, errno.EINVAL])
+def test_an_export_finds_names_for_a_folder_that_takes_ascii_only(
+    run: Run, rows: LibraryRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A drive with an old code page refuses the letters of most prompts."""
+    replace_file = Path.replace
+
+    def plain(path: Path) -> Path:
+        if not path.name.isascii():
+            raise OSError(number, os.strerror(number), str(path))
+        return path
+
+    monkeypatch.setattr(Path, "replace", lambda path, target: replace_file(path, plain(Path(target))))
+    job = rows.add("雪の中の fox", created_at=NOON)
+    folder = tmp_path / "pictures"
+    for _ in range(2):
+        assert run("export", folder).code == 0
+    [name] = [path.name for path in folder.glob("*.png")]
+    assert name.startswith("dreamina-fox-")
+    assert name.endswith(f"-{job.job_id[:6]}-1.png")
+
+
 def test_a_ledger_from_elsewhere_copies_no_other_file(run: Run, rows: LibraryRows, tmp_path: Path) -> None:
     """A row can name any file of this machine, and a backup that a stranger made is easily unpacked."""
     secret = tmp_path / "secret.png"
