@@ -132,6 +132,14 @@ def test_a_failure_after_the_job_was_made_shows_the_job(held: HeldSandbox, open_
     assert len(jobs_of(held, "made, then broken")) == 1
 
 
+def test_a_response_that_is_held_back_does_not_hold_back_generate(held: HeldSandbox, open_page: OpenPage) -> None:
+    """The page asks first who the visitor is; a proxy that swallows that once made every click do nothing."""
+    page = open_page(held.app, prepare=lambda page: page.route("**/dreamina/left*", lambda _: None))
+    prompt_box(page).fill("not held back")
+    page.locator("#generate").click()
+    expect(card(page, "not held back")).to_be_visible(timeout=30_000)
+
+
 def test_a_request_from_hours_ago_is_not_sent(proxy: BadProxy, open_page: OpenPage) -> None:
     """A laptop wakes up: nobody expects a job that was asked for yesterday to start now."""
     page = open_page(proxy)

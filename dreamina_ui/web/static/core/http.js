@@ -10,6 +10,7 @@ import { words } from "./words.js";
 /** @typedef {import("./types.js").Quota} Quota */
 
 const IDENTITY = "visitor";
+const FIRST_MS = 5000;
 const MARKER = "X-Dreamina-UI"; // a header of every response that our server wrote
 
 /** @type {Promise<Quota | null> | null} */
@@ -107,8 +108,10 @@ export async function quota() {
   return first ?? askQuota();
 }
 
+// A proxy that holds the response back must not hold back a click on Generate.
 function firstResponse() {
-  firstQuota ??= askQuota().catch(() => null);
+  const late = new Promise((resolve) => setTimeout(resolve, FIRST_MS, null));
+  firstQuota ??= Promise.race([askQuota().catch(() => null), late]);
   return firstQuota;
 }
 
