@@ -23,12 +23,19 @@ JSON_TYPE = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class MockResponse:
-    """One HTTP response; `hang_up` resets the connection in place of it."""
+    """One HTTP response.
+
+    Attributes:
+        hang_up: reset the connection in place of it.
+        form: how it is sent: "" is plain; `interim` sends a 103 first, `closing` closes the connection afterwards
+            without saying so, `old` is HTTP/1.0 without a length, `trailer` is chunked, with a trailer.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     hang_up: bool = False
+    form: str = ""
 
 
 def json_response(value: Any, status: int = 200, **headers: str) -> MockResponse:
@@ -141,12 +148,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
             return
+        body, length = response.body, {"Content-Length": str(len(response.body))}
+        if response.form == "interim":
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n")
+        elif response.form == "old":
+            self.protocol_version, length, self.close_connection = "HTTP/1.0", {}, True
+        elif response.form == "trailer":
+            pieces = [body[start : start + 100] for start in range(0, len(body), 100)]
+            body = b"".join(b"%x;x=y\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+            body, length = body + b"0\r\nServer-Timing: cdn\r\n\r\n", {"Transfer-Encoding": "chunked"}
+        elif response.form == "closing":
+            self.close_connection = True
         self.send_response(response.status)
-        for name, value in response.headers.items():
+        for name, value in {**response.headers, **length}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(response.body)
+        self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
         pass
