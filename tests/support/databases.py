@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +26,7 @@ from dreamina_ui.ledger import ledger as ledger_module
 from dreamina_ui.ledger import tables
 from dreamina_ui.ledger.engines.postgresql import PostgresqlDatabase
 from dreamina_ui.ledger.engines.sqlite import SqliteDatabase
+from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.transaction import Database
 
 _LOCK_TIMEOUT_S = 10.0
@@ -52,12 +55,28 @@ def open_database(path: Path) -> Database:
     return opened
 
 
+@cache
+def _empty_ledger() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="dreamina-ledger-")) / "ledger.sqlite3"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    Ledger(SqliteDatabase(path, _LOCK_TIMEOUT_S)).close()
+    return path
+
+
+def make_ledger(path: Path) -> None:
+    """Put an empty ledger there, unless it exists: a copy, as to create the tables takes longer than most tests."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_empty_ledger(), path)
+
+
 class SqliteEngine:
     """Files."""
 
     name = "sqlite"
 
     def open(self, path: Path, lock_timeout_s: float = _LOCK_TIMEOUT_S) -> Database:
+        make_ledger(path)
         return SqliteDatabase(path, lock_timeout_s)
 
     def rows(self, path: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:

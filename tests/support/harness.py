@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from dreamina_ui.models.schema import load_models
 from dreamina_ui.spending.accounts import Accounts
 from dreamina_ui.web.presenters import JobPresenter
 from tests.support.bad_server import BadServer, ScriptedResponse, json_response
+from tests.support.databases import make_ledger
 from tests.support.decoding import decoder
 
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
@@ -38,6 +40,9 @@ SUBMIT = f"/v1/models/{MODEL_ID}"
 FAST = Pace(min_s=0.005, max_s=0.02, retry_max_s=0.03)
 TOKEN = "token-of-the-tests"
 INPUTS = {"prompt": "a red fox"}
+
+
+built_in_models = cache(load_models)
 
 
 def no_pause(_seconds: float) -> None:
@@ -87,6 +92,7 @@ class Harness:
         self._open()
 
     def _open(self) -> None:
+        make_ledger(self.folder / "ledger.sqlite3")
         self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=self.clock, **self.ledger_options)
         self.media = FolderStore(self.folder / "media")
         self.store = self.make_store(self.folder / "media")
@@ -103,7 +109,7 @@ class Harness:
                 key_origin=self.base_url,
                 clock=self.clock,
             ),
-            models=load_models(),
+            models=dict(built_in_models()),
             ledger=self.ledger,
             media=self.store,
             fetcher=self.fetcher,

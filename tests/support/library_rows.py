@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from dreamina_ui.ledger.budget_rows import rebuild_budgets
+from dreamina_ui.ledger.budget_rows import Budget, Usage, add_to_budgets, budget_changes
 from dreamina_ui.ledger.job import SETTLED, Job, Output, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.search import search_text
@@ -24,6 +24,7 @@ from dreamina_ui.library.input_images import InputImages
 from dreamina_ui.library.library import Entry, Library, LibraryFilter
 from dreamina_ui.media.folder_store import FolderStore
 from dreamina_ui.media.input_store import FolderInputs
+from tests.support.databases import make_ledger
 from tests.support.decoding import decoder
 from tests.support.harness import MODEL_ID, png
 
@@ -49,6 +50,7 @@ class LibraryRows:
         self.clock = clock or ManualClock()
         self.path = folder / "ledger.sqlite3"
         self.media_folder = folder / "media"
+        make_ledger(self.path)
         self.ledger = Ledger(self.path, clock=self.clock)
         self.media = FolderStore(self.media_folder)
         self.library = Library(self.ledger, self.media)
@@ -137,7 +139,10 @@ def stored_output(index: int, content: bytes) -> Output:
 def add_rows(ledger: Ledger, made: Iterable[Job]) -> None:
     """Write many jobs into a ledger in one transaction, and publish nothing, as another process would."""
     rows, files = [], []
+    usage: dict[tuple[Budget, int], Usage] = {}
     for job in made:
+        for key, change in budget_changes(None, job).items():
+            usage[key] = Usage(*map(sum, zip(usage.get(key, Usage()), change, strict=True)))
         facts = {column.key: getattr(job, column.key, None) for column in job_rows.columns}
         rows.append(facts | {"inputs": json.dumps(dict(job.inputs)), "search_text": search_text(job.inputs)})
         for output in job.outputs:
@@ -147,7 +152,7 @@ def add_rows(ledger: Ledger, made: Iterable[Job]) -> None:
         transaction.connection.execute(job_rows.insert(), rows)
         if files:
             transaction.connection.execute(output_rows.insert(), files)
-        rebuild_budgets(transaction)
+        add_to_budgets(transaction, usage)
 
 
 def read_zip(data: bytes) -> tuple[zipfile.ZipFile, list[dict[str, Any]]]:

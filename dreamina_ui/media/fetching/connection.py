@@ -11,6 +11,7 @@ import contextlib
 import socket
 import ssl
 import threading
+from functools import cache
 from types import TracebackType
 from typing import Any
 from urllib.request import proxy_bypass
@@ -58,6 +59,12 @@ def trusted_certificates(ca_bundle: str | None) -> ssl.SSLContext:
             f"The CA certificates in {path} cannot be read: {reason}. Check REQUESTS_CA_BUNDLE or SSL_CERT_FILE."
         ) from exc
     return context
+
+
+@cache
+def default_certificates() -> ssl.SSLContext:
+    """What hosts are verified with where nothing else is given; read once."""
+    return trusted_certificates(None)
 
 
 class GuardedConnection:

@@ -33,7 +33,7 @@ from urllib3.util import Retry
 
 from dreamina_ui import __version__
 from dreamina_ui.errors import UrlError
-from dreamina_ui.media.fetching.connection import GuardedConnection, trusted_certificates
+from dreamina_ui.media.fetching.connection import GuardedConnection, default_certificates
 from dreamina_ui.media.fetching.content_encoding import Decoder, EncodingError, Untouched, decoder_for
 from dreamina_ui.media.fetching.line import Line
 from dreamina_ui.media.fetching.proxies import Proxy
@@ -108,7 +108,7 @@ class Downloader:
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._idle_s = idle_s
-        self._certificates = certificates or trusted_certificates(None)
+        self._certificates = certificates or default_certificates()
         self._proxy = proxy
         self._idle: list[tuple[float, GuardedConnection]] = []  # since when, the newest last
         self._idle_lock = threading.Lock()
