@@ -166,7 +166,7 @@ def run(
 
     Args:
         folder: an empty folder; data and logs stay in it.
-        tabs: how many real tabs there are among them.
+        tabs: how many real tabs there are among them at most, one after the other; none is opened after the sessions.
         seed: for what each session does and for the moments of the kills.
         progress: called with the number of ended sessions.
     """
@@ -199,12 +199,11 @@ def run(
                 time.sleep(0.01)
             for future in running:
                 future.result()
-        if tabs:
-            in_tabs.join()
+        in_tabs.end()
         _wait_until_settled(folder / "data")
-        report = _compare(folder / "data", service, [*plans, *tab_plans], everybody)
+        report = _compare(folder / "data", service, [*plans, *tab_plans[: in_tabs.ended]], everybody)
     report.broken += [f"{prompt} did not appear on the page: {reason}" for prompt, reason in in_tabs.refused.items()]
-    report.figures |= {"tabs": tabs, "kills": kills, "total, s": round(time.monotonic() - started_s)}
+    report.figures |= {"tabs": in_tabs.ended, "kills": kills, "total, s": round(time.monotonic() - started_s)}
     return report
 
 
@@ -272,7 +271,7 @@ def main() -> None:
         prog="python -m benchmarks.repeated_requests", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--sessions", type=int, default=1000, help="number of browser sessions (default: 1000)")
-    parser.add_argument("--tabs", type=int, default=8, help="number of real tabs among them (default: 8)")
+    parser.add_argument("--tabs", type=int, default=8, help="number of real tabs among them at most (default: 8)")
     parser.add_argument("--kills", type=int, default=20, help="number of kills meanwhile (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything random (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

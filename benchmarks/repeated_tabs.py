@@ -17,7 +17,7 @@ TIMEOUT_S = 120.0
 _KEY_REPEATS = 12
 _KEY_REPEAT_MS = 30
 _GATEWAY = "<html><head><title>504 Gateway Timeout</title></head></html>"
-_GENERATE = "**/dreamina/generate"
+_GENERATE = "**/dreamina/generate?*"
 _PROMPT = "#field-prompt textarea"
 
 
@@ -29,11 +29,14 @@ class Tabs(threading.Thread):
 
     Attributes:
         refused: by prompt, why no job appeared on the page.
+        ended: how many of them, from the first, did all that they were to do.
     """
 
     def __init__(self, url: str, plans: list[list[tuple[str, str]]], random: Random) -> None:
         super().__init__(name="tabs", daemon=True)
         self.refused: dict[str, str] = {}
+        self.ended = 0
+        self._is_last = threading.Event()
         self._url = url
         self._plans = plans
         self._random = random
@@ -42,6 +45,15 @@ class Tabs(threading.Thread):
         with chromium() as browser:
             for plan in self._plans:
                 self._run_tab(browser, plan)
+                self.ended += 1
+                if self._is_last.is_set():
+                    return
+
+    def end(self) -> None:
+        """Wait until the tab that is open has done all that it was to do; no other one is opened."""
+        self._is_last.set()
+        if self.ident is not None:  # it was started
+            self.join()
 
     def _run_tab(self, browser: Browser, plan: list[tuple[str, str]]) -> None:
         with browser.new_context(locale="en") as context:
@@ -68,7 +80,7 @@ class Tabs(threading.Thread):
 
     def _open(self, page: Page) -> None:
         page.goto(self._url)
-        page.locator(f"{_PROMPT}:enabled").wait_for(timeout=20_000)
+        page.locator("#form[data-ready]").wait_for(timeout=20_000)
         page.locator("#generate:enabled").wait_for(timeout=20_000)
 
     def _intend(self, page: Page, prompt: str, behavior: str) -> None:
