@@ -77,7 +77,14 @@ class S3Server:
             f"-{name}={port}" if name.endswith("grpc") else f"-{name}.port={port}"
             for name, port in zip((*names, "filer.port.grpc"), self._ports, strict=True)
         ]
-        quiet = ["-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=64"]
+        # Otherwise each one on this machine would want the same two ports.
+        quiet = [
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-master.telemetry=false",
+            "-volume.max=20",
+            "-master.volumeSizeLimitMB=64",
+        ]
         local = [f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.config={self._folder / 's3.json'}"]
         with (self._folder / "weed.log").open("ab") as log:
             command = [program, "server", *local, *ports, *quiet]
