@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=1, help="how many of these have their page (default: 1)")
     parser.add_argument("--freezes", type=int, default=50, help="freezes among the kills of replicas (default: 50)")
     parser.add_argument("--cuts", type=int, default=20, help="how often one is cut off from PostgreSQL (default: 20)")
+    parser.add_argument("--outages", type=int, default=0, help="how often the bucket is away for a minute (default: 0)")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop disturbing replicas after so long")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
@@ -220,13 +221,13 @@ def main() -> None:
         parser.error("--kills must be at least 1")
     folder = Path(tempfile.mkdtemp(prefix="dreamina-kill-"))
 
-    planned = options.kills + (options.freezes + options.cuts if options.replicas else 0)
+    planned = options.kills + (options.freezes + options.cuts + options.outages if options.replicas else 0)
 
     def progress(kills: int) -> None:
         print(f"\r{kills} of {planned}", end="", file=sys.stderr, flush=True)
 
     if options.replicas:
-        disturbances = options.kills, options.freezes, options.cuts
+        disturbances = options.kills, options.freezes, options.cuts, options.outages
         plan = Plan(options.replicas, options.pages, *disturbances, max_s=60 * options.minutes)
         report = Report(*ReplicaRun(folder, plan, options.seed).run(progress))
     else:

@@ -32,6 +32,9 @@ STUCK_S = 90.0
 FREEZE_S = (0.5, 15.0)
 """How long a freeze or a cut lasts; some are longer than a lease."""
 
+OUTAGE_S = 60.0
+"""How long the bucket is away, from the kill of its server."""
+
 SUBMIT_S = 0.04
 """For this long after a request its submit may still be in flight."""
 
@@ -42,6 +45,7 @@ class Plan:
 
     Attributes:
         cuts: how often a server is cut off from the database, and from nothing else.
+        outages: how often the bucket's server is killed and is away.
         max_s: after so many seconds nothing more happens, however much is left.
     """
 
@@ -50,6 +54,7 @@ class Plan:
     kills: int
     freezes: int
     cuts: int
+    outages: int
     max_s: float
 
 
@@ -64,6 +69,8 @@ class ReplicaRun:
         self._moments: Counter[str] = Counter()
         self._thaws: dict[AppUnderTest, tuple[float, Callable[[], object]]] = {}
         self._links: dict[AppUnderTest, CutLink] = {}
+        self._bucket = S3Server(folder / "s3")
+        self._away_until: float | None = None
 
     def run(self, progress: Callable[[int], object]) -> tuple[dict[str, int | float], list[str]]:
         """Raises RuntimeError where there is no PostgreSQL, or a process does not start."""
@@ -74,7 +81,7 @@ class ReplicaRun:
         with contextlib.ExitStack() as stack:
             database = PostgresqlServer(binaries)
             stack.callback(database.stop)
-            bucket = stack.enter_context(S3Server(self._folder / "s3"))
+            bucket = stack.enter_context(self._bucket)
             sandbox = stack.enter_context(SandboxProcess(self._folder, queue_s=0.3, run_s=0.8, parallel=8))
             sandbox.start()
             sandbox.wait_ready()
@@ -112,7 +119,9 @@ class ReplicaRun:
             yield server
 
     def _disturb(self, servers: Sequence[AppUnderTest], progress: Callable[[int], object]) -> None:
-        events = ["kills"] * self._plan.kills + ["freezes"] * self._plan.freezes + ["cuts"] * self._plan.cuts
+        plan = self._plan
+        kinds = {"kills": plan.kills, "freezes": plan.freezes, "cuts": plan.cuts, "outages": plan.outages}
+        events = [kind for kind, count in kinds.items() for _ in range(count)]
         self._random.shuffle(events)
         end_s = time.monotonic() + self._plan.max_s
         for done, kind in enumerate(events):
@@ -127,6 +136,9 @@ class ReplicaRun:
             if kind == "kills":
                 server.kill()
                 server.start()
+            elif kind == "outages":
+                self._bucket.kill()
+                self._away_until = time.monotonic() + OUTAGE_S
             else:
                 begin, end = server.freeze, server.resume
                 if kind == "cuts":
@@ -134,7 +146,7 @@ class ReplicaRun:
                 begin()
                 self._thaws[server] = time.monotonic() + self._random.uniform(*FREEZE_S), end
             progress(done + 1)
-        while self._thaws:
+        while self._thaws or self._away_until:
             self._thaw()
             time.sleep(0.1)
         for server in servers:
@@ -154,6 +166,9 @@ class ReplicaRun:
         for server in [server for server, (at, _) in self._thaws.items() if at <= time.monotonic()]:
             _, end = self._thaws.pop(server)
             end()
+        if self._away_until and self._away_until <= time.monotonic():
+            self._away_until = None
+            self._bucket.start()
 
     def _press_for(self, seconds: float, servers: Sequence[AppUnderTest]) -> None:
         end_s = time.monotonic() + seconds

@@ -11,6 +11,8 @@ import argparse
 import json
 import math
 import multiprocessing
+import os
+import random
 import socketserver
 import statistics
 import threading
@@ -40,6 +42,8 @@ from dreamina_ui.spending.limits import Limits, SpendingGuard, month_start
 from tests.support.databases import PostgresqlServer, find_postgresql
 
 THREADS = 8
+PACED_PER_S = 100
+PARTS = ("limit", "news", "pace", "admissions")
 SETTLING_S = 12.0
 """How long the servers may need to find the pace that the service allows."""
 
@@ -106,6 +110,34 @@ def admit(url: str, begin: Event, seconds: float, results: Any) -> None:
     results.put([value for own in took_ms for value in own])
 
 
+def admit_paced(url: str, begin: Event, seconds: float, per_s: float, results: Any) -> None:
+    """One server: so many admissions a second, at random moments; how long each took from its moment on, in ms."""
+    admission, draw = Admission(PostgresqlDatabase(url)), random.Random(os.getpid())
+    took_ms: list[float] = []
+    moments: SimpleQueue[float] = SimpleQueue()
+
+    def work() -> None:
+        while (at_s := moments.get()) >= 0:
+            admission.admit()
+            took_ms.append(1000 * (time.perf_counter() - at_s))
+
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    results.put("ready")
+    begin.wait()
+    at_s = time.perf_counter()
+    end_s = at_s + seconds
+    while (at_s := at_s + draw.expovariate(per_s)) < end_s:
+        time.sleep(max(0.0, at_s - time.perf_counter()))
+        moments.put(at_s)
+    for _ in threads:
+        moments.put(-1.0)
+    for thread in threads:
+        thread.join()
+    results.put(took_ms)
+
+
 def run_servers(count: int, target: Callable[..., None], *arguments: Any) -> list[Any]:
     """Run a function in so many processes that begin together; what each reported."""
     results, begin = _processes.Queue(), _processes.Event()
@@ -134,6 +166,11 @@ def measure_admissions(url_of: Callable[[], str], counts: list[int], servers: in
         figures[f"admitted per s, {many}"] = round(len(took_ms) / seconds)
         figures[f"  median, ms, {many}"] = round(statistics.median(took_ms), 1)
         figures[f"  p99, ms, {many}"] = round(statistics.quantiles(took_ms, n=100)[-1], 1)
+        paced_ms = [
+            value for own in run_servers(servers, admit_paced, url, 2 * seconds, PACED_PER_S / servers) for value in own
+        ]
+        figures[f"  median, ms, at {PACED_PER_S} per s, {many}"] = round(statistics.median(paced_ms), 1)
+        figures[f"  p99, ms, at {PACED_PER_S} per s, {many}"] = round(statistics.quantiles(paced_ms, n=100)[-1], 1)
     with closing(open_ledger(url)) as ledger:
         figures["budgets that differ from the rows"] = len(ledger.find_budget_differences())
     return figures
@@ -330,6 +367,7 @@ def main() -> None:
     parser.add_argument("--changes-per-s", type=float, default=300.0)
     parser.add_argument("--calls-per-s", type=int, default=100)
     parser.add_argument("--killed", type=int, default=5, help="servers that are killed before a limit is reached")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     binaries = find_postgresql()
@@ -341,10 +379,15 @@ def main() -> None:
         def url_of() -> str:
             return f"{database.url}?options=-csearch_path%3D{database.take_schema()}"
 
-        figures = measure_limit(url_of(), 10, 300, options.killed)
-        figures |= measure_news(url_of(), options.servers, options.seconds, options.changes_per_s)
-        figures |= measure_pace(url_of(), options.servers, options.calls_per_s, 3 * options.seconds)
-        figures |= measure_admissions(url_of, options.jobs, options.servers, options.seconds)
+        figures: dict[str, float] = {}
+        if "limit" in options.only:
+            figures |= measure_limit(url_of(), 10, 300, options.killed)
+        if "news" in options.only:
+            figures |= measure_news(url_of(), options.servers, options.seconds, options.changes_per_s)
+        if "pace" in options.only:
+            figures |= measure_pace(url_of(), options.servers, options.calls_per_s, 3 * options.seconds)
+        if "admissions" in options.only:
+            figures |= measure_admissions(url_of, options.jobs, options.servers, options.seconds)
     finally:
         database.stop()
     if options.json:
