@@ -157,13 +157,13 @@ class Replica:
             LedgerError: the ledger could not be read or written.
         """
         with self._ledger.reading() as reader:
-            dead = replica_rows.dead_replicas(reader, self._ledger.time(reader) - LEASE_S)
-            claimable = Claimable(dead, *self._claimable(), of_owner=self._role != "web")
-            if not (dead or replica_rows.has_claimable(reader, claimable)):
+            since = self._ledger.time(reader) - LEASE_S
+            claimable = Claimable(replica_rows.dead_owners(reader, since), *self._claimable(), self._role != "web")
+            if not replica_rows.has_claimable(reader, claimable):
                 return []
         with self._ledger.writing() as transaction:
-            job_ids = replica_rows.claim(transaction, self._id, claimable)
-            replica_rows.forget_dead(transaction, dead)
+            job_ids = replica_rows.claim(transaction, self._id, claimable, since)
+            replica_rows.forget_dead(transaction, since)
         if job_ids:
             log.info("%d jobs of other servers are followed here from now on", len(job_ids))
         return [self._ledger.job(job_id) for job_id in job_ids]

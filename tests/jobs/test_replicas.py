@@ -116,6 +116,18 @@ def test_a_server_that_was_frozen_is_a_new_one(start: Start, engine: Engine, ser
     assert frozen.wait(job.job_id, lambda job: job.request_id is not None).replica_id == frozen.ledger.replica_id
 
 
+def test_a_row_of_a_server_that_nobody_remembers_is_taken(start: Start, engine: Engine, service: ScriptedApi) -> None:
+    """A server that was frozen just before it wrote a row may write it when all others have forgotten it."""
+    frozen, other = start(), start()
+    name = frozen.ledger.replica_id
+    engine.rows(frozen.folder / "ledger.sqlite3", "DELETE FROM replicas WHERE replica_id = ?", name)
+    late = write_unsent(frozen)
+    assert late.replica_id == name
+    service.completes()
+    tick(other)
+    assert other.wait(late.job_id, "done").replica_id == other.ledger.replica_id
+
+
 def test_the_right_to_send_exists_once(start: Start, service: ScriptedApi) -> None:
     """Whatever two servers believe, one request goes out."""
     first, second = start(), start()

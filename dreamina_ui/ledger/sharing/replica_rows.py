@@ -24,11 +24,19 @@ _TAKE_DUTY = sa.text(
 )
 
 
+# From one to the next by the index, not past the jobs of all.
+_OWNERS = sa.text(
+    f"WITH RECURSIVE owners(replica_id) AS (SELECT MIN(jobs.replica_id) FROM jobs WHERE {_IS_ACTIVE} UNION ALL "  # noqa: S608
+    f"SELECT (SELECT MIN(jobs.replica_id) FROM jobs WHERE {_IS_ACTIVE} AND jobs.replica_id > owners.replica_id) "
+    "FROM owners WHERE owners.replica_id IS NOT NULL) SELECT replica_id FROM owners WHERE replica_id IS NOT NULL"
+)
+
+
 class Claimable(NamedTuple):
     """Which jobs a replica can follow.
 
     Attributes:
-        dead: the replicas whose jobs are free.
+        dead: the replicas whose jobs are free, as they are not alive.
         api_origins: the APIs that it uses.
         key_fingerprints: visitors' own keys that it has.
         of_owner: whether it follows jobs that the owner pays for.
@@ -62,10 +70,11 @@ def end_lease(transaction: Transaction, replica_id: str) -> None:
     transaction.connection.execute(replicas.update().where(replicas.c.replica_id == replica_id).values(seen_at=0.0))
 
 
-def dead_replicas(reader: Reader, before: float) -> list[str]:
-    """The replicas that were last seen before a moment."""
-    query = sa.select(replicas.c.replica_id).where(replicas.c.seen_at < before)
-    return list(reader.connection.execute(query).scalars())
+def dead_owners(reader: Reader, since: float) -> list[str]:
+    """The replicas that jobs belong to and that were not seen at `since` or later."""
+    owners = list(reader.connection.execute(_OWNERS).scalars())
+    alive = alive_replicas(reader, since)  # read later: one that is new here has no job yet that was read
+    return [owner for owner in owners if owner not in alive]
 
 
 def alive_replicas(reader: Reader, since: float) -> set[str]:
@@ -80,13 +89,16 @@ def has_claimable(reader: Reader, claimable: Claimable) -> bool:
     return reader.connection.execute(query).first() is not None
 
 
-def claim(transaction: Transaction, replica_id: str, claimable: Claimable) -> list[str]:
+def claim(transaction: Transaction, replica_id: str, claimable: Claimable, since: float) -> list[str]:
     """Take a fair share of the jobs that are free, so that the first one to look does not take all.
+
+    Args:
+        since: who was seen then or later shares them.
 
     Returns:
         The job_ids.
     """
-    is_alive = replicas.c.replica_id.not_in(claimable.dead) & (replicas.c.role != "web")
+    is_alive = (replicas.c.seen_at >= since) & (replicas.c.role != "web")
     alive = sa.select(sa.func.count()).select_from(replicas).where(is_alive)
     active = sa.select(sa.func.count()).select_from(jobs).where(_IS_ACTIVE)
     numbers: list[Any] = [alive, active, active.where(jobs.c.replica_id == replica_id)]
@@ -100,10 +112,9 @@ def claim(transaction: Transaction, replica_id: str, claimable: Claimable) -> li
     return job_ids
 
 
-def forget_dead(transaction: Transaction, dead: Sequence[str]) -> None:
-    """Delete dead replicas that no job belongs to any more."""
-    has_jobs = sa.exists().where(jobs.c.replica_id == replicas.c.replica_id, _IS_ACTIVE)
-    transaction.connection.execute(replicas.delete().where(replicas.c.replica_id.in_(dead), ~has_jobs))
+def forget_dead(transaction: Transaction, before: float) -> None:
+    """Delete the replicas that were last seen before a moment."""
+    transaction.connection.execute(replicas.delete().where(replicas.c.seen_at < before))
 
 
 def arm(transaction: Transaction, job_id: str, replica_id: str, armed_at: float) -> bool:
