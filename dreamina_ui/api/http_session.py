@@ -9,17 +9,21 @@ from __future__ import annotations
 import io
 import logging
 import re
+import threading
 import time
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Retry, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import MaxRetryError
+from urllib3.response import BaseHTTPResponse
 
 from dreamina_ui import errors
 from dreamina_ui.api.redaction import Redactor
@@ -68,13 +72,6 @@ class Payload(io.BytesIO):
         return super().read(size)
 
 
-class _Session(requests.Session):
-    """Never looks at a `Location`: requests would read a redirect's body to its end, however long it is."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
 class _Connection(HTTPConnection):
     response_class = FinalResponse
 
@@ -108,15 +105,39 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
 
-class _BearerAuth(AuthBase):
-    """Sets the header; without an `auth` requests would put what a netrc file says in its place."""
+class _ServiceHost:
+    """Connections to one host, through the proxy and with the certificates that the environment names.
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    requests knows how to read both, and opens the connections. The calls themselves go straight to urllib3: what
+    requests does for each one takes as long as the call.
+    """
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
+    def __init__(self, url: str, environment: Mapping[str, Any]) -> None:
+        verify, cert = environment["verify"], environment["cert"]
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=MAX_CONNECTIONS)
+        request = requests.Request("GET", url).prepare()
+        proxies = environment["proxies"]
+        self._pool: Any = self._adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        self._adapter.cert_verify(self._pool, url, verify, cert)  # type: ignore[no-untyped-call]
+
+    def request(
+        self, method: str, target: str, headers: dict[str, str], payload: Payload | None, timeout: Timeout
+    ) -> BaseHTTPResponse:
+        response: BaseHTTPResponse = self._pool.urlopen(
+            method,
+            target,
+            payload,
+            headers,
+            retries=Retry(0, read=False),
+            redirect=False,
+            timeout=timeout,
+            preload_content=False,
+            decode_content=False,
+        )
+        return response
+
+    def close(self) -> None:
+        self._adapter.close()
 
 
 class HttpSession:
@@ -143,11 +164,14 @@ class HttpSession:
         self._redactor = Redactor(token)
         self._connect_timeout_s = connect_timeout_s
         self._environment = self._read_environment(is_local=url["local"] is not None)
-        self._shared = self._open()
+        self._base_path = urlsplit(self.base_url).path
+        self._shared: _ServiceHost | None = None
+        self._opening = threading.Lock()
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._shared.close()
+        if self._shared:
+            self._shared.close()
 
     def exchange(self, call: Call, timeout_s: float, payload: Payload | None = None) -> ApiResponse:
         """Send one call once and read its whole response.
@@ -160,30 +184,17 @@ class HttpSession:
         Raises:
             TransportError: whatever went wrong.
         """
-        if payload is None:
-            return self._exchange(self._shared, call, timeout_s, None)
-        with self._open() as session:
-            return self._exchange(session, call, timeout_s, payload)
-
-    def _exchange(
-        self, session: requests.Session, call: Call, timeout_s: float, payload: Payload | None
-    ) -> ApiResponse:
         started, status_code = time.monotonic(), 0
         try:
-            with session.request(
-                call.method,
-                self.base_url + call.path,
-                data=payload,
-                headers={"Content-Type": "application/json"} if payload else {},
-                timeout=(self._connect_timeout_s, timeout_s),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                status_code = response.status_code
-                body = read_body(response.raw, time.monotonic() + timeout_s)
+            with (
+                self._connections(payload) as connections,
+                self._send(connections, call, timeout_s, payload) as response,
+            ):
+                status_code = response.status
+                body = read_body(response, time.monotonic() + timeout_s)
                 return ApiResponse.parse(status_code, response.headers.get("Retry-After"), body, self._redactor.redact)
         except Exception as caught:  # noqa: BLE001 - whatever a library raises once a submit is sent, it is unclear
-            exc = caught
+            exc = (caught.reason or caught) if isinstance(caught, MaxRetryError) else caught
         finally:
             spent_ms = (time.monotonic() - started) * 1000
             _log.debug("%s %s %d %.0f ms", call.method, self._redactor.redact(call.path), status_code, spent_ms)
@@ -192,21 +203,30 @@ class HttpSession:
         cause = None if self._token in "".join(traceback.format_exception(exc)) else exc
         raise errors.TransportError(self._redactor.redact(text), request_id=call.request_id) from cause
 
+    def _send(
+        self, connections: _ServiceHost, call: Call, timeout_s: float, payload: Payload | None
+    ) -> BaseHTTPResponse:
+        headers = {**_HEADERS, "Authorization": f"Bearer {self._token}"}
+        if payload is not None:
+            headers |= {"Content-Type": "application/json", "Content-Length": str(payload.getbuffer().nbytes)}
+        timeout = Timeout(connect=self._connect_timeout_s, read=timeout_s)
+        return connections.request(call.method, self._base_path + call.path, headers, payload, timeout)
+
+    @contextmanager
+    def _connections(self, payload: Payload | None) -> Iterator[_ServiceHost]:
+        if payload is not None:
+            connections = _ServiceHost(self.base_url, self._environment)
+            try:
+                yield connections
+            finally:
+                connections.close()
+            return
+        with self._opening:
+            self._shared = self._shared or _ServiceHost(self.base_url, self._environment)
+        yield self._shared
+
     def _read_environment(self, *, is_local: bool) -> dict[str, Any]:
         """The proxy and the certificates that the environment names; no proxy reaches this machine's loopback."""
-        with _Session() as session:
+        with requests.Session() as session:
             session.trust_env = not is_local
             return dict(session.merge_environment_settings(self.base_url, {}, None, None, None))
-
-    def _open(self) -> requests.Session:
-        session = _Session()
-        session.trust_env = False  # it was read once: requests would read it anew for every call
-        for name in ("proxies", "verify", "cert"):
-            setattr(session, name, self._environment[name])
-        session.auth = _BearerAuth(self._token)
-        session.headers.clear()
-        session.headers.update(_HEADERS)
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=MAX_CONNECTIONS))
-        return session
