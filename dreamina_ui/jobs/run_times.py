@@ -6,6 +6,7 @@ come. Safe to call from many threads.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ RUN_TIMES_TTL_S = 5.0
 _MAX_RUNS = 60
 _RUNS_WITHOUT_PRIOR = 8
 """So many runs of a kind say more than all others together, and how similar its runs are."""
+
+_REPLAN_INTERVAL_S = 1.0
+"""Of kinds of which more is known, one end says little about the others: how often all of those are planned anew."""
 
 _MIN_RUN_S = 0.05
 Kind = tuple[str, "str | None"]
@@ -65,6 +69,7 @@ class _Known:
     similar: Sequence[SimilarRuns] = ()
     ends: dict[str, _End] = field(default_factory=dict)  # by job_id; more exact than a row
     runs: dict[str, _Run] = field(default_factory=dict)
+    planned_at: float = -math.inf
 
     def fit(self) -> None:
         stored = {run.job_id for run in self.stored}
@@ -128,7 +133,7 @@ class RunTimes:
             return self._pause_s(known, run, now)
 
     def note_end(self, job_id: str, kind: Kind, started_at: float | None) -> dict[str, float]:
-        """A poll says that it has ended; returns seconds to the next poll of each other run of its kind, by job_id.
+        """A poll says that it has ended; returns seconds to the next poll of other runs of its kind, by job_id.
 
         It ended at some moment since the poll before: the middle of that time is the best guess.
         """
@@ -145,6 +150,9 @@ class RunTimes:
                 known.ends.pop(next(iter(known.ends)))
             is_new_kind = len(known.ends) + len(known.stored) <= _RUNS_WITHOUT_PRIOR
             known.fit()
+            if not is_new_kind and 0 <= now - known.planned_at < _REPLAN_INTERVAL_S:
+                return {}
+            known.planned_at = now
             pauses_s = {other: self._pause_s(known, run, now) for other, run in known.runs.items() if run.polls}
             return pauses_s | (self._comparisons(known, earliest_s, now) if is_new_kind else {})
 
