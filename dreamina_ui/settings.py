@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -29,6 +30,9 @@ SECRET_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
+_MAX_HOST_LENGTH = 64
+"""No IP address is longer, nor is `localhost`."""
+
 Delivery = Literal["proxy", "accel", "redirect"]
 """How files of a bucket reach visitors: through us, through an nginx in front by our word, or by signed URLs."""
 Role = Literal["all", "web", "worker"]
@@ -415,6 +419,11 @@ def has_certificates(folder: Path) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or IP address means this machine."""
+    return len(host) <= _MAX_HOST_LENGTH and _is_loopback(host)
+
+
+@lru_cache(maxsize=4096)  # every request asks, many times
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from starlette.requests import HTTPConnection, Request, cookie_parser
@@ -26,6 +27,12 @@ LANGUAGE_COOKIE = "dreamina_language"
 """The language chosen on the page, which writes this cookie; the sign-in page follows it, too."""
 
 
+_MAX_REMEMBERED = 4096
+_MAX_USUAL_COOKIES = 1000
+_MAX_IP_LENGTH = 64
+"""How many headers and IP addresses are remembered, and how long these are at most, in characters."""
+
+
 def path_below_root(scope: Scope) -> str:
     """A request's path below the root path, which some proxies leave in place and others strip."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
@@ -40,8 +47,13 @@ def client_ip_hash(host: str | None) -> str:
 
     Clients whose IP address cannot be read share one hash, and so their limits.
     """
+    return _ip_hash((host or "")[:_MAX_IP_LENGTH])
+
+
+@lru_cache(maxsize=_MAX_REMEMBERED)
+def _ip_hash(host: str) -> str:
     try:
-        ip = ipaddress.ip_address((host or "").partition("%")[0])
+        ip = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return hashlib.sha256(b"unknown").hexdigest()[:32]
     if isinstance(ip, ipaddress.IPv6Address):  # some proxies write IPv4 addresses in its form
@@ -59,7 +71,15 @@ def _ipv6_hash(ip: ipaddress.IPv6Address) -> str:
 
 def read_cookie(cookie_header: str | None, name: str) -> str:
     """The value of one cookie in a request's `Cookie` header; `""` if it is missing."""
-    return cookie_parser(cookie_header or "").get(name, "")
+    header = cookie_header or ""
+    cookies = _read_usual_cookies(header) if len(header) <= _MAX_USUAL_COOKIES else cookie_parser(header)
+    return cookies.get(name, "")
+
+
+@lru_cache(maxsize=_MAX_REMEMBERED)
+def _read_usual_cookies(header: str) -> Mapping[str, str]:
+    """Remembers the last ones: a request's cookies are read many times, and those of an open page again and again."""
+    return cookie_parser(header)
 
 
 def set_cookie(request: HTTPConnection, name: str, value: str, max_age_s: int | None) -> str:

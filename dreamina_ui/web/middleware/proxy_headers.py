@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -14,6 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 UNTRUSTED = b"x-forwarded-untrusted"
 """Replaces the headers of a proxy that is not trusted: a proxy stands between, and that is all we know."""
 
+_MAX_REMEMBERED = 1024
 _PROXY_HEADERS = (b"forwarded", b"x-real-ip", b"x-gradio-server")
 
 
@@ -28,6 +30,7 @@ class ProxyHeaders:
     def __init__(self, app: ASGIApp, trusted: Iterable[str] = ()) -> None:
         names = sorted(trusted)
         self._networks = [ipaddress.ip_network(name) for name in names]
+        self._is_trusted = lru_cache(maxsize=_MAX_REMEMBERED)(self._is_trusted_peer)
         self._app = app
         self._app_behind_proxy: ASGIApp = ProxyHeadersMiddleware(app, names)  # type: ignore[assignment,arg-type]
 
@@ -35,7 +38,7 @@ class ProxyHeaders:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if self._is_trusted(scope):
+        if self._is_trusted((scope.get("client") or ("",))[0]):
             # Some proxies list the scheme of each hop; the first one is what the browser shows.
             scope["headers"] = [
                 (name, value.split(b",")[0].strip() if name == b"x-forwarded-proto" else value)
@@ -49,9 +52,9 @@ class ProxyHeaders:
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in forged] + [(UNTRUSTED, b"1")]
         await self._app(scope, receive, send)
 
-    def _is_trusted(self, scope: Scope) -> bool:
+    def _is_trusted_peer(self, host: str) -> bool:
         try:
-            peer = ipaddress.ip_address((scope.get("client") or ("",))[0])
+            peer = ipaddress.ip_address(host)
         except ValueError:
             return False
         return any(peer in network for network in self._networks)
