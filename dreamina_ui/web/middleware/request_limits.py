@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 from starlette.datastructures import Headers
@@ -51,10 +53,15 @@ _LARGE_BODIES = {_UPLOAD: MAX_UPLOAD_BYTES, IMPORT: MAX_IMPORT_BYTES}
 
 MAX_OPEN_PER_VISITOR = 40
 MAX_OPEN_PER_CLIENT = 100
-MAX_OPEN = {"stream": 2500, "body": 300, "work": 300, "read": 300}
+MAX_OPEN = {"stream": 5000, "body": 300, "work": 300, "read": 300}
 """How many requests of each kind are open at once: streams; bodies that are still being sent; requests that have
 arrived and are being handled; other pages and lists that are being read. A kind that is full takes nothing from the
-others."""
+others. An open page has one stream of Gradio's, and one of ours while a job is active."""
+
+MAX_WAITING = 2000
+MAX_WAIT_S = 20.0
+"""How many requests wait for one of these places, and for how long: in a crowd nobody is refused for what others do.
+They cost a coroutine each, and each visitor and client has few."""
 
 _LIGHT_PATHS = (
     f"/{PREFIX}/assets/",
@@ -73,7 +80,8 @@ class RequestLimits:
 
     A client that is slow or silent costs one coroutine, and not forever. The number of requests that are open at once
     is bounded, per visitor, per client and in total. Where streams or bodies are full, the oldest that is idle gives
-    way: a body that is still being sent, or a stream of Gradio's that follows no job.
+    way: a body that is still being sent, or a stream of Gradio's that follows no job. Where nothing gives way, a
+    request waits for its place.
 
     Args:
         body_timeout_s: how long a client may take to send a whole body.
@@ -100,7 +108,7 @@ class RequestLimits:
         if kind is None:
             await self._handle(exchange, scope)
             return
-        with self._open_requests.count(exchange, kind, _limits_of(scope)) as is_allowed:
+        async with self._open_requests.count(exchange, kind, _limits_of(scope)) as is_allowed:
             if is_allowed:
                 await self._handle(exchange, scope)
             else:
@@ -131,7 +139,8 @@ class _Exchange:
         self._receive_from_client = receive
         self._send_to_client = send
         self._read_timeout_s = read_timeout_s
-        self._body_deadline = anyio.current_time() + body_timeout_s
+        self._body_timeout_s = body_timeout_s
+        self._body_deadline = math.inf
         self._earned_s_per_byte = 1 / MIN_UPLOAD_BYTES_PER_S if path_below_root(scope) in _LARGE_BODIES else 0.0
         self._max_bytes = _max_bytes(scope)
         self._size_bytes = 0
@@ -143,6 +152,7 @@ class _Exchange:
         self.on_body: Callable[[], None] = lambda: None
 
     async def run(self, app: ASGIApp) -> None:
+        self._body_deadline = anyio.current_time() + self._body_timeout_s
         with self._cancel_scope:
             try:
                 await app(self._scope, self._receive, self._send)
@@ -200,26 +210,53 @@ class _OpenRequests:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._exchanges: dict[str, dict[_Exchange, None]] = {kind: {} for kind in MAX_OPEN}  # oldest first
+        self._waiting: dict[str, dict[_Exchange, asyncio.Future[None]]] = {kind: {} for kind in MAX_OPEN}  # likewise
 
-    @contextmanager
-    def count(self, exchange: _Exchange, kind: str, limits: dict[str, int]) -> Iterator[bool]:
-        """Count a request; yields False, and counts nothing, where a limit is reached and nothing gives way.
+    @asynccontextmanager
+    async def count(self, exchange: _Exchange, kind: str, limits: dict[str, int]) -> AsyncIterator[bool]:
+        """Count a request, which may wait for its place; yields False where it gets none.
 
         A request with a body is of kind `body` until it has arrived, and then of kind `work`.
         """
-        if any(self._counts[name] >= limit for name, limit in limits.items()) or not self._make_room(kind):
+        if any(self._counts[name] >= limit for name, limit in limits.items()):
             yield False
             return
         self._counts.update(limits.keys())
-        self._exchanges[kind][exchange] = None
         exchange.on_body = lambda: self._move_to_work(exchange)
         try:
-            yield True
+            yield await self._take_place(exchange, kind)
         finally:
             for exchanges in self._exchanges.values():
                 exchanges.pop(exchange, None)
-            self._counts.subtract(limits.keys())
-            self._counts += Counter()  # drops the names that have none
+            for name in limits:
+                self._counts[name] -= 1
+                if not self._counts[name]:
+                    del self._counts[name]
+            self._admit_waiting()
+
+    async def _take_place(self, exchange: _Exchange, kind: str) -> bool:
+        """Give a request its place, at once or behind those that wait already; False if none was free in time."""
+        if not self._waiting[kind] and self._make_room(kind):
+            self._exchanges[kind][exchange] = None
+            return True
+        if sum(map(len, self._waiting.values())) >= MAX_WAITING:
+            return False
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[kind][exchange] = admitted
+        try:
+            with anyio.move_on_after(MAX_WAIT_S):
+                await admitted
+        finally:
+            self._waiting[kind].pop(exchange, None)
+        return exchange in self._exchanges[kind]
+
+    def _admit_waiting(self) -> None:
+        """One has left: admit the next one of each kind."""
+        for kind, waiting in self._waiting.items():
+            exchange = next((exchange for exchange, admitted in waiting.items() if not admitted.done()), None)
+            if exchange and self._make_room(kind):
+                self._exchanges[kind][exchange] = None
+                waiting.pop(exchange).set_result(None)
 
     def _make_room(self, kind: str) -> bool:
         exchanges = self._exchanges[kind]

@@ -22,7 +22,7 @@ from starlette.requests import HTTPConnection
 from dreamina_ui.web.auth.permissions import is_direct
 from dreamina_ui.web.auth.visitor import VisitorCookie, visitor_id
 from dreamina_ui.web.http import client_ip_hash
-from dreamina_ui.web.middleware import gradio_patches
+from dreamina_ui.web.middleware import gradio_patches, request_limits
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import (
     MAX_OPEN,
@@ -553,15 +553,19 @@ def test_open_streams_are_bounded(limit: int, headers: dict[str, Any], stranger:
 
 
 @pytest.mark.parametrize(
-    ("count", "idle"),
+    ("kind", "idle"),
     [
-        (MAX_OPEN["stream"] + 5, {"path": "/gradio_api/heartbeat/s"}),
-        (MAX_OPEN["body"] + 5, {"method": "POST", "path": "/dreamina/generate", "receive": never}),
+        ("stream", {"path": "/gradio_api/heartbeat/s"}),
+        ("body", {"method": "POST", "path": "/dreamina/generate", "receive": never}),
     ],
     ids=["idle streams", "half-open bodies"],
 )
-def test_what_is_idle_takes_no_place_from_a_request(count: int, idle: dict[str, Any]) -> None:
+def test_what_is_idle_takes_no_place_from_a_request(
+    monkeypatch: pytest.MonkeyPatch, kind: str, idle: dict[str, Any]
+) -> None:
     """A thousand heartbeats once made every request and every sign-in fail."""
+    monkeypatch.setitem(MAX_OPEN, kind, 300)
+    count = MAX_OPEN[kind] + 5
 
     async def served(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"].startswith("/gradio_api/"):
@@ -583,6 +587,35 @@ def test_what_is_idle_takes_no_place_from_a_request(count: int, idle: dict[str, 
         for task in begun:
             task.cancel()
 
+    asyncio.run(story())
+
+
+def test_a_click_waits_for_its_place_in_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever clicks once is not refused because five hundred others did; who gets no place in time learns it."""
+
+    async def story() -> None:
+        free = asyncio.Event()
+
+        async def served(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await free.wait()
+            await _hello(scope, receive, send)
+
+        limits = RequestLimits(served)
+        click: dict[str, Any] = {"method": "POST", "path": "/dreamina/generate"}
+        clicks = []
+        for number in range(6):
+            clicks.append(asyncio.create_task(response_of(limits, client=f"203.0.113.{number}", **click)))
+            await asyncio.sleep(0)
+        monkeypatch.setattr(request_limits, "MAX_WAIT_S", 0.0)
+        assert (await response_of(limits, **click)).status == 429
+        monkeypatch.setattr(request_limits, "MAX_WAITING", 4)
+        assert (await response_of(limits, **click)).status == 429
+        clicks.pop().cancel()  # it goes away while it waits
+        free.set()
+        assert [(await task).status for task in clicks] == [200] * 5
+
+    monkeypatch.setitem(MAX_OPEN, "work", 2)
     asyncio.run(story())
 
 
