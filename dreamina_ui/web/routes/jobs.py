@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from dreamina_ui.errors import DreaminaError, InputError, JobNotFoundError, LimitError, StateError, StoppedError
 from dreamina_ui.jobs.services import JobServices
@@ -32,6 +34,8 @@ from dreamina_ui.web.press_id import read_press_id
 
 OWNER_TAB_TEXTS = ("owner_tab", "owner_go")
 
+_SILENCE: Final = "silence"
+_Changes: TypeAlias = "asyncio.Queue[Job | Literal['silence'] | None]"
 PING_INTERVAL_S = 10.0
 """How long a stream may be silent: proxies close connections on which nothing comes, and the page gives up on one."""
 
@@ -105,12 +109,10 @@ class _JobRoutes:
 
     async def events(self, request: Request) -> Response:
         """The visitor's jobs, then each change, until none is active: events `jobs`, `rest`, and `ping` in silence."""
-        headers = {**NO_STORE, "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=headers)
+        return _EventStream(partial(self._stream, request))
 
-    async def _stream(self, request: Request) -> AsyncIterator[str]:
+    async def _stream(self, request: Request, changes: _Changes) -> AsyncGenerator[str]:
         visitor = self._permissions.visitor(request)
-        changes: asyncio.Queue[Job | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         unsubscribe = self._reader.changes.subscribe(
             visitor or NOBODY, lambda job: loop.call_soon_threadsafe(changes.put_nowait, job)
@@ -128,7 +130,7 @@ class _JobRoutes:
                     break
                 latest = await _next_changes(changes)
                 if latest is None:
-                    return  # the program stops; the browser will ask again
+                    return  # the page is gone, or the program stops; then the browser will ask again
                 if not (changed := latest):
                     yield _event("ping", {})
             yield _event("rest", {})
@@ -243,23 +245,55 @@ async def _request_id(request: Request) -> str:
     return request_id if isinstance(request_id, str) else ""
 
 
-async def _next_changes(changes: asyncio.Queue[Job | None]) -> list[Job] | None:
+async def _next_changes(changes: _Changes) -> list[Job] | None:
     """Wait for changes; several changes of one job become its latest.
 
     Returns:
-        The changed jobs, none after `PING_INTERVAL_S` seconds of silence; None when the program stops.
+        The changed jobs, none after `PING_INTERVAL_S` seconds of silence; None when the stream ends.
     """
-    latest: dict[str, Job] = {}
+    silence = asyncio.get_running_loop().call_later(PING_INTERVAL_S, changes.put_nowait, _SILENCE)
     try:
-        job = await asyncio.wait_for(changes.get(), PING_INTERVAL_S)
-    except asyncio.TimeoutError:
-        return []
-    while job is not None:
-        latest[job.job_id] = job
-        if changes.empty():
-            return list(latest.values())
-        job = changes.get_nowait()
-    return None
+        news = [await changes.get()]
+    finally:
+        silence.cancel()
+    while not changes.empty():
+        news.append(changes.get_nowait())
+    return None if None in news else list({job.job_id: job for job in news if isinstance(job, Job)}.values())
+
+
+class _EventStream(Response):
+    """A response that lasts until its events end or the page is gone.
+
+    Starlette's own starts a group of tasks for each stream, which a crowd of pages pays for.
+
+    Args:
+        events: gives the events; what it is called with gets None when the page is gone.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: Callable[[_Changes], AsyncGenerator[str]]) -> None:
+        super().__init__(headers={**NO_STORE, "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        changes: _Changes = asyncio.Queue()
+        leaving = asyncio.create_task(_until_gone(receive))
+        leaving.add_done_callback(lambda _: changes.put_nowait(None))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            async with aclosing(self._events(changes)) as events:
+                async for event in events:
+                    await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _event(name: str, data: Any) -> str:
