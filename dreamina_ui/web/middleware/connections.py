@@ -1,7 +1,8 @@
-"""Bounds connections: how many a client has, how many there are, and how long one may come without a request.
+"""Bounds connections: how many a client has, how many there are, and how long and how large a head may come.
 
-uvicorn (0.54) accepts all of them, and waits for the first line of a request forever: a stranger who opens connections
-and says nothing takes every file descriptor, and nobody else gets in. Can be deleted when it has such limits itself.
+uvicorn (0.54) accepts all of them, waits for the first line of a request forever, and by its quick parser reads heads
+without end: a stranger who opens connections and says nothing takes every file descriptor, and nobody else gets in. Can
+be deleted when it has such limits itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ MAX_PER_CLIENT = 300
 
 HEAD_TIMEOUT_S = 30.0
 """How long a connection may be idle; uvicorn itself closes one that has had a response after five seconds."""
+
+MAX_HEAD_BYTES = 65_536
+"""How much may come that is no body: a head, what stands between the chunks of a body, and what follows it."""
 
 _SWEEP_INTERVAL_S = 5.0
 _KNOWN_CLASSES = ("H11Protocol", "HttpToolsProtocol")
@@ -142,6 +146,38 @@ def _limited(protocol_class: type[Any], limits: ConnectionLimits) -> type[Any]:
         limits.remove(self)
         protocol_class.connection_lost(self, exc)
 
-    return type(
-        "LimitedProtocol", (protocol_class,), {"connection_made": connection_made, "connection_lost": connection_lost}
-    )
+    methods = {"connection_made": connection_made, "connection_lost": connection_lost}
+    if protocol_class.__name__ == "HttpToolsProtocol":  # the other one has a bound of its own
+        methods |= _bounded_heads(protocol_class)
+    return type("LimitedProtocol", (protocol_class,), methods)
+
+
+def _bounded_heads(protocol_class: type[Any]) -> dict[str, Callable[..., None]]:
+    """Methods that close a connection on which too much comes that is no body."""
+
+    def data_received(self: Any, data: bytes) -> None:
+        self.bytes_without_body = getattr(self, "bytes_without_body", 0) + len(data)
+        protocol_class.data_received(self, data)
+        if self.bytes_without_body > MAX_HEAD_BYTES:
+            self.transport.abort()
+
+    def on_headers_complete(self: Any) -> None:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise ValueError("The head is too large.")  # the parser responds with 400
+        self.bytes_without_body = 0
+        protocol_class.on_headers_complete(self)
+
+    def on_body(self: Any, body: bytes) -> None:
+        self.bytes_without_body = 0
+        protocol_class.on_body(self, body)
+
+    def on_message_complete(self: Any) -> None:
+        self.bytes_without_body = 0
+        protocol_class.on_message_complete(self)
+
+    return {
+        "data_received": data_received,
+        "on_headers_complete": on_headers_complete,
+        "on_body": on_body,
+        "on_message_complete": on_message_complete,
+    }

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,8 +100,22 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The port of a uvicorn server with these limits, at which silence is too long at once."""
     monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.0)
     monkeypatch.setattr(connections, "_SWEEP_INTERVAL_S", 0.01)
+    with _server() as port:
+        yield port
 
+
+@pytest.fixture(scope="module")
+def endless() -> Iterator[int]:
+    """The port of such a server, which waits as long as it always does."""
+    with _server() as port:
+        yield port
+
+
+@contextmanager
+def _server() -> Iterator[int]:
     async def hello(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
@@ -120,3 +135,21 @@ def test_uvicorn_itself_closes_silent_connections(port: int, sent: bytes) -> Non
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(sent)
         assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("beginning", [b"", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"])
+def test_a_head_without_end_is_not_read(endless: int, beginning: bytes) -> None:
+    """A single connection would fill the memory, with headers before a body or after it."""
+    line = b"X-Header: " + b"x" * 1000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", endless), timeout=30) as client:
+        client.sendall(beginning or b"GET / HTTP/1.1\r\n")
+        with pytest.raises(OSError, match=r"reset|Broken|abort|closed"):
+            client.sendall(line * 20_000)
+
+
+def test_a_large_body_is_no_head(endless: int) -> None:
+    """An upload has many times the bytes of a head, in chunks of any size."""
+    chunk = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", endless), timeout=30) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 100 + b"0\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
