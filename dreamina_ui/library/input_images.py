@@ -21,6 +21,7 @@ from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.personal import input_image_rows as rows
 from dreamina_ui.ledger.personal.input_image_rows import InputImage
 from dreamina_ui.ledger.transaction import Reader
+from dreamina_ui.media.decoding.bounds import is_photo
 from dreamina_ui.media.decoding.copies import Bounds, ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.formats import Format, recognise
@@ -47,11 +48,11 @@ MAX_TOTAL_BYTES = 20_000_000_000
 BOUNDS = Bounds(max_pixels=40_000_000, cpu_s=20, wall_s=45.0)
 
 MIN_PIXELS_OF_STRANGERS = 8_400_000
-MIN_JPEG_PIXELS_OF_STRANGERS = 6_300_000
+MIN_PHOTO_PIXELS_OF_STRANGERS = 12_600_000
 PIXELS_PER_BYTE_OF_STRANGERS = 8
-"""How many pixels an upload of somebody unknown may have: a screenshot of a 4K screen always, and more if its size says
-that something is in them. A small file can hold a large and empty image, which costs a second of CPU time. A JPEG may
-have twice as many, see `Bounds`."""
+"""How many pixels an upload of somebody unknown may have: a screenshot of a 4K screen always, a photo of a usual phone,
+which is quicker to decode, and more if the size of the file says that something is in them. A small file can hold a
+large and empty image, which costs a second of CPU time."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
 
@@ -130,7 +131,7 @@ class InputImages:
         form = recognise(file.read(64))
         if form is None or form.name not in FORMATS:
             raise InputError("file", "upload_kind", ", ".join(FORMATS), form.name if form else None)
-        bounds = _bounds_of_stranger(file.seek(0, os.SEEK_END), form) if is_stranger else BOUNDS
+        bounds = _bounds_of_stranger(file, form) if is_stranger else BOUNDS
         try:
             copy = self._decoder.make_input(file, form, bounds)
         except ImageError as exc:
@@ -214,9 +215,12 @@ class InputImages:
             raise InputError("file", "upload_full", MAX_IMAGES, None)
 
 
-def _bounds_of_stranger(size_bytes: int, form: Format) -> Bounds:
+def _bounds_of_stranger(file: BinaryIO, form: Format) -> Bounds:
     """What the upload of a stranger may take; more for a larger file."""
-    least = MIN_JPEG_PIXELS_OF_STRANGERS if form.name == "JPEG" else MIN_PIXELS_OF_STRANGERS
+    least = MIN_PHOTO_PIXELS_OF_STRANGERS if is_photo(file, form.name) else MIN_PIXELS_OF_STRANGERS
+    if form.name == "JPEG":  # which may have twice as many, see `Bounds`
+        least //= 2
+    size_bytes = file.seek(0, os.SEEK_END)
     pixels = max(least, PIXELS_PER_BYTE_OF_STRANGERS * size_bytes)
     seconds = min(BOUNDS.cpu_s, 3 + size_bytes // 1_000_000)
     return Bounds(max_pixels=min(BOUNDS.max_pixels, pixels), cpu_s=seconds, wall_s=BOUNDS.wall_s)

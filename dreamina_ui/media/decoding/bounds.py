@@ -26,6 +26,7 @@ MAX_PARTS = 5_000
 """Segments before the pixels of a JPEG, sub-blocks before those of a GIF, chunks of a WebP."""
 
 _BLOCK_BYTES = 1 << 20
+_HEAD_BYTES = 4096
 _SOS = b"\xff\xda"
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
@@ -49,6 +50,24 @@ def enforce_structure(file: BinaryIO, form_name: str, max_pixels: int) -> None:
         _check_webp(file, max_pixels)
     elif form_name == "GIF":
         _check_gif(file)
+
+
+def is_photo(file: BinaryIO, form_name: str) -> bool:
+    """Whether a file has losses and nothing transparent, as far as its head tells: what cameras and web tools write.
+
+    Args:
+        file: open for reading; it is read from its beginning.
+    """
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    if form_name == "WEBP":
+        return is_lossy_webp(head) and b"ALPH" not in head
+    return form_name == "JPEG" or (form_name == "AVIF" and b"auxiliary:alpha" not in head)
+
+
+def is_lossy_webp(head: bytes) -> bool:
+    """Whether a WebP has losses: a chunk of its own kind comes in the first few."""
+    return b"VP8 " in head and b"VP8L" not in head
 
 
 def enforce_size(size: tuple[int, int], max_pixels: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 from PIL.WebPImagePlugin import WebPImageFile
 
-from dreamina_ui.media.decoding.bounds import enforce_size, enforce_structure, too_much
+from dreamina_ui.media.decoding.bounds import enforce_size, enforce_structure, is_lossy_webp, too_much
 from dreamina_ui.media.decoding.colors import SAMPLE_PX, color_bits
 from dreamina_ui.media.decoding.copies import INPUT_PX, MAX_INPUT_BYTES, Copies, ImageError, InputCopy, tiers_of
 from dreamina_ui.media.decoding.png import PngError, essential_png
@@ -161,10 +161,8 @@ def _fitted(image: Image.Image, side_px: int, source: tuple[int, int]) -> Image.
 
 
 def _is_lossy_webp(file: BinaryIO, form: Format) -> bool:
-    """Whether a WebP has losses: a chunk of its own kind comes in the first few."""
     file.seek(0)
-    head = file.read(4096)
-    return form.name == "WEBP" and b"VP8 " in head and b"VP8L" not in head
+    return form.name == "WEBP" and is_lossy_webp(file.read(4096))
 
 
 def _input_file(image: Image.Image, *, is_lossy: bool, is_quick: bool) -> tuple[str, bytes, tuple[int, int]]:

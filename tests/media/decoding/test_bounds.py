@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from dreamina_ui.media.decoding.bounds import enforce_structure
+from dreamina_ui.media.decoding.bounds import enforce_structure, is_photo
 from dreamina_ui.media.decoding.copies import Bounds, ImageError
 from dreamina_ui.media.decoding.images import make_copies
 from dreamina_ui.media.decoding.workers import MEMORY_BYTES
@@ -70,6 +70,29 @@ SOUND = {
 def test_what_real_programs_write_passes(name: str) -> None:
     """Bounds are for what no program writes."""
     assert copies_of(SOUND[name])
+
+
+OPAQUE, CLEAR = Image.new("RGB", (90, 60), "tomato"), Image.new("RGBA", (90, 60), (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("data", "is_one"),
+    [
+        (encode(OPAQUE, "JPEG"), True),
+        (encode(OPAQUE, "WEBP"), True),
+        (encode(OPAQUE, "WEBP", exif=b"Exif\0\0"), True),
+        (encode(CLEAR, "WEBP"), False),
+        (encode(OPAQUE, "WEBP", lossless=True), False),
+        (encode(OPAQUE, "AVIF"), True),
+        (encode(CLEAR, "AVIF"), False),
+        (encode(OPAQUE, "PNG"), False),
+    ],
+)
+def test_a_photo_is_recognized_by_its_head(data: bytes, is_one: bool) -> None:
+    """A stranger's photo may have the pixels of a phone, where what is slow to decode and to store may not."""
+    form = recognise(data[:64])
+    assert form
+    assert is_photo(io.BytesIO(data), form.name) == is_one
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", b"GIF89a", b"\xff\xd8", b"\xff\xd8\xff", b"RIFF....WEBPVP8 ...."])
