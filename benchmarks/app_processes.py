@@ -100,6 +100,11 @@ class ManagedProcess(ABC):
         """Whether it is ready now."""
         return self._is_ready()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def stop(self) -> None:
         """Request a clean stop and wait for it."""
         if self._process:

@@ -146,21 +146,28 @@ class ReplicaRun:
                 begin()
                 self._thaws[server] = time.monotonic() + self._random.uniform(*FREEZE_S), end
             progress(done + 1)
-        while self._thaws or self._away_until:
+        while self._thaws or self._away_until or not all(server.is_ready for server in servers):
             self._thaw()
+            self._start_again(servers)
             time.sleep(0.1)
-        for server in servers:
-            server.wait_ready()
 
     def _awake(self, servers: Sequence[AppUnderTest]) -> AppUnderTest:
         """A server that is up; one at least stays awake."""
         while True:
             self._thaw()
+            self._start_again(servers)
             awake = [server for server in servers if server not in self._thaws]
             ready = [server for server in awake if server.is_ready]
             if len(ready) > 1:
                 return self._random.choice(ready)
             time.sleep(0.05)
+
+    def _start_again(self, servers: Sequence[AppUnderTest]) -> None:
+        """As a supervisor does: a server ends where it cannot start, such as when a frozen one holds the database."""
+        for server in servers:
+            if server.has_ended:
+                self._moments["starts that were repeated"] += 1
+                server.start()
 
     def _thaw(self) -> None:
         for server in [server for server, (at, _) in self._thaws.items() if at <= time.monotonic()]:
