@@ -212,7 +212,7 @@ def test_one_day_can_be_chosen(rows: LibraryRows, open_library: OpenPage) -> Non
     expect(tiles(page)).to_have_count(3)
     page.locator("#library .dates summary").click()
     since, until = filter_by(page, "library_since", "de"), filter_by(page, "library_until", "de")
-    expect(since).to_have_attribute("placeholder", "31.12.2026")
+    expect(since).to_have_attribute("placeholder", translate("de", "day_example", example="31.12.2026"))
     since.fill("18.11.2026")
     until.fill("2026-11-18")
     expect(tiles(page)).to_have_count(1)

@@ -53,6 +53,8 @@ export class BatchGrid {
   #strip = null;
   #retryShown = "";
   #current = ""; // the id of the image that Tab leads to
+  /** @type {HTMLElement | null} */
+  #stop = null; // its element
   #retry = element("span", { class: "batch-retry" });
   #again = button(words.batch_edit_again, () => emit(this.node, "edit-batch", this.data));
   #best = button(words.batch_best, () => this.#toggleBest(), { "aria-pressed": "false" });
@@ -62,7 +64,7 @@ export class BatchGrid {
     button("ZIP", () => saveZip(batchImages.items)));
   #body = element("div");
   node = element("section", { class: "batch-grid", hidden: true }, this.#body);
-  refresher = new Refresher(() => get(`batches/${this.batchId}`, { since: this.#readAt }), (data) => this.#show(data));
+  refresher = new Refresher(() => this.#load(), (data) => this.#show(data));
 
   constructor() {
     jobs.addEventListener("settled", () => this.refresher.soon());
@@ -99,6 +101,13 @@ export class BatchGrid {
     this.#body.replaceChildren();
     batchImages.show([]);
     if (batchId) this.refresher.start();
+  }
+
+  async #load() {
+    return get(`batches/${this.batchId}`, { since: this.#readAt }).catch((error) => {
+      if (error.status === 404 && !this.data) this.#body.replaceChildren(this.#back, element("p", { class: "hint", role: "status" }, words.batch_missing));
+      throw error;
+    });
   }
 
   /** @param {GridData} data */
@@ -215,11 +224,11 @@ export class BatchGrid {
 
   /** @param {string} id */
   #setCurrent(id) {
-    const old = this.#face(this.#current);
-    if (old) old.tabIndex = -1;
     this.#current = id;
-    const face = this.#face(id);
-    if (face) face.tabIndex = 0;
+    if (this.#stop?.isConnected && this.#stop.dataset.image === id) return;
+    if (this.#stop) this.#stop.tabIndex = -1;
+    this.#stop = this.#face(id);
+    if (this.#stop) this.#stop.tabIndex = 0;
   }
 
   /** @param {string} key @returns {boolean | void} */

@@ -60,14 +60,14 @@ export async function request(path, { query, ...options } = {}) {
 }
 
 /**
- * A GET of JSON. Rejects for any other response than a good one.
+ * A GET of JSON. Rejects for any other response than a good one; the error's `status` is that of our server, or 0.
  * @param {string} path
  * @param {Record<string, any>} [query]
  * @returns {Promise<any>}
  */
 export async function get(path, query = {}) {
   const response = await request(path, { query });
-  if (!response.ok || !isOurs(response)) throw new Error(`${path}: ${response.status}`);
+  if (!response.ok || !isOurs(response)) throw Object.assign(new Error(`${path}: ${response.status}`), { status: isOurs(response) ? response.status : 0 });
   return response.json();
 }
 

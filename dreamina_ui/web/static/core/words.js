@@ -51,6 +51,16 @@ export function duration(seconds, digits = 0) {
 }
 
 /**
+ * What one of something costs, as the service counts.
+ * @param {string} price
+ * @param {string} unit such as `output` or `second`; "" for an image
+ */
+export function priceEach(price, unit) {
+  if (["image", "output", "picture", ""].includes(unit)) return say("price_each", { price });
+  return unit === "second" ? say("price_second", { price }) : say("price_unit", { price, unit });
+}
+
+/**
  * A date and time.
  * @param {number} seconds since 1970
  */

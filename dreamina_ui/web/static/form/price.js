@@ -1,7 +1,7 @@
 /* What the next job is expected to cost, and what the visitor may still do today. */
 
 import { get, quota } from "../core/http.js";
-import { say, timeOfDay, usd, words } from "../core/words.js";
+import { priceEach, say, timeOfDay, usd, words } from "../core/words.js";
 import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Quota} Quota */
@@ -83,10 +83,10 @@ function priceText(prices, price) {
   const field = form.fields.find((known) => known.parameter === price.switch);
   const count = numberIn(price.count) ?? 1;
   const seconds = price.unit.startsWith("s") && numberIn(price.duration);
-  let text = say("price_each", { price: perFile });
+  let text = priceEach(perFile, price.unit);
   if (seconds) return playing(prices, say("price_seconds", { price: usd(price.one_usd * seconds * count), count: seconds }));
-  if (!["image", "output", "picture"].includes(price.unit)) text = say("price_unit", { price: perFile, unit: price.unit });
-  else if (field && form.valueOf(field)) text = say("price_one", { price: perFile });
+  if (!["image", "output", "picture"].includes(price.unit)) return playing(prices, text);
+  if (field && form.valueOf(field)) text = say("price_one", { price: perFile });
   else if (field) text = say("price_most", { price: usd(price.most_usd ?? 0), count: price.most_files });
   else if (count > 1) text = say("price_most", { price: usd(price.one_usd * count), count });
   return playing(prices, text);

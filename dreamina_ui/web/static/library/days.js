@@ -20,7 +20,7 @@ let fields = 0;
 export function dayField(text) {
   fields += 1;
   const id = `day-${fields}`;
-  const input = element("input", { type: "text", autocomplete: "off", placeholder: example, size: example.length, maxlength: 20, "aria-describedby": id });
+  const input = element("input", { type: "text", autocomplete: "off", placeholder: say("day_example", { example }), size: example.length + 3, maxlength: 20, "aria-describedby": id });
   const calendar = element("input", { type: "date", tabindex: -1, "aria-hidden": "true" });
   const problem = element("p", { id, class: "problem", role: "alert" });
   const read = () => readDay(input.value, order);

@@ -45,12 +45,13 @@ export class Library extends HTMLElement {
   #selection = new Selection(this.#grid.chosen);
   #usage = element("p", { class: "usage", role: "status" });
   #usageText = "";
-  #empty = element("p", { class: "empty", hidden: true }, words.library_empty);
+  #empty = element("p", { class: "empty", hidden: true });
   #trash = element("p", { class: "trash-note", hidden: true }, say("library_trash_about", { count: Math.round(facts.undo_s / 60) }));
   #more = button(words.library_more, () => this.#loadMore(), { class: "more", hidden: true });
   #select = button(words.library_select, () => this.#grid.chosen.setActive(!this.#grid.chosen.isActive), { class: "select" });
   #toggle = button(words.library_filters, () => this.#showFilters(this.#toggle.getAttribute("aria-expanded") !== "true"), { class: "filter-toggle", "aria-expanded": "false" });
   #all = element("a", { class: "button zip", download: true }, words.library_zip_all);
+  #sheet = button(words.library_sheet, () => this.#saveSheet());
   #nearEnd = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && this.#loadMore(), { rootMargin: "1500px" });
   #news = new News(this.images, () => this.#filters.rail.view, () => this.isShown);
   #seen = new ResizeObserver(() => this.focusSearch());
@@ -81,12 +82,12 @@ export class Library extends HTMLElement {
     this.append(
       this.#filters.rail.node, this.#toggle, this.#select, this.#filters.node,
       element("div", { class: "tools" }, this.#usage, whose.label, sort.label, sizeSlider((pixels) => this.#grid.setRowHeight(pixels)), this.#all,
-        button(words.library_sheet, () => this.#saveSheet())),
+        this.#sheet),
       element("div", { class: "folds" }, costsPanel(), addRequest(() => this.reload()),
         button(words.shares, () => emit(this, "list-shares"), { class: "quiet" }),
         button(words.history, () => emit(this, "show-history"), { class: "quiet" })),
       element("div", { class: "content" }, this.#selection.node, this.#trash, this.#empty, this.#grid.node, this.#more,
-        element("p", { class: "hint" }, imageButton(), " ", words.drop_here)),
+        element("p", { class: "hint" }, imageButton(), " ", element("span", { class: "with-mouse" }, words.drop_here))),
     );
     this.#filters.addEventListener("change", () => {
       router.go({ query: this.#filters.urlQuery }, { replace: true });
@@ -144,7 +145,6 @@ export class Library extends HTMLElement {
     this.#shownView = view;
     this.#selection.setPart(isTrash, this.#filters.rail.board);
     this.#trash.hidden = !isTrash;
-    this.#all.hidden = isTrash;
     this.#all.href = url("library/zip", { ...query, visitor: identity() }).href;
     const isLoaded = this.images.isLoaded && this.#loadedQuery === this.#shownQuery;
     this.#loadedQuery = this.#shownQuery;
@@ -166,7 +166,11 @@ export class Library extends HTMLElement {
 
   #show() {
     this.#more.hidden = !this.images.hasMore;
-    this.#empty.hidden = this.images.length > 0;
+    const isEmpty = this.images.length === 0;
+    this.#empty.hidden = !isEmpty;
+    this.#empty.textContent = this.#filters.areSet ? words.library_empty : this.#filters.showAll ? words.library_none : words.library_nothing_here;
+    this.#all.hidden = isEmpty || this.#shownView === "trash";
+    this.#sheet.hidden = this.#select.hidden = isEmpty;
     this.#filters.choices.whose.label.hidden = !this.images.seesOthers;
     this.#toggle.toggleAttribute("data-set", this.#filters.areSet);
     this.#showUsage();

@@ -3,7 +3,7 @@
 import { button, cancelIdle, element, icon, openDialog, whenIdle } from "../core/dom.js";
 import { get, post } from "../core/http.js";
 import { tell } from "../core/toast.js";
-import { moment, say, usd, words } from "../core/words.js";
+import { moment, priceEach, say, usd, words } from "../core/words.js";
 import { findModel } from "../form/more-models.js";
 import { useSettings } from "../form/settings.js";
 import { form } from "../form/state.js";
@@ -56,7 +56,7 @@ class Chooser {
     this.#own = { favorites: listing.favorites, recent: listing.recent };
     const categories = [...new Set(listing.models.map((row) => row.category).filter(Boolean))].sort();
     this.#category = element("select", { "aria-label": words.model_category }, element("option", { value: "" }, words.all_models),
-      element("option", { value: "*" }, words.favorite_models), ...categories.map((name) => element("option", { value: name }, name)));
+      element("option", { value: "*" }, words.favorite_models), ...categories.map((name) => element("option", { value: name }, categoryText(name))));
     for (const node of [this.#search, this.#category, this.#order]) node.addEventListener("input", () => this.#render());
     const close = button("", () => this.#dialog.close(), { class: "close", "aria-label": words.close, title: words.close });
     close.append(icon("close"));
@@ -84,7 +84,7 @@ class Chooser {
 
   /** @param {Row} row */
   #item(row) {
-    const facts = [row.category || row.kind, priceOf(row)].filter(Boolean).join(" · ");
+    const facts = [categoryText(row.category) || row.kind, priceOf(row)].filter(Boolean).join(" · ");
     const choose = button("", () => this.#choose(row), { class: "model", "aria-current": row.model_id === form.model.model_id ? "true" : null });
     choose.append(element("b", {}, row.title), element("span", { class: "soft" }, facts), element("code", {}, row.model_id));
     const star = button("", () => this.#star(row, star), { class: "star", "aria-label": say("favorite_model", { model: row.title }),
@@ -119,11 +119,15 @@ class Chooser {
   }
 }
 
+/** A category of the service in the page's language, where we know it. @param {string} category */
+function categoryText(category) {
+  return words[`category_${category.replaceAll("-", "_")}`] ?? category;
+}
+
 /** @param {Row} row */
 function priceOf(row) {
   if (row.usd === null || row.usd === undefined) return "";
-  const price = usd(row.usd);
-  return ["image", "output", "picture", ""].includes(row.unit ?? "") ? say("price_each", { price }) : say("price_unit", { price, unit: row.unit });
+  return priceEach(usd(row.usd), row.unit ?? "");
 }
 
 /** @param {Listing} listing */

@@ -15,6 +15,7 @@ import { stageGrid } from "./layout.js";
 const GAP = 4;
 // Of the window's height: four squares beside the form then cover 40 % of 1440 x 900; a phone has less room.
 const [MAX_HEIGHT, MAX_HEIGHT_NARROW] = [0.81, 0.72];
+const MIN_PART = 0.7; // of it, below jobs that failed since
 const NARROW_PX = 900;
 
 const images = imagesOfAll(jobs);
@@ -77,7 +78,8 @@ export class Stage extends HTMLElement {
     if (!this.#view || !this.clientWidth) return;
     const count = tilesOf(this.#view.job).length;
     const maxHeight = window.innerHeight * (window.innerWidth < NARROW_PX ? MAX_HEIGHT_NARROW : MAX_HEIGHT);
-    const { columns, rows, lead } = stageGrid(count, ratioOf(this.#view.job), this.clientWidth, maxHeight, GAP);
+    const height = Math.max(maxHeight - this.#newer.node.offsetHeight, maxHeight * MIN_PART); // the actions stay in sight
+    const { columns, rows, lead } = stageGrid(count, ratioOf(this.#view.job), this.clientWidth, height, GAP);
     const { outputs } = this.#view;
     outputs.style.gridTemplate = `${tracks(rows)} / ${tracks(columns)}`;
     outputs.dataset.lead = lead;
