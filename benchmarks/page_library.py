@@ -105,7 +105,7 @@ def _trace(page: Page) -> Iterator[list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
     ended: list[Any] = []
     tool.on("Tracing.dataCollected", lambda part: events.extend(part["value"]))
-    tool.on("Tracing.tracingComplete", ended.append)
+    tool.on("Tracing.tracingComplete", lambda event: ended.append(event))  # a built-in method cannot be a handler
     config = {"includedCategories": TRACED}
     tool.send("Tracing.start", {"transferMode": "ReportEvents", "traceConfig": config})
     yield events
