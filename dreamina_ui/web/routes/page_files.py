@@ -10,14 +10,14 @@ import io
 import logging
 import mimetypes
 import re
-import threading
 import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from starlette.concurrency import run_in_threadpool
+import anyio
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -55,7 +55,7 @@ def build_page_file_routes(bucket: Bucket | None) -> list[BaseRoute]:
 
 
 class SharedPageFiles:
-    """The files of all versions, in a bucket: one ZIP for each digest.
+    """The files of all versions, in a bucket: one ZIP for each digest. For one thread at a time.
 
     Args:
         clock: gives a time in seconds that only grows.
@@ -64,7 +64,6 @@ class SharedPageFiles:
     def __init__(self, bucket: Bucket, clock: Callable[[], float] = time.monotonic) -> None:
         self._bucket = bucket
         self._clock = clock
-        self._lock = threading.Lock()  # one at a time: nobody waits long, and guesses cost one connection
         self._archives: OrderedDict[str, zipfile.ZipFile] = OrderedDict()
         self._unknown_until: OrderedDict[str, float] = OrderedDict()
 
@@ -83,12 +82,11 @@ class SharedPageFiles:
         """A file of another version; None if there is none, or the bucket is away."""
         if not _DIGEST.fullmatch(digest):
             return None
-        with self._lock:
-            archive = self._archive(digest)
-            try:
-                return archive.read(name) if archive else None
-            except KeyError:
-                return None
+        archive = self._archive(digest)
+        try:
+            return archive.read(name) if archive else None
+        except KeyError:
+            return None
 
     def _archive(self, digest: str) -> zipfile.ZipFile | None:
         if digest in self._archives:
@@ -98,14 +96,14 @@ class SharedPageFiles:
             return None
         try:
             stored = self._bucket.head(_key(digest))
-            content = self._bucket.read(_key(digest), 0, stored.size_bytes)
-        except OSError:
+            archive = zipfile.ZipFile(io.BytesIO(self._bucket.read(_key(digest), 0, stored.size_bytes)))
+        except (OSError, zipfile.BadZipFile):
             self._unknown_until[digest] = self._clock() + UNKNOWN_TTL_S
             self._unknown_until.move_to_end(digest)
             if len(self._unknown_until) > _MAX_UNKNOWN:
                 self._unknown_until.popitem(last=False)
             return None
-        self._archives[digest] = zipfile.ZipFile(io.BytesIO(content))
+        self._archives[digest] = archive
         if len(self._archives) > _MAX_VERSIONS:
             self._archives.popitem(last=False)
         return self._archives[digest]
@@ -114,6 +112,7 @@ class SharedPageFiles:
 class _PageFileRoutes:
     def __init__(self, shared: SharedPageFiles | None) -> None:
         self._shared = shared
+        self._turn = anyio.CapacityLimiter(1)  # guesses take one thread and one connection, however many come
 
     async def static_file(self, request: Request) -> Response:
         """A script, a style or an image of the page."""
@@ -132,7 +131,7 @@ class _PageFileRoutes:
         return Response(page_words(language), media_type="application/json", headers=_HEADERS)
 
     async def _of_other_version(self, digest: str, name: str) -> Response:
-        content = await run_in_threadpool(self._shared.read, digest, name) if self._shared else None
+        content = await run_sync(self._shared.read, digest, name, limiter=self._turn) if self._shared else None
         if content is None:
             return _not_found()
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"

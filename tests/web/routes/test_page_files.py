@@ -53,3 +53,9 @@ def test_a_version_that_appears_later_is_found(bucket: Bucket) -> None:
     now[0] = UNKNOWN_TTL_S
     assert shared.read(OTHER, "a.js") == b"new"
     assert shared.read("../page/x", "a.js") is None
+
+
+def test_a_damaged_archive_is_as_none(bucket: Bucket) -> None:
+    """One bad object in the bucket must not turn into an error for visitors."""
+    bucket.put(f"page/{OTHER}.zip", b"half of a ZIP", "application/zip")
+    assert client(bucket).get(f"dreamina/{NAMES[0]}").status_code == 404
