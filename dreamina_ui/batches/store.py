@@ -290,7 +290,7 @@ class BatchStore:
         packed = json.dumps(pack(problem))
         if packed != batch.problem:
             with self._ledger.writing() as transaction:
-                batch_rows.move_batch(transaction, batch.batch_id, only_in="running", now=self._clock(), problem=packed)
+                batch_rows.note_problem(transaction, batch.batch_id, packed)
 
     def resume(self, batch_id: str, *, lifts_stop: bool = False) -> None:
         """Resume a paused batch; if a price paused it, at that price. `lifts_stop` is as for `begin`."""
@@ -349,7 +349,7 @@ class BatchStore:
         if not is_running or not batch_rows.mark_item_sent(transaction, batch_id, item.position, job.job_id):
             raise StateError(f"Batch {batch_id[:8]} cannot send its item {item.position} now.")
         if item.batch.problem:  # it does not wait any more
-            batch_rows.move_batch(transaction, batch_id, only_in="running", now=self._clock(), problem=None)
+            batch_rows.note_problem(transaction, batch_id, None)
         batch_rows.end_batch_if_done(transaction, batch_id, self._clock())
 
     def next_items(self, since: float) -> list[QueuedItem]:

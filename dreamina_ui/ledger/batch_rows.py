@@ -240,6 +240,12 @@ def move_batch(transaction: Transaction, batch_id: str, *, only_in: str, now: fl
     transaction.connection.execute(batches.update().where(is_there).values(**values, changed_at=now))
 
 
+def note_problem(transaction: Transaction, batch_id: str, problem: str | None) -> None:
+    """Write why a running batch waits; None if it does not. Errors of the jobs that it has sent still count."""
+    is_there = (batches.c.batch_id == batch_id) & (batches.c.state == "running")
+    transaction.connection.execute(batches.update().where(is_there).values(problem=problem))
+
+
 def end_batch_if_done(transaction: Transaction, batch_id: str, now: float) -> None:
     """End a batch that has no planned item."""
     planned = sa.exists().where(items.c.batch_id == batch_id, items.c.state == "planned")

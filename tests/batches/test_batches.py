@@ -216,7 +216,7 @@ def test_a_batch_that_cannot_be_sent_for_now_says_why_and_continues_by_itself(ru
     runner.restart()
     batch = runner.begin(2)
     waiting = runner.wait(batch, lambda now: now.problem is not None)
-    assert waiting.state == "running"
+    assert (waiting.state, waiting.changed_at) == ("running", batch.changed_at), "errors of its jobs still count"
     assert waiting.problem
     presenter = BatchPresenter(runner.harness.presenter, runner.harness.models, runner.dispatcher)
     for language in languages():
