@@ -335,6 +335,16 @@ def test_a_number_is_sent_as_it_is_shown(held: HeldSandbox, open_page: OpenPage,
     assert float(number.input_value()) == sent
 
 
+def test_a_text_that_an_extension_wrote_is_sent(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Translators and text expanders tell nobody, and the prompt from before was paid for."""
+    page = open_page(held.app)
+    prompt_box(page).fill("from before")
+    prompt_box(page).evaluate("(node) => { node.value = 'from an extension'; }")
+    page.locator("#generate").click()
+    expect(card(page, "from an extension")).to_be_visible()
+    assert jobs_of(held, "from before") == []
+
+
 def test_a_number_that_was_emptied_returns_when_the_field_is_left(held: HeldSandbox, open_page: OpenPage) -> None:
     """Generate is pressed by mouse, too."""
     page = open_page(held.app)

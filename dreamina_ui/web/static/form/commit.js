@@ -7,7 +7,7 @@ import { submission } from "./generate.js";
 import { form } from "./state.js";
 
 /** @typedef {import("../core/types.js").Field} Field */
-/** @typedef {{input: HTMLInputElement, field?: Field, value?: any}} Uncommitted */
+/** @typedef {{input: HTMLInputElement | HTMLTextAreaElement, field?: Field, value?: any}} Uncommitted */
 
 const GRADIO_MS = 50; // Gradio passes values on after a moment
 let isCommitted = false;
@@ -28,6 +28,9 @@ function uncommitted() {
     if (list instanceof HTMLInputElement && list.value.trim() !== shownFor(field)) {
       rows.push({ input: list, field, value: form.valueOf(field) });
     }
+    const text = node?.querySelector("textarea"); // some extensions of browsers write into it without an event
+    const held = text && form.valueOf(field);
+    if (text && typeof held === "string" && text.value !== held) rows.push({ input: text });
     for (const input of node?.querySelectorAll("input") ?? []) {
       if (input.type === "number" && input.value === "") rows.push({ input });
     }
@@ -39,7 +42,8 @@ function uncommitted() {
 async function commit() {
   for (const { input, field, value } of uncommitted()) {
     if (!field) {
-      restore(input);
+      if (input instanceof HTMLInputElement) restore(input);
+      else input.dispatchEvent(new Event("input", { bubbles: true }));
       continue;
     }
     const typed = input.value.trim();
