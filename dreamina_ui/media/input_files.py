@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dreamina_ui.errors import DiskError, InputError, UrlError
 from dreamina_ui.ledger.job import input_key, networks_of
+from dreamina_ui.media.decoding.bounds import is_photo
 from dreamina_ui.media.decoding.copies import Bounds, ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.fetching.download import Downloader, DownloadError
@@ -51,7 +52,9 @@ MAX_OF_CLIENT = 24
 visitors, and there are 64 threads for all."""
 
 BOUNDS = Bounds(max_pixels=17_000_000, cpu_s=4, wall_s=10.0)
-"""A larger picture is shown by its URL only: strangers choose what is decoded here."""
+SLOW_BOUNDS = BOUNDS._replace(max_pixels=12_600_000)
+"""A larger picture is shown by its URL only: strangers choose what is decoded here. The second is for what decoders
+take longest for: a WebP or AVIF without losses, or with transparent parts."""
 
 MAX_INLINE_MB = 60
 """How large the images may be together where the request itself carries them: the service's bound is 64 MiB."""
@@ -283,7 +286,9 @@ class InputFiles:
         form = recognise(file.read(64))
         if form is None or form.kind != "image" or not form.is_common:
             raise ImageError("it is no image")
-        return self._decoder.make_copies(file, form, ["thumbnail"], BOUNDS, is_background=True).files["thumbnail"]
+        is_slow = form.name in ("WEBP", "AVIF") and not is_photo(file, form.name)
+        bounds = SLOW_BOUNDS if is_slow else BOUNDS
+        return self._decoder.make_copies(file, form, ["thumbnail"], bounds, is_background=True).files["thumbnail"]
 
     def _name(self, url: str, visitor_id: str | None) -> str:
         """The name of a thumbnail: nobody can tell from it, or find out with it, whether somebody gave a URL."""

@@ -19,7 +19,7 @@ MAX_SCANS = 100
 """A progressive JPEG has about ten, and those that were optimized by brute force some thirty."""
 
 MAX_SCANNED_PIXELS = 250_000_000
-MAX_FULL_SCANS = 5
+MAX_FULL_SCANS = 10
 """Pixels times scans: ten scans of 25 megapixels, or so many scans of an image that is as large as it may be."""
 
 MAX_PARTS = 5_000

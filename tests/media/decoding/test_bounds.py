@@ -95,6 +95,17 @@ def test_a_photo_is_recognized_by_its_head(data: bytes, is_one: bool) -> None:
     assert is_photo(io.BytesIO(data), form.name) == is_one
 
 
+def test_a_progressive_photo_of_a_phone_passes_in_few_pixels() -> None:
+    """Web tools write ten scans over twelve megapixels, and that is all that a stranger's photo may have."""
+    data = bytearray(encode(OPAQUE, "JPEG", progressive=True))
+    size = data.index(b"\xff\xc2") + 5
+    data[size : size + 4] = (3024).to_bytes(2, "big") + (4032).to_bytes(2, "big")
+    assert data.count(b"\xff\xda") == 10
+    enforce_structure(io.BytesIO(data), "JPEG", 12_600_000)
+    with pytest.raises(ImageError):
+        enforce_structure(io.BytesIO(data), "JPEG", 12_100_000)
+
+
 @pytest.mark.parametrize("data", [b"", b"RIFF", b"GIF89a", b"\xff\xd8", b"\xff\xd8\xff", b"RIFF....WEBPVP8 ...."])
 @pytest.mark.parametrize("form_name", ["JPEG", "WEBP", "GIF"])
 def test_damage_is_left_to_the_decoder(form_name: str, data: bytes) -> None:
