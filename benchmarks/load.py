@@ -2,12 +2,14 @@
 
     python -m benchmarks.load visitors [--jobs 500] [--json]
     python -m benchmarks.load crowd [--jobs 500] [--json]
+    python -m benchmarks.load tabs [--jobs 500] [--json]
     python -m benchmarks.load throttled [--jobs 100] [--json]
 
 `app.py` and a mock service run as separate processes. Each visitor has opened the page, submits one job and reads the
 event stream of the page over a plain socket. `visitors` first runs some jobs, so that the app knows the run times;
-`throttled` does not, and the service refuses status calls beyond ten per second. In a `crowd` four pages of a visitor
-read the stream each: with 500 jobs in flight, 2,000 streams are open, and the last of a visitor's four counts.
+`throttled` does not, and the service refuses status calls beyond ten per second. In a `crowd` three visitors for each
+job have only opened the page: with 500 jobs in flight, 2,000 pages keep Gradio's connection, and 500 of them read a
+stream. With `tabs`, four pages of each visitor read the stream, and the last of the four counts.
 """
 
 from __future__ import annotations
@@ -52,8 +54,11 @@ INPUTS = {"width×height": "1024x1024(1:1)", "scale": 0.5, "force_single": True}
 VISITORS_TARGETS: dict[str, float] = {
     "lateness p95, s": 1.5, "peak memory, MB": 450, "CPU, cores": 1.3, "lost": 0, "submitted twice": 0,
 }  # fmt: skip
-CROWD_PAGES = 4
-CROWD_TARGETS = VISITORS_TARGETS | {"peak memory, MB": 600, "CPU, cores": 1.5}
+CROWD_FACTOR = 4
+"""How many pages are open for each job."""
+
+PAGES_OPENED_AT_ONCE = 50
+CROWD_TARGETS = VISITORS_TARGETS | {"peak memory, MB": 600, "CPU, cores": 1.5, "open pages that were closed": 0}
 THROTTLED_TARGETS: dict[str, float] = {
     "lateness p95, s": 12,
     "429s in any later second": 1,
@@ -119,6 +124,7 @@ class Visitors:
         self._url_parts = urlsplit(url)
         self._pages = pages
         self.reopened = 0
+        self.closed_pages = 0
         self._numbers = itertools.count(1)
 
     def open(self, pages: int) -> list[str]:
@@ -130,14 +136,40 @@ class Visitors:
 
         return asyncio.run(everybody())
 
-    def submit(self, cookies: Sequence[str], over_s: float) -> list[StreamEnd]:
-        """Submit one job per visitor within `over_s` seconds, and wait until all know the end."""
+    def submit(self, cookies: Sequence[str], over_s: float, *, open_pages: int = 0) -> list[StreamEnd]:
+        """Submit one job per visitor within `over_s` seconds, and wait until all know the end.
+
+        Args:
+            open_pages: how many pages, of these and further visitors, keep Gradio's connection meanwhile.
+        """
 
         async def everybody() -> list[StreamEnd]:
+            slots = asyncio.Semaphore(PAGES_OPENED_AT_ONCE)
+            opened = [asyncio.Event() for _ in range(open_pages)]
+            pages = [asyncio.create_task(self._stay(number, slots, event)) for number, event in enumerate(opened)]
+            await asyncio.gather(*(event.wait() for event in opened))
             pause_s = over_s / len(cookies)
-            return await asyncio.gather(*(self._wait_and_submit(pause_s * i, c) for i, c in enumerate(cookies)))
+            ends = await asyncio.gather(*(self._wait_and_submit(pause_s * i, c) for i, c in enumerate(cookies)))
+            self.closed_pages = sum(page.done() for page in pages)
+            for page in pages:
+                page.cancel()
+            return ends
 
         return asyncio.run(everybody())
+
+    async def _stay(self, number: int, slots: asyncio.Semaphore, opened: asyncio.Event) -> None:
+        """Keep the connection of an open page until the server ends it."""
+        try:
+            await slots.acquire()
+            async with self._request(f"/gradio_api/heartbeat/page{number}", f"dreamina_visitor={number:043}") as (
+                _,
+                response,
+            ):
+                slots.release()
+                opened.set()
+                await response.read()
+        finally:
+            opened.set()
 
     async def _open(self, slots: asyncio.Semaphore) -> str:
         async with slots:
@@ -227,8 +259,13 @@ def visitors(folder: Path, jobs: int, *, warm_up_jobs: int = WARM_UP_JOBS) -> di
 
 
 def crowd(folder: Path, jobs: int) -> dict[str, float]:
-    """The same, while `CROWD_PAGES` pages of each visitor are open."""
-    return _measure(folder, jobs, WARM_UP_JOBS, (), pages=CROWD_PAGES)
+    """The same, while `CROWD_FACTOR` visitors for each job have the page open."""
+    return _measure(folder, jobs, WARM_UP_JOBS, (), open_pages=CROWD_FACTOR * jobs)
+
+
+def tabs(folder: Path, jobs: int) -> dict[str, float]:
+    """The same, while `CROWD_FACTOR` pages of each visitor read the stream."""
+    return _measure(folder, jobs, WARM_UP_JOBS, (), pages=CROWD_FACTOR)
 
 
 def throttled(folder: Path, jobs: int) -> dict[str, float]:
@@ -236,7 +273,9 @@ def throttled(folder: Path, jobs: int) -> dict[str, float]:
     return _measure(folder, jobs, 0, ("--allowed-per-s", str(ALLOWED_PER_S)))
 
 
-def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str], *, pages: int = 1) -> dict[str, float]:
+def _measure(
+    folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str], *, pages: int = 1, open_pages: int = 0
+) -> dict[str, float]:
     load_before = os.getloadavg()[0]
     folder.mkdir(exist_ok=True)
     with LoadServiceProcess(folder, *options) as service, AppWithPage(folder, service.url) as app:
@@ -251,7 +290,7 @@ def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str],
         cookies = crowd.open(jobs)
         start = _CpuSample.of(app.pid)
         calls_before = sum(service.counts()["answered"].values())
-        ends = crowd.submit(cookies, ARRIVALS_S)
+        ends = crowd.submit(cookies, ARRIVALS_S, open_pages=open_pages)
         ended = _CpuSample.of(app.pid)
         counts = service.counts()
         figures = {
@@ -259,6 +298,7 @@ def _measure(folder: Path, jobs: int, warm_up_jobs: int, options: Sequence[str],
             "status calls per job": (sum(counts["answered"].values()) - calls_before) / jobs,
             "CPU, cores": ended.cores_since(start),
             "streams opened again": crowd.reopened,
+            "open pages that were closed": crowd.closed_pages,
             "memory before, MB": before_s,
             "peak memory, MB": _rss_mb(app.pid, "VmHWM"),
             **_refusals({int(second): number for second, number in counts["refused"].items()}),
@@ -334,6 +374,7 @@ def missed(figures: dict[str, float], targets: dict[str, float]) -> list[str]:
 _KINDS: dict[str, tuple[Callable[[Path, int], dict[str, float]], dict[str, float], int]] = {
     "visitors": (visitors, VISITORS_TARGETS, 500),
     "crowd": (crowd, CROWD_TARGETS, 500),
+    "tabs": (tabs, CROWD_TARGETS, 500),
     "throttled": (throttled, THROTTLED_TARGETS, 100),
 }
 
