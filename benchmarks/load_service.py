@@ -13,6 +13,7 @@ import argparse
 import io
 import math
 import random
+import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class LoadService:
         if not self._is_authorized(request):
             return _refusal(401, "unauthorized")
         inputs = await request.json()
-        request_id = f"load-{self._random.getrandbits(48):012x}"
+        request_id = f"load-{secrets.token_hex(6)}"  # none of before a restart
         median_s = math.sqrt(RUN_S[0] * RUN_S[1])
         run_s = min(max(self._random.lognormvariate(math.log(median_s), _SIGMA), RUN_S[0]), RUN_S[1])
         started_at = time.time() + QUEUE_S / self._pace
