@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 DYNAMIC = (
     "state_", "problem_", "message_", "error_", "rule_", "field_", "limit_", "owner_limit_",
     "owner_stop_", "owner_preset_", "batch_count_", "batch_paused_", "batch_notice_", "example_", "color_",
-    "models_by_", "model_problem_",
+    "models_by_", "model_problem_", "category_",
 )  # fmt: skip
 LANGUAGES = sorted(path.stem for path in LANGUAGES_FOLDER.glob("*.json"))
 
