@@ -43,8 +43,9 @@ BALANCE_USD = 25.0
 KEEP_PICTURES = 100
 """The newest pictures kept on disk; an older one is painted again when somebody asks for it."""
 
-PAINT_WAIT_S = 2.0
-"""How long a response waits for images that are due but not painted yet, before it says `in_progress`."""
+PAINT_WAIT_S = 10.0
+"""How long a response waits for images that are due but not painted yet, before it says `in_progress`: the next poll
+may come much later. Shorter than any client waits for a response."""
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 
