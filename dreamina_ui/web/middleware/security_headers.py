@@ -13,13 +13,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dreamina_ui.web.middleware.script_nonce import add_nonce
 from dreamina_ui.web.paths import FILES, PREFIX
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
+DOCUMENT_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), midi=()",
     "X-Permitted-Cross-Domain-Policies": "none",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+"""Of what a browser may open as a document."""
+
+_PARTS = ("text/javascript", "application/javascript", "text/css", "font/")
+"""Scripts, styles and fonts are shown as text or not at all. A first visit loads more than a hundred of them, and the
+headers of a document would be a tenth of its bytes."""
+
 MARKER = "X-Dreamina-UI"
 """A header on every response, by which the page tells our answers from those of a gateway in between."""
 
@@ -64,17 +69,21 @@ class SecurityHeaders:
                 content_type = headers.get("content-type", "")
                 if content_type.startswith("text/event-stream"):
                     headers.setdefault("X-Accel-Buffering", "no")  # without it nginx holds a stream back
-                policy = _PAGE_POLICY if content_type.startswith("text/html") else _DEFAULT_POLICY
-                headers.setdefault(
-                    "Content-Security-Policy", policy.format(nonce=nonce, frames=self._frames, images=self._images)
-                )
+                if not content_type.startswith(_PARTS):
+                    policy = _PAGE_POLICY if content_type.startswith("text/html") else _DEFAULT_POLICY
+                    self._add_to_document(headers, policy, nonce)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
 
-    def _add_to(self, headers: MutableHeaders, scope: Scope, status: int) -> None:
-        for name, value in HEADERS.items():
+    def _add_to_document(self, headers: MutableHeaders, policy: str, nonce: str) -> None:
+        for name, value in DOCUMENT_HEADERS.items():
             headers.setdefault(name, value)
+        policy = policy.format(nonce=nonce, frames=self._frames, images=self._images)
+        headers.setdefault("Content-Security-Policy", policy)
+
+    def _add_to(self, headers: MutableHeaders, scope: Scope, status: int) -> None:
+        headers.setdefault("X-Content-Type-Options", "nosniff")
         headers[MARKER] = "1"
         if status >= 400:  # caches may otherwise store some errors, and serve them when the file is there
             headers.setdefault("Cache-Control", "no-store")

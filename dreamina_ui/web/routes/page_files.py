@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import io
 import logging
-import mimetypes
 import re
 import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import anyio
+import brotli
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dreamina_ui.media.bucket import Bucket
@@ -36,6 +37,11 @@ _MAX_VERSIONS = 8
 _MAX_UNKNOWN = 1000
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _HEADERS = {"Cache-Control": PUBLIC_IMMUTABLE}
+_TEXT_TYPES = {"js": "text/javascript", "css": "text/css", "json": "application/json", "svg": "image/svg+xml"}
+_MEDIA_TYPES = {**_TEXT_TYPES, "png": "image/png", "webp": "image/webp"}
+"""By the ending of the name: what the system knows of types depends on it, and a wrong type stops a script."""
+
+_QUALITY = 5  # Gradio's 4 makes larger files; from 10 on, the first visitor would wait for them
 
 
 def build_page_file_routes(bucket: Bucket | None) -> list[BaseRoute]:
@@ -121,21 +127,47 @@ class _PageFileRoutes:
             return await self._of_other_version(version, name)
         if name not in static_files():
             return _not_found()
-        return FileResponse(static_files()[name], headers=_HEADERS)
+        return _own_file(request, name, _read(static_files()[name]))
 
     async def texts(self, request: Request) -> Response:
         """The texts of the page's scripts in one language: `{key: text}`."""
         language, digest = request.path_params["language"], request.path_params["digest"]
         if language not in languages() or digest != words_digest(language):
             return await self._of_other_version(digest, f"{language}.json")
-        return Response(page_words(language), media_type="application/json", headers=_HEADERS)
+        return _own_file(request, f"{language}.json", page_words(language))
 
     async def _of_other_version(self, digest: str, name: str) -> Response:
         content = await run_sync(self._shared.read, digest, name, limiter=self._turn) if self._shared else None
         if content is None:
             return _not_found()
-        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return Response(content, media_type=media_type, headers=_HEADERS)
+        return Response(content, media_type=_media_type(name), headers=_HEADERS)
+
+
+def _own_file(request: Request, name: str, content: bytes) -> Response:
+    if _ending(name) not in _TEXT_TYPES:
+        return Response(content, media_type=_media_type(name), headers=_HEADERS)
+    headers = {**_HEADERS, "Vary": "Accept-Encoding"}
+    if "br" not in request.headers.get("accept-encoding", ""):
+        return Response(content, media_type=_media_type(name), headers=headers)
+    return Response(_compress(content), media_type=_media_type(name), headers={**headers, "Content-Encoding": "br"})
+
+
+@cache
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+@cache
+def _compress(content: bytes) -> bytes:
+    return bytes(brotli.compress(content, quality=_QUALITY))
+
+
+def _media_type(name: str) -> str:
+    return _MEDIA_TYPES.get(_ending(name), "application/octet-stream")
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _not_found() -> Response:

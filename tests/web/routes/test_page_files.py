@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.web.i18n.translate import page_words
+from dreamina_ui.web.middleware.security_headers import SecurityHeaders
 from dreamina_ui.web.paths import asset_path, static_files, words_digest, words_path
 from dreamina_ui.web.routes.page_files import UNKNOWN_TTL_S, SharedPageFiles, build_page_file_routes
 
@@ -26,6 +27,20 @@ def test_another_digest_never_gets_this_versions_files() -> None:
     for name in (*NAMES, f"assets/{OTHER}/main.js", asset_path("main.js").replace("main", "none")):
         response = alone.get(f"dreamina/{name}" if "dreamina" not in name else name)
         assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
+
+
+def test_a_script_comes_compressed_and_without_the_headers_of_a_document() -> None:
+    """A first visit loads more than a hundred of them, and its bytes are counted on a phone."""
+    guarded = TestClient(SecurityHeaders(Starlette(routes=build_page_file_routes(None))))
+    script = guarded.get(asset_path("main.js"), headers={"Accept-Encoding": "br"})
+    assert script.headers["content-encoding"] == "br"
+    assert script.content == static_files()["main.js"].read_bytes()
+    assert int(script.headers["content-length"]) < len(script.content) / 2
+    assert "content-security-policy" not in script.headers
+    assert (script.headers["x-content-type-options"], script.headers["vary"]) == ("nosniff", "Accept-Encoding")
+    plain = guarded.get(asset_path("main.js"), headers={"Accept-Encoding": "identity"})
+    assert plain.content == static_files()["main.js"].read_bytes()
+    assert "content-security-policy" in guarded.get(asset_path("logo.svg")).headers, "an image may hold scripts"
 
 
 def test_servers_of_two_versions_have_the_files_of_both(bucket: Bucket) -> None:
