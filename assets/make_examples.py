@@ -22,8 +22,8 @@ from dreamina_ui.sandbox.server import Sandbox
 
 FOLDER = Path(__file__).parent / "examples"
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
-SIDE_PX = 400
-QUALITY = 50
+SIDE_PX = 360
+QUALITY = 36
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this sandbox
 
 

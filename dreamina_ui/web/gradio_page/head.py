@@ -75,7 +75,7 @@ class PageHead:
         return "".join(
             (
                 *(f'<link rel="stylesheet" href="{asset_path(name)}">' for name in styles if name != "colors.css"),
-                *(f'<link rel="modulepreload" href="{asset_path(name)}">' for name in modules if name != MAIN),
+                *(f'<link rel="modulepreload" fetchpriority="low" href="{asset_path(name)}">' for name in modules if name != MAIN),
                 f'<link rel="preload" as="fetch" crossorigin href="{words_path(language)}">',
                 facts,
                 f'<script type="module" async id="dreamina-main" src="{asset_path(MAIN)}"></script>',

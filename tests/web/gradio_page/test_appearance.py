@@ -40,7 +40,7 @@ ASK_AXE = """async ([selector, rules]) => {
 }"""
 GROUNDS: dict[Literal["light", "dark"], str] = {"light": "rgb(246, 247, 245)", "dark": "rgb(16, 20, 19)"}
 RULES_OF_COLOR = ["color-contrast", "link-in-text-block"]
-FIRST_VISIT_BYTES = 900_000
+FIRST_VISIT_BYTES = 460_000
 COLLECT = """() => { window.said = []; const live = document.getElementById("job-status");
     new MutationObserver(() => said.push(live.textContent)).observe(live, {childList: true, characterData: true}); }"""
 

@@ -30,7 +30,7 @@ def imported(*names: str, known: Iterable[str] = ()) -> set[str]:
 def test_the_page_preloads_the_modules_that_it_runs_and_no_others() -> None:
     """A module that is not preloaded waits for the one that imports it; one that nobody needs delays the others."""
     head = PageHead(page_facts([])).to_html("en", "http://localhost/", "n")
-    preloaded = re.findall(r'rel="modulepreload" href="([^"]+)"', head)
+    preloaded = re.findall(r'rel="modulepreload" fetchpriority="low" href="([^"]+)"', head)
     assert sorted(preloaded) == sorted(map(asset_path, imported(MAIN, MODULE) - {MAIN}))
 
 
