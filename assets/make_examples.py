@@ -23,7 +23,7 @@ from dreamina_ui.sandbox.server import Sandbox
 FOLDER = Path(__file__).parent / "examples"
 MODEL_ID = "bytedance/dreamina-4-0/text-to-image"
 SIDE_PX = 360
-QUALITY = 36
+QUALITY = 45
 TOKEN = "sandbox"  # noqa: S105 - it opens nothing but this sandbox
 
 

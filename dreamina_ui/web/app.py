@@ -18,7 +18,7 @@ from dreamina_ui.web.auth.sessions import Sessions
 from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
-from dreamina_ui.web.gradio_page.head import PageHead
+from dreamina_ui.web.gradio_page.head import PageHead, page_styles
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
 from dreamina_ui.web.middleware.cookie_names import CookieNames
@@ -136,7 +136,7 @@ def _build_routes(
         *build_input_file_routes(core, presenter, services.input_images, services.links, permissions),
         *build_upload_routes(services.input_images, services.library, services.links, permissions),
         *build_file_routes(core.reader, permissions, services.late_copies, settings.media_serve),
-        *build_page_file_routes(services.shared.bucket if services.shared else None),
+        *build_page_file_routes(services.shared.bucket if services.shared else None, page_styles()),
         *build_security_txt_routes(settings.security_contact, core.clock),
     ]
     if settings.wants_tools:

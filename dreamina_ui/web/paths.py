@@ -79,7 +79,12 @@ def asset_path(name: str) -> str:
     """The path of a static file; it changes when any of them changes."""
     if name not in static_files():
         raise KeyError(name)
-    return f"{PREFIX}/assets/{assets_version()}/{name}"
+    return f"{asset_folder()}/{name}"
+
+
+def asset_folder() -> str:
+    """Where all files of this version are."""
+    return f"{PREFIX}/assets/{assets_version()}"
 
 
 def words_path(language: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from dreamina_ui.models.schema import Model
 from dreamina_ui.web.gradio_page.texts import form_prefix
 from dreamina_ui.web.http import json_in_html
 from dreamina_ui.web.i18n.translate import languages, translate
-from dreamina_ui.web.paths import PREFIX, asset_path, static_files, words_path
+from dreamina_ui.web.paths import PREFIX, asset_folder, asset_path, static_files, words_path
 
 TITLE = "Dreamina UI"
 MAIN = "main.js"
@@ -28,6 +29,9 @@ ELSEWHERE = (
 )
 """Beginnings of the names of files that other pages use, or only the owner's, or that are loaded when somebody first
 needs them."""
+_PRELOAD = '<link rel="modulepreload" fetchpriority="low" href="{}">'
+"""Behind what Gradio's page needs for its first paint."""
+
 PARTS = {
     "library": ("library/", "costs/", "core/boards.js"),
     "batch": ("batch/",),
@@ -68,14 +72,17 @@ class PageHead:
     def _links(self, language: str, nonce: str) -> str:
         later = {name for part in PARTS for name in _part_modules(part)}
         modules = [name for name in _page_files(".js") if name not in later]
-        styles = _page_files(".css")
         facts = (
             f'<script type="application/json" id="dreamina-facts" nonce="{nonce}">{json_in_html(self.facts)}</script>'
         )
         return "".join(
             (
-                *(f'<link rel="stylesheet" href="{asset_path(name)}">' for name in styles if name != "colors.css"),
-                *(f'<link rel="modulepreload" fetchpriority="low" href="{asset_path(name)}">' for name in modules if name != MAIN),
+                f'<link rel="stylesheet" href="{asset_folder()}/{next(iter(page_styles()))}">',
+                *(
+                    f'<link rel="modulepreload" fetchpriority="low" href="{asset_path(name)}">'
+                    for name in modules
+                    if name != MAIN
+                ),
                 f'<link rel="preload" as="fetch" crossorigin href="{words_path(language)}">',
                 facts,
                 f'<script type="module" async id="dreamina-main" src="{asset_path(MAIN)}"></script>',
@@ -135,6 +142,14 @@ def page_facts(
             for language, words in languages().items()
         },
     }
+
+
+@cache
+def page_styles() -> dict[str, bytes]:
+    """All style sheets of the page in one, by its name: each request before the first paint delays it."""
+    names = (name for name in _page_files(".css") if name != "colors.css")  # that is part of Gradio's theme
+    content = b"\n".join(static_files()[name].read_bytes() for name in names)
+    return {f"page-{hashlib.sha256(content).hexdigest()[:16]}.css": content}
 
 
 @cache

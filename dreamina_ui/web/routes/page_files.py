@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import anyio
 import brotli
@@ -44,16 +45,17 @@ _MEDIA_TYPES = {**_TEXT_TYPES, "png": "image/png", "webp": "image/webp"}
 _QUALITY = 5  # Gradio's 4 makes larger files; from 10 on, the first visitor would wait for them
 
 
-def build_page_file_routes(bucket: Bucket | None) -> list[BaseRoute]:
+def build_page_file_routes(bucket: Bucket | None, made: Mapping[str, bytes] = MappingProxyType({})) -> list[BaseRoute]:
     """The routes of static files and texts.
 
     Args:
+        made: further files, by name, that are made of static ones.
         bucket: what servers share; this version's files are written there if they are not there yet.
     """
     shared = SharedPageFiles(bucket) if bucket else None
     if shared:
-        shared.publish(_own_files())
-    handlers = _PageFileRoutes(shared)
+        shared.publish(_own_files(made))
+    handlers = _PageFileRoutes(shared, made)
     return [
         Route(f"/{PREFIX}/assets/{{version}}/{{name:path}}", handlers.static_file),
         Route(f"/{PREFIX}/words/{{digest}}/{{language}}.json", handlers.texts),
@@ -116,8 +118,9 @@ class SharedPageFiles:
 
 
 class _PageFileRoutes:
-    def __init__(self, shared: SharedPageFiles | None) -> None:
+    def __init__(self, shared: SharedPageFiles | None, made: Mapping[str, bytes]) -> None:
         self._shared = shared
+        self._made = made
         self._turn = anyio.CapacityLimiter(1)  # guesses take one thread and one connection, however many come
 
     async def static_file(self, request: Request) -> Response:
@@ -125,6 +128,8 @@ class _PageFileRoutes:
         name, version = request.path_params["name"], request.path_params["version"]
         if version != assets_version():
             return await self._of_other_version(version, name)
+        if name in self._made:
+            return _own_file(request, name, self._made[name])
         if name not in static_files():
             return _not_found()
         return _own_file(request, name, _read(static_files()[name]))
@@ -174,9 +179,9 @@ def _not_found() -> Response:
     return Response("No such file.", 404, NO_STORE)
 
 
-def _own_files() -> dict[str, Mapping[str, bytes | Path]]:
+def _own_files(made: Mapping[str, bytes]) -> dict[str, Mapping[str, bytes | Path]]:
     texts = {words_digest(language): {f"{language}.json": page_words(language)} for language in languages()}
-    return {assets_version(): static_files(), **texts}
+    return {assets_version(): {**static_files(), **made}, **texts}
 
 
 def _zip(contents: Mapping[str, bytes | Path]) -> bytes:

@@ -6,9 +6,13 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from dreamina_ui.web.gradio_page.head import MAIN, PARTS, PageHead, page_facts
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from dreamina_ui.web.gradio_page.head import MAIN, PARTS, PageHead, page_facts, page_styles
 from dreamina_ui.web.gradio_page.listeners import MODULE
 from dreamina_ui.web.paths import asset_path, static_files
+from dreamina_ui.web.routes.page_files import build_page_file_routes
 
 IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.[^"]+)";', re.MULTILINE)
 
@@ -42,3 +46,16 @@ def test_each_part_preloads_the_modules_that_it_adds() -> None:
     for part, names in parts.items():
         assert imported(f"{part}/{part}.js", known=first) <= set(names)
         assert not first & set(names)
+
+
+def test_all_styles_of_the_page_come_as_one_file() -> None:
+    """Nothing is painted before every style sheet is there, and each is a request."""
+    head = PageHead(page_facts([])).to_html("en", "http://localhost/", "n")
+    (url,) = re.findall(r'rel="stylesheet" href="([^"]+)"', head)
+    ((name, content),) = page_styles().items()
+    assert url.endswith(f"/{name}")
+    response = TestClient(Starlette(routes=build_page_file_routes(None, page_styles()))).get(url)
+    assert response.content == content
+    for style in ("page.css", "library/library.css", "viewer/viewer.css"):
+        assert static_files()[style].read_bytes() in content
+    assert b"url(" not in content, "it would be relative to another folder"
