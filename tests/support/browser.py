@@ -274,7 +274,7 @@ def accepted(base_url: str, token: str) -> list[dict[str, Any]]:
     return accepted_requests
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 45.0) -> Any:
     """Call `condition` until its result is true, and return that."""
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):

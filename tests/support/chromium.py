@@ -22,12 +22,16 @@ CHROMIUM_ARGS = [
 ]  # fmt: skip
 
 
+EXPECT_TIMEOUT_MS = 45_000
+"""Longer than the longest pause between two polls of a job, which the tests' service may end at any moment."""
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start a Chromium: the one that `CHROMIUM` names, else the one of the system, else that of Playwright."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as tool:
         browser = tool.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
-        expect.set_options(timeout=20_000)
+        expect.set_options(timeout=EXPECT_TIMEOUT_MS)
         yield browser
         browser.close()

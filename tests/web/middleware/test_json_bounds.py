@@ -29,7 +29,7 @@ LARGE = {
 @pytest.mark.parametrize("path", PATHS)
 def test_no_parser_gets_json_of_an_excessive_shape(app: AppProcess, path: str) -> None:
     """Deep nesting ended in a server error with a long traceback, and each of many values takes memory."""
-    wait_for(lambda: "Jobs go to" in app.output)  # the last line of its start
+    wait_for(lambda: "The page is at" in app.output)  # the last line of its start
     before = len(app.output)
     for name, body in LARGE.items():
         response = requests.post(app.url + path, data=body, headers={"Content-Type": "application/json"}, timeout=10)
