@@ -64,9 +64,9 @@ class ApiResponse:
         try:
             # One byte of another encoding in a message must not cost the whole response.
             text = content.decode(json.detect_encoding(content), "replace")
-            value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+            value = _parse_json(text)
             if isinstance(value, str):  # some gateways encode a body once more
-                value = json.loads(value, parse_constant=lambda _: None, parse_float=_finite)
+                value = _parse_json(value)
             if not isinstance(value, dict):
                 raise ValueError(f"a JSON {type(value).__name__} instead of an object")
             # A lone surrogate is valid JSON, and can be neither stored nor shown.
@@ -204,6 +204,10 @@ def parse_retry_after(header: str | None) -> float | None:
     except (InvalidHeader, ValueError, OverflowError):  # the last two for a date out of the calendar
         seconds = _finite(header)  # some write fractions
         return seconds if seconds is not None and seconds >= 0 else None
+
+
+def _parse_json(text: str) -> Any:
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
 
 
 def _finite(value: str | float) -> float | None:
