@@ -149,12 +149,12 @@ class _PageFileRoutes:
 
 
 def _own_file(request: Request, name: str, content: bytes) -> Response:
-    if _ending(name) not in _TEXT_TYPES:
-        return Response(content, media_type=_media_type(name), headers=_HEADERS)
-    headers = {**_HEADERS, "Vary": "Accept-Encoding"}
-    if "br" not in request.headers.get("accept-encoding", ""):
-        return Response(content, media_type=_media_type(name), headers=headers)
-    return Response(_compress(content), media_type=_media_type(name), headers={**headers, "Content-Encoding": "br"})
+    headers = dict(_HEADERS)
+    if _ending(name) in _TEXT_TYPES:
+        headers["Vary"] = "Accept-Encoding"
+        if "br" in request.headers.get("accept-encoding", ""):
+            content, headers["Content-Encoding"] = _compress(content), "br"
+    return Response(content, media_type=_media_type(name), headers=headers)
 
 
 @cache
