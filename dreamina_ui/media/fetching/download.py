@@ -63,6 +63,7 @@ class DownloadError(Exception):
         retry_after_s: how long the host asked us to wait in seconds, at most 60; 0 if it did not.
         status_code: the HTTP status, if that is what is wrong.
         is_temporary: whether another attempt, now or in some minutes, may bring the file.
+        received: the size in bytes and the SHA-256 in hex of what came nevertheless; None if that is not known.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class DownloadError(Exception):
         self.retry_after_s = retry_after_s
         self.status_code = status_code
         self.is_temporary = is_temporary
+        self.received: tuple[int, str] | None = None
 
 
 class Downloader:
@@ -158,22 +160,25 @@ class Downloader:
             OSError: `to` refuses. The network's own errors have all become a DownloadError.
         """
         digest, size_bytes = hashlib.sha256(), 0
-        with (
-            self._exchange(self._upgraded(url), deadline_s) as (response, chunks),
-            self._line.download(response.length_remaining, deadline_s) as wait_for_turn,
-        ):
-            try:
+        try:
+            with (
+                self._exchange(self._upgraded(url), deadline_s) as (response, chunks),
+                self._line.download(response.length_remaining, deadline_s) as wait_for_turn,
+            ):
                 wait_for_turn(0)
                 for chunk in chunks:
                     size_bytes += len(chunk)
                     digest.update(chunk)
                     to.write(chunk)
                     wait_for_turn(len(chunk))
-            except DownloadError as exc:
-                if exc.rule == "size":
-                    to.seek(0)
-                    to.truncate()
-                raise
+                if response.status == 206 and not _has_whole_range(response):
+                    raise DownloadError("the host calls it a part of the file")
+        except DownloadError as exc:
+            exc.received = size_bytes, digest.hexdigest()
+            if exc.rule == "size":
+                to.seek(0)
+                to.truncate()
+            raise
         if not size_bytes:
             raise DownloadError("the file was empty")
         return size_bytes, digest.hexdigest()
@@ -198,7 +203,7 @@ class Downloader:
                             cookies.take(connection.origin, response)
                             url = self._follow(url, location)
                             continue
-                        _raise_for_headers(response, self._max_bytes)
+                        _raise_for_headers(response, None if accepts_encoded else self._max_bytes)
                         yield response, self._chunks(response, accepts_encoded)
                         if time.monotonic() >= deadline_s:
                             raise DownloadError("the file came too slowly", "slow")
@@ -394,9 +399,11 @@ def _location(response: BaseHTTPResponse) -> str | None:
     return next(iter(response.headers.getlist("Location")), None)  # some proxies repeat it
 
 
-def _raise_for_headers(response: BaseHTTPResponse, max_bytes: int) -> None:
+def _raise_for_headers(response: BaseHTTPResponse, max_bytes: int | None) -> None:
+    """Raise DownloadError if no file follows, or one that is larger by its header; None: its bytes decide."""
     status = response.status
-    if status not in (200, 203) and not _is_whole(response):  # 203: a proxy on the way changed a header
+    is_read = max_bytes is None and status == 206  # how much it is will be seen
+    if status not in (200, 203) and not _has_whole_range(response) and not is_read:  # 203: a proxy changed a header
         reason, rule = f"it answered {status}", "status"
         if status in (404, 410):
             reason, rule = f"the file was gone ({status})", "gone"
@@ -404,11 +411,11 @@ def _raise_for_headers(response: BaseHTTPResponse, max_bytes: int) -> None:
             reason, rule = f"it refused the file ({status}); such URLs expire after a while", "login"
         raise DownloadError(reason, rule, retry_after_s=_retry_after_s(response), status_code=status)
     length = response.length_remaining
-    if length is not None and length > max_bytes:
+    if length is not None and max_bytes is not None and length > max_bytes:
         raise _too_large(max_bytes)
 
 
-def _is_whole(response: BaseHTTPResponse) -> bool:
+def _has_whole_range(response: BaseHTTPResponse) -> bool:
     """Whether a 206, which nobody asked for, has all of the file."""
     content_range = re.fullmatch(r"bytes 0-(\d+)/(\d+)", response.headers.get("Content-Range", "").strip())
     is_whole = content_range is not None and int(content_range[1]) + 1 == int(content_range[2])

@@ -11,6 +11,7 @@ import logging
 import random
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
@@ -27,10 +28,18 @@ from dreamina_ui.media.fetching.download import HEAD_BYTES, Downloader, Download
 from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.fetching.urls import host_of
+from dreamina_ui.media.fetching.whole_files import is_whole
 from dreamina_ui.media.formats import FORMATS, SVG, UNKNOWN, Format, recognise
 from dreamina_ui.media.store import CHUNK_BYTES, TIERS, Draft, FileFacts, MediaStore, StoredFile
 
 _KINDS = ("image", "video", "file")
+_SAME_ATTEMPTS = 3
+"""After so many attempts that bring the same bytes, a file that is whole by its format is stored though the host says
+that more would come: a wrong length must not cost a file, and no retry would bring more."""
+
+_UNENDED = ("cut", "slow", "compressed")
+"""The rules of a DownloadError that say nothing of the bytes which came before."""
+
 _TEXT_BYTES = 4096
 """A text up to this size says that there is no file; a larger one may be a 3D model or subtitles."""
 
@@ -122,7 +131,7 @@ class OutputFetcher:
         )
         try:
             with self._decoder.expecting() if kind == "image" else nullcontext():
-                facts: FileFacts = attempts(self._fetch_once, job_id, index, kind, url, deadline_s)
+                facts: FileFacts = attempts(self._fetch_once, job_id, index, kind, url, deadline_s, Counter())
         except (DownloadError, ImageError) as exc:
             raise self._media_error(exc, job_id, index, url, attempts.statistics["attempt_number"]) from exc
         took = f"{facts.size_bytes} bytes in {(time.monotonic() - started_s) * 1000:.0f} ms"
@@ -162,10 +171,12 @@ class OutputFetcher:
             is_temporary=isinstance(exc, DownloadError) and exc.is_temporary,
         )
 
-    def _fetch_once(self, job_id: str, index: int, kind: str, url: str, deadline_s: float) -> FileFacts:
+    def _fetch_once(
+        self, job_id: str, index: int, kind: str, url: str, deadline_s: float, received: Counter[str]
+    ) -> FileFacts:
         with self._store.draft(job_id, index) as draft:
             try:
-                size_bytes, sha256 = self._download(url, draft.file, deadline_s)
+                size_bytes, sha256 = self._download(url, draft.file, deadline_s, received)
                 form = _identify(draft.file, kind, size_bytes)
                 facts, previews = self._sync_with_previews(draft, form)
             except (DownloadError, ImageError):
@@ -175,10 +186,22 @@ class OutputFetcher:
             draft.store(form.extension, previews, sha256)
         return replace(facts, size_bytes=size_bytes, sha256=sha256)
 
-    def _download(self, url: str, file: BinaryIO, deadline_s: float) -> tuple[int, str]:
+    def _download(self, url: str, file: BinaryIO, deadline_s: float, received: Counter[str]) -> tuple[int, str]:
+        """The size and digest of a file that came; `received` counts the digests of those that seemed to be cut."""
         if is_data_url(url):
             return write_data_url(url, file, self._max_bytes)
-        return self._downloader.fetch(url, file, deadline_s)
+        try:
+            return self._downloader.fetch(url, file, deadline_s)
+        except DownloadError as exc:
+            if exc.rule not in _UNENDED or exc.received is None:
+                raise
+            size_bytes, sha256 = exc.received
+            received[sha256] += 1
+            form = recognise(_head(file))
+            if received[sha256] < _SAME_ATTEMPTS or form is None or not is_whole(file, form):
+                raise
+            log.warning("A whole file from %s is stored, though %s each time", host_of(url), exc)
+            return size_bytes, sha256
 
     def _sync_with_previews(self, draft: Draft, form: Format) -> tuple[FileFacts, Mapping[str, bytes]]:
         """The facts of a file, size and digest aside, and its previews, if any can be made."""

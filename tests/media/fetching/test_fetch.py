@@ -274,11 +274,11 @@ def _with_broken_checksum() -> bytes:
 HALF_JPEG = encode(draw(900, 600), "JPEG")
 BAD_RESPONSES = {
     "cut": HostResponse(PNG[:-40], length=len(PNG)),
-    "cut chunks": HostResponse(PNG, chunked=True, cut=True),
+    "cut chunks": HostResponse(PNG[:-40], chunked=True, cut=True),
     "empty": HostResponse(b""),
     "web page": HostResponse(b"<!doctype html><title>Sign in</title>", headers={"Content-Type": "image/png"}),
     "nonsense": HostResponse(b"what is this?"),
-    "too large by its length": HostResponse(PNG, length=300_000),
+    "too large by its length, and cut": HostResponse(PNG[:-40], length=300_000),
     "endless": HostResponse(PNG, endless=True),
     "check sum": HostResponse(_with_broken_checksum()),
     "half a PNG": HostResponse(PNG[: len(PNG) // 2]),
@@ -293,7 +293,7 @@ BAD_RESPONSES = {
     "refused": HostResponse(status=403),
     "fault": HostResponse(status=500),
     "busy": HostResponse(status=503),
-    "part": HostResponse(PNG, status=206),
+    "part": HostResponse(PNG[:-40], status=206),
 }
 
 
@@ -342,6 +342,37 @@ def test_a_file_that_stays_bad_is_a_plain_error_and_nothing_half_made(
     assert aside is None or aside.name in message
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
     assert str(tmp_path) not in message
+
+
+UNENDED_RESPONSES = {
+    "chunks without the last one": HostResponse(PNG, chunked=True, cut=True),
+    "a length that is too large": HostResponse(PNG, length=len(PNG) + 7),
+    "a length beyond all limits": HostResponse(PNG, length=300_000),
+    "a part, without a word of which": HostResponse(PNG, status=206),
+    "packed, and the checksum is missing": HostResponse(
+        zlib.compress(PNG)[:-4], headers={"Content-Encoding": "deflate"}
+    ),
+    "a JPEG": HostResponse(HALF_JPEG, chunked=True, cut=True),
+    "a WebP": HostResponse(encode(draw(), "WEBP"), chunked=True, cut=True),
+    "a GIF": HostResponse(encode(draw(), "GIF"), chunked=True, cut=True),
+    "an AVIF": HostResponse(encode(draw(), "AVIF"), chunked=True, cut=True),
+}
+
+
+@pytest.mark.parametrize("unended", UNENDED_RESPONSES.values(), ids=UNENDED_RESPONSES.keys())
+def test_a_whole_image_is_stored_though_its_host_promises_more(
+    server: FileServer, store: FolderStore, make_fetcher: Callable[..., OutputFetcher], unended: HostResponse
+) -> None:
+    """A wrong header loses nothing that was paid for; but a download that broke off is tried again first."""
+    fetcher = make_fetcher(max_bytes=200_000)
+    facts = fetcher.fetch(JOB, 0, "image", server.script("/a", unended))
+    assert (facts.kind, len(server.requests)) == ("image", 3)
+    original = store.find(JOB, 0, "original")
+    assert original
+    body = b"".join(original.read())
+    assert (facts.size_bytes, facts.sha256) == (len(body), hashlib.sha256(body).hexdigest())
+    fetcher.fetch(JOB, 1, "image", server.script("/b", unended, HostResponse(body + b"more")))
+    assert store.find(JOB, 1, "original").size_bytes == len(body) + 4  # type: ignore[union-attr]
 
 
 def test_a_damaged_file_is_set_aside_unchanged(server: FileServer, store: FolderStore, fetcher: OutputFetcher) -> None:
