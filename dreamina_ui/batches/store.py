@@ -247,7 +247,13 @@ class BatchStore:
         return BatchGrid(batch, layout, cells, texts.request)
 
     def retry(
-        self, batch_id: str, failed: Mapping[int, str | None], *, price_usd: float | None, lifts_stop: bool = False
+        self,
+        batch_id: str,
+        failed: Mapping[int, str | None],
+        *,
+        price_usd: float | None,
+        press_id: str | None = None,
+        lifts_stop: bool = False,
     ) -> int:
         """Plan failed items anew; returns how many. The same call again finds none, so that nothing is paid twice.
 
@@ -256,15 +262,22 @@ class BatchStore:
         Args:
             failed: by position, the job that failed; None for an item that was refused.
             price_usd: the price of one file that the person saw.
+            press_id: made by the browser for this one retry: repeated, also after a restart or at another server, it
+                plans nothing, even where the same items were refused again.
             lifts_stop: as for `begin`.
 
         Raises:
+            RequestConflictError: the `press_id` belongs to the retry of another batch.
             BatchError: too many items are waiting already.
         """
         with self._ledger.writing() as transaction:
             row = batch_rows.read_batch(transaction, batch_id)
             if row is None:
                 raise JobNotFoundError(f"No batch {batch_id[:64]!r} is known here.")
+            if press_id is not None:
+                if _is_retried(transaction, row, press_id):
+                    return 0
+                batch_grid_rows.insert_retry(transaction, row.visitor_id, press_id, batch_id, self._clock())
             _limit_waiting_items(transaction, row, len(failed))
             if lifts_stop:
                 self._moderation.lift_refusal_stop(transaction, _first_job(row, {}))
@@ -276,6 +289,12 @@ class BatchStore:
                 batch_rows.move_batch(transaction, batch_id, only_in="ended", now=self._clock(), **running)
         self.work_available.set()
         return count
+
+    def is_retried(self, batch_id: str, press_id: str) -> bool:
+        """Whether failed items of a batch were planned anew with this id; raises as `retry` does."""
+        with self._ledger.reading() as reader:
+            row = batch_rows.read_batch(reader, batch_id)
+            return row is not None and _is_retried(reader, row, press_id)
 
     def pause(self, batch_id: str, problem: DreaminaError | None = None) -> None:
         """Send nothing more of a running batch until a person resumes it; jobs that were sent continue."""
@@ -392,6 +411,14 @@ def _is_begun(
     if row.model_id != model_id or not is_same:
         raise RequestConflictError(press_id)
     return True
+
+
+def _is_retried(reader: Reader, batch: BatchRow, press_id: str) -> bool:
+    """Whether a batch was retried with this id; raises RequestConflictError if the visitor's other one was."""
+    retried = batch_grid_rows.batch_of_retry(reader, batch.visitor_id, press_id)
+    if retried not in (None, batch.batch_id):
+        raise RequestConflictError(press_id)
+    return retried is not None
 
 
 def _first_job(batch: BatchRow, inputs: Mapping[str, Any]) -> Job:

@@ -1,4 +1,4 @@
-"""The items of a batch in rows and columns, and the jobs that they became."""
+"""The items of a batch in rows and columns, the jobs that they became, and the retries of those that failed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.job_rows import select_jobs
 from dreamina_ui.ledger.tables import batch_items as items
+from dreamina_ui.ledger.tables import batch_retries as retries
 from dreamina_ui.ledger.tables import batches, jobs
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
@@ -33,6 +34,9 @@ class ItemRow:
     row_index: int | None
     column_index: int | None
 
+
+MAX_RETRIES = 1000
+"""How many retries of a batch are remembered, to know their repeats; an item that is refused again costs nothing."""
 
 _COLUMNS = [items.c[name] for name in ItemRow.__dataclass_fields__]
 
@@ -66,3 +70,19 @@ def plan_again(transaction: Transaction, batch_id: str, failed: Mapping[int, str
         update = items.update().where(is_item, is_failed)
         count += transaction.connection.execute(update.values(state="planned", job_id=None, problem=None)).rowcount
     return count
+
+
+def batch_of_retry(reader: Reader, visitor_id: str, press_id: str) -> str | None:
+    """The batch whose failed items were planned anew by a request with this id; None if there was no such request."""
+    query = sa.select(retries.c.batch_id).where(retries.c.visitor_id == visitor_id, retries.c.press_id == press_id)
+    return reader.connection.execute(query).scalar()
+
+
+def insert_retry(transaction: Transaction, visitor_id: str, press_id: str, batch_id: str, now: float) -> None:
+    """Write the id of a request that planned failed items anew; of each batch the last `MAX_RETRIES` stay."""
+    row = {"visitor_id": visitor_id, "press_id": press_id, "batch_id": batch_id, "created_at": now}
+    transaction.connection.execute(retries.insert(), row)
+    of_batch = retries.c.batch_id == batch_id
+    newest = sa.select(retries.c.created_at).where(of_batch).order_by(retries.c.created_at.desc())
+    oldest_stored = newest.offset(MAX_RETRIES - 1).limit(1).scalar_subquery()
+    transaction.connection.execute(retries.delete().where(of_batch, retries.c.created_at < oldest_stored))

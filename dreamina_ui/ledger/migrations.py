@@ -388,6 +388,18 @@ MIGRATIONS: tuple[tuple[str | Callable[[sa.Connection], None], ...], ...] = (
     ),
     ("ALTER TABLE ledger_version ADD COLUMN readable_from INTEGER",),
     (*CREATE_TABLES, create_triggers),
+    (
+        """
+        CREATE TABLE batch_retries (
+            visitor_id VARCHAR(64) NOT NULL,
+            press_id VARCHAR(200) NOT NULL,
+            batch_id VARCHAR(32) NOT NULL REFERENCES batches (batch_id) ON DELETE CASCADE,
+            created_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (visitor_id, press_id)
+        )
+        """,
+        "CREATE INDEX batch_retries_batch ON batch_retries (batch_id, created_at)",
+    ),
 )
 
 READABLE_FROM = 24

@@ -99,6 +99,13 @@ batch_values = sa.Table(
     sa.Column("value_index", sa.Integer, primary_key=True),
     sa.Column("value", sa.String),
 )
+batch_retries = sa.Table(
+    "batch_retries",
+    metadata,
+    *(sa.Column(name, sa.String, primary_key=True) for name in ("visitor_id", "press_id")),
+    sa.Column("batch_id", sa.String),
+    sa.Column("created_at", sa.Float),
+)
 boards = sa.Table(
     "boards",
     metadata,

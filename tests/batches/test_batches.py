@@ -25,9 +25,11 @@ from dreamina_ui.errors import (
     LedgerError,
     LimitError,
     PriceError,
+    RequestConflictError,
     StateError,
     StoppedError,
 )
+from dreamina_ui.ledger import batch_grid_rows
 from dreamina_ui.ledger.job import Job
 from dreamina_ui.ledger.tables import batch_items as items
 from dreamina_ui.ledger.tables import batches, jobs
@@ -660,6 +662,35 @@ def test_failed_jobs_are_made_anew_once_for_each_click(scripted: BatchRunner, se
     scripted.wait(batch, lambda now: now.state == "ended" and now.counts.get("failed") == 3)
     assert scripted.batches.retry(batch.batch_id, click, price_usd=None) == 0
     assert (scripted.batches.batch(batch.batch_id).state, service.posts) == ("ended", 6)
+
+
+def test_a_retry_that_is_repeated_after_a_restart_counts_once(runner: BatchRunner) -> None:
+    """Its response was lost with the server: items that are refused the same way each time would be paid for later."""
+    runner.harness.moderation.block_words(["v1"])
+    batch = runner.begin(2)
+    refused_again = {"running": 1, "refused": 1}
+    runner.wait(batch, lambda now: now.counts == refused_again)
+    assert runner.batches.retry(batch.batch_id, {1: None}, price_usd=None, press_id="a-retry") == 1
+    runner.wait(batch, lambda now: now.counts == refused_again and now.state == "ended")
+    runner.restart()
+    assert runner.batches.is_retried(batch.batch_id, "a-retry")
+    assert runner.batches.retry(batch.batch_id, {1: None}, price_usd=None, press_id="a-retry") == 0
+    other = runner.begin(1, press_id="of-another-batch")
+    with pytest.raises(RequestConflictError):
+        runner.batches.retry(other.batch_id, {1: None}, price_usd=None, press_id="a-retry")
+    runner.harness.moderation.block_words([])
+    assert runner.batches.retry(batch.batch_id, {1: None}, price_usd=None, press_id="another-retry") == 1
+
+
+def test_only_the_last_retries_of_a_batch_are_remembered(runner: BatchRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An item that is always refused costs nothing: a stranger who retries it forever must not fill the disk."""
+    monkeypatch.setattr(batch_grid_rows, "MAX_RETRIES", 3)
+    batch = runner.begin(1)
+    for number in range(5):
+        runner.batches.retry(batch.batch_id, {}, price_usd=None, press_id=f"retry-{number}")
+        runner.harness.clock.advance(1)
+    known = [runner.batches.is_retried(batch.batch_id, f"retry-{number}") for number in range(5)]
+    assert known == [False, False, True, True, True]
 
 
 def test_a_retry_does_not_resume_a_paused_batch(runner: BatchRunner, held: Held) -> None:

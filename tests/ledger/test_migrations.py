@@ -132,7 +132,8 @@ def test_an_index_of_texts_that_counted_on_numbers_of_rows_is_made_anew(path: Pa
                 connection.execute(f"DROP TRIGGER {total.name}_{ending}")
             connection.execute(f"DROP TABLE {total.name}")
         connection.execute("ALTER TABLE ledger_version DROP COLUMN readable_from")
-        connection.execute("DROP TABLE prices")
+        for name in ("prices", "batch_retries"):
+            connection.execute(f"DROP TABLE {name}")
         before = next(number for number, step in enumerate(MIGRATIONS) if renew_sqlite_search_index in step)
         connection.execute("UPDATE ledger_version SET version = ?", [before])
         prompt, *_ = connection.execute("SELECT search_text FROM jobs WHERE length(search_text) > 3").fetchone()

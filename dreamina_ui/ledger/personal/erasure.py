@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from dreamina_ui.ledger.job import SETTLED
 from dreamina_ui.ledger.tables import (
     batch_items,
+    batch_retries,
     batch_values,
     batches,
     board_files,
@@ -64,7 +65,7 @@ def erase_visitor(transaction: Transaction, visitor_id: str | None, pseudonym: s
     own_batches = sa.select(batches.c.batch_id).where(batches.c.visitor_id == visitor_id)
     execute(board_files.delete().where(board_files.c.file_key.in_(own_files) | board_files.c.board_id.in_(own_boards)))
     execute(shares.delete().where(shares.c.file_key.in_(own_files)))
-    for part in (batch_items, batch_values):
+    for part in (batch_items, batch_values, batch_retries):
         execute(part.delete().where(part.c.batch_id.in_(own_batches)))
     execute(outputs.update().where(outputs.c.job_id.in_(own_jobs), outputs.c.state == "kept").values(deleted_at=0.0))
     for table in metadata.sorted_tables:

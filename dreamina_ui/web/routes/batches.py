@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +39,6 @@ from dreamina_ui.web.paths import PREFIX
 from dreamina_ui.web.press_id import read_press_id
 
 ACTIONS = ("pause", "resume", "cancel")
-
-MAX_RETRIES = 1000
-"""How many retries of failed jobs are remembered, to know their repeats."""
 
 MAX_REQUEST_CHARACTERS = 20_000
 """How long a request may be to be stored with its batch: its items have all prompts, too."""
@@ -109,8 +104,6 @@ class _BatchRoutes:
         *,
         uses_sandbox: bool,
     ) -> None:
-        self._retries: OrderedDict[tuple[str, str], None] = OrderedDict()  # batch_id and press_id, oldest first
-        self._retrying = threading.Lock()
         self._models = services.models
         self._catalog = services.catalog
         self._reader = services.reader
@@ -264,8 +257,8 @@ class _BatchRoutes:
     async def retry(self, request: Request) -> Response:
         """Plan the failed jobs of a batch anew, if `digest` is that of what the person saw; responds with its card.
 
-        Repeated with the same `press_id`, it plans nothing and responds the same. That is forgotten at a restart; then
-        a repeat is refused, because its digest is that of a plan that was carried out.
+        Repeated with the same `press_id`, also after a restart or at another server, it plans nothing and responds the
+        same.
         """
         language, body = language_of(request), await read_json(request)
         press_id = read_press_id(body)
@@ -276,22 +269,17 @@ class _BatchRoutes:
             self._permissions.ensure_same_requester(request)
             batch = self._own_batch(batch_id, scope)
             self._catalog.ensure_usable(batch.model_id, is_owner=is_owner)
-            with self._retrying:
-                if press_id is None or (batch_id, press_id) not in self._retries:
-                    planned = self._retry(self._batches.grid(batch_id))
-                    if planned is None or body.get("digest") != planned.digest:
-                        raise BatchError("changed")
-                    self._batches.retry(batch_id, planned.failed, price_usd=planned.file_usd, lifts_stop=is_owner)
-                    self._note_retry(batch_id, press_id)
+            if press_id is None or not self._batches.is_retried(batch_id, press_id):
+                planned = self._retry(self._batches.grid(batch_id))
+                if planned is not None and body.get("digest") == planned.digest:
+                    self._batches.retry(
+                        batch_id, planned.failed, price_usd=planned.file_usd, press_id=press_id, lifts_stop=is_owner
+                    )
+                elif press_id is None or not self._batches.is_retried(batch_id, press_id):  # by its repeat, meanwhile
+                    raise BatchError("changed")
             return self._presenter.card(self._batches.batch(batch_id), language)
 
         return await self._respond(retry, request)
-
-    def _note_retry(self, batch_id: str, press_id: str | None) -> None:
-        if press_id is not None:
-            self._retries[batch_id, press_id] = None
-        while len(self._retries) > MAX_RETRIES:
-            self._retries.popitem(last=False)
 
     async def act(self, request: Request) -> Response:
         """Pause, resume or cancel what is not sent; responds with the batch, and `not_sent: int` for a cancel."""

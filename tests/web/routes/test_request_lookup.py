@@ -272,9 +272,11 @@ def test_a_repeated_retry_is_one_retry(site: SharedSite) -> None:
     def retry(press_id: str) -> Any:
         return site.visitor().post(f"{path}/retry", json={"digest": digest, "press_id": press_id})
 
-    assert [retry("id-of-this-click").status_code for _ in range(3)] == [200, 200, 200]
-    assert site.batches.batch(card["batch_id"]).counts == {"waiting": 2}
+    assert [retry("id-of-this-click").status_code for _ in range(2)] == [200, 200]
     assert retry("id-of-another").status_code == 422
+    site.restart()
+    assert retry("id-of-this-click").status_code == 200, "the server may have died with the response"
+    assert site.batches.batch(card["batch_id"]).counts == {"waiting": 2}
 
 
 def test_the_owners_next_request_lifts_the_stop_of_an_empty_balance(site: SharedSite, service: ScriptedApi) -> None:
