@@ -37,8 +37,8 @@ class Boards:
         with self._ledger.reading() as reader:
             return board_rows.boards_of_visitor(reader, visitor_id)
 
-    def of_files(self, visitor_id: str, file_keys: Sequence[str]) -> dict[str, list[str]]:
-        """Which of a visitor's boards have these files: board_ids by file key."""
+    def of_files(self, visitor_id: str | None, file_keys: Sequence[str]) -> dict[str, list[str]]:
+        """Which of a visitor's boards have these files: board_ids by file key. None for everybody's."""
         with self._ledger.reading() as reader:
             return board_rows.boards_of_files(reader, visitor_id, file_keys)
 

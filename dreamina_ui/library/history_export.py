@@ -9,19 +9,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import tempfile
 import zipfile
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any, BinaryIO, cast
 
 from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, iso
 from dreamina_ui.ledger.ledger import Ledger
+from dreamina_ui.ledger.personal.erasure import all_visitors
 from dreamina_ui.library.boards import Boards
 from dreamina_ui.library.naming import file_name, shorten_name
-from dreamina_ui.library.prompt_tools import PromptTools
+from dreamina_ui.library.prompt_tools import Preset, PromptTools
 from dreamina_ui.library.zip_stream import CHUNK_BYTES, Sink, add_file, entry_info, free_name
 from dreamina_ui.media.store import MediaStore, held
 
@@ -51,29 +53,28 @@ class HistoryExport:
         """The ZIP, in pieces.
 
         Args:
-            visitor_id: whose boards.
-            scope: whose jobs; None for everybody's.
+            visitor_id: whose boards and prompt tools; they come before those of others.
+            scope: whose jobs; None for everybody's, then also their boards and prompt tools.
 
         Raises:
             OSError, DiskError: a file cannot be read.
             LedgerError: the ledger could not be read.
         """
         sink, names = Sink(), set[str]()
-        boards = {board.board_id: board.name for board in self._boards.of_visitor(visitor_id)}
+        makers = [visitor_id] if scope is not None else self._everybody(visitor_id)
+        boards = {board.board_id: board.name for maker in makers for board in self._boards.of_visitor(maker)}
         with (
             tempfile.SpooledTemporaryFile(CHUNK_BYTES) as manifest,
             tempfile.SpooledTemporaryFile(CHUNK_BYTES) as table,
             zipfile.ZipFile(cast(Any, sink), "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
         ):
             head = {"format": FORMAT, "version": VERSION, "exported_at": iso(self._ledger.clock())}
-            head |= {"boards": list(boards.values()), "wildcards": self._prompts.wildcards(visitor_id)}
-            head |= {"favorite_models": self._prompts.favorite_models(visitor_id)}
-            head |= {"presets": [asdict(preset) for preset in self._prompts.presets(visitor_id)]}
+            head |= {"boards": list(dict.fromkeys(boards.values()))} | self._prompt_tools(makers)
             manifest.write((json.dumps(head, ensure_ascii=False)[:-1] + ', "jobs": [').encode())
             table.write(_csv_line(_COLUMNS))
             for number, job in enumerate(self._ledger.every_job(visitor_id=scope)):
                 files: list[dict[str, Any]] = []
-                on_boards = self._boards_of(visitor_id, job, boards)
+                on_boards = self._boards_of(visitor_id if scope is not None else None, job, boards)
                 for output in job.outputs:
                     if output.state == "kept" and output.deleted_at is None:
                         name = yield from self._add_original(archive, sink, names, job, output)
@@ -88,11 +89,41 @@ class HistoryExport:
                 yield from add_file(archive, sink, zipfile.ZipInfo(name, now), cast(BinaryIO, file))
         yield sink.take()
 
-    def _boards_of(self, visitor_id: str, job: Job, boards: Mapping[str, str]) -> dict[str, list[str]]:
+    def _everybody(self, visitor_id: str) -> list[str]:
+        """All visitors, this one first."""
+        with self._ledger.reading() as reader:
+            others = all_visitors(reader)
+        return list(dict.fromkeys([visitor_id, *(other for other in others if other is not None)]))
+
+    def _prompt_tools(self, makers: Sequence[str]) -> dict[str, Any]:
+        """What these visitors have for prompts; of several of one name, all stay, under names with numbers."""
+        wildcards: dict[str, list[str]] = {}
+        presets: dict[str, Preset] = {}
+        for maker in makers:
+            for name, lines in self._prompts.wildcards(maker).items():
+                if wildcards.get(name) != lines:
+                    wildcards[_free(name, wildcards, "{name}-{number}")] = lines
+            for preset in self._prompts.presets(maker):
+                if presets.get(preset.name) != preset:
+                    name = _free(preset.name, presets, "{name} {number}")
+                    presets[name] = replace(preset, name=name)
+        pins = dict.fromkeys(prompt for maker in makers for prompt in self._prompts.pinned(maker))
+        models = dict.fromkeys(model for maker in makers for model in self._prompts.favorite_models(maker))
+        return {
+            "wildcards": wildcards,
+            "favorite_models": list(models),
+            "pinned_prompts": list(pins),
+            "presets": [asdict(preset) for preset in presets.values()],
+        }
+
+    def _boards_of(self, visitor_id: str | None, job: Job, boards: Mapping[str, str]) -> dict[str, list[str]]:
         if not boards or not job.outputs:
             return {}
         by_key = self._boards.of_files(visitor_id, [output.file_key for output in job.outputs])
-        return {key: [boards[board_id] for board_id in ids if board_id in boards] for key, ids in by_key.items()}
+        return {
+            key: list(dict.fromkeys(boards[board_id] for board_id in ids if board_id in boards))
+            for key, ids in by_key.items()
+        }
 
     def _add_original(
         self, archive: zipfile.ZipFile, sink: Sink, names: set[str], job: Job, output: Output
@@ -133,6 +164,12 @@ def job_facts(job: Job, files: list[dict[str, Any]]) -> dict[str, Any]:
         "archived": job.archived_at is not None,
         "files": files,
     }
+
+
+def _free(name: str, used: Container[str], pattern: str) -> str:
+    """The name, or with the first number that makes it free."""
+    names = (pattern.format(name=name, number=number) for number in itertools.count(2))
+    return name if name not in used else next(free for free in names if free not in used)
 
 
 def _file_facts(output: Output, name: Any, boards: list[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import IO, Any, BinaryIO
@@ -22,9 +22,9 @@ from typing import IO, Any, BinaryIO
 from dreamina_ui.errors import DiskError, DreaminaError, InputError
 from dreamina_ui.ledger.job import IMPORT_ORIGIN, Job, Output, limit_input_length, new_id
 from dreamina_ui.ledger.ledger import Ledger
-from dreamina_ui.library.boards import Boards
+from dreamina_ui.library.boards import MAX_BOARDS, Boards
 from dreamina_ui.library.history_export import FORMAT, VERSION, export_id
-from dreamina_ui.library.prompt_tools import MAX_FAVORITES, Preset, PromptTools
+from dreamina_ui.library.prompt_tools import MAX_FAVORITES, MAX_PROMPTS, MAX_TOOLS, Preset, PromptTools
 from dreamina_ui.media.decoding.copies import ImageError
 from dreamina_ui.media.decoding.workers import DecodeWorkers
 from dreamina_ui.media.formats import Format, recognise
@@ -149,7 +149,7 @@ class HistoryImport:
             OSError,
         ) as exc:
             raise InputError("file", "format", "zip", str(exc)[:200]) from exc
-        self._fill_boards(visitor_id, boards, progress)
+        self._fill_boards(visitor_id, manifest.get("boards"), boards, progress)
         self._add_prompt_tools(visitor_id, manifest, progress)
 
     def _import_job(
@@ -227,8 +227,7 @@ class HistoryImport:
         if facts["state"] not in _STATES or len(model_id) > 200:
             raise ValueError("its state or model is not as exported")
         limit_input_length(inputs)
-        if b"\\u0000" in json.dumps(facts, ensure_ascii=False).encode():  # raises ValueError for lone surrogates
-            raise ValueError("there is a NUL in its texts")
+        _refuse_unstorable(facts)
         now = self._clock()
         created_at = _moment(facts.get("created_at"), now)
         size = facts.get("size")
@@ -271,37 +270,46 @@ class HistoryImport:
         return replace(_output(index, form, item, self._clock()), width=width, height=height, colors=colors,
                        size_bytes=size_bytes, sha256=sha256)  # fmt: skip
 
-    def _fill_boards(self, visitor_id: str, boards: Mapping[str, list[str]], progress: ImportProgress) -> None:
+    def _fill_boards(
+        self, visitor_id: str, order: Any, boards: Mapping[str, list[str]], progress: ImportProgress
+    ) -> None:
+        """Make the boards in their order, also empty ones, and put the files on them."""
         known = {board.name: board for board in self._boards.of_visitor(visitor_id)}
-        for name, file_keys in boards.items():
-            try:
-                board = known.get(name) or self._boards.create(visitor_id, name)
+
+        def fill(name: str) -> None:
+            board = known.get(name) or self._boards.create(visitor_id, name)
+            if file_keys := boards.get(name):
                 self._boards.add(board, file_keys, visitor_id)
-            except InputError as exc:
-                progress.skip(f"board {name}", str(exc))
+
+        names = [name for name in order if isinstance(name, str)] if isinstance(order, list) else []
+        _add_good("a board", dict.fromkeys([*names[:MAX_BOARDS], *boards]), fill, progress)
 
     def _add_prompt_tools(self, visitor_id: str, manifest: Mapping[str, Any], progress: ImportProgress) -> None:
-        """Add presets and wildcard lists whose names are not there yet, and favorite models."""
-        presets, wildcards = manifest.get("presets"), manifest.get("wildcards")
-        favorites = manifest.get("favorite_models")
-        for model_id in favorites[:MAX_FAVORITES] if isinstance(favorites, list) else []:
-            try:
-                self._prompts.set_favorite_model(visitor_id, str(model_id), True, None)
-            except InputError as exc:
-                progress.skip("a favorite model", str(exc))
-        known = {preset.name for preset in self._prompts.presets(visitor_id)} | set(self._prompts.wildcards(visitor_id))
-        for facts in presets[:MAX_JOBS] if isinstance(presets, list) else []:
-            try:
-                if facts["name"] not in known:
-                    self._prompts.put_preset(visitor_id, Preset(**facts), None)
-            except (InputError, TypeError, KeyError, ValueError, AttributeError) as exc:
-                progress.skip("a preset", str(exc))
-        for name, lines in list(wildcards.items())[:MAX_JOBS] if isinstance(wildcards, dict) else []:
-            try:
-                if name not in known:
-                    self._prompts.put_wildcards(visitor_id, name, "\n".join(lines), None)
-            except (InputError, TypeError, ValueError) as exc:
-                progress.skip("a wildcard list", str(exc))
+        """Add presets and wildcard lists whose names are not there yet, pinned prompts, and favorite models."""
+        tools = self._prompts
+        presets = {preset.name for preset in tools.presets(visitor_id)}
+        lists = set(tools.wildcards(visitor_id))
+        wildcards = manifest.get("wildcards")
+
+        def add_preset(facts: Any) -> None:
+            if facts["name"] not in presets:
+                tools.put_preset(visitor_id, Preset(**facts), None)
+
+        def add_list(item: tuple[str, Any]) -> None:
+            if item[0] not in lists:
+                tools.put_wildcards(visitor_id, item[0], "\n".join(item[1]), None)
+
+        def add_model(model_id: Any) -> None:
+            tools.set_favorite_model(visitor_id, str(model_id), True, None)
+
+        def pin(prompt: Any) -> None:
+            tools.pin(visitor_id, str(prompt), None)
+
+        _add_good("a favorite model", _some(manifest.get("favorite_models"), MAX_FAVORITES), add_model, progress)
+        _add_good("a pinned prompt", reversed(_some(manifest.get("pinned_prompts"), MAX_PROMPTS)), pin, progress)
+        _add_good("a preset", _some(manifest.get("presets"), MAX_TOOLS["preset"]), add_preset, progress)
+        items = list(wildcards.items()) if isinstance(wildcards, dict) else []
+        _add_good("a wildcard list", _some(items, MAX_TOOLS["wildcard"]), add_list, progress)
 
 
 class ImportTasks:
@@ -355,6 +363,27 @@ class ImportTasks:
                 log.warning("An import ended: %s", exc)
         finally:
             progress.is_done = True
+
+
+def _some(items: Any, most: int) -> list[Any]:
+    """The first of a list; none of what is no list."""
+    return items[:most] if isinstance(items, list) else []
+
+
+def _add_good(what: str, items: Iterable[Any], add: Callable[[Any], None], progress: ImportProgress) -> None:
+    """Add one after another; what is not good is counted as skipped."""
+    for item in items:
+        try:
+            _refuse_unstorable(item)
+            add(item)
+        except (InputError, TypeError, KeyError, ValueError, AttributeError) as exc:
+            progress.skip(what, str(exc))
+
+
+def _refuse_unstorable(facts: Any) -> None:
+    """Raises ValueError for lone surrogates and NUL in texts, which databases do not take."""
+    if b"\\u0000" in json.dumps(facts, ensure_ascii=False).encode():
+        raise ValueError("there is a NUL in its texts")
 
 
 def _refuse_long_directory(file: BinaryIO) -> None:

@@ -97,6 +97,11 @@ class PromptTools:
             raise InputError("prompt", "maxLength", MAX_PRESET_CHARACTERS, prompt)
         self._put(visitor_id, "pin", _pin_name(prompt), prompt, client_hash)
 
+    def pinned(self, visitor_id: str) -> list[str]:
+        """A visitor's pinned prompts, the last one that was pinned first."""
+        with self._ledger.reading() as reader:
+            return [pin.content for pin in rows.tools_of_visitor(reader, visitor_id, "pin")]
+
     def unpin(self, visitor_id: str, prompt: str) -> None:
         """Pin a prompt no longer."""
         self._remove(visitor_id, "pin", _pin_name(prompt))

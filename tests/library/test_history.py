@@ -30,7 +30,7 @@ from dreamina_ui.library.history_import import (
     ImportTasks,
 )
 from dreamina_ui.library.library import LibraryFilter
-from dreamina_ui.library.prompt_tools import PromptTools
+from dreamina_ui.library.prompt_tools import Preset, PromptTools
 from dreamina_ui.library.retention import Retention
 from dreamina_ui.library.shares import Shares
 from tests.support.decoding import decoder
@@ -70,15 +70,18 @@ def test_an_export_has_everything_and_an_import_brings_it_elsewhere(
     keys = [output.file_key for output in fox.outputs]
     rows.library.mark(keys[:1], "v", rating=4)
     rows.library.mark(keys[:1], "v", favorite_at=NOON)
-    boards.create("v", "Foxes", keys, "v")
+    for name, files in (("Later", []), ("Foxes", keys)):
+        boards.create("v", name, files, "v")
     prompts = PromptTools(rows.ledger, rows.clock)
+    prompts.put_preset("v", Preset("animal", "{prompt}, noir", "m", {"scale": 1}), None)
+    prompts.pin("v", "a pinned fox", None)
     prompts.put_wildcards("v", "animal", "fox\nhen", None)
     prompts.set_favorite_model("v", "a/model", True, None)
     data = exported(rows, boards)
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert archive.testzip() is None
     manifest = json.loads(archive.read("manifest.json"))
-    assert (manifest["format"], manifest["boards"], len(manifest["jobs"])) == (FORMAT, ["Foxes"], 2)
+    assert (manifest["format"], manifest["boards"], len(manifest["jobs"])) == (FORMAT, ["Later", "Foxes"], 2)
     assert fox.job_id not in archive.read("manifest.json").decode()
     table = list(csv.DictReader(io.StringIO(archive.read("manifest.csv").decode())))
     assert [(row["prompt"], row["rating"], row["boards"]) for row in table] == [
@@ -89,13 +92,15 @@ def test_an_export_has_everything_and_an_import_brings_it_elsewhere(
     assert (progress.jobs, progress.images, progress.skipped, progress.known) == (2, 2, 0, 0)
     assert prompts.wildcards("w") == {"animal": ["fox", "hen"]}
     assert prompts.favorite_models("w") == ["a/model"]
+    assert prompts.presets("w") == prompts.presets("v")
+    assert prompts.pinned("w") == ["a pinned fox"]
     moved = next(job for job in jobs_of(rows, "w") if job.state == "done")
     assert (moved.inputs, moved.created_at, moved.api_origin) == (dict(fox.inputs), fox.created_at, IMPORT_ORIGIN)
     assert [(output.rating, output.favorite_at is not None) for output in moved.outputs] == [(4, True), (None, False)]
     assert [output.sha256 for output in moved.outputs] == [output.sha256 for output in fox.outputs]
     assert all(output.colors for output in moved.outputs)
     assert rows.media.find(moved.job_id, 1, "thumbnail")
-    assert [(board.name, board.files) for board in boards.of_visitor("w")] == [("Foxes", 2)]
+    assert [(board.name, board.files) for board in boards.of_visitor("w")] == [("Later", 0), ("Foxes", 2)]
     with rows.ledger.reading() as reader:
         for origin in (IMPORT_ORIGIN, ORIGIN):
             assert read_usages(reader, origin, day_of(NOON), visitor_id="w")["visitor"] == (0, 0, 0, 0)
@@ -104,6 +109,31 @@ def test_an_export_has_everything_and_an_import_brings_it_elsewhere(
     assert (again.known, again.images) == (2, 0)
     assert len(jobs_of(rows, "w")) == 2
     assert import_zip(importer, data, "v").known == 2, "one's own jobs are here already"
+
+
+def test_an_export_of_everybody_has_everybodys_boards_and_prompt_tools(
+    rows: LibraryRows, boards: Boards, importer: HistoryImport
+) -> None:
+    """At one's own machine, deleting ends them all: what another browser made would be lost without this."""
+    prompts = PromptTools(rows.ledger, rows.clock)
+    for visitor, word in (("v", "fox"), ("x", "hen")):
+        job = rows.add(f"a {word}", visitor_id=visitor)
+        for name in ("Both", word):
+            boards.create(visitor, name, [output.file_key for output in job.outputs], visitor)
+        prompts.put_wildcards(visitor, "animal", word, None)
+        prompts.put_preset(visitor, Preset("Noir", f"{{prompt}}, {word}", "m", {}), None)
+        prompts.pin(visitor, f"pinned {word}", None)
+    data = b"".join(HistoryExport(rows.ledger, rows.media, boards, prompts).stream("v", None))
+    progress = import_zip(importer, data)
+    assert (progress.jobs, progress.skipped) == (2, 0)
+    assert {board.name: board.files for board in boards.of_visitor("w")} == {"Both": 2, "fox": 1, "hen": 1}
+    assert prompts.wildcards("w") == {"animal": ["fox"], "animal-2": ["hen"]}
+    assert [(preset.name, preset.template) for preset in prompts.presets("w")] == [
+        ("Noir", "{prompt}, fox"), ("Noir 2", "{prompt}, hen"),
+    ]  # fmt: skip
+    assert sorted(prompts.pinned("w")) == ["pinned fox", "pinned hen"]
+    with zipfile.ZipFile(io.BytesIO(exported(rows, boards, "x"))) as archive:
+        assert b"fox" not in archive.read("manifest.json"), "a visitor's own export has nothing of others"
 
 
 @pytest.mark.parametrize("prompt", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1", "\uff1d1+1", "\t=1", "|calc", "\r\n=1"])
@@ -169,6 +199,28 @@ def test_what_is_not_good_is_left_out_and_the_rest_is_imported(
     progress = import_zip(importer, data, max_bytes=300_000)
     assert progress.images == 1
     assert [job.inputs for job in jobs_of(rows, "w")] == [{"prompt": "p"}]
+
+
+def test_prompt_tools_and_boards_that_are_not_good_are_left_out(
+    rows: LibraryRows, boards: Boards, importer: HistoryImport
+) -> None:
+    """A text that no database takes must not end the import of all that is good."""
+    bad: list[Any] = [
+        "\ud800",
+        "\x00",
+        None,
+        7,
+        [],
+        {"name": "\ud800", "template": "x", "model_id": "m", "parameters": {}},
+    ]
+    manifest = {"format": FORMAT, "version": 1, "jobs": [job_of("good.png")]}
+    manifest |= {"boards": [*bad[:5], "Good"], "pinned_prompts": [*bad[:2], "good"], "favorite_models": [bad[0], "a/m"]}
+    manifest |= {"presets": bad, "wildcards": {"\ud800": ["x"], "a": ["\x00"], "b": 7, "good": ["line"]}}
+    progress = import_zip(importer, zip_of({"good.png": png(), "manifest.json": json.dumps(manifest).encode()}))
+    prompts = PromptTools(rows.ledger, rows.clock)
+    assert (progress.images, [board.name for board in boards.of_visitor("w")]) == (1, ["Good"])
+    assert (prompts.pinned("w"), prompts.favorite_models("w"), prompts.presets("w")) == (["good"], ["a/m"], [])
+    assert prompts.wildcards("w") == {"good": ["line"]}
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,13 @@ def files_of_board(reader: Reader, board_id: str, limit: int) -> list[str]:
     return list(reader.connection.execute(ordered).scalars())
 
 
-def boards_of_files(reader: Reader, visitor_id: str, file_keys: Sequence[str]) -> dict[str, list[str]]:
-    """Which of a visitor's boards have these files: board_ids by file key."""
+def boards_of_files(reader: Reader, visitor_id: str | None, file_keys: Sequence[str]) -> dict[str, list[str]]:
+    """Which of a visitor's boards have these files: board_ids by file key. None for everybody's."""
     by_key: dict[str, list[str]] = {}
     for some in _in_parts(file_keys):
-        query = sa.select(board_files.c.file_key, board_files.c.board_id).where(
-            board_files.c.file_key.in_(some), board_files.c.board_id.in_(_ids_of(visitor_id))
-        )
+        query = sa.select(board_files.c.file_key, board_files.c.board_id).where(board_files.c.file_key.in_(some))
+        if visitor_id is not None:
+            query = query.where(board_files.c.board_id.in_(_ids_of(visitor_id)))
         for file_key, board_id in reader.connection.execute(query):
             by_key.setdefault(file_key, []).append(board_id)
     return by_key

@@ -15,16 +15,18 @@ const POLL_MS = 700;
 /** @param {() => unknown} onImported */
 export async function showHistory(onImported) {
   const { is_all: isAll } = await get("history/import").catch(() => ({ is_all: false }));
+  const usage = await get("library/usage", { whose: isAll ? "" : "mine" }).catch(() => null);
   const save = element("a", { class: "button", href: url("history/export", { visitor: identity() }).href, download: true }, words.history_export);
   return showDialog(words.history, "history",
-    element("p", {}, isAll ? words.history_about_all : words.history_about), element("div", { class: "row" }, save),
+    element("p", {}, isAll ? words.history_about_all : words.history_about),
+    element("div", { class: "row" }, save, ...(usage ? [element("small", {}, say("library_usage", usage))] : [])),
     element("hr"), ...importParts(onImported),
     element("hr"), ...eraseParts(isAll));
 }
 
 /** @param {() => unknown} onImported */
 function importParts(onImported) {
-  const input = element("input", { type: "file", accept: ".zip,application/zip", "aria-label": words.history_file });
+  const input = element("input", { type: "file", accept: ".zip,application/zip", hidden: true });
   const bar = element("progress", { max: 1, hidden: true });
   const status = element("p", { role: "status" });
   const show = (/** @type {Progress} */ progress) => {
@@ -36,14 +38,16 @@ function importParts(onImported) {
   const follow = async () => {
     for (;;) {
       const progress = await get("history/import").catch(() => null);
-      if (progress?.total !== undefined) show(progress);
+      if (progress && progress.total === undefined) throw new Error(words.history_failed); // the server has restarted
+      if (progress) show(progress);
       if (progress?.is_done) return;
       await new Promise((wait) => setTimeout(wait, POLL_MS));
     }
   };
-  const start = button(words.history_import, async () => {
+  const start = button(words.history_import, () => input.click(), { class: "main" });
+  input.addEventListener("change", async () => {
     const [file] = input.files ?? [];
-    if (!file) return input.click();
+    if (!file) return;
     start.disabled = true;
     bar.hidden = false;
     status.textContent = "";
@@ -58,14 +62,15 @@ function importParts(onImported) {
       status.textContent = error instanceof Error && !(error instanceof TypeError) ? error.message : words.request_failed;
     }
     start.disabled = false;
-  }, { class: "main" });
-  return [element("p", {}, words.history_import_about), element("div", { class: "row" }, input, start), bar, status];
+    input.value = ""; // the same file again is a change, too
+  });
+  return [element("p", {}, words.history_import_about), element("div", { class: "row" }, start, input), bar, status];
 }
 
 /** @param {boolean} isAll whether it concerns everything on this machine */
 function eraseParts(isAll) {
   const sure = element("input", { type: "checkbox" });
-  const erase = button(words.history_erase, async () => {
+  const erase = button(isAll ? words.history_erase_everything : words.history_erase, async () => {
     const { refusal } = await post("history/erase", { confirm: true });
     if (refusal) return tell(refusal);
     forgetAll();
@@ -74,8 +79,8 @@ function eraseParts(isAll) {
   }, { class: "danger", disabled: true });
   sure.addEventListener("change", () => { erase.disabled = !sure.checked; });
   return [
-    element("p", {}, [words.history_erase_about, isAll ? words.history_erase_all : ""].filter(Boolean).join(" ")),
-    element("label", {}, sure, element("span", {}, words.history_erase_confirm)),
+    element("p", {}, isAll ? words.history_erase_all : words.history_erase_about),
+    element("label", {}, sure, element("span", {}, isAll ? words.history_erase_confirm_all : words.history_erase_confirm)),
     element("div", { class: "row" }, erase),
   ];
 }
