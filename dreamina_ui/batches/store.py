@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dreamina_ui.batches.expansion import MAX_JOBS
@@ -71,6 +71,7 @@ class Batch:
         counts: how many items are `waiting`, `running`, `done`, `failed`, `unclear`, `cancelled` and `refused`;
             `cancelled` ones were never sent, or the service confirmed the cancellation.
         refusals: the refused items, in order.
+        first_inputs: the inputs of the first item; empty if it was cancelled.
     """
 
     batch_id: str
@@ -86,6 +87,7 @@ class Batch:
     price_usd: float | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    first_inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -385,6 +387,7 @@ class BatchStore:
         with self._ledger.reading() as reader:
             counted = batch_rows.count_items(reader, batch_ids)
             refused = batch_rows.refused_items(reader, batch_ids)
+            first = batch_rows.first_inputs(reader, batch_ids)
         counts: dict[str, dict[str, int]] = {batch_id: {} for batch_id in batch_ids}
         for item_count in counted:
             by_name, name = counts[item_count.batch_id], _count_name(item_count)
@@ -392,7 +395,8 @@ class BatchStore:
         refusals: dict[str, list[Refusal]] = {batch_id: [] for batch_id in batch_ids}
         for item in refused:
             refusals[item.batch_id].append(Refusal(item.inputs, unpack(json.loads(item.problem))))
-        return [_batch_of(row, counts[row.batch_id], tuple(refusals[row.batch_id])) for row in rows]
+        batches = [_batch_of(row, counts[row.batch_id], tuple(refusals[row.batch_id])) for row in rows]
+        return [replace(batch, first_inputs=first.get(batch.batch_id, {})) for batch in batches]
 
 
 def _batch_id(visitor_id: str, press_id: str) -> str:

@@ -197,6 +197,18 @@ def refused_items(reader: Reader, batch_ids: Sequence[str]) -> list[RefusedItem]
     return [RefusedItem(row[0], values, row[2]) for row, values in zip(refused, inputs, strict=True)]
 
 
+def first_inputs(reader: Reader, batch_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The inputs of the first item of each of a few batches, by batch_id; empty ones of a cancelled item."""
+    is_first = items.c.batch_id.in_(batch_ids) & (items.c.position == 0)
+    stored = reader.connection.execute(sa.select(items.c.batch_id, items.c.inputs).where(is_first)).all()
+    wanted = {batch_id: _indexes(text) for batch_id, text in stored}
+    columns = batch_values.c
+    where = [(columns.batch_id == key) & columns.value_index.in_(indexes) for key, indexes in wanted.items() if indexes]
+    query = sa.select(columns.batch_id, columns.value_index, columns.value).where(sa.or_(sa.false(), *where))
+    values = {(batch_id, index): json.loads(value) for batch_id, index, value in reader.connection.execute(query)}
+    return {batch_id: _inputs_of(json.loads(text), batch_id, values) for batch_id, text in stored}
+
+
 def item_inputs(reader: Reader, batch_id: str) -> list[Mapping[str, Any] | None]:
     """The inputs of all items of a batch, in order; None for a cancelled one, whose inputs are gone."""
     query = sa.select(items.c.inputs, items.c.state).where(items.c.batch_id == batch_id).order_by(items.c.position)
@@ -353,16 +365,16 @@ def _decode(reader: Reader, stored: Sequence[tuple[str, str]]) -> list[Mapping[s
         for batch_id, indexes in needed.items()
         for index, value in _read_values(reader, batch_id, sorted(indexes))
     }
-    decoded: list[Mapping[str, Any]] = []
-    for batch_id, text in stored:
-        parsed = json.loads(text)
-        if isinstance(parsed, list):
-            parsed = {key: values[batch_id, index] for key, index in parsed}
-        decoded.append(parsed)
-    return decoded
+    return [_inputs_of(json.loads(text), batch_id, values) for batch_id, text in stored]
 
 
-def _indexes(text: str) -> Iterable[int]:
+def _inputs_of(parsed: Any, batch_id: str, values: Mapping[tuple[str, int], Any]) -> Mapping[str, Any]:
+    inputs: Mapping[str, Any]
+    inputs = {key: values[batch_id, index] for key, index in parsed} if isinstance(parsed, list) else parsed
+    return inputs
+
+
+def _indexes(text: str) -> Sequence[int]:
     """The indexes of the values that an item's stored text names."""
     parsed = json.loads(text)
     return [index for _, index in parsed] if isinstance(parsed, list) else []

@@ -55,6 +55,7 @@ class BatchPresenter:
             "state": batch.state,
             "active": batch.state != "ended" or counts["running"] > 0,
             "created_at": batch.created_at,
+            "prompt": self.item(batch.model_id, batch.first_inputs, language)["prompt"],
             "total": total,
             "counts": counts,
             "summary": " · ".join(summary),

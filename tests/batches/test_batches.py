@@ -221,6 +221,7 @@ def test_a_batch_that_cannot_be_sent_for_now_says_why_and_continues_by_itself(ru
     assert (waiting.state, waiting.changed_at) == ("running", batch.changed_at), "errors of its jobs still count"
     assert waiting.problem
     presenter = BatchPresenter(runner.harness.presenter, runner.harness.models, runner.dispatcher)
+    assert presenter.card(waiting, "en")["prompt"] == "v0", "a list of dates tells nobody which batch is which"
     for language in languages():
         message = presenter.card(waiting, language)["message"]
         assert message == translate(language, "batch_waits", reason=error_text(waiting.problem, language))

@@ -19,10 +19,6 @@ export class Batch extends HTMLElement {
   #grid = new BatchGrid();
   #visible = () => { if (!document.hidden) this.#follow(); };
   #refresh = () => { this.#planner.refresh(); };
-  #viewerClosed = (/** @type {Event} */ event) => {
-    const { id } = /** @type {CustomEvent} */ (event).detail;
-    if (id && router.state.tab === "batch") this.#grid.focusImage(id);
-  };
 
   connectedCallback() {
     if (!this.firstChild) this.#build();
@@ -31,7 +27,6 @@ export class Batch extends HTMLElement {
     refreshes.addEventListener("refresh", this.#refresh);
     document.addEventListener("visibilitychange", this.#visible);
     window.addEventListener("pageshow", this.#visible);
-    document.addEventListener("viewer-close", this.#viewerClosed);
     this.#follow();
   }
 
@@ -43,7 +38,6 @@ export class Batch extends HTMLElement {
     refreshes.removeEventListener("refresh", this.#refresh);
     document.removeEventListener("visibilitychange", this.#visible);
     window.removeEventListener("pageshow", this.#visible);
-    document.removeEventListener("viewer-close", this.#viewerClosed);
   }
 
   #build() {
@@ -78,7 +72,6 @@ export class Batch extends HTMLElement {
   refresh() {
     return router.state.query.id ? this.#grid.refresher.refresh() : this.#history.refresher.refresh();
   }
-
 
   /** Put a wildcard into the prompts. @param {string} text */
   insert(text) {

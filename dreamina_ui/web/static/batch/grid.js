@@ -69,6 +69,7 @@ export class BatchGrid {
   constructor() {
     jobs.addEventListener("settled", () => this.refresher.soon());
     jobs.addEventListener("change", (event) => this.#takeNews(/** @type {CustomEvent} */ (event).detail.job));
+    batchImages.addEventListener("leave", (event) => this.#face(/** @type {CustomEvent} */ (event).detail)?.focus());
     marks.addEventListener("change", (event) => this.#takeMarks(/** @type {CustomEvent} */ (event).detail));
     this.node.addEventListener("open-cell", (event) => {
       emit(this.node, "open-image", { source: batchImages, id: /** @type {CustomEvent} */ (event).detail });
@@ -245,11 +246,6 @@ export class BatchGrid {
   #act(action) {
     const item = batchImages.at(batchImages.indexOf(this.#current));
     if (item) emit(this.node, "image-action", { action: action === "star" && item.is_favorite ? "unstar" : action, item });
-  }
-
-  /** Where the keyboard goes when the viewer is closed. @param {string} id */
-  focusImage(id) {
-    this.#face(id)?.focus();
   }
 
   focus() {

@@ -7,6 +7,7 @@ import { moment, say, words } from "../core/words.js";
  * @typedef {object} BatchCard
  * @property {string} batch_id
  * @property {number} created_at
+ * @property {string} prompt the first one
  * @property {boolean} active
  * @property {string} state
  * @property {number} total
@@ -41,7 +42,7 @@ export class BatchStrip {
     const title = say("batch_title", { time: moment(data.created_at) });
     this.#progress.setAttribute("aria-label", title);
     this.node = element("section", { class: "batch", "aria-label": title, "data-batch-id": data.batch_id, tabindex: -1 },
-      element("p", {}, element("strong", {}, title), " ", this.#summary), this.#progress, this.#message, this.#refusals,
+      element("p", {}, element("strong", { dir: "auto", class: "name" }, data.prompt || title), data.prompt ? element("span", { class: "when" }, title) : "", this.#summary), this.#progress, this.#message, this.#refusals,
       element("div", { class: "batch-actions" }, this.#pause, this.#resume, this.#cancel, this.#sure, ...more));
   }
 

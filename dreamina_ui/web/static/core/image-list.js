@@ -3,7 +3,7 @@
 /** @typedef {import("./types.js").ImageItem} ImageItem */
 
 /**
- * Event: `change`, when there are other images than before.
+ * Events: `change`, when there are other images than before; `leave`, when the viewer is closed at one, with its id.
  * @template {ImageItem} [Item=ImageItem]
  */
 export class ImageList extends EventTarget {

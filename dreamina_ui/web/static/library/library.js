@@ -62,14 +62,12 @@ export class Library extends HTMLElement {
   connectedCallback() {
     if (!this.firstChild) this.#build();
     router.addEventListener("change", this.#follow);
-    document.addEventListener("viewer-close", this.#viewerClosed);
     this.#follow();
     this.#seen.observe(this);
   }
 
   disconnectedCallback() {
     router.removeEventListener("change", this.#follow);
-    document.removeEventListener("viewer-close", this.#viewerClosed);
     this.#seen.disconnect();
   }
 
@@ -95,6 +93,7 @@ export class Library extends HTMLElement {
     });
     this.images.addEventListener("change", () => this.#show());
     this.images.addEventListener("count", () => this.#showUsage());
+    this.images.addEventListener("leave", (event) => this.#grid.focus(/** @type {CustomEvent} */ (event).detail));
     this.#grid.addEventListener("open", (event) => {
       emit(this, "open-image", { source: this.images, id: /** @type {CustomEvent} */ (event).detail });
     });
@@ -203,11 +202,6 @@ export class Library extends HTMLElement {
     else this.images.refresh().catch(() => tell(words.library_failed));
     if (deleted !== undefined) this.#loadUsage();
   }
-
-  #viewerClosed = (/** @type {Event} */ event) => {
-    const { id } = /** @type {CustomEvent} */ (event).detail;
-    if (id && router.state.tab === "library") this.#grid.focus(id);
-  };
 
   focusSearch() {
     if (!wantsSearch || !this.checkVisibility()) return;

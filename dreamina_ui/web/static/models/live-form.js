@@ -156,7 +156,7 @@ function sliderOf(field) {
 /** @param {Field} field */
 function textOf(field) {
   const { lines = 1 } = field.arguments ?? {};
-  const input = element("textarea", { rows: lines, dir: "auto", spellcheck: field.is_text ? null : "false", placeholder: placeholderOf(field) });
+  const input = element("textarea", { rows: lines, style: `--rows: ${lines}`, dir: "auto", spellcheck: field.is_text ? null : "false", placeholder: placeholderOf(field) });
   input.addEventListener("input", () => form.setLive(field, input.value));
   return { input, show: (/** @type {any} */ value) => { if (input.value !== String(value ?? "")) input.value = String(value ?? ""); } };
 }

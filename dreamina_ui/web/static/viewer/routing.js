@@ -34,7 +34,12 @@ export function connectRouter(viewer) {
   };
 
   document.addEventListener("viewer-move", (event) => router.showImage(/** @type {CustomEvent} */ (event).detail.id));
-  document.addEventListener("viewer-close", () => router.closeImage());
+  document.addEventListener("viewer-close", (event) => {
+    const { id } = /** @type {CustomEvent} */ (event).detail;
+    router.closeImage();
+    const list = imageLists.of(router.state.tab);
+    if (id && list.indexOf(id) >= 0) list.dispatchEvent(new CustomEvent("leave", { detail: id }));
+  });
   router.addEventListener("change", open);
   imageLists.addEventListener("change", joinList);
   open();
