@@ -21,15 +21,16 @@ _REFUSALS: dict[int | None, tuple[type[errors.ResponseError], str]] = {
     404: (errors.RequestNotFoundError, "Check the id; the service forgets old requests."),
     429: (errors.RateLimitError, "Wait, then try again."),
 }
-_OWN_WORDS = (401, 402, 429)
-"""Statuses that count whatever the body is; any other page comes from something between, and says nothing."""
+_SLOW_DOWN = 429
+"""The status that counts whatever the body is; any other page comes from something between, and says nothing."""
 
 
 def refusal_of(response: ApiResponse, call: Call, redactor: Redactor) -> errors.ApiError | None:
     """The error that a response stands for; None if it is none.
 
     The service's `error_code` decides before the HTTP status does: some errors arrive with HTTP 200. Without one, a 404
-    about a request is the word of a gateway, and not that the request is unknown.
+    about a request is the word of a gateway, and not that the request is unknown; and a page of any status says neither
+    that the token is refused nor that the balance is empty.
 
     Source: RunComfy Model API documentation, errors.
     """
@@ -43,7 +44,7 @@ def refusal_of(response: ApiResponse, call: Call, redactor: Redactor) -> errors.
         return None
     parts = [f"HTTP {response.status_code}", code and f"error {code}", redactor.line(response.message, 300)]
     why = f"{call.what} ({', '.join(str(part) for part in parts if part)})"
-    is_page = response.flaw is not None and meaning not in _OWN_WORDS and (is_read or meaning == 404)
+    is_page = response.flaw is not None and meaning != _SLOW_DOWN and (is_read or meaning == 404)
     is_gateways = is_page or (meaning == 404 and code is None and call.request_id is not None)
     exc: errors.ApiError
     if meaning is not None and (meaning >= 500 or meaning == 408 or is_gateways):
@@ -63,13 +64,15 @@ def _refusal(
     if code == FOREIGN_REQUEST or (meaning == 404 and not call.request_id):
         error_class = errors.ForeignRequestError if call.request_id else errors.ResponseError
         advice = "Check the id and which account it belongs to."
+    # A firewall's, or another account's; or a gateway's, which does not know the service's numbers.
+    is_of_request = meaning == 403 or (code is None and (response.flaw is not None or call.request_id is not None))
     return error_class(
         redactor.redact(f"The service refused {why}. {advice}"),
         status_code=response.status_code,
         error_code=code,
         detail=_detail(response, redactor),
         request_id=call.request_id,
-        scope="request" if meaning == 403 else None,  # a firewall's, or another account's: it says nothing of the token
+        scope="request" if is_of_request else None,
         **({"retry_after_s": response.retry_after_s} if error_class is errors.RateLimitError else {}),
     )
 

@@ -486,12 +486,29 @@ def test_a_refused_question_says_so_and_keeps_the_id(
     """The same no means the same for every call."""
     server.script(f"/v1/requests/r-1/{word}", response)
     exc = raised(lambda: getattr(client, word)("r-1"))
-    is_page = response.status not in (401, 402, 429) and not response.body.startswith(b"{")
+    is_page = response.status != 429 and not response.body.startswith(b"{")
     assert type(exc) is (errors.TransportError if is_page else kind)
     assert isinstance(exc, errors.ApiError)
     assert exc.request_id == "r-1"
     repeated = kind is errors.RateLimitError or is_page
     assert len(server.requests) == (4 if repeated else 1)
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_only_the_services_own_words_refuse_the_token_or_the_balance(
+    server: BadServer, client: Client, status: int
+) -> None:
+    """A gateway's login page or a paused deployment must not pause a shared page until its owner comes."""
+    page, unnumbered = ScriptedResponse(status, b"<html>"), json_response({"message": "no"}, status)
+    numbered = json_response({"error_code": {401: 400004, 402: 400002}[status], "message": "no"}, status)
+    server.script(SUBMIT, page, unnumbered, numbered)
+    server.script(STATUS, unnumbered, numbered)
+    submits = [raised(lambda: client.submit(MODEL, INPUTS)) for _ in range(3)]
+    polls = [raised(lambda: client.status("r-1")) for _ in range(2)]
+    scope = {401: "token", 402: "balance"}[status]
+    assert [exc.scope for exc in (*submits, *polls) if isinstance(exc, errors.ResponseError)] == [
+        "request", scope, scope, "request", scope,
+    ]  # fmt: skip
 
 
 def test_only_a_request_can_be_not_found(server: BadServer, client: Client) -> None:
@@ -511,6 +528,9 @@ GATEWAY_PAGES = {
     "404 json of a framework": json_response({"detail": "Not Found"}, 404),
     "404 json of a gateway": json_response({"message": "no Route matched with those values"}, 404),
     "400 html": ScriptedResponse(400, b"<html>bad request</html>"),
+    "401 html": ScriptedResponse(401, b"<html>Authorization Required</html>", {"WWW-Authenticate": "Basic"}),
+    "401 empty": ScriptedResponse(401),
+    "402 text": ScriptedResponse(402, b"This deployment is paused."),
     "403 html": ScriptedResponse(403, b"<html>forbidden</html>"),
     "405 html": ScriptedResponse(405, b"<html>not allowed</html>"),
     "421 html": ScriptedResponse(421, b"<html>misdirected</html>"),
