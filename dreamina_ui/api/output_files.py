@@ -55,6 +55,13 @@ _BASE64_STARTS = {
 }  # fmt: skip
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]{16,}")
 
+_WITHOUT_SCHEME = re.compile(
+    r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:runcomfy\.(?:com|net)(?::\d+)?/\S+|"
+    r"[a-z]{2,}(?::\d+)?/[^\s?#]+\.(?:png|jpe?g|webp|gif|avif|tiff?|mp4|webm|mov|mkv|m4v)(?:[?#]\S*)?)",
+    re.IGNORECASE,
+)
+"""A URL as a browser's address bar takes it; without a known host or ending it may be anything."""
+
 _LARGEST = re.compile(r"original|full|large|max|raw|high|hd", re.IGNORECASE)
 """What keys of the largest one of several sizes are called."""
 _SMALLER = re.compile(r"small|medium|low|tiny|mini|icon|thumb|preview|compressed", re.IGNORECASE)
@@ -217,14 +224,16 @@ def _is_url(text: str) -> bool:
 
 
 def _is_relative(text: str) -> bool:
-    """Whether this is a URL without its beginning, such as `//files.example/a.png` or `/files/a.png`."""
-    return bool(re.fullmatch(r"/[^\s/]+(/[^\s]*)?|//[^\s/]+/[^\s]+", text))
+    """Whether this is a URL without its beginning, such as `files.example/a.png` or `/files/a.png`."""
+    return bool(re.fullmatch(r"/[^\s/]+(/[^\s]*)?|//[^\s/]+/[^\s]+", text) or _WITHOUT_SCHEME.fullmatch(text))
 
 
 def _absolute(url: str, origin: str) -> str:
     stripped = url.strip()
     if not _is_relative(stripped):
         return url
+    if not stripped.startswith("/"):
+        return f"https://{stripped}"
     return f"https:{stripped}" if stripped.startswith("//") else f"{origin}{stripped}" if origin else url
 
 

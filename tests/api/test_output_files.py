@@ -76,3 +76,22 @@ def test_copies_are_known_as_such(key: str) -> None:
     assert [file.url for file in copies_of(output)] == [A]
     assert not has_place_for_files(output)
     assert has_place_for_files(output | {"images": []})
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("f.example/a.png?x=1", "https://f.example/a.png?x=1"),
+        ("cdn.runcomfy.net/f/1234", "https://cdn.runcomfy.net/f/1234"),
+        ("//f.example/a", "https://f.example/a"),
+    ],
+)
+def test_a_url_may_lack_its_scheme(text: str, url: str) -> None:
+    """A browser's address bar takes it so."""
+    assert (urls({"image": text}), urls([text]), urls(text)) == ([url], [url], [url])
+
+
+@pytest.mark.parametrize("text", ["outputs/a.png", "and/or", "v1.5/large", "not.ready/yet"])
+def test_a_word_with_a_slash_is_no_url(text: str) -> None:
+    """Nobody knows where it leads."""
+    assert urls({"result": text}) == []

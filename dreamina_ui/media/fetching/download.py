@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 from types import TracebackType
 from typing import BinaryIO
 
@@ -38,7 +39,15 @@ from dreamina_ui.media.fetching.content_encoding import Decoder, EncodingError, 
 from dreamina_ui.media.fetching.line import Line
 from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import Origin, UrlGuard
-from dreamina_ui.media.fetching.urls import browser_url, host_of, redirect_url, request_target, secure_url
+from dreamina_ui.media.fetching.urls import (
+    browser_url,
+    host_of,
+    redirect_url,
+    refresh_url,
+    request_target,
+    secure_url,
+)
+from dreamina_ui.media.formats import recognise
 from dreamina_ui.media.store import CHUNK_BYTES
 
 HEAD_BYTES = 64
@@ -204,7 +213,13 @@ class Downloader:
                             url = self._follow(url, location)
                             continue
                         _raise_for_headers(response, None if accepts_encoded else self._max_bytes)
-                        yield response, self._chunks(response, accepts_encoded)
+                        chunks = self._chunks(response, accepts_encoded)
+                        first = next(chunks, b"")
+                        if target := _refresh_target(url, response, first):
+                            cookies.take(connection.origin, response)
+                            url = self._follow(url, target)
+                            continue
+                        yield response, chain([first], chunks)
                         if time.monotonic() >= deadline_s:
                             raise DownloadError("the file came too slowly", "slow")
                         self._release(connection, response)
@@ -397,6 +412,17 @@ def _location(response: BaseHTTPResponse) -> str | None:
     if response.status not in (301, 302, 303, 307, 308):
         return None
     return next(iter(response.headers.getlist("Location")), None)  # some proxies repeat it
+
+
+def _refresh_target(url: str, response: BaseHTTPResponse, first: bytes) -> str | None:
+    """Where a page that came instead of a file sends browsers, if it does."""
+    header = response.headers.get("Refresh", "")
+    is_page = first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and b"<svg" not in first
+    if recognise(first[:HEAD_BYTES]) or not (is_page or (header and not first)):
+        return None
+    with contextlib.suppress(ValueError):
+        return refresh_url(url, header, first)
+    return None
 
 
 def _raise_for_headers(response: BaseHTTPResponse, max_bytes: int | None) -> None:

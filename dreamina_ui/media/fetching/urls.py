@@ -1,16 +1,20 @@
 """URLs as browsers read them, without changing a byte that need not change.
 
 Hosts that sign their URLs compare them byte for byte, so percent-encodings stay as they are (`%7E`, `%e7`), and only
-what cannot go over the wire is encoded: spaces, control characters and everything that is not ASCII.
+what cannot go over the wire is encoded: spaces, control characters and everything that is not ASCII. A host has one
+spelling only, which is the one that `UrlGuard` judges: full-width letters, ideographic full stops and escapes are gone.
 
-Source: the WHATWG URL Standard, basic URL parser and percent-encode sets.
+Source: the WHATWG URL Standard, basic URL parser, percent-encode sets and host parsing; Unicode UTS #46.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from urllib.parse import urljoin
+from html import unescape
+from urllib.parse import unquote_to_bytes, urljoin
 
+import idna
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
@@ -19,6 +23,16 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PARTS = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#\\]*)(?P<rest>.*)", re.DOTALL)
 _SLASHES = re.compile(r"^(https?):[/\\]*", re.IGNORECASE)
 _PLAIN_HTTP = re.compile(r"^http://([^/?#:@]+)(?::80)?(?=[/?#]|$)", re.IGNORECASE)
+_HOST = re.compile(r"(?<=://)[^@:\[\]]+(?=(?::\d*)?$)")
+_NOT_IN_HOSTS = re.compile(r"[\x00-\x20\x7f#/:<>?@\[\\\]^|%]")
+_REFRESH = re.compile(
+    r"\s*\d+(?:\.\d*)?\s*[;,]\s*(?:url\s*=\s*)?(?P<quote>[\"']?)(?P<url>.+)", re.IGNORECASE | re.DOTALL
+)
+_META_REFRESH = re.compile(
+    r"<meta\b(?=[^>]*\bhttp-equiv\s*=\s*[\"']?refresh\b)[^>]*\bcontent\s*=\s*(?P<quote>[\"'])(?P<text>.*?)(?P=quote)",
+    re.IGNORECASE | re.DOTALL,
+)
+_PAGE_BYTES = 4096
 _TO_ENCODE = re.compile(r"[\x00-\x20\x7f-\U0010ffff\"<>`\\]")
 
 
@@ -34,7 +48,7 @@ def browser_url(text: str) -> str:
     path, hash_mark, fragment = parts["rest"].partition("#")
     path, question_mark, query = path.partition("?")
     rest = path.replace("\\", "/") + question_mark + query + hash_mark + fragment
-    return parts["origin"] + _TO_ENCODE.sub(_encode, rest)
+    return _HOST.sub(lambda match: _plain_host(match[0]), parts["origin"], count=1) + _TO_ENCODE.sub(_encode, rest)
 
 
 def secure_url(url: str) -> str:
@@ -72,6 +86,26 @@ def redirect_url(base: str, location: str) -> str:
     return browser_url(urljoin(base, location))
 
 
+def refresh_url(base: str, header: str, page: bytes) -> str | None:
+    """Where a page leads that a browser leaves by itself; None if it stays there.
+
+    Args:
+        header: its `Refresh` header, or "".
+        page: its beginning.
+
+    Raises:
+        ValueError: it cannot be read.
+
+    Source: the HTML Standard, shared declarative refresh steps.
+    """
+    if not header and (meta := _META_REFRESH.search(page[:_PAGE_BYTES].decode("latin-1"))):
+        header = unescape(meta["text"])
+    refresh = _REFRESH.match(header)
+    if refresh is None:
+        return None
+    return redirect_url(base, refresh["url"].partition(refresh["quote"])[0] if refresh["quote"] else refresh["url"])
+
+
 def request_target(url: str) -> str:
     """What stands behind the host in a request for this URL, such as `/a.png?b=c`."""
     parts = _PARTS.fullmatch(url)
@@ -85,6 +119,20 @@ def host_of(url: str) -> str:
         return parse_url(url).host or "?"
     except (ValueError, HTTPError):
         return "?"
+
+
+def _plain_host(host: str) -> str:
+    """A host in lower-case ASCII, as a browser asks for it; unchanged if no browser would."""
+    if host.isascii() and "%" not in host:
+        return host
+    with contextlib.suppress(ValueError):  # an IDNAError is one, too
+        mapped: str = idna.uts46_remap(unquote_to_bytes(host).decode(), std3_rules=False, transitional=False)
+        labels = [
+            label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in mapped.split(".")
+        ]
+        if not _NOT_IN_HOSTS.search(mapped):
+            return ".".join(labels)
+    return host
 
 
 def _encode(match: re.Match[str]) -> str:

@@ -495,6 +495,31 @@ def test_redirects_are_followed_and_end(server: FileServer, fetcher: OutputFetch
         fetcher.fetch(JOB, 1, "image", circle)
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        HostResponse(headers={"Refresh": "0; url=/b"}),
+        HostResponse(b"<html>Your download begins.", headers={"Refresh": "1;URL='b'"}),
+        HostResponse(b'<!doctype html><meta http-equiv="refresh" content="0; url=/b">'),
+    ],
+    ids=["no page", "a header", "a page"],
+)
+def test_a_refresh_is_a_redirect(server: FileServer, fetcher: OutputFetcher, page: HostResponse) -> None:
+    """Browsers end at the file; it goes through the guard like each redirect."""
+    server.script("/b", HostResponse(PNG))
+    assert fetcher.fetch(JOB, 0, "image", server.script("/a", page)).sha256 == hashlib.sha256(PNG).hexdigest()
+    inside = HostResponse(b"<html>", headers={"Refresh": "0; url=https://127.0.0.1/"})
+    with pytest.raises(UrlError, match="not on the public internet"):
+        fetcher.fetch(JOB, 0, "image", server.script("/c", inside))
+
+
+def test_a_refresh_beside_a_file_says_nothing(server: FileServer, fetcher: OutputFetcher) -> None:
+    """The bytes are what was paid for."""
+    url = server.script("/a", HostResponse(PNG, headers={"Refresh": "30; url=/elsewhere"}))
+    assert fetcher.fetch(JOB, 0, "image", url).sha256 == hashlib.sha256(PNG).hexdigest()
+    assert len(server.requests) == 1
+
+
 def test_a_host_that_wants_its_cookie_back_gets_it_and_nobody_else_does(store: FolderStore) -> None:
     """Some hosts send a browser around until it brings the cookie that they set; other hosts must not see it."""
     with BadServer() as host, BadServer() as other:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dreamina_ui.errors import UrlError
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
-from dreamina_ui.media.fetching.urls import browser_url, redirect_url, request_target, secure_url
+from dreamina_ui.media.fetching.urls import browser_url, redirect_url, refresh_url, request_target, secure_url
 from tests.support.fuzzing import fuzz
 
 HOST = "https://files.example"
@@ -27,6 +27,12 @@ HOST = "https://files.example"
         (f'{HOST}/"<`>.png', f"{HOST}/%22%3C%60%3E.png"),
         (f"{HOST}/a\\b?c\\d", f"{HOST}/a/b?c%5Cd"),
         (f"{HOST}\\@127.0.0.1/", f"{HOST}/@127.0.0.1/"),
+        ("https://ＦＩＬＥＳ。ｅｘａｍｐｌｅ:8443/a", "https://files.example:8443/a"),
+        ("https://f%69les.example/%69", "https://files.example/%69"),
+        ("https://b%C3%BCcher.a_b.example/", "https://xn--bcher-kva.a_b.example/"),
+        ("https://faß.😀.example/a", "https://xn--fa-hia.xn--e28h.example/a"),
+        ("https:\\\\files.example\\a", f"{HOST}/a"),
+        ("https:files.example/a", f"{HOST}/a"),
         (f"{HOST}?sig=%7E%2D", f"{HOST}?sig=%7E%2D"),
         (f"{HOST}/a%7Eb%2D.png?sig=%7E%2D", f"{HOST}/a%7Eb%2D.png?sig=%7E%2D"),
         (f"{HOST}/%e7%8b%90.png", f"{HOST}/%e7%8b%90.png"),
@@ -43,12 +49,26 @@ def test_what_a_browser_accepts_is_accepted_and_nothing_else_changes(text: str, 
 
 @pytest.mark.parametrize(
     "text",
-    ["https://files.exa mple/a", "https://me@files.example/", "https://\x00/", "not a URL", "", "//a/b"],
+    [
+        "https://files.exa mple/a",
+        "https://me@files.example/",
+        "https://\x00/",
+        "not a URL",
+        "",
+        "//a/b",
+        "https://x%2fy.example/",
+        "https://%ff.example/",
+        "https://１２７。0。0。1/",
+        "https://%31%32%37.0.0.1/",
+        "https://①⑥⑨.254.169.254/",
+        "https://ｌｏｃａｌｈｏｓｔ/",
+        "https://a。internal/",
+    ],
 )
 def test_what_no_browser_accepts_stays_refused(text: str) -> None:
     """Reading URLs kindly must not open a way around the guard."""
     with pytest.raises(UrlError):
-        UrlGuard(resolve=lambda *_: []).parse(browser_url(text))
+        UrlGuard(resolve=lambda *_: []).ensure_allowed(browser_url(text))
 
 
 @pytest.mark.parametrize(
@@ -82,11 +102,31 @@ def test_the_target_of_a_request_is_the_url_behind_its_host(url: str, target: st
         ("https:next.png", f"{HOST}/dir/next.png"),
         ("https:/x", f"{HOST}/x"),
         ("https:\\\\other.example\\x", "https://other.example/x"),
+        ("///other.example/x", "https://other.example/x"),
+        ("/\t/other.example/x", "https://other.example/x"),
+        ("https://狐。example/x".encode().decode("latin-1"), "https://xn--e5x.example/x"),
     ],
 )
 def test_a_redirect_leads_where_a_browser_would_go(location: str, url: str) -> None:
     """Hosts write raw UTF-8 and spaces into it."""
     assert redirect_url(f"{HOST}/dir/old.png?sig=1#part", location) == url
+
+
+@pytest.mark.parametrize(
+    ("header", "page", "url"),
+    [
+        ("0; url=/a.png?b=%7E", "", f"{HOST}/a.png?b=%7E"),
+        ("5;URL='//other.example/a b'; x", "", "https://other.example/a%20b"),
+        ("0,next.png", "", f"{HOST}/dir/next.png"),
+        ("", "<html><META content='0; url=a.png?x&amp;y' HTTP-EQUIV=Refresh>", f"{HOST}/dir/a.png?x&y"),
+        ("3", "", None),
+        ("", "<html><meta name=x content='0;url=/a'><title>refresh</title>", None),
+        ("", "<meta http-equiv=refresh " * 9000, None),
+    ],
+)
+def test_a_page_that_refreshes_leads_where_a_browser_would_go(header: str, page: str, url: str | None) -> None:
+    """Some hosts hand out files so, after a page that counts downloads."""
+    assert refresh_url(f"{HOST}/dir/old.png?sig=1", header, page.encode()) == url
 
 
 @pytest.mark.parametrize(
