@@ -83,14 +83,16 @@ def translate(language: str, key: str, **values: Any) -> str:
 def field_texts(field: Field, language: str) -> tuple[str, str]:
     """The title and the help text of a field in the form; the schema's own if the field has no label.
 
-    A field that is written as JSON, because the form has no better way to show it, says so.
+    A field that is written as JSON, because the form has no better way to show it, says so, and so does a list of texts
+    that is written in lines.
     """
     title, help_text = field.title, field.help
     if field.label is not None:
         title = translate(language, f"field_{field.label}_title") or title
         help_text = translate(language, f"field_{field.label}_help") or help_text
-    if field.kind.typed_as == "json":
-        help_text = " ".join(filter(None, (help_text, translate(language, "json_help"))))
+    about = {"json": "json_help", "lines": "" if field.kind.holds_urls else "lines_help"}.get(field.kind.typed_as)
+    if about:
+        help_text = " ".join(filter(None, (help_text, translate(language, about))))
     return title, help_text
 
 

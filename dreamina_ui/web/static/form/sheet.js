@@ -2,6 +2,7 @@
 
 import { button, element, icon } from "../core/dom.js";
 import { words } from "../core/words.js";
+import { submission } from "./generate.js";
 import { form } from "./state.js";
 
 const NARROW = "(max-width: 899px)";
@@ -9,8 +10,15 @@ const NARROW = "(max-width: 899px)";
 export class Sheet extends HTMLElement {
   #toggle = button("", () => this.#set(!this.#isOpen), { id: "toggle-sheet", "aria-controls": "form", "aria-expanded": "false" });
   #isOpen = false;
+  #sending = 0;
   #open = () => matchMedia(NARROW).matches && this.#set(true);
   #mark = () => markMainFields();
+  // What was sent appears above: show it.
+  #sent = () => {
+    const hasEnded = this.#sending > 0 && !submission.running;
+    this.#sending = submission.running;
+    if (this.#isOpen && hasEnded && !submission.problem) this.#set(false);
+  };
   // An open list of choices lies above the header and the tabs.
   #lists = new MutationObserver(() => {
     const isChoosing = this.closest("#form")?.querySelector("[role=listbox]") !== null;
@@ -37,6 +45,8 @@ export class Sheet extends HTMLElement {
     document.addEventListener("pointerdown", this.#close);
     document.addEventListener("keydown", this.#onKey);
     form.addEventListener("change", this.#mark);
+    form.addEventListener("model", this.#showEnd);
+    submission.addEventListener("change", this.#sent);
     this.#lists.observe(this.closest("#form") ?? this, { childList: true, subtree: true });
     markMainFields();
   }
@@ -46,6 +56,8 @@ export class Sheet extends HTMLElement {
     document.removeEventListener("pointerdown", this.#close);
     document.removeEventListener("keydown", this.#onKey);
     form.removeEventListener("change", this.#mark);
+    form.removeEventListener("model", this.#showEnd);
+    submission.removeEventListener("change", this.#sent);
     this.#lists.disconnect();
   }
 
@@ -54,7 +66,14 @@ export class Sheet extends HTMLElement {
     this.#isOpen = isOpen;
     document.documentElement.classList.toggle("sheet-open", isOpen);
     this.#toggle.setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) this.#showEnd();
   }
+
+  // The prompt and Generate are at the end, and in sight also if there are more settings than fit.
+  #showEnd = () => requestAnimationFrame(() => {
+    const sheet = this.#isOpen && this.closest("#form");
+    if (sheet) sheet.scrollTop = sheet.scrollHeight;
+  });
 }
 
 // The text that stands beside Generate.
