@@ -55,9 +55,10 @@ _BASE64_STARTS = {
 }  # fmt: skip
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]{16,}")
 
+_ENDINGS = r"(?:png|jpe?g|webp|gif|avif|tiff?|mp4|webm|mov|mkv|m4v)"
 _WITHOUT_SCHEME = re.compile(
     r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:runcomfy\.(?:com|net)(?::\d+)?/\S+|"
-    r"[a-z]{2,}(?::\d+)?/[^\s?#]+\.(?:png|jpe?g|webp|gif|avif|tiff?|mp4|webm|mov|mkv|m4v)(?:[?#]\S*)?)",
+    rf"[a-z]{{2,}}(?::\d+)?/[^\s?#]+\.{_ENDINGS}(?:[?#]\S*)?)",
     re.IGNORECASE,
 )
 """A URL as a browser's address bar takes it; without a known host or ending it may be anything."""
@@ -136,10 +137,13 @@ def _files_of_entry(entry: Mapping[str, Any], kind: FileKind | None) -> list[Out
 def _files_of_text(text: str, kind: FileKind | None, *, is_file: bool, search: Search) -> Iterator[OutputFile]:
     stripped = text.strip()
     parts = re.split(r"\s*[,;|]\s*(?=https?://)|\s+", stripped)
-    if stripped[:1] in ("{", "["):
-        yield from _walk(_parsed(stripped), kind, is_file=is_file, search=search)
+    if stripped[:1] in ("{", "[", '"') and (parsed := _parsed(stripped)) not in (None, stripped):
+        yield from _walk(parsed, kind, is_file=is_file, search=search)
     elif not is_file and (search == "named" or len(parts) != 1):
-        return
+        if search == "anywhere":
+            yield from (
+                OutputFile(kind or _kind_of_url(url), url) for url in _URL_IN_TEXT.findall(text) if _ends_as_file(url)
+            )
     elif is_file and (media_type := _base64_type(stripped)):
         yield _file_of_base64(stripped, media_type)
     elif len(parts) > 1 and all(map(_is_url, parts)):
@@ -221,6 +225,10 @@ def _file_of_base64(text: str, media_type: str) -> OutputFile:
 
 def _is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://", "data:"))
+
+
+def _ends_as_file(url: str) -> bool:
+    return bool(re.search(rf"\.{_ENDINGS}(?:[?#]|$)", url, re.IGNORECASE))
 
 
 def _is_relative(text: str) -> bool:

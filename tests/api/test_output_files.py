@@ -32,6 +32,10 @@ AS_BASE64: dict[str, Any] = {
     "inline data": {"parts": [{"inlineData": {"mimeType": "image/png", "data": BASE64}}]},
 }
 TWO_FILES: dict[str, Any] = {
+    "prose below an unknown key": {"text": f"Saved to {A} and {B}."},
+    "tags below an unknown key": {"html": f'<a href="{A}"><img src="{B}"></a>', "docs": "See https://f.example/help ."},
+    "almost JSON": f"{{'image': '{A}', 'more': '{B}'}}",
+    "JSON in JSON": f'"[\\"{A}\\", \\"{B}\\"]"'.replace("/", "\\/"),
     "JSON lines": f'{{"image": "{A}"}}\n{{"image": "{B}"}}',
     "separated by semicolons": f"{A}; {B}",
     "separated by bars": f"{A}|{B}",
