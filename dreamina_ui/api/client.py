@@ -39,6 +39,7 @@ _BACKOFF = wait_random_exponential(multiplier=0.5, min=0.25, max=8.0)
 _MAX_ASKED_PAUSE_S = 60.0
 _TOO_EARLY = 425
 _ACCEPTED = (202, 204)
+_REQUEST_URL = re.compile(r"/v1/requests/([^/?#]+)/(?:status|result|cancel)(?:[?#]|$)")
 
 
 class RunComfy:
@@ -117,9 +118,7 @@ class RunComfy:
             if not payload.touched:
                 raise errors.TransportError(f"{lost} Nothing was sent; you can submit it again.") from lost
             raise self._unclear(call, str(lost), None) from lost
-        value = response.body.get("request_id")
-        value = str(value) if type(value) is int else value
-        request_id = value if _is_segment(value) else None
+        request_id = _request_id_of(response.body)
         refusal = refusal_of(response, call, self._redactor)
         if isinstance(refusal, errors.ResponseError) and (response.meaning or (response.ok and not request_id)):
             raise refusal
@@ -161,7 +160,8 @@ class RunComfy:
         status = self._redactor.line(body["status"], 60) if isinstance(body.get("status"), str) else None
         output = body.get("output")
         phase = phase_of(status)
-        reason = self._reason(response, has_failed=phase == "failed" or bool(body.get("error_code")))
+        has_failed = phase == "failed" or bool(body.get("error_code")) or body.get("success") is False
+        reason = self._reason(response, has_failed=has_failed)
         is_its_own = "output" in body or body.get("request_id") == request_id or bool(body.get("error_code"))
         if status is None and (output is None and not (reason and is_its_own)):  # else it comes from a gateway
             raise self._undocumented(call, "neither status nor output")
@@ -293,6 +293,15 @@ def _pause_s(state: RetryCallState) -> float:
     exc = state.outcome.exception() if state.outcome else None
     asked_s = exc.retry_after_s if isinstance(exc, errors.RateLimitError) else None
     return max(_BACKOFF(state), min(asked_s or 0.0, _MAX_ASKED_PAUSE_S))
+
+
+def _request_id_of(body: Mapping[str, Any]) -> str | None:
+    """The id of an accepted request: without it, what was paid for could not be asked for."""
+    values = [body.get(key) for key in ("request_id", "requestId")]
+    urls = [body.get(key) for key in ("status_url", "result_url", "cancel_url")]
+    values += [match[1] for url in urls if isinstance(url, str) and (match := _REQUEST_URL.search(url))]
+    texts = (str(value).strip() for value in values if type(value) in (int, str))
+    return next(filter(_is_segment, texts), None)
 
 
 def _is_segment(value: Any) -> bool:

@@ -26,8 +26,9 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.response import BaseHTTPResponse
 
 from dreamina_ui import errors
+from dreamina_ui.api.body import read_body
 from dreamina_ui.api.redaction import Redactor
-from dreamina_ui.api.responses import ApiResponse, read_body
+from dreamina_ui.api.responses import ApiResponse
 from dreamina_ui.http_responses import FinalResponse
 
 _log = logging.getLogger(__name__)

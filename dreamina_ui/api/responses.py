@@ -1,20 +1,18 @@
-"""Reading what the Model API responds: whole, bounded, and never trusted to be as documented."""
+"""Reading what the Model API responds: never trusted to be as documented."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-_MAX_BODY_BYTES = 4_000_000
 _MAX_DEPTH = 64
 _MAX_REASONS = 5
 _MEANINGS = {400002: 402, 400004: 401}
@@ -24,11 +22,11 @@ _ERROR_KEYS = (
 )  # fmt: skip
 _MESSAGE_KEYS = (
     "errormessage", "message", "error", "errors", "detail", "details", "failurereason", "failuremessage", "reason",
-    "reasons", "statusmessage", "statusreason", *_ERROR_KEYS, "msg",
+    "reasons", "statusmessage", "statusreason", "statusdetails", "failuredetails", *_ERROR_KEYS, "nodeerrors", "msg",
 )  # fmt: skip
 _TEXT_KEYS = (
     "message", "msg", "errormessage", "errormsg", "errmsg", "failurereason", "reason", "error", "detail", "details",
-    "description", "title", "cause", "text", "en", "type", "code", "errorcode", "errortype", "name",
+    "exceptionmessage", "description", "title", "cause", "text", "en", "type", "code", "errorcode", "errortype", "name",
 )  # fmt: skip
 """Where an object that stands for an error has its text, best first; all these keys are in lower case, without
 separators."""
@@ -64,7 +62,7 @@ class ApiResponse:
         try:
             # One byte of another encoding in a message must not cost the whole response.
             text = content.decode(json.detect_encoding(content), "replace")
-            value = _parse_json(text)
+            value = _parse_json(text.strip("\0 \t\r\n"))
             if isinstance(value, str):  # some gateways encode a body once more
                 value = _parse_json(value)
             if not isinstance(value, dict):
@@ -110,25 +108,9 @@ class ApiResponse:
         output = self.safe_body.get("output")
         if isinstance(output, dict):
             return _text_under(_MESSAGE_KEYS, output)
+        if isinstance(output, list):
+            return reason_text([entry for entry in output if isinstance(entry, dict)])
         return reason_text(output) if isinstance(output, str) else None
-
-
-def read_body(response: BaseHTTPResponse, deadline: float) -> bytes:
-    """Read a body within the size limit and the deadline; else a trickling response holds a thread forever.
-
-    Raises:
-        OverflowError: it is too large.
-        TimeoutError: it is too slow.
-    """
-    body = bytearray()
-    # read1 gives what has arrived; read would wait for a full chunk, each byte with a timeout of its own.
-    while chunk := response.read1(16_384, decode_content=True):
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise OverflowError("a response of more than 4 MB")
-        if time.monotonic() > deadline:
-            raise TimeoutError("a response that trickles")
-    return bytes(body)
 
 
 def reason_text(value: Any) -> str | None:
@@ -139,6 +121,8 @@ def reason_text(value: Any) -> str | None:
     """
     if isinstance(value, str):
         text = value.strip()
+        if text.startswith("<"):
+            text = " ".join(unescape(re.sub(r"<[^<>]*>", " ", text)).split())
         if text[:1] in ("{", "["):
             try:
                 return reason_text(json.loads(text)) or text
@@ -168,7 +152,13 @@ def _object_text(value: dict[str, Any]) -> str | None:
     if text and isinstance(where, list):
         path = ".".join(str(part) for part in where if part != "body")
         return f"{path}: {text}" if path else text
-    return text or (json.dumps(value, ensure_ascii=False) if value else None)
+    return text or _text_of_parts(value)
+
+
+def _text_of_parts(value: dict[str, Any]) -> str | None:
+    """The texts of an object whose keys say what they are about, such as `{"prompt": ["is too long"]}`."""
+    texts = ((key, reason_text(part)) for key, part in value.items())
+    return "; ".join(f"{key}: {text}" for key, text in texts if text) or None
 
 
 def map_texts(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
