@@ -385,7 +385,9 @@ def test_a_revoked_token_keeps_accepted_jobs(harness: Harness, service: Scripted
 def test_whole_files_are_shown_and_damaged_ones_named(harness: Harness, service: ScriptedApi) -> None:
     """Three good pictures must not be lost because of a fourth."""
     good = service.picture("good.png")
-    bad = service.file("bad.png", ScriptedResponse(200, png()[:60], {"Content-Type": "image/png"}))
+    bad = service.file(
+        "bad.png", ScriptedResponse(200, png().replace(b"IDATx", b"IDATy"), {"Content-Type": "image/png"})
+    )
     service.completes(good, bad)
     harness.start()
     job = harness.wait(harness.generate().job_id)

@@ -13,7 +13,9 @@ from typing import Protocol
 from dreamina_ui.media.formats import recognise
 
 _PIECE_BYTES = 1 << 20
-_NO_ENCODING = ("", "identity", "aws-chunked")
+_GZIP = b"\x1f\x8b"
+_KNOWN = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress")
+"""As browsers do, other names are passed over: `identity`, `aws-chunked`, `none`, `utf-8`, or nothing at all."""
 
 
 class EncodingError(ValueError):
@@ -34,8 +36,8 @@ def decoder_for(header: str, head: bytes) -> Decoder:
     Raises:
         EncodingError: it is encoded in a way that cannot be undone here.
     """
-    encodings = [name for name in (part.strip().lower() for part in header.split(",")) if name not in _NO_ENCODING]
-    is_packed = head.startswith(b"\x1f\x8b")
+    encodings = [name for name in (part.strip().lower() for part in header.split(",")) if name in _KNOWN]
+    is_packed = head.startswith(_GZIP)
     if not encodings or (recognise(head) and not is_packed):
         return Untouched()
     if len(encodings) == 1 and encodings[0] in ("gzip", "x-gzip"):
@@ -58,6 +60,7 @@ class _Inflater:
     """Inflates gzip or zlib data, in pieces, so that a small packed file cannot fill the memory."""
 
     def __init__(self, wbits: int) -> None:
+        self._wbits = wbits
         self._inflater = zlib.decompressobj(wbits)
 
     def decode(self, data: bytes, *, is_last: bool) -> Iterator[bytes]:
@@ -67,6 +70,9 @@ class _Inflater:
                 if piece:
                     yield piece
                 data = self._inflater.unconsumed_tail
+                if self._inflater.eof and (next_member := self._inflater.unused_data).startswith(_GZIP):
+                    self._inflater, data = zlib.decompressobj(self._wbits), next_member
+                    continue
                 if not data and len(piece) < _PIECE_BYTES:
                     break
         except zlib.error as exc:

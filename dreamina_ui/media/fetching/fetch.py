@@ -179,7 +179,13 @@ class OutputFetcher:
                 size_bytes, sha256 = self._download(url, draft.file, deadline_s, received)
                 form = _identify(draft.file, kind, size_bytes)
                 facts, previews = self._sync_with_previews(draft, form)
-            except (DownloadError, ImageError):
+            except ImageError as exc:
+                is_unfinished = exc.is_damage and form.is_common and not is_whole(draft.file, form)
+                draft.set_aside(form.extension)
+                if is_unfinished:  # the host may still be writing it
+                    raise DownloadError(str(exc), "unfinished") from exc
+                raise
+            except DownloadError:
                 damaged = recognise(_head(draft.file)) or UNKNOWN
                 draft.set_aside(damaged.extension)
                 raise
@@ -281,6 +287,8 @@ def _identify(file: BinaryIO, kind: str, size_bytes: int) -> Format:
             raise DownloadError(f"a web page came instead of {wanted}", "page")
     if size_bytes <= _TEXT_BYTES and _is_text(beginning):
         raise DownloadError(f"a short text came instead of {wanted}", "page")
+    if size_bytes < HEAD_BYTES or not any(beginning):
+        raise DownloadError(f"it has not yet written {wanted}", "page")
     return UNKNOWN
 
 

@@ -66,6 +66,7 @@ def encode(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 
 
 PNG = encode(draw())
+TGA = encode(draw(), "TGA")
 
 
 @pytest.fixture
@@ -669,13 +670,16 @@ def test_an_image_too_large_to_open_is_stored_without_previews(
         ("deflate", PNG),
         ("br", PNG),
         ("none of them", PNG),
+        ("utf-8", TGA),
+        ("none, identity", TGA),
+        ("gzip", gzip.compress(PNG[:50]) + gzip.compress(PNG[50:])),
         ("gzip", gzip.compress(PNG)),
         ("x-gzip", gzip.compress(PNG)),
         ("GZIP, aws-chunked", gzip.compress(PNG)),
         ("deflate", zlib.compress(PNG)),
         ("deflate", zlib.compress(PNG)[2:-4]),
     ],
-    ids=lambda value: value or "empty" if isinstance(value, str) else "packed" if value != PNG else "as it is",
+    ids=lambda value: value or "empty" if isinstance(value, str) else "as it is" if value in (PNG, TGA) else "packed",
 )
 def test_an_encoding_counts_only_if_the_bytes_agree(
     server: FileServer, store: FolderStore, fetcher: OutputFetcher, encoding: str, body: bytes
@@ -685,8 +689,9 @@ def test_an_encoding_counts_only_if_the_bytes_agree(
     facts = fetcher.fetch(JOB, 0, "image", url)
     original = store.find(JOB, 0, "original")
     assert original
-    assert b"".join(original.read()) == PNG
-    assert (facts.size_bytes, facts.sha256) == (len(PNG), hashlib.sha256(PNG).hexdigest())
+    file = TGA if body == TGA else PNG
+    assert b"".join(original.read()) == file
+    assert (facts.size_bytes, facts.sha256) == (len(file), hashlib.sha256(file).hexdigest())
 
 
 def test_a_packed_file_that_would_grow_too_large_is_refused(
@@ -774,6 +779,9 @@ ODD_RESPONSES = {
     "a redirect to a login": HostResponse(status=302, headers={"Location": "/login"}),
     "a redirect without a place": HostResponse(status=302),
     "a broken gzip": HostResponse(b"\x1f\x8b" + b"x" * 30, headers={"Content-Encoding": "gzip"}),
+    "an image that is still being written": HostResponse(PNG[:100]),
+    "room for a file": HostResponse(bytes(5000)),
+    "a word in an old encoding": HostResponse("文件不存在".encode("gbk")),
 }
 
 
@@ -837,7 +845,7 @@ def test_a_file_in_the_url_itself_is_stored(store: FolderStore, fetcher: OutputF
 
 def test_damage_and_a_forbidden_url_are_final(server: FileServer, fetcher: OutputFetcher) -> None:
     """Asking for them for minutes would change nothing."""
-    for url in (server.script("/a", HostResponse(PNG[:100])), "https://10.0.0.1/a"):
+    for url in (server.script("/a", HostResponse(_with_broken_checksum())), "https://10.0.0.1/a"):
         with pytest.raises(MediaError) as caught:
             fetcher.fetch(JOB, 0, "image", url)
         assert not caught.value.is_temporary
