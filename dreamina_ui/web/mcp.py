@@ -123,7 +123,7 @@ class _Tools:
         request = gr.Request(self._server.request_context.request)
         return [
             *generates,
-            *self._catalog.tools(_IDEMPOTENCY, is_owner=self._endpoints.is_owner(request)),
+            *self._catalog.tools(_IDEMPOTENCY, is_owner=self._endpoints.is_owner(request), has_key=self._has_key),
             Tool(
                 name="job",
                 title="Read a job",
@@ -144,10 +144,14 @@ class _Tools:
             ),
         ]
 
+    @property
+    def _has_key(self) -> bool:
+        request = self._server.request_context.request
+        return request is not None and KEY_HEADER in request.headers
+
     def _description(self, model: Model) -> str:
         accounts, guard = self._accounts, self._guard
-        request = self._server.request_context.request
-        has_key = request is not None and KEY_HEADER in request.headers
+        has_key = self._has_key
         origin = accounts.key_origin if has_key or accounts.requires_own_key else accounts.api_origin
         cost = "Each call costs real money; how much is not known here."
         if self._uses_sandbox and not has_key:
@@ -192,10 +196,12 @@ class _Tools:
         return await self._wait(job.job_id, request)
 
     async def _list_models(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
-        return self._catalog.list_models(arguments, is_owner=self._endpoints.is_owner(request))
+        has_key = await self._endpoints.has_key(request)
+        return self._catalog.list_models(arguments, is_owner=self._endpoints.is_owner(request), has_key=has_key)
 
     async def _generate_with(self, arguments: dict[str, Any], request: gr.Request) -> dict[str, Any]:
-        model = self._catalog.model(arguments, is_owner=self._endpoints.is_owner(request))
+        has_key = await self._endpoints.has_key(request)
+        model = self._catalog.model(arguments, is_owner=self._endpoints.is_owner(request), has_key=has_key)
         inputs = arguments.get("inputs")
         if not isinstance(inputs, dict):
             raise gr.Error("`inputs` must be an object. Nothing was submitted.")

@@ -10,7 +10,6 @@ from mcp.types import Tool, ToolAnnotations
 from dreamina_ui.errors import InputError
 from dreamina_ui.jobs.services import JobServices
 from dreamina_ui.models.schema import Model
-from dreamina_ui.web.i18n.error_texts import program_error_text
 
 LIST = "list_models"
 GENERATE = "generate_with_model"
@@ -24,13 +23,14 @@ class CatalogTools:
         self._catalog = services.catalog
         self._models = services.models
 
-    def tools(self, idempotency: dict[str, Any], *, is_owner: bool) -> list[Tool]:
+    def tools(self, idempotency: dict[str, Any], *, is_owner: bool, has_key: bool = False) -> list[Tool]:
         """Both tools, or none where there is no more than the models with a tool of their own.
 
         Args:
             idempotency: the JSON Schema of the idempotency key.
+            has_key: whether a key of their own pays, see `CatalogService.models`.
         """
-        if not self._catalog.has_more(is_owner=is_owner):
+        if not self._catalog.has_more(is_owner=is_owner, has_key=has_key):
             return []
         text = {"type": "string", "maxLength": 200}
         model_id = {**text, "description": "As `list_models` gives it."}
@@ -56,28 +56,34 @@ class CatalogTools:
             ),
         ]
 
-    def list_models(self, arguments: dict[str, Any], *, is_owner: bool) -> dict[str, Any]:
+    def list_models(self, arguments: dict[str, Any], *, is_owner: bool, has_key: bool = False) -> dict[str, Any]:
         """`{"models": [{"model_id", "title", "kind", "category", "usd", "unit"}], "total": int}`; of one model also its
         `input_schema`.
+
+        Raises:
+            gr.Error: there is no such model for whoever asks, or the list is still being read.
         """
+        if self._catalog.state().read_at is None:
+            raise gr.Error("The list of models is not here yet. Ask again in a few seconds.", print_exception=False)
         if arguments.get("model_id"):
-            model = self.model(arguments, is_owner=is_owner)
+            model = self.model(arguments, is_owner=is_owner, has_key=has_key)
             return {"models": [self._row(model.model_id) | {"input_schema": model.json_schema}], "total": 1}
         words = str(arguments.get("search") or "").lower().split()
         matches = [
             model.model_id
-            for model in self._catalog.models(is_owner=is_owner)
+            for model in self._catalog.models(is_owner=is_owner, has_key=has_key)
             if all(word in f"{model.title} {model.model_id} {model.category}".lower() for word in words)
         ]
         return {"models": [self._row(model_id) for model_id in matches[:MAX_LISTED]], "total": len(matches)}
 
-    def model(self, arguments: dict[str, Any], *, is_owner: bool) -> Model:
+    def model(self, arguments: dict[str, Any], *, is_owner: bool, has_key: bool = False) -> Model:
         """The model that a call names; raises gr.Error for one that whoever asks may not use."""
         try:
-            self._catalog.ensure_usable(arguments.get("model_id"), is_owner=is_owner)
+            self._catalog.ensure_usable(arguments.get("model_id"), is_owner=is_owner, has_key=has_key)
             return self._models.require(arguments.get("model_id"))
         except InputError as exc:
-            raise gr.Error(program_error_text(exc), print_exception=False) from exc
+            text = f"There is no such model for you; `{LIST}` finds those that there are. Nothing was submitted."
+            raise gr.Error(text, print_exception=False) from exc
 
     def _row(self, model_id: str) -> dict[str, Any]:
         model = self._catalog.find(model_id)

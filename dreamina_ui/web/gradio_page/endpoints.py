@@ -111,6 +111,10 @@ class Endpoints:
         """Whether the owner calls."""
         return self._permissions.is_owner(_http(request))
 
+    async def has_key(self, request: gr.Request) -> bool:
+        """Whether a key of the caller's own pays; a new one is checked. Raises gr.Error for one that is none."""
+        return await self._account(request) is not None
+
     async def begin(
         self, model: Model, inputs: dict[str, Any], request: gr.Request, idempotency_key: Any = None
     ) -> Job:

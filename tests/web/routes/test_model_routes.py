@@ -173,5 +173,11 @@ def test_a_visitors_key_opens_the_catalog_where_the_owner_has_no_token(tmp_path:
     assert form_of(keyed, "ratio")["price"] == {"one_usd": 0.05, "unit": "output"}
     assert "Ratio" not in without.get("/dreamina/models").text
     assert without.get("/dreamina/models/form", params={"model_id": entry("ratio")["model_id"]}).status_code == 422
+    tools, call = CatalogTools(harness.services), {"model_id": entry("ratio")["model_id"]}
+    assert len(tools.tools({}, is_owner=False, has_key=True)) == 2
+    assert tools.list_models({}, is_owner=False, has_key=True)["models"][-1]["title"] == "Ratio", "programs, too"
+    assert tools.model(call, is_owner=False, has_key=True).title == "Ratio"
+    with pytest.raises(gr.Error, match="list_models"):
+        tools.model(call, is_owner=False)
     assert len(server.requests_for("GET", "/v1/models")) == 1, "one read is enough for all"
     harness.close()
