@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,7 @@ from dreamina_ui.media.bucket import Bucket
 from dreamina_ui.web.gradio_page.import_patch import skip_stub_files
 from tests.support.bad_server import BadServer
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox, ScriptedApp
-from tests.support.chromium import chromium
-from tests.support.contexts import SMALL_DRAFT, Contexts
+from tests.support.contexts import Contexts, SharedContexts
 from tests.support.databases import Engine, PostgresqlEngine, PostgresqlServer, SqliteEngine, find_postgresql
 from tests.support.harness import Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
@@ -31,7 +31,7 @@ TOGETHER = (
         "endpoints", "bad_calls", "batch_routes", "container", "request_limits", "appearance", "health",
         "language_choice", "program_examples", "mcp",
     ),
-    ("page", "batch_page", "reuse_page", "models_page", "prompt_tools_page"),
+    ("page", "job_page", "batch_page", "reuse_page", "models_page", "prompt_tools_page"),
     ("library_page", "boards_page", "viewer", "costs", "hostile_page", "admin_page", "login_page"),
     (
         "create_page", "other_browsers", "repeated_requests", "connection", "keyboard_day", "field_kinds",
@@ -50,6 +50,16 @@ if sys.platform == "win32":  # they need POSIX: limits, mounts, signals
 RANKS = {f"test_{name}": rank for rank, group in enumerate(TOGETHER) for name in group}
 
 
+@dataclass
+class _Chromium:
+    contexts: SharedContexts
+    users: set[Path]
+    """The files with tests that need it."""
+
+
+CHROMIUM = pytest.StashKey[_Chromium]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-browser", action="store_true", help="skip the tests that need Chromium")
 
@@ -63,12 +73,19 @@ def pytest_collection(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--no-browser"):
         for item in items:
-            if "browser" in getattr(item, "fixturenames", ()):
+            if "contexts" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.skip(reason="--no-browser"))
+    config.stash[CHROMIUM] = _Chromium(
+        SharedContexts(), {item.path for item in items if "contexts" in getattr(item, "fixturenames", ())}
+    )
     sqlite_only = [item for item in items if item.get_closest_marker("sqlite") and "[postgresql" in item.name]
     items[:] = [item for item in items if item not in sqlite_only]
     config.hook.pytest_deselected(items=sqlite_only)
-    items.sort(key=lambda item: RANKS.get(item.path.stem, len(TOGETHER)))
+    items.sort(key=rank)
+
+
+def rank(item: pytest.Item) -> int:
+    return RANKS.get(item.path.stem, len(TOGETHER))
 
 
 class Groups(LoadFileScheduling):  # type: ignore[misc]  # xdist publishes no types
@@ -83,16 +100,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return Groups(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium; not for the whole session, because its event loop would forbid others in the same thread."""
-    with chromium() as running:
-        yield running
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close Chromium when the next file needs none: its event loop would forbid others in the same thread."""
+    yield
+    shared = item.config.stash[CHROMIUM]
+    if nextitem is None or nextitem.path not in shared.users or rank(item) != rank(nextitem):
+        shared.contexts.close()
 
 
 @pytest.fixture(scope="module")
-def contexts(browser: Browser) -> Contexts:
-    return Contexts(browser, SMALL_DRAFT)
+def contexts(request: pytest.FixtureRequest) -> Contexts:
+    return request.config.stash[CHROMIUM].contexts.get()
+
+
+@pytest.fixture(scope="module")
+def browser(contexts: Contexts) -> Browser:
+    """A Chromium, which files of the same group share."""
+    return contexts.browser
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -69,6 +69,12 @@ class BadProxy:
     def open_streams(self) -> int:
         return len(self._streams)
 
+    def reset(self) -> None:
+        """Behave well again, end all streams, and forget what was and is being requested."""
+        self.failures, self.requests = [], []
+        self.holds_streams = self.is_down = False
+        self._call(self._end(self._streams))
+
     def freeze(self) -> None:
         """Pass on nothing more of the streams that are open now, and close nothing."""
         self._loop.call_soon_threadsafe(lambda: self._frozen.update(self._streams))
@@ -94,10 +100,13 @@ class BadProxy:
 
     async def _stop(self) -> None:
         self._server.close()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
+        await self._end(asyncio.all_tasks() - {asyncio.current_task()})
+
+    async def _end(self, tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+        ended = [task for task in tasks if task]
+        for task in ended:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*ended, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -111,6 +120,7 @@ class BadProxy:
 
     async def _forward(self, request: _Request, writer: asyncio.StreamWriter) -> bool:
         """Pass one request on, and its response back; False when the connection must close."""
+        requests, failures = self.requests, self.failures
         from_app, to_app = await asyncio.open_connection("127.0.0.1", self._target_port, limit=2**20)
         try:
             to_app.write(_with_header(request.head, b"Connection: close") + request.body)
@@ -123,8 +133,8 @@ class BadProxy:
         finally:
             to_app.close()
         if request.method == "POST" and request.path.endswith(GENERATING_PATHS):
-            self.requests.append(json.loads(request.body))
-            failure = self.failures.pop(0) if self.failures else None
+            requests.append(json.loads(request.body))
+            failure = failures.pop(0) if failures else None
             if failure in ("cut", "reset"):
                 _close(writer, hard=failure == "reset")
                 return False

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import Any, cast
+from contextlib import ExitStack
+from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Error, Page
 
 from dreamina_ui.web.paths import HEALTHZ
 from tests.support.browser import SMALL
+from tests.support.chromium import chromium
+from tests.support.page import await_form, prompt_box
 
 SMALL_DRAFT = f"""localStorage.getItem("dreamina.draft") || localStorage.setItem("dreamina.draft",
     JSON.stringify({{prompt: "", size: "{SMALL}", scale: 0.5, force_single: true}}))"""
@@ -20,6 +22,9 @@ FORGET = """() => {
     return true;
 }"""
 VIEWPORT = {"width": 1280, "height": 720}
+MEDIA = {"color_scheme": "light", "reduced_motion": "reduce", "forced_colors": "none"}
+MAX_IDLE = 6
+"""How many tabs wait for the next visitor: each is a process, and its app may have ended."""
 
 
 class Contexts:
@@ -33,9 +38,9 @@ class Contexts:
     """
 
     def __init__(self, browser: Browser, *init_scripts: str) -> None:
-        self._browser = browser
+        self.browser = browser
         self._init_scripts = init_scripts
-        self._idle: dict[str, list[Page]] = defaultdict(list)
+        self._idle: list[tuple[str, Page]] = []
         self._lent: dict[Page, tuple[str, str]] = {}
 
     def lend(self, url: str, **options: Any) -> Page:
@@ -45,13 +50,15 @@ class Contexts:
             options: those of `Browser.new_context`. Unless they say otherwise, the visitor speaks English and wants
                 little motion: each frame of an animation costs CPU time.
         """
-        media = {"color_scheme": "light", "reduced_motion": "reduce", "forced_colors": "none"}
-        media |= {name: options.pop(name) for name in media if name in options}
-        viewport, permissions = options.pop("viewport", VIEWPORT), options.pop("permissions", [])
+        options, media, viewport = split_options(options)
+        permissions = options.pop("permissions", [])
         key = repr((url, sorted(options.items())))
-        page = self._idle[key].pop() if self._idle[key] else self.open(url, **options)
-        page.set_viewport_size(viewport)
-        page.emulate_media(**cast(dict[str, Any], media))
+        page = next((page for kept, page in self._idle if kept == key), None)
+        if page:
+            self._idle.remove((key, page))
+        else:
+            page = self.open(url, **options)
+        show(page, media, viewport)
         if permissions:
             page.context.grant_permissions(permissions)
         self._lent[page] = (url, key)
@@ -67,7 +74,9 @@ class Contexts:
         except Error:  # its app has ended
             page.context.close()
             return
-        self._idle[key].append(page)
+        self._idle.append((key, page))
+        if len(self._idle) > MAX_IDLE:
+            self._idle.pop(0)[1].context.close()
 
     def _empty(self, page: Page, url: str) -> bool:
         for other in page.context.pages:
@@ -87,10 +96,77 @@ class Contexts:
 
     def open(self, url: str, **options: Any) -> Page:
         """A tab in a context of its own."""
-        context: BrowserContext = self._browser.new_context(**{"locale": "en-US", "reduced_motion": "reduce"} | options)
+        context: BrowserContext = self.browser.new_context(**{"locale": "en-US", "reduced_motion": "reduce"} | options)
         context.set_default_timeout(20_000)
         for script in self._init_scripts:
             context.add_init_script(script)
         page = context.new_page()
         page.goto(f"{url}{HEALTHZ}")
         return page
+
+
+class SharedContexts:
+    """One Chromium, with its tabs, for test modules that follow each other: in a new one, a page costs the most."""
+
+    def __init__(self) -> None:
+        self._running = ExitStack()
+        self._contexts: Contexts | None = None
+
+    def get(self) -> Contexts:
+        """The contexts of the Chromium, which starts unless it runs."""
+        if not self._contexts:
+            self._contexts = Contexts(self._running.enter_context(chromium()), SMALL_DRAFT)
+        return self._contexts
+
+    def close(self) -> None:
+        self._contexts = None
+        self._running.close()
+
+
+class Visits:
+    """Pages that stay loaded, each with one visitor, while tests come and go."""
+
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+        self._pages: dict[str, Page] = {}
+
+    def page(self, url: str, **options: Any) -> Page:
+        """The Create tab of the page at `url` with an empty prompt; loaded, unless it is already.
+
+        Args:
+            options: as for `Contexts.lend`.
+        """
+        options, media, viewport = split_options(options)
+        key = repr((url, sorted(options.items())))
+        page = self._pages.get(key)
+        if page and not page.is_closed():
+            show(page, media, viewport)
+            page.get_by_role("tab").first.click()
+            prompt_box(page).fill("")
+            return page
+        page = self._contexts.lend(url, **options, **media, viewport=viewport)
+        self._pages[key] = page
+        page.goto(url)
+        await_form(page)
+        return page
+
+    def forget(self, page: Page) -> None:
+        """Let nobody else see a page, after a failure."""
+        self._pages = {key: other for key, other in self._pages.items() if other is not page}
+        self._contexts.take_back(page)
+
+    def end(self) -> None:
+        for page in self._pages.values():
+            self._contexts.take_back(page)
+
+
+def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Options of a context: those that it keeps, the media, and the viewport, which a page can change."""
+    media = {name: options.get(name, default) for name, default in MEDIA.items()}
+    viewport = options.get("viewport", VIEWPORT)
+    return {name: value for name, value in options.items() if name not in (*MEDIA, "viewport")}, media, viewport
+
+
+def show(page: Page, media: dict[str, Any], viewport: Any) -> None:
+    page.set_viewport_size(viewport)
+    page.emulate_media(**media)

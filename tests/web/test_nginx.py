@@ -22,7 +22,7 @@ from dreamina_ui.web.http import client_ip_hash
 from tests.support.bad_server import closed_port
 from tests.support.browser import OWNER_PASSWORD, ROOT, SMALL, AppProcess, wait_for
 from tests.support.contexts import SMALL_DRAFT
-from tests.web.gradio_page.test_page import await_form, press_generate
+from tests.support.page import await_form, press_generate
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 OPENSSL = shutil.which("openssl")

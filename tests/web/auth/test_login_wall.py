@@ -62,11 +62,9 @@ from tests.support.browser import OWNER_PASSWORD, SMALL, AppProcess, last_event
 from tests.support.decoding import decoder
 from tests.support.harness import MODEL_ID, Clock, Harness
 from tests.support.library_rows import LibraryRows
-from tests.web.gradio_page import test_page
+from tests.support.page import OpenPage, press_generate
 from tests.web.gradio_page.test_login_page import Browse, tell
-from tests.web.gradio_page.test_page import OpenPage, press_generate
 
-open_page = test_page.open_page
 ALICE, BOB = ("alice", "wonderland"), ("bob", "builder")
 
 

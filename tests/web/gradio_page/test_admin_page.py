@@ -28,10 +28,8 @@ from dreamina_ui.web.routes.admin import build_admin_routes
 from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import OWNER_PASSWORD, AppProcess, Visitor
 from tests.support.harness import INPUTS, MODEL_ID, Harness, ScriptedApi
-from tests.web.gradio_page import test_page
-from tests.web.gradio_page.test_page import OpenPage
+from tests.support.page import OpenPage, await_form
 
-open_page, await_form = test_page.open_page, test_page.await_form
 CONTROLS: dict[str, Any] = {
     "switch": {"stopped": True},
     "limits": {"per_day": 1},

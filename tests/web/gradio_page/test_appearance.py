@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
+from tests.support.axe import expect_no_findings
 from tests.support.browser import OWNER_PASSWORD, AppProcess, HeldSandbox
-from tests.web.gradio_page import test_page
-from tests.web.gradio_page.test_page import (
+from tests.support.page import (
     TITLES,
     OpenPage,
     await_form,
@@ -24,41 +22,9 @@ from tests.web.gradio_page.test_page import (
     prompt_box,
 )
 
-open_page = test_page.open_page
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-ASK_AXE = """async ([selector, rules]) => {
-    const ends = () => document.getAnimations()
-        .filter(each => each.playState === "running" && each.effect.getTiming().iterations !== Infinity);
-    await new Promise(requestAnimationFrame);
-    // What fades is pale for a moment; a fade that another one replaces ends at once, and a bar moves every second.
-    for (let turn = 0, left; turn < 4 && (left = ends()).length; turn += 1)
-        await Promise.allSettled(left.map(each => each.finished));
-    const options = rules.length ? {runOnly: rules} : {};
-    return (await axe.run(selector || document, {resultTypes: ["violations"], ...options})).violations
-    .filter(found => ["serious", "critical"].includes(found.impact))
-    .flatMap(found => found.nodes.map(node => [found.id, node.target.join(" "), node.failureSummary].join(" | ")));
-}"""
-GROUNDS: dict[Literal["light", "dark"], str] = {"light": "rgb(246, 247, 245)", "dark": "rgb(16, 20, 19)"}
-RULES_OF_COLOR = ["color-contrast", "link-in-text-block"]
 FIRST_VISIT_BYTES = 460_000
 COLLECT = """() => { window.said = []; const live = document.getElementById("job-status");
     new MutationObserver(() => said.push(live.textContent)).observe(live, {childList: true, characterData: true}); }"""
-
-
-def expect_no_findings(page: Page, selector: str = "") -> None:
-    """axe-core finds nothing serious or critical in what the page shows now, light and dark. No rule is left out.
-
-    Dark, only the rules that look at colors are checked again: nothing else differs.
-
-    Args:
-        selector: of the part to look at, such as a dialog that hides the rest; all of the page without one.
-    """
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE)
-    for scheme, ground in GROUNDS.items():
-        page.emulate_media(color_scheme=scheme)
-        expect(page.locator("body")).to_have_css("background-color", ground)
-        assert page.evaluate(ASK_AXE, [selector, RULES_OF_COLOR if scheme == "dark" else []]) == []
 
 
 def test_axe_finds_nothing_serious_on_the_page(app: AppProcess, open_page: OpenPage) -> None:
@@ -145,7 +111,7 @@ def test_a_first_visit_begins_with_examples(held: HeldSandbox, open_page: OpenPa
         tool.send("Network.enable")
         tool.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
 
-    page = open_page(held.app, count_bytes, locale="ja-JP")
+    page = open_page(held.app, count_bytes, alone=True, locale="ja-JP")
     examples = page.locator("#examples button")
     expect(examples).to_have_count(6)
     expect(page.locator("#examples")).to_contain_text(translate("ja", "examples_about"))
@@ -215,9 +181,9 @@ def test_on_a_phone_generate_is_always_at_hand_and_covers_nothing(held: HeldSand
     cancel_all(page)
 
 
-def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, revisit: OpenPage) -> None:
     """A screen reader announces what happened, and not each step in the queue or of a bar."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     older = press_generate(page, "the one before")
     expect_state(older, "queued")
     page.evaluate(COLLECT)
@@ -238,9 +204,9 @@ def test_each_state_of_a_job_is_announced_once(held: HeldSandbox, open_page: Ope
     assert len(said) <= 5, said
 
 
-def test_a_browser_without_a_network_shows_it_calmly(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_browser_without_a_network_shows_it_calmly(held: HeldSandbox, revisit: OpenPage) -> None:
     """The work continues at the server; the page says so on every tab and finds back by itself."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     note = page.get_by_text(translate("en", "offline"))
     page.get_by_role("tab", name=translate("en", "tab_library")).click()
     page.context.set_offline(True)

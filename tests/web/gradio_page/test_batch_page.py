@@ -8,9 +8,7 @@ from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import SMALL, HeldSandbox
-from tests.web.gradio_page.test_page import OpenPage, open_page
-
-__all__ = ["open_page"]  # fixtures
+from tests.support.page import OpenPage
 
 PHONE = {"width": 390, "height": 844}
 BATCHES_URL = re.compile(r"/dreamina/batches/\w+(\?|$)")

@@ -8,13 +8,9 @@ from playwright.sync_api import expect
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, new_visitor_secret
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import ScriptedApp
+from tests.support.library_page import note, tile, tiles
 from tests.support.library_rows import NOON, LibraryRows
-from tests.web.gradio_page import test_library_page
-from tests.web.gradio_page.test_library_page import OpenPage, note, tile, tiles
-from tests.web.gradio_page.test_page import wait_on
-
-open_library = test_library_page.open_library
-open_page = test_library_page.open_page
+from tests.support.page import OpenPage, wait_on
 
 
 def text(key: str, **values: object) -> str:

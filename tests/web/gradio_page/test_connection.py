@@ -12,28 +12,18 @@ from playwright.sync_api import Page, expect
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_proxy import BadProxy
 from tests.support.browser import AppProcess, HeldSandbox, read_events, wait_for
-from tests.web.gradio_page.test_page import (
-    OpenPage,
-    await_form,
-    cancel_button,
-    card,
-    expect_state,
-    open_page,
-    press_generate,
-    prompt_box,
-)
-
-__all__ = ["open_page"]  # fixtures
+from tests.support.page import OpenPage, await_form, cancel_button, card, expect_state, press_generate, prompt_box
 
 ALICE = ("alice", "wonderland")
+LOCALES = {"en": "en-US", "ja": "ja-JP"}
 OFFLINE = "#connection"
 SIGNED_OUT = "#signed-out"
 
 
 @pytest.fixture
-def proxy(held: HeldSandbox) -> Iterator[BadProxy]:
-    with BadProxy(held.app.port) as running:
-        yield running
+def proxy(held_proxy: BadProxy) -> BadProxy:
+    held_proxy.reset()
+    return held_proxy
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +56,7 @@ def wait_until_accepted(held: HeldSandbox, prompt: str) -> None:
 
 def test_a_frozen_stream_is_replaced_within_45_seconds(held: HeldSandbox, proxy: BadProxy, open_page: OpenPage) -> None:
     """After a sleep or a change of networks a connection may be dead without a sign."""
-    page = open_page(proxy, install_clock)
+    page = open_page(proxy, install_clock, alone=True)
     job = press_generate(page, "on a frozen stream")
     wait_until_accepted(held, "on a frozen stream")
     wait_for(lambda: proxy.open_streams == 1)
@@ -82,7 +72,7 @@ def test_a_stream_that_is_held_back_is_replaced_by_polling_within_10_seconds(
     held: HeldSandbox, proxy: BadProxy, open_page: OpenPage
 ) -> None:
     """Some tunnels and virus scanners pass on nothing of a stream before its end."""
-    page = open_page(proxy, install_clock)
+    page = open_page(proxy, install_clock, alone=True)
     proxy.holds_streams = True
     job = press_generate(page, "on a held stream")
     wait_until_accepted(held, "on a held stream")
@@ -98,7 +88,7 @@ def test_a_stream_that_is_held_back_is_replaced_by_polling_within_10_seconds(
 
 def test_a_server_that_is_away_is_noticed_when_nothing_runs(proxy: BadProxy, open_page: OpenPage) -> None:
     """Otherwise the first thing that fails is a job."""
-    page = open_page(proxy, install_clock)
+    page = open_page(proxy, install_clock, alone=True)
     proxy.is_down = True
     page.clock.fast_forward(15_000)
     expect(page.locator(OFFLINE)).to_be_visible()
@@ -110,10 +100,10 @@ def test_a_server_that_is_away_is_noticed_when_nothing_runs(proxy: BadProxy, ope
 # --- signed out
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("language", LOCALES)
 def test_a_signed_out_page_says_so_and_loses_nothing(closed: AppProcess, open_page: OpenPage, language: str) -> None:
     """The page was signed out in another tab; what was typed stays, and the way back is one click."""
-    page = open_page(closed, lambda page: enter(page, closed, language), locale=language)
+    page = open_page(closed, lambda page: enter(page, closed, language), locale=LOCALES[language])
     job = press_generate(page, f"under way, {language}")
     other = page.context.new_page()
     other.goto(f"{closed.url}/dreamina/sign-in")

@@ -10,10 +10,8 @@ from playwright.sync_api import FloatRect, Locator, Page, expect
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_server import json_response
 from tests.support.browser import HeldSandbox, ScriptedApp
-from tests.web.gradio_page import test_page
-from tests.web.gradio_page.test_page import OpenPage, card, expect_state, press_generate
+from tests.support.page import OpenPage, card, expect_state, press_generate
 
-open_page = test_page.open_page
 WINDOW = {"width": 1440, "height": 900}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 UNDER_TABS = """list => [...list.children].filter(node => {
@@ -64,9 +62,9 @@ def test_the_newest_result_is_large_and_the_older_ones_fill_their_rows(
     assert sum(box["width"] * box["height"] for box in images) > 0.4 * 1440 * 900
 
 
-def test_a_long_prompt_can_be_read(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_long_prompt_can_be_read(held: HeldSandbox, revisit: OpenPage) -> None:
     """No prompt is cut without a way to read the rest."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     text = "a long prompt " * 30
     job = press_generate(page, text.strip())
     prompt = job.locator(".prompt")
@@ -90,9 +88,9 @@ def test_as_many_skeletons_as_images_while_a_job_runs(held: HeldSandbox, open_pa
     expect(job).to_have_class("job slim")
 
 
-def test_a_failure_is_one_slim_row_with_the_one_button_that_helps(scripted: ScriptedApp, open_page: OpenPage) -> None:
+def test_a_failure_is_one_slim_row_with_the_one_button_that_helps(scripted: ScriptedApp, revisit: OpenPage) -> None:
     """What happened, what it means for money, one button; the details in English are below a fold."""
-    page = open_page(scripted.app, viewport=WINDOW)
+    page = revisit(scripted.app, viewport=WINDOW)
     service = scripted.service()
     service.accept(json_response({"error_code": 400002, "message": "InsufficientResources"}, 402))
     job = press_generate(page, "without money")
@@ -106,9 +104,9 @@ def test_a_failure_is_one_slim_row_with_the_one_button_that_helps(scripted: Scri
     expect(job.locator(".detail")).to_contain_text("InsufficientResources")
 
 
-def test_one_tab_stop_leads_into_the_images_and_arrows_through_them(scripted: ScriptedApp, open_page: OpenPage) -> None:
+def test_one_tab_stop_leads_into_the_images_and_arrows_through_them(scripted: ScriptedApp, revisit: OpenPage) -> None:
     """19 Tabs to an image are 18 too many; what is done with the mouse is done by a key."""
-    page = open_page(scripted.app, viewport=WINDOW)
+    page = revisit(scripted.app, viewport=WINDOW)
     job = complete(scripted, page, "by arrows", 4, (40, 40))
     images = job.locator(".tile > .open")
     assert images.evaluate_all("nodes => nodes.filter(node => node.tabIndex === 0).length") == 1
@@ -123,9 +121,9 @@ def test_one_tab_stop_leads_into_the_images_and_arrows_through_them(scripted: Sc
     assert not page.evaluate("document.activeElement.matches('.tile > .open, .tile-actions *')")
 
 
-def test_an_open_list_lies_above_the_tabs(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_an_open_list_lies_above_the_tabs(held: HeldSandbox, revisit: OpenPage) -> None:
     """In a low window the list opens upward, over the header: its first entries could not be chosen."""
-    page = open_page(held.app, viewport={"width": 1280, "height": 720})
+    page = revisit(held.app, viewport={"width": 1280, "height": 720})
     page.locator("#field-size input").click()
     listbox = page.locator("[role=listbox]")
     expect(listbox).to_be_visible()

@@ -21,17 +21,9 @@ from tests.support.bad_server import json_response
 from tests.support.browser import ScriptedApp
 from tests.support.contexts import SMALL_DRAFT
 from tests.support.harness import png
+from tests.support.library_page import DROP, dialog_button, filter_by, go_to_library, note, show_info, tiles
 from tests.support.library_rows import NOON, LibraryRows
-from tests.web.gradio_page.test_library_page import (
-    DROP,
-    dialog_button,
-    filter_by,
-    go_to_library,
-    note,
-    show_info,
-    tiles,
-)
-from tests.web.gradio_page.test_page import await_form, card, expect_state, press_generate, prompt_box
+from tests.support.page import await_form, card, expect_state, press_generate, prompt_box
 
 
 def payload(name: str) -> str:

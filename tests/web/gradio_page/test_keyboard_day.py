@@ -6,9 +6,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import HeldSandbox
-from tests.web.gradio_page.test_page import OpenPage, card, expect_state, open_page, prompt_box
-
-__all__ = ["open_page"]  # fixtures
+from tests.support.page import OpenPage, card, expect_state, prompt_box
 
 MAX_TABS = 40
 

@@ -8,7 +8,6 @@ import os
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,73 +16,16 @@ from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from dreamina_ui.web.auth.visitor import VISITOR_COOKIE, visitor_id
 from dreamina_ui.web.i18n.translate import translate
+from tests.support.axe import expect_no_findings
 from tests.support.bad_server import ScriptedResponse
 from tests.support.browser import AppProcess, ScriptedApp, Visitor, wait_for
 from tests.support.harness import MODEL_ID, png
+from tests.support.library_page import DROP, dialog_button, filter_by, go_to_library, note, show_info, tile, tiles, tool
 from tests.support.library_rows import NOON, LibraryRows, read_zip
+from tests.support.page import OpenPage, card, expect_state, press_generate, prompt_box, wait_on
 from tests.support.png_chunks import png_chunk
-from tests.web.gradio_page import test_page
-from tests.web.gradio_page.test_appearance import expect_no_findings
-from tests.web.gradio_page.test_page import card, expect_state, press_generate, prompt_box, wait_on
 
-open_page = test_page.open_page
-OpenPage = Callable[..., Page]
 DARK_CARD = "rgb(25, 31, 29)"
-DROP = """([text, name]) => {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const data = new DataTransfer();
-    data.items.add(new File([bytes], name, { type: "image/png" }));
-    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-}"""
-
-
-@pytest.fixture
-def open_library(library_app: ScriptedApp, rows: LibraryRows, open_page: OpenPage) -> OpenPage:
-    """Opens the library as a new visitor at this machine."""
-
-    def open_one(**context: Any) -> Page:
-        page = open_page(library_app.app, **context)
-        go_to_library(page, context.get("locale", "en-US")[:2])
-        return page
-
-    return open_one
-
-
-def go_to_library(page: Page, language: str = "en") -> None:
-    page.get_by_role("tab", name=translate(language, "tab_library")).click()
-    expect(page.locator("#library .usage")).not_to_be_empty()
-
-
-def tile(page: Page, prompt: str, number: int = 1) -> Locator:
-    return page.get_by_role("button", name=translate("en", "picture_alt", number=number, prompt=prompt), exact=True)
-
-
-def tiles(page: Page) -> Locator:
-    return page.locator("#library .wall button.tile")
-
-
-def filter_by(page: Page, key: str, language: str = "en") -> Locator:
-    label = page.locator("#library .filters label").filter(has=page.get_by_text(translate(language, key), exact=True))
-    return label.locator("input, select")
-
-
-def tool(page: Page, key: str, **values: Any) -> Locator:
-    return page.locator("#library").get_by_role("button", name=translate("en", key, **values), exact=True)
-
-
-def dialog_button(page: Page, key: str, language: str = "en") -> Locator:
-    return page.locator("dialog.viewer").get_by_role("button", name=translate(language, key), exact=True)
-
-
-def show_info(page: Page) -> None:
-    """Open the panel of the viewer, if it is not open already."""
-    expect(page.locator("dialog.viewer")).to_be_visible()
-    if page.locator("dialog.viewer .info").is_hidden():
-        page.locator("dialog.viewer .tool-info").click()
-
-
-def note(page: Page) -> Locator:
-    return page.locator("#dreamina-note")
 
 
 # --- the wall

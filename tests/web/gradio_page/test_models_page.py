@@ -32,10 +32,8 @@ from tests.support.browser import PUBLIC_URL, ROOT, AppProcess, HeldSandbox, Vis
 from tests.support.decoding import decoder
 from tests.support.harness import MODEL_ID, SUBMIT, Clock, Harness, ScriptedApi
 from tests.support.library_rows import LibraryRows
-from tests.web.gradio_page import test_page
-from tests.web.gradio_page.test_page import OpenPage, await_form, card, expect_state, press_generate, prompt_box
+from tests.support.page import OpenPage, await_form, card, expect_state, press_generate, prompt_box
 
-open_page = test_page.open_page
 EDIT = "bytedance/dreamina-4-0/edit"
 NANO = "google/nano-banana-2-lite/text-to-image"
 EXAMPLES = ROOT / "examples" / "models"

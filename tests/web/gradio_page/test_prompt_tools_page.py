@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import AppProcess
-from tests.web.gradio_page import test_page
-from tests.web.gradio_page.test_page import card, press_generate, prompt_box
+from tests.support.page import OpenPage, card, press_generate, prompt_box
 
-open_page = test_page.open_page
-OpenPage = Callable[..., Page]
 EN = "en"
 STORE_LIST = """body => fetch("dreamina/wildcards", {
     method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
 })"""
 
 
-def test_an_old_prompt_and_a_preset_are_two_actions_away(app: AppProcess, open_page: OpenPage) -> None:
+def test_an_old_prompt_and_a_preset_are_two_actions_away(app: AppProcess, revisit: OpenPage) -> None:
     """Nobody types again what they typed before; by keyboard, too."""
-    page = open_page(app)
+    page = revisit(app)
     expect(press_generate(page, "an owl to remember")).to_be_visible()
     prompt_box(page).fill("")
     page.get_by_role("button", name=translate(EN, "prompt_history"), exact=True).first.click()
@@ -48,9 +44,9 @@ def test_an_old_prompt_and_a_preset_are_two_actions_away(app: AppProcess, open_p
     expect(prompt_box(page)).to_have_value("a whale, film noir")
 
 
-def test_wildcards_of_a_batch_are_drawn_by_a_seed_that_is_shown(app: AppProcess, open_page: OpenPage) -> None:
+def test_wildcards_of_a_batch_are_drawn_by_a_seed_that_is_shown(app: AppProcess, revisit: OpenPage) -> None:
     """What will be paid for is seen before, and the same seed brings the same again."""
-    page = open_page(app)
+    page = revisit(app)
     page.get_by_role("tab", name=translate(EN, "batch"), exact=True).click()
     page.locator("#batch").get_by_role("button", name=translate(EN, "prompt_wildcards"), exact=True).click()
     dialog = page.locator("dialog.prompt-dialog")
@@ -76,9 +72,9 @@ def test_wildcards_of_a_batch_are_drawn_by_a_seed_that_is_shown(app: AppProcess,
     expect(page.get_by_label(translate(EN, "batch_seed"), exact=True)).not_to_have_value(seed)
 
 
-def test_what_wildcards_stand_for_is_shown_and_sent(app: AppProcess, open_page: OpenPage) -> None:
+def test_what_wildcards_stand_for_is_shown_and_sent(app: AppProcess, revisit: OpenPage) -> None:
     """One image, too, is paid for with the words that stood there, and a name without a list is just a name."""
-    page = open_page(app)
+    page = revisit(app)
     prompt_box(page).fill("the __init__ of a kite")
     press_generate(page, "the __init__ of a kite")
     body = {"name": "hue", "text": "red\ngreen\nblue"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,20 +9,18 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_proxy import BadProxy, Failure
-from tests.support.browser import HeldSandbox, wait_for
+from tests.support.browser import SMALL, HeldSandbox, wait_for
 from tests.support.harness import MODEL_ID
-from tests.web.gradio_page.test_page import OpenPage, card, expect_state, open_page, press_generate, prompt_box
-
-__all__ = ["open_page"]  # fixtures
+from tests.support.page import OpenPage, card, expect_state, press_generate, prompt_box
 
 REPEAT_MS = 30
 UNKNOWN = translate("en", "press_unknown")
 
 
 @pytest.fixture
-def proxy(held: HeldSandbox) -> Iterator[BadProxy]:
-    with BadProxy(held.app.port) as running:
-        yield running
+def proxy(held_proxy: BadProxy) -> BadProxy:
+    held_proxy.reset()
+    return held_proxy
 
 
 def hold(page: Page, key: str, repeats: int) -> None:
@@ -114,9 +111,9 @@ def test_a_repeat_that_the_limiter_refuses_continues(held: HeldSandbox, proxy: B
     assert len(set(proxy.press_ids)) == 1
 
 
-def test_a_failure_after_the_job_was_made_shows_the_job(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_failure_after_the_job_was_made_shows_the_job(held: HeldSandbox, revisit: OpenPage) -> None:
     """The server broke while it responded: the job runs, and another press would pay again."""
-    page = open_page(held.app)
+    page = revisit(held.app)
 
     def break_response(route: Route) -> None:
         route.fetch()
@@ -180,9 +177,9 @@ def test_a_held_key_starts_one_batch(held: HeldSandbox, open_page: OpenPage) -> 
 
 
 @pytest.mark.parametrize("key", ["Enter", " "])
-def test_a_held_key_on_generate_is_one_job(held: HeldSandbox, open_page: OpenPage, key: str) -> None:
+def test_a_held_key_on_generate_is_one_job(held: HeldSandbox, revisit: OpenPage, key: str) -> None:
     """A sleeve on the keyboard must not cost four jobs."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     prompt = f"held {'space' if key == ' ' else key}"
     prompt_box(page).fill(prompt)
     page.locator("#generate").focus()
@@ -192,9 +189,9 @@ def test_a_held_key_on_generate_is_one_job(held: HeldSandbox, open_page: OpenPag
     assert len(jobs_of(held, prompt)) == 1
 
 
-def test_again_starts_nothing_however_often_it_is_pressed(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_again_starts_nothing_however_often_it_is_pressed(held: HeldSandbox, revisit: OpenPage) -> None:
     """The focus must not land on a button that costs money."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     job = press_generate(page, "to be reused")
     expect_state(job, "queued")
     held.begin()
@@ -209,9 +206,9 @@ def test_again_starts_nothing_however_often_it_is_pressed(held: HeldSandbox, ope
     assert len(jobs_of(held, "to be reused")) == 1
 
 
-def test_a_double_tap_on_generate_is_one_job(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_double_tap_on_generate_is_one_job(held: HeldSandbox, revisit: OpenPage) -> None:
     """Fingers tremble."""
-    page = open_page(held.app, has_touch=True, viewport={"width": 390, "height": 844})
+    page = revisit(held.app, has_touch=True, viewport={"width": 390, "height": 844})
     prompt_box(page).fill("tapped twice")
     box = page.locator("#generate").bounding_box()
     assert box
@@ -222,9 +219,9 @@ def test_a_double_tap_on_generate_is_one_job(held: HeldSandbox, open_page: OpenP
     assert len(jobs_of(held, "tapped twice")) == 1
 
 
-def test_a_tap_on_a_start_button_that_just_appeared_starts_no_batch(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_tap_on_a_start_button_that_just_appeared_starts_no_batch(held: HeldSandbox, revisit: OpenPage) -> None:
     """It appears by itself, perhaps under a finger that is on its way to something else."""
-    page = open_page(held.app, has_touch=True)
+    page = revisit(held.app, has_touch=True)
     before = len(held.requests())
     page.get_by_role("tab", name=translate("en", "batch")).click()
     page.get_by_label(translate("en", "batch_prompts")).fill("a\nb")
@@ -239,9 +236,9 @@ def test_a_tap_on_a_start_button_that_just_appeared_starts_no_batch(held: HeldSa
 # --- Ctrl+Enter
 
 
-def test_ctrl_enter_submits_from_the_fields_of_the_form(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_ctrl_enter_submits_from_the_fields_of_the_form(held: HeldSandbox, revisit: OpenPage) -> None:
     """It is quicker than the mouse."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     prompt_box(page).fill("by keyboard")
     prompt_box(page).press("Control+Enter")
     expect(card(page, "by keyboard")).to_be_visible()
@@ -266,9 +263,9 @@ def test_ctrl_enter_elsewhere_submits_nothing(held: HeldSandbox, open_page: Open
     assert jobs_of(held, "not to be sent") == []
 
 
-def test_ctrl_enter_within_a_composition_submits_nothing(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_ctrl_enter_within_a_composition_submits_nothing(held: HeldSandbox, revisit: OpenPage) -> None:
     """Enter belongs to the input method then, and the text is not finished."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     prompt_box(page).fill("")
     prompt_box(page).focus()
     ime = page.context.new_cdp_session(page)
@@ -287,82 +284,59 @@ def test_ctrl_enter_within_a_composition_submits_nothing(held: HeldSandbox, open
 # --- what is shown is what is sent
 
 
-@pytest.mark.parametrize(
-    ("typed", "sent"),
-    [("2560", "2560x1440(16:9)"), ("3024×1296", "3024x1296(21:9)"), ("1024x1024(1:1)", "1024x1024(1:1)")],
-)
-def test_a_size_that_was_typed_is_sent(held: HeldSandbox, open_page: OpenPage, typed: str, sent: str) -> None:
+def test_a_size_that_was_typed_is_sent(held: HeldSandbox, open_page: OpenPage) -> None:
     """The form showed it, so it was meant."""
     page = open_page(held.app)
-    prompt = f"in the size {typed}"
-    prompt_box(page).fill(prompt)
-    page.locator("#field-size input").fill(typed)
-    page.keyboard.press("Control+Enter")
-    expect(card(page, prompt)).to_be_visible()
-    wait_for(lambda: jobs_of(held, prompt))
-    assert jobs_of(held, prompt)[0]["width×height"] == sent
+    for typed, sent in (("2560", "2560x1440(16:9)"), ("3024×1296", "3024x1296(21:9)"), (SMALL, SMALL)):
+        prompt = f"in the size {typed}"
+        prompt_box(page).fill(prompt)
+        page.locator("#field-size input").fill(typed)
+        page.keyboard.press("Control+Enter")
+        expect(card(page, prompt)).to_be_visible()
+        assert wait_for(lambda: jobs_of(held, prompt))[0]["width×height"] == sent, typed  # noqa: B023 - called at once
 
 
-@pytest.mark.parametrize("typed", ["16:9", "12345"])
-def test_a_size_that_is_not_one_choice_is_refused(held: HeldSandbox, open_page: OpenPage, typed: str) -> None:
+def test_a_size_that_is_not_one_choice_is_refused(held: HeldSandbox, open_page: OpenPage) -> None:
     """Another size than the one that is shown is another price."""
     page = open_page(held.app)
     prompt_box(page).fill("in no size")
     size = page.locator("#field-size input")
-    size.fill(typed)
-    page.keyboard.press("Control+Enter")
-    name = str(size.get_attribute("aria-label"))
-    expect(problem(page)).to_have_text(translate("en", "choice_unclear", value=typed, field=name))
-    expect(size).to_be_focused()
-    assert jobs_of(held, "in no size") == []
+    for typed in ("16:9", "12345"):
+        size.fill(typed)
+        page.keyboard.press("Control+Enter")
+        name = str(size.get_attribute("aria-label"))
+        expect(problem(page)).to_have_text(translate("en", "choice_unclear", value=typed, field=name))
+        expect(size).to_be_focused()
+        assert jobs_of(held, "in no size") == []
 
 
-@pytest.mark.parametrize(("typed", "sent"), [("", 0.5), ("0,7", 0.7), ("0.3", 0.3), ("-", 0.5)])
-def test_a_number_is_sent_as_it_is_shown(held: HeldSandbox, open_page: OpenPage, typed: str, sent: float) -> None:
-    """Emptied, it returns to its last value; a comma is a decimal mark."""
+def test_a_number_is_sent_as_it_is_shown(held: HeldSandbox, open_page: OpenPage) -> None:
+    """Emptied, it returns to its last value; a comma is a decimal mark; Generate may be pressed by mouse, too."""
     page = open_page(held.app)
-    prompt = f"with the number {typed!r}"
-    prompt_box(page).fill(prompt)
     number = page.locator("#field-scale input[type=number]")
-    number.click()
-    page.keyboard.press("Control+a")
-    page.keyboard.press("Delete")
-    page.keyboard.type(typed)
-    page.keyboard.press("Control+Enter")
-    expect(card(page, prompt)).to_be_visible()
-    wait_for(lambda: jobs_of(held, prompt))
-    assert jobs_of(held, prompt)[0]["scale"] == sent
-    assert float(number.input_value()) == sent
+    for typed, is_clicked, sent in (
+        ("", False, 0.5), ("-", False, 0.5), ("", True, 0.5), ("0,7", False, 0.7), ("0.3", False, 0.3),
+    ):  # fmt: skip
+        prompt = f"with the number {typed!r}{', clicked' * is_clicked}"
+        prompt_box(page).fill(prompt)
+        number.click()
+        page.keyboard.press("Control+a")
+        page.keyboard.press("Delete")
+        page.keyboard.type(typed)
+        if is_clicked:
+            page.locator("#generate").click()
+        else:
+            page.keyboard.press("Control+Enter")
+        expect(card(page, prompt)).to_be_visible()
+        assert wait_for(lambda: jobs_of(held, prompt))[0]["scale"] == sent, prompt  # noqa: B023 - called at once
+        assert float(number.input_value()) == sent, prompt
 
 
-def test_a_text_that_an_extension_wrote_is_sent(held: HeldSandbox, open_page: OpenPage) -> None:
+def test_a_text_that_an_extension_wrote_is_sent(held: HeldSandbox, revisit: OpenPage) -> None:
     """Translators and text expanders tell nobody, and the prompt from before was paid for."""
-    page = open_page(held.app)
+    page = revisit(held.app)
     prompt_box(page).fill("from before")
     prompt_box(page).evaluate("(node) => { node.value = 'from an extension'; }")
     page.locator("#generate").click()
     expect(card(page, "from an extension")).to_be_visible()
     assert jobs_of(held, "from before") == []
-
-
-def test_a_number_that_was_emptied_returns_when_the_field_is_left(held: HeldSandbox, open_page: OpenPage) -> None:
-    """Generate is pressed by mouse, too."""
-    page = open_page(held.app)
-    number = page.locator("#field-scale input[type=number]")
-    number.click()
-    page.keyboard.press("Control+a")
-    page.keyboard.press("Delete")
-    press_generate(page, "emptied and clicked")
-    wait_for(lambda: jobs_of(held, "emptied and clicked"))
-    assert jobs_of(held, "emptied and clicked")[0]["scale"] == 0.5
-
-
-def test_the_list_of_sizes_lies_above_everything(held: HeldSandbox, open_page: OpenPage) -> None:
-    """Its first entries once lay under the tabs."""
-    page = open_page(held.app, viewport={"width": 1280, "height": 720})
-    page.locator("#field-size input").click()
-    options = page.locator("#field-size").get_by_role("option")
-    expect(options.first).to_be_visible()
-    on_top = "node => { const { x, y, width, height } = node.getBoundingClientRect(); \
-        return node.contains(document.elementFromPoint(x + width / 2, y + height / 2)); }"
-    assert [option.evaluate(on_top) for option in options.all()[:6]] == [True] * 6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import datetime, timezone
 from urllib.parse import urlencode
 
@@ -12,13 +11,10 @@ from playwright.sync_api import Page, expect
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.browser import AppProcess, HeldSandbox
 from tests.support.harness import MODEL_ID
+from tests.support.library_page import note
 from tests.support.library_rows import LibraryRows
-from tests.web.gradio_page import test_library_page, test_page
-from tests.web.gradio_page.test_library_page import note
-from tests.web.gradio_page.test_page import await_form, card, expect_state, press_generate, prompt_box, wait_on
+from tests.support.page import TITLES, OpenPage, await_form, card, expect_state, press_generate, prompt_box, wait_on
 
-open_page, open_library = test_page.open_page, test_library_page.open_library
-OpenPage = Callable[..., Page]
 VISIBILITY = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -128,7 +124,7 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
     ):
         expect(reported).to_contain_text(text)
     expect(prompt_box(page)).to_have_value((markup + "🦊" * 800)[:800])
-    expect(page.get_by_label(test_page.TITLES["force_single"])).not_to_be_checked()
+    expect(page.get_by_label(TITLES["force_single"])).not_to_be_checked()
     expect(page.locator("#field-scale input[type=number]")).to_have_value("0.5")
     expect(page.locator("img[src=x]")).to_have_count(0)
     assert "#" not in page.url
@@ -149,7 +145,7 @@ def test_a_link_fills_the_form_with_what_is_possible(held: HeldSandbox, open_pag
 def test_the_title_and_one_notification_tell_that_a_job_is_done(held: HeldSandbox, open_page: OpenPage) -> None:
     """One looks elsewhere while a picture is made; two open tabs do not tell it twice."""
     page = open_page(
-        held.app, permissions=["notifications"], prepare=lambda new_page: new_page.context.add_init_script(RECORD)
+        held.app, lambda page: page.context.add_init_script(RECORD), alone=True, permissions=["notifications"]
     )
     expect_state(press_generate(page, "seen by nobody"), "queued")
     expect(page).to_have_title("(1) Dreamina UI")

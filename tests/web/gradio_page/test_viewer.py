@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
+from tests.support.axe import expect_no_findings
 from tests.support.browser import ScriptedApp
 from tests.support.harness import png
+from tests.support.library_page import dialog_button, note, tile, tiles
 from tests.support.library_rows import NOON, LibraryRows
+from tests.support.page import OpenPage, press_generate, prompt_box, wait_on
 from tests.support.touch import Touch
-from tests.web.gradio_page import test_library_page, test_page
-from tests.web.gradio_page.test_appearance import expect_no_findings
-from tests.web.gradio_page.test_library_page import dialog_button, note, tile, tiles
-from tests.web.gradio_page.test_page import press_generate, prompt_box, wait_on
 
-open_page, open_library = test_page.open_page, test_library_page.open_library
-OpenPage = Callable[..., Page]
 WIDE = (2000, 857)
 SCREENS: dict[str, dict[str, Any]] = {
     "laptop": {"viewport": {"width": 1440, "height": 900}},
