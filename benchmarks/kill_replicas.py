@@ -35,6 +35,9 @@ FREEZE_S = (0.5, 15.0)
 OUTAGE_S = 60.0
 """How long the bucket is away, from the kill of its server."""
 
+POST_S = 10.0
+"""How long a POST takes at most, on a busy machine."""
+
 SUBMIT_S = 0.04
 """For this long after a request its submit may still be in flight."""
 
@@ -67,6 +70,7 @@ class ReplicaRun:
         self._random = Random(seed)
         self._pressed = 0
         self._moments: Counter[str] = Counter()
+        self._killed_at: list[float] = []
         self._thaws: dict[AppUnderTest, tuple[float, Callable[[], object]]] = {}
         self._links: dict[AppUnderTest, CutLink] = {}
         self._bucket = S3Server(folder / "s3")
@@ -96,7 +100,8 @@ class ReplicaRun:
                 for server in servers:
                     server.stop()
                 records = Records(self._folder, ledger, open_bucket(self._folder, bucket.access("kill")), "database")
-                audit = ReplicaAudit(records, sandbox.requests(), {id_ for item in servers for id_ in item.reported})
+                reported = {id_ for item in servers for id_ in item.reported}
+                audit = ReplicaAudit(records, sandbox.requests(), reported, self._killed_at)
                 figures: dict[str, int | float] = {"servers": self._plan.servers, "  with their page": self._plan.pages}
                 figures |= {kind: count for kind, count in sorted(self._moments.items())}
                 figures |= {"job requests": self._pressed, **audit.figures()}
@@ -134,6 +139,7 @@ class ReplicaRun:
                 time.sleep(self._random.uniform(0, SUBMIT_S))
             self._moments[kind] += 1
             if kind == "kills":
+                self._killed_at.append(time.time())
                 server.kill()
                 server.start()
             elif kind == "outages":
@@ -207,10 +213,18 @@ class ReplicaAudit:
     Args:
         accepted: every request the service accepted, with `request_id`, `inputs`, `status`.
         reported: the ids of all jobs that were returned to a caller.
+        killed_at: when servers were killed, in seconds since 1970.
     """
 
-    def __init__(self, records: Records, accepted: Sequence[Mapping[str, Any]], reported: set[str]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        accepted: Sequence[Mapping[str, Any]],
+        reported: set[str],
+        killed_at: Sequence[float] = (),
+    ) -> None:
         self._accepted = accepted
+        self._killed_at = killed_at
         self._reported = reported
         self._jobs: list[Job] = list(records.ledger.every_job())
         self._by_request = {job.request_id: job for job in self._jobs if job.request_id}
@@ -229,6 +243,7 @@ class ReplicaAudit:
             **{f"  {state}": count for state, count in sorted(states.items())},
             "requests accepted by the service": len(self._accepted),
             "  whose response was cut, job unclear": cut,
+            "unclear without a kill while it was sent": len(list(self._unclear_without_kill())),
             "lost": len(list(self._lost())),
             "sent twice": sum(count > 1 for count in self._sent.values()),
             "budgets that differ from the rows": sum(item.kind == "miscounted" for item in self._verified.findings),
@@ -238,6 +253,8 @@ class ReplicaAudit:
     def broken(self) -> Iterator[str]:
         """One line for each violation."""
         yield from self._lost()
+        for job in self._unclear_without_kill():
+            yield f"Job {job.job_id} is unclear, and no server was killed while it was sent: {job.detail}"
         for inputs, count in self._sent.items():
             if count > 1:
                 yield f"These inputs were sent {count} times: {inputs}."
@@ -246,6 +263,13 @@ class ReplicaAudit:
                 yield f"Job {job.job_id} never settled: {job.state}, of {job.replica_id}, problem {job.problem}."
         for finding in self._rows_without_files:
             yield f"{finding.kind}: {finding.path} {finding.detail}"
+
+    def _unclear_without_kill(self) -> Iterator[Job]:
+        """Between the right to send and the response's row, a kill cuts a POST; a freeze or a cut does not."""
+        for job in self._jobs:
+            sent_at = job.armed_at or job.created_at
+            if job.state == "submit_unclear" and not any(0 <= at - sent_at < POST_S for at in self._killed_at):
+                yield job
 
     def _lost(self) -> Iterator[str]:
         for request in self._accepted:

@@ -96,16 +96,19 @@ class RunComfy:
         if self._account_http:
             self._account_http.close()
 
-    def submit(self, model_id: str, inputs: Mapping[str, object]) -> str:
+    def submit(
+        self, model_id: str, inputs: Mapping[str, object], before_send: Callable[[], object] = lambda: None
+    ) -> str:
         """Start one request; see `ModelApi.submit`.
 
         Args:
             model_id: such as `bytedance/dreamina-4-0/text-to-image`.
             inputs: what the input schema asks for; it goes over the wire unchanged.
+            before_send: is called with the connection open, right before the inputs are written to it.
         """
         call = Call("POST", f"/v1/models/{_model_path(model_id)}", f"the submit to {model_id}", "submit", advice="")
         try:
-            payload = Payload(json.dumps(dict(inputs), ensure_ascii=False, allow_nan=False).encode())
+            payload = Payload(json.dumps(dict(inputs), ensure_ascii=False, allow_nan=False).encode(), before_send)
         except (TypeError, ValueError, RecursionError) as exc:
             raise errors.InputError("inputs", "format", "JSON object", type(exc).__name__) from exc
         with self._counted(call):
@@ -115,6 +118,8 @@ class RunComfy:
         try:
             response = self._http.exchange(call, self._submit_timeout_s, payload)
         except errors.TransportError as lost:
+            if payload.withheld:
+                raise payload.withheld from None
             if not payload.touched:
                 raise errors.TransportError(f"{lost} Nothing was sent; you can submit it again.") from lost
             raise self._unclear(call, str(lost), None) from lost

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -64,12 +64,29 @@ class Call:
 
 
 class Payload(io.BytesIO):
-    """A submit's body that knows whether sending it has begun; until then the service cannot have the inputs."""
+    """A submit's body that knows whether sending it has begun; until then the service cannot have the inputs.
 
-    touched = False
+    Args:
+        before_send: is called then, once the connection is open; what it raises ends the call.
+
+    Attributes:
+        withheld: what that raised.
+    """
+
+    def __init__(self, content: bytes, before_send: Callable[[], object] = lambda: None) -> None:
+        super().__init__(content)
+        self._before_send = before_send
+        self.touched = False
+        self.withheld: Exception | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.touched = True
+        if not self.touched:
+            try:
+                self._before_send()
+            except Exception as exc:
+                self.withheld = exc
+                raise
+            self.touched = True
         return super().read(size)
 
 

@@ -7,7 +7,7 @@ its output stay in its own module. Calls raise the `ApiError`s of `dreamina_ui.e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -152,8 +152,14 @@ class ModelApi(Protocol):
         ProtocolError: a response that is not as documented.
     """
 
-    def submit(self, model_id: str, inputs: Mapping[str, object]) -> str:
+    def submit(
+        self, model_id: str, inputs: Mapping[str, object], before_send: Callable[[], object] = lambda: None
+    ) -> str:
         """Start one request and return its request_id. It costs money, so it is never sent again by itself.
+
+        Args:
+            before_send: is called once the service is reached, right before it gets the inputs. What it raises is
+                raised here, and nothing was sent.
 
         Raises:
             InputError: the model_id or the inputs cannot be sent. Nothing was sent.

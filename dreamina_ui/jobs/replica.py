@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from dreamina_ui.errors import DreaminaError, LedgerError
+from dreamina_ui.errors import DreaminaError, JobNotFoundError, LedgerError, StateError
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing import replica_rows
@@ -31,6 +31,8 @@ SUSPECT_S = 8.0
 
 ARM_TTL_S = 5.0
 """How old the right to send a job may be when it is sent; it is confirmed anew after a longer pause."""
+
+_RETRY_INTERVAL_S = 1.0
 
 _OWN_JOBS_ROUNDS = 5
 """Every how many intervals a replica looks for jobs of its own that nothing follows."""
@@ -173,24 +175,45 @@ class Replica:
 
         Returns:
             The job as it is now; None if it is not this replica's to send: another one sends it, or decides about it.
-
-        Raises:
-            LedgerError: the job could not be read; nobody else sends it.
         """
-        armed_at = self._ledger.clock()
+        armed_at, may_be_armed = self._ledger.clock(), False
         while not self._is_draining and self.is_alive:
             began = time.monotonic()
             try:
-                if not self._ledger.write_row(job_id, lambda now: replica_rows.arm(now, job_id, self._id, armed_at)):
-                    return None
+                job = self._ledger.write_row(job_id, lambda now: replica_rows.arm(now, job_id, self._id, armed_at))
             except LedgerError as exc:  # it may be armed, and this asks again
                 log.warning("Job %s waits for the ledger before it is sent: %s", job_id[:8], exc)
-                self._stopping.wait(1.0)
+                may_be_armed = True
+                self._stopping.wait(_RETRY_INTERVAL_S)
                 continue
-            job = self._ledger.job(job_id)
+            if job is None:
+                break
             if time.monotonic() - began < ARM_TTL_S:
                 return job
+            may_be_armed = True
+        if may_be_armed:
+            self.give_back(job_id, armed_at)
         return None
+
+    def give_back(self, job_id: str, armed_at: float) -> None:
+        """Say that the right to send a job was not used: only this replica knows, and for the others it is unclear."""
+        detail = "The server was away when it was about to send this. Nothing was sent."
+        while True:
+            try:
+                if not self._ledger.write_row(job_id, lambda now: replica_rows.disarm(now, job_id, armed_at)):
+                    job = self._ledger.job(job_id)
+                    if job.state == "submit_unclear" and job.armed_at == armed_at:
+                        self._ledger.change(
+                            job, "failed", only_in=("submit_unclear",), problem="not_sent", detail=detail
+                        )
+                return
+            except (StateError, JobNotFoundError) as exc:  # a person was quicker
+                log.info("Job %s was not sent, and is decided: %s", job_id[:8], exc)
+                return
+            except LedgerError as exc:
+                log.warning("Job %s was not sent, which cannot be written down now: %s", job_id[:8], exc)
+                if self._stopping.wait(_RETRY_INTERVAL_S):
+                    return
 
     def has_duty(self, name: str, ttl_s: float) -> bool:
         """Whether this replica does for all what `name` says, for the next `ttl_s` seconds."""

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from random import random
 from typing import Any
@@ -48,6 +48,28 @@ MAX_RETRY_TIMES = 1000
 
 MAX_RETRY_WAIT_S = 600.0
 """Nobody waits longer in front of a button, whatever the service asks for."""
+
+
+@dataclass
+class _Right:
+    """The right to send a job.
+
+    Attributes:
+        job: as it was when it was read last.
+        is_taken: whether this server has the right; None before it has asked.
+    """
+
+    job: Job
+    is_taken: bool | None = None
+
+
+class _WithheldError(Exception):
+    """Nothing is sent; the job's state and fields from then on."""
+
+    def __init__(self, state: State, **fields: Any) -> None:
+        super().__init__(state)
+        self.state = state
+        self.fields = fields
 
 
 class Submitter:
@@ -202,39 +224,66 @@ class Submitter:
         return [*lift, self._moderation.enforce_moderation, enforce_limits, *([hook] if hook else [])]
 
     def _submit(self, job: Job, client: ModelApi) -> None:
-        fields: dict[str, Any]
-        state: State
-        try:
-            if self._replica:  # another server sends it if this one does not
-                armed = None if self.is_stopping else self._replica.arm(job.job_id)
-                if armed is None:
-                    return
-                job = armed
-            if self.is_stopping:
-                state, fields = "failed", {"problem": "not_sent", "detail": "The program stopped before sending it."}
-            elif (job := job if self._replica else self._ledger.job(job.job_id)).cancel_requested_at:
-                state, fields = "cancelled", {"cancel_outcome": "cancelled"}
-            else:
-                with self._sent_inputs.opened(job) if self._sent_inputs else nullcontext(job.inputs) as inputs:
-                    request_id = client.submit(job.model_id, inputs)
-                state, fields = "queued", {"request_id": request_id, "accepted_at": self._clock()}
-        except SubmitUnclearError as exc:
-            state, fields = "submit_unclear", {"problem": exc.kind, "detail": str(exc)}
-        except (ApiError, InputError) as exc:
-            state, fields = "failed", {"problem": exc.kind, "detail": str(exc)}
-            if isinstance(exc, ApiError):
-                self._moderation.on_refusal(job, exc)
-            if isinstance(exc, RateLimitError):
-                self._remember_wait(job.job_id, exc.retry_after_s)
-        except (LedgerError, DiskError) as exc:  # raised by the reads before the POST: nothing was sent
-            state, fields = "failed", {"problem": "not_sent", "detail": str(exc)}
-        except Exception as exc:
-            log.exception("Job %s: the submit broke", job.job_id[:8])
-            state, fields = "submit_unclear", {"problem": "submit_unclear", "detail": type(exc).__name__}
+        right = _Right(job)
+        state, fields = self._send(right, client)
+        if right.is_taken is None:  # nothing was sent, and only who has the right writes down why
+            self._take(right)
+        if not right.is_taken:
+            return
+        job = right.job
         is_left = state == "queued" and self._replica is not None and not self._replica.keeps(job)
         self._write_outcome(job, state, fields | ({"replica_id": None} if is_left else {}))
         if state == "queued" and not is_left:
             self._worker.accept(job)
+
+    def _send(self, right: _Right, client: ModelApi) -> tuple[State, dict[str, Any]]:
+        """Send a job once; its state and fields from then on."""
+        try:
+            if self._replica is None:
+                self._begin_alone(right)
+            job = right.job
+            with self._sent_inputs.opened(job) if self._sent_inputs else nullcontext(job.inputs) as inputs:
+                request_id = client.submit(job.model_id, inputs, lambda: self._use(right))
+            return "queued", {"request_id": request_id, "accepted_at": self._clock()}
+        except _WithheldError as exc:
+            return exc.state, exc.fields
+        except SubmitUnclearError as exc:
+            return "submit_unclear", {"problem": exc.kind, "detail": str(exc)}
+        except (ApiError, InputError) as exc:
+            if isinstance(exc, ApiError):
+                self._moderation.on_refusal(right.job, exc)
+            if isinstance(exc, RateLimitError):
+                self._remember_wait(right.job.job_id, exc.retry_after_s)
+            return "failed", {"problem": exc.kind, "detail": str(exc)}
+        except (LedgerError, DiskError) as exc:  # raised by the reads before the POST: nothing was sent
+            return "failed", {"problem": "not_sent", "detail": str(exc)}
+        except Exception as exc:
+            log.exception("Job %s: the submit broke", right.job.job_id[:8])
+            return "submit_unclear", {"problem": "submit_unclear", "detail": type(exc).__name__}
+
+    def _begin_alone(self, right: _Right) -> None:
+        """The only server always has the right; raises what keeps it from sending."""
+        right.is_taken = True
+        if self.is_stopping:
+            raise _WithheldError("failed", problem="not_sent", detail="The program stopped before sending it.")
+        right.job = self._ledger.job(right.job.job_id)
+        if right.job.cancel_requested_at:
+            raise _WithheldError("cancelled", cancel_outcome="cancelled")
+
+    def _use(self, right: _Right) -> None:
+        """Take the right to send at the last moment: a server that dies before this leaves nothing unclear."""
+        if self._replica is None:
+            return
+        self._take(right)
+        if not right.is_taken:  # another server sends it, or decides about it
+            raise _WithheldError("failed")
+        if right.job.cancel_requested_at:
+            raise _WithheldError("cancelled", cancel_outcome="cancelled")
+
+    def _take(self, right: _Right) -> None:
+        armed = None if self.is_stopping or self._replica is None else self._replica.arm(right.job.job_id)
+        right.is_taken = armed is not None
+        right.job = armed or right.job
 
     def _remember_wait(self, job_id: str, retry_after_s: float | None) -> None:
         if len(self._retry_at) >= MAX_RETRY_TIMES:

@@ -27,7 +27,7 @@ Outcome = Literal["cancelled", "too_late", "unconfirmed"]
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "submitting": frozenset({"queued", "submit_unclear", "failed", "cancelled"}),
-    "submit_unclear": frozenset({"queued"}),
+    "submit_unclear": frozenset({"queued", "failed"}),
     "queued": frozenset({"running", "saving", "failed", "cancelled"}),
     "running": frozenset({"queued", "saving", "failed", "cancelled"}),
     "saving": frozenset({"queued", "running", "done", "failed", "cancelled"}),
@@ -35,7 +35,8 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     "failed": frozenset({"saving"}),
     "cancelled": frozenset(),
 }
-"""Which states may follow which. `failed -> saving` is "fetch again"; `saving -> queued` is a service that took back
+"""Which states may follow which. `submit_unclear -> failed` is a server that was away and knows that nothing was
+accepted; `failed -> saving` is "fetch again"; `saving -> queued` is a service that took back
 its `completed`. A job may always move to the state it is in: that changes its fields only."""
 
 TERMINAL = frozenset({"done", "failed", "cancelled"})

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,6 +136,48 @@ def test_the_right_to_send_exists_once(start: Start, service: ScriptedApi) -> No
     assert replica_of(second).arm(job.job_id) is None
     armed = [replica_of(first).arm(job.job_id), replica_of(first).arm(job.job_id)]
     assert [item.job_id if item else None for item in armed] == [job.job_id, None]
+
+
+def test_a_server_takes_the_right_to_send_when_the_service_is_reached(
+    start: Start, engine: Engine, service: ScriptedApi
+) -> None:
+    """What takes long comes before: a server that dies until then leaves a job that another one sends."""
+    only, armed = start(), list[object]()
+    folder = only.folder / "ledger.sqlite3"
+
+    def before_send(_model_id: str, _inputs: object, before_send: Callable[[], object]) -> str:
+        armed.extend(engine.rows(folder, "SELECT armed_at FROM jobs"))
+        before_send()
+        armed.extend(engine.rows(folder, "SELECT armed_at FROM jobs"))
+        return "r-1"
+
+    job = write_unsent(only)
+    client = SimpleNamespace(submit=before_send)
+    only.services._submitter.send_later(job, client)  # type: ignore[arg-type]
+    only.wait(job.job_id, "queued")
+    assert armed[0] == (None,)
+    assert armed[1] != (None,)
+
+
+def test_a_right_to_send_that_was_not_used_is_given_back(start: Start, engine: Engine, service: ScriptedApi) -> None:
+    """Cut off while it took the right, a server alone knows that nothing was sent: nobody must wonder what was paid."""
+    cut, other = start(), start()
+    decided, open_ = write_unsent(cut), write_unsent(cut)
+    armed_at = 5.0
+    rows = cut.folder / "ledger.sqlite3"
+    engine.rows(rows, "UPDATE jobs SET armed_at = ?", armed_at)
+    other.services.take_over([other.ledger.job(decided.job_id)])
+    assert other.ledger.job(decided.job_id).state == "submit_unclear"
+    for job in (decided, open_):
+        replica_of(cut).give_back(job.job_id, armed_at)
+    known = other.ledger.job(decided.job_id)
+    assert (known.state, known.problem) == ("failed", "not_sent")
+    assert other.ledger.find_budget_differences() == []
+    assert other.ledger.job(open_.job_id).armed_at is None
+    service.completes()
+    tick(other)
+    assert other.wait(open_.job_id).state == "done"
+    assert service.posts == 1
 
 
 def test_a_server_that_stops_leaves_its_jobs_and_makes_none_unclear(start: Start, service: ScriptedApi) -> None:

@@ -6,7 +6,7 @@ A queue with `IN_QUEUE`, `IN_PROGRESS` and `COMPLETED`; a result that holds `ima
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -32,7 +32,10 @@ class QueueApi:
         self._base_url = base_url
         self._key = key
 
-    def submit(self, model_id: str, inputs: Mapping[str, object]) -> str:
+    def submit(
+        self, model_id: str, inputs: Mapping[str, object], before_send: Callable[[], object] = lambda: None
+    ) -> str:
+        before_send()
         return str(self._call("POST", f"/queue/{model_id}", dict(inputs))["request_id"])
 
     def status(self, request_id: str, *, attempts: int | None = None) -> StatusResponse:

@@ -8,7 +8,9 @@ transaction therefore still holds when it commits.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -65,6 +67,17 @@ _LOCK_NAMES = (
     "SELECT pg_advisory_xact_lock_shared(1685218661, hashtext(current_schema())); "
     "SELECT count(pg_advisory_xact_lock(hashtext(current_schema()), name)) FROM unnest(ARRAY[{names}]::int[]) AS name"
 )
+# A server that stands still while it sends statements is not idle for the database, which would wait for it forever.
+_END_STALLED = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+    "WHERE locktype = 'advisory' AND classid = 1685218661 AND objsubid = 2 AND granted "
+    "AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - interval '{stalled_s} s'"
+)
+_ROUND_S = STALLED_S + 1.0
+"""How long a transaction waits for its locks before it ends those that stand still and hold them."""
+
 _MAX_LOCKS = 100
 """More names than this, and a transaction locks all others out: the server's memory for locks is limited."""
 
@@ -222,11 +235,9 @@ class PostgresqlDatabase:
 
     @contextmanager
     def _transaction(self, settings: str, lock_timeout_s: float, lock: str = _LOCK_ALL) -> Iterator[Transaction]:
-        timeout = f"SET LOCAL lock_timeout = {round(lock_timeout_s * 1000)}; "
         try:
             with self._engine.begin() as connection:
-                # One round trip. READ WRITE, so that a standby refuses it.
-                connection.exec_driver_sql(f"BEGIN READ WRITE; {timeout}{settings}{lock}")
+                self._begin(connection, settings + lock, lock_timeout_s)
                 transaction = _Transaction(connection, prepares=self._prepares)
                 try:
                     yield transaction
@@ -236,6 +247,24 @@ class PostgresqlDatabase:
                     raise
         except _DATABASE_ERRORS as exc:
             raise self._ledger_error("written", exc) from exc
+
+    def _begin(self, connection: sa.Connection, statements: str, lock_timeout_s: float) -> None:
+        """Begin a transaction with its settings and locks, and end others that stand still and hold these."""
+        end_s = time.monotonic() + lock_timeout_s
+        while True:
+            left_s = max(end_s - time.monotonic(), 0.001)
+            timeout = f"SET LOCAL lock_timeout = {math.ceil(1000 * min(left_s, _ROUND_S))}; "
+            try:
+                # One round trip. READ WRITE, so that a standby refuses it.
+                connection.exec_driver_sql(f"BEGIN READ WRITE; {timeout}{statements}")
+                return
+            except DBAPIError as exc:
+                if _sqlstate(exc) != _LOCK_NOT_AVAILABLE or left_s <= _ROUND_S:
+                    raise
+            connection.exec_driver_sql("ROLLBACK")
+            ended = connection.exec_driver_sql(_END_STALLED.format(stalled_s=STALLED_S)).scalar_one()
+            if ended:
+                log.warning("%d transactions of servers that stand still were ended: others wait for them", ended)
 
     def _ledger_error(self, verb: str, exc: Exception) -> LedgerError:
         reason = " ".join(str(getattr(exc, "orig", None) or exc).split())

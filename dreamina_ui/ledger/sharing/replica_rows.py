@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from dreamina_ui.ledger.job import ACTIVE
+from dreamina_ui.ledger import job_rows
+from dreamina_ui.ledger.job import ACTIVE, Job
 from dreamina_ui.ledger.tables import duties, jobs, replicas
 from dreamina_ui.ledger.transaction import Reader, Transaction
 
@@ -117,15 +118,23 @@ def forget_dead(transaction: Transaction, before: float) -> None:
     transaction.connection.execute(replicas.delete().where(replicas.c.seen_at < before))
 
 
-def arm(transaction: Transaction, job_id: str, replica_id: str, armed_at: float) -> bool:
+def arm(transaction: Transaction, job_id: str, replica_id: str, armed_at: float) -> Job | None:
     """Take the right to send a job, which exists once; repeated with the same `armed_at`, it is the same right.
 
     Returns:
-        False if the job is not this replica's to send.
+        The job as it is now; None if it is not this replica's to send.
     """
     is_free = jobs.c.armed_at.is_(None) | (jobs.c.armed_at == armed_at)
     is_mine = (jobs.c.job_id == job_id) & (jobs.c.replica_id == replica_id) & (jobs.c.state == "submitting")
     update = jobs.update().where(is_mine, is_free).values(armed_at=armed_at)
+    is_armed = bool(transaction.connection.execute(update).rowcount)
+    return job_rows.read_job(transaction, job_id) if is_armed else None
+
+
+def disarm(transaction: Transaction, job_id: str, armed_at: float) -> bool:
+    """Give back the right to send a job that was not used: anybody may take the job now; False if others decided."""
+    is_mine = (jobs.c.job_id == job_id) & (jobs.c.armed_at == armed_at) & (jobs.c.state == "submitting")
+    update = jobs.update().where(is_mine).values(armed_at=None, replica_id=None)
     return bool(transaction.connection.execute(update).rowcount)
 
 

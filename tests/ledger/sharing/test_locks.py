@@ -46,6 +46,26 @@ def test_many_locks_at_once_lock_everybody_out(pg: PostgresqlEngine, tmp_path: P
         pass
 
 
+def test_a_program_that_stands_still_while_it_writes_locks_nobody_out(
+    pg: PostgresqlEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two statements that share a way there and back, the database does not see that it is frozen."""
+    path = tmp_path / "ledger"
+    ledger, frozen = Ledger(pg.open(path)), pg.open(path)
+    job = new_job()
+
+    def write_and_stand_still() -> None:
+        with frozen.write(locks=[job.api_origin]) as transaction:
+            assert transaction.execute("SELECT 1").fetchall() == [(1,)]
+            monkeypatch.setattr(postgresql, "_ROUND_S", 0.05)
+            monkeypatch.setattr(postgresql, "STALLED_S", 0)
+            assert ledger.add(job) is job
+
+    with pytest.raises(LedgerError):
+        write_and_stand_still()
+    ledger.close()
+
+
 def test_an_error_that_is_noticed_late_undoes_everything(pg: PostgresqlEngine, tmp_path: Path) -> None:
     """Statements are sent without waiting for each; a refused one must still leave nothing behind."""
     path = tmp_path / "ledger"
