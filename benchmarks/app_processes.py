@@ -57,6 +57,11 @@ class ManagedProcess(ABC):
     ) -> None:
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        assert self._process, "it was not started"
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process and return at once."""
         with self.log.open("a") as log:

@@ -25,7 +25,7 @@ MIN_FRUITLESS_POLLS = 8
 """So many polls must have brought nothing, too: a machine that slept for a day has not polled for a day."""
 
 
-@dataclass
+@dataclass(slots=True)
 class PollState:
     """One job between two polls.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from dreamina_ui.errors import DreaminaError, JobNotFoundError, LedgerError, StateError
+from dreamina_ui.ledger import job_rows
 from dreamina_ui.ledger.job import Job, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.sharing import replica_rows
@@ -33,6 +34,7 @@ ARM_TTL_S = 5.0
 """How old the right to send a job may be when it is sent; it is confirmed anew after a longer pause."""
 
 _RETRY_INTERVAL_S = 1.0
+_JOBS_PER_QUERY = 500
 
 _OWN_JOBS_ROUNDS = 5
 """Every how many intervals a replica looks for jobs of its own that nothing follows."""
@@ -50,6 +52,7 @@ class Replica:
     Args:
         claimable: the origins of the APIs that it uses, and the fingerprints of the visitors' own keys that it has.
         on_lost: is called after another replica has ended, with a time before which all of its news had arrived.
+        is_known: whether a job is followed here as it is in this version, by its job_id.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class Replica:
         on_lost: Callable[[float], object] = lambda _since: None,
         *,
         role: Role = "all",
+        is_known: Callable[[str, int], bool] = lambda _job_id, _version: False,
     ) -> None:
         self._role = role
+        self._is_known = is_known
         self._ledger = ledger
         self._on_lost = on_lost
         self._others: set[str] = set()
@@ -120,10 +125,11 @@ class Replica:
             self._notice_lost()
             if self._is_draining:
                 return
-            jobs = self.claim()
+            for jobs in self._read(self.claim()):
+                take_over(jobs)
             if own_jobs:
-                jobs += self._ledger.unfinished(*self._claimable()[0], replica_id=self._id)
-            take_over(jobs)
+                for jobs in self._read(self._unknown_jobs()):
+                    take_over(jobs)
 
     def renew(self) -> None:
         """Renew the lease; a replica whose lease has ended is a new one from now on, without any job.
@@ -152,8 +158,8 @@ class Replica:
             self._on_lost(now - LEASE_S - 2 * INTERVAL_S)
         self._others = others
 
-    def claim(self) -> list[Job]:
-        """Take jobs that nobody follows, or whose replica is dead; returns them.
+    def claim(self) -> list[str]:
+        """Take jobs that nobody follows, or whose replica is dead; returns their job_ids.
 
         Raises:
             LedgerError: the ledger could not be read or written.
@@ -168,7 +174,20 @@ class Replica:
             replica_rows.forget_dead(transaction, since)
         if job_ids:
             log.info("%d jobs of other servers are followed here from now on", len(job_ids))
-        return [self._ledger.job(job_id) for job_id in job_ids]
+        return job_ids
+
+    def _unknown_jobs(self) -> list[str]:
+        """Jobs of its own that nothing follows, or that another server has changed; the others are not read."""
+        with self._ledger.reading() as reader:
+            versions = replica_rows.own_versions(reader, self._id, self._claimable()[0])
+        return [job_id for job_id, version in versions if not self._is_known(job_id, version)]
+
+    def _read(self, job_ids: Sequence[str]) -> Iterator[list[Job]]:
+        """Jobs, some at a time: a server that dies may leave very many."""
+        for start in range(0, len(job_ids), _JOBS_PER_QUERY):
+            with self._ledger.reading() as reader:
+                jobs = job_rows.jobs_with_ids(reader, job_ids[start : start + _JOBS_PER_QUERY])
+            yield jobs
 
     def arm(self, job_id: str) -> Job | None:
         """Take the right to send a job.

@@ -28,6 +28,9 @@ _RUNS_WITHOUT_PRIOR = 8
 _REPLAN_INTERVAL_S = 1.0
 """Of kinds of which more is known, one end says little about the others: how often all of those are planned anew."""
 
+_RUNS_PER_REPLAN = 500
+"""Of more runs, seldomer: planning one takes a while, and they wait for the throttle anyway."""
+
 _MIN_RUN_S = 0.05
 Kind = tuple[str, "str | None"]
 
@@ -42,7 +45,7 @@ class RunTimeSource(Protocol):
         """Runs of all kinds that finished lately, newest first."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Run:
     started_at: float
     polled_at: float
@@ -50,7 +53,7 @@ class _Run:
     was_compared: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class _End:
     """How long a run took, at least and at most, and the best guess."""
 
@@ -150,7 +153,8 @@ class RunTimes:
                 known.ends.pop(next(iter(known.ends)))
             is_new_kind = len(known.ends) + len(known.stored) <= _RUNS_WITHOUT_PRIOR
             known.fit()
-            if not is_new_kind and 0 <= now - known.planned_at < _REPLAN_INTERVAL_S:
+            interval_s = _REPLAN_INTERVAL_S * max(1.0, len(known.runs) / _RUNS_PER_REPLAN)
+            if not is_new_kind and 0 <= now - known.planned_at < interval_s:
                 return {}
             known.planned_at = now
             pauses_s = {other: self._pause_s(known, run, now) for other, run in known.runs.items() if run.polls}

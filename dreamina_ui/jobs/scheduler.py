@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from dreamina_ui.api.pacing import CallPace, Throttle
 
+_MANY = 100
+_ORDER_S = 0.5
+"""Of many jobs that wait for the throttle, the order is computed so often: it takes longer than all else."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """A planned poll: when, how long after the moment of planning, and whether it only continues the last one."""
 
@@ -40,6 +44,8 @@ class Schedule:
         self._heap: list[tuple[float, str]] = []
         self._plans: dict[str, _Plan] = {}
         self._ready: set[str] = set()  # due, and waiting for the throttle
+        self._order: list[str] = []  # those in the order of their urgency, the most urgent last; it may be a little old
+        self._order_until = -math.inf
         self._polling: dict[str, _Plan | None] = {}  # job_id -> what was planned meanwhile
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
@@ -53,6 +59,11 @@ class Schedule:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join()
+
+    def has(self, job_id: str) -> bool:
+        """Whether a job is polled, or will be."""
+        with self._wake:
+            return job_id in self._plans or job_id in self._polling
 
     def put(self, job_id: str, pause_s: float) -> None:
         """Poll a job in `pause_s` seconds, or earlier if that is planned; after the poll that is running."""
@@ -102,9 +113,13 @@ class Schedule:
     def _take(self, now: float) -> list[str]:
         """The jobs that may be polled now, the most urgent first."""
         taken: list[str] = []
-        for job_id in sorted(self._ready, key=lambda job_id: self._plans[job_id].urgency(now), reverse=True):
-            if self._throttle.wait_s(now):
-                break
+        if len(self._ready) <= _MANY or not self._order or now >= self._order_until:
+            self._order = sorted(self._ready, key=lambda job_id: self._plans[job_id].urgency(now))
+            self._order_until = now + _ORDER_S
+        while self._order and not self._throttle.wait_s(now):
+            job_id = self._order.pop()
+            if job_id not in self._ready:  # it was taken, or planned anew
+                continue
             self._ready.remove(job_id)
             if not self._plans.pop(job_id).continues:
                 self._throttle.take(now)
@@ -118,6 +133,8 @@ class Schedule:
             due, job_id = heapq.heappop(self._heap)
             if job_id in self._plans and self._plans[job_id].due == due:  # else replaced by a sooner poll
                 self._ready.add(job_id)
+                if self._plans[job_id].pause_s <= 0:
+                    self._order.append(job_id)
         if self._ready:
             return self._throttle.wait_s(now)
         return self._heap[0][0] - now if self._heap else None

@@ -105,7 +105,9 @@ class JobServices:
         is_replica = role is not None
         self._news = news = News(ledger, channel) if is_replica and (channel := ledger.open_channel()) else None
         on_lost: Callable[[float], object] = news.catch_up if news else lambda _since: None
-        self.replica = replica = Replica(ledger, self._claimable, on_lost, role=role) if role else None
+        self.replica = replica = (
+            Replica(ledger, self._claimable, on_lost, role=role, is_known=self._is_known) if role else None
+        )
         parts = _Parts(ledger=ledger, pace=pace, clock=clock, replica=replica)
         self._worker = worker = Worker(accounts=accounts, fetcher=fetcher, controls=moderation, **parts)
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
@@ -218,6 +220,9 @@ class JobServices:
     def has_duty(self, name: str, ttl_s: float) -> bool:
         """Whether this server is the one that does something for all: the only one always is."""
         return self.replica is None or self.replica.has_duty(name, ttl_s)
+
+    def _is_known(self, job_id: str, version: int) -> bool:
+        return self._worker.knows(job_id, version)
 
     def _claimable(self) -> tuple[Sequence[str], Sequence[str]]:
         return (self.accounts.api_origin, self.accounts.key_origin), self.accounts.key_fingerprints()

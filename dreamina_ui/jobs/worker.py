@@ -173,6 +173,13 @@ class Worker:
         if job.request_id and job.job_id not in self._states and self._accounts.is_ours(job) and not waits:
             self._schedule.put(job.job_id, 0.0)
 
+    def knows(self, job_id: str, version: int) -> bool:
+        """Whether a job is polled as it is in this version or a later one; it is read when it is polled first."""
+        state = self._states.get(job_id)
+        if state is None or state.job is None:
+            return self._schedule.has(job_id)
+        return state.job.version >= version
+
     def _pick_up(self) -> None:
         if self._replica is None:  # else that gives us what we are to follow
             for job in self._ledger.unfinished(self._accounts.api_origin, self._accounts.key_origin):

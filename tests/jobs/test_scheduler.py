@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -219,3 +220,18 @@ def test_stop_ends_the_thread_and_all_polls() -> None:
 def test_a_schedule_that_never_started_can_be_stopped() -> None:
     """A start that fails half-way cleans up behind itself."""
     Watched().schedule.stop()
+
+
+def test_of_many_that_wait_a_next_step_comes_first_and_then_the_most_urgent() -> None:
+    """However many jobs wait for the service's pace, a completed image is fetched at once."""
+    throttle = CountedThrottle(initial_per_s=0.001)
+    watched = Watched(throttle)
+    for number in range(300):
+        watched.schedule.put(f"job {number}", 0.5)
+    now = time.monotonic() + 10.0
+    assert watched.schedule._pause_s(now) == 0.0
+    assert len(watched.schedule._take(now)) == 1
+    watched.schedule._throttle = Throttle(initial_per_s=1000.0)
+    watched.schedule.put("next step", 0.0)
+    watched.schedule._pause_s(now + 0.1)
+    assert watched.schedule._take(now + 0.1)[0] == "next step"

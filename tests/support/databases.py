@@ -166,6 +166,7 @@ class PostgresqlServer:
             self._run(log, binaries / "initdb", "--no-sync", "-U", "tests", "-A", "trust", "-E", "UTF8",
                       "--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8", "-D", data)  # fmt: skip
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, user=self._user)
+        self.pid = self._process.pid
         self._connection = self._connect()
         self._free: list[str] = []
 

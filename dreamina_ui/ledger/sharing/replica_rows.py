@@ -113,6 +113,13 @@ def claim(transaction: Transaction, replica_id: str, claimable: Claimable, since
     return job_ids
 
 
+def own_versions(reader: Reader, replica_id: str, api_origins: Sequence[str]) -> list[tuple[str, int]]:
+    """The active jobs of a replica, oldest first: their job_ids and versions."""
+    is_own = (jobs.c.replica_id == replica_id) & jobs.c.api_origin.in_(api_origins)
+    query = sa.select(jobs.c.job_id, jobs.c.version).where(_IS_ACTIVE, is_own).order_by(jobs.c.created_at)
+    return [(job_id, version) for job_id, version in reader.connection.execute(query)]
+
+
 def forget_dead(transaction: Transaction, before: float) -> None:
     """Delete the replicas that were last seen before a moment."""
     transaction.connection.execute(replicas.delete().where(replicas.c.seen_at < before))
