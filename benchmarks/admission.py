@@ -65,10 +65,9 @@ class Admission:
 
     def _begin(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self._hooks: list[AddHook] = [
-            Moderation(self.ledger).enforce_moderation,
-            SpendingGuard(_LIMITS, ORIGIN).enforce_limits,
-        ]
+        moderation, guard = Moderation(self.ledger), SpendingGuard(_LIMITS, ORIGIN)
+        self._hooks: list[AddHook] = [moderation.enforce_moderation, guard.enforce_limits]
+        self._send_reads: list[AddHook] = [moderation.send_reads, guard.send_reads]
         self._random = random.Random(1)
 
     @classmethod
@@ -83,7 +82,7 @@ class Admission:
         number = self._random.randrange(500)
         job = replace(new_admitted_job(time.time()), visitor_id=f"{number:032x}", client_hash=f"{number // 3:032x}")
         job = replace(job, press_id=new_id())
-        return self.ledger.add(job, self._hooks)
+        return self.ledger.add(job, self._hooks, send_reads=self._send_reads)
 
     def rate(self, seconds: float, threads: int) -> tuple[float, float]:
         """Jobs per second that some threads add at once, and ms of CPU time that each takes."""

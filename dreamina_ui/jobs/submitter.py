@@ -170,7 +170,8 @@ class Submitter:
         sending = self._register(job)
         try:
             hooks = self._hooks(hook, lifts_stop)
-            added = self._ledger.add(job, hooks, duplicate_since=duplicate_since, replaces=replaces)
+            reads = [self._moderation.send_reads, self._guard.send_reads]
+            added = self._ledger.add(job, hooks, duplicate_since=duplicate_since, replaces=replaces, send_reads=reads)
         except BaseException:
             sending.set_result(None)
             self._media.discard(job.job_id)

@@ -78,6 +78,8 @@ BudgetChanges = Mapping[_Key, Usage]
 
 _COLUMNS = (budgets.c.active, budgets.c.made, budgets.c.requested, budgets.c.micro_usd)
 _ROWS_PER_STATEMENT = 50
+_ADDED = "added to budgets"
+"""What a transaction remembers of the counters that it changed."""
 
 
 _ADD_USAGES = (
@@ -170,10 +172,51 @@ def read_usages_and_spent(
     reader: Reader, api_origin: str, first_day: int, day: int, *, visitor_id: str | None, client_hash: str | None
 ) -> tuple[dict[Scope, Usage], tuple[int, int]]:
     """What `read_usages` and `spent_micro_usd` return, in one query."""
+    values = _usages_and_spent_values(api_origin, first_day, day, visitor_id, client_hash)
+    rows = _READ_USAGES_AND_SPENT.sent_rows(reader, values)
+    added = [] if rows is None else _added_since(reader, values)
+    rows = _READ_USAGES_AND_SPENT.rows(reader, values) if rows is None else rows
+    rows += added
+    spent = [(int(row[1] or 0), int(row[2] or 0)) for row in rows if row[0] == "spent"]
+    today, month = (sum(column) for column in zip(*spent, strict=True))
+    return _usages(row for row in rows if row[0] != "spent"), (today, month)
+
+
+def send_usages_and_spent(
+    transaction: Transaction,
+    api_origin: str,
+    first_day: int,
+    day: int,
+    *,
+    visitor_id: str | None,
+    client_hash: str | None,
+) -> None:
+    """Send ahead what `read_usages_and_spent` reads, which then adds what the transaction itself has changed since."""
+    values = _usages_and_spent_values(api_origin, first_day, day, visitor_id, client_hash)
+    _READ_USAGES_AND_SPENT.send(transaction, values)
+
+
+def _usages_and_spent_values(
+    api_origin: str, first_day: int, day: int, visitor_id: str | None, client_hash: str | None
+) -> dict[str, Any]:
     values = {"api_origin": api_origin, "day": day, "visitor_id": visitor_id, "client_hash": client_hash}
-    rows = _READ_USAGES_AND_SPENT.rows(reader, {**values, "first_day": first_day})
-    (spent,) = ((int(row[1] or 0), int(row[2] or 0)) for row in rows if row[0] == "spent")
-    return _usages(row for row in rows if row[0] != "spent"), spent
+    return {**values, "first_day": first_day}
+
+
+def _added_since(reader: Reader, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What the transaction has added to these counters, as rows of `_READ_USAGES_AND_SPENT`."""
+    changes: dict[_Key, Usage] = reader.remembered.get(_ADDED, {}) if isinstance(reader, Transaction) else {}
+    owners = {("visitor", values["visitor_id"]), ("erased", values["visitor_id"])}
+    owners |= {("address", values["client_hash"]), ("installation", "")}
+    rows: list[tuple[Any, ...]] = []
+    for (budget, day), usage in changes.items():
+        if budget.api_origin != values["api_origin"]:
+            continue
+        if (budget.scope, budget.owner) in owners and day in (ALL_DAYS, values["day"]):
+            rows.append((budget.scope, *usage))
+        if budget.scope == "installation" and day >= values["first_day"]:
+            rows.append(("spent", usage.micro_usd if day >= values["day"] else 0, usage.micro_usd))
+    return rows
 
 
 def read_usage_of_network(reader: Reader, api_origin: str, day: int, beginning: str) -> Usage:
@@ -242,6 +285,9 @@ def add_to_budgets(transaction: Transaction, changes: BudgetChanges) -> None:
         )
         values = {f"value{number}": value for value, number in numbers.items()}
         _add_usages(rows).write(transaction, values)
+    added = transaction.remembered.setdefault(_ADDED, {})
+    for key, usage in changes.items():
+        added[key] = Usage(*(sum(counts) for counts in zip(added.get(key, Usage()), usage, strict=True)))
 
 
 def count_budgets(reader: Reader) -> dict[_Key, Usage]:

@@ -47,8 +47,16 @@ class Control:
 
 def controls_of_job(reader: Reader, job: Job, stop: str = "") -> list[Control]:
     """The stop of everything and of this name, the blocks of a job's visitor and IP address, and all blocked words."""
-    values = {"stop": stop, "visitor_id": job.visitor_id, "client_hash": job.client_hash}
-    return [Control(*row) for row in _CONCERNING_JOB.rows(reader, values)]
+    return [Control(*row) for row in _CONCERNING_JOB.rows(reader, _concerning(job, stop))]
+
+
+def send_controls_of_job(transaction: Transaction, job: Job, stop: str) -> None:
+    """Send ahead what `controls_of_job` reads."""
+    _CONCERNING_JOB.send(transaction, _concerning(job, stop))
+
+
+def _concerning(job: Job, stop: str) -> dict[str, str | None]:
+    return {"stop": stop, "visitor_id": job.visitor_id, "client_hash": job.client_hash}
 
 
 def all_controls(reader: Reader) -> list[Control]:
@@ -65,6 +73,11 @@ def values_of_kind(reader: Reader, kind: ControlKind) -> dict[str, str]:
         remembered[kind] = {name: value for name, value in rows if value is not None}
     values: dict[str, str] = remembered[kind]
     return values
+
+
+def send_values_of_kind(transaction: Transaction, kind: ControlKind) -> None:
+    """Send ahead what `values_of_kind` reads."""
+    _OF_KIND.send(transaction, {"kind": kind})
 
 
 def names_of_kind(reader: Reader, kind: ControlKind) -> list[str]:
@@ -84,7 +97,7 @@ def insert_control(
     """Write a row unless there is one; returns whether it is new."""
     if has_control(transaction, kind, name):
         return False
-    transaction.remembered.clear()
+    transaction.forget()
     transaction.connection.execute(controls.insert().values(kind=kind, name=name, value=value, set_at=set_at))
     return True
 
@@ -94,13 +107,13 @@ def delete_control(transaction: Transaction, kind: ControlKind, name: str, *, va
     rows = (controls.c.kind == kind) & (controls.c.name == name)
     if value is not None:
         rows &= controls.c.value == value
-    transaction.remembered.clear()
+    transaction.forget()
     transaction.connection.execute(controls.delete().where(rows))
 
 
 def delete_kind(transaction: Transaction, kind: ControlKind) -> None:
     """Delete all rows of a kind."""
-    transaction.remembered.clear()
+    transaction.forget()
     transaction.connection.execute(controls.delete().where(controls.c.kind == kind))
 
 

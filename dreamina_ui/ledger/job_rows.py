@@ -116,6 +116,11 @@ def read_job(reader: Reader, job_id: str) -> Job:
     return _job(row, [_output(output_row) for output_row in output_rows])
 
 
+def send_press_id(transaction: Transaction, requester: str, press_id: str) -> None:
+    """Send ahead what `job_of_press_id` reads."""
+    _OF_PRESS_ID.send(transaction, {"requester": requester, "press_id": press_id})
+
+
 def job_of_press_id(reader: Reader, requester: str, press_id: str) -> Job | None:
     """The job that a requester created with this `press_id`, if there is one."""
     rows = _OF_PRESS_ID.mappings(reader, {"requester": requester, "press_id": press_id})

@@ -108,6 +108,7 @@ class Ledger:
         *,
         duplicate_since: float | None = None,
         replaces: Job | None = None,
+        send_reads: Sequence[AddHook] = (),
     ) -> Job:
         """Write a new job; when this returns, the row is on disk.
 
@@ -120,6 +121,7 @@ class Ledger:
                 this time or later, write nothing and call no hook; in seconds since 1970.
             replaces: the job as it was read that this one is made of: it is archived in the same transaction, so that
                 a job is replaced once.
+            send_reads: send ahead what the hooks read.
 
         Returns:
             The new job, or the one that is there already: then no hook was called.
@@ -133,6 +135,12 @@ class Ledger:
         now = self.clock()
         archived = replaces and replace(replaces, archived_at=now, updated_at=now, version=replaces.version + 1)
         row, counters = job_rows.new_row(job), budget_rows.budget_changes(None, job)
+
+        def send(transaction: Transaction) -> None:
+            if job.press_id is not None:
+                job_rows.send_press_id(transaction, job.requester, job.press_id)
+            for reads in send_reads:
+                reads(transaction, job)
 
         def write(transaction: Transaction) -> Job:
             existing = _existing(transaction, job, duplicate_since)
@@ -150,7 +158,7 @@ class Ledger:
             return job
 
         # The second one, so that the same `press_id` is found whoever pays.
-        added = self._writes.run(write, locks=[budget_rows.payer(job), job.requester])
+        added = self._writes.run(write, locks=[budget_rows.payer(job), job.requester], send_reads=send)
         if added is job:
             self._publish(job, moved=True)
             if archived:

@@ -52,17 +52,35 @@ class Transaction(Reader):
         remembered: rows that are the same until this transaction itself changes them, so that the writes of a group
             need not each read them.
         may_have_written: whether anything but queries of `Prepared` was executed.
+        sends_ahead: whether a query can be sent whose rows are read later.
     """
+
+    sends_ahead = False
 
     def __init__(self, connection: sa.Connection) -> None:
         super().__init__(connection)
         self.remembered: dict[str, Any] = {}
         self.may_have_written = False
+        self._sent: dict[Any, Any] = {}
 
     @property
     def connection(self) -> sa.Connection:
         self.may_have_written = True
         return super().connection
+
+    def forget(self) -> None:
+        """Read anew from now on what is remembered, or was sent ahead."""
+        self.remembered.clear()
+        self._sent.clear()
+
+    def send(self, query: Prepared, values: Mapping[str, Any]) -> None:
+        """Send a query ahead, once."""
+        if (key := (query, *values.values())) not in self._sent:
+            self._sent[key] = query.execute(self, values)
+
+    def take_sent(self, query: Prepared, values: Mapping[str, Any]) -> Any:
+        """The cursor of a query that was sent ahead with these values, once; else None."""
+        return self._sent.pop((query, *values.values()), None) if self._sent else None
 
 
 class _Compiled(NamedTuple):
@@ -93,15 +111,28 @@ class Prepared:
         self.statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
+    def send(self, transaction: Transaction, values: Mapping[str, Any]) -> None:
+        """Send a query ahead, where that is possible: `rows` and `mappings` with the same values then need not wait.
+
+        For a group of writes the first row takes a way there and back, and all others none. They are the rows as they
+        were when the query was sent.
+        """
+        if transaction.sends_ahead:
+            transaction.send(self, values)
+
+    def sent_rows(self, transaction: Reader, values: Mapping[str, Any]) -> list[tuple[Any, ...]] | None:
+        """The rows of a query that was sent ahead; None if it was not, or its rows were read."""
+        cursor = transaction.take_sent(self, values) if isinstance(transaction, Transaction) else None
+        return None if cursor is None else _fetched(cursor)
+
     def rows(self, reader: Reader, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        rows: list[tuple[Any, ...]] = self._execute(reader, values).fetchall()
-        return rows
+        return _fetched(self._cursor(reader, values))
 
     def mappings(self, reader: Reader, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query, by the names of the columns."""
-        cursor = self._execute(reader, values)
-        rows = cursor.fetchall()
+        cursor = self._cursor(reader, values)
+        rows = _fetched(cursor)
         names = [column[0] for column in cursor.description] if rows else []
         return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -109,9 +140,14 @@ class Prepared:
         """Execute a statement that changes rows, once for each mapping of values."""
         transaction.may_have_written = True
         for row in rows:
-            self._execute(transaction, row)
+            self.execute(transaction, row)
 
-    def _execute(self, reader: Reader, values: Mapping[str, Any]) -> Any:
+    def _cursor(self, reader: Reader, values: Mapping[str, Any]) -> Any:
+        sent = reader.take_sent(self, values) if isinstance(reader, Transaction) else None
+        return self.execute(reader, values) if sent is None else sent
+
+    def execute(self, reader: Reader, values: Mapping[str, Any]) -> Any:
+        """Execute the statement; returns the driver's cursor."""
         dialect = reader.dialect
         compiled = self._compiled.get(dialect.name) or self._compile(dialect)
         errors = dialect.loaded_dbapi.Error
@@ -126,6 +162,11 @@ class Prepared:
         made = _Compiled(str(compiled), constants, compiled.positiontup)
         self._compiled[dialect.name] = made
         return made
+
+
+def _fetched(cursor: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 class AddHook(Protocol):

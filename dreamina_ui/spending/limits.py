@@ -21,9 +21,10 @@ from dreamina_ui.ledger.budget_rows import (
     read_usage_of_network,
     read_usages,
     read_usages_and_spent,
+    send_usages_and_spent,
     spent_micro_usd,
 )
-from dreamina_ui.ledger.control_rows import values_of_kind
+from dreamina_ui.ledger.control_rows import send_values_of_kind, values_of_kind
 from dreamina_ui.ledger.job import Job, networks_of
 from dreamina_ui.ledger.transaction import Reader, Transaction
 from dreamina_ui.models.units import JobUnits, asked_files, asked_seconds
@@ -203,6 +204,19 @@ class SpendingGuard:
             return price[0] * files
         seconds = asked_seconds(inputs) or units.seconds
         return None if seconds is None else price[0] * files * seconds
+
+    def send_reads(self, transaction: Transaction, job: Job) -> None:
+        """Send ahead what `enforce_limits` reads."""
+        if job.key_fingerprint is None:
+            send_values_of_kind(transaction, "limit")
+            send_usages_and_spent(
+                transaction,
+                self.api_origin,
+                day_of(month_start(job.created_at)),
+                day_of(job.created_at),
+                visitor_id=job.visitor_id,
+                client_hash=job.client_hash,
+            )
 
     def enforce_limits(self, transaction: Transaction, job: Job, *, spare: int = 0) -> None:
         """Refuse a job that would exceed a limit; call it in the transaction that writes the row.

@@ -33,6 +33,7 @@ from dreamina_ui.ledger.control_rows import (
     has_control,
     insert_control,
     replace_kind,
+    send_controls_of_job,
     values_of_kind,
 )
 from dreamina_ui.ledger.job import Job
@@ -111,13 +112,17 @@ class Moderation:
         self._clock = clock
         self._is_shared = is_shared
 
+    def send_reads(self, transaction: Transaction, job: Job) -> None:
+        """Send ahead what `enforce_moderation` reads."""
+        send_controls_of_job(transaction, job, _stop_of(job))
+
     def enforce_moderation(self, transaction: Reader, job: Job) -> None:
         """Refuse a job that the owner does not want; call it in the transaction that writes the row.
 
         Raises:
             StoppedError, BlockedError, BlockedWordError: why.
         """
-        controls = controls_of_job(transaction, job, job.api_origin if _is_on_owners_token(job) else "")
+        controls = controls_of_job(transaction, job, _stop_of(job))
         for control in controls:
             if control.kind == "stop":
                 raise StoppedError(control.value or "owner")
@@ -326,6 +331,11 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
+
+
+def _stop_of(job: Job) -> str:
+    """The name of the stop that concerns a job, besides that of everything."""
+    return job.api_origin if _is_on_owners_token(job) else ""
 
 
 def _is_on_owners_token(job: Job) -> bool:

@@ -153,7 +153,7 @@ def test_a_server_takes_the_right_to_send_when_the_service_is_reached(
 
     job = write_unsent(only)
     client = SimpleNamespace(submit=before_send)
-    only.services._submitter.send_later(job, client)  # type: ignore[arg-type]
+    only.services._submitter.send_later(job, client)
     only.wait(job.job_id, "queued")
     assert armed[0] == (None,)
     assert armed[1] != (None,)

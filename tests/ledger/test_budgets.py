@@ -22,16 +22,19 @@ from dreamina_ui.ledger.budget_rows import (
     BudgetDifference,
     Scope,
     Usage,
+    add_to_budgets,
+    budget_changes,
     day_of,
     micro_usd,
     read_usages,
+    read_usages_and_spent,
 )
 from dreamina_ui.ledger.job import Job, State, new_id
 from dreamina_ui.ledger.ledger import Ledger
 from dreamina_ui.ledger.report_queries import CostGroup, cost_groups
 from dreamina_ui.ledger.tables import jobs
 from dreamina_ui.ledger.transaction import Transaction
-from dreamina_ui.spending.limits import Limits, SpendingGuard, day_end, month_end
+from dreamina_ui.spending.limits import Limits, SpendingGuard, day_end, month_end, month_start
 from tests.support.databases import Engine
 from tests.support.ledger_jobs import ORIGIN, new_job
 from tests.support.old_ledger import old_ledger, version_before
@@ -240,3 +243,21 @@ def test_admission_reads_the_counters_of_one_visitor(ledger: Ledger) -> None:
 def test_money_is_rounded_to_the_nearest_millionth() -> None:
     """Sums stay exact, in the program and in SQL alike."""
     assert [micro_usd(usd) for usd in (0.03, 0.0000004, 0.0000005, 1 / 3)] == [30_000, 0, 1, 333_333]
+
+
+def test_what_was_read_ahead_counts_what_a_group_adds(ledger: Ledger) -> None:
+    """Requests that share a transaction must not all get the last place of a limit."""
+    earlier = make_job(visitor_id="v", client_hash="home", reserved_usd=0.5)
+    job = make_job(visitor_id="v", client_hash="home", reserved_usd=0.03)
+    ledger.add(earlier)
+    days = day_of(month_start(MIDNIGHT)), day_of(MIDNIGHT)
+    with ledger.writing() as transaction:
+        SpendingGuard(Limits(), ORIGIN).send_reads(transaction, job)
+        add_to_budgets(transaction, budget_changes(None, job))
+        add_to_budgets(transaction, budget_changes(None, make_job(visitor_id="w", reserved_usd=1.0)))
+        ahead, now = (
+            read_usages_and_spent(transaction, ORIGIN, *days, visitor_id="v", client_hash="home") for _ in range(2)
+        )
+    assert ahead == now
+    assert ahead[0]["visitor"].active == 2
+    assert ahead[1] == (1_530_000, 1_530_000)

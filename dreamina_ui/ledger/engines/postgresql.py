@@ -107,6 +107,8 @@ class _Transaction(Transaction):
     An error of such a statement is raised by a later one, or at the commit. Not safe for several threads.
     """
 
+    sends_ahead = True
+
     def __init__(self, connection: sa.Connection, *, prepares: bool) -> None:
         super().__init__(connection)
         self._driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]

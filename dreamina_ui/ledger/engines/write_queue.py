@@ -28,6 +28,7 @@ class _Write:
     work: Callable[[Transaction], Any]
     durable: bool
     locks: Collection[str]
+    send_reads: Callable[[Transaction], object]
     awake: threading.Event = field(default_factory=threading.Event)
     outcome: Future[Any] = field(default_factory=Future)
 
@@ -45,18 +46,26 @@ class WriteQueue:
         self._queue: list[_Write] = []
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[Transaction], _T], *, locks: Collection[str], durable: bool = True) -> _T:
+    def run(
+        self,
+        work: Callable[[Transaction], _T],
+        *,
+        locks: Collection[str],
+        durable: bool = True,
+        send_reads: Callable[[Transaction], object] = lambda _transaction: None,
+    ) -> _T:
         """Run `work` in a transaction and return its result once that is committed.
 
         `work` may run twice: when another write of its group fails, the rest is written again.
 
         Args:
             locks: as for `Database.write`; one name at least.
+            send_reads: sends ahead what `work` will read; called for all of a group before any of it writes.
 
         Raises:
             LedgerError: nothing was written; so do the exceptions of `work` itself.
         """
-        write = _Write(work, durable, locks)
+        write = _Write(work, durable, locks, send_reads)
         with self._lock:
             self._queue.append(write)
             if len(self._queue) == 1:
@@ -90,6 +99,8 @@ class WriteQueue:
             locks = {name for write in group for name in write.locks}
             with self._database.write(durable=any(write.durable for write in group), locks=locks) as transaction:
                 has_begun = True
+                for write in group:
+                    write.send_reads(transaction)
                 if len(group) == 1:
                     results[0] = group[0].work(transaction)
                 else:
