@@ -49,6 +49,7 @@ SPACE_STORAGE = Path("/data")
 
 
 _QUOTES = "\"'"
+_PLACEHOLDER = re.compile(rf"[$%<`{{]|(?:{'|'.join(TOKEN_VARIABLES)})(?:=|$)", re.IGNORECASE)
 _QUOTED = "must not have quotes around it; docker's --env-file takes them as part of the value"
 
 
@@ -171,11 +172,14 @@ class Settings(BaseSettings):
             raise ValueError("must be printable ASCII without spaces; copy it again, without quotes or line ends")
         if text and (text[0] in _QUOTES or text[-1] in _QUOTES):
             raise ValueError(_QUOTED)
+        if _PLACEHOLDER.match(text):
+            raise ValueError("must be the token itself, not a placeholder, a variable or an assignment")
         return token
 
     @field_validator("chosen_data_dir", "models_dir", "auth_file", "ca_bundle")
     @classmethod
     def _home_is_expanded(cls, path: Path | None) -> Path | None:
+        path = Path(str(path).strip()) if path else None  # docker's --env-file takes these, too
         if path and str(path)[0] in _QUOTES:
             raise ValueError(_QUOTED)
         try:

@@ -73,10 +73,24 @@ def test_a_token_in_quotes_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, 
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["YOUR_API_TOKEN", "$RUNCOMFY_API_TOKEN", "${TOKEN}", "%TOKEN%", "<token>", "`token`", "{{token}}",
+             f"RUNCOMFY_API_TOKEN={SECRET}"]
+)  # fmt: skip
+def test_what_stands_for_a_token_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A line that was copied with its placeholder; the first paid job would fail."""
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", text)
+    with pytest.raises(SettingsError, match=r"RUNCOMFY_API_TOKEN.*: .*token itself") as caught:
+        read_settings()
+    assert SECRET not in str(caught.value)
+
+
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Outside of a shell nobody else expands it, and a folder named ~ would be made."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DREAMINA_DATA_DIR", "~/pics")
+    assert read_settings().data_dir == tmp_path / "pics"
+    monkeypatch.setenv("DREAMINA_DATA_DIR", " ~/pics ")
     assert read_settings().data_dir == tmp_path / "pics"
     monkeypatch.setenv("DREAMINA_DATA_DIR", '"/srv/pics"')
     with pytest.raises(SettingsError, match=r"DREAMINA_DATA_DIR: .*quotes"):
