@@ -14,7 +14,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import IO, Any, BinaryIO
@@ -49,6 +49,7 @@ MAX_PENDING_OF_CLIENT = 2
 
 MAX_REMEMBERED = 100
 MAX_PROBLEMS = 20
+_IMPORTED = "import-"
 _STATES = ("done", "failed", "cancelled")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _END = b"PK\x05\x06"
@@ -111,6 +112,7 @@ class HistoryImport:
         progress: ImportProgress,
         *,
         max_manifest_bytes: int = MAX_MANIFEST_BYTES,
+        is_all: bool = False,
     ) -> None:
         """Import everything of a ZIP that is good; what is not is counted as skipped.
 
@@ -118,6 +120,7 @@ class HistoryImport:
             file: the ZIP; it can seek.
             max_bytes: how much its files may have together, where a job without large ones counts as `JOB_BYTES`.
             max_manifest_bytes: how long its manifest may be.
+            is_all: whether others' jobs, which the visitor sees and exports, are here already, too.
 
         Raises:
             InputError: this is no export, or one beyond all bounds; nothing was imported.
@@ -129,7 +132,8 @@ class HistoryImport:
                 manifest = _read_manifest(archive, max_manifest_bytes)
                 jobs = [facts for facts in manifest["jobs"] if isinstance(facts, dict)]
                 progress.total = len(jobs)
-                own = {export_id(known) for known in self._ledger.every_job(visitor_id=visitor_id)}
+                scope = None if is_all else visitor_id
+                own = {name for known in self._ledger.every_job(visitor_id=scope) for name in _names_of(known)}
                 boards: dict[str, list[str]] = {}
                 for facts in jobs:
                     left_bytes = max_bytes - max(progress.size_bytes, progress.jobs * JOB_BYTES)
@@ -160,7 +164,7 @@ class HistoryImport:
         max_bytes: int,
         progress: ImportProgress,
         boards: dict[str, list[str]],
-        own: Set[str],
+        own: set[str],
     ) -> int:
         """Import one job; returns how many bytes its files have."""
         try:
@@ -168,7 +172,7 @@ class HistoryImport:
         except (InputError, ValueError, TypeError, KeyError, OverflowError) as exc:
             progress.skip("a job", str(exc))
             return 0
-        if facts["job"] in own or self._ledger.by_press_id(visitor_id, job.press_id or ""):
+        if facts["job"] in own or job.press_id in own:
             progress.known += 1
             return 0
         files = facts.get("files")
@@ -177,6 +181,7 @@ class HistoryImport:
         if job.state == "done" and not outputs:
             return 0
         self._ledger.add(job)
+        own.add(str(job.press_id))
         if outputs:
             self._ledger.change(job.job_id, outputs=outputs)
         progress.images += len(outputs)
@@ -239,7 +244,7 @@ class HistoryImport:
             created_at=created_at,
             updated_at=now,
             visitor_id=visitor_id,
-            press_id="import-" + hashlib.sha256(name.encode(errors="replace")).hexdigest()[:32],
+            press_id=_IMPORTED + hashlib.sha256(name.encode(errors="replace")).hexdigest()[:32],
             size=size if isinstance(size, str) and len(size) <= 60 else None,
             state=facts["state"],
             cost_usd=0.0,
@@ -350,19 +355,27 @@ class ImportTasks:
         progress = self._progress[visitor_id] = ImportProgress()
         return progress
 
-    def run(self, file: BinaryIO, visitor_id: str, max_bytes: int) -> None:
-        """Import a ZIP for a visitor who began; its end and its error stand in the progress."""
+    def run(self, file: BinaryIO, visitor_id: str, max_bytes: int, *, is_all: bool = False) -> None:
+        """Import a ZIP for a visitor who began, as `HistoryImport.run`; its end and its error stand in the progress."""
         progress = self._progress[visitor_id]
         is_stranger = visitor_id in self._strangers
         max_manifest_bytes = MAX_MANIFEST_BYTES_OF_STRANGERS if is_stranger else MAX_MANIFEST_BYTES
         try:
-            self._importer.run(file, visitor_id, max_bytes, progress, max_manifest_bytes=max_manifest_bytes)
+            self._importer.run(
+                file, visitor_id, max_bytes, progress, max_manifest_bytes=max_manifest_bytes, is_all=is_all
+            )
         except DreaminaError as exc:
             progress.error = exc.kind
             if isinstance(exc, DiskError):
                 log.warning("An import ended: %s", exc)
         finally:
             progress.is_done = True
+
+
+def _names_of(job: Job) -> Iterable[str]:
+    """What an exported job has as its id if it is this one, or was imported as this one."""
+    is_imported = job.press_id is not None and job.press_id.startswith(_IMPORTED)
+    return (export_id(job), str(job.press_id)) if is_imported else (export_id(job),)
 
 
 def _some(items: Any, most: int) -> list[Any]:

@@ -125,7 +125,7 @@ class _HistoryRoutes:
         if visitor is None:
             return _no_identity(request)
         client, max_bytes = hashed_client_ip(request) or "", self._max_bytes(request)
-        is_stranger = self._is_stranger(request)
+        is_stranger, is_all = self._is_stranger(request), self._owns_all(request)
         progress = self._personal.imports.begin(visitor, client if is_stranger else None)
         if progress is None:
             return message_response(translate(language, "history_busy"), 409)
@@ -147,7 +147,7 @@ class _HistoryRoutes:
 
         def work() -> None:
             with file:
-                self._personal.imports.run(file, visitor, max_bytes)
+                self._personal.imports.run(file, visitor, max_bytes, is_all=is_all)
             if is_stranger:  # what was packed well takes its real room
                 taken = max(progress.size_bytes, progress.jobs * JOB_BYTES)
                 self._quota.use(client, max(0, taken - size_bytes))

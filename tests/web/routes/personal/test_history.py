@@ -138,6 +138,12 @@ def test_at_ones_own_machine_everything_is_ones_own(harness: Harness, site: Site
     assert me.get("/dreamina/history/import").json() == {"is_all": True}
     names = zipfile.ZipFile(io.BytesIO(me.get("/dreamina/history/export").content)).namelist()
     assert len([name for name in names if name.startswith("images/")]) == 2
+    archive = me.get("/dreamina/history/export").content
+    assert me.post("/dreamina/history/import", content=archive, headers=ZIP).status_code == 202
+    progress = me.get("/dreamina/history/import").json()
+    assert (progress["is_done"], progress["known"], progress["images"]) == (True, 2, 0), (
+        "what is here is not made twice"
+    )
     assert me.post("/dreamina/history/erase", json={"confirm": True}).json() == {"count": 2}
     assert [job for job in rows.ledger.every_job() if job.inputs] == []
     assert rows.files() == []
