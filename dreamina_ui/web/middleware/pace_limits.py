@@ -13,9 +13,9 @@ from dreamina_ui.ledger.job import networks_of
 from dreamina_ui.settings import is_loopback
 from dreamina_ui.web.auth.visitor import visitor_id
 from dreamina_ui.web.http import client_ip_hash, path_below_root, send_refusal
+from dreamina_ui.web.middleware.concurrency_limit import ConcurrencyLimit
 from dreamina_ui.web.middleware.request_limits import kind_of
 from dreamina_ui.web.middleware.request_pace import RequestPace
-from dreamina_ui.web.middleware.turns import Turns
 from dreamina_ui.web.paths import HEALTHZ, READYZ
 
 MAX_PER_SECOND_OF_VISITOR, MAX_PER_SECOND_OF_CLIENT, MAX_PER_SECOND_OF_UNKNOWN = 30.0, 100.0, 300.0
@@ -37,7 +37,7 @@ MAX_WAITING = 300
 class PaceLimits:
     """ASGI middleware that counts each request for its visitor and its client, see `RequestPace`.
 
-    Those that come in time take turns, see `Turns`: a burst of one client delays nobody else.
+    Those that come in time wait for a slot, see `ConcurrencyLimit`: a burst of one client delays nobody else.
 
     Args:
         pace: counts.
@@ -49,7 +49,7 @@ class PaceLimits:
         self._pace = pace or RequestPace()
         self._delay_s = delay_s
         self._waiting = 0
-        self._turns = Turns()
+        self._concurrency = ConcurrencyLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rates = _rates_of(scope, self._pace) if scope["type"] == "http" else {}
@@ -57,13 +57,13 @@ class PaceLimits:
         if wait_s:
             await self._refuse(send, wait_s)
         elif rates:
-            await self._take_turn(_client_of(rates), scope, receive, send)
+            await self._in_slot(_client_of(rates), scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    async def _take_turn(self, client: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request in its turn, which ends when the response begins."""
-        async with self._turns.turn(client) as end:
+    async def _in_slot(self, client: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request in a slot, which is free again when the response begins."""
+        async with self._concurrency.slot(client) as end:
             if end is None:
                 await send_refusal(send, 429, _TEXT, retry_after_s=1)
                 return
@@ -88,7 +88,7 @@ _TEXT = "Too many requests. Try again in a moment."
 
 
 def _client_of(rates: dict[str, float]) -> str:
-    """Whose turn it is: the client's, or the visitor's where a proxy may stand between."""
+    """Who is counted: the client's, or the visitor's where a proxy may stand between."""
     return list(rates)[-1] if len(rates) == 1 else next(name for name in rates if _CLIENT.match(name))
 
 

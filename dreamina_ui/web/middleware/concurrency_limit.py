@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 MAX_AT_ONCE = 8
-MAX_TURN_S = 0.25
+MAX_HOLD_S = 0.25
 """How long a request counts as being worked on, at most: after that it waits for something else, such as its body or a
 job."""
 
 MAX_WAITING = 1000
-"""How many requests wait for their turn, of all clients."""
+"""How many requests wait for a slot, of all clients."""
 
 
-class Turns:
+class ConcurrencyLimit:
     """Counts the requests of each client that are worked on; used only in one event loop."""
 
     def __init__(self) -> None:
@@ -28,8 +28,8 @@ class Turns:
         self._total_waiting = 0
 
     @asynccontextmanager
-    async def turn(self, client: str) -> AsyncIterator[Callable[[], None] | None]:
-        """Wait for a turn, and have it until the end, or until what is yielded is called, or for `MAX_TURN_S`.
+    async def slot(self, client: str) -> AsyncIterator[Callable[[], None] | None]:
+        """Wait for a slot, and hold it until the end, or until what is yielded is called, or for `MAX_HOLD_S`.
 
         Yields None, at once, where too many wait.
         """
@@ -49,7 +49,7 @@ class Turns:
                 timer.cancel()
                 self._pass_on(client)
 
-        timer = asyncio.get_running_loop().call_later(MAX_TURN_S, end)
+        timer = asyncio.get_running_loop().call_later(MAX_HOLD_S, end)
         try:
             yield end
         finally:
@@ -69,7 +69,7 @@ class Turns:
             self._total_waiting -= 1
 
     def _pass_on(self, client: str) -> None:
-        """Give a turn that has ended to the next request of the client that still waits."""
+        """Give a slot that was freed to the next request of the client that still waits."""
         waiting = self._waiting.get(client, deque())
         while waiting:
             granted = waiting.popleft()

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from dreamina_ui.web.middleware import turns
-from dreamina_ui.web.middleware.turns import MAX_AT_ONCE, Turns
+from dreamina_ui.web.middleware import concurrency_limit
+from dreamina_ui.web.middleware.concurrency_limit import MAX_AT_ONCE, ConcurrencyLimit
 
 
 class Story:
     """Requests that are worked on until they may respond."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.limit = ConcurrencyLimit()
         self.begun: list[str] = []
         self.refused: list[str] = []
         self.respond: dict[str, asyncio.Event] = {}
@@ -26,7 +26,7 @@ class Story:
         await asyncio.sleep(0)
 
     async def _handle(self, client: str, name: str) -> None:
-        async with self.turns.turn(client) as end:
+        async with self.limit.slot(client) as end:
             if end is None:
                 self.refused.append(name)
                 return
@@ -46,8 +46,8 @@ class Story:
 
 
 @pytest.fixture(autouse=True)
-def _turns_end_by_themselves_never(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "MAX_TURN_S", 3600.0)
+def _slots_end_by_themselves_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency_limit, "MAX_HOLD_S", 3600.0)
 
 
 def test_a_burst_waits_and_somebody_else_does_not() -> None:
@@ -65,8 +65,8 @@ def test_a_burst_waits_and_somebody_else_does_not() -> None:
         assert story.begun[-1] == f"a{MAX_AT_ONCE}", "one after another, also after streams that last"
         story.stop()
         await story.settle()
-        assert not story.turns._counts
-        assert not story.turns._waiting
+        assert not story.limit._counts
+        assert not story.limit._waiting
 
     asyncio.run(tell())
 
@@ -89,14 +89,14 @@ def test_who_leaves_while_waiting_takes_no_turn() -> None:
         assert f"a{MAX_AT_ONCE + 2}" in story.begun
         story.stop()
         await story.settle()
-        assert not story.turns._counts
+        assert not story.limit._counts
 
     asyncio.run(tell())
 
 
 def test_there_is_an_end_to_how_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each holds a connection."""
-    monkeypatch.setattr(turns, "MAX_WAITING", 2)
+    monkeypatch.setattr(concurrency_limit, "MAX_WAITING", 2)
 
     async def tell() -> None:
         story = Story()
@@ -110,7 +110,7 @@ def test_there_is_an_end_to_how_many_wait(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_turn_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half-open bodies, and calls that wait for a job, must not hold up their client's other requests."""
-    monkeypatch.setattr(turns, "MAX_TURN_S", 0.0)
+    monkeypatch.setattr(concurrency_limit, "MAX_HOLD_S", 0.0)
 
     async def tell() -> None:
         story = Story()
