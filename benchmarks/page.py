@@ -57,7 +57,7 @@ def measure_start(repeat: int) -> tuple[Figures, Figures]:
 
 
 def measure_visit(repeat: int) -> tuple[Figures, Figures]:
-    """Bytes and first contentful paint of first visits to warm servers, in turns, and of a reload."""
+    """Bytes, first contentful paint and the whole form of first visits to warm servers, in turns, and of a reload."""
     ours: list[Any] = []
     empty: list[Any] = []
     with _both() as (our_page, empty_page), chromium() as browser:
@@ -77,9 +77,12 @@ def _visit(browser: Browser, program: PageProcess) -> Figures:
     page = context.new_page()
     network = NetworkCounter(page)
     page.goto(program.url)
+    page.locator(program.ready).wait_for(state="attached")
+    ready_ms = page.evaluate("performance.now()")
     _wait_quiet(page, network)
     first_paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     results = {
+        "ready, ms": ready_ms,
         "bytes": network.size_bytes,
         "requests": len(network.urls),
         "first paint, ms": page.evaluate(first_paint),

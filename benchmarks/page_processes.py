@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 
@@ -19,7 +19,13 @@ _http.trust_env = False  # a proxy cannot reach this machine's loopback
 
 
 class PageProcess(ManagedProcess):
-    """A process at `url`; it is ready when that responds."""
+    """A process at `url`; it is ready when that responds.
+
+    Attributes:
+        ready: CSS selector of what a browser has when the page can be used.
+    """
+
+    ready: ClassVar[str]
 
     def __init__(self, folder: Path, name: str, *arguments: str, **environment: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -44,6 +50,8 @@ class PageProcess(ManagedProcess):
 class AppPage(PageProcess):
     """`python app.py` on an API, by default on its own sandbox."""
 
+    ready = "body:not(:has(#loading)) #form[data-ready]"
+
     def __init__(self, folder: Path, api_url: str | None = None) -> None:
         token = TOKEN if api_url else ""
         super().__init__(
@@ -54,6 +62,8 @@ class AppPage(PageProcess):
 
 class EmptyGradioPage(PageProcess):
     """`python -m benchmarks.empty_page`."""
+
+    ready = ".gradio-container"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "empty", "-m", "benchmarks.empty_page", GRADIO_SERVER_NAME="127.0.0.1")

@@ -18,7 +18,7 @@ from dreamina_ui.web.auth.sessions import Sessions
 from dreamina_ui.web.auth.visitor import VisitorCookie
 from dreamina_ui.web.batch_presenter import BatchPresenter
 from dreamina_ui.web.gradio_page.endpoints import Endpoints
-from dreamina_ui.web.gradio_page.head import PageHead, page_styles
+from dreamina_ui.web.gradio_page.head import PageHtml, page_styles
 from dreamina_ui.web.gradio_page.page import build_page
 from dreamina_ui.web.middleware.compression import PageCompression
 from dreamina_ui.web.middleware.cookie_names import CookieNames
@@ -26,7 +26,7 @@ from dreamina_ui.web.middleware.gradio_patches import DisabledRoutes, add_script
 from dreamina_ui.web.middleware.json_bounds import JsonBounds
 from dreamina_ui.web.middleware.origin_guard import OriginGuard
 from dreamina_ui.web.middleware.pace_limits import PaceLimits
-from dreamina_ui.web.middleware.page_head import PageHeadWriter
+from dreamina_ui.web.middleware.page_html import PageHtmlWriter
 from dreamina_ui.web.middleware.proxy_headers import ProxyHeaders
 from dreamina_ui.web.middleware.request_limits import RequestLimits
 from dreamina_ui.web.middleware.security_headers import SecurityHeaders
@@ -81,7 +81,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     endpoints = Endpoints(core, presenter, permissions, key_throttle)
     if not settings.is_shared:
         log.info("Only this machine may use the page. To let others in, set DREAMINA_SHARED=1, behind a proxy, too")
-    page, launch, head = build_page(
+    page, launch, html = build_page(
         core.models.packaged,
         services.model,
         permissions,
@@ -94,7 +94,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     add_script_nonces()
     launch["app_kwargs"] = {
         "routes": _build_routes(settings, services, authenticator, presenter, endpoints, key_throttle),
-        "middleware": _build_middleware(settings, authenticator, services, head),
+        "middleware": _build_middleware(settings, authenticator, services, html),
         "lifespan": remove_cors,
     }
     launch["share"] = settings.wants_share_link  # by default Gradio shares a hosted notebook's page by itself
@@ -161,7 +161,7 @@ def _metrics_token(settings: Settings) -> str | None:
 
 
 def _build_middleware(
-    settings: Settings, authenticator: Authenticator, services: Services, head: PageHead
+    settings: Settings, authenticator: Authenticator, services: Services, html: PageHtml
 ) -> list[Middleware]:
     """The middleware, outermost first."""
     api_keys = services.job_services.api_keys
@@ -179,5 +179,5 @@ def _build_middleware(
         *([Middleware(SharedSignIns, authenticator.permissions, api_keys)] if shares else []),
         *([Middleware(LoginWall, authenticator)] if authenticator.is_closed else []),
         Middleware(VisitorCookie),
-        Middleware(PageHeadWriter, head.to_html),
+        Middleware(PageHtmlWriter, html.head, html.body),
     ]

@@ -1,4 +1,5 @@
-"""What the page's `<head>` has of ours: the facts that its modules need, the modules, and the preview of links."""
+"""Our part of the page's HTML: in its head the facts that its modules need, the modules, and the preview of links;
+in its body what is seen until they have loaded."""
 
 from __future__ import annotations
 
@@ -20,6 +21,9 @@ from dreamina_ui.web.paths import PREFIX, asset_folder, asset_path, static_files
 
 TITLE = "Dreamina UI"
 MAIN = "main.js"
+_TABS = ("tab_create", "tab_library", "batch")
+_FORM_OUTLINE = "<i></i>" * 5
+"""One for each field of the first model's form, and Generate; `loading.css` has their places."""
 ELSEWHERE = (
     *("admin/", "boards/", "core/dialogs.js", "core/types.js", "models/", "share/", "shared.css", "takeaway/"),
     *("inputs/inputs.css", "inputs/picker.js", "inputs/strip.js", "inputs/uploads.js"),
@@ -42,8 +46,8 @@ come with the page."""
 
 
 @dataclass(frozen=True)
-class PageHead:
-    """Our part of the head, for any language and URL.
+class PageHtml:
+    """Our part of the page's HTML, for any language and URL.
 
     Attributes:
         facts: what the modules read, as `page_facts` returns it.
@@ -51,8 +55,8 @@ class PageHead:
 
     facts: dict[str, Any]
 
-    def to_html(self, language: str, base_url: str, nonce: str) -> str:
-        """The HTML, for the beginning of the head.
+    def head(self, language: str, base_url: str, nonce: str) -> str:
+        """The HTML for the beginning of the head.
 
         Args:
             base_url: the page's own URL, with a slash at the end: programs that preview a link need a whole one.
@@ -60,6 +64,20 @@ class PageHead:
         """
         return "".join(
             (self._first_script(language, nonce), self._links(language, nonce), self._preview(language, base_url))
+        )
+
+    def body(self, language: str) -> str:
+        """The HTML for the beginning of the body: an outline of the page until `main.js` says that the form is ready.
+
+        On a slow line Gradio's page stays empty for seconds, and then its parts appear one by one.
+        """
+        texts = {key: html.escape(translate(language, key)) for key in (*_TABS, "loading", "needs_javascript")}
+        tabs = "".join(f"<span>{texts[key]}</span>" for key in _TABS)
+        return (
+            f'<div id="loading"><header><img src="{asset_path("logo.svg")}" alt="" width="28" height="28">'
+            f'<b>{TITLE}</b><nav>{tabs}</nav></header><div class="outline" aria-hidden="true">{_FORM_OUTLINE}</div>'
+            f'<p class="sr-only" role="status">{texts["loading"]}</p>'
+            f"<noscript><p>{texts['needs_javascript']}</p></noscript></div>"
         )
 
     def _first_script(self, language: str, nonce: str) -> str:
@@ -147,8 +165,7 @@ def page_facts(
 @cache
 def page_styles() -> dict[str, bytes]:
     """All style sheets of the page in one, by its name: each request before the first paint delays it."""
-    names = (name for name in _page_files(".css") if name != "colors.css")  # that is part of Gradio's theme
-    content = b"\n".join(static_files()[name].read_bytes() for name in names)
+    content = b"\n".join(static_files()[name].read_bytes() for name in _page_files(".css"))
     return {f"page-{hashlib.sha256(content).hexdigest()[:16]}.css": content}
 
 

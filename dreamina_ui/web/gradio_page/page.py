@@ -16,7 +16,7 @@ from dreamina_ui.web.auth.permissions import Permissions
 from dreamina_ui.web.gradio_page import components as ours
 from dreamina_ui.web.gradio_page.endpoints import IDEMPOTENCY_ARGUMENT, Endpoints, add_endpoints
 from dreamina_ui.web.gradio_page.form import build_form
-from dreamina_ui.web.gradio_page.head import TITLE, PageHead, page_facts
+from dreamina_ui.web.gradio_page.head import TITLE, PageHtml, page_facts
 from dreamina_ui.web.gradio_page.listeners import Form, listen
 from dreamina_ui.web.gradio_page.texts import component_texts, form_prefix
 from dreamina_ui.web.gradio_page.theme import build_theme
@@ -60,7 +60,7 @@ def build_page(
     installation_id: str = "",
     keeps_data: bool = True,
     is_closed: bool = False,
-) -> tuple[gr.Blocks, dict[str, Any], PageHead]:
+) -> tuple[gr.Blocks, dict[str, Any], PageHtml]:
     """Build the page of all models.
 
     Args:
@@ -73,7 +73,7 @@ def build_page(
         is_closed: whether people must sign in to see the page; it then has a link to sign out.
 
     Returns:
-        The Blocks, keyword arguments for `Blocks.launch`, and our part of the page's head.
+        The Blocks, keyword arguments for `Blocks.launch`, and our part of the page's HTML.
     """
     in_order = [first, *(model for model in models.values() if model is not first)]
     texts = gr.I18n(**component_texts(in_order))
@@ -96,7 +96,7 @@ def build_page(
         keeps_data=keeps_data,
         has_account=has_account,
     )
-    return page, _launch_arguments(texts), PageHead(facts)
+    return page, _launch_arguments(texts), PageHtml(facts)
 
 
 def _build_tabs(models: Sequence[Model], texts: Any) -> Form:

@@ -1,11 +1,9 @@
-"""The theme of Gradio's components: the colors of `static/colors.css`, and the system's fonts."""
+"""The theme of Gradio's components: names of the colors of `static/colors.css`, and the system's fonts."""
 
 from __future__ import annotations
 
 import gradio as gr
 from gradio.themes.utils.colors import Color
-
-from dreamina_ui.web.paths import static_files
 
 _STEPS = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
 _TEAL = "e9f6f3 cdebe4 9fd8cc 6cc3b2 3ea998 1f8d7d 127266 0e5c53 0d4a43 0b3d38 062622"
@@ -51,7 +49,7 @@ _COLORS = {
 
 
 def build_theme() -> gr.themes.Base:
-    """The theme; its style sheet, which loads before anything is shown, includes our colors."""
+    """The theme; the page's own style sheet gives the colors their values."""
     both = {name + suffix: f"var(--{color})" for name, color in _COLORS.items() for suffix in ("", "_dark")}
     theme = gr.themes.Base(
         primary_hue=_hue(_TEAL),
@@ -81,7 +79,6 @@ def build_theme() -> gr.themes.Base:
         button_secondary_shadow="none",
         **both,
     )
-    theme.custom_css = static_files()["colors.css"].read_text(encoding="utf-8")
     return theme
 
 

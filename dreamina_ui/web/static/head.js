@@ -1,8 +1,9 @@
 /* Runs inside the page, before Gradio's own script. Gradio (6.31) reads the language once, at its start; it keeps a
  * loading timer running on every frame once the page is there; and where our modules do not load, nothing else could
- * say so. */
+ * say so. What is seen until then (loading.css) depends on the tab that the URL names. */
 {
   const { language, loadFailed, reload } = document.currentScript.dataset;
+  document.documentElement.dataset.opens = /^#\/(\w+)/.exec(location.hash)?.[1] ?? "create";
   Object.defineProperty(navigator, "language", { value: language });
 
   const LONG_FRAMES = 120; // a loop that has run for so many frames continues at two frames a second
@@ -34,6 +35,7 @@
     link.style.color = "inherit";
     note.append(`${loadFailed} `, link);
     document.body.prepend(note);
+    document.getElementById("loading")?.remove();
   };
   const sayUnlessReady = () => document.documentElement.dataset.dreamina !== "ready" && sayFailed();
   window.addEventListener("error", (event) => event.target.id === "dreamina-main" && setTimeout(sayUnlessReady), true);

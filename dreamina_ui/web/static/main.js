@@ -124,7 +124,11 @@ form.addEventListener("change", showFields);
 form.addEventListener("change", showPromptTools);
 form.addEventListener("change", showInputFiles);
 refreshes.addEventListener("refresh", () => terms.refresh());
-form.ready.then(() => document.getElementById("form")?.toggleAttribute("data-ready", true));
+form.ready.then(() => {
+  form.dispatchEvent(new Event("change")); // Gradio may have restored the draft before anything here listened
+  document.getElementById("form")?.toggleAttribute("data-ready", true);
+  document.getElementById("loading")?.remove();
+});
 router.start();
 startAdminTab();
 startLoading();

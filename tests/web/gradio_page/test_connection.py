@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from dreamina_ui.web.i18n.translate import translate
 from tests.support.bad_proxy import BadProxy
@@ -44,6 +44,31 @@ def enter(page: Page, app: AppProcess, language: str = "en") -> None:
     page.get_by_label(translate(language, "sign_in_name")).fill(ALICE[0])
     page.get_by_label(translate(language, "sign_in_password")).fill(ALICE[1])
     page.get_by_role("button", name=translate(language, "sign_in")).click()
+
+
+def test_a_page_whose_modules_do_not_load_says_so(browser: Browser, held: HeldSandbox) -> None:
+    """Otherwise people would see forever the outline that stands for the page until they have loaded."""
+    page = browser.new_page(locale="en-US")
+    page.route("**/core/words.js", lambda route: route.abort())
+    page.goto(held.app.url, wait_until="commit")
+    expect(page.get_by_role("alert")).to_contain_text(translate("en", "load_failed"))
+    expect(page.locator("#loading")).to_have_count(0)
+    page.close()
+
+
+def test_the_form_is_shown_however_late_the_other_modules_are(browser: Browser, held: HeldSandbox) -> None:
+    """Gradio may restore the draft before main.js listens: the form then stayed empty until something changed."""
+    page = browser.new_page(locale="en-US")
+    late: list[Route] = []
+    page.route("**/stage/stage.js", lambda route: late.append(route))
+    page.goto(held.app.url, wait_until="domcontentloaded")
+    page.evaluate(
+        "async (path) => (await import(new URL(path, document.querySelector('#dreamina-main').src))).form.ready",
+        "form/state.js",
+    )
+    late[0].continue_()
+    expect(prompt_box(page)).to_be_visible()
+    page.close()
 
 
 # --- streams

@@ -1,4 +1,4 @@
-"""Puts our part into the page's head, before Gradio's own, and takes out Gradio's link preview and manifest.
+"""Puts our parts before Gradio's own in the page's head and body, and takes out Gradio's link preview and manifest.
 
 Gradio itself inserts what it gets as `head` only when its script has started; programs that preview links run no
 script at all. Can be deleted when Gradio renders `head` on the server and takes a link preview.
@@ -19,19 +19,23 @@ from dreamina_ui.web.middleware.script_nonce import nonce_of
 
 _GRADIO_TAGS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>|<link\s+rel="manifest"[^>]*>')
 _HEAD_TAG = b"<head>"
+_BODY_TAG = re.compile(rb"<body[^>]*>")
 _HTML_LANGUAGE = re.compile(rb'(<html\s+lang=")en"')
 
 
-class PageHeadWriter:
+class PageHtmlWriter:
     """ASGI middleware that changes the page's HTML, and no other response.
 
     Args:
-        head: returns our part for a language, the page's own URL with a slash at the end, and the request's nonce.
+        head: returns our part of the head for a language, the page's own URL with a slash at the end, and the
+            request's nonce.
+        body: returns our part of the body for a language.
     """
 
-    def __init__(self, app: ASGIApp, head: Callable[[str, str, str], str]) -> None:
+    def __init__(self, app: ASGIApp, head: Callable[[str, str, str], str], body: Callable[[str], str]) -> None:
         self.app = app
         self._head = head
+        self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or path_below_root(scope) not in ("", "/"):
@@ -60,4 +64,6 @@ class PageHeadWriter:
         top, tag, rest = page.partition(_HEAD_TAG)
         top = _HTML_LANGUAGE.sub(rb"\g<1>" + language.encode() + b'"', top)
         before, end_tag, body = rest.partition(b"</head>")
+        ours = self._body(language).encode()
+        body = _BODY_TAG.sub(lambda start: start[0] + ours, body, count=1)
         return top + tag + head + _GRADIO_TAGS.sub(b"", before) + end_tag + body
