@@ -43,7 +43,7 @@ NOTE_PAINTED = """
 window.painted = {};
 const seen = new Set();
 new MutationObserver(() => {
-  for (const image of document.querySelectorAll(".job .tile img")) {
+  for (const image of document.querySelectorAll(".job .tile[data-state=kept] img")) {
     if (seen.has(image)) continue;
     seen.add(image);
     const key = image.closest("figure").dataset.index + image.closest(".job").dataset.jobId;

@@ -92,7 +92,7 @@ class ResultSaver:
         outputs = {output.index: output for output in (*job.outputs, *new)}
         fetches = self._begin_fetches(job.job_id, outputs.values(), result.files)
         try:
-            errors = _store_as_they_come(fetches, outputs, new, update)
+            errors = self._store_as_they_come(fetches, outputs, new, update)
         finally:
             wait(fetches)  # if that broke, no other step may fetch them at the same time
         return self._after_fetches(update, state, result, outputs, errors)
@@ -157,6 +157,33 @@ class ResultSaver:
         except MediaError as exc:
             return replace(output, state="damaged", note=str(exc)), exc
         return replace(output, state="kept", note=None, **{name: getattr(facts, name) for name in _FACTS}), None
+
+    def _store_as_they_come(
+        self, fetches: Sequence[_Fetch], outputs: dict[int, Output], new: Sequence[Output], update: _JobUpdate
+    ) -> list[MediaError]:
+        """Write each file when it comes; the last one is left for the write that ends the job.
+
+        What is fetched at once is not written as being fetched: that is one transaction and one message less. What
+        takes longer is written again when there is an early preview, so that pages show it.
+        """
+        for output in new:
+            update.add_output(output)
+        errors: list[MediaError] = []
+        waiting = set(fetches)
+        is_written = False
+        while waiting:
+            ended, waiting = wait(waiting, SAVING_S, FIRST_COMPLETED)
+            for output, exc in (fetch.result() for fetch in ended):
+                errors += [exc] if exc else []
+                outputs[output.index] = output
+                update.add_output(output)
+            arriving = self._fetcher.early_previews.refresh(update.job.job_id) if waiting and is_written else {}
+            for index, received_bytes in arriving.items():
+                update.add_output(replace(outputs[index], note=str(received_bytes)))
+            if waiting and (ended or arriving or not is_written):
+                update.write("saving")
+                is_written = True
+        return errors
 
     def _after_fetches(
         self,
@@ -235,30 +262,6 @@ class _JobUpdate:
     def finish(self, to: State, **fields: Any) -> None:
         """The last write of a step."""
         self.write(to, durable=True, **fields)
-
-
-def _store_as_they_come(
-    fetches: Sequence[_Fetch], outputs: dict[int, Output], new: Sequence[Output], update: _JobUpdate
-) -> list[MediaError]:
-    """Write each file when it comes; the last one is left for the write that ends the job.
-
-    What is fetched at once is not written as being fetched: that is one transaction and one message less.
-    """
-    for output in new:
-        update.add_output(output)
-    errors: list[MediaError] = []
-    waiting = set(fetches)
-    timeout_s: float | None = SAVING_S
-    while waiting:
-        ended, waiting = wait(waiting, timeout_s, FIRST_COMPLETED)
-        for output, exc in (fetch.result() for fetch in ended):
-            errors += [exc] if exc else []
-            outputs[output.index] = output
-            update.add_output(output)
-        if waiting:
-            update.write("saving")
-            timeout_s = None
-    return errors
 
 
 def _failure(

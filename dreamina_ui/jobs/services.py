@@ -93,7 +93,7 @@ class JobServices:
     ) -> None:
         pace = pace or Pace()
         self.accounts, self.models = accounts, (registry := ModelRegistry(models))
-        self.input_files, self.clock = input_files, clock
+        self.input_files, self.clock, self.early_previews = input_files, clock, fetcher.early_previews
         self.guard = guard = guard or SpendingGuard(Limits(), accounts.api_origin)
         self.moderation = moderation = Moderation(ledger, clock, is_shared=is_shared)
         shared_prices = SharedPrices(ledger, accounts.api_origin, partial(self.has_duty, "prices")) if role else None

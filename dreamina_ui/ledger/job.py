@@ -79,7 +79,8 @@ class Output:
         state: `pending`, `kept` (stored), `damaged`, or `deleted` once its files are gone.
         width, height: pixels of the original; None for a video or a file that is not stored.
         sha256: of the original, lower-case hex.
-        note: what is wrong with a damaged file, or why a deleted one was deleted.
+        note: what is wrong with a damaged file, why a deleted one was deleted, or how many bytes of a pending one had
+            come at its newest early preview.
         deleted_at: when a person deleted it; until its files are gone, that can be undone.
         rating: 1 to 5; None without one.
         colors: which colors an image has, as bits (`media.decoding.colors`); None if nobody has looked yet.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+HEAD_BYTES = 64
+"""How much of a file `recognise` needs."""
+
 
 class Format(NamedTuple):
     """A format of stored files, such as `("PNG", "image", "png", "image/png")`.

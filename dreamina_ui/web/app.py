@@ -76,7 +76,7 @@ def build_app(settings: Settings, services: Services) -> tuple[gr.Blocks, dict[s
     )
     authenticator = Authenticator(permissions, logins, settings.owner_password, store=services.sign_in_store)
     core = services.job_services
-    presenter = JobPresenter(core.reader, core.accounts, core.models, core.input_files, core.clock)
+    presenter = JobPresenter(core.reader, core.accounts, core.models, core.input_files, core.clock, core.early_previews)
     key_throttle = LoginThrottle(store=services.sign_in_store, purpose="key")
     endpoints = Endpoints(core, presenter, permissions, key_throttle)
     if not settings.is_shared:

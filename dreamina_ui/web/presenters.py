@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from dreamina_ui.ledger.job import SANDBOX_ORIGIN, Job, Output, input_key, iso
 from dreamina_ui.library.library import Entry
 from dreamina_ui.library.naming import file_name, prompt_of
 from dreamina_ui.media.decoding.copies import tiers_of
+from dreamina_ui.media.early_previews import EarlyPreviews
 from dreamina_ui.media.formats import SHOWN_MEDIA_TYPES
 from dreamina_ui.media.input_files import InputFiles, given_urls
 from dreamina_ui.media.store import TIERS
@@ -40,6 +42,7 @@ class JobPresenter:
         models: by model_id.
         input_files: knows the thumbnails of files that were given by URL; None if nobody does.
         clock: gives the time, in seconds since 1970.
+        early_previews: knows the previews of images that are still arriving; None if nobody does.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class JobPresenter:
         models: Mapping[str, Model],
         input_files: InputFiles | None = None,
         clock: Callable[[], float] = time.time,
+        early_previews: EarlyPreviews | None = None,
     ) -> None:
         self._reader = reader
         self._accounts = accounts
         self._models = models
         self._input_files = input_files
         self._clock = clock
+        self._early_previews = early_previews
 
     def to_object(self, job: Job, root: str) -> dict[str, Any]:
         """The object that `/generate`, `/job` and `/cancel` give; its keys are stable.
@@ -133,7 +138,7 @@ class JobPresenter:
             "put_aside": job.archived_at is not None,
             "can_archive": self._reader.can_archive(job, now),
             "is_unclear": job.state == "submit_unclear" and is_ours,
-            "outputs": _output_cards(job, prompt[:MAX_ALT_CHARACTERS], language),
+            "outputs": self._output_cards(job, prompt[:MAX_ALT_CHARACTERS], language),
         }
 
     def cards(self, jobs: Sequence[Job], language: str, *, for_owner: bool) -> list[dict[str, Any]]:
@@ -183,6 +188,17 @@ class JobPresenter:
         model = self._models.get(job.model_id)
         if model is not None and self._input_files is not None:
             yield from (url for _, _, url in given_urls(model, job.inputs))
+
+    def _output_cards(self, job: Job, alt: str, language: str) -> list[dict[str, Any]]:
+        """The cards of all outputs that nobody deleted; of one that is still arriving, with its early preview."""
+        shown = [output for output in job.outputs if output.state != "deleted" and output.deleted_at is None]
+        return [_output_card(job, output, alt, language) | self._early_preview(job, output) for output in shown]
+
+    def _early_preview(self, job: Job, output: Output) -> dict[str, str]:
+        if self._early_previews is None or output.state != "pending":
+            return {}
+        preview = self._early_previews.find(job.job_id, output.index)
+        return {"early_preview": f"data:image/webp;base64,{b64encode(preview).decode()}"} if preview else {}
 
     def _message(self, job: Job, language: str, *, for_owner: bool) -> str:
         return message(job, self._accounts.origin_of(job), language, for_owner=for_owner)
@@ -303,15 +319,6 @@ def _file_object(job: Job, output: Output, root: str) -> dict[str, Any]:
     }
 
 
-def _output_cards(job: Job, alt: str, language: str) -> list[dict[str, Any]]:
-    """The cards of all outputs that nobody deleted."""
-    return [
-        _output_card(job, output, alt, language)
-        for output in job.outputs
-        if output.state != "deleted" and output.deleted_at is None
-    ]
-
-
 def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:
     card = {
         "index": output.index,
@@ -325,7 +332,8 @@ def _output_card(job: Job, output: Output, prompt: str, language: str) -> dict[s
     if output.state == "kept":
         return card | _stored_output_card(job, output, prompt, language)
     alt = translate(language, f"{output.state}_output", number=output.index + 1)
-    return card | {"alt": alt, "facts": output.note or ""}
+    facts = output.note or ""
+    return card | {"alt": alt, "facts": file_size(language, int(facts)) if facts.isdecimal() else facts}
 
 
 def _stored_output_card(job: Job, output: Output, prompt: str, language: str) -> dict[str, Any]:

@@ -126,7 +126,9 @@ class Harness:
         self.moderation, self.prices, self.spending = services.moderation, services.prices, services.spending
         self.jobs, self.reader, self.attacher = services.jobs, services.reader, services.attacher
         self.api_keys, self.catalog = services.api_keys, services.catalog
-        self.presenter = JobPresenter(self.reader, self.accounts, self.models, self.input_files, self.clock)
+        self.presenter = JobPresenter(
+            self.reader, self.accounts, self.models, self.input_files, self.clock, self.fetcher.early_previews
+        )
 
     def start(self) -> None:
         self.services.start()

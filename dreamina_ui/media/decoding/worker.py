@@ -3,15 +3,17 @@
 It gets paths of files and gives copies; it has no secrets, writes no file and reaches no network. Its memory and CPU
 time are limited by the system where it can do that, so that an image may end the process and nothing else.
 
-A request is one line of JSON: `{"path": str, "format": str, "tiers": [str], "max_pixels": int, "cpu_s": int}`. The
-response is one line of JSON too: `{"width": int, "height": int, "sizes": {tier: bytes}, "colors": int | null}` with the
-copies behind it in this order, or with `"is_input": true` in the request the facts of an `InputCopy` and its two files,
-`{"error": str, "is_damage": bool, "size": [int, int] | null}`, `{"errno": int, "error": str}` for a file that cannot be
-read, or `{"no_memory": true}`.
+A request is one line of JSON: `{"path": str, "format": str, "tiers": [str], "is_input": bool, "is_whole": bool,
+"max_pixels": int, "cpu_s": int}`. The response is one line of JSON too: `{"width": int, "height": int, "sizes":
+{tier: bytes}, "colors": int | null}` with the copies behind it in this order, or with `"is_input": true` in the request
+the facts of an `InputCopy` and its two files, `{"error": str, "is_damage": bool, "size": [int, int] | null}`,
+`{"errno": int, "error": str}` for a file that cannot be read, or
+`{"no_memory": true}`.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -24,6 +26,9 @@ from dreamina_ui.media.formats import FORMATS
 
 if sys.platform != "win32":
     import resource
+
+_JPEG_END = b"\xff\xd9"
+"""Of a JPEG that is not whole: the decoder fills in what is missing instead of calling it damaged."""
 
 _FORMATS = {form.name: form for form in FORMATS}
 
@@ -68,7 +73,7 @@ def _respond(request: dict[str, Any], memory_bytes: int) -> tuple[dict[str, Any]
                 files = [made.pop("data"), made.pop("thumbnail")]
                 return made | {"sizes": {"data": len(files[0]), "thumbnail": len(files[1])}}, files
             copies: Copies = make_copies(
-                file,
+                file if request["is_whole"] else io.BytesIO(file.read() + _JPEG_END),
                 _FORMATS[request["format"]],
                 request["tiers"],
                 max_pixels=request["max_pixels"],

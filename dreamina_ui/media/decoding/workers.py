@@ -72,6 +72,7 @@ class DecodeWorkers:
         bounds: Bounds = RESULT_BOUNDS,
         *,
         is_background: bool = False,
+        is_whole: bool = True,
     ) -> Copies:
         """Read an image to its very end and make its copies; blocks meanwhile.
 
@@ -79,19 +80,20 @@ class DecodeWorkers:
             file: open for reading, with all that was written to it flushed; its position may change.
             tiers: which copies, of those that an image of its size has; none to read only its size.
             is_background: whether a result that was paid for goes first. All such calls together use one process.
+            is_whole: False for a JPEG of which only the beginning is there; the rest is shown gray or blurred.
 
         Raises:
             ImageError: it is damaged, cut off, or too large in any way.
             OSError: the file cannot be read.
             RuntimeError: `stop` was called.
         """
-        request = {"format": form.name, "tiers": list(tiers), "is_input": False}
+        request = {"format": form.name, "tiers": list(tiers), "is_input": False, "is_whole": is_whole}
         head, files = self._decode(file, request, bounds, is_background=is_background)
         return Copies(head["width"], head["height"], files, head["colors"])
 
     def make_input(self, file: BinaryIO, form: Format, bounds: Bounds) -> InputCopy:
         """Make of an image what the service gets; a background call. Arguments and errors as for `make_copies`."""
-        request = {"format": form.name, "tiers": [], "is_input": True}
+        request = {"format": form.name, "tiers": [], "is_input": True, "is_whole": True}
         head, files = self._decode(file, request, bounds, is_background=True)
         head.pop("sizes")
         return InputCopy(**head, data=files["data"], thumbnail=files["thumbnail"])

@@ -47,11 +47,8 @@ from dreamina_ui.media.fetching.urls import (
     request_target,
     secure_url,
 )
-from dreamina_ui.media.formats import recognise
+from dreamina_ui.media.formats import HEAD_BYTES, recognise
 from dreamina_ui.media.store import CHUNK_BYTES
-
-HEAD_BYTES = 64
-"""How much of a file's beginning tells what it is."""
 
 _MAX_REDIRECTS = 10
 _MAX_RETRY_AFTER_S = 60.0

@@ -23,13 +23,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from dreamina_ui.errors import DiskError, MediaError
 from dreamina_ui.media.decoding.copies import RESULT_BOUNDS, Bounds, ImageError
 from dreamina_ui.media.decoding.workers import COUNT, DecodeWorkers
+from dreamina_ui.media.early_previews import EarlyPreviews
 from dreamina_ui.media.fetching.data_urls import is_data_url, write_data_url
-from dreamina_ui.media.fetching.download import HEAD_BYTES, Downloader, DownloadError
+from dreamina_ui.media.fetching.download import Downloader, DownloadError
 from dreamina_ui.media.fetching.proxies import Proxy
 from dreamina_ui.media.fetching.ssrf_guard import UrlGuard
 from dreamina_ui.media.fetching.urls import host_of
 from dreamina_ui.media.fetching.whole_files import is_whole
-from dreamina_ui.media.formats import FORMATS, SVG, UNKNOWN, Format, recognise
+from dreamina_ui.media.formats import FORMATS, HEAD_BYTES, SVG, UNKNOWN, Format, recognise
 from dreamina_ui.media.store import CHUNK_BYTES, TIERS, Draft, FileFacts, MediaStore, StoredFile
 
 _KINDS = ("image", "video", "file")
@@ -58,6 +59,7 @@ class OutputFetcher:
         certificates: what the certificates of hosts are verified with; None for those that `requests` brings.
         proxy: makes tunnels to the hosts; None for none.
         decoder: makes the copies of images; None for one of its own.
+        early_previews: gets to know each file while it arrives; None if nobody asks for its preview.
         bounds: of what one image may take.
         pause: called with seconds between two attempts.
     """
@@ -76,6 +78,7 @@ class OutputFetcher:
         certificates: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
         decoder: DecodeWorkers | None = None,
+        early_previews: EarlyPreviews | None = None,
         bounds: Bounds = RESULT_BOUNDS,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -93,6 +96,7 @@ class OutputFetcher:
         self._attempts = attempts
         self._total_timeout_s = total_timeout_s
         self._decoder = decoder or DecodeWorkers()
+        self.early_previews = early_previews or EarlyPreviews(self._decoder, bounds)
         self._bounds = bounds
         self._decoding = ThreadPoolExecutor(COUNT, "decode")
         self._pause = pause
@@ -176,7 +180,8 @@ class OutputFetcher:
     ) -> FileFacts:
         with self._store.draft(job_id, index) as draft:
             try:
-                size_bytes, sha256 = self._download(url, draft.file, deadline_s, received)
+                with self.early_previews.arriving(job_id, index, draft.file):
+                    size_bytes, sha256 = self._download(url, draft.file, deadline_s, received)
                 form = _identify(draft.file, kind, size_bytes)
                 facts, previews = self._sync_with_previews(draft, form)
             except ImageError as exc:

@@ -60,6 +60,7 @@
  * @property {string} [large] 2560 px
  * @property {string} [preview] 1280 px
  * @property {string} [thumbnail] 400 px
+ * @property {string} [early_preview] `data:` URL of what has arrived of a pending one
  * @property {string} [with_settings]
  * @property {number} [width]
  * @property {number} [height]

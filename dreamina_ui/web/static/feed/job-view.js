@@ -9,7 +9,7 @@ import { itemButton, jobItems } from "./job-menu.js";
 import { menuButton } from "./menu.js";
 import { isSlim, tilesOf, ratioOf } from "./order.js";
 import { problemButtons } from "./problem.js";
-import { createGap, createSkeleton, createTile, updateTile } from "./tile.js";
+import { createGap, createSkeleton, createTile, updateGap, updateTile } from "./tile.js";
 
 /** @typedef {import("../core/types.js").Job} Job */
 /** @typedef {{name: "stage" | "feed", tag: "article" | "li", buttons: number, isEager: boolean}} Layout */
@@ -98,6 +98,7 @@ export class JobView {
       const item = items.get(index);
       const known = old.get(item ? `${index} ${item.file_key}` : `${index} ${output?.state ?? "skeleton"}`);
       if (known && item) updateTile(/** @type {HTMLElement} */ (known), item);
+      if (known && !item && output) updateGap(/** @type {HTMLElement} */ (known), output);
       if (known) return known;
       if (item) return createTile(item, { sizes, isEager: this.#layout.isEager });
       return output ? createGap(output) : createSkeleton(index);

@@ -71,7 +71,7 @@ function startOf(date) {
 }
 
 /**
- * What is shown of a job's files: stored ones, what could not be stored, and a skeleton for each that may still come.
+ * What is shown of a job's files: stored ones, what could not be stored or is arriving, and a skeleton for each that may still come.
  * @param {Job} job
  * @returns {({index: number, output: import("../core/types.js").Output | null})[]} `output` is null for a skeleton
  */
@@ -89,7 +89,7 @@ export function tilesOf(job) {
  * @param {import("../core/types.js").Output} output
  */
 function isExpected(job, output) {
-  return job.active && output.state === "pending";
+  return job.active && output.state === "pending" && !output.early_preview;
 }
 
 /**

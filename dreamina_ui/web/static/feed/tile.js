@@ -107,10 +107,26 @@ export function createSkeleton(index) {
 }
 
 /**
- * What stands where a file could not be stored.
+ * What stands where a file could not be stored, or is still arriving.
  * @param {Output} output
  */
 export function createGap(output) {
-  const text = [output.alt, output.facts].filter(Boolean).join(": ");
-  return element("figure", { class: "tile gap", "data-index": output.index, "data-state": output.state }, element("figcaption", {}, text));
+  const gap = element("figure", { class: "tile gap", "data-index": output.index, "data-state": output.state }, element("figcaption", {}));
+  updateGap(gap, output);
+  return gap;
+}
+
+/**
+ * Show as much of an image as has arrived.
+ * @param {HTMLElement} gap
+ * @param {Output} output the same one, as it is now
+ */
+export function updateGap(gap, output) {
+  const caption = /** @type {HTMLElement} */ (gap.querySelector("figcaption"));
+  caption.textContent = [output.alt, output.facts].filter(Boolean).join(": ");
+  if (!output.early_preview) return;
+  const known = gap.querySelector("img");
+  const image = known ?? element("img", { class: "early", alt: "" });
+  image.src = output.early_preview;
+  if (!known) gap.prepend(image);
 }
