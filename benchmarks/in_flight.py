@@ -100,6 +100,20 @@ def fill(url: str, count: int, api_origin: str) -> None:
         ledger.recount()
 
 
+def _start_workers(
+    stack: contextlib.ExitStack, folder: Path, count: int, api_url: str, variables: dict[str, str]
+) -> list[HeadlessApp]:
+    """Workers that are ready, and end with the stack."""
+    servers = []
+    for number in range(count):
+        (own := folder / f"worker-{number}").mkdir()
+        servers.append(stack.enter_context(HeadlessApp(own, api_url, **variables)))
+        servers[-1].start()
+    for server in servers:
+        server.wait_ready()
+    return servers
+
+
 def measure(folder: Path, workers: int, count: int, per_s: int, seconds: float, *, is_moving: bool) -> dict[str, float]:
     """Figures, by label."""
     binaries = find_postgresql()
@@ -110,13 +124,7 @@ def measure(folder: Path, workers: int, count: int, per_s: int, seconds: float, 
         bucket = stack.enter_context(S3Server(folder / "s3"))
         service = ScriptedService(per_s, is_moving=is_moving)
         variables = {"DREAMINA_DATABASE_URL": database.url, "DREAMINA_ROLE": "worker", **bucket.variables("flight")}
-        servers = []
-        for number in range(workers):
-            (own := folder / f"worker-{number}").mkdir()
-            servers.append(stack.enter_context(HeadlessApp(own, service.url, **variables)))
-            servers[-1].start()
-        for server in servers:
-            server.wait_ready()
+        servers = _start_workers(stack, folder, workers, service.url, variables)
         time.sleep(5.0)
         trees = [ProcessTree(database.pid), *(ProcessTree(server.pid) for server in servers)]
         before_mb = sum(tree.memory_mb() for tree in trees[1:])

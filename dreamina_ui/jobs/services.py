@@ -103,11 +103,8 @@ class JobServices:
         is_play_money = accounts.api_origin == SANDBOX_ORIGIN
         self.balance = BalanceReader(catalog_api, low_usd=low_balance_usd, clock=clock, is_play_money=is_play_money)
         is_replica = role is not None
-        self._news = news = News(ledger, channel) if is_replica and (channel := ledger.open_channel()) else None
-        on_lost: Callable[[float], object] = news.catch_up if news else lambda _since: None
-        self.replica = replica = (
-            Replica(ledger, self._claimable, on_lost, role=role, is_known=self._is_known) if role else None
-        )
+        self._news = News(ledger, channel) if is_replica and (channel := ledger.open_channel()) else None
+        self.replica = replica = self._replica(role)
         parts = _Parts(ledger=ledger, pace=pace, clock=clock, replica=replica)
         self._worker = worker = Worker(accounts=accounts, fetcher=fetcher, controls=moderation, **parts)
         self._call_pool = ThreadPoolExecutor(CALL_THREADS, "call")
@@ -119,6 +116,10 @@ class JobServices:
         self.jobs = self._job_service(reachability)
         self.attacher = RequestAttacher(accounts=accounts, ledger=ledger, media=media, worker=worker, clock=clock)
         self.api_keys, self.spending = self._api_key_service(), self._spending_service()
+
+    def _replica(self, role: Role | None) -> Replica | None:
+        on_lost: Callable[[float], object] = self._news.catch_up if self._news else lambda _since: None
+        return Replica(self._ledger, self._claimable, on_lost, role=role, is_known=self._is_known) if role else None
 
     def _catalog(self, api: CatalogApi | None, pace: Pace) -> Catalog:
         return Catalog(

@@ -53,7 +53,7 @@ class Contexts:
         options, media, viewport = split_options(options)
         permissions = options.pop("permissions", [])
         key = repr((url, sorted(options.items())))
-        page = next((page for kept, page in self._idle if kept == key), None)
+        page = next((page for idle_key, page in self._idle if idle_key == key), None)
         if page:
             self._idle.remove((key, page))
         else:
