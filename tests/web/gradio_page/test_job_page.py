@@ -209,7 +209,7 @@ def test_one_stream_while_something_runs_and_none_after(held: HeldSandbox, revis
     wait_on(page, lambda: not open_now)
 
 
-# --- at rest
+# --- nothing to do
 
 
 COUNT_FRAMES = """
