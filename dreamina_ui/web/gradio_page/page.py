@@ -20,7 +20,7 @@ from dreamina_ui.web.gradio_page.head import TITLE, PageHtml, page_facts
 from dreamina_ui.web.gradio_page.listeners import Form, listen
 from dreamina_ui.web.gradio_page.texts import component_texts, form_prefix
 from dreamina_ui.web.gradio_page.theme import build_theme
-from dreamina_ui.web.middleware.gradio_patches import limit_queue
+from dreamina_ui.web.middleware.gradio_patches import limit_queue, skip_unused_apps
 from dreamina_ui.web.paths import static_files
 
 QUEUE_POLL_INTERVAL_S = 0.02
@@ -77,17 +77,8 @@ def build_page(
     """
     in_order = [first, *(model for model in models.values() if model is not first)]
     texts = gr.I18n(**component_texts(in_order))
-    with _Page(title=TITLE, fill_width=True, analytics_enabled=False) as page:
-        ours.Header()
-        if permissions.uses_hugging_face:
-            # Gradio enables OAuth for a page that has this button; the sign-in page has the link, in each language.
-            gr.LoginButton(visible=False)
-        form = _build_tabs(in_order, texts)
-        listen(page, form)
-        add_endpoints(endpoints, models, first)
-    page.queue(api_open=False, default_concurrency_limit=None)
-    page._queue.sleep_when_free = QUEUE_POLL_INTERVAL_S
-    limit_queue(page)
+    with skip_unused_apps():
+        page = _build_blocks(in_order, permissions, endpoints, texts)
     has_account = is_closed or permissions.uses_hugging_face
     facts = page_facts(
         in_order,
@@ -97,6 +88,22 @@ def build_page(
         has_account=has_account,
     )
     return page, _launch_arguments(texts), PageHtml(facts)
+
+
+def _build_blocks(models: Sequence[Model], permissions: Permissions, endpoints: Endpoints, texts: Any) -> gr.Blocks:
+    page: gr.Blocks = _Page(title=TITLE, fill_width=True, analytics_enabled=False)
+    with page:
+        ours.Header()
+        if permissions.uses_hugging_face:
+            # Gradio enables OAuth for a page that has this button; the sign-in page has the link, in each language.
+            gr.LoginButton(visible=False)
+        form = _build_tabs(models, texts)
+        listen(page, form)
+        add_endpoints(endpoints, {model.model_id: model for model in models}, models[0])
+    page.queue(api_open=False, default_concurrency_limit=None)
+    page._queue.sleep_when_free = QUEUE_POLL_INTERVAL_S
+    limit_queue(page)
+    return page
 
 
 def _build_tabs(models: Sequence[Model], texts: Any) -> Form:

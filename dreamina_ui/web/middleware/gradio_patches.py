@@ -5,13 +5,13 @@ Each part can be deleted when Gradio closes it itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from gradio.blocks import Blocks
 from gradio.route_utils import CustomCORSMiddleware
-from gradio.routes import templates
+from gradio.routes import App, templates
 from gradio.utils import LRUCache
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -100,3 +100,17 @@ def _is_disabled(scope: Scope) -> bool:
     if is_api:
         return not inner.startswith(API_ROUTES)
     return path_below_root(scope).startswith(DISABLED_PAGES)
+
+
+@contextmanager
+def skip_unused_apps() -> Iterator[None]:
+    """Build a page without the apps that Gradio makes of it meanwhile; `launch` makes the one that serves it.
+
+    Gradio 6.31 makes one at each call of `queue` and one at the end of the `with`, each with all of its routes.
+    """
+    original = App.__dict__["create_app"]
+    App.create_app = staticmethod(lambda *_args, **_options: None)  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        App.create_app = original  # type: ignore[method-assign]

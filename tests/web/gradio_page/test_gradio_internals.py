@@ -11,6 +11,7 @@ import pytest
 import requests
 from gradio import component_meta, queueing, route_utils, routes, utils
 
+from dreamina_ui.web.middleware.gradio_patches import skip_unused_apps
 from tests.support.browser import AppProcess
 
 ROOT = Path(__file__).parents[3]
@@ -54,6 +55,16 @@ def test_the_queue_has_what_is_bounded() -> None:
     page.queue()
     assert {"pending_event_ids_session", "sleep_when_free", "push"} <= set(dir(page._queue))
     assert "OSError" in inspect.getsource(component_meta.create_or_modify_pyi)
+
+
+def test_gradio_makes_the_app_of_a_page_when_it_is_launched() -> None:
+    """Those that it makes before serve nobody, and each has all of its routes."""
+    with skip_unused_apps(), gr.Blocks() as page:
+        gr.Textbox()
+    assert page.app is None
+    page.queue()
+    assert page.app is not None, "only within the block"
+    assert "self.server_app = self.app = App.create_app(" in inspect.getsource(gr.Blocks.launch)
 
 
 def test_a_component_of_ours_triggers_events_of_its_own() -> None:
