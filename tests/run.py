@@ -7,6 +7,8 @@ pyproject.toml. `--no-browser` skips what needs Chromium.
 
 A few tests that fail in the whole run are run once more, alone, as a browser can be too slow on a busy machine. The
 last line names them: each is a race in the product or in the test, and should be looked at.
+
+The temporary files are in memory where there is plenty: each commit of a ledger waits for a disk.
 """
 
 from __future__ import annotations
@@ -29,8 +31,13 @@ TESTS = ROOT / "tests"
 NODE_CHECK = ("npm", "--prefix", str(TESTS), "run", "--silent", "check")
 NO_BROWSER = "--no-browser"
 LAST_FAILED = ROOT / ".pytest_cache" / "v" / "cache" / "lastfailed"
+# conftest.py defines the groups and their order: the slowest first, whatever their number of tests.
+PARALLEL = ("--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+TIDY = ("-o", "tmp_path_retention_policy=failed")
 MAX_REPEATED = 10
 TESTS_FAILED = 1  # pytest's exit code; others mean that not all tests were run
+MEMORY = Path("/dev/shm")
+MIN_MEMORY_BYTES = 4 * 2**30
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PLAYWRIGHT_PATH = """
 from playwright.sync_api import sync_playwright
@@ -50,6 +57,7 @@ def main(pytest_args: Sequence[str]) -> int:
         if NO_BROWSER not in pytest_args:
             environment["CHROMIUM"] = _find_chromium() or _install_chromium()
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each start of the app would compile it again
+        environment |= _temporary_folder()
         _install_servers()
         has_node = _install_node()
     except (OSError, subprocess.CalledProcessError) as exc:
@@ -60,14 +68,13 @@ def main(pytest_args: Sequence[str]) -> int:
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
         **({"JavaScript modules": NODE_CHECK} if has_node else {}),
-        # conftest.py defines the groups and their order: the slowest first, whatever their number of tests.
-        "pytest": ["pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder", *pytest_args],
+        "pytest": ["pytest", *PARALLEL, *TIDY, *pytest_args],
     }
     LAST_FAILED.unlink(missing_ok=True)
     codes = {name: _check(name, command, environment) for name, command in checks.items()}
     repeated = _failed_tests() if codes["pytest"] == TESTS_FAILED and not pytest_args else []
     if repeated:
-        codes["pytest"] = _check("the failed tests alone", ["pytest", *repeated], environment)
+        codes["pytest"] = _check("the failed tests alone", ["pytest", *TIDY, *repeated], environment)
     failed = [name for name, code in codes.items() if code]
     _say(f"Failed: {', '.join(failed)}." if failed else f"All passed: {', '.join(checks)}.")
     if repeated:
@@ -132,6 +139,13 @@ def _install_chromium() -> str:
     if not path:
         raise FileNotFoundError("no Chromium was found after installing it; set CHROMIUM to its path")
     return path
+
+
+def _temporary_folder() -> dict[str, str]:
+    """The variable by which pytest makes its temporary folders in memory; empty where there is too little of it."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MIN_MEMORY_BYTES:
+        return {}
+    return {"PYTEST_DEBUG_TEMPROOT": str(MEMORY)}
 
 
 def _install_servers() -> None:
