@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -173,6 +174,7 @@ class ReplicaRun:
         for server in servers:
             if server.has_ended:
                 self._moments["starts that were repeated"] += 1
+                print(f"\n{server.log}: {server.log.read_text().strip().splitlines()[-1]}", file=sys.stderr)
                 server.start()
 
     def _thaw(self) -> None:

@@ -104,7 +104,7 @@ class Output:
     colors: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """A snapshot of one row of the ledger.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,9 @@ PAGE_JOBS = 500
 
 _JOB_COLUMNS = [name for name in Job.__dataclass_fields__ if name not in ("inputs", "outputs")]
 _OUTPUT_COLUMNS = [name for name in Output.__dataclass_fields__ if name != "index"]
+_REPEATED = ("model_id", "api_origin", "size", "state", "status", "replica_id")
+"""Texts that many jobs have in common: a server that follows ten thousand of them has each once in its memory."""
+
 _NEWEST_FIRST = (jobs.c.created_at.desc(), jobs.c.job_id.desc())
 
 _READ_JOB = sa.select(jobs).where(jobs.c.job_id == sa.bindparam("job_id"))
@@ -275,7 +279,10 @@ def _inputs_text(job: Job) -> str:
 
 def _job(row: Mapping[Any, Any], job_outputs: Iterable[Output]) -> Job:
     values = {name: row[jobs.c[name].name] for name in _JOB_COLUMNS}
-    return Job(**values, inputs=json.loads(row["inputs"]), outputs=tuple(job_outputs))
+    for name in _REPEATED:
+        values[name] = values[name] and intern(values[name])
+    inputs = {intern(name): value for name, value in json.loads(row["inputs"]).items()}
+    return Job(**values, inputs=inputs, outputs=tuple(job_outputs))
 
 
 def _output(row: Mapping[Any, Any]) -> Output:

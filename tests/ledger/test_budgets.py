@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,8 @@ def test_an_older_ledger_gets_its_counters_from_its_rows(
     path = tmp_path / f"{new_id()}.sqlite3"
     with old_ledger(path, version_before("CREATE TABLE budgets")) as connection:
         for row in rows:
-            values = vars(make_job(**row)) | {"inputs": "{}"}
+            made = make_job(**row)
+            values = {field.name: getattr(made, field.name) for field in fields(made)} | {"inputs": "{}"}
             newer = ("outputs", "replica_id", "armed_at")
             connection.execute(jobs.insert(), {name: values[name] for name in values if name not in newer})
     with closing(Ledger(path)) as ledger:
