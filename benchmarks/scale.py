@@ -190,7 +190,7 @@ def press_until_full(url: str, begin: Event, limit: int, results: Any) -> None:
     def work() -> None:
         with suppress(LimitError):
             while True:
-                ledger.add(new_admitted_job(time.time()), [guard.enforce_limits])
+                ledger.add(new_admitted_job(time.time()), [guard.enforce_limits], send_reads=[guard.send_reads])
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
     for thread in threads:

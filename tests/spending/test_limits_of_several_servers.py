@@ -43,7 +43,11 @@ def test_a_limit_at_once_holds_at_every_commit(pg: PostgresqlEngine, tmp_path: P
         gate.wait()
         for _ in range(10):
             with suppress(LimitError):
-                job = ledger.add(new_job(visitor_id=f"v{presser}", created_at=1e9), [guard.enforce_limits])
+                job = ledger.add(
+                    new_job(visitor_id=f"v{presser}", created_at=1e9),
+                    [guard.enforce_limits],
+                    send_reads=[guard.send_reads],
+                )
                 made.append(job)
                 ledger.change(job, "failed", request_id=job.job_id, problem="failed_at_service")
 
@@ -69,7 +73,9 @@ def test_a_limit_per_day_is_reached_exactly(pg: PostgresqlEngine, tmp_path: Path
         admitted = 0
         for _ in range(5):
             with suppress(LimitError):
-                ledgers[presser % SERVERS].add(new_job(created_at=1e9), [guard.enforce_limits])
+                ledgers[presser % SERVERS].add(
+                    new_job(created_at=1e9), [guard.enforce_limits], send_reads=[guard.send_reads]
+                )
                 admitted += 1
         return admitted
 
