@@ -115,7 +115,8 @@ class Replica:
             self._leave(end=True)
 
     def tick(self, take_over: TakeOver, *, own_jobs: bool = True) -> None:
-        """One interval: renew the lease, and hand over the jobs that are free now, and with `own_jobs` all of its own.
+        """One interval: renew the lease, and hand over the jobs that are free now, and with `own_jobs` those of its own
+        that nothing follows; `take_over` is called also if there is none.
 
         Raises:
             LedgerError: the lease or the jobs could not be written.
@@ -125,11 +126,9 @@ class Replica:
             self._notice_lost()
             if self._is_draining:
                 return
-            for jobs in self._read(self.claim()):
+            job_ids = list(dict.fromkeys(self.claim() + (self._unknown_jobs() if own_jobs else [])))
+            for jobs in self._read(job_ids) if job_ids else [[]]:
                 take_over(jobs)
-            if own_jobs:
-                for jobs in self._read(self._unknown_jobs()):
-                    take_over(jobs)
 
     def renew(self) -> None:
         """Renew the lease; a replica whose lease has ended is a new one from now on, without any job.
