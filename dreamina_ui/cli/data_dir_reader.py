@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +202,5 @@ def find_job(ledger: Ledger, name: str) -> Job:
 
 def _to_dict(thing: Job | Output) -> dict[str, Any]:
     """The fields of a job or an output as JSON can hold them."""
-    return {
-        _PUBLISHED.get(name, name): iso(value) if name.endswith("_at") else value
-        for name, value in vars(thing).items()
-        if name != "file_key"
-    }
+    values = {field.name: getattr(thing, field.name) for field in fields(thing) if field.name != "file_key"}
+    return {_PUBLISHED.get(name, name): iso(value) if name.endswith("_at") else value for name, value in values.items()}
