@@ -143,7 +143,8 @@ export function startCommitting() {
 
   document.addEventListener("focusin", remember, true);
   document.addEventListener("change", remember, true);
-  document.addEventListener("focusout", (event) => {
+  // Before Gradio's own listener, which would make the least value of an empty one; focusout comes after that.
+  document.addEventListener("blur", (event) => {
     const input = formNumber(event);
     if (input) restore(input);
   }, true);
