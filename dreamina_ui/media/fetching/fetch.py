@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
+import re
 import ssl
 import time
 from collections import Counter
@@ -43,6 +44,8 @@ _UNENDED = ("cut", "slow", "compressed")
 
 _TEXT_BYTES = 4096
 """A text up to this size says that there is no file; a larger one may be a 3D model or subtitles."""
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
 log = logging.getLogger(__name__)
 
@@ -292,7 +295,8 @@ def _identify(file: BinaryIO, kind: str, size_bytes: int) -> Format:
             raise DownloadError(f"a web page came instead of {wanted}", "page")
     if size_bytes <= _TEXT_BYTES and _is_text(beginning):
         raise DownloadError(f"a short text came instead of {wanted}", "page")
-    if size_bytes < HEAD_BYTES or not any(beginning):
+    is_word = size_bytes < HEAD_BYTES and not _CONTROL.search(beginning)  # in an older encoding
+    if is_word or not any(beginning):
         raise DownloadError(f"it has not yet written {wanted}", "page")
     return UNKNOWN
 
