@@ -696,7 +696,7 @@ def test_only_the_last_retries_of_a_batch_are_remembered(runner: BatchRunner, mo
 
 def test_a_retry_does_not_resume_a_paused_batch(runner: BatchRunner, held: Held) -> None:
     """A click on the failed jobs is no click on those that wait."""
-    batch = runner.begin(5)
+    batch = runner.begin(6)  # the last one waits for the two before it
     wait_for(lambda: len(held.prompts()) == 2)
     runner.harness.moderation.block_words(["v2"])
     held.finish()

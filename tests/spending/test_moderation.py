@@ -200,9 +200,11 @@ def test_the_log_names_what_the_owner_changed(
     """Who runs it on a server reads the log, not the page."""
     service.accept(REVOKED)
     harness.start()
-    with caplog.at_level(logging.WARNING, "dreamina_ui.spending.moderation"):
+    logger = "dreamina_ui.spending.moderation"
+    with caplog.at_level(logging.WARNING, logger):
         harness.wait(press(harness).job_id, "failed")
-    assert ["New jobs are stopped" in record.getMessage() for record in caplog.records] == [True]
+    records = [record.getMessage() for record in caplog.records if record.name == logger]
+    assert ["New jobs are stopped" in text for text in records] == [True]
 
 
 def test_a_token_refused_while_jobs_run_stops_new_ones_and_no_other(harness: Harness, service: ScriptedApi) -> None:
