@@ -263,7 +263,8 @@ def test_the_owner_stops_and_resumes_on_the_page(shared: AppProcess, open_page: 
         assert not visitor.press(prompt="while blocked")["success"]
         page.locator("#dreamina-note .undo").click()
         expect(row.get_by_role("button", name=f"{translate('en', 'owner_put_out')}: Aunt Ida")).to_be_visible()
-        assert visitor.press(prompt="as the block is undone")["success"]
+        pressed = visitor.press(prompt="as the block is undone")
+        assert pressed["success"], pressed["message"]
         page.get_by_role("tab", name=translate("en", "tab_create")).click()
         expect(page).to_have_url(f"{shared.url}/#/create")
         page.keyboard.press("g")

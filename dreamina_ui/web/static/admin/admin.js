@@ -14,6 +14,7 @@ import { beside, section } from "./parts.js";
 import { Balance, OfferedModels } from "./account.js";
 import { Invite } from "./invite.js";
 import { BlockedWords, LimitsForm } from "./limits.js";
+import { Newest } from "./newest.js";
 import { Money, Notices, Switch } from "./status.js";
 
 /** @typedef {import("./types.js").Overview} Overview */
@@ -42,6 +43,7 @@ async function loadTexts() {
 
 export class Admin extends HTMLElement {
   #timer = 0;
+  #newest = new Newest();
   #isBuilt = false;
   #look = () => { if (this.#isShown) this.#ask(); };
   /** @type {{node: HTMLElement, show(overview: Overview): void}[]} */
@@ -95,13 +97,15 @@ export class Admin extends HTMLElement {
    * @param {object} [body]
    */
   async #ask(path = "overview", body) {
+    const isNewest = this.#newest.begin(Boolean(body));
     try {
       const headers = { "Content-Type": "application/json" };
       const response = await request(`owner/${path}`, body && { method: "POST", headers, body: JSON.stringify(body) });
       if ([401, 403].includes(response.status)) terms.refresh(); // signed out meanwhile: the tab goes away
       const value = await response.json();
+      const isShown = isNewest();
       if (response.ok) {
-        press.after(() => this.#parts.forEach((part) => part.show(value)))();
+        if (isShown) press.after(() => this.#parts.forEach((part) => part.show(value)))();
         return true;
       }
       tell(value.message);
