@@ -9,6 +9,7 @@ from benchmarks.page_processes import AppPage, photo_app
 from benchmarks.page_viewer import LARGE, Actions, Figures, generate, visitor
 from benchmarks.process_stats import chromium
 from benchmarks.synthetic_photos import SQUARE
+from dreamina_ui.web.i18n.translate import translate
 
 WINDOW = (1440, 900)
 IMAGES = "dreamina-stage .tile:not(.skeleton)"
@@ -84,7 +85,9 @@ def _actions(browser: Browser, program: AppPage, http: requests.Session) -> Figu
         "document.querySelector('#dreamina-note').textContent !== ''", stage.locator("button.reuse").click
     )
     page.evaluate("() => { navigator.canShare = () => true; navigator.share = async () => { window.shared = true; }; }")
-    results["actions: share an image"] = task("window.shared", stage.locator("button.share").click)
+    send = page.get_by_role("button", name=translate("en", "share_file"), exact=True)
+    results["actions: share an image"] = task("window.shared", stage.locator("button.share").click, send.click)
+    page.keyboard.press("Escape")  # the dialog
     page.locator("#field-prompt textarea").fill("")
     results["actions: an old prompt again"] = task(
         "document.querySelector('#field-prompt textarea').value !== ''",

@@ -31,7 +31,9 @@ FIVE_MBIT = {"offline": False, "latency": 20, "downloadThroughput": RATE, "uploa
 PAUSE_MS = 500
 NEIGHBOR = "dialog.viewer .pane[data-offset='1']:is([data-copy=screen], [data-copy=preview])"
 IMAGE = "document.querySelector('dialog.viewer .pane.current .frame')"
-SHARP = "['preview', 'screen', 'original'].includes(document.querySelector('dialog.viewer .pane.current').dataset.copy)"
+SHARP = (
+    "['preview', 'screen', 'original'].includes(document.querySelector('dialog.viewer .pane.current')?.dataset.copy)"
+)
 SCREEN_SHARP = SHARP.replace("'preview', ", "")
 # From the event of the key to the frame that shows the next image in a sharp copy.
 NEXT_MS = f"""() => new Promise((done) => {{
