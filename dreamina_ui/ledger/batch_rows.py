@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -89,7 +91,9 @@ class QueuedItem:
     has_errors: bool
 
 
-_VALUES_PER_QUERY = 1000
+_VALUES_PER_QUERY = 500
+"""Each may be of another batch, and SQLite takes no more than 1,000 alternatives."""
+
 _DELETE_VALUE = batch_values.delete().where(
     batch_values.c.batch_id == sa.bindparam("of_batch_id"), batch_values.c.value_index == sa.bindparam("at_index")
 )
@@ -200,13 +204,9 @@ def refused_items(reader: Reader, batch_ids: Sequence[str]) -> list[RefusedItem]
 def first_inputs(reader: Reader, batch_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """The inputs of the first item of each of a few batches, by batch_id; empty ones of a cancelled item."""
     is_first = items.c.batch_id.in_(batch_ids) & (items.c.position == 0)
-    stored = reader.connection.execute(sa.select(items.c.batch_id, items.c.inputs).where(is_first)).all()
-    wanted = {batch_id: _indexes(text) for batch_id, text in stored}
-    columns = batch_values.c
-    where = [(columns.batch_id == key) & columns.value_index.in_(indexes) for key, indexes in wanted.items() if indexes]
-    query = sa.select(columns.batch_id, columns.value_index, columns.value).where(sa.or_(sa.false(), *where))
-    values = {(batch_id, index): json.loads(value) for batch_id, index, value in reader.connection.execute(query)}
-    return {batch_id: _inputs_of(json.loads(text), batch_id, values) for batch_id, text in stored}
+    first = reader.connection.execute(sa.select(items.c.batch_id, items.c.inputs).where(is_first)).all()
+    stored = [(batch_id, text) for batch_id, text in first]
+    return dict(zip((batch_id for batch_id, _ in stored), _decode(reader, stored), strict=True))
 
 
 def item_inputs(reader: Reader, batch_id: str) -> list[Mapping[str, Any] | None]:
@@ -357,34 +357,32 @@ def _encode(planned: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]
 
 def _decode(reader: Reader, stored: Sequence[tuple[str, str]]) -> list[Mapping[str, Any]]:
     """The inputs of items, each given by its batch_id and its stored text."""
-    needed: dict[str, set[int]] = {}
+    needed = sorted({(batch_id, index) for batch_id, text in stored for index in _indexes(text)})
+    values = dict(_read_values(reader, needed))
+    decoded: list[Mapping[str, Any]] = []
     for batch_id, text in stored:
-        needed.setdefault(batch_id, set()).update(_indexes(text))
-    values = {
-        (batch_id, index): value
-        for batch_id, indexes in needed.items()
-        for index, value in _read_values(reader, batch_id, sorted(indexes))
-    }
-    return [_inputs_of(json.loads(text), batch_id, values) for batch_id, text in stored]
+        parsed = json.loads(text)
+        if isinstance(parsed, list):
+            parsed = {key: values[batch_id, index] for key, index in parsed}
+        decoded.append(parsed)
+    return decoded
 
 
-def _inputs_of(parsed: Any, batch_id: str, values: Mapping[tuple[str, int], Any]) -> Mapping[str, Any]:
-    inputs: Mapping[str, Any]
-    inputs = {key: values[batch_id, index] for key, index in parsed} if isinstance(parsed, list) else parsed
-    return inputs
-
-
-def _indexes(text: str) -> Sequence[int]:
+def _indexes(text: str) -> Iterable[int]:
     """The indexes of the values that an item's stored text names."""
     parsed = json.loads(text)
     return [index for _, index in parsed] if isinstance(parsed, list) else []
 
 
-def _read_values(reader: Reader, batch_id: str, indexes: Sequence[int]) -> Iterable[tuple[int, Any]]:
-    for start in range(0, len(indexes), _VALUES_PER_QUERY):
-        chunk = indexes[start : start + _VALUES_PER_QUERY]
-        query = sa.select(batch_values.c.value_index, batch_values.c.value).where(
-            batch_values.c.batch_id == batch_id, batch_values.c.value_index.in_(chunk)
-        )
-        for index, value in reader.connection.execute(query):
-            yield index, json.loads(value)
+def _read_values(reader: Reader, needed: Sequence[tuple[str, int]]) -> Iterable[tuple[tuple[str, int], Any]]:
+    """The values of some batches, each given by its batch_id and its index; of many batches in one query."""
+    columns = batch_values.c
+    for start in range(0, len(needed), _VALUES_PER_QUERY):
+        by_batch = groupby(needed[start : start + _VALUES_PER_QUERY], itemgetter(0))
+        where = [
+            (columns.batch_id == batch_id) & columns.value_index.in_([index for _, index in pairs])
+            for batch_id, pairs in by_batch
+        ]
+        query = sa.select(columns.batch_id, columns.value_index, columns.value).where(sa.or_(*where))
+        for batch_id, index, value in reader.connection.execute(query):
+            yield (batch_id, index), json.loads(value)
