@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import itertools
 import json
 import tempfile
 import zipfile
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any, BinaryIO, cast
@@ -102,10 +101,10 @@ class HistoryExport:
         for maker in makers:
             for name, lines in self._prompts.wildcards(maker).items():
                 if wildcards.get(name) != lines:
-                    wildcards[_free(name, wildcards, "{name}-{number}")] = lines
+                    wildcards[free_name(name, wildcards, "{name}-{number}")] = lines
             for preset in self._prompts.presets(maker):
                 if presets.get(preset.name) != preset:
-                    name = _free(preset.name, presets, "{name} {number}")
+                    name = free_name(preset.name, presets, "{name} {number}")
                     presets[name] = replace(preset, name=name)
         pins = dict.fromkeys(prompt for maker in makers for prompt in self._prompts.pinned(maker))
         models = dict.fromkeys(model for maker in makers for model in self._prompts.favorite_models(maker))
@@ -164,12 +163,6 @@ def job_facts(job: Job, files: list[dict[str, Any]]) -> dict[str, Any]:
         "archived": job.archived_at is not None,
         "files": files,
     }
-
-
-def _free(name: str, used: Container[str], pattern: str) -> str:
-    """The name, or with the first number that makes it free."""
-    names = (pattern.format(name=name, number=number) for number in itertools.count(2))
-    return name if name not in used else next(free for free in names if free not in used)
 
 
 def _file_facts(output: Output, name: Any, boards: list[str]) -> dict[str, Any]:

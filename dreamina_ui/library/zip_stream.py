@@ -124,9 +124,9 @@ def entry_info(name: str, job: Job) -> zipfile.ZipInfo:
     return entry
 
 
-def free_name(wish: str, names: Container[str]) -> str:
-    """The wished name, with a number if another file has it."""
-    numbered = (f"{number}-{wish}" for number in count(2))
+def free_name(wish: str, names: Container[str], pattern: str = "{number}-{name}") -> str:
+    """The wished name, with a number as in `pattern` if it is taken."""
+    numbered = (pattern.format(name=wish, number=number) for number in count(2))
     return next(name for name in chain([wish], numbered) if name not in names)
 
 
