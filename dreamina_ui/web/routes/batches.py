@@ -269,14 +269,13 @@ class _BatchRoutes:
             self._permissions.ensure_same_requester(request)
             batch = self._own_batch(batch_id, scope)
             self._catalog.ensure_usable(batch.model_id, is_owner=is_owner)
-            if press_id is None or not self._batches.is_retried(batch_id, press_id):
-                planned = self._retry(self._batches.grid(batch_id))
-                if planned is not None and body.get("digest") == planned.digest:
-                    self._batches.retry(
-                        batch_id, planned.failed, price_usd=planned.file_usd, press_id=press_id, lifts_stop=is_owner
-                    )
-                elif press_id is None or not self._batches.is_retried(batch_id, press_id):  # by its repeat, meanwhile
-                    raise BatchError("changed")
+            planned = self._retry(self._batches.grid(batch_id))
+            if planned is not None and body.get("digest") == planned.digest:
+                self._batches.retry(
+                    batch_id, planned.failed, price_usd=planned.file_usd, press_id=press_id, lifts_stop=is_owner
+                )
+            elif press_id is None or not self._batches.is_retried(batch_id, press_id):
+                raise BatchError("changed")
             return self._presenter.card(self._batches.batch(batch_id), language)
 
         return await self._respond(retry, request)
