@@ -157,12 +157,10 @@ def changed_jobs(reader: Reader, topics: Sequence[str], since: float) -> list[Jo
     return changed
 
 
-def unfinished_jobs(reader: Reader, api_origins: Sequence[str], replica_id: str | None = None) -> list[Job]:
-    """All jobs of these APIs that are not settled, oldest first; with a `replica_id`, those that it follows."""
+def unfinished_jobs(reader: Reader, api_origins: Sequence[str]) -> list[Job]:
+    """All jobs of these APIs that are not settled, oldest first."""
     # By state alone, which has an index with few rows: the planner would choose that of the API, with nearly all.
     query = sa.select(jobs).where(jobs.c.state.in_(ACTIVE)).order_by(jobs.c.created_at, jobs.c.job_id)
-    if replica_id is not None:
-        query = query.where(jobs.c.replica_id == replica_id)
     return [job for job in select_jobs(reader, query) if job.api_origin in api_origins]
 
 

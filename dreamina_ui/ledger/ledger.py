@@ -224,10 +224,10 @@ class Ledger:
         with self.reading() as reader:
             return job_rows.read_job(reader, job_id)
 
-    def unfinished(self, *api_origins: str, replica_id: str | None = None) -> list[Job]:
-        """All jobs of these APIs that are not settled, oldest first; with a `replica_id`, those that it follows."""
+    def unfinished(self, *api_origins: str) -> list[Job]:
+        """All jobs of these APIs that are not settled, oldest first."""
         with self.reading() as reader:
-            return job_rows.unfinished_jobs(reader, api_origins, replica_id)
+            return job_rows.unfinished_jobs(reader, api_origins)
 
     def recent(self, visitor_id: str, limit: int) -> list[Job]:
         """A visitor's newest jobs, and all of theirs that are not settled; newest first."""

@@ -62,9 +62,11 @@ class OutputFetcher:
         certificates: what the certificates of hosts are verified with; None for those that `requests` brings.
         proxy: makes tunnels to the hosts; None for none.
         decoder: makes the copies of images; None for one of its own.
-        early_previews: gets to know each file while it arrives; None if nobody asks for its preview.
         bounds: of what one image may take.
         pause: called with seconds between two attempts.
+
+    Attributes:
+        early_previews: those of the files that are arriving.
     """
 
     def __init__(
@@ -81,7 +83,6 @@ class OutputFetcher:
         certificates: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
         decoder: DecodeWorkers | None = None,
-        early_previews: EarlyPreviews | None = None,
         bounds: Bounds = RESULT_BOUNDS,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -99,7 +100,7 @@ class OutputFetcher:
         self._attempts = attempts
         self._total_timeout_s = total_timeout_s
         self._decoder = decoder or DecodeWorkers()
-        self.early_previews = early_previews or EarlyPreviews(self._decoder, bounds)
+        self.early_previews = EarlyPreviews(self._decoder, bounds)
         self._bounds = bounds
         self._decoding = ThreadPoolExecutor(COUNT, "decode")
         self._pause = pause

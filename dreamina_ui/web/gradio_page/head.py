@@ -96,11 +96,7 @@ class PageHtml:
         return "".join(
             (
                 f'<link rel="stylesheet" href="{asset_folder()}/{next(iter(page_styles()))}">',
-                *(
-                    f'<link rel="modulepreload" fetchpriority="low" href="{asset_path(name)}">'
-                    for name in modules
-                    if name != MAIN
-                ),
+                *(_PRELOAD.format(asset_path(name)) for name in modules if name != MAIN),
                 f'<link rel="preload" as="fetch" crossorigin href="{words_path(language)}">',
                 facts,
                 f'<script type="module" async id="dreamina-main" src="{asset_path(MAIN)}"></script>',
