@@ -88,7 +88,7 @@ _TEXT = "Too many requests. Try again in a moment."
 
 
 def _client_of(rates: dict[str, float]) -> str:
-    """Who is counted: the client's, or the visitor's where a proxy may stand between."""
+    """Who is counted: the client, or the visitor where a proxy may stand between."""
     return list(rates)[-1] if len(rates) == 1 else next(name for name in rates if _CLIENT.match(name))
 
 
